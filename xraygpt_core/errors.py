@@ -1,0 +1,77 @@
+"""Every error the system raises on purpose.
+
+An error's docstring is what a user may read about it, and its message says what is wrong, where, and what to do.
+
+    XrayGPTError
+    ├── ConfigurationError        a setting is missing or impossible
+    ├── NotFound                  no such study, summary, turn, run …
+    ├── Conflict                  the request does not fit the state of its subject
+    ├── InvalidRequest            the request is malformed
+    ├── Unauthorised              no key, or a wrong one
+    ├── Rejected                  an input that will never be summarised (carries a reason code)
+    ├── LeaseLost                 another worker owns the job now; nothing was written
+    ├── ObjectReplaced            the object changed between the event and the read
+    ├── ObjectMissing             the object is gone from the bucket
+    ├── Unavailable               database, broker or bucket does not answer; worth a retry
+    ├── BundleError               a model bundle is missing, incomplete or does not fit together
+    └── TrainingError             a training job cannot start or go on
+"""
+
+from xraygpt_core.states import ReasonCode
+
+
+class XrayGPTError(Exception):
+    """Something in XrayGPT failed."""
+
+
+class ConfigurationError(XrayGPTError):
+    """A setting is missing or impossible."""
+
+
+class NotFound(XrayGPTError):
+    """There is no such thing under this id."""
+
+
+class Conflict(XrayGPTError):
+    """The request does not fit the state its subject is in."""
+
+
+class InvalidRequest(XrayGPTError):
+    """The request is malformed."""
+
+
+class Unauthorised(XrayGPTError):
+    """The API key is missing, wrong or revoked."""
+
+
+class Rejected(XrayGPTError):
+    """This input will never be summarised; the reason code says why."""
+
+    def __init__(self, reason: ReasonCode, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class LeaseLost(XrayGPTError):
+    """The job's lease ended or belongs to another worker; nothing was written."""
+
+
+class ObjectReplaced(XrayGPTError):
+    """The object in the bucket is no longer the one that was registered."""
+
+
+class ObjectMissing(XrayGPTError):
+    """The object is not in the bucket."""
+
+
+class Unavailable(XrayGPTError):
+    """A database, broker, bucket or model server does not answer; the work is retried later."""
+
+
+class BundleError(XrayGPTError):
+    """A model bundle is missing, incomplete, changed on disk, or its parts do not fit together."""
+
+
+class TrainingError(XrayGPTError):
+    """A training job cannot start, or cannot go on."""

@@ -1,0 +1,112 @@
+"""Every setting of every process: environment variables ``XRAYGPT_*``, read once, when a process starts.
+
+A setting that is missing or impossible stops the process with one sentence (:class:`ConfigurationError`).
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from xraygpt_core.errors import ConfigurationError
+
+
+def user_cache() -> Path:
+    """The user's cache directory (XDG Base Directory specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xraygpt"
+
+
+def data_dir() -> Path:
+    """``XRAYGPT_HOME``, default ``.xraygpt`` in the current directory: where the one-machine stack keeps its data."""
+    return Path(os.environ.get("XRAYGPT_HOME") or ".xraygpt").absolute()
+
+
+def models_dir() -> Path:
+    """``XRAYGPT_MODELS``: where bundles live, shared by all data directories of a user."""
+    return Path(os.environ.get("XRAYGPT_MODELS") or user_cache() / "models").absolute()
+
+
+class Settings(BaseSettings):
+    """What a process knows about the world outside it."""
+
+    model_config = SettingsConfigDict(env_prefix="XRAYGPT_", extra="ignore", frozen=True)
+
+    # Services
+    database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
+    redis_url: SecretStr = Field(description="redis:// or rediss:// URL of the broker")
+    s3_endpoint_url: str | None = Field(None, description="S3 endpoint; leave it out for AWS")
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+    bucket: str = Field(description="the hospital's bucket; XrayGPT only reads it, apart from uploads/")
+    derived_bucket: str = Field(description="the bucket XrayGPT writes normalised images and checkpoints to")
+
+    # Privacy
+    hmac_key_file: Path | None = Field(None, description="file with the pseudonymisation key (64 hex digits, mode 0600)")
+    hmac_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
+
+    # Gateway
+    gateway_host: str = "127.0.0.1"
+    gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    webhook_token: SecretStr | None = Field(None, description="bearer token of the bucket's event webhook")
+
+    # Model
+    models: Path = Field(default_factory=models_dir, description="where model bundles live")
+    bundle: str = Field("demo", description="the one bundle a GPU worker loads")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
+
+    # Ledger
+    lease_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="how long a claim lasts without a heartbeat")
+    max_attempts: Annotated[int, Field(ge=1)] = 5
+    retry_seconds: Annotated[float, Field(ge=0)] = Field(2.0, description="wait before the second attempt; doubles")
+    window: Annotated[int, Field(ge=1)] = Field(256, description="messages kept in the broker per queue")
+    rering_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="ring an unclaimed job again after this")
+    tick_seconds: Annotated[float, Field(gt=0)] = Field(1.0, description="pause between two control ticks")
+    settle_seconds: Annotated[float, Field(ge=0)] = Field(5.0, description="quiet time after which a study is whole")
+    sweep_seconds: Annotated[float, Field(ge=0)] = Field(300.0, description="pause between bucket sweeps; 0 = never")
+    retention_days: Annotated[int, Field(ge=0)] = Field(0, description="purge studies older than this; 0 = keep")
+
+    # Ingest
+    max_object_bytes: Annotated[int, Field(ge=1)] = 256 * 2**20
+    max_pixels: Annotated[int, Field(ge=1)] = 64 * 10**6
+    decode_seconds: Annotated[float, Field(gt=0)] = 30.0
+    decode_memory_bytes: Annotated[int, Field(ge=2**20)] = 2 * 2**30
+    ingest_concurrency: Annotated[int, Field(ge=1)] = 2
+
+    log_level: str = "INFO"
+
+    @model_validator(mode="after")
+    def _buckets_differ(self) -> Self:
+        if self.bucket == self.derived_bucket:
+            raise ValueError("XRAYGPT_BUCKET and XRAYGPT_DERIVED_BUCKET must name two different buckets")
+        return self
+
+    @model_validator(mode="after")
+    def _one_hmac_key(self) -> Self:
+        if (self.hmac_key is None) == (self.hmac_key_file is None):
+            raise ValueError("set exactly one of XRAYGPT_HMAC_KEY_FILE and XRAYGPT_HMAC_KEY")
+        return self
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: naming each variable that is missing or impossible.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]  # the fields come from the environment
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    problems = []
+    for item in error.errors(include_input=False, include_url=False):
+        where = ".".join(str(part) for part in item["loc"])
+        name = f"XRAYGPT_{where.upper()}: " if where else ""
+        problems.append(f"{name}{item['msg'].removeprefix('Value error, ')}")
+    return "settings: " + "; ".join(problems)

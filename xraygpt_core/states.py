@@ -1,0 +1,106 @@
+"""The words of the system: states, lanes, job kinds and reason codes. They are stored, shown and sent as written here."""
+
+from enum import StrEnum
+
+
+class Lane(StrEnum):
+    """How urgent a piece of work is. Workers empty the lanes in this order."""
+
+    STAT = "stat"  # somebody is waiting beside the patient
+    ROUTINE = "routine"  # today's work
+    BACKLOG = "backlog"  # yesterday's work: fills what is left
+
+    @property
+    def rank(self) -> int:
+        """0 is the most urgent. The database stores the rank, so that ORDER BY needs no lookup."""
+        return list(Lane).index(self)
+
+
+class JobKind(StrEnum):
+    """What a job does; each kind has a queue per lane, named ``<kind>.<lane>``."""
+
+    INGEST = "ingest"  # image: fetch, parse safely, normalise, store
+    SETTLE = "settle"  # study: are all images here, which one is summarised
+    SUMMARISE = "summarise"  # study: encode, project, generate
+    CHAT = "chat"  # turn: the same engine, conversation and question
+    TRAIN = "train"  # training run: a child process
+
+
+class JobState(StrEnum):
+    """Where a unit of work stands in the ledger."""
+
+    QUEUED = "queued"  # waiting for a worker, or for its not_before
+    RUNNING = "running"  # leased to one worker until lease_until
+    DONE = "done"  # its result rows were written in the same transaction
+    DEAD = "dead"  # attempts used up; last_error says why; replay makes it queued
+    CANCELLED = "cancelled"  # somebody or something made it pointless
+
+
+class ImageState(StrEnum):
+    """Where one object of the bucket stands."""
+
+    RECEIVED = "received"  # registered; its ingest job is open
+    ACCEPTED = "accepted"  # normalised and part of a study
+    REJECTED = "rejected"  # will never be summarised; reason_code says why
+    DEAD = "dead"  # its ingest job is dead
+    CANCELLED = "cancelled"  # replaced by a newer object, or cancelled by a person
+
+
+class StudyState(StrEnum):
+    """Where a study stands. The first five are open, the last four terminal."""
+
+    RECEIVED = "received"  # an image is registered, none is read yet
+    INGESTING = "ingesting"  # an ingest worker holds one of its images
+    WAITING = "waiting"  # an image is read; the rest of the study may still come
+    QUEUED = "queued"  # settled; its summarise job waits for a GPU worker
+    RUNNING = "running"  # a GPU worker holds it
+    SUMMARISED = "summarised"  # it has a current summary
+    REJECTED = "rejected"  # none of its images can be summarised
+    DEAD = "dead"  # work failed for the last time; see dead_jobs
+    CANCELLED = "cancelled"  # cancelled by a person, or purged
+
+
+TERMINAL_STUDY_STATES = frozenset(
+    {StudyState.SUMMARISED, StudyState.REJECTED, StudyState.DEAD, StudyState.CANCELLED}
+)
+
+
+class ReasonCode(StrEnum):
+    """Why an image or study is rejected (or, ``replaced``, cancelled)."""
+
+    NOT_DICOM_OR_IMAGE = "not_dicom_or_image"  # neither DICOM nor PNG nor JPEG
+    EMPTY = "empty"  # zero bytes
+    TRUNCATED = "truncated"  # fewer bytes than its own header promises
+    UNDECODABLE = "undecodable"  # the codec failed, crashed, or ran out of its time or memory
+    NO_PIXELS = "no_pixels"  # a DICOM file without an image
+    BLANK = "blank"  # every pixel has the same value
+    TOO_SMALL = "too_small"  # the shorter side is below 224 pixels
+    MULTI_FRAME = "multi_frame"  # more than one frame: a cine loop or a volume
+    WRONG_MODALITY = "wrong_modality"  # not a projection radiograph
+    WRONG_BODY_PART = "wrong_body_part"  # a radiograph of something else
+    NO_FRONTAL_VIEW = "no_frontal_view"  # the study has lateral views only
+    BURNED_IN_TEXT = "burned_in_text"  # the header says that patient data is in the pixels
+    TOO_LARGE = "too_large"  # above the byte or pixel limit
+    REPLACED = "replaced"  # the object was overwritten before it was read
+
+
+class Flag(StrEnum):
+    """What a reader of the summary must know about its image."""
+
+    BODY_PART_UNKNOWN = "body_part_unknown"  # a CR/DX that does not say what it shows
+    BURNED_IN_UNCHECKED = "burned_in_unchecked"  # nobody promised that the pixels are free of patient data
+    NOT_VERIFIED_CHEST = "not_verified_chest"  # a bare picture: nothing says that it is a chest
+    SECONDARY_CAPTURE = "secondary_capture"  # a copy of an image, not the detector's own
+    VIEW_UNKNOWN = "view_unknown"  # frontal or lateral is not said
+    SYNTHETIC = "synthetic"  # a phantom, not a person
+    SOP_UID_REUSED = "sop_uid_reused"  # two different images carry one SOPInstanceUID
+    SUPERSEDES_REVIEWED = "supersedes_reviewed"  # a newer draft beside a summary somebody reviewed
+
+
+class ReviewState(StrEnum):
+    """What a clinician said about a summary."""
+
+    DRAFT = "draft"
+    ACCEPTED = "accepted"
+    EDITED = "edited"
+    REJECTED = "rejected"
