@@ -1,0 +1,33 @@
+"""Prometheus metrics. Labels are words of :mod:`xraygpt_core.states` and route templates: never an id, a key or a name.
+
+Counters live in the process that counts. What can be read from the ledger (jobs by state, their age) is a gauge the
+gateway fills when it is scraped, so it is right whichever process died.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
+
+# The gateway.
+HTTP_REQUESTS = Counter("xraygpt_http_requests_total", "Requests answered", ["method", "route", "status"])
+HTTP_SECONDS = Histogram("xraygpt_http_request_seconds", "Time to answer", ["route"], buckets=_SECONDS)
+INGEST_EVENTS = Counter("xraygpt_ingest_events_total", "Bucket events by dialect and outcome", ["source", "result"])
+
+# The ledger, read at scrape time.
+JOBS = Gauge("xraygpt_jobs", "Jobs in the ledger", ["kind", "lane", "state"])
+JOB_OLDEST_AGE = Gauge("xraygpt_job_oldest_age_seconds", "Age of the oldest open job", ["kind", "lane"])
+
+# Workers and control.
+JOB_ATTEMPTS = Counter("xraygpt_job_attempts_total", "Claims taken", ["kind"])
+LEASE_LOST = Counter("xraygpt_lease_lost_total", "Jobs whose lease went to somebody else", ["kind"])
+REQUEUED = Counter("xraygpt_reconciler_requeued_total", "Expired leases made queued again", ["kind"])
+DEAD = Counter("xraygpt_dead_total", "Jobs that used up their attempts", ["kind"])
+STAGE_SECONDS = Histogram("xraygpt_stage_seconds", "Time a job ran", ["stage"], buckets=_SECONDS)
+MISSED_BY_EVENT = Counter("xraygpt_ingest_missed_by_event_total", "Objects only the bucket sweep found")
+
+# The engine.
+BATCH_OCCUPANCY = Histogram(
+    "xraygpt_batch_occupancy", "Requests in a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+TOKENS = Counter("xraygpt_tokens_total", "Tokens generated")
+SUMMARIES = Counter("xraygpt_summaries_total", "Summaries committed")
