@@ -1,0 +1,292 @@
+"""The object store, against a bucket of our own that obeys or misbehaves as told."""
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, ObjectReplaced, Rejected, Unavailable
+from xraygpt_core.settings import Settings
+from xraygpt_core.states import ReasonCode
+from xraygpt_core.storage import ObjectStore
+
+SECRET_KEY_NAME = "incoming/DOE^JANE_1970.dcm"
+
+
+@dataclass
+class FakeS3:
+    """Buckets as dicts; ``status`` makes every request fail, ``lost`` bytes are missing at the end of a body."""
+
+    buckets: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"source": {}, "derived": {}})
+    status: int | None = None
+    lost: int = 0
+    puts: int = 0
+    url: str = ""
+
+
+def etag_of(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
+
+
+def handler_for(fake: FakeS3) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args: object) -> None:
+            """Quiet."""
+
+        def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+            self.send_response(status)
+            for name, value in ({"Content_Length": str(len(body))} | headers).items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def fail(self, status: int, code: str) -> None:
+            self.answer(status, f"<Error><Code>{code}</Code><Message>{self.path}</Message></Error>".encode())
+
+        def serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            parts = urlsplit(self.path)
+            bucket, _, key = unquote(parts.path).lstrip("/").partition("/")
+            if fake.status:
+                self.fail(fake.status, "Broken")
+            elif bucket not in fake.buckets:
+                self.fail(404, "NoSuchBucket")
+            elif not key:
+                self.answer(200) if self.command == "HEAD" else self.listing(
+                    fake.buckets[bucket], parse_qs(parts.query)
+                )
+            else:
+                self.object(fake.buckets[bucket], key, body)
+
+        do_GET = do_HEAD = do_PUT = do_DELETE = serve
+
+        def object(self, bucket: dict[str, bytes], key: str, body: bytes) -> None:
+            if self.command == "PUT":
+                fake.puts += 1
+                bucket[key] = body
+                self.answer(200, ETag=f'"{etag_of(body)}"')
+            elif self.command == "DELETE":
+                bucket.pop(key, None)
+                self.answer(204)
+            elif key not in bucket:
+                self.fail(404, "NoSuchKey")
+            elif self.headers.get("If-Match", f'"{etag_of(bucket[key])}"') != f'"{etag_of(bucket[key])}"':
+                self.fail(412, "PreconditionFailed")
+            else:
+                data = bucket[key]
+                self.answer(
+                    200, data[: len(data) - fake.lost], ETag=f'"{etag_of(data)}"', Content_Length=str(len(data))
+                )
+                self.close_connection = bool(fake.lost)
+
+        def listing(self, bucket: dict[str, bytes], query: dict[str, list[str]]) -> None:
+            after = query.get("continuation-token", query.get("start-after", [""]))[0]
+            keys = [key for key in sorted(bucket) if key.startswith(query.get("prefix", [""])[0]) and key > after]
+            items = "".join(
+                f"<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00Z</LastModified>"
+                f"<ETag>&quot;{etag_of(bucket[key])}&quot;</ETag><Size>{len(bucket[key])}</Size></Contents>"
+                for key in keys[:2]
+            )
+            more = len(keys) > 2
+            token = f"<NextContinuationToken>{keys[1]}</NextContinuationToken>" if more else ""
+            text = f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated>{token}{items}</ListBucketResult>"
+            self.answer(200, text.encode(), Content_Type="application/xml")
+
+    return Handler
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeS3]:
+    made = FakeS3()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(made))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    made.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield made
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def store(server: FakeS3) -> ObjectStore:
+    return store_at(server.url)
+
+
+@pytest.fixture(autouse=True)
+def fake(server: FakeS3) -> FakeS3:
+    fresh = FakeS3(url=server.url)
+    vars(server).update(vars(fresh))
+    return server
+
+
+def store_at(url: str, **given: object) -> ObjectStore:
+    return ObjectStore(
+        Settings.model_validate(
+            {
+                "database_url": "postgresql://u:p@127.0.0.1/x",
+                "redis_url": "redis://127.0.0.1/0",
+                "s3_endpoint_url": url,
+                "s3_access_key": "access",
+                "s3_secret_key": "secret",
+                "bucket": "source",
+                "derived_bucket": "derived",
+                "hmac_key": "00" * 32,
+                **given,
+            }
+        )
+    )
+
+
+def test_head_gives_the_etag_without_quotes(fake: FakeS3, store: ObjectStore) -> None:
+    fake.buckets["source"]["a.dcm"] = b"film"
+    head = store.head("source", "a.dcm")
+    assert (head.etag, head.size, head.version_id) == (etag_of(b"film"), 4, None)
+
+
+def test_the_registered_object_is_read(fake: FakeS3, store: ObjectStore) -> None:
+    fake.buckets["source"]["a.dcm"] = b"film"
+    assert store.read("source", "a.dcm", etag=etag_of(b"film"), max_bytes=4) == b"film"
+
+
+def test_an_empty_object_is_read_as_no_bytes(fake: FakeS3, store: ObjectStore) -> None:
+    fake.buckets["source"]["a.dcm"] = b""
+    assert store.read("source", "a.dcm", etag=etag_of(b""), max_bytes=4) == b""
+
+
+def test_an_overwritten_object_is_not_read(fake: FakeS3, store: ObjectStore) -> None:
+    fake.buckets["source"]["a.dcm"] = b"another film"
+    with pytest.raises(ObjectReplaced):
+        store.read("source", "a.dcm", etag=etag_of(b"film"), max_bytes=100)
+
+
+def test_a_deleted_object_is_missing(store: ObjectStore) -> None:
+    with pytest.raises(ObjectMissing):
+        store.read("source", "a.dcm", etag="0", max_bytes=100)
+    with pytest.raises(ObjectMissing):
+        store.head("source", "a.dcm")
+
+
+def test_a_bucket_that_is_gone_is_not_taken_for_a_deleted_film(store: ObjectStore) -> None:
+    with pytest.raises(Unavailable):
+        store.read("no-such-bucket", "a.dcm", etag="0", max_bytes=100)
+
+
+def test_one_byte_too_many_is_rejected(fake: FakeS3, store: ObjectStore) -> None:
+    fake.buckets["source"]["a.dcm"] = b"films"
+    with pytest.raises(Rejected) as caught:
+        store.read("source", "a.dcm", etag=etag_of(b"films"), max_bytes=4)
+    assert caught.value.reason is ReasonCode.TOO_LARGE
+
+
+def test_a_body_cut_short_is_worth_a_retry(fake: FakeS3, store: ObjectStore) -> None:
+    fake.buckets["source"]["a.dcm"] = b"film"
+    fake.lost = 2
+    with pytest.raises(Unavailable):
+        store.read("source", "a.dcm", etag=etag_of(b"film"), max_bytes=100)
+
+
+@pytest.mark.parametrize("status", [403, 429, 500, 503])
+def test_a_refusal_is_worth_a_retry(fake: FakeS3, store: ObjectStore, status: int) -> None:
+    fake.status = status
+    with pytest.raises(Unavailable):
+        store.get("normalised/0.png")
+
+
+def test_no_answer_is_worth_a_retry() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        store = store_at(f"http://127.0.0.1:{unused.getsockname()[1]}")
+        with pytest.raises(Unavailable, match="does not answer"):
+            store.head("source", "a.dcm")
+
+
+@pytest.mark.parametrize("status", [404, 412, 500])
+def test_no_error_repeats_a_key(fake: FakeS3, store: ObjectStore, status: int) -> None:
+    fake.status = status
+    with pytest.raises(Exception, match=r"bucket|object") as caught:
+        store.read("source", SECRET_KEY_NAME, etag="0", max_bytes=1)
+    assert "DOE" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_listing_goes_over_its_pages_and_starts_behind_a_key(fake: FakeS3, store: ObjectStore) -> None:
+    fake.buckets["source"] = {f"in/{number}": b"film" for number in range(5)} | {"other/0": b"film"}
+    assert [listed.key for listed in store.list("source", "in/")] == [f"in/{number}" for number in range(5)]
+    assert [listed.key for listed in store.list("source", "in/", "in/2")] == ["in/3", "in/4"]
+    first = next(store.list("source", "in/"))
+    assert (first.etag, first.size, first.modified.year) == (etag_of(b"film"), 4, 2026)
+    assert "in/0" not in repr(first)
+
+
+def test_what_is_put_lies_in_the_derived_bucket(fake: FakeS3, store: ObjectStore) -> None:
+    store.put("normalised/0.png", b"pixels", "image/png")
+    assert fake.buckets == {"source": {}, "derived": {"normalised/0.png": b"pixels"}}
+    assert store.get("normalised/0.png") == b"pixels"
+
+
+def test_a_file_goes_to_the_bucket_and_comes_back(fake: FakeS3, store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"w" * 100)
+    store.put_file("runs/1/weights", tmp_path / "weights")
+    store.get_file("runs/1/weights", tmp_path / "new" / "weights")
+    assert (tmp_path / "new" / "weights").read_bytes() == b"w" * 100
+
+
+def test_a_file_that_came_half_is_not_there(fake: FakeS3, store: ObjectStore, tmp_path: Path) -> None:
+    fake.buckets["derived"]["runs/1/weights"] = b"w" * 100
+    fake.lost = 1
+    with pytest.raises(Unavailable):
+        store.get_file("runs/1/weights", tmp_path / "weights")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_upload_is_named_by_its_hash_and_written_once(fake: FakeS3, store: ObjectStore) -> None:
+    sha256 = hashlib.sha256(b"film").hexdigest()
+    first = store.put_upload(sha256, [b"fi", b"lm"])
+    assert store.put_upload(sha256, [b"film"]) == first
+    assert fake.buckets["source"] == {f"uploads/{sha256}": b"film"}
+    assert fake.puts == 1
+
+
+def test_an_upload_under_a_wrong_hash_is_not_written(fake: FakeS3, store: ObjectStore) -> None:
+    with pytest.raises(InvalidRequest):
+        store.put_upload("0" * 64, [b"film"])
+    assert fake.buckets["source"] == {}
+
+
+def test_an_upload_stops_at_the_limit(fake: FakeS3) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"film"
+
+    with pytest.raises(Rejected):
+        store_at(fake.url, max_object_bytes=10).put_upload("0" * 64, endless())
+
+
+def test_a_prefix_is_deleted_and_nothing_beside_it(fake: FakeS3, store: ObjectStore) -> None:
+    fake.buckets["derived"] = {"runs/1/a": b"", "runs/1/b": b"", "runs/1/c": b"", "runs/10/a": b""}
+    assert store.delete_prefix("runs/1/") == 3
+    assert list(fake.buckets["derived"]) == ["runs/10/a"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/"])
+def test_the_whole_bucket_is_never_a_prefix(store: ObjectStore, prefix: str) -> None:
+    with pytest.raises(InvalidRequest):
+        store.delete_prefix(prefix)
+
+
+def test_a_missing_bucket_stops_the_start(fake: FakeS3, store: ObjectStore) -> None:
+    store.check()
+    del fake.buckets["derived"]
+    with pytest.raises(ConfigurationError, match="XRAYGPT_DERIVED_BUCKET"):
+        store.check()

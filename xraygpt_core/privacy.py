@@ -1,0 +1,105 @@
+"""Pseudonyms: what stands in the database instead of a patient's identifiers.
+
+A pseudonym is HMAC-SHA256 (RFC 2104) over ``patient|issuer|id``, ``study|uid``, ``accession|issuer|number`` or
+``sop|uid``. The first word separates the domains: an accession number never equals a patient with the same digits.
+The key lies outside the database; who has both can link, who has the database alone cannot.
+"""
+
+import hashlib
+import hmac
+import re
+import stat
+from pathlib import Path
+
+from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.settings import Settings
+
+_HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
+
+
+class Pseudonymiser:
+    """Turns identifiers into pseudonyms: 64 hex digits, or None where the identifier is absent or blank."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def __repr__(self) -> str:
+        return f"Pseudonymiser(fingerprint={self.fingerprint!r})"
+
+    def patient(self, patient_id: str | None, issuer: str | None = None) -> str | None:
+        """The pseudonym of PatientID (0010,0020) under IssuerOfPatientID (0010,0021)."""
+        return self._pseudonym("patient", patient_id, issuer=issuer or "")
+
+    def study(self, study_instance_uid: str | None) -> str | None:
+        """The pseudonym of StudyInstanceUID (0020,000D)."""
+        return self._pseudonym("study", study_instance_uid)
+
+    def accession(self, number: str | None, issuer: str | None = None) -> str | None:
+        """The pseudonym of AccessionNumber (0008,0050) under its issuer (0008,0051)."""
+        return self._pseudonym("accession", number, issuer=issuer or "")
+
+    def sop(self, sop_instance_uid: str | None) -> str | None:
+        """The pseudonym of SOPInstanceUID (0008,0018)."""
+        return self._pseudonym("sop", sop_instance_uid)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that tell two keys apart and give neither away."""
+        return self._digest("fingerprint")[:16]
+
+    def _pseudonym(self, domain: str, value: str | None, *, issuer: str | None = None) -> str | None:
+        value = _significant(value or "")
+        if not value:
+            return None
+        parts = [value] if issuer is None else [_significant(issuer), value]
+        return self._digest("|".join([domain, *map(_escaped, parts)]))
+
+    def _digest(self, message: str) -> str:
+        return hmac.new(self._key, message.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def _significant(value: str) -> str:
+    """Without padding: spaces around LO and SH values and the NUL behind a UI mean nothing (DICOM PS3.5, 6.2)."""
+    return value.strip(" \t\r\n\0")
+
+
+def _escaped(part: str) -> str:
+    """Keeps the separator unambiguous, so that issuer ``a|b`` with id ``c`` is not issuer ``a`` with id ``b|c``."""
+    return part.replace("\\", "\\\\").replace("|", "\\|")
+
+
+def load_pseudonymiser(settings: Settings) -> Pseudonymiser:
+    """The pseudonymiser of this installation.
+
+    Raises:
+        ConfigurationError: the key is missing, readable by others, or not 64 hex digits.
+    """
+    if settings.hmac_key is not None:
+        return Pseudonymiser(_parsed(settings.hmac_key.get_secret_value(), "XRAYGPT_HMAC_KEY"))
+    if settings.hmac_key_file is None:
+        raise ConfigurationError("set exactly one of XRAYGPT_HMAC_KEY_FILE and XRAYGPT_HMAC_KEY")
+    return Pseudonymiser(_parsed(_read(settings.hmac_key_file), str(settings.hmac_key_file)))
+
+
+def _read(path: Path) -> str:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise ConfigurationError(
+                f"{path}: mode is {mode:04o}, but only its owner may read this key: chmod 600 {path}"
+            )
+        return path.read_text("ascii")
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path}: the pseudonymisation key is not there; restore it from the back-up: "
+            "under a new key nobody would find the studies of the old one"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot read the pseudonymisation key ({type(error).__name__})") from None
+
+
+def _parsed(text: str, where: str) -> bytes:
+    text = text.strip()
+    if not _HEX_KEY.fullmatch(text):
+        raise ConfigurationError(f"{where}: the pseudonymisation key must be 64 hex digits (32 bytes)")
+    return bytes.fromhex(text)

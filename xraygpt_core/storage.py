@@ -1,0 +1,263 @@
+"""The two buckets: the hospital's, which is read, and ours, which is written.
+
+Only ``uploads/<sha256>`` is ever written to the hospital's bucket. An object's key may name a patient, so no error of
+this module repeats a key, and none is chained to a library's error that would.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, ObjectReplaced, Rejected, Unavailable
+from xraygpt_core.settings import Settings
+from xraygpt_core.states import ReasonCode
+
+_CHUNK = 1 << 20
+_SPOOL = 8 << 20
+_MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
+_REPLACED = frozenset({"412", "PreconditionFailed"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What identifies an object: its ETag without quotes; the version only where the bucket keeps versions."""
+
+    etag: str
+    version_id: str | None
+    size: int
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One object of a listing. The key is patient data and stays out of ``repr``."""
+
+    key: str
+    etag: str
+    size: int
+    modified: datetime
+
+    def __repr__(self) -> str:
+        return f"Listed(etag={self.etag!r}, size={self.size})"
+
+
+class ObjectStore:
+    """S3, or anything that speaks it. Safe for many threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.bucket = settings.bucket
+        self.derived_bucket = settings.derived_bucket
+        self._max_upload = settings.max_object_bytes
+        self._client = _client(settings)
+
+    # Reading ---------------------------------------------------------------------------------------------------
+
+    def head(self, bucket: str, key: str) -> Head:
+        """What lies under a key now.
+
+        Raises:
+            ObjectMissing, Unavailable.
+        """
+        answer = _translated(lambda: self._client.head_object(Bucket=bucket, Key=key))
+        return _head(answer)
+
+    def read(self, bucket: str, key: str, *, etag: str, version_id: str | None = None, max_bytes: int) -> bytes:
+        """The bytes of exactly the object that was registered, never of one that took its key since.
+
+        Raises:
+            ObjectReplaced: the key holds another object now.
+            ObjectMissing: the key holds nothing now.
+            Rejected: TOO_LARGE, above ``max_bytes``; at most ``max_bytes`` + 1 MiB were read.
+            Unavailable: the bucket did not answer, or not to the end.
+        """
+        pinned = {"VersionId": version_id} if version_id else {}
+        return _translated(lambda: self._fetch(max_bytes, Bucket=bucket, Key=key, IfMatch=f'"{etag}"', **pinned))
+
+    def get(self, key: str) -> bytes:
+        """An object of the derived bucket.
+
+        Raises:
+            ObjectMissing, Unavailable.
+        """
+        return _translated(lambda: self._fetch(None, Bucket=self.derived_bucket, Key=key))
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Copy an object of the derived bucket to a file, which appears when it is complete."""
+        part = path.with_name(path.name + ".part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+        def copy() -> None:
+            answer = self._client.get_object(Bucket=self.derived_bucket, Key=key)
+            with part.open("wb") as file:
+                for chunk in answer["Body"].iter_chunks(_CHUNK):
+                    file.write(chunk)
+            _must_be_whole(part.stat().st_size, answer)
+
+        try:
+            _translated(copy)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def list(self, bucket: str, prefix: str = "", start_after: str = "") -> Iterator[Listed]:
+        """Every object below ``prefix``, in key order, behind ``start_after``; a page of 1000 a request.
+
+        Raises:
+            Unavailable: between two objects; the last key seen is where to go on.
+        """
+        more: dict[str, str] = {"StartAfter": start_after} if start_after else {}
+        while True:
+            request = {"Bucket": bucket, "Prefix": prefix, **more}
+            page = _translated(lambda request=request: self._client.list_objects_v2(**request))  # type: ignore[misc]
+            for item in page.get("Contents", []):
+                yield Listed(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    # Writing ---------------------------------------------------------------------------------------------------
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Write to the derived bucket. Keys are made from content, so writing twice changes nothing."""
+        put = self._client.put_object
+        _translated(lambda: put(Bucket=self.derived_bucket, Key=key, Body=data, ContentType=content_type))
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Copy a file to the derived bucket, in parts where it is large."""
+        _translated(lambda: self._client.upload_file(str(path), self.derived_bucket, key))
+
+    def put_upload(self, sha256: str, chunks: Iterable[bytes]) -> Head:
+        """Store a person's own file as ``uploads/<sha256>`` in the source bucket; nothing is written if it is there.
+
+        Raises:
+            InvalidRequest: the bytes do not have this hash.
+            Rejected: TOO_LARGE.
+        """
+        with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as spool:
+            size = _spooled(spool, sha256, chunks, self._max_upload)
+            key = f"uploads/{sha256}"
+            try:
+                there = self.head(self.bucket, key)
+            except ObjectMissing:
+                there = None
+            if there is None or there.size != size:
+                _translated(lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=spool))
+                there = self.head(self.bucket, key)
+        return there
+
+    def delete(self, key: str) -> None:
+        """Remove one object of the derived bucket; nothing happens if it is gone already."""
+        _translated(lambda: self._client.delete_object(Bucket=self.derived_bucket, Key=key))
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Remove everything below a prefix of the derived bucket, and say how many objects that were."""
+        if not prefix.strip("/"):
+            raise InvalidRequest("delete_prefix needs a prefix: it does not empty the bucket")
+        count = 0
+        for listed in self.list(self.derived_bucket, prefix):
+            self.delete(listed.key)
+            count += 1
+        return count
+
+    def check(self) -> None:
+        """Both buckets are there and answer.
+
+        Raises:
+            ConfigurationError: a bucket does not exist. Unavailable: no answer, or no permission.
+        """
+        for variable, bucket in (("XRAYGPT_BUCKET", self.bucket), ("XRAYGPT_DERIVED_BUCKET", self.derived_bucket)):
+            try:
+                _translated(lambda bucket=bucket: self._client.head_bucket(Bucket=bucket))  # type: ignore[misc]
+            except ObjectMissing:
+                raise ConfigurationError(f"{variable}: there is no bucket {bucket!r}; create it first") from None
+
+    def _fetch(self, max_bytes: int | None, **request: str) -> bytes:
+        answer = self._client.get_object(**request)
+        _must_fit(answer["ContentLength"], max_bytes)
+        data = bytearray()
+        for chunk in answer["Body"].iter_chunks(_CHUNK):
+            data += chunk
+            _must_fit(len(data), max_bytes)  # the header may lie
+        _must_be_whole(len(data), answer)
+        return bytes(data)
+
+
+def _client(settings: Settings) -> Any:
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+        connect_timeout=5,
+        read_timeout=30,
+        retries={
+            "mode": "standard",
+            "total_max_attempts": 2,
+        },  # the ledger owns retries; this one bridges a dropped connection
+        max_pool_connections=64,
+        # Other servers than AWS do not all know the newer checksum headers; TLS and our own sha256 guard the bytes.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.session.Session().client(
+        "s3",
+        region_name=settings.s3_region,
+        endpoint_url=settings.s3_endpoint_url,
+        aws_access_key_id=settings.s3_access_key.get_secret_value() if settings.s3_access_key else None,
+        aws_secret_access_key=settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None,
+        config=config,
+    )
+
+
+def _translated(call: Callable[[], T]) -> T:
+    """Turn the library's errors into ours, and drop their text: it quotes URLs, and those hold keys."""
+    try:
+        return call()
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", "unknown"))
+        raise _named(code) from None
+    except (BotoCoreError, Boto3Error, ConnectionError, TimeoutError) as error:
+        raise Unavailable(f"the bucket does not answer ({type(error).__name__})") from None
+
+
+def _named(code: str) -> Exception:
+    if code in _REPLACED:
+        return ObjectReplaced("the object was overwritten since it was registered")
+    if code in _MISSING:
+        return ObjectMissing("the object is not in the bucket")
+    return Unavailable(f"the bucket refuses ({code})")
+
+
+def _head(answer: Any) -> Head:
+    return Head(answer["ETag"].strip('"'), answer.get("VersionId"), answer["ContentLength"])
+
+
+def _must_fit(size: int, max_bytes: int | None) -> None:
+    if max_bytes is not None and size > max_bytes:
+        raise Rejected(ReasonCode.TOO_LARGE, f"more than {max_bytes} bytes")
+
+
+def _must_be_whole(size: int, answer: Any) -> None:
+    if size != answer["ContentLength"]:
+        raise Unavailable(f"the bucket sent {size} of {answer['ContentLength']} bytes")
+
+
+def _spooled(spool: IO[bytes], sha256: str, chunks: Iterable[bytes], max_bytes: int) -> int:
+    digest, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        size += len(chunk)
+        _must_fit(size, max_bytes)
+        digest.update(chunk)
+        spool.write(chunk)
+    if digest.hexdigest() != sha256:
+        raise InvalidRequest("the bytes sent do not have the sha256 in the address")
+    spool.seek(0)
+    return size
