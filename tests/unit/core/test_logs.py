@@ -143,7 +143,7 @@ def test_an_exception_in_a_thread_is_logged_without_its_message(capsys: pytest.C
 def test_every_field_that_the_source_logs_is_allowed() -> None:
     root = Path(__file__).parents[3]
     unknown = {
-        f"{path.relative_to(root)}:{key.lineno} {key.value}"
+        f"{path.relative_to(root)}:{key.lineno} {key.value!r}"
         for package in PACKAGES
         for path in (root / package).rglob("*.py")
         for call in ast.walk(ast.parse(path.read_text()))
