@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -40,7 +41,9 @@ class Child:
         stdin: bytes = b"",
         death_signal: signal.Signals = signal.SIGKILL,
         user: int | None = None,
+        keep: Callable[[bytes], bool] | None = None,
     ) -> None:
+        """``keep`` decides which lines of its output reach the log (None: all of them)."""
         self.name = name
         self.command = list(command)
         self.log = log
@@ -49,6 +52,7 @@ class Child:
         self.stdin = stdin
         self.death_signal = death_signal
         self.user = user
+        self.keep = keep
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -78,7 +82,7 @@ class Child:
                     cwd=self.directory,
                     env=dict(self.environment) if self.environment is not None else None,
                     stdin=subprocess.PIPE,
-                    stdout=output,
+                    stdout=subprocess.PIPE if self.keep else output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                     user=self.user,
@@ -87,6 +91,8 @@ class Child:
             except OSError as error:
                 raise StackError(f"{self.name} does not start: {error.strerror} ({self.command[0]})") from error
         self._give_stdin(self._process)
+        if self.keep:
+            threading.Thread(target=_copy_lines, args=(self._process, self.log, self.keep), daemon=True).start()
 
     def _give_stdin(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
@@ -133,6 +139,15 @@ class Child:
             self._process.wait()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _copy_lines(process: subprocess.Popen[bytes], log: Path, keep: Callable[[bytes], bool]) -> None:
+    assert process.stdout is not None
+    with process.stdout, open_log(log) as output:
+        for line in process.stdout:
+            if keep(line):
+                output.write(line)
+                output.flush()
 
 
 def open_log(path: Path) -> IO[bytes]:

@@ -1,6 +1,7 @@
 """S3: `weed mini` of SeaweedFS, all its parts in one process on loopback, its filer's webhook as upload trigger."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -16,6 +17,8 @@ from xraygpt.stack.process import Child, StackError, end_leftovers
 
 START_SECONDS = 60.0
 GRPC_OFFSET = 10000  # each of its servers listens on port + 10000 as well
+# Most of its log lines name object keys, which may name patients. Kept: fatal errors, and which part is ready.
+LOGGED = re.compile(rb"F\d{4} |  (Master|Volume|Filer|S3|Admin) ")
 SOCKETS = Path("/tmp")  # noqa: S108  # fixed in its source
 SERVERS = ("master", "volume", "filer", "s3", "admin")
 
@@ -23,7 +26,8 @@ SERVERS = ("master", "volume", "filer", "s3", "admin")
 class ObjectServer:
     """An S3 server whose objects, log and keys live in ``directory``.
 
-    With ``webhook_url`` every change in a bucket is posted there, with ``Authorization: Bearer <webhook_token>``.
+    With ``webhook_url`` every change in ``webhook_bucket`` (None: in any) is posted there, with
+    ``Authorization: Bearer <webhook_token>``. What is posted while nobody listens is lost.
     """
 
     def __init__(
@@ -34,11 +38,13 @@ class ObjectServer:
         secret_key: str | None = None,
         webhook_url: str | None = None,
         webhook_token: str | None = None,
+        webhook_bucket: str | None = None,
     ) -> None:
         self.directory = directory.absolute()
         self.log = self.directory / "s3.log"
         self.webhook_url = webhook_url
         self.webhook_token = webhook_token
+        self.webhook_bucket = webhook_bucket
         self._memory = self.directory / "service.json"
         known = recall(self._memory)
         self.access_key: str = access_key or known.get("access_key") or secret()[:20]
@@ -75,7 +81,12 @@ class ObjectServer:
         (data / "mini.options").unlink(missing_ok=True)  # it would bring back the ports of another start
         self._write_webhook(home / "notification.toml")
         self._child = Child(
-            "s3", self._command(data), log=self.log, directory=home, environment=self._environment(home)
+            "s3",
+            self._command(data),
+            log=self.log,
+            directory=home,
+            environment=self._environment(home),
+            keep=lambda line: LOGGED.match(line) is not None,
         )
         self._child.start()
         self._child.wait_until(self._answers, START_SECONDS)
@@ -137,13 +148,14 @@ class ObjectServer:
         path.unlink(missing_ok=True)
         if self.webhook_url is None:
             return
+        prefix = f"/buckets/{self.webhook_bucket}/" if self.webhook_bucket else "/buckets/"
         lines = [
             "[notification.webhook]",
             "enabled = true",
             f'endpoint = "{self.webhook_url}"',
             f'bearer_token = "{self.webhook_token or ""}"',
             'event_types = ["create", "update", "delete", "rename"]',
-            'path_prefixes = ["/buckets/"]',
+            f'path_prefixes = ["{prefix}"]',
             "max_retries = 10",
             "backoff_seconds = 1",
             "workers = 2",
