@@ -35,6 +35,7 @@ class Settings(BaseSettings):
 
     # Services
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
+    reader_url: SecretStr | None = Field(None, description="the same database as the role xraygpt_reader, for `query`")
     redis_url: SecretStr = Field(description="redis:// or rediss:// URL of the broker")
     s3_endpoint_url: str | None = Field(None, description="S3 endpoint; leave it out for AWS")
     s3_access_key: SecretStr | None = None
@@ -44,13 +45,21 @@ class Settings(BaseSettings):
     derived_bucket: str = Field(description="the bucket XrayGPT writes normalised images and checkpoints to")
 
     # Privacy
-    hmac_key_file: Path | None = Field(None, description="file with the pseudonymisation key (64 hex digits, mode 0600)")
+    hmac_key_file: Path | None = Field(
+        None, description="file with the pseudonymisation key (64 hex digits, mode 0600)"
+    )
     hmac_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
 
     # Gateway
     gateway_host: str = "127.0.0.1"
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     webhook_token: SecretStr | None = Field(None, description="bearer token of the bucket's event webhook")
+
+    # Flower
+    flower_host: str = "127.0.0.1"
+    flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
+    flower_user: str = "xraygpt"
+    flower_password: SecretStr | None = Field(None, description="Flower does not start without one")
 
     # Model
     models: Path = Field(default_factory=models_dir, description="where model bundles live")
