@@ -1,0 +1,1 @@
+"""Synthetic frontal chest radiographs of known truth. numpy and Pillow only."""
