@@ -62,6 +62,7 @@ class Broker:
         )
         self._child.start()
         self._child.wait_until(self._answers, START_SECONDS)
+        self._fixed_port = True  # a restart must be found where it was
 
     def stop(self) -> None:
         if self._child:

@@ -71,6 +71,7 @@ class Postgres:
             self._create_cluster()
         self._child = self._launch()
         self._child.wait_until(self._answers, START_SECONDS)
+        self._fixed_port = True  # a restart must be found where it was
         self._create_database()
 
     def stop(self) -> None:

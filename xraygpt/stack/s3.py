@@ -76,7 +76,8 @@ class ObjectServer:
         for directory in (data, home):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         end_leftovers(program(), home, signal.SIGTERM)
-        self._choose_ports()
+        if self._child is None:  # a restart must be found where it was
+            self._choose_ports()
         remember(self._memory, self._state())
         (data / "mini.options").unlink(missing_ok=True)  # it would bring back the ports of another start
         self._write_webhook(home / "notification.toml")

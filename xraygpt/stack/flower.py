@@ -1,0 +1,55 @@
+"""Flower, with basic authentication and without its ``/metrics``, which it serves to anybody even with authentication.
+
+Run as ``python -m xraygpt.stack.flower``.
+"""
+
+import atexit
+import signal
+import sys
+from types import FrameType
+
+from flower.app import Flower
+from flower.command import extract_settings, setup_logging
+from flower.options import default_options
+from flower.urls import handlers, settings
+from flower.views.monitor import Metrics
+
+from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.queue import make_celery
+from xraygpt_core.settings import Settings, load_settings
+
+
+def build(configured: Settings) -> Flower:
+    """The web application, listening nowhere yet.
+
+    Raises:
+        ConfigurationError: there is no password.
+    """
+    if configured.flower_password is None:
+        raise ConfigurationError("settings: XRAYGPT_FLOWER_PASSWORD is missing")
+    default_options.address = configured.flower_host
+    default_options.port = configured.flower_port
+    default_options.basic_auth = [f"{configured.flower_user}:{configured.flower_password.get_secret_value()}"]
+    extract_settings()
+    setup_logging()
+    # The application reads this list when it is built; what is not in it answers 404 behind authentication.
+    handlers[:] = [handler for handler in handlers if not (isinstance(handler, tuple) and handler[1] is Metrics)]
+    return Flower(capp=make_celery(configured), options=default_options, **settings)
+
+
+def leave(_number: int, _frame: FrameType | None) -> None:
+    """End the process through its exit handlers."""
+    sys.exit(0)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    application = build(load_settings())
+    atexit.register(application.stop)
+    signal.signal(signal.SIGTERM, leave)
+    application.start_http_server()
+    application.start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Start, stop and look at a stack from outside its supervisor."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from xraygpt.stack.home import Home, holder, running_stack
+from xraygpt.stack.process import StackError, die_with_parent, open_log
+
+STOP_SECONDS = 90.0
+POLL_SECONDS = 0.05
+
+
+def start(home: Home, say: Callable[[str], None], *, tied: bool = False) -> dict[str, Any]:
+    """Start a supervisor in the background and return its stack.json when everything answers.
+
+    Args:
+        say: takes the lines of progress.
+        tied: it ends when this process does, however that happens.
+
+    Raises:
+        StackError: it did not start, with the sentence that says why.
+    """
+    home.create()
+    process = _spawn(home, tied=tied)
+    assert process.stdout is not None
+    error = f"the supervisor ended; see {home.log('supervisor')}"
+    for line in process.stdout:
+        message = json.loads(line)
+        if "say" in message:
+            say(message["say"])
+        elif "error" in message:
+            error = message["error"]
+        elif (stack := running_stack(home)) is not None:
+            return stack
+    process.wait()
+    raise StackError(error)
+
+
+def _spawn(home: Home, *, tied: bool) -> subprocess.Popen[bytes]:
+    with open_log(home.log("supervisor")) as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "xraygpt.stack"],
+            cwd=home.root,  # a data directory below the current one is absolute by now
+            env=os.environ | {"XRAYGPT_HOME": str(home.root)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGTERM) if tied else None,
+        )
+
+
+def stop(home: Home) -> bool:
+    """Stop the stack and wait until it has stopped; False if none runs.
+
+    Raises:
+        StackError: it does not end.
+    """
+    pid = holder(home)
+    if pid is None:
+        home.stack_file.unlink(missing_ok=True)
+        return False
+    deadline = time.monotonic() + STOP_SECONDS
+    os.kill(pid, signal.SIGTERM)
+    while holder(home) == pid:
+        if time.monotonic() > deadline:
+            raise StackError(f"the supervisor (process {pid}) does not end; see {home.log('supervisor')}")
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def processes(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """State of each process of the stack: ``running``, ``restarting`` or ``external`` (not started by us)."""
+    states = {}
+    for name, pid in stack["pids"].items():
+        if name in stack["external"]:
+            state = "external"
+        else:
+            state = "running" if pid is not None and is_alive(pid) else "restarting"
+        states[name] = {"pid": pid, "state": state}
+    return states
+
+
+def is_alive(pid: int) -> bool:
+    """True if there is a process with this id (another user's counts)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

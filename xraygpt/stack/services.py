@@ -1,0 +1,131 @@
+"""Database, broker and bucket: embedded, or external ones that the environment names."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3
+import psycopg
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from xraygpt.stack.broker import Broker
+from xraygpt.stack.postgres import Postgres
+from xraygpt.stack.process import StackError
+from xraygpt.stack.s3 import ObjectServer
+
+READER = "xraygpt_reader"
+
+
+class Unit(Protocol):
+    """What the supervisor keeps running."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def running(self) -> bool: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Services:
+    """The three services. Each is left out where the environment names an external one:
+
+    ``XRAYGPT_DATABASE_URL``, ``XRAYGPT_REDIS_URL``, ``XRAYGPT_S3_ENDPOINT_URL`` (with ``XRAYGPT_S3_ACCESS_KEY`` and
+    ``XRAYGPT_S3_SECRET_KEY``).
+    """
+
+    def __init__(self, root: Path, environ: Mapping[str, str], webhook_url: str, webhook_token: str) -> None:
+        self._environ = environ
+        self.bucket = environ.get("XRAYGPT_BUCKET", "xraygpt-source")
+        self.derived_bucket = environ.get("XRAYGPT_DERIVED_BUCKET", "xraygpt-derived")
+        self.units: dict[str, Unit] = {}
+        self._postgres = self._broker = self._s3 = None
+        if "XRAYGPT_DATABASE_URL" not in environ:
+            self._postgres = self.units["postgres"] = Postgres(root / "postgres")
+        if "XRAYGPT_REDIS_URL" not in environ:
+            self._broker = self.units["broker"] = Broker(root / "broker")
+        if "XRAYGPT_S3_ENDPOINT_URL" not in environ:
+            self._s3 = self.units["s3"] = ObjectServer(
+                root / "s3", webhook_url=webhook_url, webhook_token=webhook_token, webhook_bucket=self.bucket
+            )
+
+    @property
+    def database_url(self) -> str:
+        return self._postgres.url if self._postgres else self._environ["XRAYGPT_DATABASE_URL"]
+
+    @property
+    def redis_url(self) -> str:
+        return self._broker.url if self._broker else self._environ["XRAYGPT_REDIS_URL"]
+
+    @property
+    def s3_endpoint_url(self) -> str:
+        return self._s3.url if self._s3 else self._environ["XRAYGPT_S3_ENDPOINT_URL"]
+
+    @property
+    def s3_keys(self) -> tuple[str | None, str | None]:
+        """Access key and secret key; (None, None) leaves them to boto3's own search."""
+        if self._s3:
+            return self._s3.access_key, self._s3.secret_key
+        return self._environ.get("XRAYGPT_S3_ACCESS_KEY"), self._environ.get("XRAYGPT_S3_SECRET_KEY")
+
+    def start(self, say: Callable[[str], None]) -> None:
+        for name, unit in self.units.items():
+            say(f"starting {name}")
+            unit.start()
+
+    def create_buckets(self) -> None:
+        """Create both buckets where they are missing.
+
+        Raises:
+            StackError: the S3 server refuses, or does not answer.
+        """
+        access_key, secret_key = self.s3_keys
+        region = self._environ.get("XRAYGPT_S3_REGION", "us-east-1")
+        client: Any = boto3.client(
+            "s3",
+            endpoint_url=self.s3_endpoint_url,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            region_name=region,
+            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"max_attempts": 5}),
+        )
+        with contextlib.closing(client):
+            for bucket in (self.bucket, self.derived_bucket):
+                try:
+                    _create_bucket(client, bucket, region)
+                except (BotoCoreError, ClientError) as error:
+                    raise StackError(f"s3: bucket {bucket} at {self.s3_endpoint_url}: {error}") from error
+
+    def reader_url(self, password: str) -> str:
+        """The database as the analysts' role, whose password is set here; an external one can be given instead.
+
+        Raises:
+            StackError: the database does not allow it.
+        """
+        if given := self._environ.get("XRAYGPT_READER_URL"):
+            return given
+        statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(READER), sql.Literal(password))
+        try:
+            with psycopg.connect(self.database_url, autocommit=True, connect_timeout=10) as connection:
+                connection.execute(statement)
+        except psycopg.Error as error:
+            raise StackError(
+                f"database: no password for {READER} ({error.sqlstate}); set XRAYGPT_READER_URL"
+            ) from error
+        if self._postgres:
+            return f"postgresql://{READER}:{password}@127.0.0.1:{self._postgres.port}/xraygpt"
+        return make_conninfo("", **{**conninfo_to_dict(self.database_url), "user": READER, "password": password})
+
+
+def _create_bucket(client: Any, bucket: str, region: str) -> None:
+    try:
+        client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
+            raise
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        client.create_bucket(Bucket=bucket, **where)
