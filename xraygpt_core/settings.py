@@ -72,11 +72,19 @@ class Settings(BaseSettings):
     max_attempts: Annotated[int, Field(ge=1)] = 5
     retry_seconds: Annotated[float, Field(ge=0)] = Field(2.0, description="wait before the second attempt; doubles")
     window: Annotated[int, Field(ge=1)] = Field(256, description="messages kept in the broker per queue")
+    stall_seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="a job silent for longer loses its lease")
+    max_run_seconds: Annotated[float, Field(gt=0)] = Field(900.0, description="a job running for longer, too")
+    drain_seconds: Annotated[float, Field(ge=0)] = Field(25.0, description="time to finish work after SIGTERM")
     rering_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="ring an unclaimed job again after this")
     tick_seconds: Annotated[float, Field(gt=0)] = Field(1.0, description="pause between two control ticks")
     settle_seconds: Annotated[float, Field(ge=0)] = Field(5.0, description="quiet time after which a study is whole")
     sweep_seconds: Annotated[float, Field(ge=0)] = Field(300.0, description="pause between bucket sweeps; 0 = never")
     retention_days: Annotated[int, Field(ge=0)] = Field(0, description="purge studies older than this; 0 = keep")
+
+    # Training
+    train_processes: Annotated[int, Field(ge=1)] = Field(1, description="above 1 a run is started by torchrun")
+    train_stall_seconds: Annotated[float, Field(gt=0)] = 1800.0
+    train_max_seconds: Annotated[float, Field(gt=0)] = 30 * 86400.0
 
     # Ingest
     max_object_bytes: Annotated[int, Field(ge=1)] = 256 * 2**20
@@ -85,6 +93,7 @@ class Settings(BaseSettings):
     decode_memory_bytes: Annotated[int, Field(ge=2**20)] = 2 * 2**30
     ingest_concurrency: Annotated[int, Field(ge=1)] = 2
 
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="a worker's own /metrics; 0 = none")
     log_level: str = "INFO"
 
     @model_validator(mode="after")
