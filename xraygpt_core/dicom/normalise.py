@@ -1,0 +1,126 @@
+"""The path of one image: bytes, header, decision, pixels, grey, PNG.
+
+This runs in the process that calls it; workers call :class:`xraygpt_core.dicom.sandbox.Sandbox`, which runs it where a
+crash or a bomb harms nobody.
+"""
+
+import warnings
+from io import BytesIO
+
+from PIL import Image
+
+from xraygpt_core.dicom import accept, header
+from xraygpt_core.dicom.decode import Values, decode, layout, pixel_sha256
+from xraygpt_core.dicom.parse import is_dicom, parse
+from xraygpt_core.dicom.picture import is_picture, read_picture
+from xraygpt_core.dicom.pixels import Grey, grey_of_dicom
+from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
+from xraygpt_core.errors import Rejected
+from xraygpt_core.states import Flag, ReasonCode
+
+NORMALISED_SIDE, PREVIEW_SIDE = 2048, 1024  # pixels
+_MOST_IMAGES = 1000  # a study of more is a header's slip
+
+
+def normalise(data: bytes, limits: Limits) -> NormalisedImage:
+    """Read one DICOM, PNG or JPEG file.
+
+    Args:
+        data: the whole file.
+        limits: only ``max_pixels`` is enforced here; time and memory are the sandbox's.
+
+    Raises:
+        Rejected: with its reason code; the detail never quotes a header value.
+    """
+    if not data:
+        raise Rejected(ReasonCode.EMPTY, "the file has no bytes")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's warnings quote header values
+            if is_dicom(data):
+                return _normalise_dicom(data, limits)
+            if is_picture(data):
+                return _normalise_picture(data, limits)
+    except MemoryError:
+        raise Rejected(ReasonCode.UNDECODABLE, "decoding needs more memory than it may have") from None
+    raise Rejected(ReasonCode.NOT_DICOM_OR_IMAGE, "the file is neither DICOM nor PNG nor JPEG")
+
+
+def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
+    parsed = parse(data, limits)
+    dataset = parsed.dataset
+    if 0x7FE00010 not in dataset:
+        reason = ReasonCode.TRUNCATED if parsed.cut else ReasonCode.NO_PIXELS
+        raise Rejected(reason, "the file ends before its pixels" if parsed.cut else "there is no Pixel Data element")
+    flags = accept.accept(dataset, limits)
+    image = layout(dataset)
+    values = decode(parsed, image)
+    view = header.view(dataset)
+    expected = header.integer(dataset, "NumberOfStudyRelatedInstances")
+    return _result(
+        values,
+        grey_of_dicom(values, dataset, image.stored),
+        kind="dicom",
+        view=view,
+        modality=accept.modality(dataset),
+        expected_images=expected if expected is not None and 1 <= expected <= _MOST_IMAGES else None,
+        flags=flags if view else (*flags, Flag.VIEW_UNKNOWN),
+        identifiers=header.identifiers(dataset),
+    )
+
+
+def _normalise_picture(data: bytes, limits: Limits) -> NormalisedImage:
+    values, grey = read_picture(data, limits)
+    return _result(
+        values,
+        grey,
+        kind="picture",
+        view=None,
+        modality=None,
+        expected_images=None,
+        flags=(Flag.NOT_VERIFIED_CHEST, Flag.BURNED_IN_UNCHECKED, Flag.VIEW_UNKNOWN),
+        identifiers=Identifiers(),
+    )
+
+
+def _result(
+    values: Values,
+    grey: Grey,
+    *,
+    kind: str,
+    view: str | None,
+    modality: str | None,
+    expected_images: int | None,
+    flags: tuple[Flag, ...],
+    identifiers: Identifiers,
+) -> NormalisedImage:
+    normalised = _shrink(Image.fromarray(grey), NORMALISED_SIDE)
+    return NormalisedImage(
+        normalised_png=_png(normalised),
+        preview_png=_png(_shrink(normalised, PREVIEW_SIDE)),
+        rows=values.shape[0],
+        columns=values.shape[1],
+        pixel_sha256=pixel_sha256(values),
+        view=view,
+        modality=modality,
+        kind=kind,
+        expected_images=expected_images,
+        flags=flags,
+        identifiers=identifiers,
+    )
+
+
+def _shrink(image: Image.Image, side: int) -> Image.Image:
+    """The image with its long side at most ``side`` pixels; never enlarged."""
+    scale = side / max(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _png(image: Image.Image) -> bytes:
+    """8-bit grey PNG with no chunk but the pixels'."""
+    buffer = BytesIO()
+    image.save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,88 @@
+"""Bare PNG and JPEG pictures: to upright grey values, nothing else of the file survives."""
+
+import struct
+import warnings
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from xraygpt_core.dicom.accept import check_size
+from xraygpt_core.dicom.decode import Values
+from xraygpt_core.dicom.header import PARSE_ERRORS
+from xraygpt_core.dicom.pixels import Grey, grey_of_wide, refuse_constant
+from xraygpt_core.dicom.types import Limits
+from xraygpt_core.errors import Rejected
+from xraygpt_core.states import ReasonCode
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "F"})
+
+
+def is_picture(data: bytes) -> bool:
+    """True for what starts like PNG or JPEG."""
+    return data.startswith((_PNG, _JPEG))
+
+
+def read_picture(data: bytes, limits: Limits) -> tuple[Values, Grey]:
+    """Decode a picture and turn it upright.
+
+    Returns:
+        Decoded grey values (rows, columns), 8 or 16 bits, and the same as 8-bit grey.
+
+    Raises:
+        Rejected: TOO_LARGE, TOO_SMALL, MULTI_FRAME, TRUNCATED, UNDECODABLE, BLANK.
+    """
+    try:
+        image = _open(data, limits)
+        image.load()
+        image = ImageOps.exif_transpose(image)
+    except PARSE_ERRORS as error:
+        reason = ReasonCode.TRUNCATED if _is_cut(data) else ReasonCode.UNDECODABLE
+        raise Rejected(reason, f"the picture cannot be decoded ({type(error).__name__})") from None
+    if image.mode in _WIDE_MODES:
+        wide = np.asarray(image).clip(0, 65535).astype(np.uint16)
+        return wide, grey_of_wide(wide)
+    grey = np.asarray(_grey(image))
+    refuse_constant(grey)
+    return grey, grey
+
+
+def _open(data: bytes, limits: Limits) -> Image.Image:
+    """The picture with its pixels still packed, if they are worth unpacking."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a bomb: our own limit follows
+            image = Image.open(BytesIO(data), formats=("PNG", "JPEG"))
+    except Image.DecompressionBombError:
+        raise Rejected(ReasonCode.TOO_LARGE, f"the limit is {limits.max_pixels} pixels") from None
+    except UnidentifiedImageError:
+        reason = ReasonCode.TRUNCATED if _is_cut(data) else ReasonCode.UNDECODABLE
+        raise Rejected(reason, "the picture has no readable header") from None
+    check_size(image.height, image.width, limits)
+    if image.format == "PNG" and getattr(image, "n_frames", 1) > 1:
+        raise Rejected(ReasonCode.MULTI_FRAME, "an animated picture")
+    return image
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """8-bit grey. What is transparent is outside the film, so it becomes black."""
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    if image.mode in ("CMYK", "LAB", "HSV", "RGBA"):
+        image = image.convert("RGB")
+    return image.convert("L")
+
+
+def _is_cut(data: bytes) -> bool:
+    """True if the end mark is missing: PNG's IEND chunk, JPEG's EOI after the last scan."""
+    if data.startswith(_JPEG):
+        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda") or b"\xff\xda" not in data
+    position = len(_PNG)
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        position += 12 + length
+        if kind == b"IEND":
+            return False
+    return True
