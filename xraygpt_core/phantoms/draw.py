@@ -1,10 +1,9 @@
 """Draw a phantom: a seed in, a film with its truth and its report out."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from xraygpt_core.phantoms.anatomy import Anatomy, Floats, draw_anatomy
+from xraygpt_core.phantoms.body import Tissue, body, draw_tissue
 from xraygpt_core.phantoms.canvas import Canvas, inside
 from xraygpt_core.phantoms.devices import choose_devices, devices
 from xraygpt_core.phantoms.film import collimate, draw_exposure, expose, mark, quantise
@@ -15,39 +14,6 @@ from xraygpt_core.phantoms.wording import write_report
 
 _STREAM: dict[Population, int] = {"train": 1, "held_out": 2}  # equal seeds of two populations share nothing
 AP_SHARE = 0.5
-
-
-@dataclass(frozen=True)
-class Tissue:
-    """Grey levels of soft parts, as attenuation (0 is air around the body, 1 is dense)."""
-
-    soft: float
-    lung: float  # what an aerated lung leaves of the soft parts' attenuation
-    free_air: float  # what free pleural air leaves of the lung's
-    heart: float
-    abdomen: float
-    mottle: float
-    border: float  # softness of the lung's edges, mm
-    heart_border: float
-    breasts: float
-    bubble: float
-
-
-def draw_tissue(rng: np.random.Generator, view: View) -> Tissue:
-    """One film's soft-part contrasts. An AP film's heart lies far from the detector: its border is softer."""
-    ap = view == "AP"
-    return Tissue(
-        soft=float(rng.uniform(0.62, 0.76)),
-        lung=float(rng.uniform(0.28, 0.5)),
-        free_air=float(rng.uniform(0.25, 0.6)),
-        heart=float(rng.uniform(0.0, 0.14)),
-        abdomen=float(rng.uniform(0.02, 0.16)),
-        mottle=float(rng.uniform(0.0, 0.022)),
-        border=float(rng.uniform(0.8, 3.0)),
-        heart_border=float(rng.uniform(3.2, 6.5) if ap else rng.uniform(0.9, 2.6)),
-        breasts=float(rng.choice([0.0, 1.0]) * rng.uniform(0.02, 0.1)),
-        bubble=float((rng.random() < (0.3 if ap else 0.75)) * rng.uniform(0.08, 0.3)),
-    )
 
 
 def draw_phantom(seed: int, population: Population = "train", side: int = 448) -> Phantom:
@@ -86,7 +52,7 @@ def _thorax(
 ) -> Floats:
     """Attenuation of body, lungs and chest findings, shape (n, n)."""
     canvas = full.coarse()
-    base, value = _body(canvas, rng, anatomy, tissue)
+    base, value = body(canvas, rng, anatomy, tissue)
     air = np.zeros_like(value)
     lung_only = np.zeros_like(value)
     for side in SIDES:
@@ -112,41 +78,6 @@ def _thorax(
     for nodule in lesions.nodules:
         add_nodule(full, film, nodule)
     return film
-
-
-def _body(canvas: Canvas, rng: np.random.Generator, anatomy: Anatomy, tissue: Tissue) -> tuple[Floats, Floats]:
-    """Skin to skin without the lungs' air, first trunk and neck alone, then with the organs in them."""
-    right = anatomy.lungs["right"]
-    edge = anatomy.half_width + anatomy.fat
-    shoulder = right.apex_y - float(rng.uniform(18, 40))
-    flare = np.clip((right.level(0.2) - canvas.y) / 60.0, 0.0, 1.0)
-    outline = inside(edge + 70.0 * flare - np.abs(canvas.x), 5.0)
-    slope = shoulder + 0.32 * np.clip(np.abs(canvas.x) - 45.0, 0.0, None)
-    outline = outline * np.maximum(inside(canvas.y - slope, 8.0), inside(52.0 - np.abs(canvas.x), 6.0))
-    thick = 1.0 - 0.22 * (canvas.x / (edge + 30.0)) ** 2
-    base = np.float32(tissue.soft) * outline * thick.astype(np.float32)
-    value = base + tissue.mottle * canvas.clouds(rng, 30) * outline
-    heart = anatomy.heart
-    within = inside(heart.border(canvas.y, "left") - canvas.x, 9.0) * inside(
-        heart.border(canvas.y, "right") + canvas.x, 9.0
-    )
-    value += tissue.heart * within
-    floor = np.where(canvas.x > 0, anatomy.lungs["left"].floor(canvas.x), right.floor(-canvas.x))
-    value += tissue.abdomen * inside(canvas.y - floor.astype(np.float32), 4.0) * outline
-    if tissue.breasts > 0:
-        x, y, radius = 0.52 * anatomy.half_width, right.level(float(rng.uniform(0.7, 1.0))), float(rng.uniform(45, 65))
-        distance = np.hypot(np.abs(canvas.x) - x, canvas.y - y)
-        value += (
-            tissue.breasts * inside((radius - distance).astype(np.float32), 16.0) * inside(canvas.y - y + 10.0, 45.0)
-        )
-    if tissue.bubble > 0:
-        x, y = (
-            float(rng.uniform(0.35, 0.6)) * anatomy.half_width,
-            anatomy.lungs["left"].dome_y + float(rng.uniform(18, 30)),
-        )
-        off = np.hypot((canvas.x - x) / float(rng.uniform(18, 36)), (canvas.y - y) / float(rng.uniform(8, 14)))
-        value -= tissue.bubble * inside(((1.0 - off) * 14.0).astype(np.float32), 3.0)
-    return base, value
 
 
 def _cavity(canvas: Canvas, anatomy: Anatomy, lesions: Lesions, tissue: Tissue, side: Side) -> tuple[Floats, Floats]:

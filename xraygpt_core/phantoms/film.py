@@ -55,19 +55,19 @@ def draw_exposure(rng: np.random.Generator, population: Population, view: View) 
 def expose(attenuation: Floats, rng: np.random.Generator, exposure: Exposure, side: int) -> Floats:
     """Attenuation of the canvas (n, n) → grey 0–1 of the film (side, side)."""
     detector = side if exposure.sharpness > 0.95 else int(side * exposure.sharpness)
-    turned = _turn(attenuation, exposure.turn, side, detector)
-    if detector < side:
-        turned = turned.resize((side, side), Image.Resampling.BILINEAR)
-    value = np.array(turned, dtype=np.float32)
-    grain = rng.standard_normal((side, side), dtype=np.float32)
-    value += np.float32(exposure.noise) * grain * (0.5 + np.clip(value, 0.0, 1.2))
+    value = np.array(_turn(attenuation, exposure.turn, side, detector), dtype=np.float32)
+    grain = rng.standard_normal((detector, detector), dtype=np.float32)
+    grain *= np.float32(exposure.noise)
+    value += grain * (0.5 + np.clip(value, 0.0, 1.2))
     value -= np.float32(exposure.floor)
     value *= np.float32(1.0 / (exposure.ceiling - exposure.floor))
     np.clip(value, 0.0, 1.0, out=value)
     np.power(value, np.float32(exposure.gamma), out=value)
     if exposure.vignette > 0:
-        edge = np.linspace(-1, 1, side, dtype=np.float32) ** 2
+        edge = np.linspace(-1, 1, detector, dtype=np.float32) ** 2
         value *= 1.0 - np.float32(0.5 * exposure.vignette) * (edge[None, :] + edge[:, None])
+    if detector < side:
+        value = np.array(Image.fromarray(value).resize((side, side), Image.Resampling.BILINEAR))
     return value
 
 

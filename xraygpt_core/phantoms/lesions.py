@@ -114,8 +114,8 @@ def _effusion(rng: np.random.Generator, anatomy: Anatomy, labels: frozenset[str]
     level = float(rng.uniform(highest, lowest))
     flat = f"pneumothorax_{side}" in labels and rng.random() < 0.6
     sag = float(rng.uniform(0.05, 0.3)) * height
-    if level > lung.dome_y - 6:
-        sag = min(sag, 0.5 * lung.angle_drop)  # a small effusion rounds the angle off
+    if level > lung.dome_y - 0.18 * height:
+        sag = min(sag, 0.4 * lung.angle_drop)  # a small effusion rounds the angle off: it must not follow the dome
     supine = anatomy.view == "AP" and rng.random() < 0.4
     return Effusion(
         level=level,
@@ -160,8 +160,8 @@ def _opacity(
         side=side,
         centre=(x, y),
         radii=(radius, max(tall, 16.0)),
-        density=float(rng.uniform(0.5, 1.0)),
-        edge=float(rng.uniform(0.15, 0.9)),
+        density=float(rng.uniform(0.58, 1.0)),
+        edge=float(rng.uniform(0.15, 0.85)),
         lumps=0.0 if rng.random() < 0.25 else float(rng.uniform(0.1, 0.6)),
         tilt=float(rng.normal(0, 0.35)),
         fissure=zone == "upper" and side == "right" and rng.random() < 0.3,

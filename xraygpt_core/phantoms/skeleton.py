@@ -54,17 +54,23 @@ def _rib(lung: Lung, k: int, spacing: float, drop: float) -> tuple[list[Point], 
     return [(lung.sign * x, y) for x, y in back], [(lung.sign * x, y) for x, y in front[:20]]
 
 
-def _paint_ribs(pen: Pen, anatomy: Anatomy, look: BoneLook, *, front: bool) -> None:
-    for side in SIDES:
-        lung = anatomy.lungs[side]
-        for k in range(10):
-            back, fore = _rib(lung, k, anatomy.rib_spacing, anatomy.rib_drop * (0.5 + 0.06 * k))
-            line = fore if front else back
-            pen.line(line, look.rib_width * (1.15 if front else 1.0), 1.0)
-            pen.line(line, look.rib_width * 0.55, 0.62)  # the marrow is thinner than the cortex
+def _ribs(anatomy: Anatomy) -> tuple[list[list[Point]], list[list[Point]]]:
+    """The back and the front arcs of ten ribs on both sides."""
+    arcs = [
+        _rib(anatomy.lungs[side], k, anatomy.rib_spacing, anatomy.rib_drop * (0.5 + 0.06 * k))
+        for side in SIDES
+        for k in range(10)
+    ]
+    return [back for back, _ in arcs], [front for _, front in arcs]
 
 
-def _paint_clavicles(pen: Pen, rng: np.random.Generator, anatomy: Anatomy) -> None:
+def _paint_ribs(pen: Pen, arcs: list[list[Point]], width: float) -> None:
+    for arc in arcs:
+        pen.line(arc, width, 1.0)
+        pen.line(arc, 0.5 * width, 0.62)  # the marrow is thinner than the cortex
+
+
+def _paint_clavicles(pen: Pen, rng: np.random.Generator, anatomy: Anatomy, ink: float) -> None:
     """V-shaped and over the upper ribs in PA films; flatter and above the apices in AP films."""
     ap = anatomy.view == "AP"
     lift = float(rng.uniform(4, 14)) if ap else float(rng.uniform(-6, 4))
@@ -76,31 +82,31 @@ def _paint_clavicles(pen: Pen, rng: np.random.Generator, anatomy: Anatomy) -> No
         far = anatomy.half_width * 1.08
         line = curve([(14, medial), (45, medial - 2), (0.6 * far, medial - slope), (far, medial - slope)])
         placed = [(lung.sign * x, y) for x, y in line]
-        pen.line(placed, width, 1.0)
-        pen.line(placed, width * 0.5, 0.7)
+        pen.line(placed, width, ink)
+        pen.line(placed, width * 0.5, 0.7 * ink)
 
 
-def _paint_scapulae(pen: Pen, rng: np.random.Generator, anatomy: Anatomy) -> None:
+def _paint_scapulae(pen: Pen, rng: np.random.Generator, anatomy: Anatomy, ink: float) -> None:
     """Turned out of the lungs in PA films (shoulders forward), lying over their outer third in AP films."""
     for side in SIDES:
         lung = anatomy.lungs[side]
         if anatomy.view == "AP":
             medial = anatomy.half_width * float(rng.uniform(0.60, 0.78))
         else:
-            medial = anatomy.half_width * float(rng.uniform(1.04, 1.2))
+            medial = anatomy.half_width + anatomy.fat * float(rng.uniform(0.1, 0.5))
         top, tip = lung.level(float(rng.uniform(0.1, 0.2))), lung.level(float(rng.uniform(0.68, 0.85)))
-        outer = anatomy.half_width * 1.3
+        outer = anatomy.half_width + anatomy.fat
         outline = [
             (medial + 8, top),
             (medial, 0.5 * (top + tip)),
             (medial + 12, tip),
-            (medial + 24, tip - 6),
+            (min(medial + 24, outer), tip - 6),
             (outer, top + 20),
             (outer, top - 8),
         ]
         placed = [(lung.sign * x, y) for x, y in outline]
-        pen.polygon(placed, 0.55)
-        pen.line([*placed[:4]], 3.0, 1.0)
+        pen.polygon(placed, 0.55 * ink)
+        pen.line(placed[:4], 3.0, ink)
 
 
 def _paint_spine(pen: Pen, rng: np.random.Generator, anatomy: Anatomy) -> None:
@@ -134,13 +140,18 @@ def _paint_vessels(pen: Pen, rng: np.random.Generator, anatomy: Anatomy) -> None
 
 def bones(canvas: Canvas, rng: np.random.Generator, anatomy: Anatomy, look: BoneLook) -> Floats:
     """Attenuation added by the whole skeleton, shape (n, n)."""
-    added = np.zeros((canvas.n, canvas.n), dtype=np.float32)
-    if look.ribs > 0:
-        added += look.ribs * canvas.layer(lambda pen: _paint_ribs(pen, anatomy, look, front=False))
-        added += look.front_ribs * canvas.layer(lambda pen: _paint_ribs(pen, anatomy, look, front=True))
-    added += look.clavicles * canvas.layer(lambda pen: _paint_clavicles(pen, rng, anatomy))
-    added += look.scapulae * canvas.layer(lambda pen: _paint_scapulae(pen, rng, anatomy))
+    shoulder = max(look.clavicles, look.scapulae)
+
+    def paint_girdle(pen: Pen) -> None:
+        _paint_scapulae(pen, rng, anatomy, look.scapulae / shoulder)
+        _paint_clavicles(pen, rng, anatomy, look.clavicles / shoulder)
+
+    added = shoulder * canvas.layer(paint_girdle)
     added += look.spine * canvas.layer(lambda pen: _paint_spine(pen, rng, anatomy))
+    if look.ribs > 0:
+        back, front = _ribs(anatomy)
+        added += look.ribs * canvas.layer(lambda pen: _paint_ribs(pen, back, look.rib_width))
+        added += look.front_ribs * canvas.layer(lambda pen: _paint_ribs(pen, front, 1.15 * look.rib_width))
     return added
 
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from xraygpt_core.phantoms.findings import SIDES, Report, View
 
+LONGEST = 58  # words; negatives are added only while there is room
+
 HEART = (
     "The heart is enlarged.",
     "The cardiac silhouette is enlarged.",
@@ -132,7 +134,7 @@ def _place(rng: np.random.Generator, side: str, zone: str) -> str:
 
 def _places(rng: np.random.Generator, zones: set[tuple[str, str]]) -> list[str]:
     """The places of all consolidations: joined where the language joins them, else one by one."""
-    if len(zones) > 1 and rng.random() < 0.6:
+    if len(zones) > 1 and rng.random() < 0.75:
         word = _pick(rng, ("zone", "lobe"))
         for zone in ("upper", "lower"):
             if zones == {("left", zone), ("right", zone)}:
@@ -229,7 +231,7 @@ def _impression(rng: np.random.Generator, labels: frozenset[str], devices: Seque
     if not items:
         return _pick(rng, NORMAL_IMPRESSION)
     if len(items) > 4:
-        items = items[:4] + ([] if rng.random() < 0.5 else ["further findings as above"])
+        items = items[:3] + ([] if rng.random() < 0.5 else ["further findings as above"])
     elif rng.random() < 0.3:
         return " ".join(f"{_capital(item)}." for item in items)
     listed = items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
@@ -245,10 +247,13 @@ def write_report(rng: np.random.Generator, labels: frozenset[str], view: View, d
     sentences = [sentence for group in groups for sentence in group]
     if not labels:
         sentences.append(_pick(rng, NORMAL))
-    absent = _negative(rng, labels)
-    room = max(0, 5 - len(sentences))
-    sentences += absent[: int(rng.integers(min(1, room), room + 1))]
+    impression = _impression(rng, labels, devices)
+    room = LONGEST - len(" ".join([*sentences, impression]).split()) - 5
+    wanted = int(rng.integers(1, 6))
+    for sentence in _negative(rng, labels)[:wanted]:
+        room -= len(sentence.split())
+        if room > 0:
+            sentences.append(sentence)
     if len(sentences) < 3:
         sentences.append(_pick(rng, FILLERS))
-    findings = " ".join([f"{view} chest radiograph.", *sentences])
-    return Report(findings=findings, impression=_impression(rng, labels, devices))
+    return Report(findings=" ".join([f"{view} chest radiograph.", *sentences]), impression=impression)
