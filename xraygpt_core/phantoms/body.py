@@ -36,7 +36,7 @@ def draw_tissue(rng: np.random.Generator, view: View) -> Tissue:
         build=str(rng.choice(BUILDS, p=BUILD_WEIGHTS)),
         soft=float(rng.uniform(0.62, 0.76)),
         lung=float(rng.uniform(0.28, 0.5)),
-        free_air=float(rng.uniform(0.25, 0.6)),
+        free_air=float(rng.uniform(0.2, 0.5)),
         heart=float(rng.uniform(0.0, 0.14)),
         abdomen=float(rng.uniform(0.02, 0.16)),
         mottle=float(rng.uniform(0.0, 0.022)),

@@ -45,7 +45,7 @@ def draw_exposure(rng: np.random.Generator, population: Population, view: View) 
         gamma=GAMMA.draw(rng, population),
         noise=noise,
         sharpness=SHARPNESS.draw(rng, population),
-        floor=float(rng.uniform(-0.1, 0.03)),
+        floor=float(rng.uniform(-0.1, 0.01)),
         ceiling=float(rng.uniform(0.92, 1.3)),
         vignette=float(rng.choice([0.0, 1.0]) * rng.uniform(0.0, 0.3)),
         bits=int(rng.choice(BITS)),

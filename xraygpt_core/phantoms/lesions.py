@@ -95,7 +95,7 @@ def draw_lesions(rng: np.random.Generator, anatomy: Anatomy, labels: frozenset[s
 
 def _collapse(rng: np.random.Generator, anatomy: Anatomy, labels: frozenset[str], side: Side) -> Collapse:
     crowded = any(f"consolidation_{side}_{zone}" in labels for zone in ("upper", "lower"))
-    largest = 0.2 if crowded else 0.42
+    largest = 0.18 if crowded else 0.42
     rim = anatomy.half_width * float(rng.uniform(0.1, largest))
     return Collapse(
         rim=rim, taper=float(rng.uniform(0.0, 0.95)), line=float(rng.choice([0.0, 1.0, 1.0]) * rng.uniform(0.04, 0.16))
@@ -152,17 +152,18 @@ def _opacity(
     medial, lateral = _gap(anatomy, side, y, collapse)
     width = max(lateral - medial, 10.0)
     radius = min(float(rng.uniform(0.26, 0.6)) * width, 52.0) if width > 45 else 0.62 * width
-    radius = max(radius, 15.0)
+    radius = max(radius, 16.0)
     room = max(width - 1.5 * radius, 0.0)
     x = medial + 0.75 * radius + float(rng.uniform(0, 1)) * room if room > 0 else 0.5 * (medial + lateral)
-    tall = min(float(rng.uniform(0.7, 1.4)) * max(radius, 20.0), 0.2 * (lung.dome_y - lung.apex_y))
+    small = radius < 24.0  # then it must not be taken for a large nodule: ragged, soft and taller than wide
+    tall = min(float(rng.uniform(0.7, 1.4)) * max(radius, 22.0), 0.2 * (lung.dome_y - lung.apex_y))
     return Opacity(
         side=side,
         centre=(x, y),
-        radii=(radius, max(tall, 16.0)),
+        radii=(radius, max(tall, 1.35 * radius if small else 18.0)),
         density=float(rng.uniform(0.58, 1.0)),
-        edge=float(rng.uniform(0.15, 0.85)),
-        lumps=0.0 if rng.random() < 0.25 else float(rng.uniform(0.1, 0.6)),
+        edge=float(rng.uniform(0.45 if small else 0.15, 0.85)),
+        lumps=0.0 if rng.random() < 0.25 and not small else float(rng.uniform(0.3 if small else 0.1, 0.6)),
         tilt=float(rng.normal(0, 0.35)),
         fissure=zone == "upper" and side == "right" and rng.random() < 0.3,
     )
@@ -198,7 +199,7 @@ def _nodule(
     opacities: tuple[Opacity, ...],
 ) -> Nodule:
     """6–30 mm across, in the freest of some places that were tried; a small one is denser, so that it shows."""
-    wanted = float(rng.uniform(3.0, 15.0))
+    wanted = float(rng.triangular(3.0, 6.5, 15.0))
     best, best_clearance, best_side = (0.0, 0.0), -1e9, SIDES[0]
     for _ in range(40):
         side = SIDES[int(rng.integers(2))]
@@ -216,7 +217,7 @@ def _nodule(
         centre=(anatomy.lungs[best_side].sign * best[0], best[1]),
         radius=radius,
         density=density,
-        edge=float(rng.uniform(0.5, 2.0)) if radius < 6 else float(rng.uniform(0.6, 0.45 * radius)),
+        edge=float(rng.uniform(0.5, 2.0)) if radius < 6 else float(rng.uniform(0.6, 0.35 * radius)),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from xraygpt_core.phantoms.findings import SIDES, Report, View
 
-LONGEST = 58  # words; negatives are added only while there is room
+SHORTEST, LONGEST = 25, 58  # words; negatives are added only while there is room
 
 HEART = (
     "The heart is enlarged.",
@@ -250,10 +250,9 @@ def write_report(rng: np.random.Generator, labels: frozenset[str], view: View, d
     impression = _impression(rng, labels, devices)
     room = LONGEST - len(" ".join([*sentences, impression]).split()) - 5
     wanted = int(rng.integers(1, 6))
-    for sentence in _negative(rng, labels)[:wanted]:
-        room -= len(sentence.split())
-        if room > 0:
+    for position, sentence in enumerate([*_negative(rng, labels), _pick(rng, FILLERS)]):
+        words = len(sentence.split())
+        if (position < wanted or LONGEST - room < SHORTEST) and words < room:
             sentences.append(sentence)
-    if len(sentences) < 3:
-        sentences.append(_pick(rng, FILLERS))
+            room -= words
     return Report(findings=" ".join([f"{view} chest radiograph.", *sentences]), impression=impression)
