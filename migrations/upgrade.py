@@ -1,0 +1,55 @@
+"""Bring a database to the newest version, once, however many processes try."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from xraygpt_core.db import driver_url
+from xraygpt_core.errors import Unavailable
+
+# Any constant that nothing else in this database uses: "MIGR" in ASCII.
+_LOCK = 0x4D494752
+
+
+def config() -> Config:
+    """Alembic's configuration, made here so that no file has to be found."""
+    configuration = Config()
+    configuration.set_main_option("script_location", str(Path(__file__).parent))
+    return configuration
+
+
+def upgrade(url: str, revision: str = "head") -> tuple[str | None, str | None]:
+    """Migrate, waiting for any other process that is migrating. Returns the version before and after.
+
+    Raises:
+        Unavailable: the server does not answer.
+    """
+    engine = create_engine(driver_url(url), connect_args={"connect_timeout": 10})
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SET lock_timeout = '60s'"))
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+            connection.commit()
+            before = MigrationContext.configure(connection).get_current_revision()
+            configuration = config()
+            configuration.attributes["connection"] = connection
+            command.upgrade(configuration, revision)
+            connection.commit()
+            after = MigrationContext.configure(connection).get_current_revision()
+            return before, after
+    except OperationalError as error:
+        raise Unavailable(f"PostgreSQL does not answer: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
+def head() -> str:
+    """The newest version in this source tree."""
+    newest = ScriptDirectory.from_config(config()).get_current_head()
+    assert newest is not None
+    return newest

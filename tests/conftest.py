@@ -1,0 +1,166 @@
+"""Real services for the tests: one PostgreSQL, one broker and one S3 server per test process, started when first used.
+
+Every test gets a database of its own, copied from a migrated template, and an emptied broker.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+from pydantic import SecretStr
+
+from migrations.upgrade import upgrade
+from xraygpt.stack.broker import Broker
+from xraygpt.stack.postgres import Postgres
+from xraygpt.stack.s3 import ObjectServer
+from xraygpt_core.ledger.core import Ledger, open_ledger
+from xraygpt_core.settings import Settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+HMAC_KEY = "5" * 64
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server whose database ``xraygpt`` is migrated and stays empty: the template."""
+    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    try:
+        upgrade(server.url)
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Valkey server."""
+    server = Broker(tmp_path_factory.mktemp("broker"))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    """An S3 server."""
+    server = ObjectServer(tmp_path_factory.mktemp("s3"))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def admin(postgres: Postgres, statement: sql.Composable) -> None:
+    """Run a statement outside any transaction in the maintenance database."""
+    url = postgres.url.rsplit("/", 1)[0] + "/postgres"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> Iterator[str]:
+    """A fresh migrated database."""
+    name = f"test_{uuid4().hex[:12]}"
+    identifier = sql.Identifier(name)
+    admin(postgres, sql.SQL("CREATE DATABASE {} TEMPLATE xraygpt").format(identifier))
+    yield postgres.url.rsplit("/", 1)[0] + "/" + name
+    admin(postgres, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+
+
+@pytest.fixture
+def redis_url(broker: Broker) -> str:
+    """An emptied broker."""
+    client = redis.Redis.from_url(broker.url)
+    client.flushall()
+    client.close()
+    return broker.url
+
+
+@pytest.fixture
+def make_settings(database_url: str, redis_url: str) -> Callable[..., Settings]:
+    """Settings for this test's database and broker; keyword arguments replace single ones."""
+
+    def make(**changes: Any) -> Settings:
+        values: dict[str, Any] = {
+            "database_url": SecretStr(database_url),
+            "redis_url": SecretStr(redis_url),
+            "bucket": "source",
+            "derived_bucket": "derived",
+            "hmac_key": SecretStr(HMAC_KEY),
+            "settle_seconds": 0.0,
+            "retry_seconds": 0.0,
+        }
+        return Settings(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    """Settings without an S3 server."""
+    return make_settings()
+
+
+@pytest.fixture
+def s3_settings(make_settings: Callable[..., Settings], object_server: ObjectServer) -> Settings:
+    """Settings with an S3 server and two empty buckets of this test's own."""
+    import boto3
+    from botocore.config import Config
+
+    suffix = uuid4().hex[:10]
+    settings = make_settings(
+        s3_endpoint_url=object_server.url,
+        s3_access_key=SecretStr(object_server.access_key),
+        s3_secret_key=SecretStr(object_server.secret_key),
+        bucket=f"source-{suffix}",
+        derived_bucket=f"derived-{suffix}",
+    )
+    client = boto3.client(
+        "s3",
+        endpoint_url=object_server.url,
+        aws_access_key_id=object_server.access_key,
+        aws_secret_access_key=object_server.secret_key,
+        region_name="us-east-1",
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+    for bucket in (settings.bucket, settings.derived_bucket):
+        client.create_bucket(Bucket=bucket)
+    client.close()
+    return settings
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    """A ledger on this test's database and broker."""
+    opened = open_ledger(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def s3_ledger(s3_settings: Settings) -> Iterator[Ledger]:
+    """A ledger whose settings know the S3 server too."""
+    opened = open_ledger(s3_settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real radiographs beside the checkout; the one reason a test may be skipped."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/data (real radiographs), which is not on this machine")
+    return folder

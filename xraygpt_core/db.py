@@ -1,0 +1,99 @@
+"""The connection to PostgreSQL. Nothing here knows what the tables mean."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from xraygpt_core.errors import ConfigurationError, Unavailable
+
+DRIVER = "postgresql+psycopg"
+_DEADLOCK_OR_SERIALISATION = {"40P01", "40001"}
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database.
+
+    Args:
+        url: ``postgresql://user:password@host:port/database``.
+        pool_size: connections kept open; as many again may be opened under load.
+        statement_timeout_seconds: a statement that runs longer is ended by the server.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8, statement_timeout_seconds: float = 60.0) -> None:
+        self.url = driver_url(url)
+        milliseconds = int(statement_timeout_seconds * 1000)
+        self._engine = create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=False,
+            pool_recycle=1800,
+            connect_args={
+                "connect_timeout": 10,
+                "application_name": "xraygpt",
+                "options": f"-c statement_timeout={milliseconds} -c lock_timeout=20000 -c timezone=UTC",
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+            },
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction: committed at the end of the block, rolled back if the block raises.
+
+        Raises:
+            Unavailable: the server does not answer, or went away in the middle. What was written is then unknown
+                only if the commit itself was lost; :func:`xraygpt_core.ledger.fence.fenced` deals with that case.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            if connection_lost(error):
+                self._engine.dispose()
+                raise Unavailable("PostgreSQL does not answer") from error
+            raise
+
+    def ping(self) -> None:
+        """Raise Unavailable unless the server answers a query."""
+        with self.transaction() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close every connection of the pool."""
+        self._engine.dispose()
+
+
+def driver_url(url: str) -> str:
+    """The same URL with the driver named, whatever driver the setting named.
+
+    Raises:
+        ConfigurationError: it is no PostgreSQL URL.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
+        raise ConfigurationError("XRAYGPT_DATABASE_URL must look like postgresql://user:password@host:port/database")
+    try:
+        make_url(f"{DRIVER}://{rest}")
+    except ValueError as error:
+        raise ConfigurationError("XRAYGPT_DATABASE_URL cannot be read: check its port and escapes") from error
+    return f"{DRIVER}://{rest}"
+
+
+def connection_lost(error: DBAPIError) -> bool:
+    """Did the connection break (server killed, restarted, unreachable), rather than the statement fail?"""
+    if error.connection_invalidated:
+        return True
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return error.orig.__class__.__name__ in {"OperationalError", "InterfaceError"}
+    # Class 08: connection exception. 57P01-57P03: shutdown, crash, starting up. 53300: too many connections.
+    return state.startswith("08") or state in {"57P01", "57P02", "57P03", "53300"}
+
+
+def worth_repeating(error: DBAPIError) -> bool:
+    """Was the transaction the victim of a deadlock or a serialisation failure, and so may simply run again?"""
+    return getattr(error.orig, "sqlstate", None) in _DEADLOCK_OR_SERIALISATION

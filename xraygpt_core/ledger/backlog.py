@@ -1,0 +1,199 @@
+"""A whole prefix of the bucket as one piece of work: listed page by page, resumable, with a proof at the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from xraygpt_core.errors import Conflict, NotFound
+from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.ledger.fence import repeating
+from xraygpt_core.ledger.register import ObjectRef, register_objects
+from xraygpt_core.states import Lane
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """A backlog as people see it. ``open`` images are the difference between registered and done."""
+
+    backlog_id: UUID
+    state: str
+    lane: str
+    listed: int
+    registered: int
+    summarised: int
+    rejected: int
+    dead: int
+    cancelled: int
+    open: int
+    created_at: datetime
+    listed_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Where to go on listing a backlog. Patient data: stays inside the process."""
+
+    backlog_id: UUID
+    bucket: str
+    prefix: str
+    start_after: str
+    since: datetime | None
+    lane: Lane
+
+
+_PROGRESS = """
+    SELECT b.id AS backlog_id, b.state, b.lane_rank, b.listed, b.created_at, b.listed_at, b.finished_at,
+           count(i.id) AS registered,
+           count(*) FILTER (WHERE i.state = 'rejected' OR i.state = 'accepted' AND s.state = 'rejected') AS rejected,
+           count(*) FILTER (WHERE i.state = 'dead' OR i.state = 'accepted' AND s.state = 'dead') AS dead,
+           count(*) FILTER (WHERE i.state = 'cancelled' OR i.state = 'accepted' AND s.state = 'cancelled') AS cancelled,
+           count(*) FILTER (WHERE i.state = 'accepted' AND s.state = 'summarised') AS summarised
+    FROM backlogs b LEFT JOIN backlog_images n ON n.backlog_id = b.id
+    LEFT JOIN images i ON i.id = n.image_id LEFT JOIN studies s ON s.id = i.study_id
+    WHERE b.id = :id GROUP BY b.id
+"""
+
+
+def create_backlog(ledger: Ledger, bucket: str, prefix: str, lane: Lane, since: datetime | None) -> UUID:
+    """Start listing everything under a prefix; the control worker does it page by page."""
+    backlog_id = new_id()
+    with ledger.work() as work:
+        work.run(
+            "INSERT INTO backlogs (id, bucket, prefix, since, lane_rank, state) "
+            "VALUES (:id, :bucket, :prefix, :since, :lane_rank, 'listing')",
+            {"id": backlog_id, "bucket": bucket, "prefix": prefix, "since": since, "lane_rank": lane.rank},
+        )
+    return backlog_id
+
+
+def listings(ledger: Ledger) -> list[Listing]:
+    """The backlogs that are still to be listed, oldest first."""
+    with ledger.work() as work:
+        rows = work.rows(
+            "SELECT id, bucket, prefix, start_after, since, lane_rank FROM backlogs WHERE state = 'listing' ORDER BY id"
+        )
+    return [
+        Listing(row["id"], row["bucket"], row["prefix"], row["start_after"], row["since"], list(Lane)[row["lane_rank"]])
+        for row in rows
+    ]
+
+
+def add_page(ledger: Ledger, listing: Listing, page: Sequence[ObjectRef], *, next_after: str, last: bool) -> None:
+    """Register one page of a listing and move its checkpoint. A page that is registered twice counts once.
+
+    Args:
+        next_after: the last key of the page; listing goes on behind it.
+        last: nothing follows.
+    """
+    registered = register_objects(ledger, page, listing.lane, actor="backlog") if page else []
+    with ledger.work() as work:
+        moved = work.run(
+            "UPDATE backlogs SET start_after = :next_after, listed = listed + :listed, "
+            "  state = CASE WHEN :last THEN 'listed' ELSE state END, "
+            "  listed_at = CASE WHEN :last THEN clock_timestamp() END "
+            "WHERE id = :id AND start_after = :start_after AND state = 'listing'",
+            {
+                "id": listing.backlog_id,
+                "next_after": next_after,
+                "listed": len(page),
+                "last": last,
+                "start_after": listing.start_after,
+            },
+        )
+        if moved:
+            work.run(
+                "INSERT INTO backlog_images (backlog_id, image_id) "
+                "SELECT :id, i FROM unnest(CAST(:images AS uuid[])) AS i ON CONFLICT DO NOTHING",
+                {"id": listing.backlog_id, "images": [one.image_id for one in registered]},
+            )
+
+
+def backlog(ledger: Ledger, backlog_id: UUID) -> Backlog:
+    """Progress of a backlog; closes it when everything it registered has ended.
+
+    Raises:
+        NotFound: there is none.
+    """
+    with ledger.work() as work:
+        row = work.row(_PROGRESS, {"id": backlog_id})
+        if row is None:
+            raise NotFound(f"there is no backlog {backlog_id}")
+        values = dict(row)
+        ended = sum(values[name] for name in ("summarised", "rejected", "dead", "cancelled"))
+        if values["state"] == "listed" and ended == values["registered"]:
+            work.run(
+                "UPDATE backlogs SET state = 'done', finished_at = clock_timestamp() WHERE id = :id", {"id": backlog_id}
+            )
+            values["state"] = "done"
+    lane = list(Lane)[values.pop("lane_rank")]
+    return Backlog(**values, lane=lane, open=values["registered"] - ended)
+
+
+def backlogs(ledger: Ledger) -> list[Backlog]:
+    """The newest backlogs first."""
+    with ledger.work() as work:
+        rows = work.rows("SELECT id FROM backlogs ORDER BY id DESC LIMIT 50")
+    return [backlog(ledger, row["id"]) for row in rows]
+
+
+def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
+    """Pause, resume or cancel a backlog. Cancelling ends its queued ingest jobs; what is running finishes.
+
+    Args:
+        wanted: ``pause``, ``resume`` or ``cancel``.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it is not in a state for that.
+    """
+    body: Any = {"pause": _pause, "resume": _resume, "cancel": _cancel}[wanted]
+    if not repeating(ledger, lambda work: body(work, backlog_id)):
+        state = backlog(ledger, backlog_id).state
+        raise Conflict(f"the backlog is {state}: it cannot be {wanted.rstrip('e')}ed")
+
+
+def _pause(work: Work, backlog_id: UUID) -> int:
+    """Paused jobs wait far in the future; the dispatcher passes them over."""
+    work.run(
+        "UPDATE jobs SET not_before = 'infinity', rung_at = NULL WHERE state = 'queued' AND kind = 'ingest' "
+        "AND subject IN (SELECT image_id FROM backlog_images WHERE backlog_id = :id)",
+        {"id": backlog_id},
+    )
+    return work.run(
+        "UPDATE backlogs SET state = 'paused' WHERE id = :id AND state IN ('listing', 'listed')", {"id": backlog_id}
+    )
+
+
+def _resume(work: Work, backlog_id: UUID) -> int:
+    work.run(
+        "UPDATE jobs SET not_before = NULL WHERE state = 'queued' AND kind = 'ingest' AND not_before = 'infinity' "
+        "AND subject IN (SELECT image_id FROM backlog_images WHERE backlog_id = :id)",
+        {"id": backlog_id},
+    )
+    return work.run(
+        "UPDATE backlogs SET state = CASE WHEN listed_at IS NULL THEN 'listing' ELSE 'listed' END "
+        "WHERE id = :id AND state = 'paused'",
+        {"id": backlog_id},
+    )
+
+
+def _cancel(work: Work, backlog_id: UUID) -> int:
+    work.run(
+        "WITH stopped AS (UPDATE jobs SET state = 'cancelled', rung_at = NULL, finished_at = clock_timestamp() "
+        "  WHERE state = 'queued' AND kind = 'ingest' "
+        "  AND subject IN (SELECT image_id FROM backlog_images WHERE backlog_id = :id) RETURNING subject), "
+        "closed AS (UPDATE images SET state = 'cancelled', finished_at = clock_timestamp() "
+        "  WHERE id IN (SELECT subject FROM stopped) AND state = 'received' RETURNING study_id) "
+        "UPDATE studies SET state = 'cancelled', finished_at = clock_timestamp() "
+        "WHERE id IN (SELECT study_id FROM closed) AND state = 'received'",
+        {"id": backlog_id},
+    )
+    return work.run(
+        "UPDATE backlogs SET state = 'cancelled', finished_at = clock_timestamp() "
+        "WHERE id = :id AND state IN ('listing', 'listed', 'paused')",
+        {"id": backlog_id},
+    )

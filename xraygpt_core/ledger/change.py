@@ -1,0 +1,243 @@
+"""What people may do to a study: cancel it, purge it, review its summary, summarise it again, replay what died."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from xraygpt_core.errors import Conflict, InvalidRequest, NotFound
+from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.ledger.fence import repeating
+from xraygpt_core.ledger.jobs import add_job
+from xraygpt_core.ledger.read import resolve
+from xraygpt_core.ledger.register import digest
+from xraygpt_core.ledger.serving import served_in
+from xraygpt_core.ledger.timeline import note
+from xraygpt_core.states import JobKind, Lane, ReviewState
+
+_CANCEL_JOBS = """
+    UPDATE jobs SET state = 'cancelled', lease_until = NULL, rung_at = NULL, finished_at = clock_timestamp()
+    WHERE state IN ('queued', 'running', 'dead') AND (
+        subject = :id OR subject IN (SELECT id FROM images WHERE study_id = :id)
+        OR subject IN (SELECT id FROM chat_turns WHERE study_id = :id))
+"""
+
+_CLOSE_STUDY = """
+    UPDATE studies SET state = 'cancelled', reason_code = NULL, revision = revision + 1, finished_at = clock_timestamp()
+    WHERE id = :id
+"""
+
+_RESUMMARISE = """
+    SELECT s.id, s.revision FROM studies s LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
+    WHERE s.alias_of IS NULL AND s.chosen_image IS NOT NULL AND s.state IN ('summarised', 'dead')
+      AND (m.bundle IS DISTINCT FROM :bundle)
+      AND (CAST(:ids AS uuid[]) IS NULL OR s.id = ANY(CAST(:ids AS uuid[])))
+      AND (CAST(:from_bundle AS text) IS NULL OR m.bundle = :from_bundle)
+      AND (CAST(:since AS timestamptz) IS NULL OR s.received_at >= :since)
+      AND (CAST(:until AS timestamptz) IS NULL OR s.received_at < :until)
+      AND (CAST(:view AS text) IS NULL OR s.view = :view)
+    ORDER BY s.id
+"""
+
+
+def cancel_study(ledger: Ledger, study_id: UUID) -> None:
+    """Stop all open work of a study. What is summarised stays summarised and cannot be cancelled.
+
+    Raises:
+        NotFound: no such study.
+        Conflict: it is summarised, rejected or cancelled already.
+    """
+
+    def body(work: Work) -> None:
+        home = resolve(work, study_id)
+        work.run(_CANCEL_JOBS, {"id": home})
+        row = work.row("SELECT state FROM studies WHERE id = :id FOR UPDATE", {"id": home})
+        if row is None or row["state"] in {"summarised", "rejected", "cancelled"}:
+            raise Conflict(f"the study is {row['state'] if row else 'gone'} already")
+        work.run(_CLOSE_STUDY, {"id": home})
+        work.run(
+            "UPDATE images SET state = 'cancelled', finished_at = clock_timestamp() "
+            "WHERE study_id = :id AND state IN ('received', 'accepted', 'dead')",
+            {"id": home},
+        )
+        note(work, home, "cancelled", who="person")
+
+    repeating(ledger, body)
+
+
+def purge_study(ledger: Ledger, study_id: UUID) -> list[str]:
+    """Forget a study: texts, turns, pseudonyms and object keys. A content-free tombstone keeps it from coming back.
+
+    Returns:
+        The keys in the derived bucket that nothing refers to any more; the caller deletes them.
+
+    Raises:
+        NotFound: no such study.
+    """
+
+    def body(work: Work) -> list[str]:
+        home = resolve(work, study_id)
+        work.run(_CANCEL_JOBS, {"id": home})
+        work.row("SELECT id FROM studies WHERE id = :id FOR UPDATE", {"id": home})
+        _bury_keys(work, home)
+        derived = _derived_keys(work, home)
+        work.run("DELETE FROM chat_turns WHERE study_id = :id", {"id": home})
+        work.run("DELETE FROM summaries WHERE study_id = :id", {"id": home})
+        work.run("DELETE FROM timeline WHERE study_id = :id", {"id": home})
+        work.run(
+            "UPDATE images SET state = 'cancelled', reason_code = NULL, view = NULL, modality = NULL, kind = NULL, "
+            "rows = NULL, columns = NULL, sop_pseudonym = NULL, pixel_sha256 = NULL, normalised_key = NULL, "
+            "normalised_sha256 = NULL, preview_key = NULL, flags = '{}' WHERE study_id = :id",
+            {"id": home},
+        )
+        work.run(_CLOSE_STUDY, {"id": home})
+        work.run(
+            "UPDATE studies SET uid_pseudonym = NULL, patient_pseudonym = NULL, accession_pseudonym = NULL, "
+            "view = NULL, chosen_image = NULL, flags = '{}', purged_at = clock_timestamp() WHERE id = :id",
+            {"id": home},
+        )
+        note(work, home, "purged", who="person")
+        return derived
+
+    return repeating(ledger, body)
+
+
+def _bury_keys(work: Work, study_id: UUID) -> None:
+    salt = work.row("SELECT tombstone_salt FROM installation")
+    for row in work.rows(
+        "DELETE FROM object_keys WHERE image_id IN (SELECT id FROM images WHERE study_id = :id) "
+        "RETURNING image_id, bucket, key, etag",
+        {"id": study_id},
+    ):
+        sealed = digest(salt["tombstone_salt"] if salt else "", row["bucket"], row["key"], row["etag"])
+        work.run(
+            "INSERT INTO tombstones (digest, study_id, image_id) VALUES (:digest, :study, :image) "
+            "ON CONFLICT DO NOTHING",
+            {"digest": sealed, "study": study_id, "image": row["image_id"]},
+        )
+
+
+def _derived_keys(work: Work, study_id: UUID) -> list[str]:
+    """Derived objects have keys made from content, so another study may share them; those stay."""
+    rows = work.rows(
+        "SELECT DISTINCT k.key FROM images i CROSS JOIN LATERAL (VALUES (i.normalised_key), (i.preview_key)) k (key) "
+        "WHERE i.study_id = :id AND k.key IS NOT NULL AND NOT EXISTS (SELECT FROM images o "
+        "WHERE o.study_id <> :id AND o.normalised_sha256 = i.normalised_sha256)",
+        {"id": study_id},
+    )
+    return [row["key"] for row in rows]
+
+
+def expired_studies(ledger: Ledger, *, limit: int = 100) -> list[UUID]:
+    """Studies older than the retention setting, oldest first; none if it is 0."""
+    if not ledger.settings.retention_days:
+        return []
+    with ledger.work() as work:
+        rows = work.rows(
+            "SELECT id FROM studies WHERE purged_at IS NULL AND alias_of IS NULL "
+            "AND received_at < clock_timestamp() - make_interval(days => :days) ORDER BY received_at LIMIT :limit",
+            {"days": ledger.settings.retention_days, "limit": limit},
+        )
+    return [row["id"] for row in rows]
+
+
+def review_summary(ledger: Ledger, summary_id: UUID, state: ReviewState, reviewer: str, text: str | None) -> None:
+    """Keep what a clinician said about a summary. The model's own text stays as it was.
+
+    Args:
+        text: the corrected text; given if and only if the state is ``edited``.
+
+    Raises:
+        InvalidRequest: text and state do not fit.
+        NotFound: no such summary.
+    """
+    if (state is ReviewState.EDITED) != bool(text and text.strip()):
+        raise InvalidRequest("give the corrected text with the state 'edited', and only then")
+    with ledger.work() as work:
+        row = work.row(
+            "UPDATE summaries SET review_state = :state, reviewed_by = :who, reviewed_at = clock_timestamp(), "
+            "edited_summary = :text WHERE id = :id RETURNING study_id",
+            {"id": summary_id, "state": state, "who": reviewer, "text": text},
+        )
+        if row is None:
+            raise NotFound(f"there is no summary {summary_id}")
+        note(work, row["study_id"], f"summary {state}", who="person")
+
+
+def resummarise(
+    ledger: Ledger,
+    *,
+    study_ids: Sequence[UUID] | None,
+    bundle: str | None,
+    from_bundle: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    view: str | None = None,
+) -> int:
+    """Queue new summaries on the backlog lane, once per (study, revision, bundle). Returns how many were queued.
+
+    Raises:
+        Conflict: another bundle than the served one is asked for.
+    """
+    with ledger.work() as work:
+        served = served_in(work).name
+        if bundle is not None and bundle != served:
+            raise Conflict(f"the workers serve {served!r}: promote {bundle!r} first, then ask again")
+        values: dict[str, Any] = {"bundle": served, "from_bundle": from_bundle, "since": since, "until": until}
+        ids = None if study_ids is None else [resolve(work, study_id) for study_id in study_ids]
+        queued = 0
+        for row in work.rows(_RESUMMARISE, values | {"view": view, "ids": ids}):
+            key = f"{row['id']}:{row['revision']}:{served}"
+            added = add_job(
+                work,
+                JobKind.SUMMARISE,
+                row["id"],
+                key,
+                Lane.BACKLOG,
+                max_attempts=ledger.settings.max_attempts,
+                ring=False,
+            )
+            queued += added is not None
+    return queued
+
+
+def replay_dead(ledger: Ledger, *, job_ids: Sequence[UUID] | None = None, reason: str | None = None) -> int:
+    """Give dead jobs fresh attempts; epochs go on counting. Returns how many.
+
+    Args:
+        job_ids: these; None means all, or all whose error contains ``reason``.
+    """
+    with ledger.work() as work:
+        rows = work.rows(
+            "UPDATE jobs SET state = 'queued', attempts = 0, rung_at = NULL, not_before = NULL, finished_at = NULL "
+            "WHERE state = 'dead' AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY(CAST(:ids AS uuid[]))) "
+            "AND (CAST(:reason AS text) IS NULL OR last_error LIKE '%' || :reason || '%') RETURNING kind, subject",
+            {"ids": list(job_ids) if job_ids is not None else None, "reason": reason},
+        )
+        for row in rows:
+            _reopen(work, JobKind(row["kind"]), row["subject"])
+    return len(rows)
+
+
+def _reopen(work: Work, kind: JobKind, subject: UUID) -> None:
+    match kind:
+        case JobKind.INGEST:
+            row = work.row(
+                "UPDATE images SET state = 'received', finished_at = NULL WHERE id = :id RETURNING study_id",
+                {"id": subject},
+            )
+            if row is not None:
+                work.run(
+                    "UPDATE studies SET state = 'received', finished_at = NULL WHERE id = :id AND state = 'dead'",
+                    {"id": row["study_id"]},
+                )
+        case JobKind.SETTLE | JobKind.SUMMARISE:
+            state = "waiting" if kind is JobKind.SETTLE else "queued"
+            work.run(
+                "UPDATE studies SET state = :state, finished_at = NULL WHERE id = :id AND state = 'dead'",
+                {"id": subject, "state": state},
+            )
+        case JobKind.CHAT:
+            work.run("UPDATE chat_turns SET state = 'queued', answer = '' WHERE id = :id", {"id": subject})
+        case JobKind.TRAIN:
+            work.run("UPDATE training_runs SET state = 'queued', finished_at = NULL WHERE id = :id", {"id": subject})

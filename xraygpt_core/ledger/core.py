@@ -1,0 +1,67 @@
+"""The ledger of a process: a database, a doorbell, and transactions whose messages leave after the commit."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import RowMapping
+
+from xraygpt_core.db import Database
+from xraygpt_core.queue import Doorbell, Ring, open_doorbell
+from xraygpt_core.settings import Settings
+
+Values = Mapping[str, Any]
+
+
+@dataclass
+class Work:
+    """One transaction, and the doorbells to ring once it is committed."""
+
+    connection: Connection
+    rings: list[Ring] = field(default_factory=list)
+
+    def run(self, sql: str, values: Values | Sequence[Values] = ()) -> int:
+        """Execute a statement (once per element, if values is a sequence); the number of rows it touched."""
+        return self.connection.execute(text(sql), values or None).rowcount
+
+    def rows(self, sql: str, values: Values | None = None) -> Sequence[RowMapping]:
+        """All rows of a query."""
+        return self.connection.execute(text(sql), values).mappings().all()
+
+    def row(self, sql: str, values: Values | None = None) -> RowMapping | None:
+        """The first row of a query, or None."""
+        return self.connection.execute(text(sql), values).mappings().first()
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What every ledger function takes first. One per process; safe for many threads."""
+
+    settings: Settings
+    database: Database
+    doorbell: Doorbell
+
+    @contextmanager
+    def work(self) -> Iterator[Work]:
+        """One transaction. The doorbells noted in it ring only after it is committed.
+
+        Raises:
+            Unavailable: PostgreSQL does not answer.
+        """
+        with self.database.transaction() as connection:
+            work = Work(connection)
+            yield work
+        self.doorbell.ring(work.rings)
+
+    def close(self) -> None:
+        """Close the connections to PostgreSQL and the broker."""
+        self.doorbell.close()
+        self.database.close()
+
+
+def open_ledger(settings: Settings, *, pool_size: int = 8) -> Ledger:
+    """The ledger of this process. Connects when first used."""
+    database = Database(settings.database_url.get_secret_value(), pool_size=pool_size)
+    return Ledger(settings, database, open_doorbell(settings))

@@ -1,0 +1,128 @@
+"""The promise of the ledger: only the owner of a live lease can finish a job, and only once.
+
+A worker that was stopped past its lease (a zombie) wakes up, comes here, and changes nothing.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+
+from xraygpt_core.db import worth_repeating
+from xraygpt_core.errors import LeaseLost, Unavailable
+from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.states import JobKind, JobState, Lane
+
+T = TypeVar("T")
+
+_OWNED = "id = :job_id AND lease_epoch = :epoch AND state = 'running' AND lease_until > clock_timestamp()"
+_REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to finish one job, as long as its lease lives."""
+
+    job_id: UUID
+    kind: JobKind
+    subject: UUID
+    epoch: int
+    attempts: int
+    lane: Lane
+    key: str
+
+
+def fenced(
+    ledger: Ledger,
+    claim: Claim,
+    body: Callable[[Work], T],
+    *,
+    finish: JobState | None = JobState.DONE,
+    study_id: UUID | None = None,
+) -> T:
+    """Run ``body`` in one transaction in which the job is finished by its owner, or nothing happens at all.
+
+    Args:
+        body: writes the result rows. It may run more than once, each time in a new transaction.
+        finish: the state the job ends in; None leaves it running.
+        study_id: a study row to lock. Jobs are locked before studies everywhere, so that nobody deadlocks.
+
+    Raises:
+        LeaseLost: the lease ended, or belongs to another epoch. Nothing was written.
+        Unavailable: PostgreSQL went away, and it is sure that nothing was written.
+    """
+    for repeat in range(_REPEATS):
+        try:
+            with ledger.work() as work:
+                _take(work, claim, finish)
+                if study_id is not None:
+                    work.row("SELECT id FROM studies WHERE id = :id FOR UPDATE", {"id": study_id})
+                result = body(work)
+        except Unavailable:
+            # The commit may have reached the server before the connection broke: ask on a new connection.
+            if _committed(ledger, claim, finish):
+                return result
+            if repeat == _REPEATS - 1:
+                raise
+        except DBAPIError as error:
+            if not worth_repeating(error) or repeat == _REPEATS - 1:
+                raise
+        else:
+            return result
+    raise AssertionError("the loop above returns or raises")
+
+
+def repeating(ledger: Ledger, body: Callable[[Work], T]) -> T:
+    """Run ``body`` in a transaction of its own, again if it was the victim of a deadlock."""
+    for _ in range(_REPEATS - 1):
+        try:
+            with ledger.work() as work:
+                return body(work)
+        except DBAPIError as error:
+            if not worth_repeating(error):
+                raise
+    with ledger.work() as work:
+        return body(work)
+
+
+def _take(work: Work, claim: Claim, finish: JobState | None) -> None:
+    values = {"job_id": claim.job_id, "epoch": claim.epoch, "state": finish}
+    if finish is None:
+        owned = work.row(f"SELECT id FROM jobs WHERE {_OWNED} FOR UPDATE", values) is not None
+    else:
+        sql = f"UPDATE jobs SET state = :state, lease_until = NULL, finished_at = clock_timestamp() WHERE {_OWNED}"
+        owned = work.run(sql, values) == 1
+    if not owned:
+        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+
+
+def _committed(ledger: Ledger, claim: Claim, finish: JobState | None) -> bool:
+    """Did the transaction whose commit was not confirmed take effect? Waits for the server to come back.
+
+    Raises:
+        LeaseLost: somebody else owns the job by now; nothing more may be written.
+        Unavailable: the server does not come back before the lease has ended.
+    """
+    deadline = time.monotonic() + ledger.settings.lease_seconds
+    while True:
+        try:
+            with ledger.work() as work:
+                row = work.row(
+                    "SELECT state, lease_epoch, lease_until > clock_timestamp() AS live FROM jobs WHERE id = :job_id",
+                    {"job_id": claim.job_id},
+                )
+            break
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+    if row is None or row["lease_epoch"] != claim.epoch:
+        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+    if finish is not None and row["state"] == finish:
+        return True
+    if row["state"] != JobState.RUNNING or not row["live"]:
+        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+    return False

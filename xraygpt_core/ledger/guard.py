@@ -1,0 +1,62 @@
+"""What a process makes sure of before it touches the ledger: the schema is its own, and so is the pseudonymisation key."""
+
+from datetime import datetime
+
+from sqlalchemy.exc import ProgrammingError
+
+from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.ledger.core import Ledger
+
+# The newest migration this code was written for; a test compares it with migrations/versions.
+SCHEMA_HEAD = "0001"
+
+
+def check_schema(ledger: Ledger) -> None:
+    """The database is migrated to exactly the schema this code knows.
+
+    Raises:
+        ConfigurationError: it is older (or empty), or newer.
+    """
+    try:
+        with ledger.work() as work:
+            row = work.row("SELECT version_num FROM alembic_version")
+    except ProgrammingError:
+        row = None
+    if row is None:
+        raise ConfigurationError("the database has no schema yet: run `python -m migrations` first")
+    if row["version_num"] != SCHEMA_HEAD:
+        raise ConfigurationError(
+            f"the database's schema is {row['version_num']}, this version of XrayGPT needs {SCHEMA_HEAD}: "
+            "run its `python -m migrations`, or start the version that fits"
+        )
+
+
+def check_fingerprint(ledger: Ledger, fingerprint: str) -> None:
+    """The pseudonymisation key is the one this database's pseudonyms were made with. The first process to start sets it.
+
+    Raises:
+        ConfigurationError: it is another key.
+    """
+    with ledger.work() as work:
+        work.run(
+            "UPDATE installation SET hmac_fingerprint = :fingerprint WHERE id = 1 AND hmac_fingerprint IS NULL",
+            {"fingerprint": fingerprint},
+        )
+        row = work.row("SELECT hmac_fingerprint FROM installation WHERE id = 1")
+    if row is None:
+        raise ConfigurationError("the database has no installation row: run `python -m migrations`")
+    if row["hmac_fingerprint"] != fingerprint:
+        raise ConfigurationError(
+            "the pseudonymisation key is not the one this database was filled with "
+            f"(fingerprint {fingerprint}, the database's is {row['hmac_fingerprint']}): restore the key from its back-up"
+        )
+
+
+def installed_at(ledger: Ledger) -> datetime:
+    """When this database was set up: what is older in the bucket was never announced, and a sweep leaves it alone."""
+    with ledger.work() as work:
+        row = work.row("SELECT created_at FROM installation WHERE id = 1")
+    if row is None:
+        raise ConfigurationError("the database has no installation row: run `python -m migrations`")
+    moment: datetime = row["created_at"]
+    return moment

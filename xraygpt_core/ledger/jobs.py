@@ -1,0 +1,172 @@
+"""Claiming, keeping, failing and handing back a unit of work. The clock is always the database's."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+
+from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.ledger.fallout import bury
+from xraygpt_core.ledger.fence import Claim, fenced
+from xraygpt_core.queue import Ring
+from xraygpt_core.states import JobKind, JobState, Lane
+
+__all__ = ["Claim", "add_job", "claim", "fail", "heartbeat", "release"]
+
+LANES = list(Lane)
+
+_ADD = """
+    INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts, not_before, rung_at)
+    VALUES (:id, :kind, :subject, :key, :lane_rank, :max_attempts,
+            clock_timestamp() + make_interval(secs => :delay),
+            CASE WHEN :ring THEN clock_timestamp() END)
+    ON CONFLICT (kind, key) DO NOTHING
+"""
+
+_CLAIM = """
+    WITH claimed AS (
+        UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_epoch = lease_epoch + 1,
+               lease_until = clock_timestamp() + make_interval(secs => :lease), claimed_by = :worker,
+               started_at = clock_timestamp(), rung_at = NULL
+        WHERE id = :id AND kind = :kind AND attempts < max_attempts
+          AND (state = 'queued' AND (not_before IS NULL OR not_before <= clock_timestamp())
+               OR state = 'running' AND lease_until < clock_timestamp())
+        RETURNING id, kind, subject, key, lane_rank, attempts, lease_epoch, created_at
+    ), noted AS (
+        INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch, detail)
+        SELECT COALESCE(i.study_id, t.study_id, c.subject), i.id, c.id, c.kind || ' started', :worker, c.attempts,
+               c.lease_epoch,
+               jsonb_build_object('waited_seconds', round(extract(epoch FROM clock_timestamp() - c.created_at), 3))
+        FROM claimed c
+        LEFT JOIN images i ON c.kind = 'ingest' AND i.id = c.subject
+        LEFT JOIN chat_turns t ON c.kind = 'chat' AND t.id = c.subject
+    )
+    SELECT * FROM claimed
+"""
+
+_HEARTBEAT = """
+    UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => :lease)
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS bigint[])) AS mine (job_id, epoch)
+    WHERE id = mine.job_id AND lease_epoch = mine.epoch AND state = 'running' AND lease_until > clock_timestamp()
+    RETURNING id
+"""
+
+_RETRY = """
+    UPDATE jobs SET state = 'queued', lease_until = NULL, rung_at = NULL, last_error = :error,
+           not_before = clock_timestamp() + make_interval(secs => :delay)
+    WHERE id = :id
+"""
+
+
+def add_job(
+    work: Work,
+    kind: JobKind,
+    subject: UUID,
+    key: str,
+    lane: Lane,
+    *,
+    max_attempts: int,
+    delay: float | None = None,
+    ring: bool = True,
+) -> UUID | None:
+    """Write a job, once per (kind, key), and note its doorbell. Returns its id, or None if it was there before.
+
+    Args:
+        delay: seconds before it may be claimed; the dispatcher rings then.
+        ring: ring right after the commit; False leaves it to the dispatcher (backlogs).
+    """
+    job_id = new_id()
+    rings = ring and not delay
+    added = work.run(
+        _ADD,
+        {
+            "id": job_id,
+            "kind": kind,
+            "subject": subject,
+            "key": key,
+            "lane_rank": lane.rank,
+            "max_attempts": max_attempts,
+            "delay": delay,
+            "ring": rings,
+        },
+    )
+    if not added:
+        return None
+    if rings:
+        work.rings.append(Ring(job_id, kind, lane))
+    return job_id
+
+
+def claim(ledger: Ledger, job_id: UUID, kind: JobKind, worker: str) -> Claim | None:
+    """Take a job for ``lease_seconds``. None: it is somebody else's, finished, or not yet due; drop the message."""
+    with ledger.work() as work:
+        row = work.row(_CLAIM, {"id": job_id, "kind": kind, "lease": ledger.settings.lease_seconds, "worker": worker})
+    if row is None:
+        return None
+    return Claim(
+        job_id=row["id"],
+        kind=JobKind(row["kind"]),
+        subject=row["subject"],
+        epoch=row["lease_epoch"],
+        attempts=row["attempts"],
+        lane=LANES[row["lane_rank"]],
+        key=row["key"],
+    )
+
+
+def heartbeat(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
+    """Extend the leases of these jobs in one statement. Returns the ids still held; the others are lost for good."""
+    if not claims:
+        return set()
+    with ledger.work() as work:
+        held = work.connection.execute(
+            text(_HEARTBEAT),
+            {
+                "lease": ledger.settings.lease_seconds,
+                "ids": [claim.job_id for claim in claims],
+                "epochs": [claim.epoch for claim in claims],
+            },
+        )
+        return set(held.scalars())
+
+
+def fail(ledger: Ledger, claim: Claim, error: str, *, retry: bool = True) -> JobState:
+    """Record that an attempt failed: queued again after a pause, or dead when the attempts are used up.
+
+    Args:
+        error: what went wrong, in our own words: no patient data.
+        retry: False buries the job at once.
+
+    Raises:
+        LeaseLost: the job is no longer ours; its failure is nobody's business.
+    """
+
+    def body(work: Work) -> JobState:
+        row = work.row("SELECT max_attempts FROM jobs WHERE id = :id", {"id": claim.job_id})
+        if row is None or not retry or claim.attempts >= row["max_attempts"]:
+            bury(work, claim.job_id, error)
+            return JobState.DEAD
+        delay = ledger.settings.retry_seconds * 2 ** (claim.attempts - 1)
+        work.run(_RETRY, {"id": claim.job_id, "error": error, "delay": min(delay, 3600.0)})
+        return JobState.QUEUED
+
+    return fenced(ledger, claim, body, finish=None)
+
+
+def release(ledger: Ledger, claim: Claim) -> None:
+    """Hand a job back unfinished, as a draining worker does. The attempt does not count; the epoch stays used.
+
+    Raises:
+        LeaseLost: the job is no longer ours.
+    """
+
+    def body(work: Work) -> None:
+        work.run(
+            "UPDATE jobs SET state = 'queued', lease_until = NULL, rung_at = clock_timestamp(), "
+            "attempts = attempts - 1 WHERE id = :id",
+            {"id": claim.job_id},
+        )
+        work.rings.append(Ring(claim.job_id, claim.kind, claim.lane))
+
+    fenced(ledger, claim, body, finish=None)

@@ -1,0 +1,257 @@
+"""Reading the ledger: studies, images, timelines, what is dead. Nothing here changes anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from xraygpt_core.errors import NotFound
+from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.states import Lane
+
+NOTICE = "AI-generated draft, not a diagnosis"
+
+# Ingesting and running are what a live lease says; storing them would cost every claim a second row.
+STUDY_STATE = """
+    CASE WHEN s.state = 'received' AND EXISTS (
+             SELECT FROM jobs j JOIN images r ON r.id = j.subject
+             WHERE r.study_id = s.id AND j.kind = 'ingest' AND j.state = 'running') THEN 'ingesting'
+         WHEN s.state = 'queued' AND EXISTS (
+             SELECT FROM jobs j WHERE j.subject = s.id AND j.kind = 'summarise' AND j.state = 'running') THEN 'running'
+         ELSE s.state END
+"""
+
+
+@dataclass(frozen=True)
+class ImageStatus:
+    """One object as its submitter sees it: its own state if it ended alone, its study's otherwise."""
+
+    image_id: UUID
+    study_id: UUID
+    state: str
+    reason_code: str | None
+    lane: str
+    view: str | None
+    flags: list[str]
+    seconds: float | None
+    summary: str | None
+    findings: str | None
+    impression: str | None
+
+
+@dataclass(frozen=True)
+class StudyImage:
+    """One image of a study."""
+
+    image_id: UUID
+    state: str
+    reason_code: str | None
+    view: str | None
+    flags: list[str]
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A text and where it came from."""
+
+    summary_id: UUID
+    study_id: UUID
+    image_id: UUID
+    summary: str
+    findings: str | None
+    impression: str | None
+    bundle: str
+    bundle_sha256: str
+    lease_epoch: int
+    summarised_at: datetime
+    superseded_at: datetime | None
+    review_state: str
+    edited_summary: str | None
+    flags: list[str]
+    provenance: dict[str, Any]
+    notice: str = NOTICE
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with its images and its current summary."""
+
+    study_id: UUID
+    state: str
+    reason_code: str | None
+    lane: str
+    revision: int
+    view: str | None
+    flags: list[str]
+    received_at: datetime
+    images: list[StudyImage]
+    summary: Summary | None
+
+
+_STATUS = f"""
+    SELECT i.id AS image_id, s.id AS study_id,
+           CASE WHEN i.state IN ('rejected', 'dead', 'cancelled') THEN i.state ELSE {STUDY_STATE} END AS state,
+           CASE WHEN i.state IN ('rejected', 'dead', 'cancelled') THEN i.reason_code ELSE s.reason_code END
+               AS reason_code,
+           s.lane_rank, COALESCE(i.view, s.view) AS view, i.flags,
+           extract(epoch FROM COALESCE(m.summarised_at, i.finished_at) - i.received_at)::float8 AS seconds,
+           m.summary, m.findings, m.impression
+    FROM images i JOIN studies s ON s.id = i.study_id
+    LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
+        AND i.state NOT IN ('rejected', 'dead', 'cancelled')
+    WHERE i.id = ANY(CAST(:ids AS uuid[]))
+"""
+
+_SUMMARY = """
+    SELECT id AS summary_id, study_id, image_id, COALESCE(edited_summary, summary) AS summary, findings, impression,
+           bundle, bundle_sha256, lease_epoch, summarised_at, superseded_at, review_state, edited_summary, flags,
+           provenance
+    FROM summaries
+"""
+
+_TIMELINE = """
+    SELECT at, what, who, image_id, job_id, attempt, epoch, detail FROM timeline
+    WHERE study_id = :id OR study_id IN (SELECT id FROM studies WHERE alias_of = :id)
+    ORDER BY id
+"""
+
+_DEAD = """
+    SELECT id AS job_id, kind, subject, attempts, last_error, created_at, finished_at FROM jobs
+    WHERE state = 'dead' AND (CAST(:reason AS text) IS NULL OR last_error LIKE '%' || :reason || '%')
+      AND (CAST(:after AS uuid) IS NULL OR id > :after)
+    ORDER BY id LIMIT :limit
+"""
+
+_PSEUDONYM_COLUMNS = {"study": "uid_pseudonym", "patient": "patient_pseudonym", "accession": "accession_pseudonym"}
+
+
+def resolve(work: Work, study_id: UUID) -> UUID:
+    """The study behind a provisional id, or the id itself.
+
+    Raises:
+        NotFound: there is no such study.
+    """
+    row = work.row("SELECT COALESCE(alias_of, id) AS id FROM studies WHERE id = :id", {"id": study_id})
+    if row is None:
+        raise NotFound(f"there is no study {study_id}")
+    resolved: UUID = row["id"]
+    return resolved
+
+
+def study(ledger: Ledger, study_id: UUID) -> Study:
+    """A study with its images and current summary, under its own id or a provisional one.
+
+    Raises:
+        NotFound: there is none.
+    """
+    with ledger.work() as work:
+        home = resolve(work, study_id)
+        row = work.row(
+            f"SELECT s.id AS study_id, {STUDY_STATE} AS state, reason_code, lane_rank, revision, view, flags, "
+            "received_at, chosen_image FROM studies s WHERE id = :id",
+            {"id": home},
+        )
+        images = work.rows(
+            "SELECT id, state, reason_code, view, flags FROM images WHERE study_id = :id ORDER BY id", {"id": home}
+        )
+        summary = work.row(f"{_SUMMARY} WHERE study_id = :id AND superseded_at IS NULL", {"id": home})
+    if row is None:
+        raise NotFound(f"there is no study {study_id}")
+    values = dict(row)
+    chosen, lane_rank = values.pop("chosen_image"), values.pop("lane_rank")
+    return Study(
+        **values,
+        lane=list(Lane)[lane_rank],
+        images=[
+            StudyImage(one["id"], one["state"], one["reason_code"], one["view"], one["flags"], one["id"] == chosen)
+            for one in images
+        ],
+        summary=Summary(**summary) if summary else None,
+    )
+
+
+def images_status(ledger: Ledger, image_ids: Sequence[UUID]) -> list[ImageStatus]:
+    """Where these objects stand, in the order asked; unknown ids are left out."""
+    with ledger.work() as work:
+        rows = {row["image_id"]: dict(row) for row in work.rows(_STATUS, {"ids": list(image_ids)})}
+    found = [rows[image_id] for image_id in image_ids if image_id in rows]
+    return [
+        ImageStatus(
+            **{name: value for name, value in row.items() if name != "lane_rank"}, lane=list(Lane)[row["lane_rank"]]
+        )
+        for row in found
+    ]
+
+
+def summary(ledger: Ledger, summary_id: UUID) -> Summary:
+    """One summary, current or superseded.
+
+    Raises:
+        NotFound: there is none.
+    """
+    with ledger.work() as work:
+        row = work.row(f"{_SUMMARY} WHERE id = :id", {"id": summary_id})
+    if row is None:
+        raise NotFound(f"there is no summary {summary_id}")
+    return Summary(**row)
+
+
+def preview_key(ledger: Ledger, study_id: UUID) -> str:
+    """Where the preview of the study's chosen image lies in the derived bucket.
+
+    Raises:
+        NotFound: no such study, or no image of it was read yet.
+    """
+    with ledger.work() as work:
+        row = work.row(
+            "SELECT preview_key FROM images WHERE study_id = :id AND preview_key IS NOT NULL AND state = 'accepted' "
+            "ORDER BY id = (SELECT chosen_image FROM studies WHERE id = :id) DESC NULLS LAST, id LIMIT 1",
+            {"id": resolve(work, study_id)},
+        )
+    if row is None:
+        raise NotFound("no image of the study has been read yet")
+    return str(row["preview_key"])
+
+
+def timeline(ledger: Ledger, study_id: UUID) -> list[dict[str, Any]]:
+    """Every step of a study, oldest first: at, what, who, image_id, job_id, attempt, epoch, detail.
+
+    Raises:
+        NotFound: no such study.
+    """
+    with ledger.work() as work:
+        rows = work.rows(_TIMELINE, {"id": resolve(work, study_id)})
+    return [dict(row) for row in rows]
+
+
+def dead(
+    ledger: Ledger, *, reason: str | None = None, after: UUID | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Jobs that failed for the last time, oldest first; ``after`` is the last id of the page before."""
+    with ledger.work() as work:
+        return [dict(row) for row in work.rows(_DEAD, {"reason": reason, "after": after, "limit": limit})]
+
+
+def lookup(ledger: Ledger, kind: Literal["study", "patient", "accession"], pseudonym: str) -> list[UUID]:
+    """The studies of a pseudonym, newest first (at most 1000)."""
+    column = _PSEUDONYM_COLUMNS[kind]
+    with ledger.work() as work:
+        rows = work.rows(
+            f"SELECT id FROM studies WHERE {column} = :value ORDER BY id DESC LIMIT 1000",
+            {"value": pseudonym},
+        )
+    return [row["id"] for row in rows]
+
+
+def status_counts(ledger: Ledger) -> list[dict[str, Any]]:
+    """Open and dead jobs by kind, lane and state, with the age of the oldest in seconds."""
+    with ledger.work() as work:
+        rows = work.rows(
+            "SELECT kind, lane_rank, state, count(*) AS jobs, "
+            "  extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS oldest_seconds "
+            "FROM jobs WHERE state IN ('queued', 'running', 'dead') GROUP BY kind, lane_rank, state "
+            "ORDER BY lane_rank, kind, state"
+        )
+    return [{**row, "lane": list(Lane)[row["lane_rank"]]} for row in rows]
