@@ -1,0 +1,39 @@
+# Two commands on a fresh machine with Python 3.11 and make:  make demo   and   make test
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo check format test test-long chaos clean
+
+setup: $(STAMP) ## install everything into .venv and fetch the demo bundle
+	@$(BIN)/xraygpt models fetch demo
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "XrayGPT needs Python 3.11 or newer, this is %d.%d" % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[model,stack,dev]'
+	@touch $@
+
+demo: setup ## the whole system, from X-rays in S3 to summaries:  make demo INPUT="folder film.dcm"
+	@$(BIN)/xraygpt demo $(INPUT)
+
+check: $(STAMP) ## style, types, and who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Two processes: the suite waits for services more than it computes. Each has services of its own.
+test: setup ## everything that fits into ten minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n 2 --dist loadgroup $(ARGS)
+
+test-long: setup ## what does not fit
+	$(BIN)/python -m pytest -m "long and not gpu" $(ARGS)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
