@@ -1,0 +1,176 @@
+"""Decode in a child process, so that no file can take a worker down: a codec may crash, loop or eat memory there."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from xraygpt_core.dicom import frames
+from xraygpt_core.dicom.types import Limits, NormalisedImage
+from xraygpt_core.errors import Rejected, Unavailable
+from xraygpt_core.states import ReasonCode
+
+IMAGES_PER_CHILD = 500  # then a fresh one: codecs leak, and starting one costs half a second
+_START_SECONDS = 60.0  # a busy machine may take its time; this is no image's fault
+_GRACE_SECONDS = 1.0  # between closing the socket and being gone
+_CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.child")
+# All that a child gets of our environment. Everything else may be a secret or a switch.
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TZ")
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class Sandbox:
+    """One child process that decodes one image after the other; for one calling thread at a time.
+
+    The child starts with the first image, is killed when an image costs more than its limits, and is replaced then and
+    after every ``IMAGES_PER_CHILD`` images.
+    """
+
+    def __init__(self, limits: Limits, *, child: Sequence[str] = _CHILD) -> None:
+        """Args: limits: for every image. child: the command of the decoding process."""
+        self._limits = limits
+        self._command = child
+        self._child: _Child | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, while there is one."""
+        return self._child.pid if self._child else None
+
+    def normalise(self, data: bytes) -> NormalisedImage:
+        """Read one DICOM, PNG or JPEG file, like :func:`xraygpt_core.dicom.normalise.normalise`.
+
+        Raises:
+            Rejected: its reason; UNDECODABLE for a crash, or more time or memory than the limits allow.
+            Unavailable: the child process cannot be started.
+        """
+        try:
+            return self._once(data)
+        except _KilledError:
+            # By the kernel out of memory, or because the thread that started the child has ended (prctl(2)): that says
+            # nothing about this image.
+            return self._again(data)
+
+    def close(self) -> None:
+        """End the child. A later image starts another."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
+
+    def _again(self, data: bytes) -> NormalisedImage:
+        try:
+            return self._once(data)
+        except _KilledError:
+            raise Rejected(ReasonCode.UNDECODABLE, "the decoding process was killed twice") from None
+
+    def _once(self, data: bytes) -> NormalisedImage:
+        child = self._ready_child()
+        try:
+            reply = child.ask(data, self._limits.decode_seconds)
+            image = frames.unpack(reply)
+        except TimeoutError:
+            self.close()
+            raise Rejected(
+                ReasonCode.UNDECODABLE, f"decoding takes longer than {self._limits.decode_seconds} s"
+            ) from None
+        except (OSError, frames.ProtocolError):
+            self._child = None
+            raise _cause(child.exit_status()) from None
+        return image
+
+    def _ready_child(self) -> "_Child":
+        child = self._child
+        if child is not None and (child.asked >= IMAGES_PER_CHILD or not child.alive):
+            self.close()
+        if self._child is None:
+            self._child = _Child(self._command, self._limits)
+        return self._child
+
+
+class _KilledError(Exception):
+    """Somebody else sent SIGKILL to the child."""
+
+
+def _cause(status: int | None) -> Exception:
+    """What a child that is gone says by its exit status; None: it stopped making sense and was killed."""
+    if status == -signal.SIGKILL:
+        return _KilledError()
+    if status is None:
+        return Rejected(ReasonCode.UNDECODABLE, "the decoder's answer makes no sense")
+    name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+    return Rejected(ReasonCode.UNDECODABLE, f"the decoder crashed ({name})")
+
+
+class _Child:
+    """A started child and our end of the socket pair."""
+
+    def __init__(self, command: Sequence[str], limits: Limits) -> None:
+        self.asked = 0
+        self._channel, theirs = socket.socketpair()
+        arguments = (os.getpid(), limits.max_pixels, limits.decode_seconds, limits.decode_memory_bytes)
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | _ONE_THREAD
+        try:
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(
+                [*command, *map(str, arguments)], stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environment
+            )
+        except OSError as error:
+            self._channel.close()
+            raise Unavailable(f"the decoding process does not start: {error}") from None
+        finally:
+            theirs.close()
+        self._wait_until_ready()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, data: bytes, seconds: float) -> bytes:
+        """One file in, one reply out. Raises TimeoutError, OSError or ProtocolError."""
+        self.asked += 1
+        deadline = time.monotonic() + seconds
+        frames.send(self._channel, data, deadline)
+        reply = frames.receive_reply(self._channel, deadline)
+        if reply is None:
+            raise frames.ProtocolError("closed without an answer")
+        return reply
+
+    def end(self) -> None:
+        """Kill it; it has nothing to lose."""
+        self._process.kill()
+        self._process.wait()
+        self._channel.close()
+
+    def exit_status(self) -> int | None:
+        """How it ended, if it did so by itself; else None. It is gone afterwards."""
+        try:
+            return self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.end()
+
+    def _wait_until_ready(self) -> None:
+        try:
+            ready = frames.receive_reply(self._channel, time.monotonic() + _START_SECONDS) == frames.READY
+        except (OSError, frames.ProtocolError):
+            ready = False
+        if not ready:
+            status = self.exit_status()
+            raise Unavailable(f"the decoding process does not start (exit status {status}); its error output says why")
