@@ -1,10 +1,13 @@
 """Prometheus metrics. Labels are words of :mod:`xraygpt_core.states` and route templates: never an id, a key or a name.
 
-Counters live in the process that counts. What can be read from the ledger (jobs by state, their age) is a gauge the
-gateway fills when it is scraped, so it is right whichever process died.
+Counters live in the process that counts. What can be read from the ledger (jobs by state, their age) is read when the
+gateway is scraped, so it is right whichever process died.
 """
 
-from prometheus_client import Counter, Gauge, Histogram
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 
@@ -12,10 +15,6 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 HTTP_REQUESTS = Counter("xraygpt_http_requests_total", "Requests answered", ["method", "route", "status"])
 HTTP_SECONDS = Histogram("xraygpt_http_request_seconds", "Time to answer", ["route"], buckets=_SECONDS)
 INGEST_EVENTS = Counter("xraygpt_ingest_events_total", "Bucket events by dialect and outcome", ["source", "result"])
-
-# The ledger, read at scrape time.
-JOBS = Gauge("xraygpt_jobs", "Jobs in the ledger", ["kind", "lane", "state"])
-JOB_OLDEST_AGE = Gauge("xraygpt_job_oldest_age_seconds", "Age of the oldest open job", ["kind", "lane"])
 
 # Workers and control.
 JOB_ATTEMPTS = Counter("xraygpt_job_attempts_total", "Claims taken", ["kind"])
@@ -31,3 +30,20 @@ BATCH_OCCUPANCY = Histogram(
 )
 TOKENS = Counter("xraygpt_tokens_total", "Tokens generated")
 SUMMARIES = Counter("xraygpt_summaries_total", "Summaries committed")
+
+
+def jobs_by_state(counts: Iterable[Mapping[str, Any]]) -> CollectorRegistry:
+    """``xraygpt_jobs`` and ``xraygpt_job_oldest_age_seconds`` as the ledger has them now.
+
+    Args:
+        counts: rows of :func:`xraygpt_core.ledger.read.status_counts`.
+    """
+    registry = CollectorRegistry()
+    labels = ("kind", "lane", "state")
+    jobs = Gauge("xraygpt_jobs", "Open and dead jobs in the ledger", labels, registry=registry)
+    age = Gauge("xraygpt_job_oldest_age_seconds", "Age of the oldest of them", labels, registry=registry)
+    for count in counts:
+        words = [str(count[label]) for label in labels]
+        jobs.labels(*words).set(count["jobs"])
+        age.labels(*words).set(count["oldest_seconds"] or 0.0)
+    return registry

@@ -1,0 +1,77 @@
+"""``python -m api_gateway`` serves; ``python -m api_gateway create-key --name NAME`` prints a new API key."""
+
+import argparse
+import signal
+import sys
+
+import uvicorn
+
+from api_gateway.app import create_app
+from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.ledger.core import open_ledger
+from xraygpt_core.ledger.guard import check_fingerprint, check_schema
+from xraygpt_core.ledger.keys import create_api_key
+from xraygpt_core.logs import configure_logging
+from xraygpt_core.privacy import load_pseudonymiser
+from xraygpt_core.settings import Settings, load_settings
+from xraygpt_core.storage import ObjectStore
+
+# Seconds an open stream gets to end after SIGTERM.
+_GRACE_SECONDS = 5
+# Connections to PostgreSQL: requests are answered by up to 40 threads, which hold one for milliseconds.
+_POOL_SIZE = 16
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0, or 1 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m api_gateway", description="The HTTP gateway of XrayGPT.")
+    commands = parser.add_subparsers(dest="command")
+    create = commands.add_parser("create-key", help="make an API key and print it, this once")
+    create.add_argument("--name", required=True, help="who will use it")
+    chosen = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+        return _create_key(settings, chosen.name) if chosen.command == "create-key" else _serve(settings)
+    except XrayGPTError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # a sentence for the person who started this
+        return 1
+
+
+def _create_key(settings: Settings, name: str) -> int:
+    ledger = open_ledger(settings, pool_size=1)
+    try:
+        check_schema(ledger)
+        print(create_api_key(ledger, name))  # noqa: T201  # the answer
+    finally:
+        ledger.close()
+    return 0
+
+
+def _serve(settings: Settings) -> int:
+    configure_logging(settings.log_level, "gateway")
+    ledger = open_ledger(settings, pool_size=_POOL_SIZE)
+    try:
+        check_schema(ledger)
+        pseudonymiser = load_pseudonymiser(settings)
+        check_fingerprint(ledger, pseudonymiser.fingerprint)
+        config = uvicorn.Config(
+            create_app(ledger, ObjectStore(settings), pseudonymiser),
+            host=settings.gateway_host,
+            port=settings.gateway_port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        # uvicorn ends what it serves, then sends itself the signal again; by then everything is done.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        server = uvicorn.Server(config)
+        server.run()
+    finally:
+        ledger.close()
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The application: routes, limits, errors. It owns nothing; what it works with is handed in."""
+
+from importlib.metadata import version
+from typing import Any
+
+import anyio
+from fastapi import FastAPI
+
+from api_gateway import (
+    backlogs,
+    chat,
+    dead,
+    docs,
+    events,
+    health,
+    images,
+    lookup,
+    query,
+    studies,
+    summaries,
+    training,
+    uploads,
+)
+from api_gateway.middleware import BodyLimit, Measured
+from api_gateway.problems import RESPONSES, Problem, translate_errors
+from api_gateway.services import Services
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.privacy import Pseudonymiser
+from xraygpt_core.storage import ObjectStore
+
+_ROUTES = (studies, images, uploads, events, chat, summaries, training, backlogs, dead, lookup, query, health)
+_ABOUT = """
+From chest X-rays in S3 to summaries in Postgres. Every text is an AI-generated draft, not a diagnosis.
+
+Send an API key with every request. Errors are `application/problem+json` (RFC 9457). A POST that makes something takes
+an `Idempotency-Key`: repeated under the same key it has its effect once.
+"""
+
+
+def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser) -> FastAPI:
+    """An application that works with these. The caller closes them."""
+    app = FastAPI(
+        title="XrayGPT",
+        version=version("xraygpt"),
+        description=_ABOUT,
+        responses=RESPONSES,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = Services(ledger, store, pseudonymiser)
+    app.state.uploads = anyio.CapacityLimiter(uploads.MAX_UPLOADS_AT_ONCE)
+    for routes in _ROUTES:
+        app.include_router(routes.router)
+    docs.serve_docs(app)
+    translate_errors(app)
+    app.add_middleware(BodyLimit, uploads_bytes=ledger.settings.max_object_bytes)
+    app.add_middleware(Measured)
+    _describe_problems(app)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Every route refers to the schema of Problem; it stands in the document once."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = plain()
+        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"] |= schema.pop("$defs", {}) | {"Problem": schema}
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to extend the document

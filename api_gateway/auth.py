@@ -1,0 +1,46 @@
+"""Who asks. ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; the database holds the SHA-256 of a key only."""
+
+import hmac
+from typing import Annotated
+
+from fastapi import Depends, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from api_gateway.services import UsesLedger
+from xraygpt_core.errors import Unauthorised
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.keys import check_api_key
+
+_bearer = HTTPBearer(auto_error=False, description="an API key")
+_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="an API key")
+
+_Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+_Header = Annotated[str | None, Security(_header)]
+
+WEBHOOK = "webhook"
+
+
+def _caller(ledger: UsesLedger, bearer: _Bearer, header: _Header) -> str:
+    return check_api_key(ledger, _presented(bearer, header))
+
+
+def _event_sender(ledger: UsesLedger, bearer: _Bearer, header: _Header) -> str:
+    """The bucket's webhook may use its own token, which opens nothing but the event route."""
+    key = _presented(bearer, header)
+    return WEBHOOK if _is_webhook(ledger, key) else check_api_key(ledger, key)
+
+
+def _presented(bearer: HTTPAuthorizationCredentials | None, header: str | None) -> str:
+    key = bearer.credentials if bearer else header
+    if not key:
+        raise Unauthorised("send an API key: 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
+    return key
+
+
+def _is_webhook(ledger: Ledger, key: str) -> bool:
+    token = ledger.settings.webhook_token
+    return token is not None and hmac.compare_digest(key.encode(), token.get_secret_value().encode())
+
+
+Caller = Annotated[str, Depends(_caller)]
+EventSender = Annotated[str, Depends(_event_sender)]

@@ -1,0 +1,90 @@
+"""Backlogs: everything below a prefix of the source bucket, as one piece of work."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import AwareDatetime
+
+from api_gateway.auth import Caller
+from api_gateway.once import RunsOnce
+from api_gateway.services import UsesLedger
+from api_gateway.wire import Answer, Request, Text
+from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.backlog import backlog, backlogs, change_backlog, create_backlog
+from xraygpt_core.states import Lane
+
+router = APIRouter(prefix="/v1/backlogs", tags=["backlogs"])
+
+
+class NewBacklog(Request):
+    """``s3://bucket/prefix`` (the prefix may be empty), and from when on objects count."""
+
+    uri: Text
+    lane: Lane = Lane.BACKLOG
+    since: AwareDatetime | None = None
+
+
+class BacklogId(Answer):
+    """The backlog that is being listed."""
+
+    backlog_id: UUID
+
+
+class BacklogAnswer(Answer):
+    """How far a backlog is, in images."""
+
+    backlog_id: UUID
+    state: str
+    lane: Lane
+    listed: int
+    registered: int
+    summarised: int
+    rejected: int
+    dead: int
+    cancelled: int
+    open: int
+    created_at: datetime
+    listed_at: datetime | None
+    finished_at: datetime | None
+
+
+class Backlogs(Answer):
+    """The newest first."""
+
+    backlogs: list[BacklogAnswer]
+
+
+@router.post("", status_code=202)
+def post_backlog(body: NewBacklog, ledger: UsesLedger, once: RunsOnce) -> BacklogId:
+    """Start one; the control worker lists it page by page."""
+    bucket, _, prefix = body.uri.removeprefix("s3://").partition("/")
+    if not body.uri.startswith("s3://") or bucket != ledger.settings.bucket:
+        raise InvalidRequest(f"write it as s3://{ledger.settings.bucket}/prefix: only that bucket is read here")
+
+    def action() -> dict[str, str]:
+        return {"backlog_id": str(create_backlog(ledger, bucket, prefix, body.lane, body.since))}
+
+    return BacklogId.model_validate(once(action))
+
+
+@router.get("")
+def get_backlogs(ledger: UsesLedger, _: Caller) -> Backlogs:
+    """The last fifty."""
+    return Backlogs(backlogs=[BacklogAnswer.model_validate(one) for one in backlogs(ledger)])
+
+
+@router.get("/{backlog_id}")
+def get_backlog(backlog_id: UUID, ledger: UsesLedger, _: Caller) -> BacklogAnswer:
+    """One backlog."""
+    return BacklogAnswer.model_validate(backlog(ledger, backlog_id))
+
+
+@router.post("/{backlog_id}/{wanted}")
+def post_change(
+    backlog_id: UUID, wanted: Literal["pause", "resume", "cancel"], ledger: UsesLedger, _: Caller
+) -> BacklogAnswer:
+    """Pause, resume or cancel. What is running finishes."""
+    change_backlog(ledger, backlog_id, wanted)
+    return BacklogAnswer.model_validate(backlog(ledger, backlog_id))

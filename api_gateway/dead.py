@@ -1,0 +1,73 @@
+"""What failed for the last time: see it, give it fresh attempts."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from api_gateway.auth import Caller
+from api_gateway.once import RunsOnce
+from api_gateway.services import UsesLedger
+from api_gateway.wire import Answer, Request, Text
+from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.change import replay_dead
+from xraygpt_core.ledger.read import dead
+from xraygpt_core.states import JobKind
+
+router = APIRouter(prefix="/v1/dead", tags=["dead"])
+
+
+class DeadJob(Answer):
+    """A job whose attempts are used up. ``subject`` is the image, study, turn or run it worked on."""
+
+    job_id: UUID
+    kind: JobKind
+    subject: UUID
+    attempts: int
+    last_error: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class DeadJobs(Answer):
+    """Oldest first, at most ``limit``; ask again with the last id as ``after``."""
+
+    jobs: list[DeadJob]
+
+
+class Replay(Request):
+    """Exactly one of: these jobs, those whose error contains a text, all."""
+
+    job_ids: Annotated[list[UUID], Field(min_length=1, max_length=1000)] | None = None
+    reason: Annotated[Text, Field(min_length=1)] | None = None
+    all: bool = False
+
+
+class Replayed(Answer):
+    """How many jobs are queued again."""
+
+    replayed: int
+
+
+@router.get("")
+def get_dead(
+    ledger: UsesLedger,
+    _: Caller,
+    reason: Text | None = None,
+    after: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> DeadJobs:
+    """Dead jobs; ``reason`` is a part of their last error."""
+    return DeadJobs(jobs=[DeadJob.model_validate(job) for job in dead(ledger, reason=reason, after=after, limit=limit)])
+
+
+@router.post("/replay")
+def post_replay(body: Replay, ledger: UsesLedger, once: RunsOnce) -> Replayed:
+    """Queue dead jobs again. Their attempts start anew, their epochs go on."""
+    if sum((body.job_ids is not None, body.reason is not None, body.all)) != 1:
+        raise InvalidRequest("name the jobs by job_ids, by reason or by all: true, one of the three")
+    return Replayed.model_validate(
+        once(lambda: {"replayed": replay_dead(ledger, job_ids=body.job_ids, reason=body.reason)})
+    )

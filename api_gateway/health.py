@@ -1,0 +1,105 @@
+"""Is it alive, is it ready, how much is there to do. Open to everybody, so nothing here is a secret."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+
+from api_gateway.auth import Caller
+from api_gateway.problems import problem
+from api_gateway.services import UsesLedger, UsesServices
+from api_gateway.wire import Answer
+from xraygpt_core.errors import Unavailable, XrayGPTError
+from xraygpt_core.ledger.guard import check_schema
+from xraygpt_core.ledger.read import status_counts
+from xraygpt_core.ledger.serving import served_bundle
+from xraygpt_core.metrics import jobs_by_state
+from xraygpt_core.states import JobKind, JobState, Lane
+
+router = APIRouter(tags=["health"])
+
+
+class Alive(Answer):
+    """The process answers."""
+
+    status: str = "alive"
+
+
+class Ready(Answer):
+    """Everything it needs answers too."""
+
+    status: str = "ready"
+
+
+class JobCount(Answer):
+    """Jobs of one kind, lane and state, and the age of the oldest in seconds."""
+
+    kind: JobKind
+    lane: Lane
+    state: JobState
+    jobs: int
+    oldest_seconds: float | None
+
+
+class Served(Answer):
+    """The bundle the GPU workers load, and the run it was promoted from."""
+
+    name: str
+    run_id: Any
+
+
+class Status(Answer):
+    """What there is to do, and what is served."""
+
+    jobs: list[JobCount]
+    served: Served
+
+
+@router.get("/healthz")
+def get_health() -> Alive:
+    """Alive."""
+    return Alive()
+
+
+@router.get("/readyz", response_model=Ready)
+def get_readiness(services: UsesServices) -> Response | Ready:
+    """Ready, or 503 with what is missing: database, schema, broker, buckets."""
+    checks: dict[str, Callable[[], None]] = {
+        "database": services.ledger.database.ping,
+        "schema": lambda: check_schema(services.ledger),
+        "broker": services.ledger.doorbell.ping,
+        "buckets": services.store.check,
+    }
+    failed = [{"where": name, "problem": said} for name, check in checks.items() if (said := _failure(check))]
+    if failed:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "not ready", headers={"Retry-After": "2"}, errors=failed)
+    return Ready()
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def get_metrics(ledger: UsesLedger) -> Response:
+    """Prometheus metrics of this process and of the ledger; labels are kinds, lanes, states and routes."""
+    try:
+        counts = status_counts(ledger)
+    except Unavailable:  # what this process counted itself is still worth telling
+        counts = []
+    return Response(generate_latest(REGISTRY) + generate_latest(jobs_by_state(counts)), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/v1/status")
+def get_status(ledger: UsesLedger, _: Caller) -> Status:
+    """Jobs by kind, lane and state, and the bundle that is served."""
+    return Status(
+        jobs=[JobCount.model_validate(count) for count in status_counts(ledger)],
+        served=Served.model_validate(served_bundle(ledger)),
+    )
+
+
+def _failure(check: Callable[[], None]) -> str | None:
+    try:
+        check()
+    except XrayGPTError as error:
+        return type(error).__name__ if not isinstance(error, Unavailable) else "does not answer"
+    return None

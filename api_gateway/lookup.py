@@ -1,0 +1,55 @@
+"""From the hospital's number to the study. The number is in the body, becomes a pseudonym, and is forgotten."""
+
+from typing import Literal
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from api_gateway.auth import Caller
+from api_gateway.services import UsesServices
+from api_gateway.wire import Answer, Request
+from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.read import lookup
+from xraygpt_core.privacy import Pseudonymiser
+
+router = APIRouter(tags=["lookup"])
+
+Kind = Literal["study", "patient", "accession"]
+
+
+class Lookup(Request):
+    """Exactly one of the three numbers. ``issuer`` goes with ``accession`` or ``patient`` where the images name one."""
+
+    accession: str | None = None
+    patient: str | None = None
+    study_uid: str | None = None
+    issuer: str | None = None
+
+
+class Found(Answer):
+    """The studies, newest first."""
+
+    studies: list[UUID]
+
+
+@router.post("/v1/lookup")
+def post_lookup(body: Lookup, services: UsesServices, _: Caller) -> Found:
+    """Find studies by accession number, patient id or StudyInstanceUID."""
+    kind, pseudonym = _pseudonym(body, services.pseudonymiser)
+    return Found(studies=lookup(services.ledger, kind, pseudonym))
+
+
+def _pseudonym(body: Lookup, pseudonymiser: Pseudonymiser) -> tuple[Kind, str]:
+    if sum(value is not None for value in (body.accession, body.patient, body.study_uid)) != 1:
+        raise InvalidRequest("give one of accession, patient and study_uid")
+    kind: Kind
+    pseudonym: str | None
+    if body.study_uid is not None:
+        kind, pseudonym = "study", pseudonymiser.study(body.study_uid)
+    elif body.patient is not None:
+        kind, pseudonym = "patient", pseudonymiser.patient(body.patient, body.issuer)
+    else:
+        kind, pseudonym = "accession", pseudonymiser.accession(body.accession, body.issuer)
+    if pseudonym is None:
+        raise InvalidRequest("the number is blank")
+    return kind, pseudonym

@@ -1,0 +1,47 @@
+"""The ``Idempotency-Key`` header: a repeated request gets the first one's answer and has no second effect."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from api_gateway.auth import Caller
+from api_gateway.services import UsesLedger
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.idempotency import Answer, Attempt, once
+
+_Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="repeat a request under the same key, and it has its effect once; kept for a day",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Once:
+    """Runs the one action of a route. The answer is stored, so it holds opaque ids and numbers only."""
+
+    ledger: Ledger
+    attempt: Attempt | None
+    status: int
+
+    def __call__(self, action: Callable[[], Answer]) -> Answer:
+        if self.attempt is None:
+            return action()
+        return once(self.ledger, self.attempt, self.status, action)
+
+
+async def _once(request: Request, ledger: UsesLedger, caller: Caller, key: _Key = None) -> Once:
+    status = request.scope["route"].status_code or 200
+    if key is None:
+        return Once(ledger, None, status)
+    route = f"{request.method} {request.url.path}"
+    return Once(ledger, Attempt(caller, route, key, await request.body()), status)
+
+
+RunsOnce = Annotated[Once, Depends(_once)]

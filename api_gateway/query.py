@@ -1,0 +1,31 @@
+"""SQL for analysts, over the views."""
+
+from fastapi import APIRouter
+from pydantic import JsonValue
+
+from api_gateway.auth import Caller
+from api_gateway.services import UsesServices
+from api_gateway.wire import Answer, Request
+from xraygpt_core.reader import run_query
+
+router = APIRouter(tags=["query"])
+
+
+class Query(Request):
+    """One statement."""
+
+    sql: str
+
+
+class Result(Answer):
+    """Column names and rows. ``truncated``: there were more than 10000 rows."""
+
+    columns: list[str]
+    rows: list[list[JsonValue]]
+    truncated: bool
+
+
+@router.post("/v1/query")
+def post_query(body: Query, services: UsesServices, _: Caller) -> Result:
+    """Run one SELECT as the role ``xraygpt_reader``: read-only, at most 10 seconds and 10000 rows."""
+    return Result.model_validate(run_query(services.settings, body.sql))

@@ -1,0 +1,38 @@
+"""What the routes work with, and the typed dependencies that hand it to them."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.privacy import Pseudonymiser
+from xraygpt_core.settings import Settings
+from xraygpt_core.storage import ObjectStore
+
+
+@dataclass(frozen=True)
+class Services:
+    """One of each per process."""
+
+    ledger: Ledger
+    store: ObjectStore
+    pseudonymiser: Pseudonymiser
+
+    @property
+    def settings(self) -> Settings:
+        """The settings the ledger was opened with."""
+        return self.ledger.settings
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _ledger(services: Annotated[Services, Depends(_services)]) -> Ledger:
+    return services.ledger
+
+
+UsesServices = Annotated[Services, Depends(_services)]
+UsesLedger = Annotated[Ledger, Depends(_ledger)]

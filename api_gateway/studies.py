@@ -1,0 +1,184 @@
+"""Studies: hand objects in, see where they stand, cancel, purge."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import Field, JsonValue
+
+from api_gateway.auth import Caller
+from api_gateway.once import RunsOnce
+from api_gateway.services import Services, UsesLedger, UsesServices
+from api_gateway.summaries import SummaryAnswer
+from api_gateway.wire import Answer, Request, Text
+from xraygpt_core.errors import InvalidRequest, ObjectMissing
+from xraygpt_core.ledger.change import cancel_study, purge_study
+from xraygpt_core.ledger.read import preview_key, study, timeline
+from xraygpt_core.ledger.register import ObjectRef, register_objects
+from xraygpt_core.settings import Settings
+from xraygpt_core.states import Flag, ImageState, Lane, ReasonCode, StudyState
+
+router = APIRouter(prefix="/v1/studies", tags=["studies"])
+
+MAX_OBJECTS = 1000
+_MAX_KEY_BYTES = 1024  # Amazon S3 User Guide, "Naming Amazon S3 objects"
+_HEADS_AT_ONCE = 8
+
+
+class SubmittedObject(Request):
+    """An object of the source bucket: ``s3://bucket/key``, the key as it is, not percent-encoded."""
+
+    uri: Text
+
+
+class Submission(Request):
+    """Objects to summarise, and how urgent they are."""
+
+    objects: Annotated[list[SubmittedObject], Field(min_length=1, max_length=MAX_OBJECTS)]
+    lane: Lane = Lane.ROUTINE
+
+
+class SubmittedImage(Answer):
+    """What an object became. ``source`` is the address it was sent under; no other answer repeats it."""
+
+    image_id: UUID
+    study_id: UUID
+    source: str
+
+
+class Submitted(Answer):
+    """One row per object, in the order sent."""
+
+    images: list[SubmittedImage]
+
+
+class StudyImageAnswer(Answer):
+    """One image of a study; ``chosen`` is the one that is summarised."""
+
+    image_id: UUID
+    state: ImageState
+    reason_code: ReasonCode | None
+    view: str | None
+    flags: list[Flag]
+    chosen: bool
+
+
+class StudyAnswer(Answer):
+    """A study, its images, and its current summary."""
+
+    study_id: UUID
+    state: StudyState
+    reason_code: ReasonCode | None
+    lane: Lane
+    revision: int
+    view: str | None
+    flags: list[Flag]
+    received_at: datetime
+    images: list[StudyImageAnswer]
+    summary: SummaryAnswer | None
+
+
+class Step(Answer):
+    """One step of a study's story."""
+
+    at: datetime
+    what: str
+    who: str
+    image_id: UUID | None
+    job_id: UUID | None
+    attempt: int | None
+    epoch: int | None
+    detail: JsonValue
+
+
+class Timeline(Answer):
+    """Every step of a study, oldest first."""
+
+    study_id: UUID
+    steps: list[Step]
+
+
+@router.post("", status_code=202)
+def post_studies(body: Submission, services: UsesServices, once: RunsOnce) -> Submitted:
+    """Hand objects of the source bucket in. The same object again is the same image; a higher lane raises its work."""
+
+    def action() -> dict[str, Any]:
+        refs = _look_up(services, [one.uri for one in body.objects])
+        found = register_objects(services.ledger, refs, body.lane, actor="gateway")
+        return {"images": [{"image_id": str(one.image_id), "study_id": str(one.study_id)} for one in found]}
+
+    ids = once(action)["images"]
+    return Submitted(
+        images=[SubmittedImage(**one, source=sent.uri) for one, sent in zip(ids, body.objects, strict=True)]
+    )
+
+
+@router.get("/{study_id}")
+def get_study(study_id: UUID, ledger: UsesLedger, _: Caller) -> StudyAnswer:
+    """A study under its own id or the provisional one it was submitted under."""
+    return StudyAnswer.model_validate(study(ledger, study_id))
+
+
+@router.delete("/{study_id}", status_code=204)
+def delete_study(study_id: UUID, services: UsesServices, _: Caller) -> Response:
+    """Purge a study: texts, turns and derived objects go, a content-free tombstone keeps it from coming back."""
+    for key in purge_study(services.ledger, study_id):
+        services.store.delete(key)
+    return Response(status_code=204)
+
+
+@router.post("/{study_id}/cancel", status_code=204)
+def post_cancel(study_id: UUID, ledger: UsesLedger, _: Caller) -> Response:
+    """Stop all open work of a study. 409 if it is over already."""
+    cancel_study(ledger, study_id)
+    return Response(status_code=204)
+
+
+@router.get("/{study_id}/timeline")
+def get_timeline(study_id: UUID, ledger: UsesLedger, _: Caller) -> Timeline:
+    """What happened to a study, step by step."""
+    return Timeline(study_id=study_id, steps=[Step.model_validate(step) for step in timeline(ledger, study_id)])
+
+
+@router.get("/{study_id}/preview.png", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+def get_preview(study_id: UUID, services: UsesServices, _: Caller) -> Response:
+    """The chosen image, 8 bit grey, long side at most 1024 pixels."""
+    png = services.store.get(preview_key(services.ledger, study_id))
+    return Response(png, media_type="image/png")
+
+
+def _look_up(services: Services, uris: Sequence[str]) -> list[ObjectRef]:
+    """Each object with the ETag it has now, which is part of its identity.
+
+    Raises:
+        InvalidRequest: an address is malformed, of another bucket, or leads nowhere. Names its place, never its key.
+    """
+    places = [_parsed(place, uri, services.settings) for place, uri in enumerate(uris)]
+
+    def look(place: int, bucket: str, key: str) -> ObjectRef:
+        try:
+            head = services.store.head(bucket, key)
+        except ObjectMissing:
+            raise InvalidRequest(f"objects[{place}]: the bucket has no such object") from None
+        return ObjectRef(bucket, key, head.etag, head.version_id, head.size)
+
+    if len(places) == 1:
+        return [look(0, *places[0])]
+    with ThreadPoolExecutor(min(_HEADS_AT_ONCE, len(places))) as pool:
+        return list(pool.map(look, range(len(places)), *zip(*places, strict=True)))
+
+
+def _parsed(place: int, uri: str, settings: Settings) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not 0 < len(key.encode()) <= _MAX_KEY_BYTES:
+        raise InvalidRequest(
+            f"objects[{place}]: write it as s3://bucket/key, the key of at most {_MAX_KEY_BYTES} bytes"
+        )
+    if bucket == settings.derived_bucket:
+        raise InvalidRequest(f"objects[{place}]: the derived bucket holds XrayGPT's own images; submit the original")
+    if bucket != settings.bucket:
+        raise InvalidRequest(f"objects[{place}]: only objects of the bucket {settings.bucket!r} are read here")
+    return bucket, key

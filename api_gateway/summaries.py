@@ -1,0 +1,95 @@
+"""Summaries: read one, say what a clinician thinks of it, ask for new ones."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import AwareDatetime, Field
+
+from api_gateway.auth import Caller
+from api_gateway.once import RunsOnce
+from api_gateway.services import UsesLedger
+from api_gateway.wire import Answer, Request, Text
+from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.change import resummarise, review_summary
+from xraygpt_core.ledger.read import summary
+from xraygpt_core.states import Flag, ReviewState
+
+router = APIRouter(prefix="/v1", tags=["summaries"])
+
+
+class SummaryAnswer(Answer):
+    """A text (as corrected, where somebody did), where it came from, and the notice to show with it."""
+
+    summary_id: UUID
+    study_id: UUID
+    summary: str
+    findings: str | None
+    impression: str | None
+    bundle: str
+    bundle_sha256: str
+    lease_epoch: int
+    summarised_at: datetime
+    superseded_at: datetime | None
+    review_state: ReviewState
+    flags: list[Flag]
+    provenance: dict[str, Any]
+    notice: str
+
+
+class Review(Request):
+    """What a clinician says. ``text`` is the corrected summary and goes with ``edited`` only."""
+
+    state: ReviewState
+    text: Annotated[Text, Field(max_length=20_000)] | None = None
+    reviewer: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+
+
+class Where(Request):
+    """Which studies: all conditions must hold."""
+
+    from_bundle: Text | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    view: Text | None = None
+
+
+class Resummarise(Request):
+    """Either studies by id, or those of a condition; ``bundle`` must be the served one if it is given."""
+
+    study_ids: Annotated[list[UUID], Field(min_length=1, max_length=1000)] | None = None
+    where: Where | None = None
+    bundle: Text | None = None
+
+
+class Queued(Answer):
+    """How many summaries were queued; what this bundle summarised already is not queued again."""
+
+    queued: int
+
+
+@router.get("/summaries/{summary_id}")
+def get_summary(summary_id: UUID, ledger: UsesLedger, _: Caller) -> SummaryAnswer:
+    """One summary, current or superseded."""
+    return SummaryAnswer.model_validate(summary(ledger, summary_id))
+
+
+@router.post("/summaries/{summary_id}/review")
+def post_review(summary_id: UUID, body: Review, ledger: UsesLedger, caller: Caller) -> SummaryAnswer:
+    """Accept, correct or reject a summary. The model's own text is kept."""
+    review_summary(ledger, summary_id, body.state, body.reviewer or caller, body.text)
+    return SummaryAnswer.model_validate(summary(ledger, summary_id))
+
+
+@router.post("/resummarise", status_code=202)
+def post_resummarise(body: Resummarise, ledger: UsesLedger, once: RunsOnce) -> Queued:
+    """Queue new summaries on the backlog lane, once per study, revision and bundle."""
+    if (body.study_ids is None) == (body.where is None):
+        raise InvalidRequest("name the studies by study_ids or by where, one of the two")
+    where = (body.where or Where()).model_dump()
+
+    def action() -> dict[str, int]:
+        return {"queued": resummarise(ledger, study_ids=body.study_ids, bundle=body.bundle, **where)}
+
+    return Queued.model_validate(once(action))
