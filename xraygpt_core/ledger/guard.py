@@ -1,4 +1,4 @@
-"""What a process makes sure of before it touches the ledger: the schema is its own, and so is the pseudonymisation key."""
+"""What a process makes sure of before it touches the ledger: schema and pseudonymisation key are the right ones."""
 
 from datetime import datetime
 
@@ -32,7 +32,7 @@ def check_schema(ledger: Ledger) -> None:
 
 
 def check_fingerprint(ledger: Ledger, fingerprint: str) -> None:
-    """The pseudonymisation key is the one this database's pseudonyms were made with. The first process to start sets it.
+    """The pseudonymisation key is the one this database was filled with. The first process to start sets it.
 
     Raises:
         ConfigurationError: it is another key.
@@ -48,7 +48,7 @@ def check_fingerprint(ledger: Ledger, fingerprint: str) -> None:
     if row["hmac_fingerprint"] != fingerprint:
         raise ConfigurationError(
             "the pseudonymisation key is not the one this database was filled with "
-            f"(fingerprint {fingerprint}, the database's is {row['hmac_fingerprint']}): restore the key from its back-up"
+            f"(fingerprint {fingerprint}, not {row['hmac_fingerprint']}): restore the key from its back-up"
         )
 
 

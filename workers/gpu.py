@@ -1,0 +1,192 @@
+"""The GPU worker: summaries and chat turns, each a job of its own, all through the one engine that owns the device.
+
+A thread per job waits here while the engine batches, so a batch never decides a job's fate: a finished one commits at
+once, a failed one fails alone.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, wait
+from typing import Any
+
+from workers.context import Context
+from workers.edge import HandedBack
+from workers.heartbeat import Pulse
+from xraygpt_core.errors import BundleError, Unavailable
+from xraygpt_core.ledger.chat import ChatInput, chat_input, complete_turn, stream_answer
+from xraygpt_core.ledger.fence import Claim
+from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
+from xraygpt_core.metrics import BATCH_OCCUPANCY, SUMMARIES, TOKENS
+from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.engine import ChatRequest, Engine, Generated, SummaryRequest
+
+log = logging.getLogger(__name__)
+
+EXIT_BROKEN = 70  # EX_SOFTWARE of sysexits.h
+_POLL_SECONDS = 0.25  # also how often the text of a chat turn is stored while it is written
+_FAILURES = 3  # so many requests in a row: it is the device, not the requests
+
+
+class Reader:
+    """The summarise and chat jobs of one process, with the one bundle it has loaded.
+
+    Args:
+        stop: drains the process and ends it with an exit code.
+    """
+
+    def __init__(self, context: Context, engine: Engine, bundle: Bundle, stop: Callable[[int], None]) -> None:
+        self._context = context
+        self._engine = engine
+        self._bundle = bundle
+        self._stop = stop
+        self._failures = 0
+        self.moved = time.monotonic()
+
+    def summarise(self, claim: Claim, pulse: Pulse) -> None:
+        """Write the summary of one study."""
+        given = summarise_input(self._context.ledger, claim)
+        if given is None:
+            return
+        png = self._image(given.normalised_key, given.normalised_sha256)
+        # Chat goes first (rank 0), then the lanes in their order.
+        made = self._ask(SummaryRequest(png), claim.lane.rank + 1, Errand(self, pulse))
+        summary = NewSummary(
+            text=_not_empty(made),
+            findings=made.findings,
+            impression=made.impression,
+            bundle=self._bundle.name,
+            bundle_sha256=self._bundle.sha256,
+            provenance=provenance(made, given.normalised_sha256),
+            tokens=made.tokens,
+            batch_size=made.batch_size,
+        )
+        complete_summary(self._context.ledger, claim, given, summary)
+        SUMMARIES.inc()
+
+    def chat(self, claim: Claim, pulse: Pulse) -> None:
+        """Answer one question, and show the answer while it is written."""
+        given = chat_input(self._context.ledger, claim)
+        png = self._image(given.normalised_key, given.normalised_sha256)
+        errand = Errand(self, pulse, lambda text: stream_answer(self._context.ledger, claim, text))
+        made = self._ask(ChatRequest(png, self._conversation(given), given.question), 0, errand)
+        complete_turn(
+            self._context.ledger,
+            claim,
+            _not_empty(made),
+            self._bundle.name,
+            self._bundle.sha256,
+            provenance(made, given.normalised_sha256),
+        )
+
+    def _conversation(self, given: ChatInput) -> tuple[tuple[str, str], ...]:
+        """The summary is the answer to the bundle's own question; what was asked since follows."""
+        return ((self._bundle.question, given.summary), *given.turns)
+
+    def _image(self, key: str, sha256: str) -> bytes:
+        png = self._context.store.get(key)
+        if hashlib.sha256(png).hexdigest() != sha256:
+            raise Unavailable("the normalised image in the derived bucket is not the one ingest stored")
+        return png
+
+    def _ask(self, request: SummaryRequest | ChatRequest, rank: int, errand: "Errand") -> Generated:
+        """The engine's answer.
+
+        Raises:
+            LeaseLost: somebody else does it now.
+            HandedBack: the worker is stopping and the engine had not begun, or the engine is gone.
+        """
+        future = self._engine.submit(
+            request, rank=rank, on_progress=errand.moved, on_text=errand.write, cancelled=errand.is_pointless
+        )
+        while not wait([future], _POLL_SECONDS).done:
+            errand.wait_on(self._context.draining.is_set())
+        try:
+            made = future.result()
+        except CancelledError:
+            errand.pulse.check()
+            raise HandedBack("the engine dropped the request") from None
+        except Unavailable:
+            self._stop(EXIT_BROKEN)
+            raise HandedBack("the engine is gone") from None
+        except RuntimeError:
+            self._failed()
+            raise
+        self._failures = 0
+        TOKENS.inc(made.tokens)
+        BATCH_OCCUPANCY.observe(made.batch_size)
+        return made
+
+    def _failed(self) -> None:
+        """A broken device fails whatever it is given: leave before it has used up everybody's attempts."""
+        self._failures += 1
+        if self._failures >= _FAILURES:
+            log.critical("the engine fails every request: the process exits", extra={"exit_code": EXIT_BROKEN})
+            self._stop(EXIT_BROKEN)
+
+
+class Errand:
+    """One request while it is in the engine. ``moved``, ``write`` and ``is_pointless`` are called by its thread."""
+
+    def __init__(self, reader: Reader, pulse: Pulse, show: Callable[[str], None] | None = None) -> None:
+        self.pulse = pulse
+        self._reader = reader
+        self._show = show
+        self._text = self._shown = ""
+        self._begun = self._abandoned = False
+        self._seen = 0.0
+
+    def moved(self) -> None:
+        """The engine works on this request.
+
+        Whatever moves proves that the engine lives, so those who still wait for a place in a batch are not stalled.
+        """
+        self._begun = True
+        self._reader.moved = time.monotonic()
+
+    def write(self, text: str) -> None:
+        """The text so far."""
+        self._text = text
+
+    def is_pointless(self) -> bool:
+        """Nobody waits for this any more."""
+        return self._abandoned or self.pulse.lost.is_set()
+
+    def wait_on(self, draining: bool) -> None:
+        """Called by the waiting thread now and then: show what is new, and find out whether to go on.
+
+        Raises:
+            LeaseLost, HandedBack.
+        """
+        if draining and not self._begun:
+            self._abandoned = True
+            raise HandedBack("the worker is stopping")
+        if self.pulse.lost.is_set():
+            self.pulse.check()
+        if self._seen != self._reader.moved:
+            self._seen = self._reader.moved
+            self.pulse.progress()
+        if self._show is not None and (text := self._text) != self._shown:
+            self._show(text)
+            self._shown = text
+
+
+def provenance(made: Generated, image_sha256: str) -> dict[str, Any]:
+    """Everything beside the bundle that is needed to make this text again, and what it took."""
+    return {
+        "image_sha256": image_sha256,
+        "prompt": made.prompt,
+        "template": made.template,
+        "decoding": made.decoding,
+        "seed": made.seed,
+        "software": made.software,
+        "waited_seconds": round(made.waited_seconds, 3),
+        "generate_seconds": round(made.generate_seconds, 3),
+    }
+
+
+def _not_empty(made: Generated) -> str:
+    if not made.text.strip():
+        raise BundleError("the model wrote nothing about this image")
+    return made.text

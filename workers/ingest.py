@@ -1,0 +1,125 @@
+"""Ingest: one object of the bucket becomes a normalised image of pseudonyms and pixels, or a reason why not."""
+
+import hashlib
+import threading
+
+from workers.context import Context
+from workers.heartbeat import Pulse
+from xraygpt_core.dicom.sandbox import Sandbox
+from xraygpt_core.dicom.types import Limits, NormalisedImage
+from xraygpt_core.errors import InvalidRequest, ObjectMissing, ObjectReplaced, Rejected
+from xraygpt_core.ledger.fence import Claim
+from xraygpt_core.ledger.ingest import (
+    IngestedImage,
+    IngestInput,
+    complete_ingest,
+    ingest_input,
+    reject_image,
+    replace_image,
+)
+from xraygpt_core.ledger.register import ObjectRef
+from xraygpt_core.privacy import Pseudonymiser
+
+
+class Ingest:
+    """The ingest jobs of one process. Each thread has a sandbox of its own, so one hostile file stops one thread."""
+
+    def __init__(self, context: Context, pseudonymiser: Pseudonymiser) -> None:
+        self._context = context
+        self._pseudonymiser = pseudonymiser
+        self._local = threading.local()
+        self._sandboxes: list[Sandbox] = []
+
+    def __call__(self, claim: Claim, pulse: Pulse) -> None:
+        """Fetch exactly the registered object, read it where it can do no harm, store what came out."""
+        ledger = self._context.ledger
+        given = ingest_input(ledger, claim)
+        try:
+            image = self._read(given, pulse)
+        except Rejected as rejection:
+            reject_image(ledger, claim, rejection.reason, rejection.detail)
+        except ObjectReplaced:
+            replace_image(ledger, claim, self._now(given))
+        except ObjectMissing:
+            replace_image(ledger, claim, None)
+        else:
+            stored = self._store(image, pulse)
+            pulse.check()
+            complete_ingest(ledger, claim, stored)
+
+    def close(self) -> None:
+        """End the sandboxes' processes."""
+        for sandbox in self._sandboxes:
+            sandbox.close()
+
+    def _read(self, given: IngestInput, pulse: Pulse) -> NormalisedImage:
+        if given.bucket == self._context.store.derived_bucket:
+            raise InvalidRequest("the derived bucket holds our own images; they are not read again")
+        data = self._context.store.read(
+            given.bucket,
+            given.key,
+            etag=given.etag,
+            version_id=given.version_id,
+            max_bytes=self._context.settings.max_object_bytes,
+        )
+        pulse.check()
+        image = self._sandbox().normalise(data)
+        pulse.check()
+        return image
+
+    def _now(self, given: IngestInput) -> ObjectRef | None:
+        try:
+            head = self._context.store.head(given.bucket, given.key)
+        except ObjectMissing:
+            return None
+        return ObjectRef(given.bucket, given.key, head.etag, head.version_id, head.size)
+
+    def _store(self, image: NormalisedImage, pulse: Pulse) -> IngestedImage:
+        sha256 = hashlib.sha256(image.normalised_png).hexdigest()
+        normalised_key, preview_key = derived_keys(sha256, image.preview_png)
+        self._context.store.put(normalised_key, image.normalised_png, "image/png")
+        pulse.progress()
+        self._context.store.put(preview_key, image.preview_png, "image/png")
+        return pseudonymised(image, self._pseudonymiser, normalised_key, sha256, preview_key)
+
+    def _sandbox(self) -> Sandbox:
+        sandbox: Sandbox | None = getattr(self._local, "sandbox", None)
+        if sandbox is None:
+            settings = self._context.settings
+            sandbox = Sandbox(Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes))
+            self._local.sandbox = sandbox
+            self._sandboxes.append(sandbox)
+        return sandbox
+
+
+def derived_keys(normalised_sha256: str, preview_png: bytes) -> tuple[str, str]:
+    """Where an image and its preview lie: named by content, so a repeat overwrites itself and a name tells nothing."""
+    preview_sha256 = hashlib.sha256(preview_png).hexdigest()
+    return (
+        f"normalised/{normalised_sha256[:2]}/{normalised_sha256}.png",
+        f"preview/{preview_sha256[:2]}/{preview_sha256}.png",
+    )
+
+
+def pseudonymised(
+    image: NormalisedImage, pseudonymiser: Pseudonymiser, normalised_key: str, normalised_sha256: str, preview_key: str
+) -> IngestedImage:
+    """The same image as the ledger keeps it: HMACs where identifiers stood."""
+    said = image.identifiers
+    return IngestedImage(
+        study_pseudonym=pseudonymiser.study(said.study_instance_uid),
+        patient_pseudonym=pseudonymiser.patient(said.patient_id, said.patient_id_issuer),
+        accession_pseudonym=pseudonymiser.accession(said.accession_number, said.accession_issuer),
+        sop_pseudonym=pseudonymiser.sop(said.sop_instance_uid),
+        view=image.view,
+        modality=image.modality,
+        kind=image.kind,
+        rows=image.rows,
+        columns=image.columns,
+        pixel_sha256=image.pixel_sha256,
+        normalised_key=normalised_key,
+        normalised_sha256=normalised_sha256,
+        preview_key=preview_key,
+        expected_images=image.expected_images,
+        flags=image.flags,
+    )

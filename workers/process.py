@@ -1,0 +1,137 @@
+"""One worker process: its checks before it starts, its Celery worker, and an orderly end."""
+
+import logging
+import os
+import platform
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import celery.worker.state
+from celery import Celery, signals
+from prometheus_client import start_http_server
+
+from workers.context import Context
+from workers.edge import Body, run_job
+from workers.heartbeat import Heart
+from workers.pool import WakingPool
+from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.ledger import jobs
+from xraygpt_core.ledger.core import Ledger, open_ledger
+from xraygpt_core.ledger.guard import check_fingerprint, check_schema
+from xraygpt_core.privacy import Pseudonymiser, load_pseudonymiser
+from xraygpt_core.queue import make_celery, task_name
+from xraygpt_core.settings import Settings
+from xraygpt_core.states import JobKind
+from xraygpt_core.storage import ObjectStore
+
+log = logging.getLogger(__name__)
+
+_BEATS_PER_LEASE = 3
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a role builds its work on.
+
+    Attributes:
+        app: the Celery application tasks are registered with.
+        closing: what is closed, last in first out, when the process ends.
+    """
+
+    context: Context
+    app: Celery
+    pseudonymiser: Pseudonymiser
+    closing: ExitStack
+
+    def work_on(self, bodies: Mapping[JobKind, Body]) -> None:
+        """Register the task of each kind of job this process does."""
+        for kind, body in bodies.items():
+            self.app.task(name=task_name(kind))(_task(self.context, kind, body))
+
+    def run(self, queues: Iterable[str], concurrency: int) -> int:
+        """Consume until told to stop; the exit code."""
+        signals.setup_logging.connect(_keep_our_logging, weak=False)
+        signals.worker_shutting_down.connect(lambda **_: self.context.draining.set(), weak=False)
+        worker = self.app.Worker(
+            hostname=self.context.name,
+            pool_cls=WakingPool,
+            concurrency=concurrency,
+            queues=list(queues),
+            loglevel=self.context.settings.log_level.upper(),
+            quiet=True,
+            without_mingle=True,
+            without_gossip=True,
+        )
+        threading.Thread(target=self._watch_drain, name="drain", daemon=True).start()
+        worker.start()
+        return int(worker.exitcode or 0)
+
+    def stop(self, code: int) -> None:
+        """Finish what runs, take nothing new, and exit with this code. Callable from any thread."""
+        setattr(celery.worker.state, "should_stop", code)  # noqa: B010  # the stubs know only None here
+        self.context.draining.set()
+
+    def _watch_drain(self) -> None:
+        """Hand back what does not finish in time; a process that waits for ever is killed by somebody less careful."""
+        self.context.draining.wait()
+        threading.Event().wait(self.context.settings.drain_seconds)
+        hand_back(self.context)
+        log.warning("drain took too long: the process exits")
+        os._exit(int(celery.worker.state.should_stop or 0))
+
+
+def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) -> Process:
+    """Check that this process fits its database, key and buckets, and open what its jobs need.
+
+    Args:
+        threads: how many jobs run at once, to size the connection pool.
+
+    Raises:
+        ConfigurationError, Unavailable: with the one sentence to print.
+    """
+    pseudonymiser = load_pseudonymiser(settings)
+    ledger = open_ledger(settings, pool_size=min(threads, 14) + 2)
+    closing.callback(ledger.close)
+    check_schema(ledger)
+    check_fingerprint(ledger, pseudonymiser.fingerprint)
+    store = ObjectStore(settings)
+    store.check()
+    heart = _heart(ledger)
+    heart.start()
+    closing.callback(heart.close)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port)
+    context = Context(settings, ledger, store, heart, f"{role}-{os.getpid()}@{platform.node()}")
+    return Process(context, make_celery(settings), pseudonymiser, closing)
+
+
+def hand_back(context: Context) -> None:
+    """Release every job that still runs; whatever its thread writes later is refused by the fence."""
+    for pulse in context.heart.running():
+        try:
+            jobs.release(context.ledger, pulse.claim)
+        except XrayGPTError:  # its lease ends by itself
+            continue
+
+
+def _heart(ledger: Ledger) -> Heart:
+    return Heart(
+        lambda claims: jobs.heartbeat(ledger, claims),
+        lambda claim, error: jobs.fail(ledger, claim, error),
+        lambda claim: jobs.release(ledger, claim),
+        interval=ledger.settings.lease_seconds / _BEATS_PER_LEASE,
+    )
+
+
+def _task(context: Context, kind: JobKind, body: Body) -> Callable[[str], None]:
+    def do(job_id: str) -> None:
+        run_job(context, kind, job_id, body)
+
+    do.__name__ = str(kind)
+    return do
+
+
+def _keep_our_logging(**_: object) -> None:
+    """That somebody listens to this signal keeps Celery from configuring logging itself."""

@@ -1,0 +1,50 @@
+"""Which bundle this GPU worker serves, and leaving in good order when another one is promoted."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from workers.bundles import served
+from workers.context import Context
+from xraygpt_core.errors import Unavailable
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.serving import Served, served_bundle, start_serving
+from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.engine import Engine
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 2.0
+
+
+def load_engine(context: Context) -> tuple[Engine, Bundle, Served]:
+    """Load the bundle that is to be served now.
+
+    Raises:
+        BundleError: it is not on this machine, incomplete, or does not fit together.
+    """
+    settings = context.settings
+    start_serving(context.ledger, settings.bundle)
+    wanted = served_bundle(context.ledger)
+    bundle = served(context.ledger, context.store, settings.models, wanted)
+    engine = Engine(bundle, device=settings.device, batch_size=settings.batch_size)
+    log.info("bundle loaded", extra={"bundle": bundle.name, "bundle_sha256": bundle.sha256})
+    return engine, bundle, wanted
+
+
+def watch(ledger: Ledger, loaded: Served, changed: Callable[[], None], *, seconds: float = _LOOK_SECONDS) -> None:
+    """Call ``changed`` once, from a thread, as soon as another bundle is to be served."""
+
+    def look() -> None:
+        never = threading.Event()
+        while not never.wait(seconds):
+            try:
+                now = served_bundle(ledger)
+            except Unavailable:
+                continue
+            if now != loaded:
+                log.info("another bundle is served now", extra={"bundle": now.name})
+                changed()
+                return
+
+    threading.Thread(target=look, name="serving", daemon=True).start()

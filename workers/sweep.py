@@ -1,0 +1,83 @@
+"""Walks through buckets: what bucket events missed, what a backlog asks for, what is too old to be kept.
+
+Events are hints and may be lost; a listing is the truth.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from xraygpt_core.ledger.backlog import Listing, add_page, listings
+from xraygpt_core.ledger.change import expired_studies, purge_study
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.register import ObjectRef, register_objects
+from xraygpt_core.metrics import MISSED_BY_EVENT
+from xraygpt_core.states import Lane
+from xraygpt_core.storage import Listed, ObjectStore
+
+PAGE = 500
+# The bucket's clock and ours may differ, and an upload counts from its start: look back further than the last sweep.
+_OVERLAP = timedelta(minutes=15)
+
+
+def missed(ledger: Ledger, store: ObjectStore, since: datetime, until: datetime) -> int:
+    """Register what changed in the source bucket between two moments and no event announced; how many that were."""
+    found = 0
+    recent = (
+        ObjectRef(store.bucket, listed.key, listed.etag, size=listed.size)
+        for listed in store.list(store.bucket)
+        if since - _OVERLAP <= listed.modified <= until and is_object(listed)
+    )
+    for page in pages(recent):
+        found += sum(one.new for one in register_objects(ledger, page, Lane.ROUTINE, actor="sweep"))
+    MISSED_BY_EVENT.inc(found)
+    return found
+
+
+def list_backlogs(ledger: Ledger, store: ObjectStore) -> int:
+    """List every open backlog to its end, a page a transaction, from where it stands; how many objects were listed.
+
+    The state is read again for each page, so pausing and cancelling act at once and two listers do not disturb
+    each other.
+    """
+    count = 0
+    while open_listings := listings(ledger):
+        for listing in open_listings:
+            count += _list_page(ledger, store, listing)
+    return count
+
+
+def retain(ledger: Ledger, store: ObjectStore) -> int:
+    """Purge what is older than the retention setting; how many studies that were."""
+    count = 0
+    while expired := expired_studies(ledger):
+        for study_id in expired:
+            for key in purge_study(ledger, study_id):
+                store.delete(key)
+            count += 1
+    return count
+
+
+def is_object(listed: Listed) -> bool:
+    """Not one of the empty "folders" some tools leave behind."""
+    return not (listed.size == 0 and listed.key.endswith("/"))
+
+
+def pages(refs: Iterable[ObjectRef]) -> Iterator[list[ObjectRef]]:
+    """The same in lists of at most :data:`PAGE`."""
+    rest = iter(refs)
+    while page := list(islice(rest, PAGE)):
+        yield page
+
+
+def _list_page(ledger: Ledger, store: ObjectStore, listing: Listing) -> int:
+    since = listing.since or datetime.min.replace(tzinfo=UTC)
+    page = list(islice(store.list(listing.bucket, listing.prefix, listing.start_after), PAGE))
+    refs = [
+        ObjectRef(listing.bucket, listed.key, listed.etag, size=listed.size)
+        for listed in page
+        if listed.modified >= since and is_object(listed)
+    ]
+    next_after = page[-1].key if page else listing.start_after
+    add_page(ledger, listing, refs, next_after=next_after, last=len(page) < PAGE)
+    return len(refs)

@@ -1,0 +1,174 @@
+"""Training: a run is a child process whose files are followed, whose checkpoints are kept, and which can be continued.
+
+The child knows nothing of the ledger. It writes ``progress.jsonl``, ``checkpoints/step-*`` and ``result``, each whole
+when it appears; this worker carries them to the ledger and the derived bucket.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workers.bundles import composed
+from workers.child import Child
+from workers.context import Context
+from workers.edge import HandedBack
+from workers.heartbeat import Pulse
+from workers.transfer import pull, push
+from xraygpt_core.errors import LeaseLost, TrainingError
+from xraygpt_core.ledger.fence import Claim
+from xraygpt_core.ledger.training import RunInput, complete_run, move_checkpoint, note_progress, run_input
+from xraygpt_core.model.bundle import Bundle, load_bundle
+
+_POLL_SECONDS = 0.5
+_NOTE_SECONDS = 1.0
+
+
+class Training:
+    """The train jobs of one process."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __call__(self, claim: Claim, pulse: Pulse) -> None:
+        """Run or continue one training run to its end, or to a checkpoint if the worker is to stop."""
+        run = run_input(self._context.ledger, claim)
+        with tempfile.TemporaryDirectory(prefix="xraygpt-run-") as temporary:
+            home = Path(temporary)
+            command = self._command(run, home, pulse)
+            with Child(command, home) as child:
+                self._follow(child, Carrier(self._context, claim, pulse, run, home / "out"), pulse)
+
+    def _command(self, run: RunInput, home: Path, pulse: Pulse) -> list[str]:
+        config, out = home / "config.json", home / "out"
+        config.write_text(json.dumps(run.config))
+        out.mkdir()
+        base = self._base(run, home)
+        pulse.check()
+        command = [sys.executable]
+        if (processes := self._context.settings.train_processes) > 1:
+            command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command += ["-m", "training_jobs", run.stage]
+        command += ["--base", str(base.path), "--out", str(out), "--config", str(config)]
+        if run.checkpoint_prefix is not None:
+            pull(self._context.store, run.checkpoint_prefix, home / "resume", pulse.check)
+            command += ["--resume", str(home / "resume")]
+        return command
+
+    def _base(self, run: RunInput, home: Path) -> Bundle:
+        base = load_bundle(self._context.settings.models, run.base_bundle)
+        if not run.parent_prefixes:
+            return base
+        return composed(self._context.store, base, run.parent_prefixes, home / "models", "parent")
+
+    def _follow(self, child: Child, carrier: "Carrier", pulse: Pulse) -> None:
+        stopping = False
+        while True:
+            code = child.wait(_POLL_SECONDS)
+            if pulse.lost.is_set():
+                raise LeaseLost(f"job {pulse.claim.job_id}: epoch {pulse.claim.epoch} lost its lease")
+            carrier.carry(last=code is not None)
+            if code is not None:
+                break
+            if self._context.draining.is_set() and not stopping:
+                child.ask_to_stop()
+                stopping = True
+        if code == 0:
+            carrier.finish()
+        elif stopping:
+            raise HandedBack("the worker is stopping; the run goes on from its checkpoint")
+        else:
+            raise TrainingError(f"training_jobs ended with exit code {code}; its log says why")
+
+
+@dataclass
+class Carrier:
+    """Carries what a run writes to the ledger and the derived bucket."""
+
+    context: Context
+    claim: Claim
+    pulse: Pulse
+    run: RunInput
+    out: Path
+    offset: int = 0
+    noted_at: float = 0.0
+    point: dict[str, Any] | None = None
+    carried: int = 0
+    checkpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        self.checkpoint = self.run.checkpoint_prefix
+
+    def carry(self, *, last: bool) -> None:
+        """Bring over what is new since the last time."""
+        self._note(last)
+        newest = max(self.out.glob("checkpoints/step-*"), key=_step, default=None)
+        if newest is not None and _step(newest) > self.carried:
+            self._keep(newest)
+
+    def finish(self) -> None:
+        """Bring over the result and end the run."""
+        result = self.out / "result"
+        if not result.is_dir():
+            raise TrainingError("training_jobs ended well but left no result")
+        prefix = f"{self._prefix}/result"
+        push(self.context.store, result, prefix, self.pulse.check)
+        complete_run(self.context.ledger, self.claim, prefix)
+        self._sweep(prefix)
+
+    @property
+    def _prefix(self) -> str:
+        return f"runs/{self.run.run_id}/{self.claim.epoch}"
+
+    def _note(self, last: bool) -> None:
+        points = self._points()
+        if points:
+            self.pulse.check()
+            self.point = points[-1]
+        if self.point is None or not (last or time.monotonic() - self.noted_at > _NOTE_SECONDS):
+            return
+        point, self.point, self.noted_at = self.point, None, time.monotonic()
+        note_progress(
+            self.context.ledger,
+            self.claim,
+            point["step"],
+            point["steps"],
+            point.get("loss"),
+            point.get("samples_per_s"),
+        )
+
+    def _points(self) -> list[dict[str, Any]]:
+        """Lines written since the last call; a line still being written waits for its end."""
+        path = self.out / "progress.jsonl"
+        if not path.is_file():
+            return []
+        with path.open("rb") as file:
+            file.seek(self.offset)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def _keep(self, checkpoint: Path) -> None:
+        step = _step(checkpoint)
+        prefix = f"{self._prefix}/{step}"
+        push(self.context.store, checkpoint, prefix, self.pulse.check)
+        move_checkpoint(self.context.ledger, self.claim, prefix, step)
+        former, self.checkpoint, self.carried = self.checkpoint, prefix, step
+        if former is not None and former != prefix:
+            self.context.store.delete_prefix(f"{former}/")
+
+    def _sweep(self, result_prefix: str) -> None:
+        """The run is done: its checkpoints, and what lost workers of it left behind, are of no more use."""
+        store = self.context.store
+        for listed in store.list(store.derived_bucket, f"runs/{self.run.run_id}/"):
+            if not listed.key.startswith(f"{result_prefix}/"):
+                store.delete(listed.key)
+
+
+def _step(checkpoint: Path) -> int:
+    """123 of ``step-000123``."""
+    return int(checkpoint.name.rpartition("-")[2])
