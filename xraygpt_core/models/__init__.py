@@ -1,0 +1,15 @@
+"""The tables. ``migrations/`` is their history; a test holds the two equal.
+
+The ledger speaks SQL to them; these definitions are what the schema is compared with.
+
+Patient data stands in one place: the columns ``bucket``, ``key`` of ``object_keys`` (and the prefix of a ``backlogs``
+row). No view shows them.
+"""
+
+from xraygpt_core.models import studies, work
+from xraygpt_core.models.base import metadata
+
+__all__ = ["SCHEMA_VERSION", "metadata", "studies", "work"]
+
+# The newest migration. Processes refuse to work on another; a test holds this equal to migrations/.
+SCHEMA_VERSION = "0001"

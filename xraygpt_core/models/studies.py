@@ -1,0 +1,132 @@
+"""Studies, their images, where they came from, and what is said about them."""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, SmallInteger, Table, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from xraygpt_core.models.base import flags_column, id_column, metadata, moment
+
+studies = Table(
+    "studies",
+    metadata,
+    id_column(),
+    # A provisional study whose image moved to the study it belongs to. Every reader follows it.
+    Column("alias_of", UUID, ForeignKey("studies.id")),
+    Column("uid_pseudonym", Text, unique=True),
+    Column("patient_pseudonym", Text),
+    Column("accession_pseudonym", Text),
+    Column("lane_rank", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason_code", Text),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    Column("expected_images", Integer),
+    Column("chosen_image", UUID),
+    Column("view", Text),
+    flags_column(),
+    moment("received_at", now=True),
+    moment("last_image_at"),
+    moment("finished_at"),
+    moment("purged_at"),
+    Index(None, "alias_of", postgresql_where=text("alias_of IS NOT NULL")),
+    Index(None, "patient_pseudonym"),
+    Index(None, "accession_pseudonym"),
+    Index(None, "received_at"),
+)
+
+images = Table(
+    "images",
+    metadata,
+    id_column(),
+    Column("study_id", UUID, ForeignKey("studies.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason_code", Text),
+    Column("view", Text),
+    Column("modality", Text),
+    Column("kind", Text),
+    Column("rows", Integer),
+    Column("columns", Integer),
+    Column("sop_pseudonym", Text),
+    Column("pixel_sha256", Text),
+    Column("normalised_key", Text),
+    Column("normalised_sha256", Text),
+    Column("preview_key", Text),
+    # The same SOPInstanceUID with equal pixels is one image: this row points at the one that counts.
+    Column("duplicate_of", UUID),
+    flags_column(),
+    moment("received_at", now=True),
+    moment("finished_at"),
+    Index(None, "study_id"),
+)
+
+object_keys = Table(
+    "object_keys",
+    metadata,
+    Column("image_id", UUID, ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("bucket", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("etag", Text, nullable=False),
+    Column("version_id", Text),
+    Column("sequencer", Text),
+    Column("size", BigInteger),
+    # When this content was last announced; among the images of one key the last announced one counts.
+    moment("seen_at", now=True),
+    moment("deleted_at"),
+    UniqueConstraint("bucket", "key", "etag"),
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("study_id", UUID, nullable=False),
+    Column("image_id", UUID, nullable=False),
+    moment("purged_at", now=True),
+)
+
+summaries = Table(
+    "summaries",
+    metadata,
+    id_column(),
+    Column("study_id", UUID, ForeignKey("studies.id"), nullable=False),
+    Column("image_id", UUID, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("job_id", UUID, nullable=False, unique=True),
+    Column("lease_epoch", BigInteger, nullable=False),
+    Column("bundle", Text, nullable=False),
+    Column("bundle_sha256", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("findings", Text),
+    Column("impression", Text),
+    Column("provenance", JSONB, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("batch_size", Integer, nullable=False),
+    flags_column(),
+    Column("review_state", Text, nullable=False, server_default="draft"),
+    Column("reviewed_by", Text),
+    moment("reviewed_at"),
+    Column("edited_summary", Text),
+    moment("summarised_at", now=True),
+    moment("superseded_at"),
+    Index(None, "study_id"),
+    Index("ix_summaries_current", "study_id", unique=True, postgresql_where=text("superseded_at IS NULL")),
+    Index(None, "summarised_at"),
+    Index(None, "bundle", "summarised_at"),
+)
+
+chat_turns = Table(
+    "chat_turns",
+    metadata,
+    id_column(),
+    Column("study_id", UUID, ForeignKey("studies.id"), nullable=False),
+    Column("summary_id", UUID, ForeignKey("summaries.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("answer", Text, nullable=False, server_default=""),
+    Column("lease_epoch", BigInteger),
+    Column("bundle", Text),
+    Column("bundle_sha256", Text),
+    Column("provenance", JSONB),
+    moment("asked_at", now=True),
+    moment("answered_at"),
+    UniqueConstraint("study_id", "position"),
+)

@@ -1,0 +1,159 @@
+"""Work and its story: the installation, jobs, timeline, backlogs, training runs, keys."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from xraygpt_core.models.base import id_column, metadata, moment
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", SmallInteger, CheckConstraint("id = 1", name="single"), primary_key=True, autoincrement=False),
+    Column("hmac_fingerprint", Text),
+    Column("tombstone_salt", Text, nullable=False),
+    Column("served_bundle", Text),
+    Column("served_run", UUID),
+    Column("previous_bundle", Text),
+    Column("previous_run", UUID),
+    moment("created_at", now=True),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    id_column(),
+    Column("kind", Text, nullable=False),
+    Column("subject", UUID, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("lane_rank", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False, server_default="queued"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("max_attempts", Integer, nullable=False),
+    Column("lease_epoch", BigInteger, nullable=False, server_default="0"),
+    moment("lease_until"),
+    moment("not_before"),
+    moment("rung_at"),
+    Column("claimed_by", Text),
+    Column("last_error", Text),
+    moment("created_at", now=True),
+    moment("started_at"),
+    moment("finished_at"),
+    UniqueConstraint("kind", "key"),
+    CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="running_has_lease"),
+    Index(None, "subject"),
+    Index("ix_jobs_unrung", "kind", "lane_rank", "id", postgresql_where=text("state = 'queued' AND rung_at IS NULL")),
+    Index(
+        "ix_jobs_rung",
+        "kind",
+        "lane_rank",
+        "rung_at",
+        postgresql_where=text("state = 'queued' AND rung_at IS NOT NULL"),
+    ),
+    Index("ix_jobs_leased", "lease_until", postgresql_where=text("state = 'running'")),
+    Index("ix_jobs_dead", "finished_at", postgresql_where=text("state = 'dead'")),
+)
+
+timeline = Table(
+    "timeline",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("study_id", UUID, nullable=False),
+    Column("image_id", UUID),
+    Column("job_id", UUID),
+    Column("what", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("attempt", Integer),
+    Column("epoch", BigInteger),
+    Column("detail", JSONB),
+    moment("at", now=True),
+    Index(None, "study_id", "id"),
+)
+
+backlogs = Table(
+    "backlogs",
+    metadata,
+    id_column(),
+    Column("bucket", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    moment("since"),
+    Column("lane_rank", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("start_after", Text, nullable=False, server_default=""),
+    Column("listed", BigInteger, nullable=False, server_default="0"),
+    moment("created_at", now=True),
+    moment("listed_at"),
+    moment("finished_at"),
+)
+
+backlog_images = Table(
+    "backlog_images",
+    metadata,
+    Column("backlog_id", UUID, ForeignKey("backlogs.id", ondelete="CASCADE"), primary_key=True),
+    Column("image_id", UUID, primary_key=True),
+)
+
+training_runs = Table(
+    "training_runs",
+    metadata,
+    id_column(),
+    Column("stage", Text, nullable=False),
+    Column("config", JSONB, nullable=False),
+    Column("parent_run", UUID, ForeignKey("training_runs.id")),
+    Column("base_bundle", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("step", Integer, nullable=False, server_default="0"),
+    Column("steps", Integer),
+    Column("loss", Float),
+    Column("samples_per_s", Float),
+    Column("checkpoint_prefix", Text),
+    Column("checkpoint_step", Integer),
+    Column("result_prefix", Text),
+    Column("bundle", Text),
+    moment("created_at", now=True),
+    moment("finished_at"),
+)
+
+training_points = Table(
+    "training_points",
+    metadata,
+    Column("run_id", UUID, ForeignKey("training_runs.id"), primary_key=True),
+    Column("lease_epoch", BigInteger, primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("loss", Float),
+    Column("samples_per_s", Float),
+    moment("at", now=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    id_column(),
+    Column("name", Text, nullable=False),
+    Column("sha256", Text, nullable=False, unique=True),
+    moment("created_at", now=True),
+    moment("revoked_at"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key_hash", Text, primary_key=True),
+    Column("request_hash", Text, nullable=False),
+    Column("status", Integer),
+    Column("body", JSONB),
+    moment("created_at", now=True),
+)
