@@ -1,0 +1,154 @@
+"""What the worker tests share: a bucket to put films into, worker processes to start, and waiting without guessing."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+import numpy as np
+import pytest
+from botocore.config import Config
+from pydantic import SecretStr
+
+from workers.context import Context
+from workers.heartbeat import Heart
+from xraygpt_core.dicom.write import phantom_dicom
+from xraygpt_core.ledger import jobs
+from xraygpt_core.ledger.control import tick
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.register import ObjectRef, Registered, register_objects
+from xraygpt_core.settings import Settings
+from xraygpt_core.states import Lane
+from xraygpt_core.storage import ObjectStore
+
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T | None], what: str, seconds: float = 40.0) -> T:
+    """The first true value of ``look``; fails the test, saying what did not happen, after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if seen := look():
+            return seen
+        time.sleep(0.05)
+    pytest.fail(f"not within {seconds:g} seconds: {what}")
+
+
+def make_film(seed: int = 0, *, study: str | None = None, view: str = "PA", **header: Any) -> bytes:
+    """A small DICOM radiograph of noise; every seed is another patient, study and image."""
+    pixels = np.random.default_rng(seed).integers(0, 4000, (256, 256), dtype=np.uint16)
+    uid = f"1.2.826.0.1.{seed}"
+    return phantom_dicom(
+        pixels, view=view, patient_id=f"PHANTOM{seed}", study_uid=study or uid, sop_uid=f"{uid}.1", accession=f"A{seed}", **header
+    )
+
+
+@dataclass
+class Bench:
+    """A hospital's bucket, the ledger, and what a worker holds."""
+
+    settings: Settings
+    ledger: Ledger
+    store: ObjectStore
+    client: Any
+    context: Context
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    directory: Path = Path()
+
+    def upload(self, key: str, data: bytes) -> ObjectRef:
+        etag = self.client.put_object(Bucket=self.settings.bucket, Key=key, Body=data)["ETag"].strip('"')
+        return ObjectRef(self.settings.bucket, key, etag)
+
+    def register(self, key: str, data: bytes, lane: Lane = Lane.ROUTINE) -> Registered:
+        return register_objects(self.ledger, [self.upload(key, data)], lane, actor="test")[0]
+
+    def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
+        with self.ledger.work() as work:
+            return [dict(row) for row in work.rows(sql, values)]
+
+    def value(self, sql: str, **values: Any) -> Any:
+        rows = self.rows(sql, **values)
+        return next(iter(rows[0].values())) if rows else None
+
+    def keys(self, bucket: str) -> list[str]:
+        return [listed.key for listed in self.store.list(bucket)]
+
+    def start(self, role: str, **environment: str) -> subprocess.Popen[bytes]:
+        """A real worker process. Its log is ``<directory>/<role>-<n>.log``."""
+        given = {f"XRAYGPT_{name.upper()}": _text(value) for name, value in self.settings if value is not None}
+        log = self.directory / f"{role}-{len(self.processes)}.log"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "workers", role], env={**os.environ, **given, **environment}, stderr=stderr
+            )
+        self.processes.append(process)
+        return process
+
+    def log(self, number: int = -1) -> str:
+        logs = sorted(self.directory.glob("*.log"), key=lambda path: int(path.stem.rpartition("-")[2]))
+        return logs[number].read_text()
+
+    def until(self, sql: str, expected: Any, what: str, seconds: float = 40.0, **values: Any) -> None:
+        """Wait until a query gives this value, ticking like the control worker meanwhile."""
+
+        def look() -> bool:
+            tick(self.ledger)
+            return bool(self.value(sql, **values) == expected)
+
+        try:
+            eventually(look, what, seconds)
+        except pytest.fail.Exception as error:
+            seen = self.rows("SELECT kind, state, attempts, last_error FROM jobs ORDER BY id")
+            logs = "\n".join(path.read_text()[-3000:] for path in self.directory.glob("*.log"))
+            pytest.fail(f"{error}\n{seen}\n{logs}")
+
+
+def _text(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+@pytest.fixture
+def worker_settings(s3_settings: Settings) -> Settings:
+    """Settings under which a lost worker is noticed within seconds."""
+    return s3_settings.model_copy(update={"lease_seconds": 3.0, "sweep_seconds": 0.0, "ingest_concurrency": 2})
+
+
+@pytest.fixture
+def bench(worker_settings: Settings, s3_ledger: Ledger, tmp_path: Path) -> Iterator[Bench]:
+    """Everything a worker needs, real; worker processes are ended with the test."""
+    settings = worker_settings
+    ledger = Ledger(settings, s3_ledger.database, s3_ledger.doorbell)
+    assert settings.s3_access_key is not None
+    assert settings.s3_secret_key is not None
+    client = boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        aws_access_key_id=settings.s3_access_key.get_secret_value(),
+        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
+        region_name=settings.s3_region,
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    heart = Heart(
+        lambda claims: jobs.heartbeat(ledger, claims),
+        lambda claim, error: jobs.fail(ledger, claim, error),
+        lambda claim: jobs.release(ledger, claim),
+        interval=0.5,
+    )
+    store = ObjectStore(settings)
+    made = Bench(settings, ledger, store, client, Context(settings, ledger, store, heart, "test"), directory=tmp_path)
+    yield made
+    for process in made.processes:
+        process.kill()
+        process.wait()
+    client.close()
+
+
+@pytest.fixture
+def film() -> Callable[..., bytes]:
+    """:func:`make_film`."""
+    return make_film
