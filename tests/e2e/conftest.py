@@ -1,0 +1,96 @@
+"""One whole stack for all end-to-end tests of a run, used as a person uses it: by the ``xraygpt`` command."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+XRAYGPT = [sys.executable, "-m", "xraygpt"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command did: its exit code, the JSON document on stdout, and stderr."""
+
+    code: int
+    document: Any
+    stderr: str
+
+
+class Stack:
+    """A running stack in a data directory of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("XRAYGPT_")}
+        if models := os.environ.get("XRAYGPT_MODELS"):
+            self.environment["XRAYGPT_MODELS"] = models
+        self.environment |= {
+            "XRAYGPT_HOME": str(home),
+            "XRAYGPT_SETTLE_SECONDS": "1",
+            "XRAYGPT_LEASE_SECONDS": "6",
+            "OMP_NUM_THREADS": "2",
+        }
+
+    def call(self, *words: str, timeout: float = 280) -> Answer:
+        """Run ``xraygpt WORDS --json``."""
+        done = subprocess.run(
+            [*XRAYGPT, *words, "--json"], env=self.environment, capture_output=True, text=True, timeout=timeout
+        )
+        document = json.loads(done.stdout) if done.stdout.strip() else None
+        return Answer(done.returncode, document, done.stderr)
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """Start ``xraygpt WORDS --json`` and do not wait."""
+        return subprocess.Popen(
+            [*XRAYGPT, *words, "--json"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The content of stack.json."""
+        facts: dict[str, Any] = json.loads((self.home / "stack.json").read_text())
+        return facts
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What a query says, asked of the database itself."""
+        with psycopg.connect(self.facts["database_url"], connect_timeout=10) as connection:
+            return connection.execute(sql).fetchall()  # type: ignore[arg-type]  # our own constants
+
+    def wait_until(self, true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
+        """Wait for a state; fail saying which one never came."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
+            time.sleep(0.1)
+
+    def logs(self) -> str:
+        """The last lines of every log, for a failing test."""
+        return "\n".join(
+            f"== {path.name}\n{path.read_text()[-1500:]}" for path in sorted((self.home / "logs").iterdir())
+        )
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole stack, up and ready."""
+    running = Stack(tmp_path_factory.mktemp("home"))
+    up = running.call("up", "--detach")
+    assert up.code == 0, up.stderr
+    try:
+        yield running
+    finally:
+        down = running.call("down")
+        assert down.code == 0, down.stderr

@@ -1,0 +1,68 @@
+"""SIGKILL of any one process of the stack loses nothing and makes nothing twice."""
+
+import json
+import os
+import signal
+
+import psycopg
+import pytest
+
+from tests.e2e.phantom_folder import write_phantoms
+from tests.invariants import check_invariants
+
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(600)]
+
+VICTIMS = ["postgres", "broker", "s3", "gateway", "ingest", "gpu", "control", "flower", "supervisor"]
+
+
+def ended(stack) -> int:
+    """How many of this run's summaries are in the database; -1 while it cannot be asked."""
+    try:
+        return stack.rows("SELECT count(*) FROM summaries WHERE superseded_at IS NULL")[0][0]
+    except (psycopg.OperationalError, FileNotFoundError, json.JSONDecodeError):
+        return -1
+
+
+def kill_in_the_middle(stack, folder, victims) -> dict:
+    """Submit a folder, kill each victim in turn while it runs, and give what the command said."""
+    before = ended(stack)
+    total = len(list(folder.iterdir()))
+    submitting = stack.begin("submit", str(folder), "--wait")
+    for place, victim in enumerate(victims, start=1):
+        reached = before + total * place // (len(victims) + 2)
+        stack.wait_until(lambda reached=reached: ended(stack) >= reached, f"{reached} summaries", seconds=200)
+        os.kill(stack.facts["pids"][victim], signal.SIGKILL)
+        if victim == "supervisor":
+            up = stack.call("up", "--detach")
+            assert up.code == 0, up.stderr
+    out, said = submitting.communicate(timeout=400)
+    assert submitting.returncode == 0, said[-2000:] + stack.logs()
+    return json.loads(out)
+
+
+def assert_all_summarised_once(stack, document, count):
+    assert document["counts"] == {"summarised": count}
+    ids = {row["study_id"] for row in document["studies"]}
+    assert len(ids) == count
+    current = stack.rows("SELECT study_id::text, count(*) FROM summaries WHERE superseded_at IS NULL GROUP BY 1")
+    assert {study: times for study, times in current if study in ids} == dict.fromkeys(ids, 1)
+    with psycopg.connect(stack.facts["database_url"]) as connection:
+        check_invariants(connection)
+
+
+def test_each_process_may_be_killed_once_during_a_run_of_200_phantoms(stack, tmp_path):
+    write_phantoms(tmp_path / "films", 50_000, 200)
+
+    document = kill_in_the_middle(stack, tmp_path / "films", VICTIMS)
+
+    assert_all_summarised_once(stack, document, 200)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_200_phantoms_end_with_one_summary_each_though_this_process_is_killed(stack, tmp_path, victim):
+    write_phantoms(tmp_path / "films", 60_000 + 1000 * VICTIMS.index(victim), 200)
+
+    document = kill_in_the_middle(stack, tmp_path / "films", [victim])
+
+    assert_all_summarised_once(stack, document, 200)

@@ -1,0 +1,134 @@
+"""Patient data planted in headers and object keys is found in the source bucket and one table, and nowhere else."""
+
+import gzip
+import io
+import subprocess
+from pathlib import Path
+
+import boto3
+import httpx
+import psycopg
+import pydicom
+import pytest
+import redis
+from botocore.config import Config
+
+from tests.e2e.phantom_folder import write_phantoms
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+NAME, PATIENT, ACCESSION = "CANARYNAME^ZEBRA", "CANARYPID77341", "CANARYACC99123"
+INSTITUTION, BIRTH_DATE, KEY = "CANARYHOSPITAL", "19010203", "CANARYKEY_DOE_JANE"
+CANARIES = [NAME, "CANARYNAME", PATIENT, ACCESSION, INSTITUTION, BIRTH_DATE, KEY]
+
+
+def planted_film(folder: Path) -> bytes:
+    """A phantom whose header is full of canaries."""
+    dataset = pydicom.dcmread(write_phantoms(folder, 71_000, 1)[0])
+    dataset.PatientName, dataset.PatientID, dataset.AccessionNumber = NAME, PATIENT, ACCESSION
+    dataset.InstitutionName, dataset.PatientBirthDate = INSTITUTION, BIRTH_DATE
+    dataset.StudyInstanceUID, dataset.SOPInstanceUID = "2.25.777341", "2.25.777342"
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
+def client(facts):
+    return boto3.client(
+        "s3",
+        endpoint_url=facts["s3_endpoint_url"],
+        aws_access_key_id=facts["s3_access_key"],
+        aws_secret_access_key=facts["s3_secret_key"],
+        region_name="us-east-1",
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+
+
+@pytest.fixture(scope="module")
+def planted(stack, tmp_path_factory):
+    """A study with canaries that arrived by the bucket's own event, a broken one beside it, and a chat turn."""
+    facts, s3 = stack.facts, client(stack.facts)
+    s3.put_object(
+        Bucket=facts["bucket"], Key=f"inbox/{KEY}/{PATIENT}.dcm", Body=planted_film(tmp_path_factory.mktemp("film"))
+    )
+    s3.put_object(Bucket=facts["bucket"], Key=f"inbox/{KEY}/broken.dcm", Body=b"\0" * 128 + b"DICM" + NAME.encode())
+    counted = f"SELECT count(*) FROM object_keys k JOIN images i ON i.id = k.image_id JOIN studies s ON s.id = i.study_id WHERE key LIKE '%{KEY}%' AND (s.state = 'summarised' OR i.state = 'rejected')"  # noqa: S608, E501
+    stack.wait_until(lambda: stack.rows(counted)[0][0] == 2, "both planted objects ended", seconds=90)
+    found = stack.call("find", "--patient", PATIENT)
+    study = found.document["studies"][0]
+    assert stack.call("chat", study, "Is there a pleural effusion?").code == 0
+    return study
+
+
+def found_in(content: str | bytes) -> list[str]:
+    raw = content.encode() if isinstance(content, str) else content
+    return [canary for canary in CANARIES if canary.encode() in raw]
+
+
+def test_the_hospitals_number_leads_to_the_study(stack, planted):
+    found = stack.call("find", "--accession", ACCESSION)
+
+    assert found.document["studies"] == [planted]
+
+
+def test_the_database_holds_them_in_the_table_of_object_keys_alone(stack, planted):
+    with psycopg.connect(stack.facts["database_url"]) as connection:
+        tables = [row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+        for table in tables:
+            with connection.cursor().copy(f"COPY {table} TO STDOUT") as copy:  # type: ignore[arg-type]
+                content = b"".join(bytes(block) for block in copy)
+            hits = found_in(content)
+            assert (set(hits) <= {KEY, PATIENT}) if table == "object_keys" else not hits, (table, hits)
+
+
+def test_the_broker_holds_none(stack, planted, tmp_path):
+    broker = redis.Redis.from_url(stack.facts["redis_url"])
+    dump = [str(broker.dump(key)) + str(key) for key in broker.scan_iter(count=1000)]
+
+    assert not [found_in(entry) for entry in dump if found_in(entry)]
+
+
+def test_no_log_or_state_file_of_the_stack_holds_any(stack, planted):
+    for path in stack.home.rglob("*"):
+        relative = path.relative_to(stack.home).parts
+        # The source bucket's volumes and its metadata are S3; PostgreSQL's files hold object_keys.
+        if path.is_file() and not path.is_symlink() and relative[0] not in {"s3", "postgres"}:
+            content = path.read_bytes()
+            if path.suffix == ".gz":
+                content = gzip.decompress(content)
+            assert not found_in(content), path.name
+
+
+def test_flower_and_the_metrics_show_none(stack, planted):
+    facts = stack.facts
+    auth = (facts["flower_user"], facts["flower_password"])
+    for path in ("/", "/tasks", "/api/tasks", "/workers", "/broker"):
+        page = httpx.get(facts["flower_url"].rstrip("/") + path, auth=auth, timeout=20)
+        assert page.status_code == 200, path
+        assert not found_in(page.text), path
+    metrics = httpx.get(facts["gateway_url"] + "/metrics", headers={"X-API-Key": facts["api_key"]}, timeout=20)
+    assert not found_in(metrics.text)
+
+
+def test_flowers_own_metrics_are_not_exposed(stack):
+    answer = httpx.get(stack.facts["flower_url"].rstrip("/") + "/metrics", timeout=20)
+
+    assert answer.status_code in {401, 403, 404}
+
+
+def test_no_derived_object_holds_any(stack, planted):
+    facts, s3 = stack.facts, client(stack.facts)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=facts["derived_bucket"])
+    objects = [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    assert objects
+    for key in objects:
+        assert not found_in(key)
+        assert not found_in(s3.get_object(Bucket=facts["derived_bucket"], Key=key)["Body"].read()), key
+
+
+def test_process_arguments_and_environment_names_hold_none(stack, planted):
+    listing = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, check=True).stdout
+
+    assert not found_in(listing)

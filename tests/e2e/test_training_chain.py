@@ -1,0 +1,53 @@
+"""The language model, stage 1 and stage 2 are trained through the queue, and what they made is served."""
+
+import os
+import signal
+
+import pytest
+
+from tests.e2e.phantom_folder import write_phantoms
+
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(600)]
+
+TINY = ["--steps", "6", "--batch", "2", "--phantoms", "24", "--checkpoint-every", "2"]
+
+
+def run_state(stack, run_id):
+    return stack.rows(f"SELECT state, checkpoint_step FROM training_runs WHERE id = '{run_id}'")[0]  # noqa: S608
+
+
+def start(stack, stage, *words):
+    began = stack.call("train", stage, *TINY, *words)
+    assert began.code == 0, began.stderr
+    return began.document["run_id"]
+
+
+def test_a_tiny_chain_survives_kill_nine_and_its_bundle_is_stamped_on_the_next_summaries(stack, tmp_path):
+    llm = start(stack, "medical-llm")
+    stack.wait_until(lambda: run_state(stack, llm)[1] is not None, "a first checkpoint", seconds=200)
+    os.kill(stack.facts["pids"]["training"], signal.SIGKILL)
+    stack.wait_until(lambda: run_state(stack, llm)[0] == "done", "the LLM is trained", seconds=200)
+    epochs = stack.rows(f"SELECT lease_epoch FROM jobs WHERE subject = '{llm}'")[0][0]  # noqa: S608
+    assert epochs >= 2, "the run was taken up by a second worker"
+
+    stage1 = start(stack, "stage1", "--parent", llm)
+    stack.wait_until(lambda: run_state(stack, stage1)[0] == "done", "stage 1 is done", seconds=200)
+    stage2 = start(stack, "stage2", "--parent", stage1)
+    stack.wait_until(lambda: run_state(stack, stage2)[0] == "done", "stage 2 is done", seconds=200)
+
+    promoted = stack.call("models", "promote", stage2)
+    assert promoted.code == 0, promoted.stderr
+    write_phantoms(tmp_path / "films", 72_000, 3)
+    after = stack.call("submit", str(tmp_path / "films"), "--wait")
+    ids = ",".join(f"'{row['study_id']}'" for row in after.document["studies"])
+    bundles = stack.rows(f"SELECT DISTINCT bundle FROM study_summaries WHERE study_id IN ({ids})")  # noqa: S608
+    assert bundles == [(promoted.document["bundle"],)]
+
+    points = stack.rows(
+        f"SELECT count(*), max(loss), max(samples_per_s) FROM training_progress WHERE run_id = '{stage2}'"
+    )  # noqa: S608, E501
+    assert points[0][0] >= 1
+    assert points[0][2] > 0
+
+    rolled = stack.call("models", "rollback")
+    assert rolled.code == 0, rolled.stderr
