@@ -13,7 +13,7 @@ TINY = ["--steps", "6", "--batch", "2", "--phantoms", "24", "--checkpoint-every"
 
 
 def run_state(stack, run_id):
-    return stack.rows(f"SELECT state, checkpoint_step FROM training_runs WHERE id = '{run_id}'")[0]  # noqa: S608
+    return stack.rows(f"SELECT state, checkpoint_step FROM training_runs WHERE id = '{run_id}'")[0]
 
 
 def start(stack, stage, *words):
@@ -27,7 +27,7 @@ def test_a_tiny_chain_survives_kill_nine_and_its_bundle_is_stamped_on_the_next_s
     stack.wait_until(lambda: run_state(stack, llm)[1] is not None, "a first checkpoint", seconds=200)
     os.kill(stack.facts["pids"]["training"], signal.SIGKILL)
     stack.wait_until(lambda: run_state(stack, llm)[0] == "done", "the LLM is trained", seconds=200)
-    epochs = stack.rows(f"SELECT lease_epoch FROM jobs WHERE subject = '{llm}'")[0][0]  # noqa: S608
+    epochs = stack.rows(f"SELECT lease_epoch FROM jobs WHERE subject = '{llm}'")[0][0]
     assert epochs >= 2, "the run was taken up by a second worker"
 
     stage1 = start(stack, "stage1", "--parent", llm)
@@ -40,12 +40,12 @@ def test_a_tiny_chain_survives_kill_nine_and_its_bundle_is_stamped_on_the_next_s
     write_phantoms(tmp_path / "films", 72_000, 3)
     after = stack.call("submit", str(tmp_path / "films"), "--wait")
     ids = ",".join(f"'{row['study_id']}'" for row in after.document["studies"])
-    bundles = stack.rows(f"SELECT DISTINCT bundle FROM study_summaries WHERE study_id IN ({ids})")  # noqa: S608
+    bundles = stack.rows(f"SELECT DISTINCT bundle FROM study_summaries WHERE study_id IN ({ids})")
     assert bundles == [(promoted.document["bundle"],)]
 
     points = stack.rows(
         f"SELECT count(*), max(loss), max(samples_per_s) FROM training_progress WHERE run_id = '{stage2}'"
-    )  # noqa: S608, E501
+    )
     assert points[0][0] >= 1
     assert points[0][2] > 0
 
