@@ -15,8 +15,7 @@ from api_gateway.once import RunsOnce
 from api_gateway.services import UsesLedger
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.ledger.chat import Turn, ask, transcript, turn
-from xraygpt_core.ledger.read import NOTICE
-from xraygpt_core.states import JobState
+from xraygpt_core.states import NOTICE, JobState
 
 router = APIRouter(tags=["chat"])
 

@@ -60,9 +60,7 @@ class StudyState(StrEnum):
     CANCELLED = "cancelled"  # cancelled by a person, or purged
 
 
-TERMINAL_STUDY_STATES = frozenset(
-    {StudyState.SUMMARISED, StudyState.REJECTED, StudyState.DEAD, StudyState.CANCELLED}
-)
+TERMINAL_STUDY_STATES = frozenset({StudyState.SUMMARISED, StudyState.REJECTED, StudyState.DEAD, StudyState.CANCELLED})
 
 
 class ReasonCode(StrEnum):
@@ -104,3 +102,6 @@ class ReviewState(StrEnum):
     ACCEPTED = "accepted"
     EDITED = "edited"
     REJECTED = "rejected"
+
+
+NOTICE = "AI-generated draft, not a diagnosis"  # shown with every text the model wrote

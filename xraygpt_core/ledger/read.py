@@ -8,9 +8,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.core import Ledger, Work
-from xraygpt_core.states import Lane
-
-NOTICE = "AI-generated draft, not a diagnosis"
+from xraygpt_core.states import NOTICE, Lane
 
 # Ingesting and running are what a live lease says; storing them would cost every claim a second row.
 STUDY_STATE = """
