@@ -15,7 +15,6 @@ from prometheus_client import start_http_server
 from workers.context import Context
 from workers.edge import Body, run_job
 from workers.heartbeat import Heart
-from workers.pool import WakingPool
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.ledger import jobs
 from xraygpt_core.ledger.core import Ledger, open_ledger
@@ -56,7 +55,7 @@ class Process:
         signals.worker_shutting_down.connect(lambda **_: self.context.draining.set(), weak=False)
         worker = self.app.Worker(
             hostname=self.context.name,
-            pool_cls=WakingPool,
+            pool_cls="threads",
             concurrency=concurrency,
             queues=list(queues),
             loglevel=self.context.settings.log_level.upper(),
