@@ -1,0 +1,174 @@
+"""A gateway on real PostgreSQL, Valkey and S3, and a hand that does what workers do."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import boto3
+import psycopg
+import pytest
+from botocore.config import Config
+from fastapi.testclient import TestClient
+from psycopg import sql
+from pydantic import SecretStr
+
+from api_gateway.app import create_app
+from xraygpt.stack.postgres import Postgres
+from xraygpt_core.ledger.chat import chat_input, complete_turn, stream_answer
+from xraygpt_core.ledger.core import Ledger, open_ledger
+from xraygpt_core.ledger.ingest import IngestedImage, complete_ingest, reject_image
+from xraygpt_core.ledger.jobs import Claim, claim, fail
+from xraygpt_core.ledger.keys import create_api_key
+from xraygpt_core.ledger.settle import settle
+from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
+from xraygpt_core.privacy import Pseudonymiser
+from xraygpt_core.settings import Settings
+from xraygpt_core.states import JobKind, ReasonCode
+from xraygpt_core.storage import ObjectStore
+
+WEBHOOK_TOKEN = "webhook-token"
+KEY = bytes.fromhex("5" * 64)
+
+
+@dataclass
+class World:
+    """What a test holds in its hands. ``client`` sends a valid key; ``stranger`` sends none."""
+
+    client: TestClient
+    stranger: TestClient
+    ledger: Ledger
+    store: ObjectStore
+    s3: Any
+    pseudonymiser: Pseudonymiser
+
+    @property
+    def settings(self) -> Settings:
+        return self.ledger.settings
+
+    def put(self, key: str, data: bytes = b"film") -> str:
+        """An object of the source bucket; its address."""
+        self.s3.put_object(Bucket=self.settings.bucket, Key=key, Body=data)
+        return f"s3://{self.settings.bucket}/{key}"
+
+    def submit(self, *keys: str, **more: Any) -> list[dict[str, str]]:
+        """Put objects and hand them in."""
+        objects = [{"uri": self.put(key, f"film {key}".encode())} for key in keys]
+        answer = self.client.post("/v1/studies", json={"objects": objects, **more})
+        assert answer.status_code == 202, answer.text
+        images: list[dict[str, str]] = answer.json()["images"]
+        return images
+
+    def claim(self, kind: JobKind, subject: str) -> Claim:
+        """Take the open job of a subject, as a worker would."""
+        with self.ledger.work() as work:
+            row = work.row(
+                "SELECT id FROM jobs WHERE kind = :kind AND subject = :subject AND state = 'queued'",
+                {"kind": kind, "subject": UUID(subject)},
+            )
+        assert row is not None, f"no open {kind} job"
+        taken = claim(self.ledger, row["id"], kind, "test")
+        assert taken is not None
+        return taken
+
+    def ingest(self, image_id: str, **more: Any) -> str:
+        """Accept an image; the study it belongs to then."""
+        values: dict[str, Any] = {
+            "study_pseudonym": self.pseudonymiser.study(f"1.2.3.{image_id}"),
+            "patient_pseudonym": None,
+            "accession_pseudonym": None,
+            "sop_pseudonym": None,
+            "view": "PA",
+            "modality": "DX",
+            "kind": "dicom",
+            "rows": 300,
+            "columns": 200,
+            "pixel_sha256": uuid4().hex,
+            "normalised_key": f"normalised/{image_id}.png",
+            "normalised_sha256": uuid4().hex,
+            "preview_key": f"preview/{image_id}.png",
+            "expected_images": 1,
+            "flags": (),
+        }
+        complete_ingest(self.ledger, self.claim(JobKind.INGEST, image_id), IngestedImage(**(values | more)))
+        with self.ledger.work() as work:
+            row = work.row("SELECT study_id FROM images WHERE id = :id", {"id": UUID(image_id)})
+        assert row is not None
+        return str(row["study_id"])
+
+    def reject(self, image_id: str, reason: ReasonCode = ReasonCode.BLANK) -> None:
+        reject_image(self.ledger, self.claim(JobKind.INGEST, image_id), reason, "every pixel is 0")
+
+    def kill(self, kind: JobKind, subject: str, error: str = "the codec crashed") -> str:
+        """Let a job die; its id."""
+        taken = self.claim(kind, subject)
+        fail(self.ledger, taken, error, retry=False)
+        return str(taken.job_id)
+
+    def summarise(self, study_id: str, text: str = "No acute disease.") -> str:
+        """Settle and summarise a study; the summary's id."""
+        settle(self.ledger, self.claim(JobKind.SETTLE, study_id))
+        taken = self.claim(JobKind.SUMMARISE, study_id)
+        given = summarise_input(self.ledger, taken)
+        assert given is not None
+        summary = NewSummary(text, "Clear lungs.", text, "demo", "ab" * 32, {"template": "xraygpt"}, 5, 1)
+        return str(complete_summary(self.ledger, taken, given, summary))
+
+    def summarised(self, key: str = "in/a.dcm", **more: Any) -> tuple[str, str]:
+        """A study from object to summary: study id, summary id."""
+        (image,) = self.submit(key)
+        study_id = self.ingest(image["image_id"], **more)
+        return study_id, self.summarise(study_id)
+
+    def write(self, turn_id: str) -> tuple[Callable[[str], None], Callable[[str], None]]:
+        """Take a chat turn; functions that show text so far and that finish it."""
+        taken = self.claim(JobKind.CHAT, turn_id)
+        chat_input(self.ledger, taken)
+        return (
+            lambda text: stream_answer(self.ledger, taken, text),
+            lambda text: complete_turn(self.ledger, taken, text, "demo", "ab" * 32, {}),
+        )
+
+
+def _s3(settings: Settings) -> Any:
+    assert settings.s3_access_key is not None
+    assert settings.s3_secret_key is not None
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        aws_access_key_id=settings.s3_access_key.get_secret_value(),
+        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
+        region_name="us-east-1",
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+
+
+@pytest.fixture
+def reader_url(postgres: Postgres, database_url: str) -> str:
+    """The test's database as the role analysts have."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER ROLE xraygpt_reader LOGIN PASSWORD 'reader'"))
+    return database_url.replace(database_url.split("@")[0], "postgresql://xraygpt_reader:reader")
+
+
+@pytest.fixture
+def world(s3_settings: Settings, reader_url: str) -> Iterator[World]:
+    settings = s3_settings.model_copy(
+        update={
+            "webhook_token": SecretStr(WEBHOOK_TOKEN),
+            "reader_url": SecretStr(reader_url),
+            "max_object_bytes": 100_000,
+        }
+    )
+    ledger = open_ledger(settings)
+    store, pseudonymiser = ObjectStore(settings), Pseudonymiser(KEY)
+    app = create_app(ledger, store, pseudonymiser)
+    s3 = _s3(settings)
+    headers = {"Authorization": f"Bearer {create_api_key(ledger, 'tests')}"}
+    with (
+        TestClient(app, headers=headers, raise_server_exceptions=False) as client,
+        TestClient(app, raise_server_exceptions=False) as stranger,
+    ):
+        yield World(client, stranger, ledger, store, s3, pseudonymiser)
+    s3.close()
+    ledger.close()
