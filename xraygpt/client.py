@@ -1,0 +1,158 @@
+"""The gateway, spoken to over HTTP."""
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from xraygpt_core.errors import XrayGPTError
+
+CHUNK = 2**20
+PATIENCE_SECONDS = 60.0  # a gateway that was killed is up again within this
+BUSY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
+
+
+class GatewayError(XrayGPTError):
+    """The gateway refused a request, or does not answer."""
+
+    def __init__(self, message: str, status: int | None = None, reason_code: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason_code = reason_code
+
+
+class Gateway:
+    """Requests with the API key, repeated while the gateway does not answer.
+
+    Every POST carries an Idempotency-Key, so that a repeat does nothing twice.
+
+    Args:
+        url: for example ``http://127.0.0.1:8000``.
+        key: an API key.
+        patience: seconds for which an unanswered request is repeated.
+    """
+
+    def __init__(
+        self, url: str, key: str, *, patience: float = PATIENCE_SECONDS, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._patience = patience
+        local = httpx.URL(url).host in ("127.0.0.1", "localhost", "::1")
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=httpx.Timeout(60.0, connect=10.0),
+            trust_env=not local,  # a proxy of the environment cannot reach this machine's loopback
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        """The JSON document at ``path``.
+
+        Raises:
+            GatewayError: with the gateway's own sentence.
+        """
+        return self._send("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """POST a JSON document; raises like :meth:`get`."""
+        return self._send("POST", path, json=body or {}, headers={"Idempotency-Key": str(uuid.uuid4())})
+
+    def upload(self, path: Path, sha256: str) -> str:
+        """Upload a file and return its ``s3://`` URI; raises like :meth:`get`, and OSError if it cannot be read."""
+
+        def content() -> Iterator[bytes]:
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    yield chunk
+
+        size = {"Content-Length": str(path.stat().st_size)}
+        answer = self._repeat(lambda: self._http.put(f"/v1/uploads/{sha256}", content=content(), headers=size))
+        return str(answer["uri"])
+
+    def stream(self, path: str) -> Iterator[tuple[str, Any]]:
+        """Server-sent events (WHATWG HTML, section 9.2) as (event, JSON data); raises like :meth:`get`."""
+        try:
+            with self._http.stream("GET", path, timeout=httpx.Timeout(60.0, read=None)) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise self._error(answer)
+                yield from parse_events(answer.iter_lines())
+        except httpx.TransportError as error:
+            raise self._silent(error) from error
+
+    def _send(self, method: str, path: str, **arguments: Any) -> Any:
+        return self._repeat(lambda: self._http.request(method, path, **arguments))
+
+    def _repeat(self, request: Any) -> Any:
+        deadline = time.monotonic() + self._patience
+        pause = 0.1
+        while True:
+            try:
+                answer: httpx.Response = request()
+            except httpx.TransportError as error:
+                if time.monotonic() + pause > deadline:
+                    raise self._silent(error) from error
+            else:
+                if answer.status_code not in BUSY or time.monotonic() + pause > deadline:
+                    return self._document(answer)
+            time.sleep(pause)
+            pause = min(2.0, pause * 2)
+
+    def _document(self, answer: httpx.Response) -> Any:
+        if answer.is_error:
+            raise self._error(answer)
+        return answer.json() if answer.content else None
+
+    def _error(self, answer: httpx.Response) -> GatewayError:
+        """The Problem+JSON document (RFC 9457) as one sentence."""
+        try:
+            problem = answer.json()
+        except ValueError:
+            problem = {}
+        title = problem.get("title") or answer.reason_phrase
+        detail = problem.get("detail")
+        sentence = f"{title}: {detail}" if detail else f"{title} ({answer.status_code})"
+        return GatewayError(sentence, answer.status_code, problem.get("reason_code"))
+
+    def _silent(self, error: httpx.TransportError) -> GatewayError:
+        return GatewayError(f"the gateway at {self.url} does not answer ({type(error).__name__}); see xraygpt status")
+
+
+def parse_events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    """Events of a stream, given its lines; comments and events without data are skipped."""
+    event = "message"
+    data: list[str] = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        if not line:
+            if data:
+                yield event, json.loads("\n".join(data))
+            event, data = "message", []
+        elif name == "event":
+            event = value.removeprefix(" ")
+        elif name == "data":
+            data.append(value.removeprefix(" "))
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file; raises OSError if it cannot be read."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,122 @@
+"""``cancel``, ``resummarise``, ``replay``, ``dead``: change what is stored or queued."""
+
+from typing import Annotated, Any
+
+import typer
+
+from xraygpt import show
+from xraygpt.client import Gateway
+from xraygpt.commands.options import AsJson, Study
+from xraygpt.connect import gateway
+
+dead = typer.Typer(help="Work that failed for the last time.", no_args_is_help=True)
+
+
+def cancel(study: Study, as_json: AsJson = False) -> None:
+    """Cancel the open work of a study."""
+    with gateway() as client:
+        client.post(f"/v1/studies/{study}/cancel")
+        found = client.get(f"/v1/studies/{study}")
+    if as_json:
+        show.document(found)
+    else:
+        show.fields({"study_id": found["study_id"], "state": found["state"]})
+
+
+def resummarise(
+    studies: Annotated[list[str] | None, typer.Argument(help="Studies; or use --where.", metavar="[STUDY]…")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="from_bundle, since, until or view = VALUE; may be repeated.", metavar="NAME=VALUE"),
+    ] = None,
+    bundle: Annotated[str | None, typer.Option(help="The bundle to use; default: the one that is served.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Summarise again, on the backlog lane. A repeat for the same images and bundle does nothing."""
+    if bool(studies) == bool(where):
+        raise typer.BadParameter("give either studies or --where")
+    body = {"study_ids": studies or None, "where": conditions(where) if where else None, "bundle": bundle}
+    with gateway() as client:
+        answer = client.post("/v1/resummarise", body)
+    if as_json:
+        show.document(answer)
+    else:
+        show.fields(answer)
+
+
+def conditions(pairs: list[str]) -> dict[str, str]:
+    """``NAME=VALUE`` pairs as a dictionary; anything else is wrong usage."""
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"{pair} is not NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def replay(
+    summary: Annotated[str, typer.Argument(help="A summary's id.", metavar="SUMMARY")], as_json: AsJson = False
+) -> None:
+    """Generate a stored summary again from its provenance, and compare."""
+    with gateway() as client:
+        answer = client.post(f"/v1/summaries/{summary}/replay")
+    if as_json:
+        show.document(answer)
+    else:
+        show.fields(answer)
+
+
+@dead.command("list")
+def list_dead(
+    reason: Annotated[str | None, typer.Option(help="Only with this error.")] = None, as_json: AsJson = False
+) -> None:
+    """List dead jobs, oldest first."""
+    with gateway() as client:
+        jobs = dead_jobs(client, reason)
+    if as_json:
+        show.document({"jobs": jobs})
+        return
+    columns = list(dict.fromkeys(name for job in jobs for name in job))
+    show.table(columns, ([job.get(name) for name in columns] for job in jobs))
+
+
+@dead.command("show")
+def show_dead(job: Annotated[str, typer.Argument(help="A job's id.", metavar="JOB")], as_json: AsJson = False) -> None:
+    """Show one dead job."""
+    with gateway() as client:
+        found = next((one for one in dead_jobs(client, None) if one["job_id"] == job), None)
+    if found is None:
+        show.say(f"there is no dead job {job}")
+        raise typer.Exit(1)
+    if as_json:
+        show.document(found)
+    else:
+        show.fields(found)
+
+
+@dead.command("replay")
+def replay_dead(
+    jobs: Annotated[list[str] | None, typer.Argument(help="Jobs; or use --all or --reason.", metavar="[JOB]…")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All dead jobs.")] = False,
+    reason: Annotated[str | None, typer.Option(help="All dead jobs with this error.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Queue dead jobs again."""
+    if bool(jobs) + everything + (reason is not None) != 1:
+        raise typer.BadParameter("give either jobs, or --all, or --reason")
+    body = {"job_ids": jobs} if jobs else {"all": True} if everything else {"reason": reason}
+    with gateway() as client:
+        answer = client.post("/v1/dead/replay", body)
+    if as_json:
+        show.document(answer)
+    else:
+        show.fields(answer)
+
+
+def dead_jobs(client: Gateway, reason: str | None) -> list[dict[str, Any]]:
+    """Every dead job, page by page."""
+    found: list[dict[str, Any]] = []
+    while page := client.get("/v1/dead", reason=reason, after=found[-1]["job_id"] if found else None)["jobs"]:
+        found += page
+    return found

@@ -1,0 +1,74 @@
+"""``demo``: the whole system on a person's films, or on drawn ones."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from xraygpt import show
+from xraygpt.client import Gateway
+from xraygpt.commands.options import UNFINISHED, AsJson, Timeout
+from xraygpt.commands.running import where_next
+from xraygpt.commands.submitting import named, send, show_rows
+from xraygpt.connect import home
+from xraygpt.stack.home import running_stack
+from xraygpt.stack.launch import start, stop
+from xraygpt.stack.process import StackError
+from xraygpt.submit import all_done
+from xraygpt_core.errors import BundleError
+from xraygpt_core.model.bundle import load_bundle
+from xraygpt_core.settings import models_dir
+from xraygpt_core.states import Lane
+
+Paths = Annotated[list[str] | None, typer.Argument(help="Files or folders; default: drawn films.", metavar="[PATH]…")]
+
+
+def demo(paths: Paths = None, timeout: Timeout = None, as_json: AsJson = False) -> None:
+    """Run the whole system on X-rays and show what becomes of them."""
+    inputs = named(paths) if paths else None
+    fetch_bundle()
+    with stack_for_now() as stack, Gateway(stack["gateway_url"], stack["api_key"]) as client:
+        if inputs is None:
+            from xraygpt.phantom_inputs import write_inputs  # numpy and pydicom, only where they are needed
+
+            show.say("drawing films")
+            inputs = write_inputs(home().root / "phantoms")
+        started = time.monotonic()
+        rows = send(client, inputs, Lane.ROUTINE, wait=True, timeout=timeout)
+        show_rows(rows, time.monotonic() - started, as_json=as_json)
+        if not as_json:
+            show.fields(where_next(stack), title="Where to look next (after xraygpt up)")
+    if not all_done(rows):
+        raise typer.Exit(UNFINISHED)
+
+
+def fetch_bundle() -> None:
+    """Have the demo bundle. A child process fetches it, so that torch's memory is free again afterwards.
+
+    Raises:
+        StackError: it cannot be had; the child said why.
+    """
+    try:
+        load_bundle(models_dir(), "demo")
+    except BundleError:
+        command = [sys.executable, "-m", "xraygpt", "models", "fetch", "demo"]
+        if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
+            raise StackError("the demo bundle cannot be fetched") from None
+
+
+@contextmanager
+def stack_for_now() -> Iterator[dict[str, Any]]:
+    """The stack that is up, or one that is stopped again at the end and ends with this process at the latest."""
+    if (running := running_stack(home())) is not None:
+        yield running
+        return
+    stack = start(home(), show.say, tied=True)
+    try:
+        yield stack
+    finally:
+        show.say("stopping the stack; `xraygpt up` leaves it running")
+        stop(home())

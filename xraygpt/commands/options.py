@@ -1,0 +1,15 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+from xraygpt_core.states import Lane
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; logs and progress on stderr.")]
+InLane = Annotated[Lane, typer.Option("--lane", help="How urgent it is.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Stay until everything has ended.")]
+Timeout = Annotated[float | None, typer.Option("--timeout", help="Seconds to wait at most; then exit with 3.", min=0)]
+Study = Annotated[str, typer.Argument(help="A study's id.", metavar="STUDY")]
+
+UNFINISHED = 3  # something ended dead or cancelled, or did not end

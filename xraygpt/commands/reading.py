@@ -1,0 +1,115 @@
+"""``summary``, ``timeline``, ``find``, ``query``, ``chat``: read back what is stored."""
+
+from typing import Annotated, Any
+
+import typer
+
+from xraygpt import show
+from xraygpt.client import Gateway
+from xraygpt.commands.options import UNFINISHED, AsJson, Study
+from xraygpt.connect import gateway
+from xraygpt_core.states import NOTICE, Flag
+
+
+def summary(study: Study, as_json: AsJson = False) -> None:
+    """Show a study and its current summary."""
+    with gateway() as client:
+        found = client.get(f"/v1/studies/{study}")
+    if as_json:
+        show.document(found)
+        return
+    show.fields({name: found[name] for name in ("study_id", "state", "reason_code", "lane", "view")})
+    if found["flags"]:
+        show.fields({"flags": ", ".join(found["flags"])})
+    if found["summary"]:
+        _show_text(found["summary"], found["flags"])
+
+
+def _show_text(text: dict[str, Any], flags: list[str]) -> None:
+    if text["findings"] or text["impression"]:
+        show.fields({"findings": text["findings"], "impression": text["impression"]})
+    else:
+        show.paragraph(text["summary"])
+    show.fields({name: text[name] for name in ("bundle", "summarised_at", "review_state")})
+    show.paragraph(NOTICE, style="bold")
+    if Flag.NOT_VERIFIED_CHEST in flags:
+        show.paragraph("Nothing says that this picture shows a chest.", style="bold")
+
+
+def timeline(study: Study, as_json: AsJson = False) -> None:
+    """Show what happened to a study, step by step."""
+    with gateway() as client:
+        found = client.get(f"/v1/studies/{study}/timeline")
+    if as_json:
+        show.document(found)
+        return
+    columns = ("at", "what", "who", "attempt", "epoch", "detail")
+    show.table(columns, ([step[name] for name in columns] for step in found["steps"]))
+
+
+def find(
+    accession: Annotated[str | None, typer.Option(help="AccessionNumber.")] = None,
+    patient: Annotated[str | None, typer.Option(help="PatientID.")] = None,
+    study_uid: Annotated[str | None, typer.Option(help="StudyInstanceUID.")] = None,
+    issuer: Annotated[str | None, typer.Option(help="Who issued the PatientID or AccessionNumber.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find studies by the hospital's own number; it is neither stored nor logged."""
+    given = {"accession": accession, "patient": patient, "study_uid": study_uid}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if len(wanted) != 1:
+        raise typer.BadParameter("give exactly one of --accession, --patient and --study-uid")
+    if issuer is not None:
+        wanted["issuer"] = issuer
+    with gateway() as client:
+        found = client.post("/v1/lookup", wanted)
+    if as_json:
+        show.document(found)
+        return
+    for study_id in found["studies"]:
+        print(study_id)
+
+
+def query(sql: Annotated[str, typer.Argument(help="One SELECT over the views.")], as_json: AsJson = False) -> None:
+    """Run SQL as the analysts' role: read-only, over the documented views."""
+    with gateway() as client:
+        found = client.post("/v1/query", {"sql": sql})
+    if found.get("truncated"):
+        show.say("there are more rows than these")
+    if as_json:
+        show.document({"columns": found["columns"], "rows": found["rows"]})
+    else:
+        show.table(found["columns"], found["rows"])
+
+
+def chat(
+    study: Study, question: Annotated[str, typer.Argument(help="A follow-up question.")], as_json: AsJson = False
+) -> None:
+    """Ask about a study's summary; the answer appears as it is written."""
+    with gateway() as client:
+        asked = client.post(f"/v1/studies/{study}/chat", {"question": question})
+        answered = _answer(client, asked["turn_id"], live=not as_json)
+    if as_json:
+        show.document(answered)
+    else:
+        show.paragraph(NOTICE, style="bold")
+    if answered["state"] != "done":
+        show.say(f"there is no answer: the turn is {answered['state']}")
+        raise typer.Exit(UNFINISHED)
+
+
+def _answer(client: Gateway, turn_id: str, *, live: bool) -> dict[str, Any]:
+    """The turn when it has ended; with ``live``, its text is printed as it comes."""
+    written = ""
+    for event, data in client.stream(f"/v1/turns/{turn_id}/stream"):
+        if event == "token" and live:
+            print(show.plain(data["text"]), end="", flush=True)
+            written += data["text"]
+        if event in ("done", "error"):
+            break
+    turn: dict[str, Any] = client.get(f"/v1/turns/{turn_id}")
+    if live:
+        print()
+        if not (turn["answer"] or "").startswith(written):  # another worker began anew
+            show.paragraph(turn["answer"])
+    return turn

@@ -1,0 +1,117 @@
+"""``up``, ``down``, ``status``, ``doctor``: the one-machine stack."""
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from xraygpt import show
+from xraygpt.commands.options import UNFINISHED, AsJson
+from xraygpt.connect import find_gateway, home
+from xraygpt.stack.home import holder, running_stack
+from xraygpt.stack.launch import processes, start, stop
+
+SECRETS = ("api_key", "s3_secret_key", "flower_password", "webhook_token")
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", help="Return once it is ready.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start database, broker, S3, gateway, workers, control and Flower; Ctrl-C stops them."""
+    data = home()
+    if detach:
+        stack = running_stack(data) or start(data, show.say)
+        show_stack(stack, as_json=as_json)
+    else:
+        from xraygpt.stack.supervisor import Supervisor  # drivers of every service: slow to import
+
+        Supervisor(data, os.environ, show.say).run(lambda stack: show_stack(stack, as_json=as_json))
+
+
+def show_stack(stack: dict[str, Any], *, as_json: bool) -> None:
+    """Where to look next; passwords stay in stack.json."""
+    if as_json:
+        show.document({name: value for name, value in stack.items() if name not in SECRETS})
+    else:
+        show.fields(where_next(stack))
+
+
+def where_next(stack: dict[str, Any]) -> dict[str, str]:
+    """What a person can open, and with which command."""
+    return {
+        "gateway": f"{stack['gateway_url']}/docs",
+        "flower": f"{stack['flower_url']} (user {stack['flower_user']}, password in {home().stack_file})",
+        "SQL": f"{stack['reader_url']} (views: study_summaries, …)",
+        "bucket": f"s3://{stack['bucket']} at {stack['s3_endpoint_url']}",
+        "commands": "xraygpt submit PATH · summary STUDY · chat STUDY “question” · status · down",
+    }
+
+
+def down(as_json: AsJson = False) -> None:
+    """Stop the stack; its data stay."""
+    stopped = stop(home())
+    if as_json:
+        show.document({"stopped": stopped})
+    else:
+        show.say("stopped" if stopped else "no stack was up")
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show whether the stack is up, its processes, and what there is to do."""
+    found = inspect()
+    if as_json:
+        show.document(found)
+    elif not found["running"]:
+        show.say(f"no stack is up in {home().root}")
+    else:
+        show.table(
+            ("process", "state", "pid"),
+            ((name, one["state"], one["pid"]) for name, one in found["processes"].items()),
+        )
+        show.table(
+            ("kind", "lane", "state", "jobs", "oldest, s"),
+            ([job[name] for name in ("kind", "lane", "state", "jobs", "oldest_seconds")] for job in found["jobs"]),
+        )
+        show.fields({"bundle": found["bundle"], "gateway": found["gateway_url"], "data": found["home"]})
+    healthy = all(one["state"] != "restarting" for one in found["processes"].values())
+    if not (found["running"] and healthy):
+        raise typer.Exit(UNFINISHED)
+
+
+def inspect() -> dict[str, Any]:
+    """The document of ``status``."""
+    stack = running_stack(home())
+    found: dict[str, Any] = {
+        "running": stack is not None,
+        "starting": stack is None and holder(home()) is not None,
+        "home": str(home().root),
+        "gateway_url": None,
+        "processes": processes(stack) if stack else {},
+        "jobs": [],
+        "bundle": None,
+    }
+    client = find_gateway()
+    if client is None:
+        return found
+    with client:
+        now = client.get("/v1/status")
+    return found | {
+        "running": True,
+        "gateway_url": client.url,
+        "jobs": now["jobs"],
+        "bundle": now["served"]["name"],
+    }
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check what this machine needs to run the stack."""
+    from xraygpt.stack.doctor import examine
+
+    checks = examine(home())
+    if as_json:
+        show.document({"ok": all(check.ok for check in checks), "checks": [check.__dict__ for check in checks]})
+    else:
+        show.table(("check", "ok", "detail"), ((one.name, "yes" if one.ok else "NO", one.detail) for one in checks))
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)

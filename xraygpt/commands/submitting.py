@@ -1,0 +1,81 @@
+"""``submit``, ``backlog``: hand over images, and see what becomes of them."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from xraygpt import show
+from xraygpt.client import Gateway
+from xraygpt.commands.options import UNFINISHED, AsJson, InLane, Timeout, Wait
+from xraygpt.connect import gateway
+from xraygpt.sources import expand
+from xraygpt.submit import Row, all_done, follow, register, result
+from xraygpt_core.states import NOTICE, Lane
+
+Sources = Annotated[list[str], typer.Argument(help="Files, folders, or s3://bucket/key.", metavar="PATH|s3://…")]
+
+
+def submit(
+    sources: Sources,
+    lane: InLane = Lane.ROUTINE,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send images in. DICOM, PNG and JPEG; everything below a folder."""
+    inputs = named(sources)
+    started = time.monotonic()
+    with gateway() as client:
+        rows = send(client, inputs, lane, wait=wait, timeout=timeout)
+    show_rows(rows, time.monotonic() - started, as_json=as_json)
+    if wait and not all_done(rows):
+        raise typer.Exit(UNFINISHED)
+
+
+def named(sources: Sequence[str]) -> list[str]:
+    """The files and URIs behind the arguments; a wrong one is wrong usage."""
+    try:
+        return expand(sources)
+    except FileNotFoundError as error:
+        raise typer.BadParameter(f"there is no file or folder {error.args[0]}") from error
+
+
+def send(client: Gateway, inputs: Sequence[str], lane: Lane, *, wait: bool, timeout: float | None) -> list[Row]:
+    """Submit, and with ``wait`` follow. Ctrl-C ends the following, not the work."""
+    show.say(f"submitting {len(inputs)} input{'' if len(inputs) == 1 else 's'}")
+    rows = register(client, inputs, lane, show.say)
+    if not wait:
+        return rows
+    try:
+        with show.Progress() as progress:
+            follow(client, rows, seconds=timeout, tell=lambda now: tell(progress, now))
+    except KeyboardInterrupt:
+        show.say("not waiting any longer; the work goes on")
+    return rows
+
+
+def tell(progress: show.Progress, rows: Sequence[Row]) -> None:
+    counts = Counter(str(row.state) for row in rows)
+    words = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    progress.update(sum(row.ended for row in rows), len(rows), words)
+
+
+def show_rows(rows: Sequence[Row], seconds: float, *, as_json: bool) -> None:
+    """The document, or a table of it."""
+    if as_json:
+        show.document(result(rows, seconds))
+        return
+    columns = ("study", "source", "view", "state", "seconds", "summary", "reason")
+    show.table(columns, ((*_cells(row),) for row in rows))
+    if any(row.summary for row in rows):
+        show.paragraph(NOTICE, style="bold")
+
+
+def _cells(row: Row) -> tuple[str | None, ...]:
+    seconds = None if row.seconds is None else f"{row.seconds:.1f}"
+    doubt = " (not verified as a chest)" if row.summary and "not_verified_chest" in row.flags else ""
+    line = show.first_line(row.summary)
+    return row.study_id, row.source, row.view, row.state, seconds, line and line + doubt, row.reason_code

@@ -1,0 +1,144 @@
+"""``train``, ``curate``, ``evaluate``: training jobs, through the queue or as a child process of this command."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from xraygpt import show
+from xraygpt.client import Gateway
+from xraygpt.commands.options import UNFINISHED, AsJson, Timeout, Wait
+from xraygpt.connect import find_gateway, home
+from xraygpt.stack.process import die_with_parent
+from xraygpt_core.errors import TrainingError
+from xraygpt_core.model.bundle import load_bundle
+from xraygpt_core.settings import models_dir
+
+Stage = Literal["medical-llm", "stage1", "stage2"]
+RUN_ENDED = frozenset({"done", "dead", "cancelled"})
+POLL_SECONDS = 1.0
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def train(
+    stage: Annotated[Stage, typer.Argument(help="What to train; each stage starts from the one before.")],
+    config: Annotated[Path | None, typer.Option(help="JSON file with the configuration.", exists=True)] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="One value of the configuration, as JSON.", metavar="NAME=VALUE")
+    ] = None,
+    parent: Annotated[str | None, typer.Option(help="The finished run to start from (through the queue).")] = None,
+    base: Annotated[str, typer.Option(help="The bundle to start from (without a stack).")] = "demo",
+    out: Annotated[Path | None, typer.Option(help="Directory for the results (without a stack).")] = None,
+    local: Annotated[bool, typer.Option("--local", help="Here, even if a stack is up.")] = False,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train: through the queue if a stack is up, else here."""
+    chosen = configuration(config, settings or [])
+    client = None if local else find_gateway()
+    if client is None:
+        result = train_here(stage, base, out or home().root / "training" / stage, chosen)
+        _show(result, as_json=as_json)
+        return
+    with client:
+        body = {"stage": stage, "config": chosen, "parent_run": parent}
+        run_id = client.post("/v1/training-runs", body)["run_id"]
+        show.say(f"training run {run_id}")
+        run = follow_run(client, run_id, timeout) if wait else client.get(f"/v1/training-runs/{run_id}")
+    _show(run, as_json=as_json)
+    if wait and run["state"] != "done":
+        raise typer.Exit(UNFINISHED)
+
+
+def configuration(file: Path | None, pairs: list[str]) -> dict[str, Any]:
+    """The file's values, then the ``NAME=VALUE`` pairs: a value is JSON or else text, ``a.b=1`` goes inside ``a``."""
+    found: dict[str, Any] = json.loads(file.read_text()) if file else {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"{pair} is not NAME=VALUE")
+        *outer, last = name.split(".")
+        inside = found
+        for part in outer:
+            inside = inside.setdefault(part, {})
+        inside[last] = value
+        with suppress(ValueError):
+            inside[last] = json.loads(value)
+    return found
+
+
+def follow_run(client: Gateway, run_id: str, timeout: float | None) -> dict[str, Any]:
+    """The run when it has ended, the time is up, or Ctrl-C was pressed."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    run: dict[str, Any] = {}
+    with show.Progress() as progress, suppress(KeyboardInterrupt):
+        while True:
+            run = client.get(f"/v1/training-runs/{run_id}")
+            loss = "" if run["loss"] is None else f", loss {run['loss']:.4f}, {run['samples_per_s'] or 0:.1f} samples/s"
+            progress.update(run["step"] or 0, run["steps"] or 0, f"{run['state']}{loss}")
+            if run["state"] in RUN_ENDED or (deadline is not None and time.monotonic() > deadline):
+                break
+            time.sleep(POLL_SECONDS)
+    return run
+
+
+def train_here(stage: str, base: str, out: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Run the job as a child process; from its last checkpoint if ``out`` has one. Returns its result document."""
+    arguments = [stage, "--base", str(load_bundle(models_dir(), base).path), "--out", str(out)]
+    if checkpoints := sorted(out.glob("checkpoints/step-*")):
+        show.say(f"going on from {checkpoints[-1].name}")
+        arguments += ["--resume", str(checkpoints[-1])]
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(config, file)
+        file.flush()
+        run_job([*arguments, "--config", file.name])
+    result: dict[str, Any] = json.loads((out / "result" / "result.json").read_text())
+    return result | {"out": str(out)}
+
+
+def run_job(arguments: list[str]) -> None:
+    """``python -m training_jobs …``, which ends when this command does; what it prints goes to stderr.
+
+    Raises:
+        TrainingError: it ended with an error, which it told itself.
+    """
+    command = [sys.executable, "-m", "training_jobs", *arguments]
+    done = subprocess.run(command, stdout=sys.stderr, preexec_fn=die_with_parent(), check=False)
+    if done.returncode:
+        raise TrainingError(f"training_jobs {arguments[0]} ended with exit code {done.returncode}")
+
+
+def curate(context: typer.Context, as_json: AsJson = False) -> None:
+    """Make training texts from reports. Its options are those of `python -m training_jobs curate`."""
+    _job_with_result("curate", context.args, as_json=as_json)
+
+
+def evaluate(context: typer.Context, as_json: AsJson = False) -> None:
+    """Score a bundle. Its options are those of `python -m training_jobs evaluate`."""
+    _job_with_result("evaluate", context.args, as_json=as_json)
+
+
+def _job_with_result(job: str, arguments: list[str], *, as_json: bool) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary)
+        if "--out" in arguments[:-1]:
+            out = Path(arguments[arguments.index("--out") + 1])
+        else:
+            arguments = [*arguments, "--out", str(out)]
+        run_job([job, *arguments])
+        result = json.loads((out / "result" / "result.json").read_text())
+    _show(result, as_json=as_json)
+
+
+def _show(result: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        show.document(result)
+    else:
+        show.fields(result)

@@ -1,0 +1,44 @@
+"""Which gateway a command talks to: the one the environment names, else that of the stack in the data directory."""
+
+import os
+
+from xraygpt.client import Gateway
+from xraygpt.stack.home import Home, running_stack
+from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.settings import data_dir
+
+
+class NoStack(XrayGPTError):
+    """No gateway is named and no stack is up."""
+
+
+def home() -> Home:
+    """The data directory of this command."""
+    return Home(data_dir())
+
+
+def find_gateway() -> Gateway | None:
+    """The gateway of ``XRAYGPT_GATEWAY_URL`` and ``XRAYGPT_API_KEY``, or of the running stack, or None."""
+    if url := os.environ.get("XRAYGPT_GATEWAY_URL"):
+        key = os.environ.get("XRAYGPT_API_KEY")
+        if not key:
+            raise NoStack("XRAYGPT_GATEWAY_URL is set, so XRAYGPT_API_KEY must be set as well")
+        return Gateway(url, key)
+    if (stack := running_stack(home())) is not None:
+        return Gateway(stack["gateway_url"], stack["api_key"])
+    return None
+
+
+def gateway() -> Gateway:
+    """Like :func:`find_gateway`.
+
+    Raises:
+        NoStack: there is none, with what to do about it.
+    """
+    found = find_gateway()
+    if found is None:
+        raise NoStack(
+            f"no stack is up in {data_dir()}; start one with `xraygpt up --detach`, or set XRAYGPT_HOME, "
+            "or XRAYGPT_GATEWAY_URL and XRAYGPT_API_KEY"
+        )
+    return found

@@ -1,0 +1,108 @@
+"""What people see: tables, lines and progress. Documents for programs go to stdout, everything else to stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import rich.progress
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 180  # columns of a table that is not written to a terminal
+
+
+def say(line: str) -> None:
+    """One line of progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def document(content: Any) -> None:
+    """The one JSON document of ``--json``."""
+    json.dump(content, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write("\n")
+
+
+def console() -> Console:
+    """stdout; without a terminal, wide enough for a table to be read by other programs."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+
+
+def plain(value: Any) -> Text:
+    """A value as text in which nothing is markup and nothing steers the terminal."""
+    shown = "" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
+    return Text("".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in shown))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
+    """Rows below their column names."""
+    grid = Table(title=title, title_justify="left")
+    for name in columns:
+        grid.add_column(plain(name))
+    for row in rows:
+        grid.add_row(*(plain(value) for value in row))
+    console().print(grid)
+
+
+def fields(values: Mapping[str, Any], title: str | None = None) -> None:
+    """Names and values, one pair a line; None is left out."""
+    grid = Table.grid(padding=(0, 2))
+    if title:
+        console().print(plain(title), style="bold")
+    for name, value in values.items():
+        if value is not None:
+            grid.add_row(Text(name, style="dim"), plain(value))
+    console().print(grid)
+
+
+def paragraph(text: str, style: str = "") -> None:
+    """Text for a person."""
+    console().print(plain(text), style=style)
+
+
+def first_line(text: str | None) -> str | None:
+    """The first line of a summary."""
+    return text.strip().splitlines()[0] if text and text.strip() else None
+
+
+class Progress:
+    """How many inputs have ended, as a bar on a terminal or now and then as a line; always on stderr."""
+
+    LINE_SECONDS = 5.0
+
+    def __init__(self) -> None:
+        self._bar: rich.progress.Progress | None = None
+        self._task: rich.progress.TaskID | None = None
+        self._last = ""
+        self._next = 0.0
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            parts = (rich.progress.BarColumn(), rich.progress.MofNCompleteColumn(), rich.progress.TimeElapsedColumn())
+            words = rich.progress.TextColumn("{task.description}", markup=False)
+            self._bar = rich.progress.Progress(*parts, words, console=Console(stderr=True))
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def update(self, done: int, total: int, words: str) -> None:
+        """``words`` says more, for example how many are in which state."""
+        if self._bar is None:
+            self._line(f"{done}/{total} {words}", final=done == total)
+        elif self._task is None:
+            self._task = self._bar.add_task(words, total=total, completed=done)
+        else:
+            self._bar.update(self._task, completed=done, total=total, description=words)
+
+    def _line(self, line: str, *, final: bool) -> None:
+        if line != self._last and (final or time.monotonic() >= self._next):
+            say(line)
+            self._last, self._next = line, time.monotonic() + self.LINE_SECONDS

@@ -1,0 +1,149 @@
+"""From names on the command line to rows of the result: upload, register, follow until every image is at its end."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from xraygpt.client import Gateway, GatewayError, file_sha256
+from xraygpt.sources import is_uri
+from xraygpt_core.states import TERMINAL_STUDY_STATES, ReasonCode, StudyState
+
+REGISTER_AT_ONCE = 100
+ASK_AT_ONCE = 1000  # the gateway's limit
+UPLOADS_AT_ONCE = 4
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+
+Item = TypeVar("Item")
+
+
+@dataclass
+class Row:
+    """One input: where it came from, which only the client knows, and what became of it."""
+
+    source: str
+    lane: str
+    state: str = StudyState.RECEIVED
+    image_id: str | None = None
+    study_id: str | None = None
+    reason_code: str | None = None
+    summary: str | None = None
+    view: str | None = None
+    seconds: float | None = None
+    flags: list[str] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        return self.state in TERMINAL_STUDY_STATES
+
+    def take(self, image: dict[str, Any]) -> None:
+        """What ``POST /v1/images/status`` says of its image."""
+        for name in ("study_id", "state", "reason_code", "lane", "summary", "view", "seconds", "flags"):
+            setattr(self, name, image[name])
+
+    def document(self) -> dict[str, Any]:
+        """One element of ``studies`` in the JSON result."""
+        names = ("study_id", "source", "state", "reason_code", "lane", "summary")
+        return {name: getattr(self, name) for name in names}
+
+
+def result(rows: Sequence[Row], seconds: float) -> dict[str, Any]:
+    """The document of ``demo``, ``submit`` and ``backlog --wait``."""
+    counts = Counter(str(row.state) for row in rows)
+    return {"seconds": round(seconds, 3), "counts": dict(counts), "studies": [row.document() for row in rows]}
+
+
+def all_done(rows: Sequence[Row]) -> bool:
+    """True if every input is summarised or rejected."""
+    return all(row.state in (StudyState.SUMMARISED, StudyState.REJECTED) for row in rows)
+
+
+def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """The items in order, ``size`` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def register(gateway: Gateway, sources: Sequence[str], lane: str, say: Callable[[str], None]) -> list[Row]:
+    """Upload the files among ``sources`` and register everything. One row per source, in order.
+
+    A file that cannot be read ends ``cancelled``, one the gateway finds too large ``rejected``; ``say`` is told why.
+
+    Raises:
+        GatewayError: the gateway refuses, or does not answer.
+    """
+    rows: list[Row] = []
+    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+        for some in chunks(sources, REGISTER_AT_ONCE):
+            new = [Row(source, lane) for source in some]
+            uris = list(pool.map(lambda row: _uri(gateway, row, say), new))
+            _register(gateway, [(row, uri) for row, uri in zip(new, uris, strict=True) if uri], lane)
+            rows += new
+            if len(sources) > REGISTER_AT_ONCE:
+                say(f"{len(rows)} of {len(sources)} submitted")
+    return rows
+
+
+def _uri(gateway: Gateway, row: Row, say: Callable[[str], None]) -> str | None:
+    if is_uri(row.source):
+        return row.source
+    path = Path(row.source)
+    try:
+        return gateway.upload(path, file_sha256(path))
+    except OSError as error:
+        row.state = StudyState.CANCELLED
+        say(f"{row.source}: {error.strerror}")
+    except GatewayError as error:
+        if error.reason_code != ReasonCode.TOO_LARGE and error.status != httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+            raise
+        row.state, row.reason_code = StudyState.REJECTED, ReasonCode.TOO_LARGE
+        say(f"{row.source}: {error}")
+    return None
+
+
+def _register(gateway: Gateway, found: Sequence[tuple[Row, str]], lane: str) -> None:
+    if not found:
+        return
+    unique = list(dict.fromkeys(uri for _, uri in found))  # byte-identical files are one object
+    answer = gateway.post("/v1/studies", {"objects": [{"uri": uri} for uri in unique], "lane": lane})
+    images = dict(zip(unique, answer["images"], strict=True))
+    for row, uri in found:
+        row.image_id, row.study_id = images[uri]["image_id"], images[uri]["study_id"]
+
+
+def follow(
+    gateway: Gateway, rows: Sequence[Row], *, seconds: float | None, tell: Callable[[Sequence[Row]], None]
+) -> None:
+    """Ask for the state of every open row until all have ended, or the time is up; ``tell`` sees each new state.
+
+    Raises:
+        GatewayError: the gateway refuses, or does not answer.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds
+    pause, before = SHORTEST_PAUSE, None
+    while True:
+        refresh(gateway, rows)
+        states = [row.state for row in rows]
+        pause = SHORTEST_PAUSE if states != before else min(LONGEST_PAUSE, pause * 1.5)
+        before = states
+        tell(rows)
+        if all(row.ended for row in rows) or (deadline is not None and time.monotonic() >= deadline):
+            return
+        time.sleep(pause)
+
+
+def refresh(gateway: Gateway, rows: Sequence[Row]) -> None:
+    """Bring the rows that have not ended up to date."""
+    waiting: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.image_id and not row.ended:
+            waiting.setdefault(row.image_id, []).append(row)
+    for ids in chunks(list(waiting), ASK_AT_ONCE):
+        for image in gateway.post("/v1/images/status", {"image_ids": list(ids)})["images"]:
+            for row in waiting[image["image_id"]]:
+                row.take(image)
