@@ -46,10 +46,20 @@ _CLAIM = """
 """
 
 _HEARTBEAT = """
-    UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => :lease)
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS bigint[])) AS mine (job_id, epoch)
-    WHERE id = mine.job_id AND lease_epoch = mine.epoch AND state = 'running' AND lease_until > clock_timestamp()
-    RETURNING id
+    WITH mine AS (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS bigint[])) AS m (job_id, epoch)
+    ), held AS (
+        SELECT id FROM jobs JOIN mine ON id = job_id AND lease_epoch = epoch
+        WHERE state = 'running' AND lease_until > clock_timestamp()
+    ), free AS (
+        -- A row its owner is just writing is passed over: waiting for it would cost all others their leases.
+        SELECT id FROM jobs JOIN mine ON id = job_id AND lease_epoch = epoch
+        WHERE state = 'running' AND lease_until > clock_timestamp() ORDER BY id FOR UPDATE OF jobs SKIP LOCKED
+    ), beaten AS (
+        UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => :lease)
+        FROM free WHERE jobs.id = free.id AND state = 'running'
+    )
+    SELECT id FROM held
 """
 
 _RETRY = """
