@@ -1,0 +1,168 @@
+"""The Idempotency-Key, on real services."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from xraygpt_core.errors import Conflict, InvalidRequest
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.idempotency import Answer, Attempt, forget_answers, once
+from xraygpt_core.ledger.keys import create_api_key
+
+World = Any
+ATTEMPT = Attempt("tests", "POST /v1/x", "key-1", b"{}")
+
+
+def counted(answers: list[Answer]) -> Any:
+    def action() -> Answer:
+        answers.append({"number": len(answers) + 1})
+        return answers[-1]
+
+    return action
+
+
+def make_older(ledger: Ledger, seconds: float) -> None:
+    with ledger.work() as work:
+        work.run("UPDATE idempotency_keys SET created_at = created_at - make_interval(secs => :age)", {"age": seconds})
+
+
+def test_a_repeat_gets_the_first_answer(ledger: Ledger) -> None:
+    answers: list[Answer] = []
+    assert once(ledger, ATTEMPT, 202, counted(answers)) == {"number": 1}
+    assert once(ledger, ATTEMPT, 202, counted(answers)) == {"number": 1}
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Attempt("somebody", "POST /v1/x", "key-1", b"{}"),
+        Attempt("tests", "POST /v1/y", "key-1", b"{}"),
+        Attempt("tests", "POST /v1/x", "key-2", b"{}"),
+    ],
+)
+def test_another_caller_route_or_key_is_another_request(ledger: Ledger, other: Attempt) -> None:
+    answers: list[Answer] = []
+    once(ledger, ATTEMPT, 202, counted(answers))
+    assert once(ledger, other, 202, counted(answers)) == {"number": 2}
+
+
+def test_another_body_under_the_same_key_is_refused(ledger: Ledger) -> None:
+    once(ledger, ATTEMPT, 202, dict)
+    with pytest.raises(InvalidRequest, match="another request"):
+        once(ledger, Attempt("tests", "POST /v1/x", "key-1", b"[]"), 202, dict)
+
+
+def test_a_request_that_failed_may_be_sent_again(ledger: Ledger) -> None:
+    def failing() -> Answer:
+        raise Conflict("not yet")
+
+    with pytest.raises(Conflict, match="not yet"):
+        once(ledger, ATTEMPT, 202, failing)
+    assert once(ledger, ATTEMPT, 202, lambda: {"number": 1}) == {"number": 1}
+
+
+def test_the_same_request_at_the_same_time_is_a_conflict(ledger: Ledger) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def slow() -> Answer:
+        inside.set()
+        assert leave.wait(20)
+        return {"number": 1}
+
+    first = threading.Thread(target=once, args=(ledger, ATTEMPT, 202, slow))
+    first.start()
+    assert inside.wait(20)
+    try:
+        with pytest.raises(Conflict, match="right now"):
+            once(ledger, ATTEMPT, 202, lambda: {"number": 2})
+    finally:
+        leave.set()
+        first.join()
+    assert once(ledger, ATTEMPT, 202, lambda: {"number": 3}) == {"number": 1}
+
+
+def test_a_request_whose_process_died_may_be_taken_up_again(ledger: Ledger) -> None:
+    with ledger.work() as work:
+        work.run(
+            "INSERT INTO idempotency_keys (key_hash, request_hash) VALUES (:key, :request)",
+            {"key": ATTEMPT.key_hash, "request": ATTEMPT.request_hash},
+        )
+    with pytest.raises(Conflict):
+        once(ledger, ATTEMPT, 202, dict)
+    make_older(ledger, 301)
+    assert once(ledger, ATTEMPT, 202, lambda: {"number": 1}) == {"number": 1}
+
+
+def test_an_answer_is_forgotten_after_a_day(ledger: Ledger) -> None:
+    once(ledger, ATTEMPT, 202, lambda: {"number": 1})
+    make_older(ledger, 24 * 3600 + 1)
+    assert forget_answers(ledger) == 1
+    assert once(ledger, ATTEMPT, 202, lambda: {"number": 2}) == {"number": 2}
+
+
+def test_an_old_answer_counts_no_more_even_before_it_is_forgotten(ledger: Ledger) -> None:
+    once(ledger, ATTEMPT, 202, lambda: {"number": 1})
+    make_older(ledger, 24 * 3600 + 1)
+    assert once(ledger, ATTEMPT, 202, lambda: {"number": 2}) == {"number": 2}
+
+
+# Over HTTP
+
+
+def test_a_repeated_question_is_asked_once(world: World) -> None:
+    study_id, _ = world.summarised()
+    path, headers = f"/v1/studies/{study_id}/chat", {"Idempotency-Key": "k"}
+    first, second = (world.client.post(path, json={"question": "Why?"}, headers=headers) for _ in range(2))
+    assert (second.status_code, second.json()) == (202, first.json())
+    assert len(world.client.get(path).json()["turns"]) == 1
+
+
+def test_without_a_key_every_question_counts(world: World) -> None:
+    study_id, _ = world.summarised()
+    path = f"/v1/studies/{study_id}/chat"
+    for _ in range(2):
+        world.client.post(path, json={"question": "Why?"})
+    assert len(world.client.get(path).json()["turns"]) == 2
+
+
+def test_another_question_under_the_same_key_is_refused(world: World) -> None:
+    study_id, _ = world.summarised()
+    path, headers = f"/v1/studies/{study_id}/chat", {"Idempotency-Key": "k"}
+    world.client.post(path, json={"question": "Why?"}, headers=headers)
+    answer = world.client.post(path, json={"question": "How?"}, headers=headers)
+    assert answer.status_code == 422
+    assert "Idempotency-Key" in answer.json()["detail"]
+
+
+def test_a_repeated_submission_tells_the_source_that_is_not_stored(world: World) -> None:
+    uri = world.put("in/DOE.dcm")
+    body, headers = {"objects": [{"uri": uri}]}, {"Idempotency-Key": "k"}
+    first, second = (world.client.post("/v1/studies", json=body, headers=headers).json() for _ in range(2))
+    assert first == second
+    assert second["images"][0]["source"] == uri
+    with world.ledger.work() as work:
+        assert "DOE" not in str(work.rows("SELECT * FROM idempotency_keys"))
+
+
+def test_a_stranger_learns_nothing_from_a_key_somebody_used(world: World) -> None:
+    uri = world.put("in/a.dcm")
+    body, headers = {"objects": [{"uri": uri}]}, {"Idempotency-Key": "k"}
+    world.client.post("/v1/studies", json=body, headers=headers)
+    assert world.stranger.post("/v1/studies", json=body, headers=headers).status_code == 401
+
+
+def test_two_callers_may_use_the_same_key(world: World) -> None:
+    study_id, _ = world.summarised()
+    path = f"/v1/studies/{study_id}/chat"
+    other = {"X-API-Key": create_api_key(world.ledger, "others"), "Idempotency-Key": "k"}
+    world.client.post(path, json={"question": "Why?"}, headers={"Idempotency-Key": "k"})
+    world.stranger.post(path, json={"question": "How?"}, headers=other)
+    assert len(world.client.get(path).json()["turns"]) == 2
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+def test_an_impossible_key_is_refused(world: World, key: str) -> None:
+    answer = world.client.post("/v1/dead/replay", json={"all": True}, headers={"Idempotency-Key": key})
+    assert answer.status_code == 422
