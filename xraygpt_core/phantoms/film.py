@@ -57,7 +57,7 @@ def expose(attenuation: Floats, rng: np.random.Generator, exposure: Exposure, si
     detector = side if exposure.sharpness > 0.95 else int(side * exposure.sharpness)
     value = np.array(_turn(attenuation, exposure.turn, side, detector), dtype=np.float32)
     grain = rng.standard_normal((detector, detector), dtype=np.float32)
-    grain *= np.float32(exposure.noise)
+    grain *= np.float32(exposure.noise * detector / 400)  # a larger pixel catches more quanta
     value += grain * (0.5 + np.clip(value, 0.0, 1.2))
     value -= np.float32(exposure.floor)
     value *= np.float32(1.0 / (exposure.ceiling - exposure.floor))

@@ -1,0 +1,1 @@
+"""Reading and scoring report text. No torch, no database."""

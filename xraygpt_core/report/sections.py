@@ -1,0 +1,56 @@
+"""Take a report apart into its sections."""
+
+import re
+from typing import NamedTuple
+
+_HEADING = re.compile(
+    r"(?:^|(?<=[\n.;:!?>])|(?<=\*\*)|(?<=\s))\s*(?:\*\*|#+\s*)?"
+    r"(?P<name>findings?|impressions?|conclusions?|opinion|summary|indications?|history|clinical (?:history|information|details)|"
+    r"reason for exam(?:ination)?|comparisons?|techniques?|procedure|exam(?:ination)?|recommendations?)"
+    r"(?:\*\*)?\s*:(?:\*\*)?",
+    re.IGNORECASE,
+)
+_IMPRESSION = ("impression", "conclusion", "opinion", "summary")
+
+
+class Sections(NamedTuple):
+    """The two parts a summary stores; None where the report has no such part."""
+
+    findings: str | None
+    impression: str | None
+
+
+def _pieces(text: str) -> list[tuple[str, str]]:
+    """(heading in lower case, body) in the order of the text; the heading of what stands before the first is ""."""
+    matches = list(_HEADING.finditer(text))
+    starts = [match.end() for match in matches]
+    ends = [match.start() for match in matches[1:]] + [len(text)][: len(matches)]
+    pieces = [("", text[: matches[0].start()] if matches else text)]
+    for match, start, end in zip(matches, starts, ends, strict=True):
+        pieces.append((match["name"].lower(), text[start:end]))
+    return [(name, " ".join(body.replace("**", " ").split())) for name, body in pieces]
+
+
+def _joined(bodies: list[str]) -> str | None:
+    return " ".join(body for body in bodies if body) or None
+
+
+def split_report(text: str) -> Sections:
+    """Findings and impression of a report written with headings ("Findings: …", "IMPRESSION: …", "**Findings**: …").
+
+    A heading that appears twice is joined. Text without any heading has neither part.
+    """
+    pieces = _pieces(text)
+    findings = [body for name, body in pieces if name.startswith("finding")]
+    impression = [body for name, body in pieces if name.startswith(_IMPRESSION)]
+    return Sections(_joined(findings), _joined(impression))
+
+
+def described_part(text: str) -> str:
+    """What the reader saw in this film: findings and impression, or all text without indication, history, technique …
+
+    Text before the first heading belongs to it ("AP chest radiograph. Findings: …").
+    """
+    pieces = _pieces(text)
+    seen = [body for name, body in pieces if name == "" or name.startswith(("finding", *_IMPRESSION))]
+    return "\n".join(body for body in seen if body)
