@@ -124,10 +124,8 @@ class Gateway:
             problem = answer.json()
         except ValueError:
             problem = {}
-        title = problem.get("title") or answer.reason_phrase
-        detail = problem.get("detail")
-        sentence = f"{title}: {detail}" if detail else f"{title} ({answer.status_code})"
-        return GatewayError(sentence, answer.status_code, problem.get("reason_code"))
+        said = problem.get("detail") or problem.get("title") or answer.reason_phrase
+        return GatewayError(f"{said} ({answer.status_code})", answer.status_code, problem.get("reason_code"))
 
     def _silent(self, error: httpx.TransportError) -> GatewayError:
         return GatewayError(f"the gateway at {self.url} does not answer ({type(error).__name__}); see xraygpt status")

@@ -12,7 +12,7 @@ from xraygpt.client import Gateway
 from xraygpt.commands.options import UNFINISHED, AsJson, InLane, Timeout, Wait
 from xraygpt.connect import gateway
 from xraygpt.sources import expand
-from xraygpt.submit import Row, all_done, follow, register, result
+from xraygpt.submit import Row, all_done, follow, refresh, register, result
 from xraygpt_core.states import NOTICE, Lane
 
 Sources = Annotated[list[str], typer.Argument(help="Files, folders, or s3://bucket/key.", metavar="PATH|s3://…")]
@@ -48,6 +48,7 @@ def send(client: Gateway, inputs: Sequence[str], lane: Lane, *, wait: bool, time
     show.say(f"submitting {len(inputs)} input{'' if len(inputs) == 1 else 's'}")
     rows = register(client, inputs, lane, show.say)
     if not wait:
+        refresh(client, rows)
         return rows
     try:
         with show.Progress() as progress:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from xraygpt.stack.home import Home, holder, running_stack
@@ -68,7 +69,7 @@ def stop(home: Home) -> bool:
         return False
     deadline = time.monotonic() + STOP_SECONDS
     os.kill(pid, signal.SIGTERM)
-    while holder(home) == pid:
+    while holder(home) == pid or is_alive(pid):
         if time.monotonic() > deadline:
             raise StackError(f"the supervisor (process {pid}) does not end; see {home.log('supervisor')}")
         time.sleep(POLL_SECONDS)
@@ -88,11 +89,14 @@ def processes(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def is_alive(pid: int) -> bool:
-    """True if there is a process with this id (another user's counts)."""
+    """True if there is a process with this id (another user's counts, one that only waits to be reaped does not)."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:  # gone meanwhile, or no Linux
+        return not Path("/proc/self").exists()
