@@ -2,3 +2,9 @@
 
 Read ``normalise.py`` for the path of one image and ``sandbox.py`` for why no file can take a worker down.
 """
+
+import logging
+
+# pydicom logs the header values it doubts, and no patient's data may reach a log.
+logging.getLogger("pydicom").addHandler(logging.NullHandler())
+logging.getLogger("pydicom").propagate = False

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xraygpt_core.dicom.decode import Values
-from xraygpt_core.dicom.header import PARSE_ERRORS, first_item, integer, number, word
+from xraygpt_core.dicom.header import PARSE_ERRORS, first_item, integer, number, values, word
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
@@ -190,11 +190,12 @@ def _lut(item: Any) -> tuple[_Table, float, int]:
         Rejected: UNDECODABLE if descriptor and data do not fit together.
     """
     try:
-        count, first, bits = (int(value) for value in item.get("LUTDescriptor").value)
-        data = item.get("LUTData").value
+        count, first, bits = (int(value) for value in values(item, "LUTDescriptor"))
+        data = item.get("LUTData")
         if isinstance(data, bytes):
             wide = len(data) >= 2 * (count or 65536)
-            entries = np.frombuffer(data[: len(data) // 2 * 2] if wide else data, dtype="<u2" if wide else "u1")
+            order = ">" if item.original_encoding[1] is False else "<"
+            entries = np.frombuffer(data[: len(data) // 2 * 2] if wide else data, dtype=f"{order}u2" if wide else "u1")
         else:
             entries = np.asarray(data, dtype=np.int64) & 0xFFFF
         entries = entries[: count or 65536].astype(np.float64)

@@ -9,7 +9,7 @@ from enum import Enum
 # "face" (French: frontal), "long" (Dutch: lung), "PE" (Portuguese: foot; embolism), "bone" (as in suppressed).
 _CHEST_WORDS = """
 chest thorax thorac thx cxr lung lungs toraks torax torace lunge lungen poumon poumons pulmon pulmones pulmao
-polmone polmoni longen lungor pluca pluc klatka klp грудь грудная грудной огк легкие легких
+polmone polmoni longen lungor pluca pluc klatka klatki klp грудь грудная грудной огк легкие легких
 """
 _HEAD_AND_SPINE_WORDS = """
 head skull cranium neck schadel kopf crane craneo cabeza tete cranio testa schedel hoofd facial sinus sinuses
@@ -39,6 +39,7 @@ _CHEST = frozenset(_CHEST_WORDS.split())
 _OTHER = frozenset((_HEAD_AND_SPINE_WORDS + _ARM_WORDS + _LEG_WORDS + _BELLY_WORDS).split())
 _CHEST_SIGNS = ("胸", "肺", "흉부")
 _OTHER_SIGNS = ("腹", "膝", "骨盆", "骨盤", "腰椎", "颈椎", "頸椎", "头", "頭", "肩", "足", "복부", "무릎")
+_LETTERS = str.maketrans({"ß": "ss", "ł": "l", "ø": "o", "æ": "ae"})  # the ones that Unicode does not take apart
 _NOT_SAID = frozenset({"", "unknown", "other", "none", "undefined", "unspecified", "default", "na", "null"})
 # Body Part Examined is written without blanks: compounds of PS3.16 annex L, and views glued on.
 _CHEST_PREFIXES = ("chest", "thorax", "torax", "lung", "neckchest", "portablechest")
@@ -73,5 +74,5 @@ def stated_part(body_part: str) -> Part:
 
 
 def _words(text: str) -> list[str]:
-    plain = unicodedata.normalize("NFKD", text.casefold().replace("ß", "ss"))
+    plain = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
     return re.findall(r"[^\W\d_]+", "".join(letter for letter in plain if not unicodedata.combining(letter)))

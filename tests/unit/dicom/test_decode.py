@@ -1,0 +1,235 @@
+"""Every way pixels are stored, and that they come back the same."""
+
+import warnings
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom import uid
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+
+from xraygpt_core.dicom import decode
+from xraygpt_core.dicom.normalise import normalise
+from xraygpt_core.dicom.parse import is_dicom, parse
+from xraygpt_core.errors import Rejected
+from xraygpt_core.states import ReasonCode
+
+NATIVE = {
+    "implicit little endian": uid.ImplicitVRLittleEndian,
+    "explicit little endian": uid.ExplicitVRLittleEndian,
+    "explicit big endian": uid.ExplicitVRBigEndian,
+    "deflated": uid.DeflatedExplicitVRLittleEndian,
+}
+SC = "1.2.840.10008.5.1.4.1.1.7"
+SHIPPED = sorted(Path(pydicom.__file__).parent.glob("data/test_files/*.dcm"))
+
+
+def read(data, limits):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as normalise does
+        parsed = parse(data, limits)
+        return decode.decode(parsed, decode.layout(parsed.dataset))
+
+
+def reason(data, limits):
+    with pytest.raises(Rejected) as caught:
+        normalise(data, limits)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("syntax", NATIVE.values(), ids=NATIVE)
+def test_native_pixels_come_back_as_written(make_dicom, film, limits, syntax):
+    stored = film.astype(">u2") if syntax == uid.ExplicitVRBigEndian else film
+    assert np.array_equal(read(make_dicom(stored, syntax=syntax), limits), film)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16])
+@pytest.mark.parametrize(
+    "syntax", ["native", "JPEGLosslessProcess14_1", "JPEG2000Lossless", "RLELossless", "JPEGLSLossless"]
+)
+def test_every_number_format_survives_every_lossless_codec(make_dicom, recode, limits, kind, syntax):
+    wide, signed = np.dtype(kind).itemsize == 2, np.dtype(kind).kind == "i"
+    bits = 12 if wide else 8
+    rows, columns = np.mgrid[0:230, 0:240]
+    values = ((rows * 13 + columns * 5) % 2**bits - (2 ** (bits - 1) if signed else 0)).astype(kind)
+    data = make_dicom(values)
+    assert np.array_equal(read(data if syntax == "native" else recode(data, syntax), limits), values)
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEGLSNearLossless", "JPEG2000Lossless", "JPEG2000", "RLELossless"],
+)  # fmt: skip
+def test_a_compressed_film_has_the_hash_of_the_native_one(make_dicom, recode, limits, syntax):
+    # GDCM's encoders are lossless at their default settings, the lossy syntaxes included.
+    assert normalise(recode(make_dicom(), syntax), limits) == normalise(make_dicom(), limits)
+
+
+def test_jpeg_baseline_is_close_to_the_native_film(make_dicom, recode, film, limits):
+    narrow = (film >> 4).astype(np.uint8)
+    values = read(recode(make_dicom(narrow), "JPEGBaselineProcess1"), limits)
+    assert np.abs(values.astype(int) - narrow).max() <= 3
+
+
+def test_pydicom_s_own_encoders_agree(make_dataset, save_dataset, film, limits):
+    for syntax in (uid.RLELossless, uid.JPEG2000Lossless):
+        dataset = make_dataset(film)
+        dataset.file_meta = pydicom.dataset.FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+        dataset.compress(syntax, generate_instance_uid=False)
+        assert np.array_equal(read(save_dataset(dataset, syntax), limits), film)
+
+
+def test_a_frame_in_several_fragments_is_one_frame(make_dicom, save_dataset, limits, make_dataset, film):
+    narrow = (film >> 4).astype(np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(narrow).save(buffer, format="JPEG", quality=95)
+    encoded = encapsulate([buffer.getvalue()], fragments_per_frame=4)
+    dataset = make_dataset(narrow, PixelData=encoded)
+    dataset["PixelData"].is_undefined_length = True
+    dataset["PixelData"].VR = "OB"
+    values = read(save_dataset(dataset, uid.JPEGBaseline8Bit), limits)
+    assert np.abs(values.astype(int) - narrow).max() <= 20
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_pixels_of_pydicom_s_test_files_equal_pydicom_s(path, limits):
+    data = path.read_bytes()
+    if not is_dicom(data):
+        return
+    try:
+        values = read(data, limits)
+    except Rejected:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(path)
+        theirs = dataset.pixel_array
+        if int(dataset.get("NumberOfFrames") or 1) > 1:
+            theirs = theirs[0]
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            theirs = pydicom.pixels.apply_color_lut(theirs, dataset) >> 8
+    assert np.array_equal(values, theirs)
+
+
+def test_most_of_pydicom_s_test_files_with_pixels_are_read(limits):
+    read_files = set()
+    for path in SHIPPED:
+        data = path.read_bytes()
+        try:
+            if is_dicom(data):
+                read(data, limits)
+                read_files.add(path.name)
+        except Rejected:
+            continue
+    assert len(read_files) >= 35
+    assert {"MR_small_expb.dcm", "image_dfl.dcm", "JPEG2000.dcm", "JPEGLSNearLossless_16.dcm"} <= read_files
+
+
+@pytest.mark.parametrize("photometric", ["YBR_FULL", "YBR_FULL_422", "RGB"])
+@pytest.mark.parametrize("planar", [0, 1])
+def test_uncompressed_colour_is_read_as_its_luma(make_dicom, limits, photometric, planar):
+    if photometric == "YBR_FULL_422" and planar:
+        return  # PS3.3 C.7.6.3.1.2: chrominance is interleaved
+    luma = np.tile(np.arange(240, dtype=np.uint8), (230, 1))
+    luma[1] = 255 - luma[1]
+    grey = np.full_like(luma, 128)
+    if photometric == "RGB":
+        pixels = np.stack([luma] * 3, axis=-1)
+    elif photometric == "YBR_FULL":
+        pixels = np.stack([luma, grey, grey], axis=-1)
+    else:
+        pairs = luma.reshape(230, 120, 2)
+        pixels = np.concatenate([pairs, np.full((230, 120, 2), 128, np.uint8)], axis=-1).reshape(230, 240, 2)
+    stored = pixels.transpose(2, 0, 1) if planar else pixels
+    header = {"SamplesPerPixel": 3, "PhotometricInterpretation": photometric, "PlanarConfiguration": planar}
+    data = make_dicom(np.zeros((230, 240, 3), np.uint8), SOPClassUID=SC, PixelData=stored.tobytes(), **header)
+    seen = np.asarray(Image.open(BytesIO(normalise(data, limits).normalised_png)))
+    assert np.abs(seen.astype(int) - luma).max() <= 1
+
+
+def test_a_palette_is_looked_up(make_dicom, limits):
+    indices = np.tile(np.arange(240, dtype=np.uint8), (230, 1))
+    table = np.arange(256, dtype="<u2")[::-1] * 257
+    header = {}
+    for colour in ("Red", "Green", "Blue"):
+        header[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        header[f"{colour}PaletteColorLookupTableData"] = table.tobytes()
+    data = make_dicom(indices, SOPClassUID=SC, PhotometricInterpretation="PALETTE COLOR", **header)
+    seen = np.asarray(Image.open(BytesIO(normalise(data, limits).normalised_png)))
+    assert seen[0, :3].tolist() == [255, 254, 253]
+
+
+def test_a_palette_that_is_missing_is_undecodable(make_dicom, limits):
+    indices = np.tile(np.arange(240, dtype=np.uint8), (230, 1))
+    data = make_dicom(indices, SOPClassUID=SC, PhotometricInterpretation="PALETTE COLOR")
+    assert reason(data, limits) is ReasonCode.UNDECODABLE
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"BitsAllocated": 32}, {"BitsAllocated": 1}, {"BitsAllocated": None}, {"BitsStored": 17}, {"HighBit": 3}, {"SamplesPerPixel": 4},
+        {"PhotometricInterpretation": "HSV"}, {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 1},
+    ],
+)  # fmt: skip
+def test_a_description_that_contradicts_itself_is_undecodable(make_dicom, limits, header):
+    assert reason(make_dicom(**header), limits) is ReasonCode.UNDECODABLE
+
+
+def test_the_transfer_syntax_of_a_video_is_undecodable(make_dicom, limits):
+    data = make_dicom().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.4.100"[:20])
+    assert reason(data, limits) is ReasonCode.UNDECODABLE
+
+
+def test_garbage_in_a_codestream_is_undecodable(make_dataset, save_dataset, film, limits):
+    for syntax in (
+        uid.JPEGBaseline8Bit,
+        uid.JPEGLosslessSV1,
+        uid.JPEGLSLossless,
+        uid.JPEG2000,
+        uid.RLELossless,
+        uid.HTJ2K,
+    ):
+        dataset = make_dataset(film, PixelData=encapsulate([b"\xff\xd8\xff\xe0 not an image at all"]))
+        dataset["PixelData"].is_undefined_length = True
+        dataset["PixelData"].VR = "OB"
+        assert reason(save_dataset(dataset, syntax), limits) is ReasonCode.UNDECODABLE
+
+
+def test_no_gpl_decoder_is_ever_asked():
+    """pylibjpeg-libjpeg serves the JPEG syntaxes of pydicom's pylibjpeg plug-in; openjpeg and rle serve the rest."""
+    asked = {syntax for syntax, plugins in decode._PLUGINS.items() if "pylibjpeg" in plugins}
+    jpeg_2000 = {*uid.JPEG2000TransferSyntaxes, uid.HTJ2K, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL}
+    assert asked <= jpeg_2000 | {uid.RLELossless}
+    assert all(plugins and "" not in plugins for plugins in decode._PLUGINS.values())
+
+
+def test_the_pixel_hash_knows_values_and_shape(film):
+    known = decode.pixel_sha256(film)
+    assert decode.pixel_sha256(film.astype(">u2")) == known
+    assert decode.pixel_sha256(film.astype(np.int16)) == known
+    assert decode.pixel_sha256(film.reshape(240, 256)) != known
+    assert decode.pixel_sha256(film + 1) != known
+    assert decode.pixel_sha256(np.full((2, 2), -1, np.int16)) != decode.pixel_sha256(np.full((2, 2), 65535, np.uint16))
+
+
+def test_windowing_changes_the_picture_and_not_the_hash(make_dicom, limits):
+    plain, windowed = normalise(make_dicom(), limits), normalise(make_dicom(WindowCenter=900, WindowWidth=400), limits)
+    assert plain.pixel_sha256 == windowed.pixel_sha256
+    assert plain.normalised_png != windowed.normalised_png
+
+
+def test_an_item_is_not_a_dataset():
+    assert decode.layout(_minimal()).native_bytes == 8
+
+
+def _minimal():
+    dataset = Dataset()
+    dataset.Rows = dataset.Columns = 2
+    dataset.BitsAllocated = 16
+    return dataset

@@ -1,0 +1,121 @@
+"""Single values, identifiers and the view."""
+
+import numpy as np
+import pytest
+from pydicom.config import disable_value_validation
+from pydicom.dataset import Dataset
+
+from xraygpt_core.dicom import header
+from xraygpt_core.dicom.normalise import normalise
+from xraygpt_core.states import Flag
+
+
+def dataset(**values):
+    made = Dataset()
+    with disable_value_validation():
+        for keyword, value in values.items():
+            setattr(made, keyword, value)
+    return made
+
+
+def item(**values):
+    return [dataset(**values)]
+
+
+@pytest.mark.parametrize(
+    ("position", "view"),
+    [
+        ("PA", "PA"),
+        ("AP", "AP"),
+        ("AP SUPINE", "AP"),
+        ("a.p.", "AP"),
+        ("LL", "LATERAL"),
+        ("RL", "LATERAL"),
+        ("LATERAL", "LATERAL"),
+    ],
+)
+def test_the_view_position_names_the_view(position, view):
+    assert header.view(dataset(ViewPosition=position)) == view
+
+
+@pytest.mark.parametrize(
+    ("code", "view"),
+    [("272479007", "PA"), ("R-10206", "AP"), ("399173006", "LATERAL"), ("R-10236", "LATERAL"), ("1", None)],
+)
+def test_the_view_code_names_the_view(code, view):
+    assert header.view(dataset(ViewCodeSequence=item(CodeValue=code))) == view
+
+
+@pytest.mark.parametrize(
+    ("words", "view"),
+    [
+        ("view: PA", "PA"),
+        ("Thorax a.p. liegend", "AP"),
+        ("CHEST LAT", "LATERAL"),
+        ("Chest PA/LAT", None),
+        ("MAP", None),
+        ("", None),
+    ],
+)
+def test_the_series_description_names_the_view(words, view):
+    assert header.view(dataset(SeriesDescription=words)) == view
+
+
+def test_rows_from_front_to_back_are_a_side_view():
+    assert header.view(dataset(PatientOrientation=["A", "F"])) == "LATERAL"
+    assert header.view(dataset(PatientOrientation=["L", "F"])) is None
+
+
+def test_an_unsaid_view_is_flagged(make_dicom, limits):
+    image = normalise(make_dicom(ViewPosition=None), limits)
+    assert (image.view, image.flags) == (None, (Flag.VIEW_UNKNOWN,))
+
+
+def test_a_lateral_film_is_accepted_for_the_study_to_judge(make_dicom, limits):
+    assert normalise(make_dicom(ViewPosition="LL"), limits).view == "LATERAL"
+
+
+def test_identifiers_come_as_written_and_without_padding(make_dicom, limits):
+    data = make_dicom(
+        PatientID=" 12 ", IssuerOfPatientID="CLINIC", IssuerOfAccessionNumberSequence=item(LocalNamespaceEntityID="RIS")
+    )
+    found = normalise(data, limits).identifiers
+    assert (found.patient_id, found.patient_id_issuer, found.accession_issuer) == ("12", "CLINIC", "RIS")
+    assert (found.study_instance_uid, found.sop_instance_uid) == ("2.25.1002", "2.25.1001")
+    assert found.accession_number == "CANARY-ACCESSION"
+
+
+def test_absent_identifiers_are_none(make_dicom, limits):
+    found = normalise(make_dicom(PatientID="", AccessionNumber=None), limits).identifiers
+    assert (found.patient_id, found.accession_number, found.accession_issuer) == (None, None, None)
+
+
+def test_identifiers_of_another_alphabet_are_read(make_dicom, limits):
+    data = make_dicom(SpecificCharacterSet="ISO_IR 100", PatientID="M\xfcller-7")
+    assert normalise(data, limits).identifiers.patient_id == "M\xfcller-7"
+
+
+def test_nothing_of_the_patient_shows_in_a_repr(make_dicom, limits):
+    assert "CANARY" not in repr(normalise(make_dicom(), limits))
+
+
+@pytest.mark.parametrize(("written", "expected"), [("2", 2), ("0", None), ("100000", None), (None, None)])
+def test_the_number_of_images_to_wait_for(make_dicom, limits, written, expected):
+    assert normalise(make_dicom(NumberOfStudyRelatedInstances=written), limits).expected_images == expected
+
+
+def test_values_take_the_first_of_several_and_survive_nonsense():
+    assert header.number(dataset(WindowCenter=[40.0, 50.0]), "WindowCenter") == 40.0
+    assert header.number(dataset(), "WindowCenter") is None
+    assert header.number(dataset(PatientID="abc"), "PatientID") is None
+    assert header.word(dataset(PatientID=""), "PatientID") is None
+
+
+def test_a_number_that_is_not_finite_is_none():
+    assert header.number(dataset(SelectorFDValue=np.inf), "SelectorFDValue") is None
+
+
+def test_a_doubtful_header_value_reaches_no_log(make_dicom, limits, caplog):
+    data = make_dicom(BodyPartExamined="chest", PatientBirthDate="CANARY", PatientID="CANARY" * 30)
+    assert normalise(data, limits).identifiers.patient_id == "CANARY" * 30
+    assert "CANARY" not in caplog.text
