@@ -139,8 +139,12 @@ class Heart:
                 self._lose(pulse)
 
     def _run(self) -> None:
-        while not self._closed.wait(self._interval):
-            self.beat()
+        try:
+            while not self._closed.wait(self._interval):
+                self.beat()
+        finally:
+            if not self._closed.is_set():  # a process without a heart would lose every lease and never know
+                self._leave(EXIT_STALLED)
 
     def _lose(self, pulse: Pulse) -> None:
         pulse.lost.set()

@@ -44,7 +44,13 @@ def make_film(seed: int = 0, *, study: str | None = None, view: str = "PA", **he
     pixels = np.random.default_rng(seed).integers(0, 4000, (256, 256), dtype=np.uint16)
     uid = f"1.2.826.0.1.{seed}"
     return phantom_dicom(
-        pixels, view=view, patient_id=f"PHANTOM{seed}", study_uid=study or uid, sop_uid=f"{uid}.1", accession=f"A{seed}", **header
+        pixels,
+        view=view,
+        patient_id=f"PHANTOM{seed}",
+        study_uid=study or uid,
+        sop_uid=f"{uid}.1",
+        accession=f"A{seed}",
+        **header,
     )
 
 

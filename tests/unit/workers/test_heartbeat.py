@@ -1,0 +1,208 @@
+"""The heart, against a lease book of our own and a clock that we move."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import pytest
+
+from workers.heartbeat import EXIT_STALLED, Heart
+from xraygpt_core.errors import LeaseLost, Unavailable
+from xraygpt_core.ledger.fence import Claim
+from xraygpt_core.states import JobKind, Lane
+
+
+@dataclass
+class Leases:
+    """What the ledger would say; ``taken`` belongs to somebody else, ``down`` means that it does not answer."""
+
+    down: bool = False
+    taken: set[UUID] = field(default_factory=set)
+    extended: list[set[UUID]] = field(default_factory=list)
+    failed: dict[UUID, str] = field(default_factory=dict)
+    released: list[UUID] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+    now: float = 1000.0
+
+    def extend(self, claims: Sequence[Claim]) -> set[UUID]:
+        if self.down:
+            raise Unavailable("down")
+        self.extended.append({claim.job_id for claim in claims})
+        return self.extended[-1] - self.taken
+
+    def fail(self, claim: Claim, error: str) -> None:
+        if self.down:
+            raise Unavailable("down")
+        self.failed[claim.job_id] = error
+
+    def release(self, claim: Claim) -> None:
+        if self.down:
+            raise Unavailable("down")
+        self.released.append(claim.job_id)
+
+    def clock(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def leases() -> Leases:
+    return Leases()
+
+
+@pytest.fixture
+def heart(leases: Leases) -> Heart:
+    return Heart(
+        leases.extend, leases.fail, leases.release, interval=0.01, leave=leases.left.append, clock=leases.clock
+    )
+
+
+def a_claim() -> Claim:
+    return Claim(uuid4(), JobKind.SUMMARISE, uuid4(), 1, 1, Lane.ROUTINE, "key")
+
+
+def test_all_jobs_that_move_are_extended_in_one_statement(heart: Heart, leases: Leases) -> None:
+    first, second = a_claim(), a_claim()
+    with heart.beating(first, 10, 100), heart.beating(second, 10, 100):
+        heart.beat()
+    assert leases.extended == [{first.job_id, second.job_id}]
+
+
+def test_nothing_is_asked_of_the_database_when_nothing_runs(heart: Heart, leases: Leases) -> None:
+    heart.beat()
+    assert leases.extended == []
+
+
+def test_a_finished_job_is_extended_no_more(heart: Heart, leases: Leases) -> None:
+    with heart.beating(a_claim(), 10, 100):
+        pass
+    heart.beat()
+    assert leases.extended == []
+
+
+def test_a_job_somebody_else_took_learns_it(heart: Heart, leases: Leases) -> None:
+    claim = a_claim()
+    leases.taken.add(claim.job_id)
+    with heart.beating(claim, 10, 100) as pulse:
+        heart.beat()
+        with pytest.raises(LeaseLost):
+            pulse.check()
+        heart.beat()
+    assert leases.extended == [{claim.job_id}]
+    assert leases.left == []
+
+
+def test_progress_keeps_a_slow_job_alive(heart: Heart, leases: Leases) -> None:
+    with heart.beating(a_claim(), 10, 100) as pulse:
+        for _ in range(5):
+            leases.now += 9
+            pulse.progress()
+            heart.beat()
+        pulse.check()
+    assert len(leases.extended) == 5
+
+
+def test_a_silent_job_fails_and_its_process_exits(heart: Heart, leases: Leases) -> None:
+    claim = a_claim()
+    with heart.beating(claim, 10, 100):
+        leases.now += 11
+        heart.beat()
+    assert leases.extended == []
+    assert "no progress for 10 seconds" in leases.failed[claim.job_id]
+    assert leases.left == [EXIT_STALLED]
+
+
+def test_the_stalled_jobs_neighbours_are_handed_back(heart: Heart, leases: Leases) -> None:
+    hung, well = a_claim(), a_claim()
+    with heart.beating(hung, 10, 100), heart.beating(well, 100, 100):
+        leases.now += 11
+        heart.beat()
+    assert list(leases.failed) == [hung.job_id]
+    assert leases.released == [well.job_id]
+
+
+def test_a_job_that_takes_too_long_is_told_and_the_process_stays(heart: Heart, leases: Leases) -> None:
+    claim = a_claim()
+    with heart.beating(claim, 10, 100) as pulse:
+        leases.now += 101
+        pulse.progress()
+        heart.beat()
+        with pytest.raises(LeaseLost):
+            pulse.check()
+    assert "longer than 100 seconds" in leases.failed[claim.job_id]
+    assert leases.left == []
+
+
+def test_a_job_that_does_not_listen_ends_the_process(heart: Heart, leases: Leases) -> None:
+    claim = a_claim()
+    leases.taken.add(claim.job_id)
+    with heart.beating(claim, 10, 100):
+        heart.beat()
+        assert leases.left == []
+        leases.now += 11
+        heart.beat()
+    assert leases.left == [EXIT_STALLED]
+    assert leases.failed == {}  # it was not ours any more
+
+
+def test_a_database_outage_takes_no_job_away(heart: Heart, leases: Leases) -> None:
+    claim = a_claim()
+    with heart.beating(claim, 10, 100) as pulse:
+        leases.down = True
+        heart.beat()
+        pulse.check()
+        leases.down = False
+        heart.beat()
+        pulse.check()
+    assert leases.extended == [{claim.job_id}]
+
+
+def test_a_stalled_job_ends_the_process_even_without_a_database(heart: Heart, leases: Leases) -> None:
+    with heart.beating(a_claim(), 10, 100), heart.beating(a_claim(), 100, 100):
+        leases.down = True
+        leases.now += 11
+        heart.beat()
+    assert leases.left == [EXIT_STALLED]
+
+
+def test_a_second_claim_of_the_same_job_has_a_pulse_of_its_own(heart: Heart, leases: Leases) -> None:
+    first = a_claim()
+    again = Claim(first.job_id, first.kind, first.subject, 2, 2, first.lane, first.key)
+    with heart.beating(first, 10, 100):
+        with heart.beating(again, 10, 100):
+            pass
+        assert [pulse.claim.epoch for pulse in heart.running()] == [1]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_process_whose_heart_breaks_exits(leases: Leases) -> None:
+    gone = threading.Event()
+
+    def extend(claims: Sequence[Claim]) -> set[UUID]:
+        raise ZeroDivisionError
+
+    def leave(code: int) -> None:
+        leases.left.append(code)
+        gone.set()
+
+    heart = Heart(extend, leases.fail, leases.release, interval=0.001, leave=leave)
+    heart.start()
+    with heart.beating(a_claim(), 10, 100):
+        assert gone.wait(10)
+    heart.close()
+    assert leases.left == [EXIT_STALLED]
+
+
+def test_the_thread_beats_until_it_is_closed(leases: Leases) -> None:
+    beaten = threading.Event()
+
+    def extend(claims: Sequence[Claim]) -> set[UUID]:
+        beaten.set()
+        return leases.extend(claims)
+
+    heart = Heart(extend, leases.fail, leases.release, interval=0.001)
+    heart.start()
+    with heart.beating(a_claim(), 10, 100):
+        assert beaten.wait(10)
+    heart.close()
+    assert not any(thread.name == "heartbeat" for thread in threading.enumerate())
