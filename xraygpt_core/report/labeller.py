@@ -1,12 +1,13 @@
-"""Read findings back from report text: which label of the vocabulary does a report assert?
+"""Read findings back from report text: which labels of the vocabulary does a report assert?
 
-General rules over sentences, not the phantoms' templates turned round: terms, negation and uncertainty scopes, sides and zones, lists and
-ellipses. Decisions that a reader of the scores must know:
+General rules over sentences, not the phantoms' templates turned round: terms, negation and uncertainty scopes, sides and
+zones, lists and ellipses. Decisions that a reader of the scores must know:
 
-- A finding that is only possible ("may represent pneumonia", "cannot be excluded") is not asserted. Probable and likely are.
-- Effusion and pneumothorax need a side and consolidation a side and a zone; without them there is no label, except that an
-  unsided plural ("pleural effusions") means both sides.
-- The mid zone has no label and gives none; middle lobe and lingula count as lower zone; a bare "opacity" in a zone counts as consolidation.
+- A finding that is only possible ("may represent pneumonia", "cannot be excluded") is not asserted; a probable one is.
+- Effusion and pneumothorax need a side and consolidation a side and a zone; without them there is no label, except that
+  an unsided plural ("pleural effusions") means both sides.
+- The mid zone has no label and gives none; middle lobe and lingula count as lower zone; a bare "opacity" in a zone counts
+  as consolidation.
 - One assertion anywhere in findings or impression is enough. Indication, history and technique are not read.
 """
 
@@ -20,15 +21,20 @@ from xraygpt_core.report.sections import described_part
 from xraygpt_core.report.vocabulary import find_terms
 
 _SENTENCE = re.compile(r"(?<!\bno)(?<!\bdr)[.!\n]+(?=\s|$)|\?(?=\s|$)|\n")
-_STOP = r"(?:in|on|at|of|with|and|or|nor|is|are|was|were|shows?|but|the|an?|no|not|without|there|by|from|has|have|which|seen|present|noted)"
+_STOP = (
+    r"(?:in|on|at|of|with|and|or|nor|is|are|was|were|shows?|but|the|an?|no|not|without|there|by|from|has|have|which|seen|"
+    r"present|noted)"
+)
 _ATTRIBUTE = re.compile(rf"^(?: (?!{_STOP}\b)[\w/]+){{0,5}} ?$")
 _LINK = re.compile(
-    r"^[ ,]*(?:(?:and|or|with|plus|associated|accompanying|an?|the|small|large|moderate|mild|trace|pleural|adjacent|overlying|underlying|concomitant|"
+    r"^[ ,]*(?:(?:and|or|with|plus|associated|accompanying|an?|the|small|large|moderate|mild|trace|pleural|adjacent|"
+    r"overlying|underlying|concomitant|"
     r"consistent with|compatible with|representing|suggesting|in keeping with|is|blunted|by|due to)[ ,]*)*$"
 )
 _CLAUSE = re.compile(r"[;:]|\b(?:but|however|while|whereas|although|there (?:is|are))\b")
 _ELLIPSIS = re.compile(
-    r"\b(left|right)(?: sided)?,? (but|and) (no|not|without)(?: an?)? (left|right)((?: sided)?(?: pleural)? (?:effusion|pneumothorax|consolidation))"
+    r"\b(left|right)(?: sided)?,? (but|and) (no|not|without)(?: an?)? (left|right)"
+    r"((?: sided)?(?: pleural)? (?:effusion|pneumothorax|consolidation))"
 )
 _ELSEWHERE = re.compile(r"\b(?:none|not|nil|no|never)(?: seen| present)?(?: on| at| in)?(?: the)? $")
 _QUERY = re.compile(r"\?\s*(?=\w)")
@@ -127,10 +133,12 @@ def _placed(sentence: str, named: list[Mention]) -> list[Mention]:
             continue
         for place in _split_between(sentence, whole, named):
             index, leads = _owner(sentence, place, named)
-            if index is not None:
-                own[index].append(place)
-            if leads and index is not None:
+            if index is None:
+                continue
+            if leads:
                 leading.append((index, place))
+            else:
+                own[index].append(place)
     placed = [replace(mention, places=tuple(places)) for mention, places in zip(named, own, strict=True)]
     for i in range(1, len(placed)):
         if placed[i].sides or not _LINK.match(_without_places(sentence, placed[i - 1].end, placed[i].start)):

@@ -63,15 +63,17 @@ PLURAL = re.compile(
     r"\b(?:bases|apices|zones|lobes|fields|regions|lungs|sides|effusions|pneumothoraces|pneumothoraxes|angles|sulci|recesses)\b"
 )
 _FILLER = (
-    r"(?:and|or|of|the|in|lungs?|zones?|lobes?|fields?|sides?|sided|hemi ?thorax|hemithoraces|regions?|areas?|aspects?|portions?|parts?|patient s|lateral|medial|"
-    r"posterior|anterior|more than|greater than|than|on|at|to|as well as|segments?)"
+    r"(?:and|or|of|the|in|lungs?|zones?|lobes?|fields?|sides?|sided|hemi ?thorax|hemithoraces|regions?|areas?|aspects?|"
+    r"portions?|parts?|patient s|lateral|medial|posterior|anterior|more than|greater than|than|on|at|to|as well as|segments?)"
 )
 _WORD = rf"(?:{'|'.join(sorted(set(SIDE_WORDS) | set(ZONE_WORDS), key=len, reverse=True))})"
 _PLACE = re.compile(
-    rf"\b{_WORD}\b(?:(?:,? {_FILLER}|,)*,? {_WORD}\b)*(?: (?:lungs?|zones?|lobes?|fields?|sides?|sided|hemi ?thorax|regions?)\b)*"
+    rf"\b{_WORD}\b(?:(?:,? {_FILLER}|,)*,? {_WORD}\b)*"
+    r"(?: (?:lungs?|zones?|lobes?|fields?|sides?|sided|hemi ?thorax|regions?)\b)*"
 )
 _OTHER_LEFT = re.compile(
-    r"\bleft (?:in place|in situ|ventric\w+|atri\w+|heart)|\bright (?:ventric\w+|atri\w+|heart|now)|\b(?:upper|lower) (?:limits?|abdom\w+|chest wall)"
+    r"\bleft (?:in place|in situ|ventric\w+|atri\w+|heart)|\bright (?:ventric\w+|atri\w+|heart|now)|"
+    r"\b(?:upper|lower) (?:limits?|abdom\w+|chest wall)"
 )
 
 
@@ -99,11 +101,15 @@ def find_places(sentence: str) -> list[Place]:
 
 
 def _groups(words: str) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
-    """ "left upper and right lower" → two groups; "right upper and lower", "left and right upper", "upper zones of both lungs" → one."""
+    """Sides and zones that belong together.
+
+    "left upper and right lower" are two groups; "right upper and lower", "left and right upper", "upper zones of both
+    lungs" are one each.
+    """
     groups: list[tuple[set[str], set[str]]] = [(set(), set())]
     zone_words = 0  # in the current group, also those that give no zone
     for word in re.findall(r"[a-z]+", words):
-        sides, zones = groups[-1]
+        sides = groups[-1][0]
         if word in SIDE_WORDS:
             if sides and zone_words and word not in ZONE_WORDS:
                 groups.append((set(), set()))

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 _HEADING = re.compile(
     r"(?:^|(?<=[\n.;:!?>])|(?<=\*\*)|(?<=\s))\s*(?:\*\*|#+\s*)?"
-    r"(?P<name>findings?|impressions?|conclusions?|opinion|summary|indications?|history|clinical (?:history|information|details)|"
-    r"reason for exam(?:ination)?|comparisons?|techniques?|procedure|exam(?:ination)?|recommendations?)"
+    r"(?P<name>findings?|impressions?|conclusions?|opinion|summary|indications?|history|"
+    r"clinical (?:history|information|details)|reason for exam(?:ination)?|comparisons?|techniques?|procedure|exam(?:ination)?|recommendations?)"
     r"(?:\*\*)?\s*:(?:\*\*)?",
     re.IGNORECASE,
 )
