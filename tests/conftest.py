@@ -16,6 +16,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from migrations.upgrade import upgrade
+from tests.invariants import check_invariants
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.s3 import ObjectServer
@@ -147,6 +148,14 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
     opened = open_ledger(settings)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def sound(ledger: Ledger, database_url: str) -> Iterator[None]:
+    """After the test the invariants of the ledger hold, whatever the test did."""
+    yield
+    with psycopg.connect(database_url) as connection:
+        check_invariants(connection)
 
 
 @pytest.fixture

@@ -1,0 +1,158 @@
+"""What must hold in a ledger at any moment, whatever was killed before. Reads the database and nothing else.
+
+``check_invariants`` looks at a snapshot and so may be called in the middle of a run; with ``finished=True`` it also
+says that nothing is left open.
+"""
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+# Each query finds what contradicts its sentence; no row means that it holds.
+RULES = {
+    "an image is in exactly one place: summarised, rejected, dead, cancelled or open": """
+        SELECT i.id, i.state, s.state AS study FROM images i JOIN studies s ON s.id = i.study_id
+        WHERE i.state NOT IN ('received', 'accepted', 'rejected', 'dead', 'cancelled')
+           OR s.state NOT IN ('received', 'waiting', 'queued', 'summarised', 'rejected', 'dead', 'cancelled')
+    """,
+    "a summarised study has exactly one current summary": """
+        SELECT s.id, count(m.id) FROM studies s LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
+        WHERE s.state = 'summarised' GROUP BY s.id HAVING count(m.id) <> 1
+    """,
+    "no study has two current summaries": """
+        SELECT study_id, count(*) FROM summaries WHERE superseded_at IS NULL GROUP BY study_id HAVING count(*) > 1
+    """,
+    "a current summary is about an accepted image of its study, or its study was stopped or is open again": """
+        SELECT m.id, s.state, i.state AS image FROM summaries m JOIN studies s ON s.id = m.study_id
+        JOIN images i ON i.id = m.image_id
+        WHERE m.superseded_at IS NULL AND s.state = 'summarised'
+          AND (i.state <> 'accepted' OR i.study_id <> s.id)
+    """,
+    "a summary was written by a job that is done, in an epoch the job has had": """
+        SELECT m.id, j.state, m.lease_epoch, j.lease_epoch AS job_epoch FROM summaries m
+        LEFT JOIN jobs j ON j.id = m.job_id
+        WHERE j.id IS NULL OR j.state <> 'done' OR m.lease_epoch <> j.lease_epoch
+    """,
+    "a received image has an open ingest job": """
+        SELECT i.id, j.state FROM images i LEFT JOIN jobs j ON j.kind = 'ingest' AND j.subject = i.id
+        WHERE i.state = 'received' AND (j.id IS NULL OR j.state NOT IN ('queued', 'running'))
+    """,
+    "a dead image has a dead ingest job, and the other way round": """
+        SELECT i.id, i.state, j.state AS job FROM images i JOIN jobs j ON j.kind = 'ingest' AND j.subject = i.id
+        WHERE (i.state = 'dead') <> (j.state = 'dead')
+    """,
+    "an ended image has no open ingest job": """
+        SELECT i.id, i.state, j.state AS job FROM images i JOIN jobs j ON j.kind = 'ingest' AND j.subject = i.id
+        WHERE i.state <> 'received' AND j.state IN ('queued', 'running')
+    """,
+    "a rejected image, and a study rejected as a whole, say why": """
+        SELECT id FROM images WHERE state = 'rejected' AND reason_code IS NULL
+        UNION ALL SELECT id FROM studies WHERE state = 'rejected' AND reason_code IS NULL
+    """,
+    "an open study has open work": """
+        SELECT s.id, s.state FROM studies s
+        WHERE s.alias_of IS NULL AND s.state IN ('received', 'waiting', 'queued')
+          AND NOT EXISTS (SELECT FROM jobs j WHERE j.subject = s.id AND j.kind IN ('settle', 'summarise')
+                          AND j.state IN ('queued', 'running'))
+          AND NOT EXISTS (SELECT FROM jobs j JOIN images i ON i.id = j.subject WHERE i.study_id = s.id
+                          AND j.kind = 'ingest' AND j.state IN ('queued', 'running'))
+    """,
+    "a waiting study is settled, a queued one summarised, by a job of its own revision": """
+        SELECT s.id, s.state, s.revision FROM studies s
+        WHERE s.alias_of IS NULL AND s.state IN ('waiting', 'queued')
+          AND NOT EXISTS (SELECT FROM jobs j WHERE j.subject = s.id AND j.state IN ('queued', 'running')
+                          AND j.kind = CASE s.state WHEN 'waiting' THEN 'settle' ELSE 'summarise' END
+                          AND split_part(j.key, ':', 2) = s.revision::text)
+    """,
+    "a provisional id leads in one step to a study that has its images": """
+        SELECT a.id FROM studies a JOIN studies h ON h.id = a.alias_of
+        WHERE h.alias_of IS NOT NULL OR EXISTS (SELECT FROM images i WHERE i.study_id = a.id)
+           OR EXISTS (SELECT FROM summaries m WHERE m.study_id = a.id)
+    """,
+    "every study id leads to an image": """
+        SELECT s.id FROM studies s WHERE s.alias_of IS NULL AND s.purged_at IS NULL
+          AND NOT EXISTS (SELECT FROM images i WHERE i.study_id = s.id)
+          AND s.state NOT IN ('cancelled', 'rejected', 'dead')
+    """,
+    "only a running job has a lease; epochs count the claims": """
+        SELECT id, state, attempts, lease_epoch FROM jobs
+        WHERE (state = 'running') <> (lease_until IS NOT NULL) OR lease_epoch < attempts OR attempts < 0
+           OR attempts > max_attempts OR state = 'running' AND lease_epoch = 0
+    """,
+    "a queued job can be claimed some day": """
+        SELECT id, attempts, max_attempts FROM jobs WHERE state = 'queued' AND attempts >= max_attempts
+    """,
+    "a finished job says when, and waits for nobody": """
+        SELECT id, state FROM jobs
+        WHERE (state IN ('done', 'dead', 'cancelled')) <> (finished_at IS NOT NULL)
+           OR state IN ('done', 'dead', 'cancelled') AND rung_at IS NOT NULL
+    """,
+    "a dead job says why": "SELECT id FROM jobs WHERE state = 'dead' AND COALESCE(last_error, '') = ''",
+    "a turn is answered exactly when its job is done": """
+        SELECT t.id, t.state, j.state AS job FROM chat_turns t
+        LEFT JOIN jobs j ON j.kind = 'chat' AND j.subject = t.id
+        WHERE j.id IS NULL OR (t.state = 'done') <> (j.state = 'done') OR (t.state = 'dead') <> (j.state = 'dead')
+           OR (t.state = 'done') <> (t.answered_at IS NOT NULL)
+    """,
+    "a run is over exactly when its job is": """
+        SELECT r.id, r.state, j.state AS job FROM training_runs r
+        LEFT JOIN jobs j ON j.kind = 'train' AND j.subject = r.id
+        WHERE j.id IS NULL OR (r.state IN ('done', 'dead', 'cancelled')) <> (j.state IN ('done', 'dead', 'cancelled'))
+           OR r.state IN ('done', 'dead', 'cancelled') AND r.state <> j.state
+    """,
+    "a purged study keeps nothing of its patient": """
+        SELECT s.id FROM studies s WHERE s.purged_at IS NOT NULL AND (
+            s.uid_pseudonym IS NOT NULL OR s.patient_pseudonym IS NOT NULL OR s.accession_pseudonym IS NOT NULL
+            OR s.state <> 'cancelled'
+            OR EXISTS (SELECT FROM summaries m WHERE m.study_id = s.id)
+            OR EXISTS (SELECT FROM chat_turns t WHERE t.study_id = s.id)
+            OR EXISTS (SELECT FROM images i WHERE i.study_id = s.id AND (i.state <> 'cancelled'
+                OR EXISTS (SELECT FROM object_keys k WHERE k.image_id = i.id))))
+    """,
+    "what is not purged has its object's key": """
+        SELECT i.id FROM images i JOIN studies s ON s.id = i.study_id
+        WHERE s.purged_at IS NULL AND NOT EXISTS (SELECT FROM object_keys k WHERE k.image_id = i.id)
+    """,
+}
+
+COUNTS = """
+    SELECT count(*) AS accepted,
+           count(*) FILTER (WHERE i.state = 'accepted' AND s.state = 'summarised') AS summarised,
+           count(*) FILTER (WHERE i.state = 'rejected' OR i.state = 'accepted' AND s.state = 'rejected') AS rejected,
+           count(*) FILTER (WHERE i.state = 'dead' OR i.state = 'accepted' AND s.state = 'dead') AS dead,
+           count(*) FILTER (WHERE i.state = 'cancelled' OR i.state = 'accepted' AND s.state = 'cancelled') AS cancelled,
+           count(*) FILTER (WHERE i.state = 'received'
+               OR i.state = 'accepted' AND s.state IN ('received', 'waiting', 'queued')) AS open
+    FROM images i JOIN studies s ON s.id = i.study_id
+"""
+
+OPEN_JOBS = "SELECT id, kind, state, last_error FROM jobs WHERE state IN ('queued', 'running')"
+
+
+def check_invariants(connection: "psycopg.Connection[Any]", *, finished: bool = False) -> dict[str, int]:
+    """Assert DESIGN section 3's invariants on one snapshot of the database.
+
+    Args:
+        connection: to the ledger's database, outside a transaction.
+        finished: also assert that no job and no image is open.
+
+    Returns:
+        How many images were taken in (``accepted``), and how many of them are summarised, rejected, dead, cancelled
+        and open.
+    """
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        broken = {}
+        for sentence, query in RULES.items():
+            found = cursor.execute(query.encode()).fetchall()
+            if found:
+                broken[sentence] = found[:5]
+        counts = cursor.execute(COUNTS).fetchone()
+        left = cursor.execute(OPEN_JOBS).fetchall() if finished else []
+    assert not broken, "\n".join(f"not true that {sentence}: {found}" for sentence, found in broken.items())
+    assert counts is not None
+    ended = sum(counts[name] for name in ("summarised", "rejected", "dead", "cancelled"))
+    assert counts["accepted"] == ended + counts["open"], f"images were lost or counted twice: {counts}"
+    assert not left, f"still open: {left[:5]}"
+    return dict(counts)
