@@ -1,13 +1,13 @@
 """Read findings back from report text: which labels of the vocabulary does a report assert?
 
-General rules over sentences, not the phantoms' templates turned round: terms, negation and uncertainty scopes, sides and
-zones, lists and ellipses. Decisions that a reader of the scores must know:
+General rules over sentences, not the phantoms' templates turned round: terms, negation and uncertainty scopes, sides
+and zones, lists and ellipses. Decisions that a reader of the scores must know:
 
 - A finding that is only possible ("may represent pneumonia", "cannot be excluded") is not asserted; a probable one is.
 - Effusion and pneumothorax need a side and consolidation a side and a zone; without them there is no label, except that
   an unsided plural ("pleural effusions") means both sides.
-- The mid zone has no label and gives none; middle lobe and lingula count as lower zone; a bare "opacity" in a zone counts
-  as consolidation.
+- The mid zone has no label and gives none; middle lobe and lingula count as lower zone; a bare "opacity" in a zone
+  counts as consolidation.
 - One assertion anywhere in findings or impression is enough. Indication, history and technique are not read.
 """
 

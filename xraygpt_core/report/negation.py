@@ -32,7 +32,7 @@ _PARTLY = r"(?:incomplet\w+|partial(?:ly)?|near(?:ly)? complet\w+|almost complet
 # Negative words that deny something else than the finding; they are blanked out first.
 _PSEUDO = re.compile(
     _any(
-        rf"\b(?:no|without|without any|not any|no evidence of)(?: {_CHANGE}(?: or)?)+ (?:in|of|to|since|from|compared)\b",
+        rf"\b(?:no|without(?: any)?|not any|no evidence of)(?: {_CHANGE}(?: or)?)+ (?:in|of|to|since|from|compared)\b",
         r"\bnot only\b",
         rf"\bnot (?:(?:significantly|appreciably|substantially) )?{_ALTERED}\b",
         r"\b(?:has|have) not (?:yet )?(?:changed|improved|resolved|cleared)(?: (?:completely|entirely|fully))?\b",
@@ -49,7 +49,7 @@ _DENY_BEFORE = _any(
     r"negative for|free (?:of|from)|clear of|devoid of|absence of|absent|lack of|lacks|nothing to suggest",
     r"rather than|instead of|unlikely to (?:be|represent)",
     r"(?<!to )(?:excludes?|rules? out|ruled out|excluding)|fails? to (?:show|demonstrate)",
-    r"(?:interval |complete |full |previous |now )*(?:resolution|clearance|clearing|removal|disappearance|extubation) of",
+    r"(?:interval |complete |full |previous |now )*(?:resolution|clearance|clearing|removal|disappearance) of",
     r"resolved|removed|cleared",
 )
 _OPEN_BEFORE = _any(
@@ -113,8 +113,8 @@ def mask_pseudo(sentence: str) -> str:
 def scope_end(sentence: str, start: int) -> int:
     """Where the scope of a negation that ends at ``start`` stops.
 
-    A list goes on ("no effusion, consolidation or pneumothorax"); a new statement does not ("no pneumothorax, small left
-    effusion").
+    A list goes on ("no effusion, consolidation or pneumothorax"); a new statement does not ("no pneumothorax,
+    small left effusion").
     """
     hard = _HARD.search(sentence, start)
     limit = hard.start() if hard else len(sentence)

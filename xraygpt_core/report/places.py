@@ -64,7 +64,7 @@ PLURAL = re.compile(
 )
 _FILLER = (
     r"(?:and|or|of|the|in|lungs?|zones?|lobes?|fields?|sides?|sided|hemi ?thorax|hemithoraces|regions?|areas?|aspects?|"
-    r"portions?|parts?|patient s|lateral|medial|posterior|anterior|more than|greater than|than|on|at|to|as well as|segments?)"
+    r"portions?|parts?|patient s|lateral|medial|posterior|anterior|more than|greater than|than|on|at|to|segments?)"
 )
 _WORD = rf"(?:{'|'.join(sorted(set(SIDE_WORDS) | set(ZONE_WORDS), key=len, reverse=True))})"
 _PLACE = re.compile(

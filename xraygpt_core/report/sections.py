@@ -6,7 +6,8 @@ from typing import NamedTuple
 _HEADING = re.compile(
     r"(?:^|(?<=[\n.;:!?>])|(?<=\*\*)|(?<=\s))\s*(?:\*\*|#+\s*)?"
     r"(?P<name>findings?|impressions?|conclusions?|opinion|summary|indications?|history|"
-    r"clinical (?:history|information|details)|reason for exam(?:ination)?|comparisons?|techniques?|procedure|exam(?:ination)?|recommendations?)"
+    r"clinical (?:history|information|details)|reason for exam(?:ination)?|comparisons?|techniques?|"
+    r"procedure|exam(?:ination)?|recommendations?)"
     r"(?:\*\*)?\s*:(?:\*\*)?",
     re.IGNORECASE,
 )
