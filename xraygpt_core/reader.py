@@ -3,7 +3,6 @@
 What keeps it safe is the role ``xraygpt_reader``, which the migrations create; the limits here keep it polite.
 """
 
-import datetime as dt
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from uuid import UUID
 
 import psycopg
 from psycopg import sql
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unavailable
 from xraygpt_core.settings import Settings
@@ -32,6 +33,32 @@ class Rows:
     truncated: bool
 
 
+class _TextLoader(Loader):
+    """What PostgreSQL writes, as it is: Python has no infinite date and no year -4712."""
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode()
+
+
+class _MomentLoader(_TextLoader):
+    """A timestamp in ISO 8601."""
+
+    def load(self, data: Buffer) -> str:
+        text = super().load(data)
+        return text.replace(" ", "T", 1) + (":00" if text.endswith("+00") else "")
+
+
+_LOADERS: dict[str, type[_TextLoader]] = {
+    "date": _TextLoader,
+    "time": _TextLoader,
+    "timetz": _TextLoader,
+    "interval": _TextLoader,
+    "timestamp": _MomentLoader,
+    "timestamptz": _MomentLoader,
+}
+_OPTIONS = "-c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601"
+
+
 def run_query(settings: Settings, statement: str, *, seconds: float = MAX_SECONDS, max_rows: int = MAX_ROWS) -> Rows:
     """Run one statement as the reader.
 
@@ -44,13 +71,12 @@ def run_query(settings: Settings, statement: str, *, seconds: float = MAX_SECOND
         raise ConfigurationError("XRAYGPT_READER_URL is not set, so queries are switched off")
     if "\0" in statement:
         raise InvalidRequest("a statement holds no NUL")
-    options = f"-c default_transaction_read_only=on -c statement_timeout={int(seconds * 1000)} -c timezone=UTC"
     try:
         with psycopg.connect(
             settings.reader_url.get_secret_value(),
             connect_timeout=5,
             application_name="xraygpt-reader",
-            options=options,
+            options=f"{_OPTIONS} -c statement_timeout={int(seconds * 1000)}",
         ) as connection:
             connection.read_only = True
             return _rows(connection, statement, max_rows)
@@ -63,6 +89,8 @@ def run_query(settings: Settings, statement: str, *, seconds: float = MAX_SECOND
 
 
 def _rows(connection: psycopg.Connection[Any], statement: str, max_rows: int) -> Rows:
+    for name, loader in _LOADERS.items():
+        connection.adapters.register_loader(name, loader)
     rows: list[list[Value]] = []
     with connection.cursor() as cursor:
         # Streaming speaks the extended protocol, which takes one statement and no more.
@@ -72,11 +100,19 @@ def _rows(connection: psycopg.Connection[Any], statement: str, max_rows: int) ->
                 stream.close()  # type: ignore[attr-defined]  # a generator: closing it cancels the rest
                 return Rows(_columns(cursor), rows, truncated=True)
             rows.append([json_safe(value) for value in row])
-        return Rows(_columns(cursor), rows, truncated=False)
+        columns = _columns(cursor) if rows else _described(connection, statement)
+    return Rows(columns, rows, truncated=False)
 
 
 def _columns(cursor: psycopg.Cursor[Any]) -> list[str]:
     return [column.name for column in cursor.description or ()]
+
+
+def _described(connection: psycopg.Connection[Any], statement: str) -> list[str]:
+    """The columns of a statement that gave no row to read them from."""
+    connection.pgconn.prepare(b"", statement.encode())
+    shape = connection.pgconn.describe_prepared(b"")
+    return [(shape.fname(place) or b"").decode() for place in range(shape.nfields)]
 
 
 def _told(error: psycopg.Error) -> str:
@@ -84,7 +120,7 @@ def _told(error: psycopg.Error) -> str:
 
 
 def json_safe(value: object) -> Value:
-    """A value of PostgreSQL as JSON can say it: moments in ISO 8601, ids as text, bytes as hex."""
+    """A value of PostgreSQL as JSON can say it: ids as text, bytes as hex, NaN and infinity as null."""
     match value:
         case None | bool() | int() | str():
             return value
@@ -94,10 +130,6 @@ def json_safe(value: object) -> Value:
             if not value.is_finite():
                 return None
             return int(value) if value == value.to_integral_value() else float(value)
-        case dt.datetime() | dt.date() | dt.time():
-            return value.isoformat()
-        case dt.timedelta():
-            return value.total_seconds()
         case bytes() | memoryview():
             return bytes(value).hex()
         case Mapping():

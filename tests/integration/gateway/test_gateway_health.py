@@ -1,0 +1,142 @@
+"""Health, metrics, authentication and what must not leak, on real services."""
+
+import logging
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+
+from api_gateway.app import create_app
+from xraygpt.stack.broker import Broker
+from xraygpt_core.ledger.core import open_ledger
+from xraygpt_core.ledger.keys import create_api_key, revoke_api_key
+from xraygpt_core.logs import JsonLines
+from xraygpt_core.storage import ObjectStore
+
+World = Any
+OPEN = {"/healthz", "/readyz", "/metrics", "/docs"}
+
+
+def test_it_is_alive_and_ready_for_everybody(world: World) -> None:
+    assert world.stranger.get("/healthz").json() == {"status": "alive"}
+    assert world.stranger.get("/readyz").json() == {"status": "ready"}
+
+
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [
+        ({"database_url": "postgresql://a:b@127.0.0.1:1/x"}, {"database", "schema"}),
+        ({"redis_url": "redis://127.0.0.1:1/0"}, {"broker"}),
+        ({"s3_endpoint_url": "http://127.0.0.1:1"}, {"buckets"}),
+        ({"bucket": "never-made"}, {"buckets"}),
+    ],
+)
+def test_it_says_what_it_is_not_ready_for(world: World, change: dict[str, str], missing: set[str]) -> None:
+    values = world.settings.model_dump() | change
+    settings = type(world.settings)(**values)
+    ledger = open_ledger(settings)
+    answer = TestClient(create_app(ledger, ObjectStore(settings), world.pseudonymiser)).get("/readyz")
+    ledger.close()
+    assert answer.status_code == 503
+    assert {error["where"] for error in answer.json()["errors"]} == missing
+    assert "127.0.0.1" not in answer.text
+
+
+def test_it_is_not_ready_on_another_schema(world: World) -> None:
+    with world.ledger.work() as work:
+        work.run("UPDATE alembic_version SET version_num = '9999'")
+    answer = world.stranger.get("/readyz")
+    assert [error["where"] for error in answer.json()["errors"]] == ["schema"]
+
+
+def test_every_route_but_the_open_ones_wants_a_key(world: World) -> None:
+    routes = [route for route in _routes(world) if route.path not in OPEN]
+    assert len(routes) > 25
+    for route in routes:
+        for method in route.methods:
+            path = route.path.replace("{wanted}", "pause").replace("{sha256}", "0" * 64)
+            path = path.replace("{study_id}", _ID).replace("{turn_id}", _ID).replace("{summary_id}", _ID)
+            path = path.replace("{run_id}", _ID).replace("{backlog_id}", _ID)
+            answer = world.stranger.request(method, path, headers={"Authorization": "Bearer wrong"})
+            assert answer.status_code == 401, (method, path)
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+_ID = "00000000-0000-7000-8000-000000000000"
+
+
+def _routes(world: World) -> list[APIRoute]:
+    document = world.client.get("/openapi.json").json()
+    return [
+        APIRoute(path, lambda: None, methods=[method.upper()])
+        for path, methods in document["paths"].items()
+        for method in methods
+    ]
+
+
+def test_both_headers_carry_a_key(world: World) -> None:
+    key = create_api_key(world.ledger, "x")
+    assert world.stranger.get("/v1/status", headers={"X-API-Key": key}).status_code == 200
+    assert world.stranger.get("/v1/status", headers={"Authorization": f"bearer {key}"}).status_code == 200
+
+
+def test_a_revoked_key_opens_nothing(world: World) -> None:
+    key = create_api_key(world.ledger, "x")
+    revoke_api_key(world.ledger, "x")
+    assert world.stranger.get("/v1/status", headers={"X-API-Key": key}).status_code == 401
+
+
+def test_the_status_counts_jobs(world: World) -> None:
+    world.submit("in/a.dcm", lane="stat")
+    status = world.client.get("/v1/status").json()
+    (job,) = status["jobs"]
+    assert (job["kind"], job["lane"], job["state"], job["jobs"]) == ("ingest", "stat", "queued", 1)
+    assert status["served"] == {"name": "demo", "run_id": None}
+
+
+def test_the_metrics_count_jobs_and_requests_by_template(world: World) -> None:
+    (image,) = world.submit("in/DOE.dcm")
+    world.client.get(f"/v1/studies/{image['study_id']}")
+    text = world.stranger.get("/metrics").text
+    assert 'xraygpt_jobs{kind="ingest",lane="routine",state="queued"} 1.0' in text
+    assert 'route="/v1/studies/{study_id}"' in text
+    assert image["study_id"] not in text
+    assert "DOE" not in text
+
+
+def test_the_metrics_of_the_process_are_told_without_a_database(world: World, broker: Broker) -> None:
+    settings = type(world.settings)(
+        **(world.settings.model_dump() | {"database_url": "postgresql://a:b@127.0.0.1:1/x"})
+    )
+    ledger = open_ledger(settings)
+    answer = TestClient(create_app(ledger, world.store, world.pseudonymiser)).get("/metrics")
+    ledger.close()
+    assert answer.status_code == 200
+    assert "xraygpt_http_requests_total" in answer.text
+
+
+def test_nothing_a_caller_sends_reaches_a_log_line(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    world.submit("in/DOE^JANE.dcm")
+    world.client.post("/v1/lookup", json={"patient": "DOE^JANE"})
+    world.client.post("/v1/lookup", json={"patient": {"DOE^JANE": 1}})
+    world.client.post("/v1/events/s3", content=b'{"key": "DOE^JANE"')
+    world.client.post("/v1/query", json={"sql": "SELECT 'DOE^JANE'::int"})
+    world.client.get("/v1/dead", params={"reason": "DOE^JANE"})
+    world.client.get("/v1/DOE^JANE")
+    lines = [JsonLines("gateway").format(record) for record in caplog.records if not record.name.startswith("httpx")]
+    ours = [line for line in lines if "api_gateway" in line]
+    assert ours
+    assert not [line for line in lines if "DOE" in line]
+
+
+def test_an_unexpected_error_tells_the_caller_nothing(world: World) -> None:
+    with world.ledger.work() as work:
+        work.run("DROP VIEW study_summaries")
+        work.run("DROP TABLE tombstones")
+    answer = world.client.post("/v1/studies", json={"objects": [{"uri": world.put("in/DOE.dcm")}]})
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "DOE" not in answer.text
+    assert "tombstones" not in answer.text
