@@ -1,0 +1,243 @@
+"""The servers of docker-compose.yml, started by its own scripts from the wheels of the same versions."""
+
+import contextlib
+import importlib.util
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import boto3
+import httpx
+import psycopg
+import pytest
+import redis
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from xraygpt.stack import broker as embedded_broker
+from xraygpt.stack import s3 as embedded_s3
+from xraygpt.stack.postgres import Postgres
+from xraygpt.stack.s3 import ObjectServer
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def weed_ports() -> dict[str, int]:
+    """Free ports for each of SeaweedFS's servers, whose gRPC listens 10000 above."""
+    found: dict[str, int] = {}
+    for server in embedded_s3.SERVERS:
+        while (port := free_port()) > 55000 or port in found.values():
+            pass
+        found[server] = port
+    return found
+
+
+def until(answers: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Wait for a server; fail when it ends or takes a minute."""
+    deadline = time.monotonic() + 60
+    while not answers():
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        assert time.monotonic() < deadline, "it does not answer"
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def started(command: list[str], directory: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is ended as Compose ends it: SIGTERM to the one process it started."""
+    with (directory / "output").open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=directory, env=os.environ | environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    subprocess.run(["sh", str(DEPLOY / "make-secrets.sh"), str(tmp_path / "secrets")], check=True, capture_output=True)
+    return tmp_path / "secrets"
+
+
+def test_the_broker_starts_with_its_password_and_ends_on_sigterm(tmp_path: Path, secrets: Path) -> None:
+    port = free_port()
+    # The configuration on standard input is read last, so the port goes in front of the `-` that stands for it.
+    server = ["sh", "-c", f'exec {embedded_broker.program()} "$@" --port {port} --bind 127.0.0.1', "valkey-server"]
+    command = ["sh", str(DEPLOY / "broker.sh"), *server]
+
+    def answers() -> bool:
+        with redis.Redis(port=port, password=(secrets / "redis_password").read_text()) as client:
+            try:
+                return bool(client.ping())
+            except redis.ConnectionError:
+                return False
+
+    with started(command, tmp_path, SECRETS=str(secrets)) as process:
+        until(answers, process)
+        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        with redis.Redis(port=port, password=(secrets / "redis_password").read_text()) as client:
+            kept: Any = client.config_get("*")
+        assert (kept["appendonly"], kept["maxmemory-policy"], kept["save"]) == ("yes", "noeviction", "")
+        assert (secrets / "redis_password").read_text() not in Path(f"/proc/{process.pid}/cmdline").read_text()
+    assert process.returncode == 0
+
+
+class Webhook:
+    """Stands where the gateway would, and keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told = threading.Event()
+        self.authorization: str | None = None
+        self.body = b""
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.authorization = self.headers["Authorization"]
+                outer.body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.end_headers()
+                outer.told.set()
+
+            def log_message(self, *_: Any) -> None:
+                """A test prints nothing."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1/events/s3"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def __enter__(self) -> "Webhook":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def s3_client(url: str, access_key: str, secret_key: str) -> Any:
+    config = Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name="us-east-1",
+        config=config,
+    )
+
+
+def test_the_bucket_starts_with_its_keys_tells_the_gateway_and_logs_no_object_key(
+    tmp_path: Path, secrets: Path
+) -> None:
+    ports = weed_ports()
+    home, data = tmp_path / "home", tmp_path / "data"
+    home.mkdir()
+    data.mkdir()
+    url = f"http://127.0.0.1:{ports['s3']}"
+    options = [f"-dir={data}", "-ip.bind=127.0.0.1", *(f"-{name}.port={port}" for name, port in ports.items())]
+    path = f"{embedded_s3.program().parent}:{os.environ['PATH']}"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{url}/healthz", timeout=5, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    with Webhook() as webhook:
+        environment = {
+            "PATH": path,
+            "SECRETS": str(secrets),
+            "WEBHOOK_URL": webhook.url,
+            "WEBHOOK_BUCKET": "source",
+            "HOME": str(home),
+        }
+        with started(["sh", str(DEPLOY / "s3.sh"), *options], home, **environment) as process:
+            until(answers, process)
+            keys = [(secrets / name).read_text() for name in ("s3_access_key", "s3_secret_key")]
+            with contextlib.closing(s3_client(url, *keys)) as client:
+                client.create_bucket(Bucket="source")
+                client.put_object(Bucket="source", Key="DOE^JANE/1.dcm", Body=b"x")
+            with contextlib.closing(s3_client(url, keys[0], "wrong")) as stranger, pytest.raises(ClientError):
+                stranger.get_object(Bucket="source", Key="DOE^JANE/1.dcm")
+            assert webhook.told.wait(30)
+        assert webhook.authorization == f"Bearer {(secrets / 'webhook_token').read_text()}"
+        assert b"DOE^JANE" in webhook.body
+    assert "DOE" not in (home / "output").read_text()
+
+
+@pytest.fixture
+def prepare() -> ModuleType:
+    """deploy/prepare.py, which is a script and no package."""
+    spec = importlib.util.spec_from_file_location("deploy_prepare", DEPLOY / "prepare.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def environment(
+    postgres: Postgres, database_url: str, redis_url: str, object_server: ObjectServer
+) -> Iterator[dict[str, str]]:
+    yield {
+        "XRAYGPT_DATABASE_URL": database_url,
+        "XRAYGPT_REDIS_URL": redis_url,
+        "XRAYGPT_S3_ENDPOINT_URL": object_server.url,
+        "XRAYGPT_S3_ACCESS_KEY": object_server.access_key,
+        "XRAYGPT_S3_SECRET_KEY": object_server.secret_key,
+        "XRAYGPT_BUCKET": "prepared-source",
+        "XRAYGPT_DERIVED_BUCKET": "prepared-derived",
+    }
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("ALTER ROLE xraygpt_reader NOLOGIN PASSWORD NULL")  # roles belong to all databases
+
+
+def test_prepare_makes_buckets_and_lets_analysts_in_as_often_as_it_runs(
+    prepare: ModuleType, environment: dict[str, str], object_server: ObjectServer
+) -> None:
+    for _ in range(2):
+        prepare.prepare(environment, "sesame")
+    client = s3_client(object_server.url, object_server.access_key, object_server.secret_key)
+    with contextlib.closing(client):
+        for bucket in ("prepared-source", "prepared-derived"):
+            client.head_bucket(Bucket=bucket)
+    where = psycopg.conninfo.conninfo_to_dict(environment["XRAYGPT_DATABASE_URL"])
+    reader = psycopg.conninfo.make_conninfo("", **{**where, "user": "xraygpt_reader", "password": "sesame"})
+    with psycopg.connect(reader) as connection:
+        assert connection.execute("SELECT count(*) FROM study_summaries").fetchone() == (0,)
+
+
+def test_prepare_says_in_a_sentence_what_is_missing(
+    prepare: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in prepare.EXTERNAL:
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "password").write_text("sesame")
+    assert prepare.main([str(tmp_path / "password")]) == 1
+    assert capsys.readouterr().err == (
+        "prepare: XRAYGPT_DATABASE_URL, XRAYGPT_REDIS_URL, XRAYGPT_S3_ENDPOINT_URL must be set\n"
+    )
