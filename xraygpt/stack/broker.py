@@ -47,7 +47,8 @@ class Broker:
             StackError: it did not start, with the path of its log.
         """
         data = self.directory / "data"
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for directory in (self.directory, data):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         end_leftovers(program(), data, signal.SIGTERM)
         if not self._fixed_port:
             self.port = choose(self.port or None)

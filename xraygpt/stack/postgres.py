@@ -11,6 +11,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from psycopg import sql
 
 from xraygpt.stack.memory import recall, remember, secret
 from xraygpt.stack.ports import choose
-from xraygpt.stack.process import Child, StackError, end_leftovers, open_log
+from xraygpt.stack.process import Child, StackError, as_user, end_leftovers, open_log
 
 OWNER = "xraygpt"  # role and database
 START_SECONDS = 60.0
@@ -62,6 +63,7 @@ class Postgres:
             StackError: it did not start, with the path of its log.
         """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._let_in(identity()[1])
         end_leftovers(program("postgres"), self.data, signal.SIGQUIT)
         (self.data / "postmaster.pid").unlink(missing_ok=True)  # of a killed run; its pid may be somebody else's by now
         if not self._fixed_port:
@@ -79,6 +81,23 @@ class Postgres:
         if self._child:
             self._child.stop(signal.SIGINT, STOP_SECONDS)
 
+    def _let_in(self, user: int | None) -> None:
+        """Where root has to become `nobody`: own the directory, pass through the one above, which is ours.
+
+        Raises:
+            StackError: a directory further up is closed to `nobody`; it is not ours to open.
+        """
+        if user is None:
+            return
+        os.chown(self.directory, user, -1)
+        above = self.directory.parent
+        above.chmod(above.stat().st_mode | stat.S_IXOTH)
+        for closed in (path for path in above.parents if not path.stat().st_mode & stat.S_IXOTH):
+            raise StackError(
+                f"postgres: root may not use user namespaces here, and the user nobody cannot pass through {closed}; "
+                "set XRAYGPT_HOME to a directory elsewhere, or run as a normal user"
+            )
+
     def _remember(self) -> None:
         values = {"port": self.port, "password": self.password, "superuser_password": self._superuser_password}
         remember(self._memory, values)
@@ -90,7 +109,6 @@ class Postgres:
         new.mkdir(mode=0o700)
         prefix, user = identity()
         if user is not None:
-            os.chown(self.directory, user, -1)
             os.chown(new, user, -1)
         options = [
             "--username=postgres",
@@ -108,7 +126,7 @@ class Postgres:
             os.close(writer)
             try:
                 done = subprocess.run(
-                    command, stdin=reader, stdout=output, stderr=output, user=user, cwd=new, check=False
+                    command, stdin=reader, stdout=output, stderr=output, cwd=new, check=False, **as_user(user)
                 )
             finally:
                 os.close(reader)

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from xraygpt_core.errors import XrayGPTError
 
@@ -85,7 +86,7 @@ class Child:
                     stdout=subprocess.PIPE if self.keep else output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    user=self.user,
+                    **as_user(self.user),
                     preexec_fn=die_with_parent(self.death_signal),
                 )
             except OSError as error:
@@ -139,6 +140,13 @@ class Child:
             self._process.wait()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def as_user(user: int | None) -> dict[str, Any]:
+    """Arguments of ``subprocess`` to run as this user, with that user's group and no other; None: as we are."""
+    if user is None:
+        return {}
+    return {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
 
 
 def _copy_lines(process: subprocess.Popen[bytes], log: Path, keep: Callable[[bytes], bool]) -> None:

@@ -73,7 +73,7 @@ class ObjectServer:
             StackError: it did not start, with the path of its log.
         """
         data, home = self.directory / "data", self.directory / "home"
-        for directory in (data, home):
+        for directory in (self.directory, data, home):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         end_leftovers(program(), home, signal.SIGTERM)
         if self._child is None:  # a restart must be found where it was
@@ -127,6 +127,7 @@ class ObjectServer:
             "webdav": "false",
             "admin.ui": "false",
             "master.telemetry": "false",  # it would report to its makers
+            "volume.preStopSeconds": "0",  # there is no other server that had to notice
             "filer.disableDirListing": "true",
             "filer.exposeDirectoryData": "false",
         }

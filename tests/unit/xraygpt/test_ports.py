@@ -1,0 +1,48 @@
+import socket
+
+import pytest
+
+from xraygpt.stack import ports
+from xraygpt.stack.ports import choose, is_free
+from xraygpt.stack.process import StackError
+
+
+def listener() -> tuple[socket.socket, int]:
+    server = socket.create_server(("127.0.0.1", 0))
+    return server, server.getsockname()[1]
+
+
+def test_a_port_somebody_listens_on_is_not_free() -> None:
+    server, port = listener()
+    with server:
+        assert not is_free(port)
+    assert is_free(port)
+
+
+def test_the_remembered_port_is_chosen_while_it_is_free() -> None:
+    port = choose()
+    assert choose(port) == port
+
+
+def test_a_remembered_port_that_is_taken_is_replaced() -> None:
+    server, port = listener()
+    with server:
+        assert choose(port) != port
+
+
+def test_a_port_whose_companion_is_taken_is_not_chosen() -> None:
+    server, port = listener()
+    with server:
+        assert choose(port - 7, offsets=(0, 7)) != port - 7
+
+
+def test_ports_are_chosen_below_the_ephemeral_range() -> None:
+    chosen = [choose(offsets=(0, 10000)) for _ in range(20)]
+    assert all(ports.LOWEST <= port <= ports.HIGHEST for port in chosen)
+    assert ports.HIGHEST + 10000 < 32768
+
+
+def test_no_free_port_is_an_error_that_names_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "is_free", lambda *_: False)
+    with pytest.raises(StackError, match="between 12000 and 21999"):
+        choose()
