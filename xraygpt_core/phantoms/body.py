@@ -39,7 +39,7 @@ def draw_tissue(rng: np.random.Generator, view: View) -> Tissue:
         free_air=float(rng.uniform(0.2, 0.5)),
         heart=float(rng.uniform(0.0, 0.14)),
         abdomen=float(rng.uniform(0.02, 0.16)),
-        mottle=float(rng.uniform(0.0, 0.022)),
+        mottle=float(rng.uniform(0.0, 0.016)),
         border=float(rng.uniform(0.8, 3.0)),
         heart_border=float(rng.uniform(3.2, 6.5) if ap else rng.uniform(0.9, 2.6)),
         breasts=float(rng.choice([0.0, 1.0]) * rng.uniform(0.02, 0.1)),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Sequence, Set
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 Item = TypeVar("Item")
 
@@ -109,6 +110,12 @@ def bootstrap(
     return Interval(float(score(items)), float(low), float(high))
 
 
+def _resampled(n: int, rounds: int, seed: int) -> npt.NDArray[np.float64]:
+    """How often each of n items is drawn in each round, shape (rounds, n)."""
+    times = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=rounds)
+    return times.astype(np.float64)
+
+
 def bootstrap_f1(
     pairs: Sequence[tuple[Set[Hashable], Set[Hashable]]], *, rounds: int = 1000, seed: int = 0
 ) -> Interval:
@@ -116,8 +123,7 @@ def bootstrap_f1(
     if not pairs:
         raise ValueError("no reports to score")
     counts = np.array([(len(said & true), len(said), len(true)) for said, true in pairs], dtype=np.float64)
-    picks = np.random.default_rng(seed).integers(len(pairs), size=(rounds, len(pairs)))
-    hits, said, true = counts[picks].sum(axis=1).T
+    hits, said, true = (_resampled(len(pairs), rounds, seed) @ counts).T
     values = np.where(said + true > 0, 2 * hits / np.maximum(said + true, 1.0), 1.0)
     low, high = np.percentile(values, [2.5, 97.5])
     return Interval(micro_f1(pairs).f1, float(low), float(high))
@@ -128,6 +134,5 @@ def bootstrap_mean(values: Sequence[float], *, rounds: int = 1000, seed: int = 0
     if not values:
         raise ValueError("no reports to score")
     array = np.asarray(values, dtype=np.float64)
-    picks = np.random.default_rng(seed).integers(len(array), size=(rounds, len(array)))
-    low, high = np.percentile(array[picks].mean(axis=1), [2.5, 97.5])
+    low, high = np.percentile(_resampled(len(array), rounds, seed) @ array / len(array), [2.5, 97.5])
     return Interval(float(array.mean()), float(low), float(high))
