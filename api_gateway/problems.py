@@ -89,7 +89,8 @@ async def _malformed(_: Request, error: Exception) -> JSONResponse:
     """Which field is wrong and why, without the value: it may be a name or a number of a patient."""
     assert isinstance(error, RequestValidationError)
     found = [{"where": ".".join(map(str, item["loc"])), "problem": item["msg"]} for item in error.errors()]
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the request is malformed", errors=found)
+    title = errors.InvalidRequest.__doc__
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "see errors for the fields", title=title, errors=found)
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:

@@ -5,7 +5,7 @@ from pydantic import JsonValue
 
 from api_gateway.auth import Caller
 from api_gateway.services import UsesServices
-from api_gateway.wire import Answer, Request
+from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.reader import run_query
 
 router = APIRouter(tags=["query"])
@@ -14,7 +14,7 @@ router = APIRouter(tags=["query"])
 class Query(Request):
     """One statement."""
 
-    sql: str
+    sql: Text
 
 
 class Result(Answer):

@@ -1,25 +1,35 @@
 """Types that several routes share: text PostgreSQL can hold, and answers read from the ledger's dataclasses."""
 
-import json
+import math
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 
 
-def _without_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("a text holds no NUL character")
+def _storable(value: str) -> str:
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("a text holds neither NUL nor half a character")
     return value
 
 
-def _storable(value: dict[str, Any]) -> dict[str, Any]:
-    if "\\u0000" in json.dumps(value, allow_nan=False):  # NaN is no JSON: ValueError
-        raise ValueError("a text holds no NUL character")
+def _storable_json(value: Any) -> Any:
+    match value:
+        case str():
+            _storable(value)
+        case float() if not math.isfinite(value):
+            raise ValueError("a number is finite")
+        case dict():
+            for name, item in value.items():
+                _storable(name)
+                _storable_json(item)
+        case list():
+            for item in value:
+                _storable_json(item)
     return value
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
-JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(_storable)]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
 
 
 class Request(BaseModel):
