@@ -19,6 +19,17 @@ READY = b"ready"
 _LENGTH = struct.Struct(">Q")
 _SIZES = struct.Struct(">III")  # JSON, normalised PNG, preview PNG
 _MOST_REPLY_BYTES = 64 * 2**20  # two PNGs of at most 2048 x 2048 and 1024 x 1024 pixels are far below
+_PNG = b"\x89PNG\r\n\x1a\n"
+_TEXT = (str, type(None))
+_KINDS: dict[str, tuple[type, ...]] = {
+    "rows": (int,),
+    "columns": (int,),
+    "pixel_sha256": (str,),
+    "view": _TEXT,
+    "modality": _TEXT,
+    "kind": (str,),
+    "expected_images": (int, type(None)),
+}
 
 
 class ProtocolError(Exception):
@@ -127,9 +138,15 @@ def unpack(reply: bytes) -> NormalisedImage:
 
 
 def _image(fields: dict[str, Any], normalised: bytes, preview: bytes) -> NormalisedImage:
+    """Raises ValueError, TypeError or KeyError for anything but what :func:`pack_image` was given."""
     flags = tuple(Flag(flag) for flag in fields.pop("flags"))
     identifiers = Identifiers(**fields.pop("identifiers"))
-    if not normalised or not preview:
+    for name, kinds in _KINDS.items():
+        if type(fields[name]) not in kinds:
+            raise TypeError(name)
+    if any(type(value) not in _TEXT for value in asdict(identifiers).values()):
+        raise TypeError("identifiers")
+    if not normalised.startswith(_PNG) or not preview.startswith(_PNG):
         raise ValueError("an image without pixels")
     return NormalisedImage(
         normalised_png=normalised, preview_png=preview, flags=flags, identifiers=identifiers, **fields

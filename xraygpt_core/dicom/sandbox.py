@@ -80,7 +80,6 @@ class Sandbox:
         child = self._ready_child()
         try:
             reply = child.ask(data, self._limits.decode_seconds)
-            image = frames.unpack(reply)
         except TimeoutError:
             self.close()
             raise Rejected(
@@ -89,7 +88,11 @@ class Sandbox:
         except (OSError, frames.ProtocolError):
             self._child = None
             raise _cause(child.exit_status()) from None
-        return image
+        try:
+            return frames.unpack(reply)
+        except frames.ProtocolError:
+            self.close()
+            raise Rejected(ReasonCode.UNDECODABLE, "the decoder's answer makes no sense") from None
 
     def _ready_child(self) -> "_Child":
         child = self._child
@@ -105,11 +108,11 @@ class _KilledError(Exception):
 
 
 def _cause(status: int | None) -> Exception:
-    """What a child that is gone says by its exit status; None: it stopped making sense and was killed."""
+    """What a child that is gone says by its exit status; None: it stopped talking and had to be killed."""
+    if status is None:
+        return Rejected(ReasonCode.UNDECODABLE, "the decoder stopped talking")
     if status == -signal.SIGKILL:
         return _KilledError()
-    if status is None:
-        return Rejected(ReasonCode.UNDECODABLE, "the decoder's answer makes no sense")
     name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
     return Rejected(ReasonCode.UNDECODABLE, f"the decoder crashed ({name})")
 

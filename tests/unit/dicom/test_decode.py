@@ -62,7 +62,10 @@ def test_every_number_format_survives_every_lossless_codec(make_dicom, recode, l
 
 @pytest.mark.parametrize(
     "syntax",
-    ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEGLSNearLossless", "JPEG2000Lossless", "JPEG2000", "RLELossless"],
+    [
+        "JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEGLSNearLossless",
+        "JPEG2000Lossless", "JPEG2000", "RLELossless",
+    ],
 )  # fmt: skip
 def test_a_compressed_film_has_the_hash_of_the_native_one(make_dicom, recode, limits, syntax):
     # GDCM's encoders are lossless at their default settings, the lossy syntaxes included.
@@ -173,7 +176,8 @@ def test_a_palette_that_is_missing_is_undecodable(make_dicom, limits):
 @pytest.mark.parametrize(
     "header",
     [
-        {"BitsAllocated": 32}, {"BitsAllocated": 1}, {"BitsAllocated": None}, {"BitsStored": 17}, {"HighBit": 3}, {"SamplesPerPixel": 4},
+        {"BitsAllocated": 32}, {"BitsAllocated": 1}, {"BitsAllocated": None}, {"BitsStored": 17},
+        {"HighBit": 3}, {"SamplesPerPixel": 4},
         {"PhotometricInterpretation": "HSV"}, {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 1},
     ],
 )  # fmt: skip

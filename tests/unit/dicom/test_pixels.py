@@ -91,8 +91,8 @@ def test_signed_values_with_their_intercept_equal_the_unsigned(values):
 def test_windows_agree_with_pydicom(chosen):
     center, width, function = chosen
     described = header(
-        WindowCenter=f"{center:.6g}", WindowWidth=f"{width:.6g}", VOILUTFunction=function, BitsStored=12, RescaleSlope=1,
-        RescaleIntercept=0,
+        WindowCenter=f"{center:.6g}", WindowWidth=f"{width:.6g}", VOILUTFunction=function, BitsStored=12,
+        RescaleSlope=1, RescaleIntercept=0,
     )  # fmt: skip
     with np.errstate(over="ignore"):
         theirs = np.asarray(apply_windowing(RAMP, described)) / 4095.0

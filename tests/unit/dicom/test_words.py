@@ -8,8 +8,9 @@ from xraygpt_core.dicom.words import Part, described_part, stated_part
 @pytest.mark.parametrize(
     "text",
     [
-        "CHEST", "Chest 2 views", "portable chest x-ray", "Thorax p.a.", "Rx Tórax", "torace 2P", "Poumons", "RTG klatki, płuca",
-        "Органы грудной клетки: ОГК", "胸部正位", "흉부", "CXR", "chest and abdomen", "thorax face", "LUNGS",
+        "CHEST", "Chest 2 views", "portable chest x-ray", "Thorax p.a.", "Rx Tórax", "torace 2P", "Poumons",
+        "RTG klatki, płuca", "Органы грудной клетки: ОГК", "胸部正位", "흉부", "CXR",
+        "chest and abdomen", "thorax face", "LUNGS",
     ],
 )  # fmt: skip
 def test_a_text_names_the_chest(text):
@@ -19,8 +20,9 @@ def test_a_text_names_the_chest(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "Knee AP/LAT", "HÜFTE links", "Hüftgelenk", "Épaule droite", "mano izquierda", "Ombro", "ginocchio dx", "Bekken", "Schädel",
-        "thoracic spine", "BWS", "rachis lombaire", "abdomen", "KUB", "手 足", "Коленo колено", "foot 3 views", "Fuß re.",
+        "Knee AP/LAT", "HÜFTE links", "Hüftgelenk", "Épaule droite", "mano izquierda", "Ombro", "ginocchio dx",
+        "Bekken", "Schädel", "thoracic spine", "BWS", "rachis lombaire", "abdomen", "KUB", "手 足", "колено",
+        "foot 3 views", "Fuß re.",
     ],
 )  # fmt: skip
 def test_a_text_names_another_part(text):

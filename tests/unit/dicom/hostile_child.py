@@ -1,0 +1,86 @@
+"""A decoding process like the real one, whose decoder does what hostile files make codecs do."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from xraygpt_core.dicom import child
+from xraygpt_core.errors import Rejected
+from xraygpt_core.states import ReasonCode
+
+_real = child.normalise
+
+
+def _crash(argument):
+    os.kill(os.getpid(), getattr(signal, argument))
+
+
+def _kill_once(marker):
+    if not Path(marker).exists():
+        Path(marker).touch()
+        _crash("SIGKILL")
+
+
+def _loop(_):
+    while True:
+        pass
+
+
+def _eat(_):
+    hoard = []
+    while True:
+        hoard.append(bytearray(2**20))
+
+
+def _lie(_):
+    child.frames.pack_rejection = lambda _: b"\xff" * 64
+
+
+def _print(argument):
+    for stream in (sys.stdout, sys.stderr):
+        stream.write(argument)
+        stream.flush()
+    os.write(1, argument.encode())
+    os.write(2, argument.encode())
+
+
+def _environment(_):
+    raise Rejected(ReasonCode.BLANK, " ".join(sorted(os.environ)))
+
+
+def _write_file(path):
+    try:
+        Path(path).write_text("patient")
+    except OSError:
+        raise Rejected(ReasonCode.BLANK, "no file") from None
+
+
+_ORDERS = {
+    b"crash": _crash,
+    b"kill-once": _kill_once,
+    b"loop": _loop,
+    b"eat": _eat,
+    b"lie": _lie,
+    b"print": _print,
+    b"environment": _environment,
+    b"write": _write_file,
+    b"exit": lambda status: os._exit(int(status)),
+    b"sleep": lambda seconds: time.sleep(float(seconds)),
+    b"close": lambda _: os.closerange(3, 64),
+}
+
+
+def _hostile(data, limits):
+    order, _, argument = data[:200].partition(b" ")
+    if order in _ORDERS:
+        _ORDERS[order](argument.decode())
+        return _real(b"", limits)
+    return _real(data, limits)
+
+
+child.normalise = _hostile
+
+if __name__ == "__main__":
+    child.main()

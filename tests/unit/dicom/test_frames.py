@@ -1,0 +1,144 @@
+"""The protocol between sandbox and child, against a peer that does not keep to it."""
+
+import json
+import socket
+import struct
+import time
+from dataclasses import asdict, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xraygpt_core.dicom import frames
+from xraygpt_core.dicom.types import Identifiers, NormalisedImage
+from xraygpt_core.errors import Rejected
+from xraygpt_core.states import Flag, ReasonCode
+
+PNG = b"\x89PNG\r\n\x1a\n"
+IMAGE = NormalisedImage(
+    normalised_png=PNG + b"normalised",
+    preview_png=PNG + b"preview",
+    rows=3,
+    columns=4,
+    pixel_sha256="ab",
+    view=None,
+    modality="CR",
+    kind="dicom",
+    expected_images=2,
+    flags=(Flag.SYNTHETIC, Flag.VIEW_UNKNOWN),
+    identifiers=Identifiers(patient_id="Ü"),
+)
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def soon():
+    return time.monotonic() + 0.2
+
+
+def test_an_image_survives_the_crossing():
+    assert frames.unpack(frames.pack_image(IMAGE)) == IMAGE
+
+
+def test_a_rejection_survives_the_crossing():
+    with pytest.raises(Rejected) as caught:
+        frames.unpack(frames.pack_rejection(Rejected(ReasonCode.BLANK, "why")))
+    assert (caught.value.reason, caught.value.detail) == (ReasonCode.BLANK, "why")
+
+
+def test_frames_arrive_in_order_and_whole(pair):
+    ours, theirs = pair
+    for body in (b"one", b"", b"three"):
+        frames.send(ours, body)
+    assert [frames.receive(theirs, most=10) for _ in range(3)] == [b"one", b"", b"three"]
+
+
+def test_a_close_between_frames_is_the_end(pair):
+    ours, theirs = pair
+    ours.close()
+    assert frames.receive(theirs, most=10) is None
+
+
+def test_a_close_within_a_frame_is_an_error(pair):
+    for sent in (b"\0\0", struct.pack(">Q", 9), struct.pack(">Q", 9) + b"half"):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.sendall(sent)
+            ours.close()
+            with pytest.raises(frames.ProtocolError):
+                frames.receive(theirs, most=10)
+
+
+def test_a_frame_that_is_too_long_is_refused_before_it_is_read(pair):
+    ours, theirs = pair
+    ours.sendall(struct.pack(">Q", 2**60))
+    with pytest.raises(frames.ProtocolError):
+        frames.receive(theirs, most=2**20)
+
+
+def test_silence_ends_at_the_deadline(pair):
+    with pytest.raises(TimeoutError):
+        frames.receive(pair[0], most=10, deadline=soon())
+
+
+def test_a_drip_of_bytes_does_not_move_the_deadline(pair):
+    ours, theirs = pair
+    ours.sendall(struct.pack(">Q", 100) + b"a few")
+    with pytest.raises(TimeoutError):
+        frames.receive(theirs, most=1000, deadline=soon())
+
+
+def test_a_peer_that_does_not_read_ends_the_send_at_the_deadline(pair):
+    with pytest.raises(TimeoutError):
+        frames.send(pair[0], bytes(64 * 2**20), soon())
+
+
+@given(st.binary(max_size=200))
+def test_random_replies_are_protocol_errors(reply):
+    with pytest.raises(frames.ProtocolError):
+        frames.unpack(reply)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {}, [], "x", {"image": {}}, {"rejected": ["no such reason", "x"]}, {"rejected": 1},
+        {"image": {"flags": ["no such flag"]}}, {"image": {"flags": [], "identifiers": {"name": "X"}}},
+        {"image": {"flags": [], "identifiers": {}}},
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_shape_is_a_protocol_error(answer):
+    body = json.dumps(answer).encode()
+    with pytest.raises(frames.ProtocolError):
+        frames.unpack(struct.pack(">III", len(body), 1, 1) + body + b"ab")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"rows": "3"}, {"columns": None}, {"rows": True}, {"view": ["PA"]}, {"expected_images": "2"}, {"extra": 1}],
+)
+def test_a_field_of_another_kind_is_a_protocol_error(changed):
+    fields = {**asdict(IMAGE), **changed}
+    normalised, preview = fields.pop("normalised_png"), fields.pop("preview_png")
+    body = json.dumps({"image": fields}).encode()
+    reply = struct.pack(">III", len(body), len(normalised), len(preview)) + body + normalised + preview
+    with pytest.raises(frames.ProtocolError):
+        frames.unpack(reply)
+
+
+def test_identifiers_must_be_text():
+    with pytest.raises(frames.ProtocolError):
+        frames.unpack(frames.pack_image(replace(IMAGE, identifiers=Identifiers(patient_id=7))))
+
+
+def test_an_image_without_pixels_is_a_protocol_error():
+    body = frames.pack_image(IMAGE)
+    size = struct.unpack(">III", body[:12])[0]
+    with pytest.raises(frames.ProtocolError):
+        frames.unpack(struct.pack(">III", size, 0, 0) + body[12 : 12 + size])

@@ -1,0 +1,272 @@
+"""A real child process, and everything a hostile file can do to it."""
+
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+from pydicom import uid
+
+from xraygpt_core.dicom import sandbox as sandbox_module
+from xraygpt_core.dicom.normalise import normalise
+from xraygpt_core.dicom.sandbox import Sandbox
+from xraygpt_core.dicom.types import Limits
+from xraygpt_core.errors import Rejected, Unavailable
+from xraygpt_core.states import ReasonCode
+
+HOSTILE = (sys.executable, str(Path(__file__).with_name("hostile_child.py")))
+LIMITS = Limits(max_pixels=64_000_000, decode_seconds=20.0, decode_memory_bytes=2**29)
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    """The product's own child."""
+    with Sandbox(LIMITS) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    """A child that obeys the orders of hostile_child.py; one second each."""
+    with Sandbox(Limits(64_000_000, 1.0, 2**28), child=HOSTILE) as started:
+        yield started
+
+
+def refused(sandbox, data):
+    with pytest.raises(Rejected) as caught:
+        sandbox.normalise(data)
+    return caught.value
+
+
+def wait_for_end(pid):
+    """Until the process has ended; its parent need not have noticed."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        assert select.select([descriptor], [], [], 20)[0], f"process {pid} is still alive"
+    finally:
+        os.close(descriptor)
+
+
+def test_the_parent_loads_no_codec():
+    code = "import sys, xraygpt_core.dicom.sandbox; print({'pydicom', 'numpy', 'PIL', 'gdcm'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"set()\n"
+
+
+def test_the_child_gives_what_the_process_gives(sandbox, make_dicom):
+    for data in (make_dicom(), make_dicom(ViewPosition=None, PatientID="Żółć", SpecificCharacterSet="ISO_IR 192")):
+        assert sandbox.normalise(data) == normalise(data, LIMITS)
+
+
+def test_rejections_cross_with_reason_and_detail(sandbox, make_dicom):
+    data = make_dicom(BodyPartExamined="HIP")
+    with pytest.raises(Rejected) as here:
+        normalise(data, LIMITS)
+    there = refused(sandbox, data)
+    assert (there.reason, there.detail) == (here.value.reason, here.value.detail)
+    assert refused(sandbox, b"").reason is ReasonCode.EMPTY
+
+
+def test_one_child_reads_many_images_quickly(sandbox, make_dicom):
+    data = make_dicom()
+    sandbox.normalise(data)
+    pid, started = sandbox.pid, time.monotonic()
+    for _ in range(10):
+        sandbox.normalise(data)
+    assert sandbox.pid == pid
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGXCPU"])
+def test_a_crash_costs_one_image(hostile, make_dicom, name):
+    rejection = refused(hostile, f"crash {name}".encode())
+    assert rejection.reason is ReasonCode.UNDECODABLE
+    assert name in rejection.detail
+    assert hostile.normalise(make_dicom()).view == "PA"
+
+
+@pytest.mark.parametrize("order", [b"loop", b"sleep 60"])
+def test_an_endless_loop_costs_its_time_and_one_image(hostile, make_dicom, order):
+    started = time.monotonic()
+    assert refused(hostile, order).reason is ReasonCode.UNDECODABLE
+    assert time.monotonic() - started < 15
+    assert hostile.pid is None
+    assert hostile.normalise(make_dicom()).view == "PA"
+
+
+def test_eating_memory_costs_one_image(hostile, make_dicom):
+    assert refused(hostile, b"eat").reason is ReasonCode.UNDECODABLE
+    assert hostile.normalise(make_dicom()).view == "PA"
+
+
+@pytest.mark.parametrize("order", [b"lie", b"exit 0", b"exit 9", b"close"])
+def test_an_answer_that_makes_no_sense_costs_one_image(hostile, make_dicom, order):
+    assert refused(hostile, order).reason is ReasonCode.UNDECODABLE
+    assert hostile.normalise(make_dicom()).view == "PA"
+
+
+def test_a_child_that_somebody_else_killed_is_replaced_and_the_image_tried_again(hostile, tmp_path):
+    assert refused(hostile, f"kill-once {tmp_path}/marker".encode()).reason is ReasonCode.EMPTY
+
+
+def test_an_image_during_which_the_child_is_killed_twice_is_undecodable(hostile, make_dicom):
+    assert refused(hostile, b"crash SIGKILL").reason is ReasonCode.UNDECODABLE
+    assert hostile.normalise(make_dicom()).view == "PA"
+
+
+def test_prints_of_a_codec_reach_neither_the_protocol_nor_the_terminal(hostile, capfd):
+    assert refused(hostile, b"print CANARY").reason is ReasonCode.EMPTY
+    assert "CANARY" not in "".join(capfd.readouterr())
+
+
+def test_no_file_can_be_written(hostile, tmp_path):
+    assert refused(hostile, f"write {tmp_path}/leak".encode()).detail == "no file"
+
+
+def test_no_secret_of_the_environment_is_inherited(monkeypatch):
+    monkeypatch.setenv("XRAYGPT_HMAC_KEY", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with Sandbox(LIMITS, child=HOSTILE) as fresh:
+        names = refused(fresh, b"environment").detail.split()
+    assert not [name for name in names if name.startswith(("XRAYGPT", "AWS"))]
+
+
+def test_signals_meant_for_the_worker_do_not_end_the_child(sandbox, make_dicom):
+    sandbox.normalise(make_dicom())
+    pid = sandbox.pid
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(pid, number)
+    assert sandbox.normalise(make_dicom()).view == "PA"
+    assert sandbox.pid == pid
+
+
+def test_a_child_that_died_while_idle_is_replaced(sandbox, make_dicom):
+    sandbox.normalise(make_dicom())
+    pid = sandbox.pid
+    os.kill(pid, signal.SIGKILL)
+    wait_for_end(pid)
+    assert sandbox.normalise(make_dicom()).view == "PA"
+    assert sandbox.pid != pid
+
+
+def test_the_child_is_replaced_after_its_number_of_images(monkeypatch, make_dicom):
+    monkeypatch.setattr(sandbox_module, "IMAGES_PER_CHILD", 2)
+    data, pids = make_dicom(), []
+    with Sandbox(LIMITS) as fresh:
+        for _ in range(4):
+            fresh.normalise(data)
+            pids.append(fresh.pid)
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+
+
+def test_another_thread_may_go_on_where_one_ended(make_dicom):
+    """The kernel ends the child with the thread that started it (prctl(2)), not with the process."""
+    with Sandbox(LIMITS) as fresh:
+        first = threading.Thread(target=fresh.normalise, args=(make_dicom(),))
+        first.start()
+        first.join()
+        wait_for_end(fresh.pid)
+        assert fresh.normalise(make_dicom()).view == "PA"
+
+
+def test_the_child_ends_with_its_parent():
+    script = (
+        "import os, signal\n"
+        "from xraygpt_core.dicom.sandbox import Sandbox\n"
+        "from xraygpt_core.dicom.types import Limits\n"
+        "from xraygpt_core.errors import Rejected\n"
+        "sandbox = Sandbox(Limits(10**6, 60.0, 2**28))\n"
+        "try: sandbox.normalise(b'')\n"
+        "except Rejected: print(sandbox.pid, flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        descriptor = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+    try:
+        assert select.select([descriptor], [], [], 20)[0]
+    finally:
+        os.close(descriptor)
+
+
+def test_closing_ends_the_child_and_a_later_image_starts_another(make_dicom):
+    fresh = Sandbox(LIMITS)
+    fresh.normalise(make_dicom())
+    pid = fresh.pid
+    fresh.close()
+    assert not Path(f"/proc/{pid}").exists()
+    assert fresh.normalise(make_dicom()).view == "PA"
+    fresh.close()
+    fresh.close()
+
+
+@pytest.mark.parametrize("command", [(sys.executable, "-c", "raise SystemExit(3)"), ("/no/such/python",)])
+def test_a_child_that_does_not_start_is_nobody_s_fault_but_the_machine_s(command):
+    with Sandbox(LIMITS, child=command) as broken, pytest.raises(Unavailable):
+        broken.normalise(b"anything")
+
+
+def test_the_child_is_confined(sandbox, make_dicom):
+    sandbox.normalise(make_dicom())
+    lines = Path(f"/proc/{sandbox.pid}/limits").read_text().splitlines()
+    limits = {line[:26].strip(): line[26:].split()[0] for line in lines[1:]}
+    assert limits["Max core file size"] == limits["Max file size"] == limits["Max processes"] == "0"
+    assert LIMITS.decode_memory_bytes < int(limits["Max address space"]) < LIMITS.decode_memory_bytes + 2**30
+    assert int(limits["Max cpu time"]) < 120
+
+
+class TestBombs:
+    def test_a_deflated_film_of_four_billion_pixels(self, sandbox, make_dataset, save_dataset, film, make_dicom):
+        dataset = make_dataset(film, Rows=65535, Columns=65535, PixelData=bytes(8 * 2**20))
+        assert (
+            refused(sandbox, save_dataset(dataset, uid.DeflatedExplicitVRLittleEndian)).reason is ReasonCode.TOO_LARGE
+        )
+        assert sandbox.normalise(make_dicom()).view == "PA"
+
+    def test_a_deflated_film_that_never_ends(self, sandbox, make_dicom):
+        data = make_dicom(syntax=uid.DeflatedExplicitVRLittleEndian)
+        head = 144 + int.from_bytes(data[140:144], "little")
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        bomb = b"".join(deflate.compress(bytes(2**20)) for _ in range(450))
+        assert refused(sandbox, data[:head] + bomb).reason in (ReasonCode.TOO_LARGE, ReasonCode.UNDECODABLE)
+        assert sandbox.normalise(make_dicom()).view == "PA"
+
+    def test_a_codestream_that_is_larger_than_its_header_says(self, sandbox, make_dicom, recode):
+        data = bytearray(recode(make_dicom(), "JPEG2000Lossless"))
+        size = data.index(b"\xff\x4f\xff\x51") + 8  # SIZ marker: Xsiz, Ysiz (ISO/IEC 15444-1 A.5.1)
+        for at in (size, size + 4, size + 16, size + 20):  # and one tile as large
+            data[at : at + 4] = struct.pack(">I", 60_000)
+        assert refused(sandbox, bytes(data)).reason is ReasonCode.UNDECODABLE
+        assert sandbox.normalise(make_dicom()).view == "PA"
+
+    def test_a_picture_within_its_pixels_and_beyond_its_memory(self, make_dicom):
+        header = struct.pack(">IIBBBBB", 30_000, 30_000, 16, 6, 0, 0, 0)
+        rows = zlib.compress(bytes(10**6), 9)
+        body = [(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]
+        png = b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            for kind, data in body
+        )
+        with Sandbox(Limits(10**10, 20.0, 2**28)) as small:
+            assert refused(small, png).reason in (ReasonCode.TOO_LARGE, ReasonCode.UNDECODABLE)
+            assert small.normalise(make_dicom()).view == "PA"
+
+    @pytest.mark.parametrize("syntax", ["JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless", "RLELossless"])
+    def test_corrupt_codestreams_never_take_the_sandbox_down(self, sandbox, make_dicom, recode, syntax):
+        data, good = recode(make_dicom(), syntax), make_dicom()
+        start = data.index(b"\xe0\x7f\x10\x00")
+        for seed in range(12):
+            broken = bytearray(data)
+            for step in range(1 + seed):
+                broken[start + 30 + (seed * 7919 + step * 104729) % (len(data) - start - 40)] ^= 1 + (seed * step) % 255
+            try:
+                sandbox.normalise(bytes(broken))
+            except Rejected as caught:
+                assert caught.reason in (ReasonCode.UNDECODABLE, ReasonCode.TRUNCATED, ReasonCode.BLANK)  # noqa: PT017
+        assert sandbox.normalise(good).view == "PA"
