@@ -1,0 +1,159 @@
+"""The gateway as a process: it starts, makes keys, serves, streams and ends cleanly."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from xraygpt_core.settings import Settings
+
+World = Any
+
+
+def environment(settings: Settings, **more: str) -> dict[str, str]:
+    """The settings as a process reads them."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("XRAYGPT_")}
+    for name, value in settings.model_dump(exclude_none=True).items():
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        own[f"XRAYGPT_{name.upper()}"] = str(plain)
+    return own | more
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def create_key(settings: Settings) -> str:
+    command = [sys.executable, "-m", "api_gateway", "create-key", "--name", "local"]
+    done = subprocess.run(command, env=environment(settings), capture_output=True, text=True, check=True)
+    (key,) = done.stdout.split()
+    return key
+
+
+class Gateway:
+    """A running gateway and its log."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "api_gateway"],
+            env=environment(settings, XRAYGPT_GATEWAY_PORT=str(self.port), XRAYGPT_LOG_LEVEL="DEBUG"),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(self.process.stderr)
+
+    def ready(self) -> "Gateway":
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
+                    return self
+            except httpx.TransportError:
+                time.sleep(0.05)  # nothing tells when another process listens
+        raise AssertionError(f"the gateway is not ready: {''.join(self.lines)}")
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[Settings], Gateway]]:
+    started: list[Gateway] = []
+
+    def begin(settings: Settings) -> Gateway:
+        started.append(Gateway(settings))
+        return started[-1]
+
+    yield begin
+    for gateway in started:
+        if gateway.process.poll() is None:
+            gateway.end(signal.SIGKILL)
+
+
+Start = Callable[[Settings], Gateway]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_and_ends_with_status_zero(start: Start, s3_settings: Settings, number: int) -> None:
+    gateway = start(s3_settings).ready()
+    headers = {"X-API-Key": create_key(s3_settings)}
+    assert httpx.get(f"{gateway.url}/v1/status", headers=headers).status_code == 200
+    assert gateway.end(number) == 0
+
+
+def test_an_open_stream_does_not_hold_it_up(start: Start, world: World) -> None:
+    gateway = start(world.settings).ready()
+    study_id, _ = world.summarised()
+    turn_id = world.client.post(f"/v1/studies/{study_id}/chat", json={"question": "Why?"}).json()["turn_id"]
+    headers = {"X-API-Key": create_key(world.settings)}
+    with httpx.stream("GET", f"{gateway.url}/v1/turns/{turn_id}/stream", headers=headers, timeout=30) as stream:
+        assert stream.status_code == 200
+        assert gateway.end() == 0
+        with pytest.raises(httpx.TransportError):
+            list(stream.iter_lines())
+
+
+def test_its_log_is_json_and_holds_nothing_of_a_request(start: Start, world: World) -> None:
+    gateway = start(world.settings).ready()
+    key = create_key(world.settings)
+    with httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {key}"}) as client:
+        uri = world.put("in/DOE^JANE.dcm")
+        client.post("/v1/studies", json={"objects": [{"uri": uri}]}).raise_for_status()
+        client.post("/v1/lookup", json={"patient": "DOE^JANE"}).raise_for_status()
+        client.post("/v1/query", json={"sql": "SELECT 'DOE^JANE'::int"})
+        client.post("/v1/studies", json={"objects": [{"uri": uri + "x"}]})
+        client.get("/v1/dead", params={"reason": "DOE^JANE"}).raise_for_status()
+        client.get("/DOE^JANE")
+    assert gateway.end() == 0
+    said = [json.loads(line) for line in gateway.lines]
+    assert {line["process"] for line in said} == {"gateway"}
+    assert [line["route"] for line in said if line["message"] == "answered" and line["status"] == 202] == [
+        "/v1/studies"
+    ]
+    log = "".join(gateway.lines)
+    for secret in ("DOE", key, uri):
+        assert secret not in log
+
+
+def test_a_key_that_made_other_pseudonyms_is_refused(start: Start, s3_settings: Settings) -> None:
+    start(s3_settings).ready().end()
+    other = s3_settings.model_copy(update={"hmac_key": SecretStr("6" * 64)})
+    gateway = start(other)
+    assert gateway.process.wait(60) == 1
+    gateway.end()
+    assert "back-up" in gateway.lines[-1]
+
+
+def test_a_database_that_does_not_answer_stops_it_with_a_sentence(start: Start, s3_settings: Settings) -> None:
+    nowhere = s3_settings.model_copy(update={"database_url": SecretStr("postgresql://a:b@127.0.0.1:1/x")})
+    gateway = start(nowhere)
+    assert gateway.process.wait(60) == 1
+    gateway.end()
+    assert "Traceback" not in "".join(gateway.lines)
+    assert "PostgreSQL does not answer" in gateway.lines[-1]
