@@ -40,7 +40,7 @@ def test_the_expression_of_an_alert_can_be_parsed(rule: dict[str, Any]) -> None:
 
 
 def test_the_parser_refuses_what_is_no_expression() -> None:
-    with pytest.raises(ValueError, match="expected|unexpected|invalid"):
+    with pytest.raises(ValueError, match="unclosed"):
         promql_parser.parse("max by (lane (xraygpt_jobs) > 1")
 
 
