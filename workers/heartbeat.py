@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -19,6 +19,7 @@ from xraygpt_core.metrics import LEASE_LOST
 
 log = logging.getLogger(__name__)
 
+ASIDE_SECONDS = 5.0
 EXIT_STALLED = 70  # EX_SOFTWARE of sysexits.h: the supervisor restarts with back-off
 
 
@@ -157,25 +158,38 @@ class Heart:
         if not pulse.lost.is_set():
             pulse.lost.set()
             log.error("job let go", extra=told(pulse.claim) | {"reason": trouble})
-            self._record(pulse.claim, trouble or "")
+            aside(lambda: self._fail(pulse.claim, trouble or ""))
         if trouble is not None and trouble.startswith("stalled") and pulse in self.running():
             self._exit(pulse)
 
-    def _record(self, claim: Claim, trouble: str) -> None:
-        try:
-            self._fail(claim, trouble)
-        except XrayGPTError as error:  # the lease ends by itself then
-            log.warning("failure not recorded", extra=told(claim) | {"error": type(error).__name__})
-
     def _exit(self, stalled: Pulse) -> None:
-        for pulse in self.running():
-            if pulse is not stalled and not pulse.lost.is_set():
-                try:
-                    self._release(pulse.claim)
-                except XrayGPTError:
-                    continue
         log.critical("a job hangs: the process exits", extra=told(stalled.claim) | {"exit_code": EXIT_STALLED})
+        well = [pulse.claim for pulse in self.running() if pulse is not stalled and not pulse.lost.is_set()]
+        aside(lambda: hand_back(well, self._release))
         self._leave(EXIT_STALLED)
+
+
+def hand_back(claims: Iterable[Claim], release: Callable[[Claim], object]) -> None:
+    """Release these claims; whatever their threads write later is refused by the fence."""
+    for claim in claims:
+        try:
+            release(claim)
+        except XrayGPTError:  # its lease ends by itself
+            continue
+
+
+def aside(act: Callable[[], object], seconds: float = ASIDE_SECONDS) -> None:
+    """Try to tell the ledger something, but wait no longer than this: what hangs may hang in the database itself."""
+
+    def trying() -> None:
+        try:
+            act()
+        except XrayGPTError as error:  # the lease ends by itself then
+            log.warning("the ledger was not told", extra={"error": type(error).__name__})
+
+    thread = threading.Thread(target=trying, name="aside", daemon=True)
+    thread.start()
+    thread.join(seconds)
 
 
 def told(claim: Claim) -> dict[str, object]:

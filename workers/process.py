@@ -14,8 +14,7 @@ from prometheus_client import start_http_server
 
 from workers.context import Context
 from workers.edge import Body, run_job
-from workers.heartbeat import Heart
-from xraygpt_core.errors import XrayGPTError
+from workers.heartbeat import Heart, aside, hand_back
 from xraygpt_core.ledger import jobs
 from xraygpt_core.ledger.core import Ledger, open_ledger
 from xraygpt_core.ledger.guard import check_fingerprint, check_schema
@@ -76,7 +75,9 @@ class Process:
         """Hand back what does not finish in time; a process that waits for ever is killed by somebody less careful."""
         self.context.draining.wait()
         threading.Event().wait(self.context.settings.drain_seconds)
-        hand_back(self.context)
+        context = self.context
+        held = [pulse.claim for pulse in context.heart.running()]
+        aside(lambda: hand_back(held, lambda claim: jobs.release(context.ledger, claim)))
         log.warning("drain took too long: the process exits")
         os._exit(int(celery.worker.state.should_stop or 0))
 
@@ -104,15 +105,6 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
         start_http_server(settings.metrics_port)
     context = Context(settings, ledger, store, heart, f"{role}-{os.getpid()}@{platform.node()}")
     return Process(context, make_celery(settings), pseudonymiser, closing)
-
-
-def hand_back(context: Context) -> None:
-    """Release every job that still runs; whatever its thread writes later is refused by the fence."""
-    for pulse in context.heart.running():
-        try:
-            jobs.release(context.ledger, pulse.claim)
-        except XrayGPTError:  # its lease ends by itself
-            continue
 
 
 def _heart(ledger: Ledger) -> Heart:

@@ -7,6 +7,7 @@ this module repeats a key, and none is chained to a library's error that would.
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -68,8 +69,8 @@ class ObjectStore:
         Raises:
             ObjectMissing, Unavailable.
         """
-        answer = _translated(lambda: self._client.head_object(Bucket=bucket, Key=key))
-        return _head(answer)
+        with self._bucket_there(bucket):
+            return _head(_translated(lambda: self._client.head_object(Bucket=bucket, Key=key)))
 
     def read(self, bucket: str, key: str, *, etag: str, version_id: str | None = None, max_bytes: int) -> bytes:
         """The bytes of exactly the object that was registered, never of one that took its key since.
@@ -81,7 +82,8 @@ class ObjectStore:
             Unavailable: the bucket did not answer, or not to the end.
         """
         pinned = {"VersionId": version_id} if version_id else {}
-        return _translated(lambda: self._fetch(max_bytes, Bucket=bucket, Key=key, IfMatch=f'"{etag}"', **pinned))
+        with self._bucket_there(bucket):
+            return _translated(lambda: self._fetch(max_bytes, Bucket=bucket, Key=key, IfMatch=f'"{etag}"', **pinned))
 
     def get(self, key: str) -> bytes:
         """An object of the derived bucket.
@@ -180,6 +182,18 @@ class ObjectStore:
                 _translated(lambda bucket=bucket: self._client.head_bucket(Bucket=bucket))  # type: ignore[misc]
             except ObjectMissing:
                 raise ConfigurationError(f"{variable}: there is no bucket {bucket!r}; create it first") from None
+
+    @contextmanager
+    def _bucket_there(self, bucket: str) -> Iterator[None]:
+        """A missing object is believed only where its bucket is there: not every server tells the two apart."""
+        try:
+            yield
+        except ObjectMissing:
+            try:
+                _translated(lambda: self._client.head_bucket(Bucket=bucket))
+            except ObjectMissing:
+                raise Unavailable("the bucket is not there") from None
+            raise
 
     def _fetch(self, max_bytes: int | None, **request: str) -> bytes:
         answer = self._client.get_object(**request)

@@ -99,6 +99,9 @@ class Bench:
         logs = sorted(self.directory.glob("*.log"), key=lambda path: int(path.stem.rpartition("-")[2]))
         return logs[number].read_text()
 
+    def eventually(self, look: Callable[[], Any], what: str, seconds: float = 40.0) -> Any:
+        return eventually(look, what, seconds)
+
     def until(self, sql: str, expected: Any, what: str, seconds: float = 40.0, **values: Any) -> None:
         """Wait until a query gives this value, ticking like the control worker meanwhile."""
 

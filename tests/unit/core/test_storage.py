@@ -26,6 +26,7 @@ class FakeS3:
     buckets: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"source": {}, "derived": {}})
     status: int | None = None
     lost: int = 0
+    bucket_code: str = "NoSuchBucket"
     puts: int = 0
     url: str = ""
 
@@ -59,7 +60,7 @@ def handler_for(fake: FakeS3) -> type[BaseHTTPRequestHandler]:
             if fake.status:
                 self.fail(fake.status, "Broken")
             elif bucket not in fake.buckets:
-                self.fail(404, "NoSuchBucket")
+                self.fail(404, fake.bucket_code)
             elif not key:
                 self.answer(200) if self.command == "HEAD" else self.listing(
                     fake.buckets[bucket], parse_qs(parts.query)
@@ -180,6 +181,13 @@ def test_a_deleted_object_is_missing(store: ObjectStore) -> None:
 def test_a_bucket_that_is_gone_is_not_taken_for_a_deleted_film(store: ObjectStore) -> None:
     with pytest.raises(Unavailable):
         store.read("no-such-bucket", "a.dcm", etag="0", max_bytes=100)
+
+
+def test_a_server_that_calls_a_missing_bucket_a_missing_key_is_not_believed(fake: FakeS3, store: ObjectStore) -> None:
+    del fake.buckets["source"]
+    fake.bucket_code = "NoSuchKey"
+    with pytest.raises(Unavailable, match="bucket is not there"):
+        store.head("source", "a.dcm")
 
 
 def test_one_byte_too_many_is_rejected(fake: FakeS3, store: ObjectStore) -> None:

@@ -1,0 +1,230 @@
+"""Ingest and settle with a real database, broker, bucket and sandbox."""
+
+import hashlib
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+from sqlalchemy import text
+
+from workers.edge import run_job
+from workers.heartbeat import EXIT_STALLED
+from workers.ingest import Ingest
+from workers.leash import descendants
+from workers.settle import Settle
+from xraygpt_core.db import Database
+from xraygpt_core.ledger.register import ObjectRef, register_objects
+from xraygpt_core.privacy import load_pseudonymiser
+from xraygpt_core.states import JobKind, Lane
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Bench
+else:
+    Bench = Any
+
+Film = Callable[..., bytes]
+CANARY = "DOE^CANARY"
+
+
+@pytest.fixture
+def ingest(bench: Bench) -> Iterator[Callable[[], None]]:
+    """Does every open ingest and settle job in this process, as a worker would."""
+    work = Ingest(bench.context, load_pseudonymiser(bench.settings))
+    bodies = {JobKind.INGEST: work, JobKind.SETTLE: Settle(bench.context)}
+
+    def do() -> None:
+        for kind, body in bodies.items():
+            for row in bench.rows("SELECT id FROM jobs WHERE kind = :kind AND state = 'queued' ORDER BY id", kind=kind):
+                run_job(bench.context, kind, str(row["id"]), body)
+
+    yield do
+    work.close()
+
+
+def images(bench: Bench) -> list[dict[str, Any]]:
+    return bench.rows("SELECT * FROM images ORDER BY id")
+
+
+def test_a_film_becomes_a_normalised_image_of_pseudonyms(bench: Bench, film: Film, ingest: Callable[[], None]) -> None:
+    registered = bench.register("incoming/one.dcm", film(1, PatientName=CANARY))
+    ingest()
+    (image,) = images(bench)
+    png = bench.store.get(image["normalised_key"])
+    assert image["state"] == "accepted"
+    assert image["normalised_sha256"] == hashlib.sha256(png).hexdigest()
+    assert image["normalised_sha256"] in image["normalised_key"]
+    assert bench.store.get(image["preview_key"]).startswith(b"\x89PNG")
+    (study,) = bench.rows("SELECT * FROM studies WHERE id = :id", id=registered.study_id)
+    pseudonyms = load_pseudonymiser(bench.settings)
+    assert study["patient_pseudonym"] == pseudonyms.patient("PHANTOM1")
+    assert study["accession_pseudonym"] == pseudonyms.accession("A1")
+    assert study["uid_pseudonym"] == pseudonyms.study("1.2.826.0.1.1")
+    assert (study["state"], study["view"]) == ("queued", "PA")
+
+
+def test_no_identifier_reaches_the_derived_bucket(bench: Bench, film: Film, ingest: Callable[[], None]) -> None:
+    bench.register(f"incoming/{CANARY}.dcm", film(2, PatientName=CANARY))
+    ingest()
+    for key in bench.keys(bench.settings.derived_bucket):
+        assert CANARY not in key
+        assert CANARY.encode() not in bench.store.get(key)
+
+
+def test_what_is_no_film_is_rejected_with_its_reason(bench: Bench, ingest: Callable[[], None]) -> None:
+    bench.register("incoming/letter.txt", b"Dear colleague")
+    bench.register("incoming/empty.dcm", b"")
+    ingest()
+    assert [(image["state"], image["reason_code"]) for image in images(bench)] == [
+        ("rejected", "not_dicom_or_image"),
+        ("rejected", "empty"),
+    ]
+    assert bench.rows("SELECT DISTINCT state FROM jobs") == [{"state": "done"}]
+
+
+def test_a_film_overwritten_before_it_is_read_makes_room_for_the_new_one(
+    bench: Bench, film: Film, ingest: Callable[[], None]
+) -> None:
+    bench.register("incoming/one.dcm", film(3))
+    bench.upload("incoming/one.dcm", film(4))
+    ingest()
+    ingest()
+    old, new = images(bench)
+    assert (old["state"], old["reason_code"]) == ("cancelled", "replaced")
+    assert new["state"] == "accepted"
+
+
+def test_a_film_deleted_before_it_is_read_is_cancelled(bench: Bench, film: Film, ingest: Callable[[], None]) -> None:
+    bench.register("incoming/one.dcm", film(5))
+    bench.client.delete_object(Bucket=bench.settings.bucket, Key="incoming/one.dcm")
+    ingest()
+    (image,) = images(bench)
+    assert (image["state"], image["reason_code"]) == ("cancelled", "replaced")
+
+
+def test_our_own_images_are_not_read_again(bench: Bench, ingest: Callable[[], None]) -> None:
+    bench.store.put("normalised/0.png", b"png", "image/png")
+    head = bench.store.head(bench.settings.derived_bucket, "normalised/0.png")
+    ref = ObjectRef(bench.settings.derived_bucket, "normalised/0.png", head.etag)
+    register_objects(bench.ledger, [ref], Lane.ROUTINE, actor="test")
+    ingest()
+    (job,) = bench.rows("SELECT state, attempts, last_error FROM jobs")
+    assert (job["state"], job["attempts"]) == ("dead", 1)
+    assert "derived bucket" in job["last_error"]
+
+
+def test_a_bucket_that_is_away_is_retried(bench: Bench, film: Film, ingest: Callable[[], None]) -> None:
+    bench.register("incoming/one.dcm", film(6))
+    with bench.ledger.work() as work:
+        work.run("UPDATE object_keys SET bucket = 'no-such-bucket'")
+    ingest()
+    (job,) = bench.rows("SELECT state, attempts, last_error FROM jobs")
+    assert (job["state"], job["attempts"]) == ("queued", 1)
+    assert job["last_error"].startswith("Unavailable")
+
+
+SUMMARISED_NEXT = "SELECT count(*) FROM studies WHERE state = 'queued'"
+
+
+def test_a_worker_process_reads_what_is_rung_and_drains(bench: Bench, film: Film) -> None:
+    for seed in range(10, 14):
+        bench.register(f"incoming/{CANARY}{seed}.dcm", film(seed, PatientName=CANARY))
+    worker = bench.start("ingest")
+    bench.until(SUMMARISED_NEXT, 4, "four studies are settled")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0
+    assert CANARY not in bench.log()
+
+
+def test_lanes_are_emptied_in_their_order(bench: Bench, film: Film) -> None:
+    expected = []
+    for place, lane in enumerate([Lane.BACKLOG, Lane.ROUTINE, Lane.STAT]):
+        registered = [
+            bench.register(f"{lane}{seed}.dcm", film(20 + 3 * place + seed), lane).image_id for seed in range(3)
+        ]
+        expected = registered + expected
+    bench.until("SELECT count(*) FROM jobs WHERE rung_at IS NOT NULL", 9, "all are rung")
+    bench.start("ingest", XRAYGPT_INGEST_CONCURRENCY="1")
+    bench.until("SELECT count(*) FROM jobs WHERE kind = 'ingest' AND state = 'done'", 9, "all are read")
+    started = bench.rows("SELECT image_id FROM timeline WHERE what = 'ingest started' ORDER BY id")
+    assert [row["image_id"] for row in started] == expected
+
+
+def test_a_killed_workers_jobs_finish_elsewhere(bench: Bench, film: Film) -> None:
+    for seed in range(30, 36):
+        bench.register(f"incoming/{seed}.dcm", film(seed))
+    first = bench.start("ingest")
+    bench.until("SELECT count(*) > 0 FROM jobs WHERE state = 'running'", True, "a job runs")
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    bench.start("ingest")
+    bench.until(SUMMARISED_NEXT, 6, "all are read all the same")
+    assert bench.value("SELECT count(*) FROM jobs WHERE state NOT IN ('done', 'queued')") == 0
+
+
+def test_a_broker_that_forgets_everything_costs_only_time(bench: Bench, film: Film) -> None:
+    broker = redis.Redis.from_url(bench.settings.redis_url.get_secret_value())
+    for seed in range(40, 46):
+        bench.register(f"incoming/{seed}.dcm", film(seed))
+    bench.start("ingest")
+    bench.until("SELECT count(*) > 0 FROM jobs WHERE state = 'running'", True, "a job runs")
+    broker.flushall()
+    broker.close()
+    with bench.ledger.work() as work:  # as if the grace for messages on their way had passed
+        work.run("UPDATE jobs SET rung_at = rung_at - interval '10 seconds'")
+    bench.until(SUMMARISED_NEXT, 6, "all are read all the same")
+
+
+@contextmanager
+def hanging(bench: Bench) -> Iterator[None]:
+    """Nobody can read which object to fetch: what a hang looks like, whatever its cause."""
+    other = Database(bench.settings.database_url.get_secret_value())
+    with other.transaction() as connection:
+        connection.execute(text("LOCK TABLE object_keys IN ACCESS EXCLUSIVE MODE"))
+        yield
+    other.close()
+
+
+def test_a_job_that_hangs_ends_its_process(bench: Bench, film: Film) -> None:
+    bench.register("incoming/one.dcm", film(50))
+    with hanging(bench):
+        worker = bench.start("ingest", XRAYGPT_STALL_SECONDS="2")
+        assert worker.wait(60) == EXIT_STALLED
+    (job,) = bench.rows("SELECT state, attempts, last_error FROM jobs")
+    assert (job["state"], job["attempts"]) == ("queued", 1)
+    assert job["last_error"].startswith("stalled")
+
+
+def test_a_job_that_hangs_inside_the_database_ends_its_process_too(bench: Bench, film: Film) -> None:
+    registered = bench.register("incoming/one.dcm", film(51))
+    other = Database(bench.settings.database_url.get_secret_value())
+    with other.transaction() as connection:
+        connection.execute(text("SELECT id FROM studies WHERE id = :id FOR UPDATE"), {"id": registered.study_id})
+        worker = bench.start("ingest", XRAYGPT_STALL_SECONDS="2")
+        assert worker.wait(60) == EXIT_STALLED
+    other.close()
+    assert bench.value("SELECT state FROM images") == "received"
+
+
+def test_a_worker_that_cannot_finish_in_time_hands_its_job_back(bench: Bench, film: Film) -> None:
+    bench.register("incoming/one.dcm", film(52))
+    with hanging(bench):
+        worker = bench.start("ingest", XRAYGPT_DRAIN_SECONDS="1")
+        bench.until("SELECT state FROM jobs", "running", "the job is held")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0
+    assert bench.rows("SELECT state, attempts FROM jobs") == [{"state": "queued", "attempts": 0}]
+
+
+def test_nothing_of_a_killed_worker_stays(bench: Bench, film: Film) -> None:
+    bench.register("incoming/one.dcm", film(53))
+    worker = bench.start("ingest")
+    bench.until(SUMMARISED_NEXT, 1, "a film was decoded")
+    decoders = descendants(worker.pid)
+    worker.kill()
+    worker.wait()
+    assert decoders
+    bench.eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in decoders), "the decoders end")
