@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from api_gateway import (
     backlogs,
+    bundles,
     chat,
     dead,
     docs,
@@ -28,7 +29,7 @@ from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.storage import ObjectStore
 
-_ROUTES = (studies, images, uploads, events, chat, summaries, training, backlogs, dead, lookup, query, health)
+_ROUTES = (studies, images, uploads, events, chat, summaries, training, bundles, backlogs, dead, lookup, query, health)
 _ABOUT = """
 From chest X-rays in S3 to summaries in Postgres. Every text is an AI-generated draft, not a diagnosis.
 

@@ -1,5 +1,6 @@
 """The ``Idempotency-Key`` header: a repeated request gets the first one's answer and has no second effect."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,6 +11,9 @@ from api_gateway.auth import Caller
 from api_gateway.services import UsesLedger
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.idempotency import Answer, Attempt, once
+
+# Each holds one connection of the pool while its action takes another: together they must not empty it.
+_room = threading.BoundedSemaphore(12)
 
 _Key = Annotated[
     str | None,
@@ -33,7 +37,8 @@ class Once:
     def __call__(self, action: Callable[[], Answer]) -> Answer:
         if self.attempt is None:
             return action()
-        return once(self.ledger, self.attempt, self.status, action)
+        with _room:
+            return once(self.ledger, self.attempt, self.status, action)
 
 
 async def _once(request: Request, ledger: UsesLedger, caller: Caller, key: _Key = None) -> Once:

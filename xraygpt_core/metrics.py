@@ -19,8 +19,6 @@ INGEST_EVENTS = Counter("xraygpt_ingest_events_total", "Bucket events by dialect
 # Workers and control.
 JOB_ATTEMPTS = Counter("xraygpt_job_attempts_total", "Claims taken", ["kind"])
 LEASE_LOST = Counter("xraygpt_lease_lost_total", "Jobs whose lease went to somebody else", ["kind"])
-REQUEUED = Counter("xraygpt_reconciler_requeued_total", "Expired leases made queued again", ["kind"])
-DEAD = Counter("xraygpt_dead_total", "Jobs that used up their attempts", ["kind"])
 STAGE_SECONDS = Histogram("xraygpt_stage_seconds", "Time a job ran", ["stage"], buckets=_SECONDS)
 MISSED_BY_EVENT = Counter("xraygpt_ingest_missed_by_event_total", "Objects only the bucket sweep found")
 

@@ -1,6 +1,8 @@
 """Requests with an ``Idempotency-Key`` have their effect once (draft-ietf-httpapi-idempotency-key-header).
 
-The table keeps hashes of the key and of the request, and the answer, which therefore must hold opaque ids only.
+The table keeps hashes of the key and of the request, and the answer, which therefore must hold opaque ids only. The row
+is inserted before the action and committed with its answer: a repeat at the same time waits for that commit, and if the
+process dies in the middle, the row goes with its connection and the repeat is answered at once.
 """
 
 import hashlib
@@ -9,29 +11,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from xraygpt_core.errors import Conflict, InvalidRequest
-from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.core import Ledger, Work
 
 KEPT_SECONDS = 24 * 3600.0
-# A process that died in the middle of a request leaves it unanswered; after this time a repeat may try again.
-ABANDONED_SECONDS = 300.0
 
 Answer = dict[str, Any]
+
+_LOCK_NOT_AVAILABLE = "55P03"
 
 _BEGIN = """
     INSERT INTO idempotency_keys AS had (key_hash, request_hash) VALUES (:key, :request)
     ON CONFLICT (key_hash) DO UPDATE
     SET request_hash = :request, status = NULL, body = NULL, created_at = clock_timestamp()
     WHERE had.created_at < clock_timestamp() - make_interval(secs => :kept)
-       OR had.status IS NULL AND had.request_hash = :request
-          AND had.created_at < clock_timestamp() - make_interval(secs => :abandoned)
     RETURNING key_hash
 """
 
-_FINISH = """
-    UPDATE idempotency_keys SET status = :status, body = CAST(:body AS jsonb)
-    WHERE key_hash = :key AND request_hash = :request AND status IS NULL
-"""
+_FINISH = "UPDATE idempotency_keys SET status = :status, body = CAST(:body AS jsonb) WHERE key_hash = :key"
 
 
 @dataclass(frozen=True)
@@ -57,28 +56,22 @@ class Attempt:
 def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[], Answer]) -> Answer:
     """The answer of ``action``, which runs unless this request was answered before.
 
-    An action that raises leaves nothing behind: the request may be sent again.
+    An action that raises leaves nothing behind: the request may be sent again. One connection is held while it runs.
 
     Args:
         status: the HTTP status that goes with the answer.
 
     Raises:
         InvalidRequest: the key was used for another request.
-        Conflict: the same request is being answered right now.
+        Conflict: the same request has been in the works for longer than a repeat can wait.
     """
-    values = {"key": attempt.key_hash, "request": attempt.request_hash}
-    answer = _begin(ledger, values)
-    if answer is not None:
-        return answer
     try:
-        answer = action()
-    except BaseException:
         with ledger.work() as work:
-            work.run("DELETE FROM idempotency_keys WHERE key_hash = :key AND status IS NULL", {"key": attempt.key_hash})
-        raise
-    with ledger.work() as work:
-        work.run(_FINISH, {**values, "status": status, "body": json.dumps(answer)})
-    return answer
+            return _answered(work, attempt, status, action)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        raise Conflict("the same request is being answered right now; send it again in a moment") from None
 
 
 def forget_answers(ledger: Ledger) -> int:
@@ -90,14 +83,13 @@ def forget_answers(ledger: Ledger) -> int:
         )
 
 
-def _begin(ledger: Ledger, values: dict[str, str]) -> Answer | None:
-    """The answer given before, or None if this request is ours to answer."""
-    with ledger.work() as work:
-        if work.row(_BEGIN, {**values, "kept": KEPT_SECONDS, "abandoned": ABANDONED_SECONDS}) is not None:
-            return None
-        row = work.row("SELECT request_hash, status, body FROM idempotency_keys WHERE key_hash = :key", values)
-    if row is not None and row["request_hash"] != values["request"]:
+def _answered(work: Work, attempt: Attempt, status: int, action: Callable[[], Answer]) -> Answer:
+    values = {"key": attempt.key_hash, "request": attempt.request_hash}
+    if work.row(_BEGIN, {**values, "kept": KEPT_SECONDS}) is not None:
+        answer = action()
+        work.run(_FINISH, {**values, "status": status, "body": json.dumps(answer)})
+        return answer
+    row = work.row("SELECT request_hash, body FROM idempotency_keys WHERE key_hash = :key", values)
+    if row is None or row["request_hash"] != attempt.request_hash:
         raise InvalidRequest("this Idempotency-Key was used for another request; choose a new one")
-    if row is None or row["status"] is None:
-        raise Conflict("the same request is being answered right now; send it again in a moment")
     return dict(row["body"])

@@ -1,11 +1,15 @@
 """The Idempotency-Key, on real services."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 
-from xraygpt_core.errors import Conflict, InvalidRequest
+from xraygpt_core.db import Database
+from xraygpt_core.errors import Conflict, InvalidRequest, Unavailable
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.idempotency import Answer, Attempt, forget_answers, once
 from xraygpt_core.ledger.keys import create_api_key
@@ -63,36 +67,87 @@ def test_a_request_that_failed_may_be_sent_again(ledger: Ledger) -> None:
     assert once(ledger, ATTEMPT, 202, lambda: {"number": 1}) == {"number": 1}
 
 
-def test_the_same_request_at_the_same_time_is_a_conflict(ledger: Ledger) -> None:
-    inside, leave = threading.Event(), threading.Event()
+class Slow:
+    """An action that says when it is inside, and leaves when it is told to."""
 
-    def slow() -> Answer:
-        inside.set()
-        assert leave.wait(20)
+    def __init__(self) -> None:
+        self.inside, self.leave = threading.Event(), threading.Event()
+
+    def __call__(self) -> Answer:
+        self.inside.set()
+        assert self.leave.wait(20)
         return {"number": 1}
 
+
+def wait_for_lock(ledger: Ledger) -> None:
+    """Until another connection to this database waits for a lock."""
+    waiting = None
+    while waiting is None:
+        with ledger.work() as work:
+            waiting = work.row(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+
+
+def test_the_same_request_at_the_same_time_waits_for_the_first_answer(ledger: Ledger) -> None:
+    slow, second = Slow(), []
     first = threading.Thread(target=once, args=(ledger, ATTEMPT, 202, slow))
     first.start()
-    assert inside.wait(20)
+    assert slow.inside.wait(20)
+    repeat = threading.Thread(target=lambda: second.append(once(ledger, ATTEMPT, 202, lambda: {"number": 2})))
+    repeat.start()
+    wait_for_lock(ledger)
+    slow.leave.set()
+    first.join()
+    repeat.join()
+    assert second == [{"number": 1}]
+
+
+def test_a_repeat_that_waits_too_long_is_a_conflict(ledger: Ledger) -> None:
+    slow = Slow()
+    first = threading.Thread(target=once, args=(ledger, ATTEMPT, 202, slow))
+    first.start()
+    assert slow.inside.wait(20)
+    impatient = Ledger(ledger.settings, Impatient(ledger.database.url), ledger.doorbell)
     try:
         with pytest.raises(Conflict, match="right now"):
-            once(ledger, ATTEMPT, 202, lambda: {"number": 2})
+            once(impatient, ATTEMPT, 202, lambda: {"number": 2})
     finally:
-        leave.set()
+        slow.leave.set()
         first.join()
-    assert once(ledger, ATTEMPT, 202, lambda: {"number": 3}) == {"number": 1}
+        impatient.database.close()
 
 
-def test_a_request_whose_process_died_may_be_taken_up_again(ledger: Ledger) -> None:
+class Impatient(Database):
+    """A database whose statements wait for a lock for a tenth of a second only."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        with super().transaction() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = 100"))
+            yield connection
+
+
+def test_a_request_whose_process_dies_may_be_sent_again_at_once(ledger: Ledger) -> None:
+    slow, ended = Slow(), []
+
+    def dying() -> None:
+        with pytest.raises(Unavailable):
+            once(ledger, ATTEMPT, 202, slow)
+        ended.append(True)
+
+    first = threading.Thread(target=dying)
+    first.start()
+    assert slow.inside.wait(20)
     with ledger.work() as work:
-        work.run(
-            "INSERT INTO idempotency_keys (key_hash, request_hash) VALUES (:key, :request)",
-            {"key": ATTEMPT.key_hash, "request": ATTEMPT.request_hash},
+        work.row(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND state = 'idle in transaction'"
         )
-    with pytest.raises(Conflict):
-        once(ledger, ATTEMPT, 202, dict)
-    make_older(ledger, 301)
-    assert once(ledger, ATTEMPT, 202, lambda: {"number": 1}) == {"number": 1}
+    assert once(ledger, ATTEMPT, 202, lambda: {"number": 2}) == {"number": 2}
+    slow.leave.set()
+    first.join()
+    assert ended == [True]
 
 
 def test_an_answer_is_forgotten_after_a_day(ledger: Ledger) -> None:

@@ -206,3 +206,13 @@ def test_a_lookup_needs_one_number(world: World, body: dict[str, str]) -> None:
     answer = world.client.post("/v1/lookup", json=body)
     assert answer.status_code == 422
     assert "DOE" not in answer.text
+
+
+# Bundles
+
+
+def test_a_bundle_is_served_and_rolled_back(world: World) -> None:
+    assert world.client.post("/v1/bundles/rollback").status_code == 409
+    assert world.client.post("/v1/bundles/serve", json={"bundle": "next"}).json() == {"bundle": "next"}
+    assert world.client.get("/v1/status").json()["served"]["name"] == "next"
+    assert world.client.post("/v1/bundles/rollback").json() == {"bundle": "demo"}

@@ -1,0 +1,34 @@
+"""Which bundle the GPU workers serve."""
+
+from fastapi import APIRouter
+
+from api_gateway.auth import Caller
+from api_gateway.services import UsesLedger
+from api_gateway.wire import Answer, Request, Text
+from xraygpt_core.ledger.serving import roll_back, serve
+
+router = APIRouter(prefix="/v1/bundles", tags=["training"])
+
+
+class Wanted(Request):
+    """A bundle that lies in the models directory of every GPU worker."""
+
+    bundle: Text
+
+
+class ServedBundle(Answer):
+    """The bundle that is served from now on; summaries that are being written finish with the one before."""
+
+    bundle: str
+
+
+@router.post("/serve")
+def post_serve(body: Wanted, ledger: UsesLedger, _: Caller) -> ServedBundle:
+    """Serve a bundle by name."""
+    return ServedBundle(bundle=serve(ledger, body.bundle).name)
+
+
+@router.post("/rollback")
+def post_rollback(ledger: UsesLedger, _: Caller) -> ServedBundle:
+    """Serve the bundle that was served before. 409 if there was none."""
+    return ServedBundle(bundle=roll_back(ledger).name)
