@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydicom.pixels import apply_color_lut, get_decoder
 
 from xraygpt_core.dicom.header import PARSE_ERRORS, integer, word
-from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Parsed
+from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, PIXEL_DATA, Parsed
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
@@ -103,7 +103,7 @@ def decode(parsed: Parsed, image: Layout) -> Values:
     Raises:
         Rejected: NO_PIXELS, TRUNCATED, UNDECODABLE.
     """
-    element = parsed.dataset.get_item(0x7FE00010)
+    element = parsed.dataset.get_item(PIXEL_DATA)
     encoded = element.value if element is not None else None
     if not isinstance(encoded, bytes) or not encoded:
         raise Rejected(ReasonCode.NO_PIXELS, "the Pixel Data element is empty")

@@ -5,13 +5,14 @@ crash or a bomb harms nobody.
 """
 
 import warnings
+import zlib
 from io import BytesIO
 
 from PIL import Image
 
 from xraygpt_core.dicom import accept, header
 from xraygpt_core.dicom.decode import Values, decode, layout, pixel_sha256
-from xraygpt_core.dicom.parse import is_dicom, parse
+from xraygpt_core.dicom.parse import PIXEL_DATA, is_dicom, parse
 from xraygpt_core.dicom.picture import is_picture, read_picture
 from xraygpt_core.dicom.pixels import Grey, grey_of_dicom
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
@@ -49,7 +50,7 @@ def normalise(data: bytes, limits: Limits) -> NormalisedImage:
 def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
     parsed = parse(data, limits)
     dataset = parsed.dataset
-    if 0x7FE00010 not in dataset:
+    if PIXEL_DATA not in dataset:
         reason = ReasonCode.TRUNCATED if parsed.cut else ReasonCode.NO_PIXELS
         raise Rejected(reason, "the file ends before its pixels" if parsed.cut else "there is no Pixel Data element")
     flags = accept.accept(dataset, limits)
@@ -120,7 +121,7 @@ def _shrink(image: Image.Image, side: int) -> Image.Image:
 
 
 def _png(image: Image.Image) -> bytes:
-    """8-bit grey PNG with no chunk but the pixels'."""
+    """8-bit grey PNG with no chunk but the pixels'; of films, run lengths compress as well as level 6, and faster."""
     buffer = BytesIO()
-    image.save(buffer, format="PNG", compress_level=1)
+    image.save(buffer, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
     return buffer.getvalue()

@@ -18,6 +18,8 @@ from xraygpt_core.states import ReasonCode
 IMPLICIT_LITTLE, EXPLICIT_LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 DEFLATED, EXPLICIT_BIG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 
+PIXEL_DATA = 0x7FE00010
+
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _SHORT_VRS = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS"}
@@ -42,7 +44,7 @@ class Parsed:
 
     dataset: Any  # pydicom.dataset.Dataset
     transfer_syntax: str
-    cut: bool  # an element promises more bytes than there are
+    cut: bool  # it has no pixels, because the file ends before them
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,24 @@ def parse(data: bytes, limits: Limits) -> Parsed:
     stream = BytesIO(data)
     stream.seek(offset)
     try:
-        dataset = read_dataset(stream, encoding.implicit, encoding.little)
+        dataset = read_dataset(stream, encoding.implicit, encoding.little, stop_when=_AfterPixels())
     except PARSE_ERRORS as error:
         cut = _is_cut(data, offset, encoding)
         reason = ReasonCode.TRUNCATED if cut else ReasonCode.UNDECODABLE
         raise Rejected(reason, f"the DICOM header cannot be read ({type(error).__name__})") from None
-    return Parsed(dataset, syntax or _syntax_of(encoding), _is_cut(data, offset, encoding))
+    cut = PIXEL_DATA not in dataset and _is_cut(data, offset, encoding)
+    return Parsed(dataset, syntax or _syntax_of(encoding), cut)
+
+
+class _AfterPixels:
+    """Stops pydicom behind Pixel Data: what follows may be megabytes of padding, which it would read as elements."""
+
+    def __init__(self) -> None:
+        self._seen = False
+
+    def __call__(self, tag: int, *_: object) -> bool:
+        stop, self._seen = self._seen, self._seen or tag == PIXEL_DATA
+        return stop
 
 
 def _syntax_of(encoding: Encoding) -> str:

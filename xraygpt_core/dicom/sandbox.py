@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -25,7 +26,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 
 
 class Sandbox:
-    """One child process that decodes one image after the other; for one calling thread at a time.
+    """One child process that decodes one image after the other; threads that share it wait for each other.
 
     The child starts with the first image, is killed when an image costs more than its limits, and is replaced then and
     after every ``IMAGES_PER_CHILD`` images.
@@ -36,6 +37,7 @@ class Sandbox:
         self._limits = limits
         self._command = child
         self._child: _Child | None = None
+        self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -57,12 +59,11 @@ class Sandbox:
             Rejected: its reason; UNDECODABLE for a crash, or more time or memory than the limits allow.
             Unavailable: the child process cannot be started.
         """
-        try:
-            return self._once(data)
-        except _KilledError:
-            # By the kernel out of memory, or because the thread that started the child has ended (prctl(2)): that says
-            # nothing about this image.
-            return self._again(data)
+        with self._turn:
+            try:
+                return self._once(data)
+            except _KilledError:
+                return self._again(data)
 
     def close(self) -> None:
         """End the child. A later image starts another."""
@@ -71,6 +72,7 @@ class Sandbox:
             child.end()
 
     def _again(self, data: bytes) -> NormalisedImage:
+        """The kernel kills when memory ends, and when the thread that started the child ends: not the image's fault."""
         try:
             return self._once(data)
         except _KilledError:
@@ -79,24 +81,22 @@ class Sandbox:
     def _once(self, data: bytes) -> NormalisedImage:
         child = self._ready_child()
         try:
-            reply = child.ask(data, self._limits.decode_seconds)
+            return frames.unpack(child.ask(data, self._limits.decode_seconds))
         except TimeoutError:
-            self.close()
-            raise Rejected(
-                ReasonCode.UNDECODABLE, f"decoding takes longer than {self._limits.decode_seconds} s"
-            ) from None
+            seconds = self._limits.decode_seconds
+            raise Rejected(ReasonCode.UNDECODABLE, f"decoding takes longer than {seconds} s") from None
         except (OSError, frames.ProtocolError):
-            self._child = None
             raise _cause(child.exit_status()) from None
-        try:
-            return frames.unpack(reply)
-        except frames.ProtocolError:
-            self.close()
-            raise Rejected(ReasonCode.UNDECODABLE, "the decoder's answer makes no sense") from None
+        finally:
+            # However this ends, an answer that was not read must never become the next image's.
+            if not child.answered:
+                self.close()
 
     def _ready_child(self) -> "_Child":
         child = self._child
-        if child is not None and (child.asked >= IMAGES_PER_CHILD or not child.alive):
+        if child is not None and not child.ours:
+            self._child = None  # this process was forked from the one that talks to it
+        elif child is not None and (child.asked >= IMAGES_PER_CHILD or not child.alive):
             self.close()
         if self._child is None:
             self._child = _Child(self._command, self._limits)
@@ -122,6 +122,8 @@ class _Child:
 
     def __init__(self, command: Sequence[str], limits: Limits) -> None:
         self.asked = 0
+        self.answered = False
+        self._owner = os.getpid()
         self._channel, theirs = socket.socketpair()
         arguments = (os.getpid(), limits.max_pixels, limits.decode_seconds, limits.decode_memory_bytes)
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | _ONE_THREAD
@@ -144,14 +146,20 @@ class _Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def ours(self) -> bool:
+        """False in a process that was forked since."""
+        return self._owner == os.getpid()
+
     def ask(self, data: bytes, seconds: float) -> bytes:
         """One file in, one reply out. Raises TimeoutError, OSError or ProtocolError."""
-        self.asked += 1
+        self.asked, self.answered = self.asked + 1, False
         deadline = time.monotonic() + seconds
         frames.send(self._channel, data, deadline)
         reply = frames.receive_reply(self._channel, deadline)
         if reply is None:
             raise frames.ProtocolError("closed without an answer")
+        self.answered = True
         return reply
 
     def end(self) -> None:

@@ -1,5 +1,6 @@
 """Finding the dataset: preambles, cut files, and bytes that are no DICOM."""
 
+import time
 import zlib
 
 import numpy as np
@@ -126,6 +127,19 @@ def test_bytes_behind_the_pixels_do_not_matter(make_dicom):
     assert normalise(data + bytes(512), LIMITS) == normalise(data, LIMITS)
     padded = make_dicom(DataSetTrailingPadding=bytes(64))
     assert normalise(padded, LIMITS) == normalise(data, LIMITS)
+
+
+def test_megabytes_of_padding_behind_the_pixels_cost_nothing(make_dicom):
+    data, started = make_dicom(), time.process_time()
+    assert normalise(data + bytes(64 * 2**20), LIMITS) == normalise(data, LIMITS)
+    assert time.process_time() - started < 5
+
+
+def test_sequences_nested_without_end_are_rejected(make_dicom):
+    data = make_dicom()
+    at = 144 + int.from_bytes(data[140:144], "little")
+    nested = b"\x08\0\x32\x10SQ\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff" * 3000
+    assert reason(data[:at] + nested + data[at:]) in (ReasonCode.TRUNCATED, ReasonCode.UNDECODABLE)
 
 
 def test_sequences_of_every_kind_are_stepped_over(make_dataset, save_dataset, film):

@@ -175,6 +175,50 @@ def test_another_thread_may_go_on_where_one_ended(make_dicom):
         assert fresh.normalise(make_dicom()).view == "PA"
 
 
+def test_an_answer_nobody_waited_for_is_never_the_next_image_s(sandbox, make_dicom, monkeypatch):
+    other = make_dicom(ViewPosition="AP", PatientID="OTHER")
+    sandbox.normalise(other)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sandbox_module.frames, "receive_reply", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            sandbox.normalise(other)
+    assert sandbox.normalise(make_dicom()).identifiers.patient_id == "CANARY-PATIENT"
+
+
+def test_threads_that_share_a_sandbox_get_their_own_images(sandbox, make_dicom):
+    sandbox.normalise(make_dicom())
+    names, found = [f"PATIENT-{number}" for number in range(12)], {}
+
+    def read(name):
+        found[name] = sandbox.normalise(make_dicom(PatientID=name)).identifiers.patient_id
+
+    threads = [threading.Thread(target=read, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {name: name for name in names}
+
+
+def test_a_forked_process_does_not_share_its_parent_s_child(sandbox, make_dicom):
+    sandbox.normalise(make_dicom())
+    pid = sandbox.pid
+    forked = os.fork()
+    if forked == 0:
+        try:
+            own = sandbox.normalise(make_dicom(PatientID="FORKED")).identifiers.patient_id == "FORKED"
+            os._exit(0 if own and sandbox.pid != pid else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == 0
+    assert sandbox.normalise(make_dicom()).view == "PA"
+    assert sandbox.pid == pid
+
+
 def test_the_child_ends_with_its_parent():
     script = (
         "import os, signal\n"
