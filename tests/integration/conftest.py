@@ -1,5 +1,6 @@
 """What the worker tests share: a bucket to put films into, worker processes to start, and waiting without guessing."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import boto3
 import numpy as np
@@ -21,9 +23,12 @@ from xraygpt_core.dicom.write import phantom_dicom
 from xraygpt_core.ledger import jobs
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.fence import Claim
+from xraygpt_core.ledger.ingest import IngestedImage, complete_ingest
 from xraygpt_core.ledger.register import ObjectRef, Registered, register_objects
+from xraygpt_core.ledger.settle import settle
 from xraygpt_core.settings import Settings
-from xraygpt_core.states import Lane
+from xraygpt_core.states import JobKind, Lane
 from xraygpt_core.storage import ObjectStore
 
 T = TypeVar("T")
@@ -72,6 +77,41 @@ class Bench:
 
     def register(self, key: str, data: bytes, lane: Lane = Lane.ROUTINE) -> Registered:
         return register_objects(self.ledger, [self.upload(key, data)], lane, actor="test")[0]
+
+    def settled(self, number: int, lane: Lane = Lane.ROUTINE) -> UUID:
+        """A study that waits for its summary, brought there by the ledger alone; its image is a few bytes of ours."""
+        png = b"normalised image %d" % number
+        sha256 = hashlib.sha256(png).hexdigest()
+        registered = self.register(f"incoming/{number}", png, lane)
+        key = f"normalised/{sha256[:2]}/{sha256}.png"
+        self.store.put(key, png, "image/png")
+        image = IngestedImage(
+            *(None, None, None, None),
+            view="PA",
+            modality="DX",
+            kind="picture",
+            rows=256,
+            columns=256,
+            pixel_sha256=sha256,
+            normalised_key=key,
+            normalised_sha256=sha256,
+            preview_key=key,
+            expected_images=None,
+            flags=(),
+        )
+        complete_ingest(self.ledger, self.claimed(JobKind.INGEST), image)
+        settle(self.ledger, self.claimed(JobKind.SETTLE))
+        return registered.study_id
+
+    def claimed(self, kind: JobKind) -> Claim:
+        """The oldest queued job of a kind, claimed."""
+        claim = jobs.claim(self.ledger, self.queued(kind)[0], kind, "test")
+        assert claim is not None
+        return claim
+
+    def queued(self, kind: JobKind) -> list[UUID]:
+        rows = self.rows("SELECT id FROM jobs WHERE kind = :kind AND state = 'queued' ORDER BY id", kind=kind)
+        return [row["id"] for row in rows]
 
     def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
         with self.ledger.work() as work:
