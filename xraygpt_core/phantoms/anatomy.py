@@ -182,18 +182,20 @@ def _draw_heart(
     A large heart spares the left base where a consolidation has to be seen there.
     """
     enlarged = "cardiomegaly" in labels
+    spare = enlarged and "consolidation_left_lower" in labels
     ratio = float(rng.uniform(0.57, 0.67)) if enlarged else float(rng.uniform(0.37, 0.485))
-    ratio += 0.03 if view == "AP" else 0.0
+    ratio = (min(ratio, 0.61) if spare else ratio) + (0.03 if view == "AP" else 0.0)
     width = ratio * 2 * half_width
-    share = float(rng.uniform(0.30, 0.42)) + (0.07 if enlarged and "consolidation_left_lower" in labels else 0.0)
+    left = (1 - float(rng.uniform(0.30, 0.42))) * width
+    left = min(left, 0.72 * half_width) if spare else left
     height = dome_y - apex_y
     wide = 1.15 if view == "AP" else 1.0
     waist = apex_y + height * float(rng.uniform(0.46, 0.56) - (0.05 if enlarged else 0.0))
     return Heart(
         stem_right=float(rng.uniform(16, 26)) * wide,
         stem_left=float(rng.uniform(18, 28)) * wide,
-        right=share * width,
-        left=(1 - share) * width,
+        right=width - left,
+        left=left,
         waist_y=waist,
         bottom_y=dome_y + float(rng.uniform(4, 22)),
         belly=float(rng.uniform(0.1, 1.0)),

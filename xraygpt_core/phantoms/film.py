@@ -103,7 +103,7 @@ def collimate(film: Floats, rng: np.random.Generator, view: View) -> None:
 
 
 @lru_cache(maxsize=256)
-def _stamp(text: str, height: int) -> Floats:
+def stamp(text: str, height: int) -> Floats:
     """Text as an array of 0–1, about ``height`` pixels high, in Pillow's built-in font."""
     font = ImageFont.load_default(size=height)
     left, top, right, bottom = font.getbbox(text)
@@ -115,12 +115,12 @@ def _stamp(text: str, height: int) -> Floats:
 
 
 def _put(film: Floats, text: str, height: int, x: int, y: int, ink: float) -> None:
-    stamp = _stamp(text, height)
+    letters = stamp(text, height)
     side = film.shape[0]
-    rows, columns = stamp.shape
+    rows, columns = letters.shape
     y, x = min(max(y, 0), side - rows), min(max(x, 0), side - columns)
     window = film[y : y + rows, x : x + columns]
-    window += stamp * (ink - window)
+    window += letters * (ink - window)
 
 
 def mark(film: Floats, rng: np.random.Generator, view: View) -> None:
@@ -139,8 +139,8 @@ def mark(film: Floats, rng: np.random.Generator, view: View) -> None:
         _put(film, word, int(0.75 * size), x, int(side * rng.uniform(0.07, 0.12)), float(rng.uniform(0.6, 1.0)))
     height = max(9, round(side * 0.024))
     x = int(rng.uniform(0.3, 0.58) * side)
-    stamp = _stamp("SYNTHETIC", height)
-    film[2 : 2 + stamp.shape[0] + 2, x - 2 : x + stamp.shape[1] + 2] *= 0.35  # a dark plate: legible on any film
+    plate = stamp("SYNTHETIC", height).shape
+    film[2 : 2 + plate[0] + 2, x - 2 : x + plate[1] + 2] *= 0.35  # a dark plate: legible on any film
     _put(film, "SYNTHETIC", height, x, 3, 1.0)
 
 
