@@ -1,0 +1,95 @@
+"""Stage 0, the paper's "medical LLM": teach the language model to write reports, from text alone. No image is used.
+
+Where image tokens will stand, the task puts blurred embeddings of finding words; the answer is the report. The tuned
+weights are a LoRA adapter in PEFT's own format. The LLM is frozen afterwards.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training_jobs.checkpoint import complete_directory
+from training_jobs.config import Config
+from training_jobs.loop import Plan, train
+from training_jobs.objective import Exchange, answer_loss
+from training_jobs.outcome import write_result
+from training_jobs.questions import draw_question
+from training_jobs.slots import SLOTS, Codebook, blur, presences
+from training_jobs.wording import concise_report
+from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.llm import Llm, attach_adapter, load_base
+from xraygpt_core.model.prompt import template_named
+from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
+
+_RANK, _ALPHA = 16, 32
+_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
+_NOISE = 0.3  # of the embeddings' spread, added to every image token
+_REPORT_SHARE, _FOLLOW_UP_SHARE = 0.78, 0.06  # the rest are questions without a report before them
+
+Truth = tuple[frozenset[str], View]
+
+
+def run(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
+    """Train the adapter; ``out/result/adapter`` when done."""
+    torch.manual_seed(config.seed)
+    llm = trainable_llm(base)
+    codebook = Codebook(llm)
+    template, stop = template_named(base.template), base.stop[0]
+    spread = float(llm.model.get_input_embeddings().weight.std()) * _NOISE
+
+    def loss_of(step: int) -> Tensor:
+        rng = np.random.default_rng([config.seed, step])
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        truths = [draw_truth(rng) for _ in range(config.batch)]
+        tokens = codebook.blend(blur(presences(truths), generator))
+        tokens = tokens + torch.randn(tokens.shape, generator=generator) * spread
+        return answer_loss(llm, template, stop, [exchange(truth, base.question, rng) for truth in truths], tokens)
+
+    plan = Plan("medical-llm", out, config.steps, config.batch, config.lr, config.warmup, config.checkpoint_every, resume)
+    loss = train(plan, llm.model, loss_of)
+    with complete_directory(out / "result") as work:
+        save_adapter(llm.model, work / "adapter")
+        write_result(work, "medical-llm", base, config, loss=loss, tokens=len(SLOTS))
+
+
+def draw_truth(rng: np.random.Generator) -> Truth:
+    """What some film might show: as in the phantoms, or each number of findings equally often."""
+    view: View = "AP" if rng.random() < 0.5 else "PA"
+    if rng.random() < 0.6:
+        return draw_labels(rng), view
+    count = int(rng.integers(0, len(LABELS) + 1))
+    return frozenset(str(label) for label in rng.choice(LABELS, count, replace=False)), view
+
+
+def exchange(truth: Truth, question: str, rng: np.random.Generator) -> Exchange:
+    """Mostly "describe this film"; sometimes a question about one finding, alone or after the report."""
+    report, kind = concise_report(*truth), rng.random()
+    if kind < _REPORT_SHARE:
+        return Exchange(question, report)
+    asked, answered = draw_question(*truth, rng)
+    return Exchange(asked, answered, ((question, report),) if kind < _REPORT_SHARE + _FOLLOW_UP_SHARE else ())
+
+
+def trainable_llm(base: Bundle) -> Llm:
+    """The base's LLM in float32 with a LoRA adapter to train: the base's own, or a new one."""
+    from peft import LoraConfig, get_peft_model
+
+    model, tokenizer = load_base(base.llm)
+    if base.adapter is not None:
+        model = attach_adapter(model, base.adapter, trainable=True)
+    else:
+        lora = LoraConfig(r=_RANK, lora_alpha=_ALPHA, target_modules=_TARGETS, lora_dropout=0.0, task_type="CAUSAL_LM")
+        model = get_peft_model(model, lora)
+    return Llm(model.train(), tokenizer, torch.device("cpu"))
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """PEFT's files, weights in bfloat16, and no path of this machine in the configuration."""
+    for config in model.peft_config.values():
+        config.base_model_name_or_path = None
+    state = {name: value.bfloat16() for name, value in model.state_dict().items()}
+    model.save_pretrained(str(folder), state_dict=state)
+    (folder / "README.md").unlink(missing_ok=True)

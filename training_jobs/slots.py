@@ -1,0 +1,60 @@
+"""One image token per thing a film can show: what the token should mean, in the LLM's own embeddings.
+
+Used only to train: the text stage puts these embeddings where image tokens will stand, and stage 1 starts the projector by
+aligning images to them. When a film is summarised, nothing but the projector fills the tokens.
+"""
+
+from collections.abc import Sequence, Set
+
+import torch
+from torch import Tensor
+
+from xraygpt_core.model.llm import Llm
+from xraygpt_core.phantoms.findings import LABELS, View
+
+_WORDS = {
+    "cardiomegaly": " cardiomegaly",
+    "effusion_left": " left effusion",
+    "effusion_right": " right effusion",
+    "pneumothorax_left": " left pneumothorax",
+    "pneumothorax_right": " right pneumothorax",
+    "consolidation_right_upper": " right upper consolidation",
+    "consolidation_right_lower": " right lower consolidation",
+    "consolidation_left_upper": " left upper consolidation",
+    "consolidation_left_lower": " left lower consolidation",
+    "nodule": " nodule",
+    "device": " device",
+}
+SLOTS = ("view", *LABELS)  # the order of the image tokens
+
+
+class Codebook:
+    """The embedding of "there" and "not there" for every slot, (slots, hidden) each; for the view, AP and PA."""
+
+    def __init__(self, llm: Llm) -> None:
+        def meaning(words: str) -> Tensor:
+            return llm.embed(llm.tokenizer.encode(words, add_special_tokens=False)).float().mean(0)
+
+        with torch.no_grad():
+            self.present = torch.stack([meaning(" AP"), *(meaning(_WORDS[label]) for label in LABELS)])
+            self.absent = torch.stack([meaning(" PA"), *(meaning(" no") for _ in LABELS)])
+
+    def blend(self, presence: Tensor) -> Tensor:
+        """Presence (batch, slots), 0 … 1 and a little beyond, to embeddings (batch, slots, hidden)."""
+        return self.absent + presence[..., None] * (self.present - self.absent)
+
+
+def presence(labels: Set[str], view: View) -> list[float]:
+    """1 for what is there, 0 for what is not, in the order of the slots; AP counts as there."""
+    return [float(view == "AP"), *(float(label in labels) for label in LABELS)]
+
+
+def presences(truths: Sequence[tuple[Set[str], View]]) -> Tensor:
+    """(batch, slots)."""
+    return torch.tensor([presence(labels, view) for labels, view in truths])
+
+
+def blur(exact: Tensor, generator: torch.Generator, spread: float = 0.2, limit: float = 0.42) -> Tensor:
+    """Presence as an unsure reader would give it: it errs, but stays on its side of one half."""
+    error = torch.randn(exact.shape, generator=generator) * spread
+    return exact + torch.where(exact > 0.5, error.clamp(min=-limit), error.clamp(max=limit))

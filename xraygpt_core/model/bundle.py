@@ -1,0 +1,154 @@
+"""A bundle: one directory that holds everything a summary depends on, described and hashed by its ``bundle.toml``.
+
+No torch here: the command line lists and verifies bundles without it.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xraygpt_core.errors import BundleError
+
+FILE = "bundle.toml"
+_FORMAT = 1
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How text is drawn from the LLM. Greedy unless ``do_sample``."""
+
+    max_new_tokens: int = 96
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A parsed ``bundle.toml``. ``sha256`` is that of the file itself, and so of everything it hashes."""
+
+    name: str
+    path: Path
+    sha256: str
+    encoder: str
+    encoder_weights: Path
+    encoder_options: Mapping[str, object]
+    projector: str | None
+    projector_weights: Path | None
+    llm: Path
+    adapter: Path | None
+    template: str
+    question: str
+    stop: tuple[str, ...]
+    decoding: Decoding
+    files: Mapping[str, str]  # path inside the bundle -> sha256
+
+
+def load_bundle(models: Path, name: str) -> Bundle:
+    """Read the bundle ``models/name`` and check that each of its files is there (not their contents: :func:`verify`).
+
+    Raises:
+        BundleError: saying what is missing or wrong.
+    """
+    if not name or name != Path(name).name or name.startswith("."):
+        raise BundleError(f"{name!r} is no bundle name")
+    return read_bundle(models / name)
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Like :func:`load_bundle`, for a directory anywhere."""
+    file = path / FILE
+    if not file.is_file():
+        raise BundleError(f"there is no bundle {path.name!r}: {file} is missing (xraygpt models list; models fetch demo)")
+    raw = file.read_bytes()
+    try:
+        bundle = _parse(path, raw)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{file}: {type(error).__name__}: {error}") from error
+    missing = [name for name in bundle.files if not (path / name).is_file()]
+    if missing:
+        raise BundleError(f"bundle {bundle.name!r} is incomplete: {', '.join(missing[:5])} missing in {path}")
+    return bundle
+
+
+def _parse(path: Path, raw: bytes) -> Bundle:
+    data = tomllib.loads(raw.decode())
+    if data["format"] != _FORMAT:
+        raise ValueError(f"format {data['format']} is not {_FORMAT}")
+    encoder, projector, llm, prompt = data["encoder"], data.get("projector"), data["llm"], data["prompt"]
+    options = {key: value for key, value in encoder.items() if key not in ("class", "weights")}
+    return Bundle(
+        name=data["name"],
+        path=path,
+        sha256=hashlib.sha256(raw).hexdigest(),
+        encoder=encoder["class"],
+        encoder_weights=path / encoder["weights"],
+        encoder_options=options,
+        projector=projector["class"] if projector else None,
+        projector_weights=path / projector["weights"] if projector else None,
+        llm=path / llm["folder"],
+        adapter=path / llm["adapter"] if "adapter" in llm else None,
+        template=prompt["template"],
+        question=prompt["question"],
+        stop=tuple(prompt["stop"]),
+        decoding=Decoding(**data["decoding"]),
+        files=dict(data["files"]),
+    )
+
+
+def bundles(models: Path) -> list[str]:
+    """Names of the bundles below ``models``, sorted."""
+    return sorted(path.parent.name for path in models.glob(f"*/{FILE}") if not path.parent.name.startswith("."))
+
+
+def verify(bundle: Bundle) -> None:
+    """Hash every file.
+
+    Raises:
+        BundleError: naming the files that are not what the bundle says.
+    """
+    changed = [name for name, digest in bundle.files.items() if file_sha256(bundle.path / name) != digest]
+    if changed:
+        raise BundleError(f"bundle {bundle.name!r}: {', '.join(changed[:5])} changed on disk; fetch or import it again")
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file.
+
+    Raises:
+        BundleError: the file is not there.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except FileNotFoundError as error:
+        raise BundleError(f"{path} is missing") from error
+    return digest.hexdigest()
+
+
+def hash_files(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of the named files of a bundle directory."""
+    return {name: file_sha256(path / name) for name in sorted(names)}
+
+
+def write_toml(path: Path, tables: Mapping[str, Any]) -> None:
+    """Write ``bundle.toml``: top-level scalars first, then one table per mapping. JSON scalars and lists are valid TOML."""
+    scalars = [f"{key} = {json.dumps(value)}" for key, value in tables.items() if not isinstance(value, Mapping)]
+    lines = ["# Everything a summary of this bundle depends on. Do not edit: the hash of this file is stamped on summaries.", *scalars]
+    for table, entries in tables.items():
+        if isinstance(entries, Mapping):
+            lines += ["", f"[{table}]"]
+            lines += [f"{_key(key)} = {json.dumps(value)}" for key, value in entries.items() if value is not None]
+    (path / FILE).write_text("\n".join(lines) + "\n")
+
+
+def _key(key: str) -> str:
+    return key if key.isidentifier() else json.dumps(key)

@@ -1,0 +1,114 @@
+"""Making bundles: from a base bundle and a newly trained projector or adapter, or from parts on disk. All or nothing."""
+
+import os
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from xraygpt_core.errors import BundleError
+from xraygpt_core.model.bundle import FILE, Bundle, hash_files, read_bundle, write_toml
+
+PROJECTOR_FILE = "projector.safetensors"
+ADAPTER_FOLDER = "adapter"
+_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+def compose_bundle(
+    base: Bundle,
+    models: Path,
+    name: str,
+    *,
+    projector: Path | None,
+    adapter: Path | None,
+    projector_class: str = "LocationProjector",
+) -> Bundle:
+    """The base with another projector and/or LLM adapter, as ``models/name``. Unchanged files are hard links.
+
+    Composing the same parts again gives the bundle that is there.
+
+    Raises:
+        BundleError: a part is missing, or ``name`` exists with other contents.
+    """
+    with new_bundle(models, name) as (work, commit):
+        tables = tomllib.loads((base.path / FILE).read_text())
+        tables["name"] = name
+        replaced = _replaced(base, projector, adapter)
+        for file in base.files:
+            if not file.startswith(replaced):
+                _link(base.path / file, work / file)
+        files = {file: digest for file, digest in base.files.items() if not file.startswith(replaced)}
+        new: list[str] = []
+        if projector is not None:
+            _copy(projector, work / PROJECTOR_FILE)
+            tables["projector"] = {"class": projector_class, "weights": PROJECTOR_FILE}
+            new.append(PROJECTOR_FILE)
+        if adapter is not None:
+            for file in _ADAPTER_FILES:
+                _copy(adapter / file, work / ADAPTER_FOLDER / file)
+                new.append(f"{ADAPTER_FOLDER}/{file}")
+            tables["llm"]["adapter"] = ADAPTER_FOLDER
+        tables["files"] = files | hash_files(work, new)
+        write_toml(work, tables)
+        return commit()
+
+
+def _replaced(base: Bundle, projector: Path | None, adapter: Path | None) -> tuple[str, ...]:
+    """Prefixes of the base's files that the new parts take the place of."""
+    gone = []
+    if projector is not None and base.projector_weights is not None:
+        gone.append(str(base.projector_weights.relative_to(base.path)))
+    if adapter is not None and base.adapter is not None:
+        gone.append(f"{base.adapter.relative_to(base.path)}/")
+    return tuple(gone)
+
+
+def write_bundle(path: Path, name: str, tables: Mapping[str, Any]) -> None:
+    """Write ``bundle.toml`` for a directory whose files are all in place; every file below it is hashed."""
+    names = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file() and file.name != FILE]
+    write_toml(path, {"format": 1, "name": name, **tables, "files": hash_files(path, names)})
+
+
+class _Commit:
+    """Moves the finished directory to its name, once."""
+
+    def __init__(self, work: Path, target: Path) -> None:
+        self._work, self._target = work, target
+
+    def __call__(self) -> Bundle:
+        bundle = read_bundle(self._work)
+        if not (self._target / FILE).is_file():
+            self._work.replace(self._target)
+        elif (self._target / FILE).read_bytes() != (self._work / FILE).read_bytes():
+            raise BundleError(f"there is another bundle {bundle.name!r} in {self._target.parent}; remove it or take another name")
+        return read_bundle(self._target)
+
+
+@contextmanager
+def new_bundle(models: Path, name: str) -> Iterator[tuple[Path, _Commit]]:
+    """A hidden work directory beside the bundles; calling the second value makes it ``models/name`` in one rename."""
+    models.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=models))
+    work.chmod(0o755)
+    try:
+        yield work, _Commit(work, models / name)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not source.is_file():
+        raise BundleError(f"{source} is missing")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

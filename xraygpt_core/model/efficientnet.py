@@ -1,0 +1,112 @@
+"""EfficientNet-lite0 in plain torch: a frozen convolutional encoder that keeps where things are.
+
+Architecture: Tan & Le 2019 (arXiv 1905.11946), the "lite" variant of the TensorFlow TPU repository: no squeeze-and-excitation,
+ReLU6, stem and head not scaled. State dict keys are those of the public PyTorch conversion (``_conv_stem.weight`` …).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+# expansion, kernel, stride, output channels, repeats (table 1 of the paper, width and depth factor 1.0)
+_STAGES = (
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+)
+_HEAD_CHANNELS = 1280
+_NORM_EPS = 1e-3
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=_NORM_EPS)
+
+
+class _SameConv(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding: with stride 2 the odd pixel is added on the right and at the bottom."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        pads: list[int] = []
+        for size, kernel, stride in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+            missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            pads += [missing // 2, missing - missing // 2]
+        return functional.conv2d(functional.pad(input, pads), self.weight, self.bias, self.stride, 0, 1, self.groups)
+
+
+class _Block(nn.Module):
+    """Inverted residual: expand 1x1, depthwise kxk, project 1x1; added to its input where the shapes agree."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        if expansion != 1:
+            self._expand_conv = nn.Conv2d(inputs, hidden, 1, bias=False)
+            self._bn0 = _norm(hidden)
+        self._depthwise_conv = _SameConv(hidden, hidden, kernel, stride, groups=hidden, bias=False)
+        self._bn1 = _norm(hidden)
+        self._project_conv = nn.Conv2d(hidden, outputs, 1, bias=False)
+        self._bn2 = _norm(outputs)
+        self._expands = expansion != 1
+        self._residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.relu6(self._bn0(self._expand_conv(x))) if self._expands else x
+        y = functional.relu6(self._bn1(self._depthwise_conv(y)))
+        y = self._bn2(self._project_conv(y))
+        return x + y if self._residual else y
+
+
+class EfficientNetLite0(nn.Module):
+    """RGB images (batch, 3, side, side) in; the maps of the named layers out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._conv_stem = _SameConv(3, 32, 3, 2, bias=False)
+        self._bn0 = _norm(32)
+        blocks: list[nn.Module] = []
+        inputs = 32
+        for expansion, kernel, stride, outputs, repeats in _STAGES:
+            for repeat in range(repeats):
+                blocks.append(_Block(inputs, outputs, expansion, kernel, stride if repeat == 0 else 1))
+                inputs = outputs
+        self._blocks = nn.ModuleList(blocks)
+        self._conv_head = nn.Conv2d(inputs, _HEAD_CHANNELS, 1, bias=False)
+        self._bn1 = _norm(_HEAD_CHANNELS)
+
+    def forward(self, images: Tensor, layers: tuple[str, ...] = ("head",)) -> list[Tensor]:
+        """Maps (batch, channels, height, width) in the order of ``layers``; a layer is ``block0`` … ``block15`` or ``head``."""
+        maps: dict[str, Tensor] = {}
+        x = functional.relu6(self._bn0(self._conv_stem(images)))
+        for index, block in enumerate(self._blocks):
+            x = maps[f"block{index}"] = block(x)
+        maps["head"] = functional.relu6(self._bn1(self._conv_head(x)))
+        return [maps[layer] for layer in layers]
+
+
+def layer_channels(layer: str) -> int:
+    """Channels of one layer's map.
+
+    Raises:
+        KeyError: there is no such layer.
+    """
+    channels = {"head": _HEAD_CHANNELS}
+    index = 0
+    for _, _, _, outputs, repeats in _STAGES:
+        for _ in range(repeats):
+            channels[f"block{index}"] = outputs
+            index += 1
+    return channels[layer]
+
+
+def fold_norms(net: nn.Module) -> None:
+    """Fold each batch norm into the convolution before it (inference only): fewer passes over memory on a CPU."""
+    for parent in net.modules():
+        for norm, conv in (("_bn0", "_expand_conv"), ("_bn0", "_conv_stem"), ("_bn1", "_depthwise_conv"), ("_bn2", "_project_conv"), ("_bn1", "_conv_head")):
+            if hasattr(parent, norm) and hasattr(parent, conv):
+                setattr(parent, conv, fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, norm)))
+                setattr(parent, norm, nn.Identity())

@@ -1,0 +1,98 @@
+"""One loaded bundle: encode, project, generate. No threads and no queue; :mod:`engine` has those."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+
+import torch
+from torch import Tensor
+
+from xraygpt_core.errors import BundleError
+from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.encoder import Encoder, load_encoder
+from xraygpt_core.model.generate import OnText, Row, generate
+from xraygpt_core.model.llm import Llm, load_llm, pick_device, pick_dtype
+from xraygpt_core.model.projector import Projector, load_projector
+from xraygpt_core.model.prompt import Prompt, Template, fit_turns, template_named, tokenise
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Everything a bundle names, on one device."""
+
+    bundle: Bundle
+    encoder: Encoder
+    projector: Projector
+    llm: Llm
+    template: Template
+
+    def features(self, images: Sequence[Tensor]) -> Tensor:
+        """Preprocessed images to frozen features (batch, positions, channels), float32."""
+        return self.encoder.encode(torch.stack(list(images)).to(self.llm.device))
+
+    def image_tokens(self, features: Tensor) -> Tensor:
+        """Features to embeddings (batch, tokens, hidden) in the LLM's precision."""
+        with torch.inference_mode():
+            tokens: Tensor = self.projector(features)
+        return tokens.to(self.llm.model.dtype)
+
+    def prompt(self, question: str, turns: Sequence[tuple[str, str]], image_tokens: int) -> Prompt:
+        """The prompt with as many earlier turns as the LLM's context has room for."""
+        room = self.llm.model.config.max_position_embeddings - self.bundle.decoding.max_new_tokens - image_tokens
+        return fit_turns(self.template, question, turns, self.llm.tokenizer, room)
+
+    def row(self, prompt: Prompt, image_tokens: Tensor) -> Tensor:
+        """``[before] [image tokens] [after]`` as embeddings (tokens, hidden)."""
+        before, after = tokenise(prompt, self.llm.tokenizer)
+        with torch.inference_mode():
+            return torch.cat([self.llm.embed(before), image_tokens, self.llm.embed(after)])
+
+    def generate(self, rows: Sequence[Tensor], on_text: OnText) -> list[Row]:
+        """Continue each row as the bundle's decoding settings and stop sequences say."""
+        return generate(self.llm, rows, self.bundle.decoding, self.bundle.stop, on_text)
+
+    @property
+    def software(self) -> dict[str, str]:
+        """What computed the text, for its provenance."""
+        return {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": version("transformers"),
+            "device": str(self.llm.device),
+            "dtype": str(self.llm.model.dtype).removeprefix("torch."),
+        }
+
+    @property
+    def decoding(self) -> dict[str, object]:
+        """The decoding settings, for a summary's provenance."""
+        return {**asdict(self.bundle.decoding), "stop": list(self.bundle.stop)}
+
+
+def load(bundle: Bundle, device: str = "auto", dtype: torch.dtype | None = None) -> Loaded:
+    """Load a bundle onto one device.
+
+    Raises:
+        BundleError: a part is missing, or the parts do not fit together.
+    """
+    if bundle.projector is None or bundle.projector_weights is None:
+        raise BundleError(f"bundle {bundle.name!r} has no projector: train one, or fetch the demo bundle")
+    where = pick_device(device)
+    encoder = load_encoder(bundle.encoder, bundle.encoder_weights, dict(bundle.encoder_options))
+    encoder.to(where)
+    projector = load_projector(bundle.projector, bundle.projector_weights).to(where).eval().requires_grad_(False)
+    llm = load_llm(bundle.llm, bundle.adapter, where, dtype or pick_dtype(where))
+    _check_fit(encoder, projector, llm)
+    return Loaded(bundle, encoder, projector, llm, template_named(bundle.template))
+
+
+def _check_fit(encoder: Encoder, projector: Projector, llm: Llm) -> None:
+    try:
+        with torch.inference_mode():
+            tokens = projector(torch.zeros(1, encoder.positions, encoder.channels, device=llm.device))
+    except RuntimeError as error:
+        raise BundleError(
+            f"the projector does not take the encoder's {encoder.positions} x {encoder.channels} features"
+        ) from error
+    if tokens.shape[-1] != llm.hidden:
+        raise BundleError(f"the projector makes {tokens.shape[-1]} numbers a token, the LLM takes {llm.hidden}")
