@@ -124,7 +124,7 @@ class Doorbell:
             return 0
         try:
             lengths = self.lengths(by_queue)
-            return sum(self._send(name, due[: self._window - lengths[name]]) for name, due in by_queue.items())
+            return sum(self._send(name, due[: max(0, self._window - lengths[name])]) for name, due in by_queue.items())
         except (Unavailable, OperationalError, redis.RedisError):
             return 0
 

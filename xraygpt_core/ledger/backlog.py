@@ -10,7 +10,7 @@ from xraygpt_core.errors import Conflict, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
-from xraygpt_core.ledger.register import ObjectRef, register_objects
+from xraygpt_core.ledger.register import ObjectRef, register_in, registering
 from xraygpt_core.states import Lane
 
 
@@ -58,6 +58,28 @@ _PROGRESS = """
 """
 
 
+_ITS_JOBS = """
+    WHERE state = 'queued' AND kind = 'ingest'
+      AND subject IN (SELECT image_id FROM backlog_images WHERE backlog_id = :id)
+      AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
+"""
+
+# A study is over with its last image; one whose object has another content that is being read goes on.
+_STOP = f"""
+    WITH stopped AS (
+        UPDATE jobs SET state = 'cancelled', rung_at = NULL, finished_at = clock_timestamp() {_ITS_JOBS}
+        RETURNING subject
+    ), closed AS (
+        UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
+        WHERE id IN (SELECT subject FROM stopped) AND state = 'received' RETURNING id, study_id
+    )
+    UPDATE studies SET state = 'cancelled', finished_at = clock_timestamp()
+    WHERE id IN (SELECT study_id FROM closed) AND state = 'received'
+      AND NOT EXISTS (SELECT FROM images i WHERE i.study_id = studies.id AND i.state IN ('received', 'accepted')
+                      AND i.id NOT IN (SELECT id FROM closed))
+"""
+
+
 def create_backlog(ledger: Ledger, bucket: str, prefix: str, lane: Lane, since: datetime | None) -> UUID:
     """Start listing everything under a prefix; the control worker does it page by page."""
     backlog_id = new_id()
@@ -89,8 +111,9 @@ def add_page(ledger: Ledger, listing: Listing, page: Sequence[ObjectRef], *, nex
         next_after: the last key of the page; listing goes on behind it.
         last: nothing follows.
     """
-    registered = register_objects(ledger, page, listing.lane, actor="backlog") if page else []
-    with ledger.work() as work:
+
+    def body(work: Work) -> None:
+        # The backlog's row first: who pauses or cancels waits for this page, and then finds all of its images.
         moved = work.run(
             "UPDATE backlogs SET start_after = :next_after, listed = listed + :listed, "
             "  state = CASE WHEN :last THEN 'listed' ELSE state END, "
@@ -104,12 +127,15 @@ def add_page(ledger: Ledger, listing: Listing, page: Sequence[ObjectRef], *, nex
                 "start_after": listing.start_after,
             },
         )
-        if moved:
+        if moved and page:
+            registered = register_in(ledger, work, page, listing.lane, actor="backlog")
             work.run(
                 "INSERT INTO backlog_images (backlog_id, image_id) "
                 "SELECT :id, i FROM unnest(CAST(:images AS uuid[])) AS i ON CONFLICT DO NOTHING",
                 {"id": listing.backlog_id, "images": [one.image_id for one in registered]},
             )
+
+    registering(ledger, body)
 
 
 def backlog(ledger: Ledger, backlog_id: UUID) -> Backlog:
@@ -157,43 +183,34 @@ def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
 
 
 def _pause(work: Work, backlog_id: UUID) -> int:
-    """Paused jobs wait far in the future; the dispatcher passes them over."""
-    work.run(
-        "UPDATE jobs SET not_before = 'infinity', rung_at = NULL WHERE state = 'queued' AND kind = 'ingest' "
-        "AND subject IN (SELECT image_id FROM backlog_images WHERE backlog_id = :id)",
-        {"id": backlog_id},
-    )
-    return work.run(
+    """Paused jobs wait far in the future; the dispatcher passes them over. What was asked for in a more urgent lane
+    meanwhile is no longer the backlog's to stop.
+    """
+    paused = work.run(
         "UPDATE backlogs SET state = 'paused' WHERE id = :id AND state IN ('listing', 'listed')", {"id": backlog_id}
     )
+    if paused:
+        work.run(f"UPDATE jobs SET not_before = 'infinity', rung_at = NULL {_ITS_JOBS}", {"id": backlog_id})
+    return paused
 
 
 def _resume(work: Work, backlog_id: UUID) -> int:
-    work.run(
-        "UPDATE jobs SET not_before = NULL WHERE state = 'queued' AND kind = 'ingest' AND not_before = 'infinity' "
-        "AND subject IN (SELECT image_id FROM backlog_images WHERE backlog_id = :id)",
-        {"id": backlog_id},
-    )
-    return work.run(
+    resumed = work.run(
         "UPDATE backlogs SET state = CASE WHEN listed_at IS NULL THEN 'listing' ELSE 'listed' END "
         "WHERE id = :id AND state = 'paused'",
         {"id": backlog_id},
     )
+    if resumed:
+        work.run(f"UPDATE jobs SET not_before = NULL {_ITS_JOBS} AND not_before = 'infinity'", {"id": backlog_id})
+    return resumed
 
 
 def _cancel(work: Work, backlog_id: UUID) -> int:
-    work.run(
-        "WITH stopped AS (UPDATE jobs SET state = 'cancelled', rung_at = NULL, finished_at = clock_timestamp() "
-        "  WHERE state = 'queued' AND kind = 'ingest' "
-        "  AND subject IN (SELECT image_id FROM backlog_images WHERE backlog_id = :id) RETURNING subject), "
-        "closed AS (UPDATE images SET state = 'cancelled', finished_at = clock_timestamp() "
-        "  WHERE id IN (SELECT subject FROM stopped) AND state = 'received' RETURNING study_id) "
-        "UPDATE studies SET state = 'cancelled', finished_at = clock_timestamp() "
-        "WHERE id IN (SELECT study_id FROM closed) AND state = 'received'",
-        {"id": backlog_id},
-    )
-    return work.run(
+    cancelled = work.run(
         "UPDATE backlogs SET state = 'cancelled', finished_at = clock_timestamp() "
         "WHERE id = :id AND state IN ('listing', 'listed', 'paused')",
         {"id": backlog_id},
     )
+    if cancelled:
+        work.run(_STOP, {"id": backlog_id})
+    return cancelled

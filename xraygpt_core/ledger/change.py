@@ -7,13 +7,17 @@ from uuid import UUID
 
 from xraygpt_core.errors import Conflict, InvalidRequest, NotFound
 from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.ledger.fallout import revision_of
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.jobs import add_job
+from xraygpt_core.ledger.objects import digest
 from xraygpt_core.ledger.read import resolve
-from xraygpt_core.ledger.register import digest
 from xraygpt_core.ledger.serving import served_in
 from xraygpt_core.ledger.timeline import note
-from xraygpt_core.states import JobKind, Lane, ReviewState
+from xraygpt_core.states import JobKind, Lane, ReviewState, StudyState
+
+# Any constant that nothing else in this database uses: "PURG" in ASCII.
+_PURGING = 0x50555247
 
 _CANCEL_JOBS = """
     UPDATE jobs SET state = 'cancelled', lease_until = NULL, rung_at = NULL, finished_at = clock_timestamp()
@@ -31,6 +35,8 @@ _RESUMMARISE = """
     SELECT s.id, s.revision FROM studies s LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
     WHERE s.alias_of IS NULL AND s.chosen_image IS NOT NULL AND s.state IN ('summarised', 'dead')
       AND (m.bundle IS DISTINCT FROM :bundle)
+      AND NOT EXISTS (SELECT FROM jobs j WHERE j.kind = 'settle' AND j.key = s.id || ':' || s.revision
+                      AND j.state = 'dead')
       AND (CAST(:ids AS uuid[]) IS NULL OR s.id = ANY(CAST(:ids AS uuid[])))
       AND (CAST(:from_bundle AS text) IS NULL OR m.bundle = :from_bundle)
       AND (CAST(:since AS timestamptz) IS NULL OR s.received_at >= :since)
@@ -51,7 +57,8 @@ def cancel_study(ledger: Ledger, study_id: UUID) -> None:
     def body(work: Work) -> None:
         home = resolve(work, study_id)
         work.run(_CANCEL_JOBS, {"id": home})
-        row = work.row("SELECT state FROM studies WHERE id = :id FOR UPDATE", {"id": home})
+        home = _lock(work, home)
+        row = work.row("SELECT state FROM studies WHERE id = :id", {"id": home})
         if row is None or row["state"] in {"summarised", "rejected", "cancelled"}:
             raise Conflict(f"the study is {row['state'] if row else 'gone'} already")
         work.run(_CLOSE_STUDY, {"id": home})
@@ -60,6 +67,7 @@ def cancel_study(ledger: Ledger, study_id: UUID) -> None:
             "WHERE study_id = :id AND state IN ('received', 'accepted', 'dead')",
             {"id": home},
         )
+        work.run(_CANCEL_JOBS, {"id": home})  # what was added while we waited for the study
         note(work, home, "cancelled", who="person")
 
     repeating(ledger, body)
@@ -77,17 +85,24 @@ def purge_study(ledger: Ledger, study_id: UUID) -> list[str]:
 
     def body(work: Work) -> list[str]:
         home = resolve(work, study_id)
+        # Two studies may share a derived object; purged together, each would leave it to the other.
+        work.row("SELECT pg_advisory_xact_lock(:key)", {"key": _PURGING})
         work.run(_CANCEL_JOBS, {"id": home})
-        work.row("SELECT id FROM studies WHERE id = :id FOR UPDATE", {"id": home})
+        home = _lock(work, home)
+        if work.row("SELECT id FROM studies WHERE id = :id AND purged_at IS NOT NULL", {"id": home}):
+            return []
         _bury_keys(work, home)
         derived = _derived_keys(work, home)
         work.run("DELETE FROM chat_turns WHERE study_id = :id", {"id": home})
         work.run("DELETE FROM summaries WHERE study_id = :id", {"id": home})
-        work.run("DELETE FROM timeline WHERE study_id = :id", {"id": home})
+        work.run(
+            "DELETE FROM timeline WHERE study_id = :id OR study_id IN (SELECT id FROM studies WHERE alias_of = :id)",
+            {"id": home},
+        )
         work.run(
             "UPDATE images SET state = 'cancelled', reason_code = NULL, view = NULL, modality = NULL, kind = NULL, "
             "rows = NULL, columns = NULL, sop_pseudonym = NULL, pixel_sha256 = NULL, normalised_key = NULL, "
-            "normalised_sha256 = NULL, preview_key = NULL, flags = '{}' WHERE study_id = :id",
+            "normalised_sha256 = NULL, preview_key = NULL, duplicate_of = NULL, flags = '{}' WHERE study_id = :id",
             {"id": home},
         )
         work.run(_CLOSE_STUDY, {"id": home})
@@ -96,10 +111,20 @@ def purge_study(ledger: Ledger, study_id: UUID) -> list[str]:
             "view = NULL, chosen_image = NULL, flags = '{}', purged_at = clock_timestamp() WHERE id = :id",
             {"id": home},
         )
+        work.run(_CANCEL_JOBS, {"id": home})  # what was added while we waited for the study
         note(work, home, "purged", who="person")
         return derived
 
     return repeating(ledger, body)
+
+
+def _lock(work: Work, study_id: UUID) -> UUID:
+    """Lock a study; if it became an alias while we waited, the study it leads to."""
+    work.row("SELECT id FROM studies WHERE id = :id FOR UPDATE", {"id": study_id})
+    home = resolve(work, study_id)
+    if home != study_id:
+        work.row("SELECT id FROM studies WHERE id = :id FOR UPDATE", {"id": home})
+    return home
 
 
 def _bury_keys(work: Work, study_id: UUID) -> None:
@@ -179,26 +204,32 @@ def resummarise(
     Raises:
         Conflict: another bundle than the served one is asked for.
     """
-    with ledger.work() as work:
+
+    def body(work: Work) -> int:
         served = served_in(work).name
         if bundle is not None and bundle != served:
             raise Conflict(f"the workers serve {served!r}: promote {bundle!r} first, then ask again")
         values: dict[str, Any] = {"bundle": served, "from_bundle": from_bundle, "since": since, "until": until}
         ids = None if study_ids is None else [resolve(work, study_id) for study_id in study_ids]
-        queued = 0
-        for row in work.rows(_RESUMMARISE, values | {"view": view, "ids": ids}):
-            key = f"{row['id']}:{row['revision']}:{served}"
-            added = add_job(
-                work,
-                JobKind.SUMMARISE,
-                row["id"],
-                key,
-                Lane.BACKLOG,
-                max_attempts=ledger.settings.max_attempts,
-                ring=False,
-            )
-            queued += added is not None
-    return queued
+        rows = work.rows(_RESUMMARISE, values | {"view": view, "ids": ids})
+        return sum(_summarise_again(ledger, work, row["id"], row["revision"], served) for row in rows)
+
+    return repeating(ledger, body)
+
+
+def _summarise_again(ledger: Ledger, work: Work, study_id: UUID, revision: int, bundle: str) -> bool:
+    added = add_job(
+        work,
+        JobKind.SUMMARISE,
+        study_id,
+        f"{study_id}:{revision}:{bundle}",
+        Lane.BACKLOG,
+        max_attempts=ledger.settings.max_attempts,
+        ring=False,
+    )
+    if added is not None:
+        _reopen_study(work, study_id, revision, StudyState.QUEUED)
+    return added is not None
 
 
 def replay_dead(ledger: Ledger, *, job_ids: Sequence[UUID] | None = None, reason: str | None = None) -> int:
@@ -207,37 +238,42 @@ def replay_dead(ledger: Ledger, *, job_ids: Sequence[UUID] | None = None, reason
     Args:
         job_ids: these; None means all, or all whose error contains ``reason``.
     """
-    with ledger.work() as work:
+
+    def body(work: Work) -> int:
         rows = work.rows(
             "UPDATE jobs SET state = 'queued', attempts = 0, rung_at = NULL, not_before = NULL, finished_at = NULL "
             "WHERE state = 'dead' AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY(CAST(:ids AS uuid[]))) "
-            "AND (CAST(:reason AS text) IS NULL OR last_error LIKE '%' || :reason || '%') RETURNING kind, subject",
+            "AND (CAST(:reason AS text) IS NULL OR strpos(last_error, :reason) > 0) RETURNING kind, subject, key",
             {"ids": list(job_ids) if job_ids is not None else None, "reason": reason},
         )
         for row in rows:
-            _reopen(work, JobKind(row["kind"]), row["subject"])
-    return len(rows)
+            _reopen(work, JobKind(row["kind"]), row["subject"], row["key"])
+        return len(rows)
+
+    return repeating(ledger, body)
 
 
-def _reopen(work: Work, kind: JobKind, subject: UUID) -> None:
+def _reopen(work: Work, kind: JobKind, subject: UUID, key: str) -> None:
     match kind:
         case JobKind.INGEST:
-            row = work.row(
-                "UPDATE images SET state = 'received', finished_at = NULL WHERE id = :id RETURNING study_id",
+            work.run(
+                "UPDATE images SET state = 'received', finished_at = NULL WHERE id = :id AND state = 'dead'",
                 {"id": subject},
             )
-            if row is not None:
-                work.run(
-                    "UPDATE studies SET state = 'received', finished_at = NULL WHERE id = :id AND state = 'dead'",
-                    {"id": row["study_id"]},
-                )
-        case JobKind.SETTLE | JobKind.SUMMARISE:
-            state = "waiting" if kind is JobKind.SETTLE else "queued"
-            work.run(
-                "UPDATE studies SET state = :state, finished_at = NULL WHERE id = :id AND state = 'dead'",
-                {"id": subject, "state": state},
-            )
+        case JobKind.SETTLE:
+            _reopen_study(work, subject, revision_of(key), StudyState.WAITING)
+        case JobKind.SUMMARISE:
+            _reopen_study(work, subject, revision_of(key), StudyState.QUEUED)
         case JobKind.CHAT:
             work.run("UPDATE chat_turns SET state = 'queued', answer = '' WHERE id = :id", {"id": subject})
         case JobKind.TRAIN:
             work.run("UPDATE training_runs SET state = 'queued', finished_at = NULL WHERE id = :id", {"id": subject})
+
+
+def _reopen_study(work: Work, study_id: UUID, revision: int, state: StudyState) -> None:
+    """A dead study goes on, if this is what it died of: a job of an older revision has nothing to say any more."""
+    work.run(
+        "UPDATE studies SET state = :state, finished_at = NULL "
+        "WHERE id = :id AND state = 'dead' AND revision = :revision",
+        {"id": study_id, "state": state, "revision": revision},
+    )

@@ -74,7 +74,7 @@ def ask(ledger: Ledger, study_id: UUID, question: str) -> Turn:
         InvalidRequest: the question is empty or too long.
     """
     asked = question.strip()
-    if not asked or len(asked) > MAX_QUESTION:
+    if not asked or len(asked) > MAX_QUESTION or "\0" in asked:
         raise InvalidRequest(f"a question has between 1 and {MAX_QUESTION} characters")
     turn_id = new_id()
     with ledger.work() as work:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fallout import bury
+from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.queue import Ring, queue_name
 from xraygpt_core.states import JobKind, Lane
 
@@ -76,7 +77,8 @@ def tick(ledger: Ledger) -> Ticked:
         Unavailable: PostgreSQL or the broker does not answer; the next tick does the work.
     """
     lengths = ledger.doorbell.lengths(queue_name(kind, lane) for kind in JobKind for lane in Lane)
-    with ledger.work() as work:
+
+    def body(work: Work) -> Ticked:
         if not _lead(work):
             return Ticked(leader=False)
         requeued = work.run(_EXPIRED, {"limit": _EXPIRED_BATCH})
@@ -86,7 +88,9 @@ def tick(ledger: Ledger) -> Ticked:
             for kind in JobKind:
                 length = lengths[queue_name(kind, lane)]
                 work.rings += _due(ledger, work, kind, lane, length, rung.get((kind, lane.rank), 0))
-    return Ticked(True, requeued, buried, len(work.rings))
+        return Ticked(True, requeued, buried, len(work.rings))
+
+    return repeating(ledger, body)
 
 
 def _lead(work: Work) -> bool:
@@ -108,10 +112,11 @@ def _due(ledger: Ledger, work: Work, kind: JobKind, lane: Lane, length: int, run
     if room <= 0:
         return []
     values: dict[str, Any] = {"kind": kind, "lane_rank": lane.rank}
-    # Fewer messages than rung jobs: doorbells were lost (a worker died holding them, or the broker forgot).
-    lost = rung > length
-    age = _GRACE_SECONDS if lost else ledger.settings.rering_seconds
-    again = work.rows(_AGAIN, values | {"age": age, "limit": room}) if rung else []
+    # Fewer messages than rung jobs: so many doorbells were lost (a worker died holding them, or the broker forgot).
+    lost = rung - length
+    age = _GRACE_SECONDS if lost > 0 else ledger.settings.rering_seconds
+    limit = min(room, lost) if lost > 0 else room
+    again = work.rows(_AGAIN, values | {"age": age, "limit": limit}) if rung else []
     due: Sequence[RowMapping] = work.rows(_DUE, values | {"limit": room - len(again)}) if room > len(again) else []
     ids = [row["id"] for row in (*again, *due)]
     if ids:

@@ -14,33 +14,43 @@ _OPEN_IMAGES = """
     FROM images WHERE study_id = :study
 """
 
+# A study whose only object was gone or replaced is over, unless a new content comes; what a person cancelled stays so.
 _CLOSE = """
     UPDATE studies SET state = :state, reason_code = :reason, finished_at = clock_timestamp()
-    WHERE id = :study AND state <> 'cancelled'
+    WHERE id = :study AND (state <> 'cancelled' OR reason_code = 'replaced')
 """
+
+# A job of an older revision says nothing about the study, nor does a failed second opinion on a summarised one.
+_CLOSE_REVISION = """
+    UPDATE studies SET state = 'dead', reason_code = NULL, finished_at = clock_timestamp()
+    WHERE id = :study AND revision = :revision AND state IN ('waiting', 'queued')
+"""
+
+_LOCK = "SELECT s.id, s.alias_of FROM images i JOIN studies s ON s.id = i.study_id WHERE i.id = :id FOR UPDATE OF s"
 
 
 def bury(work: Work, job_id: UUID, error: str) -> None:
     """End a job for good as dead, and tell its subject."""
     row = work.row(
         "UPDATE jobs SET state = 'dead', lease_until = NULL, rung_at = NULL, finished_at = clock_timestamp(), "
-        "last_error = :error WHERE id = :id RETURNING kind, subject, lease_epoch",
-        {"id": job_id, "error": error[:2000]},
+        "last_error = :error WHERE id = :id RETURNING kind, subject, key",
+        {"id": job_id, "error": printable(error)},
     )
     if row is None:
         return
     subject = row["subject"]
     match JobKind(row["kind"]):
         case JobKind.INGEST:
-            image = work.row(
+            study_id = lock_study_of(work, subject)
+            work.run(
                 "UPDATE images SET state = 'dead', finished_at = clock_timestamp() "
-                "WHERE id = :id AND state = 'received' RETURNING study_id",
+                "WHERE id = :id AND state = 'received'",
                 {"id": subject},
             )
-            if image is not None:
-                close_if_nothing_is_left(work, image["study_id"])
+            if study_id is not None:
+                close_if_nothing_is_left(work, study_id)
         case JobKind.SETTLE | JobKind.SUMMARISE:
-            work.run(_CLOSE, {"study": subject, "state": StudyState.DEAD, "reason": None})
+            work.run(_CLOSE_REVISION, {"study": subject, "revision": revision_of(row["key"])})
         case JobKind.CHAT:
             work.run("UPDATE chat_turns SET state = 'dead' WHERE id = :id", {"id": subject})
         case JobKind.TRAIN:
@@ -48,6 +58,27 @@ def bury(work: Work, job_id: UUID, error: str) -> None:
                 "UPDATE training_runs SET state = 'dead', finished_at = clock_timestamp() WHERE id = :id",
                 {"id": subject},
             )
+
+
+def revision_of(key: str) -> int:
+    """The revision a settle (``study:revision``) or summarise job (``study:revision:bundle``) is about."""
+    return int(key.split(":")[1])
+
+
+def printable(error: str) -> str:
+    """An error as PostgreSQL can keep it: no NUL, at most 2000 characters."""
+    return error.replace("\0", "")[:2000]
+
+
+def lock_study_of(work: Work, image_id: UUID) -> UUID | None:
+    """Lock the study an image is in. None: the image was purged.
+
+    While we wait for a provisional study its images may move to the study they belong to: then look again.
+    """
+    row = work.row(_LOCK, {"id": image_id})
+    if row is not None and row["alias_of"] is not None:
+        row = work.row(_LOCK, {"id": image_id})
+    return row["id"] if row is not None else None
 
 
 def close_if_nothing_is_left(work: Work, study_id: UUID) -> None:

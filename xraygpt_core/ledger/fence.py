@@ -54,24 +54,32 @@ def fenced(
         LeaseLost: the lease ended, or belongs to another epoch. Nothing was written.
         Unavailable: PostgreSQL went away, and it is sure that nothing was written.
     """
+    results: list[T] = []
+    lost = False
     for repeat in range(_REPEATS):
         try:
             with ledger.work() as work:
                 _take(work, claim, finish)
                 if study_id is not None:
                     work.row("SELECT id FROM studies WHERE id = :id FOR UPDATE", {"id": study_id})
-                result = body(work)
+                results.append(body(work))
         except Unavailable:
             # The commit may have reached the server before the connection broke: ask on a new connection.
+            lost = True
             if _committed(ledger, claim, finish):
-                return result
+                return results[-1]
             if repeat == _REPEATS - 1:
                 raise
+        except LeaseLost:
+            # Or it was still on its way when we asked, and was first.
+            if lost and results and _committed(ledger, claim, finish):
+                return results[-1]
+            raise
         except DBAPIError as error:
             if not worth_repeating(error) or repeat == _REPEATS - 1:
                 raise
         else:
-            return result
+            return results[-1]
     raise AssertionError("the loop above returns or raises")
 
 

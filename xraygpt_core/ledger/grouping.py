@@ -6,6 +6,7 @@ from uuid import UUID
 from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Work
+from xraygpt_core.ledger.fallout import lock_study_of
 from xraygpt_core.states import Flag
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _TWIN = """
     SELECT id, pixel_sha256 = :pixel_sha256 AS same FROM images
     WHERE study_id = :study_id AND sop_pseudonym = :sop_pseudonym AND id <> :image_id AND state = 'accepted'
-      AND duplicate_of IS NULL
+      AND NOT EXISTS (SELECT FROM images o WHERE o.id = images.duplicate_of AND o.state = 'accepted')
     ORDER BY id
 """
 
@@ -36,22 +37,20 @@ def lock_group(work: Work, image_id: UUID, study_pseudonym: str | None) -> UUID:
     """
     if study_pseudonym is not None:
         work.row("SELECT pg_advisory_xact_lock(hashtextextended(:uid, 0))", {"uid": study_pseudonym})
-    row = work.row(
-        "SELECT s.id FROM images i JOIN studies s ON s.id = i.study_id WHERE i.id = :id FOR UPDATE OF s",
-        {"id": image_id},
-    )
-    if row is None:
+    study_id = lock_study_of(work, image_id)
+    if study_id is None:
         raise LeaseLost(f"image {image_id} was purged")
-    study_id: UUID = row["id"]
     return study_id
 
 
 def belongs_to(work: Work, provisional: UUID, image: "IngestedImage") -> UUID:
-    """The study this image belongs to, locked. If it is not the provisional one, that becomes its alias."""
+    """The study this image belongs to, locked. If it is not the provisional one, that becomes its alias, unless it was
+    a study of its own before (its object was overwritten): then it keeps its history, and only this image moves.
+    """
     if image.study_pseudonym is None:
         return provisional
     home = work.row("SELECT id FROM studies WHERE uid_pseudonym = :uid FOR UPDATE", {"uid": image.study_pseudonym})
-    mine = work.row("SELECT uid_pseudonym, lane_rank FROM studies WHERE id = :id", {"id": provisional})
+    mine = work.row("SELECT uid_pseudonym, lane_rank, revision FROM studies WHERE id = :id", {"id": provisional})
     if home is None:
         if mine is None or mine["uid_pseudonym"] is None:
             return provisional
@@ -63,7 +62,7 @@ def belongs_to(work: Work, provisional: UUID, image: "IngestedImage") -> UUID:
             "UPDATE studies SET lane_rank = LEAST(lane_rank, :rank) WHERE id = :id",
             {"id": home_id, "rank": mine["lane_rank"]},
         )
-        if mine["uid_pseudonym"] is None:
+        if mine["uid_pseudonym"] is None and mine["revision"] == 0:
             work.run(
                 "UPDATE studies SET alias_of = :home, state = 'received' WHERE id = :id",
                 {"home": home_id, "id": provisional},

@@ -6,9 +6,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.ledger.core import Ledger
-
-# The newest migration this code was written for; a test compares it with migrations/versions.
-SCHEMA_HEAD = "0001"
+from xraygpt_core.models import SCHEMA_VERSION
 
 
 def check_schema(ledger: Ledger) -> None:
@@ -24,9 +22,9 @@ def check_schema(ledger: Ledger) -> None:
         row = None
     if row is None:
         raise ConfigurationError("the database has no schema yet: run `python -m migrations` first")
-    if row["version_num"] != SCHEMA_HEAD:
+    if row["version_num"] != SCHEMA_VERSION:
         raise ConfigurationError(
-            f"the database's schema is {row['version_num']}, this version of XrayGPT needs {SCHEMA_HEAD}: "
+            f"the database's schema is {row['version_num']}, this version of XrayGPT needs {SCHEMA_VERSION}: "
             "run its `python -m migrations`, or start the version that fits"
         )
 

@@ -51,7 +51,7 @@ _ACCEPT = """
     UPDATE images SET state = 'accepted', study_id = :study_id, view = :view, modality = :modality, kind = :kind,
            rows = :rows, columns = :columns, sop_pseudonym = :sop_pseudonym, pixel_sha256 = :pixel_sha256,
            normalised_key = :normalised_key, normalised_sha256 = :normalised_sha256, preview_key = :preview_key,
-           flags = :flags, finished_at = clock_timestamp()
+           duplicate_of = NULL, flags = :flags, finished_at = clock_timestamp()
     WHERE id = :image_id
 """
 
@@ -66,7 +66,13 @@ _REPLACE_OLDER = """
     WHERE mine.image_id = :image_id AND other.bucket = mine.bucket AND other.key = mine.key
       AND other.seen_at < mine.seen_at AND images.id = other.image_id
       AND images.state IN ('accepted', 'rejected', 'dead')
-    RETURNING images.study_id
+    RETURNING images.id, images.study_id
+"""
+
+# Replaying the ingest of a content that was replaced would bring it back.
+_FORGET_DEAD = """
+    UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp()
+    WHERE kind = 'ingest' AND subject = ANY(CAST(:images AS uuid[])) AND state = 'dead'
 """
 
 _NEWER = """
@@ -109,7 +115,7 @@ def complete_ingest(ledger: Ledger, claim: Claim, image: IngestedImage) -> None:
         study_id = belongs_to(work, provisional, image)
         values: dict[str, Any] = {**image.__dict__, "flags": [str(flag) for flag in image.flags]}
         work.run(_ACCEPT, values | {"image_id": claim.subject, "study_id": study_id})
-        replaced = {row["study_id"] for row in work.rows(_REPLACE_OLDER, {"image_id": claim.subject})}
+        replaced = _replace_older(work, claim.subject)
         attach(work, study_id, claim.subject, image)
         note(work, study_id, "image accepted", who="ingest", image_id=claim.subject, claim=claim)
         reconsider(ledger, work, study_id, quiet=image.kind == "dicom")
@@ -132,8 +138,8 @@ def reject_image(ledger: Ledger, claim: Claim, reason: ReasonCode, detail: str) 
     def body(work: Work) -> None:
         study_id = lock_group(work, claim.subject, None)
         _close(work, claim, study_id, "rejected", reason, detail)
-        if work.rows(_REPLACE_OLDER, {"image_id": claim.subject}):
-            reconsider(ledger, work, study_id, quiet=False)
+        for other in _replace_older(work, claim.subject):
+            reconsider(ledger, work, other, quiet=False)
 
     fenced(ledger, claim, body)
 
@@ -156,6 +162,14 @@ def replace_image(ledger: Ledger, claim: Claim, now: ObjectRef | None) -> None:
         _close(work, claim, study_id, "cancelled", ReasonCode.REPLACED)
 
     fenced(ledger, claim, body)
+
+
+def _replace_older(work: Work, image_id: UUID) -> set[UUID]:
+    """Cancel what this key held before; the studies that lost an image."""
+    replaced = work.rows(_REPLACE_OLDER, {"image_id": image_id})
+    if replaced:
+        work.run(_FORGET_DEAD, {"images": [row["id"] for row in replaced]})
+    return {row["study_id"] for row in replaced}
 
 
 def _close(work: Work, claim: Claim, study_id: UUID, state: str, reason: ReasonCode, detail: str | None = None) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Work
-from xraygpt_core.ledger.fallout import bury
+from xraygpt_core.ledger.fallout import bury, printable
 from xraygpt_core.ledger.fence import Claim, fenced
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, JobState, Lane
@@ -153,12 +153,13 @@ def fail(ledger: Ledger, claim: Claim, error: str, *, retry: bool = True) -> Job
     """
 
     def body(work: Work) -> JobState:
-        row = work.row("SELECT max_attempts FROM jobs WHERE id = :id", {"id": claim.job_id})
-        if row is None or not retry or claim.attempts >= row["max_attempts"]:
+        # Not the claim's own count: a checkpoint gives a run its attempts back.
+        row = work.row("SELECT attempts, max_attempts FROM jobs WHERE id = :id", {"id": claim.job_id})
+        if row is None or not retry or row["attempts"] >= row["max_attempts"]:
             bury(work, claim.job_id, error)
             return JobState.DEAD
-        delay = ledger.settings.retry_seconds * 2 ** (claim.attempts - 1)
-        work.run(_RETRY, {"id": claim.job_id, "error": error, "delay": min(delay, 3600.0)})
+        delay = ledger.settings.retry_seconds * 2 ** (row["attempts"] - 1)
+        work.run(_RETRY, {"id": claim.job_id, "error": printable(error), "delay": min(delay, 3600.0)})
         return JobState.QUEUED
 
     return fenced(ledger, claim, body, finish=None)

@@ -8,13 +8,16 @@ from uuid import UUID
 
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.core import Ledger, Work
-from xraygpt_core.states import NOTICE, Lane
+from xraygpt_core.states import NOTICE, TERMINAL_STUDY_STATES, Lane
 
 # Ingesting and running are what a live lease says; storing them would cost every claim a second row.
+# A study that ended without a summary is open again while a new content of its object is read.
 STUDY_STATE = """
-    CASE WHEN s.state = 'received' AND EXISTS (
+    CASE WHEN (s.state IN ('received', 'rejected', 'dead') OR s.state = 'cancelled' AND s.reason_code = 'replaced')
+              AND EXISTS (SELECT FROM images r WHERE r.study_id = s.id AND r.state = 'received')
+         THEN CASE WHEN EXISTS (
              SELECT FROM jobs j JOIN images r ON r.id = j.subject
-             WHERE r.study_id = s.id AND j.kind = 'ingest' AND j.state = 'running') THEN 'ingesting'
+             WHERE r.study_id = s.id AND j.kind = 'ingest' AND j.state = 'running') THEN 'ingesting' ELSE 'received' END
          WHEN s.state = 'queued' AND EXISTS (
              SELECT FROM jobs j WHERE j.subject = s.id AND j.kind = 'summarise' AND j.state = 'running') THEN 'running'
          ELSE s.state END
@@ -90,15 +93,18 @@ class Study:
 
 _STATUS = f"""
     SELECT i.id AS image_id, s.id AS study_id,
-           CASE WHEN i.state IN ('rejected', 'dead', 'cancelled') THEN i.state ELSE {STUDY_STATE} END AS state,
-           CASE WHEN i.state IN ('rejected', 'dead', 'cancelled') THEN i.reason_code ELSE s.reason_code END
-               AS reason_code,
+           CASE WHEN i.state IN ('rejected', 'dead', 'cancelled') THEN i.state
+                WHEN i.state = 'received' AND s.state <> 'cancelled' THEN CASE WHEN EXISTS (
+                    SELECT FROM jobs j WHERE j.subject = i.id AND j.kind = 'ingest' AND j.state = 'running')
+                    THEN 'ingesting' ELSE 'received' END
+                ELSE {STUDY_STATE} END AS state,
+           CASE i.state WHEN 'accepted' THEN s.reason_code ELSE i.reason_code END AS reason_code,
            s.lane_rank, COALESCE(i.view, s.view) AS view, i.flags,
            extract(epoch FROM COALESCE(m.summarised_at, i.finished_at) - i.received_at)::float8 AS seconds,
            m.summary, m.findings, m.impression
     FROM images i JOIN studies s ON s.id = i.study_id
     LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
-        AND i.state NOT IN ('rejected', 'dead', 'cancelled')
+        AND i.state = 'accepted'
     WHERE i.id = ANY(CAST(:ids AS uuid[]))
 """
 
@@ -159,6 +165,8 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
         raise NotFound(f"there is no study {study_id}")
     values = dict(row)
     chosen, lane_rank = values.pop("chosen_image"), values.pop("lane_rank")
+    if values["state"] not in TERMINAL_STUDY_STATES:
+        values["reason_code"] = None
     return Study(
         **values,
         lane=list(Lane)[lane_rank],

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ledger.core import Ledger, Work
-from xraygpt_core.ledger.fallout import close_if_nothing_is_left
+from xraygpt_core.ledger.fallout import close_if_nothing_is_left, revision_of
 from xraygpt_core.ledger.fence import Claim, fenced
 from xraygpt_core.ledger.jobs import LANES, add_job
 from xraygpt_core.ledger.serving import served_in
@@ -18,15 +18,16 @@ _VIEW_ORDER = {"PA": 0, "AP": 1, None: 2}
 
 _CANDIDATES = """
     SELECT id, view, flags, rows * columns AS area FROM images
-    WHERE study_id = :id AND state = 'accepted' AND duplicate_of IS NULL
+    WHERE study_id = :id AND state = 'accepted'
+      AND NOT EXISTS (SELECT FROM images o WHERE o.id = images.duplicate_of AND o.state = 'accepted')
     ORDER BY id
 """
 
 _GROW = """
     UPDATE studies SET revision = revision + 1, state = 'waiting', reason_code = NULL, finished_at = NULL
-    WHERE id = :id AND state <> 'cancelled'
+    WHERE id = :id AND (state <> 'cancelled' OR reason_code = 'replaced')
     RETURNING revision, lane_rank, expected_images,
-              (SELECT count(*) FROM images WHERE study_id = :id AND state <> 'received') AS read
+              (SELECT count(*) FROM images WHERE study_id = :id AND state = 'accepted' AND duplicate_of IS NULL) AS read
 """
 
 _CURRENT = "SELECT id, image_id, bundle FROM summaries WHERE study_id = :id AND superseded_at IS NULL"
@@ -66,7 +67,7 @@ def settle(ledger: Ledger, claim: Claim) -> None:
     Raises:
         LeaseLost: the job is no longer ours; nothing was written.
     """
-    revision = int(claim.key.rpartition(":")[2])
+    revision = revision_of(claim.key)
 
     def body(work: Work) -> None:
         study = work.row("SELECT revision, state, lane_rank FROM studies WHERE id = :id", {"id": claim.subject})
@@ -144,11 +145,13 @@ def _nothing_to_summarise(work: Work, claim: Claim, lateral_only: bool) -> None:
         "UPDATE summaries SET superseded_at = clock_timestamp() WHERE study_id = :id AND superseded_at IS NULL",
         {"id": claim.subject},
     )
+    values: dict[str, Any] = {"id": claim.subject, "image": None, "flags": [], "terminal": True, "reason": None}
     if lateral_only:
-        values: dict[str, Any] = {"id": claim.subject, "image": None, "view": "LATERAL", "flags": [], "terminal": True}
-        work.run(_CHOOSE, values | {"state": StudyState.REJECTED, "reason": ReasonCode.NO_FRONTAL_VIEW})
+        rejected = {"view": "LATERAL", "state": StudyState.REJECTED, "reason": ReasonCode.NO_FRONTAL_VIEW}
+        work.run(_CHOOSE, values | rejected)
         note(
             work, claim.subject, "study rejected", who="settle", claim=claim, detail={"reason_code": "no_frontal_view"}
         )
     else:
+        work.run(_CHOOSE, values | {"view": None, "state": StudyState.CANCELLED, "reason": ReasonCode.REPLACED})
         close_if_nothing_is_left(work, claim.subject)

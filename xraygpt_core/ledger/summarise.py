@@ -7,9 +7,10 @@ from uuid import UUID
 
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.ledger.fallout import revision_of
 from xraygpt_core.ledger.fence import Claim, fenced
 from xraygpt_core.ledger.timeline import note
-from xraygpt_core.states import Flag, JobState, ReviewState
+from xraygpt_core.states import Flag, JobState
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ _INSERT = """
 
 _SUPERSEDE = """
     UPDATE summaries SET superseded_at = clock_timestamp() WHERE study_id = :id AND superseded_at IS NULL
-    RETURNING review_state
+    RETURNING review_state <> 'draft' OR CAST(:flag AS text) = ANY(flags) AS reviewed
 """
 
 
@@ -69,7 +70,7 @@ def summarise_input(ledger: Ledger, claim: Claim) -> SummariseInput | None:
         LeaseLost: the job is no longer ours.
     """
     with ledger.work() as work:
-        row = work.row(_INPUT, {"id": claim.subject, "revision": int(claim.key.split(":")[1])})
+        row = work.row(_INPUT, {"id": claim.subject, "revision": revision_of(claim.key)})
     if row is not None:
         return SummariseInput(**row)
     fenced(ledger, claim, lambda _: None, finish=JobState.CANCELLED)
@@ -92,8 +93,8 @@ def complete_summary(ledger: Ledger, claim: Claim, given: SummariseInput, summar
         current = study is not None and study["revision"] == given.revision
         flags: list[str] = []
         if current:
-            former = work.row(_SUPERSEDE, {"id": given.study_id})
-            if former is not None and former["review_state"] != ReviewState.DRAFT:
+            former = work.row(_SUPERSEDE, {"id": given.study_id, "flag": Flag.SUPERSEDES_REVIEWED})
+            if former is not None and former["reviewed"]:
                 flags.append(Flag.SUPERSEDES_REVIEWED)
         values = {**summary.__dict__, "provenance": json.dumps(summary.provenance), "flags": flags}
         where = {"id": summary_id, "study_id": given.study_id, "image_id": given.image_id, "revision": given.revision}

@@ -1,0 +1,120 @@
+"""Objects that were announced before: found again, read again if their content came back, raised to a better lane."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from xraygpt_core.ledger.core import Work
+from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered, columns, digest, later
+from xraygpt_core.queue import Ring
+from xraygpt_core.states import JobKind, Lane, ReasonCode
+
+# Messages one registration may send at once; the dispatcher sends the rest as room comes up.
+RING_LIMIT = 64
+
+# When a content counts as announced: now, unless a content of the same key with a later sequencer is known already.
+# Needs a row ``o`` with bucket, key and sequencer.
+SEEN_AT = """
+    COALESCE((SELECT min(k.seen_at) - interval '1 microsecond' FROM object_keys k
+              WHERE k.bucket = o.bucket AND k.key = o.key AND k.etag <> o.etag
+                AND rpad(k.sequencer, 1024, '0') COLLATE "C" > rpad(o.sequencer, 1024, '0') COLLATE "C"),
+             clock_timestamp())
+"""
+
+_KNOWN = """
+    SELECT k.bucket, k.key, k.etag, k.sequencer, k.deleted_at, i.id AS image_id, i.reason_code,
+           COALESCE(s.alias_of, s.id) AS study_id
+    FROM unnest(CAST(:buckets AS text[]), CAST(:keys AS text[]), CAST(:etags AS text[])) AS o (bucket, key, etag)
+    JOIN object_keys k USING (bucket, key, etag)
+    JOIN images i ON i.id = k.image_id JOIN studies s ON s.id = i.study_id
+"""
+
+_TOMBSTONES = """
+    SELECT digest, image_id, study_id FROM tombstones WHERE digest = ANY(CAST(:digests AS text[]))
+"""
+
+_ANNOUNCE = f"""
+    UPDATE object_keys SET deleted_at = NULL, sequencer = COALESCE(o.sequencer, object_keys.sequencer),
+           seen_at = {SEEN_AT}
+    FROM unnest(CAST(:buckets AS text[]), CAST(:keys AS text[]), CAST(:etags AS text[]), CAST(:sequencers AS text[]))
+        AS o (bucket, key, etag, sequencer)
+    WHERE object_keys.bucket = o.bucket AND object_keys.key = o.key AND object_keys.etag = o.etag
+"""
+
+_REVIVE = """
+    WITH images_again AS (
+        UPDATE images SET state = 'received', reason_code = NULL, finished_at = NULL
+        WHERE id = ANY(CAST(:images AS uuid[])) AND state = 'cancelled' AND reason_code = 'replaced' RETURNING id
+    )
+    UPDATE jobs SET state = 'queued', attempts = 0, rung_at = NULL, not_before = NULL, finished_at = NULL
+    WHERE kind = 'ingest' AND subject IN (SELECT id FROM images_again) AND state IN ('done', 'cancelled', 'dead')
+"""
+
+_RAISE_STUDIES = """
+    UPDATE studies SET lane_rank = :lane_rank WHERE id = ANY(CAST(:studies AS uuid[])) AND lane_rank > :lane_rank
+"""
+
+# Whoever is waiting beside the patient does not wait for a paused backlog ('infinity').
+_RAISE_JOBS = """
+    UPDATE jobs SET lane_rank = :lane_rank, rung_at = NULL, not_before = NULLIF(not_before, 'infinity')
+    WHERE (subject = ANY(CAST(:studies AS uuid[])) OR subject = ANY(CAST(:images AS uuid[])))
+      AND state = 'queued' AND lane_rank > :lane_rank AND kind IN ('ingest', 'settle', 'summarise')
+    RETURNING id, kind, not_before > clock_timestamp() AS later
+"""
+
+_MARK_RUNG = "UPDATE jobs SET rung_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS uuid[]))"
+
+
+def find_known(work: Work, refs: Sequence[ObjectRef]) -> dict[Identity, Registered]:
+    """The objects that are known, or purged. A replaced content that is announced anew is to be read again."""
+    announced = {ref.identity: ref for ref in refs}
+    found: dict[Identity, Registered] = {}
+    anew: list[ObjectRef] = []
+    replaced: list[UUID] = []
+    for row in work.rows(_KNOWN, columns(refs)):
+        ref = announced[(row["bucket"], row["key"], row["etag"])]
+        found[ref.identity] = Registered(row["image_id"], row["study_id"], ref.uri, new=False)
+        again = _again(ref, row["sequencer"])
+        is_replaced = row["reason_code"] == ReasonCode.REPLACED
+        if again and is_replaced:
+            replaced.append(row["image_id"])
+        if again and (is_replaced or row["deleted_at"] or ref.sequencer):
+            anew.append(ref)
+    if anew:
+        work.run(_ANNOUNCE, columns(anew))
+    if replaced:
+        work.run(_REVIVE, {"images": replaced})
+    return found | _purged(work, [ref for ref in refs if ref.identity not in found])
+
+
+def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane) -> None:
+    """Move the open work of these objects to a more urgent lane, and ring; never to a less urgent one."""
+    if not found or lane is Lane.BACKLOG:
+        return
+    ids: dict[str, Any] = {
+        "studies": [known.study_id for known in found.values()],
+        "images": [known.image_id for known in found.values()],
+        "lane_rank": lane.rank,
+    }
+    due = [row for row in work.rows(_RAISE_JOBS, ids) if not row["later"]][:RING_LIMIT]
+    if due:
+        work.run(_MARK_RUNG, {"ids": [row["id"] for row in due]})
+        work.rings += [Ring(row["id"], JobKind(row["kind"]), lane) for row in due]
+    work.run(_RAISE_STUDIES, ids)
+
+
+def _again(ref: ObjectRef, known: str | None) -> bool:
+    """Is this a new event, or a late copy of one that was seen? Without sequencers nobody can tell: it is new."""
+    return ref.sequencer is None or known is None or later(ref.sequencer, known)
+
+
+def _purged(work: Work, refs: Sequence[ObjectRef]) -> dict[Identity, Registered]:
+    if not refs:
+        return {}
+    salt = work.row("SELECT tombstone_salt FROM installation")
+    digests = {digest(salt["tombstone_salt"] if salt else "", *ref.identity): ref for ref in refs}
+    found = {}
+    for row in work.rows(_TOMBSTONES, {"digests": list(digests)}):
+        ref = digests[row["digest"]]
+        found[ref.identity] = Registered(row["image_id"], row["study_id"], ref.uri, new=False)
+    return found

@@ -1,0 +1,66 @@
+"""What a registration is about: the contents of objects, and what became of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+Identity = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class ObjectRef:
+    """One content of one object: the identity of an image is (bucket, key, etag)."""
+
+    bucket: str
+    key: str
+    etag: str
+    version_id: str | None = None
+    size: int | None = None
+    sequencer: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """``s3://bucket/key``; patient data, so it goes back to whoever sent it and nowhere else."""
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def identity(self) -> Identity:
+        """What tells one image from another."""
+        return (self.bucket, self.key, self.etag)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What an object became. ``new`` is False if it was known."""
+
+    image_id: UUID
+    study_id: UUID
+    uri: str
+    new: bool
+
+
+def columns(refs: Sequence[ObjectRef]) -> dict[str, Any]:
+    """The same objects as one array per column, for ``unnest``."""
+    return {
+        "buckets": [ref.bucket for ref in refs],
+        "keys": [ref.key for ref in refs],
+        "etags": [ref.etag for ref in refs],
+        "version_ids": [ref.version_id for ref in refs],
+        "sequencers": [ref.sequencer for ref in refs],
+        "sizes": [ref.size for ref in refs],
+    }
+
+
+def later(one: str, other: str) -> bool:
+    """Did the event with sequencer ``one`` happen after the other? The shorter is filled up with zeros on its right
+    side, then they compare as text (Amazon S3 user guide, "Event message structure").
+    """
+    length = max(len(one), len(other))
+    return one.ljust(length, "0") > other.ljust(length, "0")
+
+
+def digest(salt: str, bucket: str, key: str, etag: str) -> str:
+    """What a tombstone remembers of a purged object: enough to know it again, not enough to read it."""
+    return sha256("\0".join((salt, bucket, key, etag)).encode()).hexdigest()
