@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,15 @@ _NOTE_SECONDS = 1.0
 
 
 class Training:
-    """The train jobs of one process."""
+    """The train jobs of one process.
 
-    def __init__(self, context: Context) -> None:
+    Args:
+        program: what is run; the module ``training_jobs`` unless a test says otherwise.
+    """
+
+    def __init__(self, context: Context, program: Sequence[str] = ("-m", "training_jobs")) -> None:
         self._context = context
+        self._program = program
 
     def __call__(self, claim: Claim, pulse: Pulse) -> None:
         """Run or continue one training run to its end, or to a checkpoint if the worker is to stop."""
@@ -51,7 +57,7 @@ class Training:
         command = [sys.executable]
         if (processes := self._context.settings.train_processes) > 1:
             command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        command += ["-m", "training_jobs", run.stage]
+        command += [*self._program, run.stage]
         command += ["--base", str(base.path), "--out", str(out), "--config", str(config)]
         if run.checkpoint_prefix is not None:
             pull(self._context.store, run.checkpoint_prefix, home / "resume", pulse.check)

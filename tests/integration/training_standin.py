@@ -1,0 +1,60 @@
+"""A small program that keeps the file contract of ``training_jobs``: what to do is in its config.
+
+``steps`` and ``checkpoint_every`` as there; ``stop_at``: wait at this step for a signal; ``fail_after_checkpoint``: end
+with code 3 after each; ``exit``: end with this code at the end; ``no_result``: leave none.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+
+def appear(path: Path, files: dict[str, str]) -> None:
+    part = path.with_name(path.name + ".part")
+    part.mkdir(parents=True)
+    for name, text in files.items():
+        (part / name).write_text(text)
+    part.rename(path)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("stage")
+    for name in ("--base", "--out", "--config", "--resume"):
+        parser.add_argument(name, type=Path)
+    given = parser.parse_args()
+    config = json.loads(given.config.read_text())
+    step = int((given.resume / "step").read_text()) if given.resume else 0
+    out = given.out
+    steps, every = config["steps"], config.get("checkpoint_every", 2)
+
+    def checkpoint() -> None:
+        appear(out / "checkpoints" / f"step-{step:06}", {"step": str(step), "pid": str(os.getpid())})
+
+    def asked_to_stop(*_: object) -> None:
+        checkpoint()
+        sys.exit(75)
+
+    signal.signal(signal.SIGTERM, asked_to_stop)
+    with (out / "progress.jsonl").open("a") as progress:
+        while step < steps:
+            step += 1
+            line = {"step": step, "steps": steps, "loss": 1.0 / step, "samples_per_s": 10.0}
+            progress.write(json.dumps(line) + "\n")
+            progress.flush()
+            if config.get("stop_at") == step and not given.resume:
+                signal.pause()
+            if step % every == 0:
+                checkpoint()
+                if config.get("fail_after_checkpoint"):
+                    return 3
+    if not config.get("no_result"):
+        appear(out / "result", {"projector.safetensors": f"projector after {step}", "result.json": "{}"})
+    return int(config.get("exit", 0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
