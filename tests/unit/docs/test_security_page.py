@@ -1,0 +1,63 @@
+"""docs/security.md says something about everything it must say something about."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from xraygpt_core.models import metadata
+from xraygpt_core.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "security.md").read_text()
+# Columns that hold what people typed or how the hospital named its objects.
+TELLING = {
+    "object_keys": {"bucket", "key"},
+    "backlogs": {"bucket", "prefix", "start_after"},
+    "chat_turns": {"question"},
+    "summaries": {"edited_summary", "reviewed_by"},
+}
+
+
+def rows(heading: str) -> dict[str, str]:
+    """First and last cell of each row of the table with this first heading."""
+    table = PAGE.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {row[0]: row[-1] for row in cells}
+
+
+def test_every_table_is_classified() -> None:
+    assert set(rows("table")) == {table.name for table in metadata.sorted_tables}
+
+
+def test_the_tables_that_may_name_a_patient_are_marked() -> None:
+    assert {name for name, holds in rows("table").items() if "**" in holds} == set(TELLING)
+
+
+@pytest.mark.parametrize("table", TELLING)
+def test_the_columns_that_may_name_a_patient_are_still_there(table: str) -> None:
+    assert TELLING[table] <= {column.name for column in metadata.tables[table].columns}
+
+
+def test_no_other_table_has_a_column_for_a_key_or_a_text_of_people() -> None:
+    suspicious = {"question", "prefix", "start_after", "reviewed_by", "edited_summary", "filename", "comment"}
+    for table in metadata.sorted_tables:
+        assert not (suspicious & {column.name for column in table.columns}) - TELLING.get(table.name, set()), table.name
+
+
+def test_every_setting_the_page_names_exists() -> None:
+    named = {name.removeprefix("XRAYGPT_").lower() for name in re.findall(r"XRAYGPT_[A-Z0-9_]+", PAGE)}
+    assert named <= set(Settings.model_fields)
+
+
+def test_every_file_the_page_names_exists() -> None:
+    named = [
+        name for name in re.findall(r"`([\w./-]+\.(?:py|sh|yml|md))`", PAGE) if "/" in name or name.endswith("yml")
+    ]
+    assert named
+    for name in named:
+        assert (ROOT / name).is_file(), name
+
+
+def test_the_key_is_to_be_backed_up_apart_from_the_database() -> None:
+    assert "apart from the database's back-up" in next(key for key in rows("what") if "key" in key)
