@@ -109,9 +109,9 @@ def stamp(text: str, height: int) -> Floats:
     left, top, right, bottom = font.getbbox(text)
     image = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
     ImageDraw.Draw(image).text((1 - left, 1 - top), text, fill=255, font=font)
-    stamp = np.asarray(image, dtype=np.float32) * np.float32(1 / 255)
-    stamp.setflags(write=False)
-    return stamp
+    letters = np.asarray(image, dtype=np.float32) * np.float32(1 / 255)
+    letters.setflags(write=False)
+    return letters
 
 
 def _put(film: Floats, text: str, height: int, x: int, y: int, ink: float) -> None:

@@ -10,7 +10,8 @@ _HEART = (
 _LARGE = r"(?:enlarged|increased|enlargement|larger than normal|oversized|large(?=$|[,;]| and| for))"
 # Words that end the heart's own clause: what is enlarged after them is something else.
 _OTHER = (
-    r"(?:and(?! (?:is|the mediastin|mediastin|remains|appears))|but|with|normal|nodes?|hil\w*|aort\w*|nodul\w*|"
+    r"(?:and(?! (?:is|the mediastin|mediastin|remains|appears|\w+ly enlarged|enlarged))|"
+    r"but|with|normal|nodes?|hil\w*|aort\w*|nodul\w*|"
     r"effusion\w*|lungs?|vessel\w*)"
 )
 _NODULAR = r"(?:opacit(?:y|ies)|densit(?:y|ies)|lesions?|shadows?|foc(?:us|i))"
