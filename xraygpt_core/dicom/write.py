@@ -10,7 +10,7 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID
 
 from xraygpt_core.dicom.accept import CR_STORAGE, DX_FOR_PRESENTATION
-from xraygpt_core.dicom.parse import EXPLICIT_LITTLE
+from xraygpt_core.dicom.parse import EXPLICIT_LITTLE, PIXEL_DATA
 
 _IMPLEMENTATION_UID = "2.25.302040169172834761018573915072946630721"  # PS3.5 annex B.2: a UID made from a UUID
 
@@ -23,9 +23,8 @@ def phantom_dicom(
     study_uid: str,
     sop_uid: str,
     accession: str,
-    bits_stored: int = 16,
+    bits_stored: int | None = None,
     modality: str = "DX",
-    series_uid: str | None = None,
     **header: Any,
 ) -> bytes:
     """A DX or CR file of one phantom, marked synthetic in its header.
@@ -33,28 +32,30 @@ def phantom_dicom(
     Args:
         pixels: (rows, columns), below ``2 ** bits_stored``, bright where the body absorbs (MONOCHROME2).
         view: ViewPosition, "PA" or "AP".
-        bits_stored: 8 to 16; the window written covers this whole range, so that grey is value / 2**bits_stored.
+        bits_stored: 8 to 16; default: as many as the brightest value needs. The window covers this whole range, so
+            that the grey seen is value / (2 ** bits_stored - 1).
         modality: "DX" or "CR"; decides the SOP class.
-        series_uid: SeriesInstanceUID; default: the study's with ".1".
         header: further elements by DICOM keyword, such as ``PatientName``; None removes one.
 
     Returns:
         A DICOM file (PS3.10), explicit VR little endian.
     """
-    sop_class = {"DX": DX_FOR_PRESENTATION, "CR": CR_STORAGE}[modality]
+    bits = bits_stored or max(8, int(pixels.max()).bit_length())
+    values = {
+        "SOPClassUID": UID({"DX": DX_FOR_PRESENTATION, "CR": CR_STORAGE}[modality]),
+        **_identity(view, patient_id, study_uid, sop_uid, accession, modality),
+        **_image(pixels.shape[0], pixels.shape[1], bits),
+        **header,
+    }
     dataset = Dataset()
-    for keyword, value in _identity(view, patient_id, study_uid, sop_uid, accession, modality).items():
-        setattr(dataset, keyword, value)
-    dataset.SOPClassUID = UID(sop_class)
-    dataset.SeriesInstanceUID = UID(series_uid or f"{study_uid}.1")
-    for keyword, value in _image(pixels, bits_stored).items():
-        setattr(dataset, keyword, value)
-    dataset.add_new(0x7FE00010, "OW", np.ascontiguousarray(pixels, dtype="<u2").tobytes())
-    for keyword, value in header.items():
+    for keyword, value in values.items():
         if value is not None:
             setattr(dataset, keyword, value)
-        elif keyword in dataset:
-            delattr(dataset, keyword)
+    dataset.add_new(PIXEL_DATA, "OW", np.ascontiguousarray(pixels, dtype="<u2").tobytes())
+    return _file(dataset)
+
+
+def _file(dataset: Dataset) -> bytes:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(EXPLICIT_LITTLE)
     dataset.file_meta.ImplementationClassUID = UID(_IMPLEMENTATION_UID)
@@ -70,6 +71,7 @@ def _identity(view: str, patient: str, study: str, sop: str, accession: str, mod
         "SyntheticData": "YES",
         "SOPInstanceUID": UID(sop),
         "StudyInstanceUID": UID(study),
+        "SeriesInstanceUID": UID(f"{study}.1"),
         "StudyDate": "",
         "StudyTime": "",
         "AccessionNumber": accession,
@@ -91,8 +93,7 @@ def _identity(view: str, patient: str, study: str, sop: str, accession: str, mod
     }
 
 
-def _image(pixels: npt.NDArray[np.uint16], bits: int) -> dict[str, Any]:
-    rows, columns = pixels.shape
+def _image(rows: int, columns: int, bits: int) -> dict[str, Any]:
     return {
         "SamplesPerPixel": 1,
         "PhotometricInterpretation": "MONOCHROME2",

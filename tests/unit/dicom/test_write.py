@@ -36,6 +36,12 @@ def test_grey_is_the_value_over_the_stored_range(limits, bits):
     assert np.array_equal(seen, np.rint(values / (2**bits - 1) * 255))
 
 
+@pytest.mark.parametrize(("brightest", "bits"), [(100, 8), (1000, 10), (4095, 12), (40_000, 16)])
+def test_bits_stored_follow_the_brightest_value(drawn, brightest, bits):
+    dataset = pydicom.dcmread(BytesIO(phantom_dicom(np.minimum(drawn, brightest), **NAMES)))
+    assert (dataset.BitsStored, dataset.HighBit, dataset.WindowWidth) == (bits, bits - 1, 2**bits)
+
+
 def test_the_file_is_marked_synthetic_in_its_header(drawn):
     dataset = pydicom.dcmread(BytesIO(phantom_dicom(drawn, **NAMES)))
     assert dataset.SyntheticData == "YES"
