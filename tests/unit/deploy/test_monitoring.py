@@ -107,3 +107,10 @@ def test_prometheus_reads_the_rules_where_compose_puts_them(services: dict[str, 
     config = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())
     mounted = {volume.split(":")[1] for volume in services["prometheus"]["volumes"]}
     assert set(config["rule_files"]) <= mounted
+
+
+def test_the_rules_tests_speak_of_alerts_and_series_that_exist() -> None:
+    cases = yaml.safe_load((ROOT / "deploy/alerts.test.yml").read_text())["tests"]
+    assert {one["alertname"] for case in cases for one in case["alert_rule_test"]} <= {rule["alert"] for rule in RULES}
+    named = {metric for case in cases for one in case["input_series"] for metric, _ in selectors(one["series"])}
+    assert named <= set(series()) | LEDGER | {"up"}
