@@ -5,6 +5,7 @@ import importlib.util
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -241,3 +242,26 @@ def test_prepare_says_in_a_sentence_what_is_missing(
     assert capsys.readouterr().err == (
         "prepare: XRAYGPT_DATABASE_URL, XRAYGPT_REDIS_URL, XRAYGPT_S3_ENDPOINT_URL must be set\n"
     )
+
+
+def test_a_container_that_is_given_secrets_as_files_migrates_and_makes_a_key(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    secrets = tmp_path / "run"
+    secrets.mkdir()
+    for name in ("XRAYGPT_DATABASE_URL", "XRAYGPT_REDIS_URL", "XRAYGPT_S3_ACCESS_KEY", "XRAYGPT_S3_SECRET_KEY"):
+        (secrets / name).write_text(environment.pop(name) + "\n")
+    key = secrets / "hmac.key"
+    key.write_text("5" * 64)
+    key.chmod(0o600)
+    given = environment | {"SECRETS": str(secrets), "XRAYGPT_HMAC_KEY_FILE": str(key)}
+
+    def run(*command: str) -> str:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("XRAYGPT_")}
+        entrypoint = ["sh", str(DEPLOY / "entrypoint.sh"), sys.executable, "-m", *command]
+        done = subprocess.run(entrypoint, env=inherited | given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("migrations")
+    assert run("api_gateway", "create-key", "--name", "ward-3").startswith("xgpt_")
