@@ -65,12 +65,13 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def supervisor() -> None:
+def run_supervisor() -> None:
     """Prints the lines of progress and ``ready``; XRAYGPT_STANDINS may replace a program by another of this file."""
+    from xraygpt.stack import keeper, supervisor
     from xraygpt.stack.home import Home
     from xraygpt.stack.process import StackError
-    from xraygpt.stack.supervisor import Supervisor
 
+    keeper.DRAIN_SECONDS = float(os.environ.get("XRAYGPT_STANDIN_DRAIN_SECONDS", "20"))
     replaced = json.loads(os.environ.get("XRAYGPT_STANDINS", "{}"))
     roles = (
         dict.fromkeys(["ingest", "gpu", "training", "control", "flower"], "worker") | {"gateway": "gateway"} | replaced
@@ -78,7 +79,7 @@ def supervisor() -> None:
     here = [sys.executable, __file__]
     once = {"migrations": [*here, "migrations"], "create-key": [*here, "create_key"]}
     programs = {name: [*here, role] for name, role in roles.items()}
-    stack = Supervisor(
+    stack = supervisor.Supervisor(
         Home(Path(os.environ["XRAYGPT_HOME"])),
         os.environ,
         tell,
@@ -92,4 +93,4 @@ def supervisor() -> None:
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]]()
+    (run_supervisor if sys.argv[1] == "supervisor" else globals()[sys.argv[1]])()

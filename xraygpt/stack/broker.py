@@ -12,7 +12,7 @@ from xraygpt.stack.memory import recall, remember, secret
 from xraygpt.stack.ports import choose
 from xraygpt.stack.process import Child, StackError, end_leftovers
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 class Broker:

@@ -24,7 +24,7 @@ from xraygpt.stack.ports import choose
 from xraygpt.stack.process import Child, StackError, as_user, end_leftovers, open_log
 
 OWNER = "xraygpt"  # role and database
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 NOBODY_NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 

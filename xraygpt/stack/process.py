@@ -142,6 +142,45 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
 
 
+def run_to_end(
+    name: str,
+    command: Sequence[str],
+    *,
+    log: Path,
+    directory: Path,
+    environment: Mapping[str, str],
+    stopping: Callable[[], bool],
+) -> str:
+    """Run a command to its end, or until ``stopping()``, and return its stdout; stderr goes to the log.
+
+    Raises:
+        StackError: it ended with an error, or was ended.
+    """
+    with (
+        open_log(log) as errors,
+        subprocess.Popen(
+            command,
+            env=dict(environment),
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+            preexec_fn=die_with_parent(),
+        ) as process,
+    ):
+        while True:
+            try:
+                output = process.communicate(timeout=POLL_SECONDS)[0]
+                break
+            except subprocess.TimeoutExpired:
+                if stopping():
+                    process.kill()
+    if process.returncode:
+        raise StackError(f"{name} ended with exit code {process.returncode}; see {log}")
+    return output.decode()
+
+
 def as_user(user: int | None) -> dict[str, Any]:
     """Arguments of ``subprocess`` to run as this user, with that user's group and no other; None: as we are."""
     if user is None:

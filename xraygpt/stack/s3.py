@@ -15,7 +15,7 @@ from xraygpt.stack.memory import recall, remember, secret
 from xraygpt.stack.ports import choose
 from xraygpt.stack.process import Child, StackError, end_leftovers
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 GRPC_OFFSET = 10000  # each of its servers listens on port + 10000 as well
 # Most of its log lines name object keys, which may name patients. Kept: fatal errors, and which part is ready.
 LOGGED = re.compile(rb"F\d{4} |  (Master|Volume|Filer|S3|Admin) ")

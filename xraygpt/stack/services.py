@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import boto3
 import psycopg
@@ -13,22 +13,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from xraygpt.stack.broker import Broker
+from xraygpt.stack.keeper import Unit
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.process import StackError
 from xraygpt.stack.s3 import ObjectServer
 
 READER = "xraygpt_reader"
-
-
-class Unit(Protocol):
-    """What the supervisor keeps running."""
-
-    @property
-    def pid(self) -> int: ...
-    @property
-    def running(self) -> bool: ...
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
 
 
 class Services:

@@ -1,32 +1,27 @@
 """Starts the whole stack in order, keeps it running, stops it in reverse order."""
 
 import os
-import secrets
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import httpx
 
 from xraygpt.stack.home import Home, hold, make_hmac_key
+from xraygpt.stack.keeper import Keeper
 from xraygpt.stack.memory import recall, remember, secret
 from xraygpt.stack.ports import choose
-from xraygpt.stack.process import Child, StackError, end_leftovers, open_log
-from xraygpt.stack.services import Services, Unit
+from xraygpt.stack.process import Child, end_leftovers, run_to_end
+from xraygpt.stack.services import Services
 from xraygpt_core.settings import models_dir
 
 POLL_SECONDS = 0.2
-READY_SECONDS = 60.0
-DRAIN_SECONDS = 20.0
-CALM_SECONDS = 60.0  # a child that ran this long starts with no back-off
-LONGEST_PAUSE = 30.0
-WANTS_RESTART = 75  # EX_TEMPFAIL: the GPU worker has another bundle to load
+READY_SECONDS = 180.0
 
 PYTHON = sys.executable
 ONCE = {
@@ -44,15 +39,8 @@ PROGRAMS = {
 NAMES = ("postgres", "broker", "s3", *PROGRAMS, "supervisor")
 
 
-@dataclass
-class Kept:
-    """A unit that is restarted when it ends, after a pause that doubles while it keeps ending."""
-
-    name: str
-    unit: Unit
-    started: float
-    pause: float = 0.0
-    due: float | None = None
+class _Stopping(Exception):  # an order, not an error
+    """SIGINT or SIGTERM arrived."""
 
 
 class Supervisor:
@@ -79,9 +67,10 @@ class Supervisor:
         self._environ = dict(environ)
         self._once = once
         self._programs = programs
-        self._kept: list[Kept] = []
+        self._keeper = Keeper(say)
         self._secrets: dict[str, Any] = {}
         self._stack: dict[str, Any] = {}
+        self._stopping = False
 
     def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
         """Start everything, call ``ready`` with the content of stack.json, and stay until SIGINT or SIGTERM.
@@ -90,20 +79,29 @@ class Supervisor:
             StackError: something did not start; everything is stopped again.
         """
         with hold(self.home):
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            # A flag, not an exception: one raised at any line could be lost, or leave a child nobody knows of.
+            signal.signal(signal.SIGTERM, self._ask_to_stop)
+            signal.signal(signal.SIGINT, self._ask_to_stop)
             try:
                 self._start()
                 ready(self._stack)
                 while True:
-                    self._tend()
+                    self._check()
+                    if self._keeper.tend():
+                        self._write()
                     time.sleep(POLL_SECONDS)
-            except KeyboardInterrupt:
+            except _Stopping:
                 self.say("stopping")
             finally:
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-                self._stop()
+                self._keeper.stop()
+                self.home.stack_file.unlink(missing_ok=True)
+
+    def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _check(self) -> None:
+        if self._stopping:
+            raise _Stopping
 
     def _start(self) -> None:
         self.home.stack_file.unlink(missing_ok=True)
@@ -111,19 +109,21 @@ class Supervisor:
         self._choose()
         services = Services(self.home.root, self._environ, self._webhook_url, self._secrets["webhook_token"])
         for name, unit in services.units.items():  # kept from now on: a failed start stops what runs
-            self._kept.append(Kept(name, unit, time.monotonic()))
-        services.start(self.say)
+            self._keeper.add(name, unit)
+        services.start(self._step)
         services.create_buckets()
         environment = self._environment(services)
         self._run_once("migrations", environment)
         environment["XRAYGPT_READER_URL"] = services.reader_url(self._secrets["reader_password"])
-        for name, command in self._programs.items():
-            self.say(f"starting {name}")
-            self._start_program(name, command, environment)
-        self._wait_for_gateway()
+        self._start_programs(environment)
         self._check_key(environment)
         self._stack = self._describe(services, environment)
         self._write()
+
+    def _step(self, line: str) -> None:
+        """Go on with the next part, unless it is time to stop."""
+        self._check()
+        self.say(line)
 
     def _choose(self) -> None:
         """Ports and secrets, as they were last time where that is possible."""
@@ -178,33 +178,33 @@ class Supervisor:
         Raises:
             StackError: it ended with an error.
         """
-        self.say(f"running {name}")
-        with open_log(self.home.log(name)) as log:
-            done = subprocess.run(
+        self._step(f"running {name}")
+        try:
+            return run_to_end(
+                name,
                 self._once[name],
-                env=dict(environment),
-                cwd=self.home.run,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                check=False,
+                log=self.home.log(name),
+                directory=self.home.run,
+                environment=environment,
+                stopping=lambda: self._stopping,
             )
-        if done.returncode:
-            raise StackError(f"{name} ended with exit code {done.returncode}; see {self.home.log(name)}")
-        return done.stdout.decode()
+        finally:
+            self._check()
 
-    def _start_program(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
-        child = Child(name, command, log=self.home.log(name), directory=self.home.run, environment=environment)
-        child.start()
-        self._kept.append(Kept(name, child, time.monotonic()))
-
-    def _wait_for_gateway(self) -> None:
-        gateway = next(kept.unit for kept in self._kept if kept.name == "gateway")
-        assert isinstance(gateway, Child)
-        self.say("waiting for the gateway")
-        gateway.wait_until(self._gateway_is_ready, READY_SECONDS)
+    def _start_programs(self, environment: Mapping[str, str]) -> None:
+        """Start them all, then wait until the gateway says that it is ready."""
+        children = {}
+        for name, command in self._programs.items():
+            self._step(f"starting {name}")
+            child = Child(name, command, log=self.home.log(name), directory=self.home.run, environment=environment)
+            child.start()
+            self._keeper.add(name, child)
+            children[name] = child
+        self._step("waiting for the gateway")
+        children["gateway"].wait_until(self._gateway_is_ready, READY_SECONDS)
 
     def _gateway_is_ready(self) -> bool:
+        self._check()
         try:
             answer = httpx.get(f"{self._gateway_url}/readyz", timeout=5, trust_env=False)
         except httpx.TransportError:
@@ -246,50 +246,5 @@ class Supervisor:
 
     def _write(self) -> None:
         """stack.json with the process ids of now; null for what runs elsewhere or waits for its restart."""
-        pids: dict[str, int | None] = dict.fromkeys(NAMES)
-        pids |= {kept.name: kept.unit.pid for kept in self._kept if kept.unit.running}
-        pids["supervisor"] = os.getpid()
+        pids = dict.fromkeys(NAMES) | self._keeper.pids() | {"supervisor": os.getpid()}
         remember(self.home.stack_file, self._stack | {"pids": pids})
-
-    def _tend(self) -> None:
-        """Restart what has ended and whose pause is over."""
-        now = time.monotonic()
-        for kept in self._kept:
-            if kept.unit.running:
-                continue
-            if kept.due is None:
-                self._plan(kept, now)
-                self._write()
-            elif now >= kept.due:
-                self._restart(kept)
-                self._write()
-
-    def _plan(self, kept: Kept, now: float) -> None:
-        code = kept.unit.exit_code if isinstance(kept.unit, Child) else None
-        if code == WANTS_RESTART or now - kept.started > CALM_SECONDS:
-            kept.pause = 0.0
-        else:
-            kept.pause = min(LONGEST_PAUSE, max(0.5, kept.pause * 2))
-        kept.due = now + kept.pause * (0.5 + secrets.randbelow(1000) / 1000)
-        self.say(f"{kept.name} ended{'' if code is None else f' with exit code {code}'}; it starts again")
-
-    def _restart(self, kept: Kept) -> None:
-        kept.due = None
-        kept.started = time.monotonic()
-        try:
-            kept.unit.start()
-        except StackError as error:
-            self.say(str(error))
-
-    def _stop(self) -> None:
-        """Our processes first, all at once, so that each can drain; then the services they need."""
-        programs = [kept.unit for kept in self._kept if isinstance(kept.unit, Child)]
-        for program in programs:
-            program.send(signal.SIGTERM)
-        deadline = time.monotonic() + DRAIN_SECONDS
-        for program in programs:
-            program.stop(signal.SIGTERM, max(0.0, deadline - time.monotonic()))
-        for kept in reversed(self._kept):
-            if not isinstance(kept.unit, Child):
-                kept.unit.stop()
-        self.home.stack_file.unlink(missing_ok=True)
