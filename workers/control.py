@@ -102,9 +102,7 @@ class Control:
                 running.release()
 
         do.__name__ = name
-        self._app.task(name=f"xraygpt.{name}", send_events=events)(do)
-        self._app.conf.beat_schedule[name] = {
-            "task": f"xraygpt.{name}",
-            "schedule": seconds,
-            "options": {"queue": CONTROL_QUEUE, "expires": max(_EXPIRES_SECONDS, seconds)},
-        }
+        self._app.task(name=f"xraygpt.{name}", send_events=events, shared=False)(do)
+        options = {"queue": CONTROL_QUEUE, "expires": max(_EXPIRES_SECONDS, seconds)}
+        entry = {"task": f"xraygpt.{name}", "schedule": seconds, "options": options}
+        self._app.conf.beat_schedule = {**self._app.conf.beat_schedule, name: entry}

@@ -46,7 +46,7 @@ class Process:
     def work_on(self, bodies: Mapping[JobKind, Body]) -> None:
         """Register the task of each kind of job this process does."""
         for kind, body in bodies.items():
-            self.app.task(name=task_name(kind))(_task(self.context, kind, body))
+            self.app.task(name=task_name(kind), shared=False)(_task(self.context, kind, body))
 
     def run(self, queues: Iterable[str], concurrency: int) -> int:
         """Consume until told to stop; the exit code."""

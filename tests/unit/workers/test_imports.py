@@ -1,0 +1,17 @@
+"""What each role needs to be installed."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("module", ["workers.__main__", "workers.roles", "workers.control", "workers.training"])
+def test_only_the_gpu_worker_needs_torch(module: str) -> None:
+    code = f"import sys; sys.modules['torch'] = sys.modules['transformers'] = None; import {module}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_gpu_worker_knows_no_dicom() -> None:
+    code = "import sys; sys.modules['pydicom'] = None; import workers.gpu, workers.serving"
+    subprocess.run([sys.executable, "-c", code], check=True)
