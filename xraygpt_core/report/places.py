@@ -73,7 +73,8 @@ _PLACE = re.compile(
 )
 _OTHER_LEFT = re.compile(
     r"\bleft (?:in place|in situ|ventric\w+|atri\w+|heart)|\bright (?:ventric\w+|atri\w+|heart|now)|"
-    r"\b(?:upper|lower) (?:limits?|abdom\w+|chest wall)"
+    r"\b(?:upper|lower) (?:limits?|abdom\w+|chest wall)|"
+    r"\b(?:shift\w*|deviat\w+|displace\w+|pushed)(?: \w+){0,4} to(?:wards)? the (?:left|right)(?: side)?"
 )
 
 

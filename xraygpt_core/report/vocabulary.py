@@ -17,8 +17,9 @@ _OTHER = (
 _NODULAR = r"(?:opacit(?:y|ies)|densit(?:y|ies)|lesions?|shadows?|foc(?:us|i))"
 _QUALIFIED = ("linear", "nodular", "reticular", "interstitial", "atelectatic", "calcified", "streaky", "band like")
 _NOT_FLUID_OR_COLLAPSE = (
-    r"(?! (?:\w+ ){0,7}?(?:due to|from|representing|reflecting|consistent with|compatible with) "
-    r"(?:\w+ ){0,2}(?:effusion|atelectasis|scar\w*|fibrosis))"
+    r"(?!(?:(?! and )[^;]){0,80}? "
+    r"(?:due to|from|representing|reflecting|consistent with|compatible with|in keeping with) "
+    r"(?:\w+ ){0,3}(?:effusions?|atelectasis|scar\w*|fibrosis)\b)"
 )
 
 _NODULE = (
