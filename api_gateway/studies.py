@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/studies", tags=["studies"])
 
 MAX_OBJECTS = 1000
 _MAX_KEY_BYTES = 1024  # Amazon S3 User Guide, "Naming Amazon S3 objects"
-_HEADS_AT_ONCE = 8
+_HEADS_AT_ONCE = 4  # more wait for the interpreter, not for the bucket
 
 
 class SubmittedObject(Request):
@@ -125,6 +125,7 @@ def get_study(study_id: UUID, ledger: UsesLedger, _: Caller) -> StudyAnswer:
 @router.delete("/{study_id}", status_code=204)
 def delete_study(study_id: UUID, services: UsesServices, _: Caller) -> Response:
     """Purge a study: texts, turns and derived objects go, a content-free tombstone keeps it from coming back."""
+    services.store.check()  # once the ledger has forgotten the keys, nobody could delete the pictures any more
     for key in purge_study(services.ledger, study_id):
         services.store.delete(key)
     return Response(status_code=204)
