@@ -96,7 +96,7 @@ def empty(url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
         for table in reversed(metadata.sorted_tables):
             if table.name != "installation":

@@ -19,11 +19,15 @@ class Database:
         url: ``postgresql://user:password@host:port/database``.
         pool_size: connections kept open; as many again may be opened under load.
         statement_timeout_seconds: a statement that runs longer is ended by the server.
+        idle_seconds: so is a transaction that is silent for longer: a process stopped in the middle of one would
+            keep its locks, and nobody could take over its work.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8, statement_timeout_seconds: float = 60.0) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 8, statement_timeout_seconds: float = 60.0, idle_seconds: float = 30.0
+    ) -> None:
         self.url = driver_url(url)
-        milliseconds = int(statement_timeout_seconds * 1000)
+        milliseconds, idle = int(statement_timeout_seconds * 1000), int(idle_seconds * 1000)
         self._engine = create_engine(
             self.url,
             pool_size=pool_size,
@@ -33,7 +37,8 @@ class Database:
             connect_args={
                 "connect_timeout": 10,
                 "application_name": "xraygpt",
-                "options": f"-c statement_timeout={milliseconds} -c lock_timeout=20000 -c timezone=UTC",
+                "options": f"-c statement_timeout={milliseconds} -c lock_timeout=20000 -c timezone=UTC "
+                f"-c idle_in_transaction_session_timeout={idle}",
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,
@@ -53,7 +58,6 @@ class Database:
                 yield connection
         except DBAPIError as error:
             if connection_lost(error):
-                self._engine.dispose()
                 raise Unavailable("PostgreSQL does not answer") from error
             raise
 
@@ -91,7 +95,8 @@ def connection_lost(error: DBAPIError) -> bool:
     if state is None:
         return error.orig.__class__.__name__ in {"OperationalError", "InterfaceError"}
     # Class 08: connection exception. 57P01-57P03: shutdown, crash, starting up. 53300: too many connections.
-    return state.startswith("08") or state in {"57P01", "57P02", "57P03", "53300"}
+    # 25P03: the transaction was silent for too long.
+    return state.startswith("08") or state in {"57P01", "57P02", "57P03", "53300", "25P03"}
 
 
 def worth_repeating(error: DBAPIError) -> bool:

@@ -178,6 +178,8 @@ def review_summary(ledger: Ledger, summary_id: UUID, state: ReviewState, reviewe
     """
     if (state is ReviewState.EDITED) != bool(text and text.strip()):
         raise InvalidRequest("give the corrected text with the state 'edited', and only then")
+    if "\0" in (text or "") + reviewer:
+        raise InvalidRequest("a text holds no NUL")
     with ledger.work() as work:
         row = work.row(
             "UPDATE summaries SET review_state = :state, reviewed_by = :who, reviewed_at = clock_timestamp(), "
