@@ -77,7 +77,7 @@ def silence() -> None:
 
 def warm_up(limits: Limits) -> None:
     """Load every module and read one film, so that no image pays for it and no limit meets it."""
-    for codec in ("gdcm", "openjpeg", "rle"):  # pydicom loads them when it meets their transfer syntax
+    for codec in ("gdcm", "openjpeg"):  # pydicom loads them when it meets their transfer syntax
         importlib.import_module(codec)
     ramp = np.arange(256 * 256, dtype=np.uint16).reshape(256, 256)
     film = phantom_dicom(ramp, view="PA", patient_id="0", study_uid="2.25.1", sop_uid="2.25.2", accession="0")

@@ -35,7 +35,7 @@ _PLUGINS: dict[str, tuple[str, ...]] = {
     "1.2.840.10008.1.2.4.201": ("pylibjpeg",),  # HTJ2K lossless
     "1.2.840.10008.1.2.4.202": ("pylibjpeg",),  # HTJ2K lossless RPCL
     "1.2.840.10008.1.2.4.203": ("pylibjpeg",),  # HTJ2K
-    "1.2.840.10008.1.2.5": ("pylibjpeg", "pydicom"),  # RLE lossless
+    "1.2.840.10008.1.2.5": ("pydicom",),  # RLE lossless; pylibjpeg-rle panics on broken runs, past every except
 }
 _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _COLOUR = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT"})
@@ -103,7 +103,7 @@ def decode(parsed: Parsed, image: Layout) -> Values:
     Raises:
         Rejected: NO_PIXELS, TRUNCATED, UNDECODABLE.
     """
-    element = parsed.dataset.get_item(PIXEL_DATA)
+    element = parsed.dataset.get_item(PIXEL_DATA, keep_deferred=True)
     encoded = element.value if element is not None else None
     if not isinstance(encoded, bytes) or not encoded:
         raise Rejected(ReasonCode.NO_PIXELS, "the Pixel Data element is empty")

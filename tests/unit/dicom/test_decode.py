@@ -205,11 +205,35 @@ def test_garbage_in_a_codestream_is_undecodable(make_dataset, save_dataset, film
         assert reason(save_dataset(dataset, syntax), limits) is ReasonCode.UNDECODABLE
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_broken_runs_are_read_or_undecodable(make_dicom, recode, limits, seed):
+    data = bytearray(recode(make_dicom(), "RLELossless"))
+    start = data.index(b"\xe0\x7f\x10\x00") + 100
+    chance = np.random.default_rng(seed)
+    for where in chance.integers(start, len(data) - 16, 400):
+        data[where] = chance.integers(0, 256)
+    try:
+        read(bytes(data), limits)
+    except Rejected as caught:
+        rejection = caught
+    else:
+        return
+    assert rejection.reason is ReasonCode.UNDECODABLE
+
+
+def test_pixel_data_without_a_value_is_no_pixels(make_dicom, limits):
+    whole = make_dicom()
+    at = whole.index(b"\xe0\x7f\x10\x00")
+    for vr in (b"OW\0\0", b"OB\0\0"):
+        assert reason(whole[: at + 4] + vr + bytes(4), limits) is ReasonCode.NO_PIXELS
+    assert reason(whole[: at + 4] + b"O\xff\0\0", limits) in (ReasonCode.NO_PIXELS, ReasonCode.UNDECODABLE)
+
+
 def test_no_gpl_decoder_is_ever_asked():
-    """pylibjpeg-libjpeg serves the JPEG syntaxes of pydicom's pylibjpeg plug-in; openjpeg and rle serve the rest."""
+    """pylibjpeg-libjpeg serves the JPEG syntaxes of pydicom's pylibjpeg plug-in; openjpeg serves JPEG 2000."""
     asked = {syntax for syntax, plugins in decode._PLUGINS.items() if "pylibjpeg" in plugins}
-    jpeg_2000 = {*uid.JPEG2000TransferSyntaxes, uid.HTJ2K, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL}
-    assert asked <= jpeg_2000 | {uid.RLELossless}
+    jpeg_2000 = {uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2K, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL}
+    assert asked == jpeg_2000
     assert all(plugins and "" not in plugins for plugins in decode._PLUGINS.values())
 
 
