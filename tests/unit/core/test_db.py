@@ -1,0 +1,76 @@
+"""The connection to PostgreSQL: what counts as a URL, as lost, as worth a repeat."""
+
+import psycopg
+import pytest
+from psycopg import errors
+from sqlalchemy.exc import DBAPIError
+
+from xraygpt_core.db import Database, connection_lost, driver_url, worth_repeating
+from xraygpt_core.errors import ConfigurationError, Unavailable
+
+
+def wrapped(error: Exception, *, invalidated: bool = False) -> DBAPIError:
+    return DBAPIError("SELECT 1", None, error, connection_invalidated=invalidated)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@h:5432/x",
+        "postgres://u:p@h:5432/x",
+        "postgresql+asyncpg://u:p@h:5432/x",
+        "postgresql+psycopg://u:p@h:5432/x",
+    ],
+)
+def test_every_way_to_write_a_postgresql_url_ends_at_our_driver(url: str) -> None:
+    assert driver_url(url) == "postgresql+psycopg://u:p@h:5432/x"
+
+
+@pytest.mark.parametrize("url", ["", "localhost", "mysql://u@h/x", "postgresql:/u@h/x"])
+def test_another_kind_of_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        driver_url(url)
+    assert "XRAYGPT_DATABASE_URL" in str(caught.value)
+
+
+def test_a_port_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="port"):
+        driver_url("postgresql://u:p@h:port/x")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.AdminShutdown(),
+        errors.CrashShutdown(),
+        errors.CannotConnectNow(),
+        errors.TooManyConnections(),
+        errors.ConnectionFailure(),
+        errors.IdleInTransactionSessionTimeout(),
+        psycopg.OperationalError("server closed the connection unexpectedly"),
+        psycopg.InterfaceError("the connection is closed"),
+    ],
+)
+def test_a_server_that_went_away_is_a_lost_connection(error: Exception) -> None:
+    assert connection_lost(wrapped(error))
+
+
+@pytest.mark.parametrize(
+    "error", [errors.UniqueViolation(), errors.QueryCanceled(), errors.LockNotAvailable(), errors.DeadlockDetected()]
+)
+def test_a_statement_that_failed_is_not(error: Exception) -> None:
+    assert not connection_lost(wrapped(error))
+    assert connection_lost(wrapped(error, invalidated=True))
+
+
+def test_victims_of_deadlocks_and_of_serialisation_may_simply_run_again() -> None:
+    assert worth_repeating(wrapped(errors.DeadlockDetected()))
+    assert worth_repeating(wrapped(errors.SerializationFailure()))
+    assert not worth_repeating(wrapped(errors.UniqueViolation()))
+
+
+def test_making_a_pool_connects_to_nobody_and_using_it_says_that_nobody_answers() -> None:
+    database = Database("postgresql://nobody:x@127.0.0.1:1/none")
+    with pytest.raises(Unavailable, match="PostgreSQL does not answer"):
+        database.ping()
+    database.close()

@@ -1,0 +1,114 @@
+"""Settings: read once from the environment, and one clear sentence for what is missing or impossible."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.settings import Settings, data_dir, load_settings, models_dir, user_cache
+
+GOOD = {
+    "XRAYGPT_DATABASE_URL": "postgresql://u:secret-word@localhost/x",
+    "XRAYGPT_REDIS_URL": "redis://localhost",
+    "XRAYGPT_BUCKET": "source",
+    "XRAYGPT_DERIVED_BUCKET": "derived",
+    "XRAYGPT_HMAC_KEY": "5" * 64,
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in [name for name in os.environ if name.startswith("XRAYGPT_")]:
+        monkeypatch.delenv(name)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_settings_come_from_the_environment(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("XRAYGPT_WINDOW", "7")
+    found = load_settings()
+    assert (found.bucket, found.window, found.redis_url.get_secret_value()) == ("source", 7, "redis://localhost")
+
+
+@pytest.mark.parametrize("name", [name for name in GOOD if name != "XRAYGPT_HMAC_KEY"])
+def test_a_missing_setting_is_named(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.delenv(name)
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings()
+
+
+def test_everything_that_is_wrong_is_said_at_once_in_one_line(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("XRAYGPT_WINDOW", "0")
+    environment.setenv("XRAYGPT_LEASE_SECONDS", "soon")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    said = str(caught.value)
+    assert "XRAYGPT_WINDOW" in said
+    assert "XRAYGPT_LEASE_SECONDS" in said
+    assert "\n" not in said
+
+
+def test_no_secret_is_told_when_a_setting_is_wrong(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("XRAYGPT_GATEWAY_PORT", "99999")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert "secret-word" not in str(caught.value)
+    environment.delenv("XRAYGPT_GATEWAY_PORT")
+    assert "secret-word" not in repr(load_settings())
+
+
+def test_one_name_for_both_buckets_is_refused(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("XRAYGPT_DERIVED_BUCKET", "source")
+    with pytest.raises(ConfigurationError, match="two different buckets"):
+        load_settings()
+
+
+def test_the_key_is_given_in_exactly_one_way(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("XRAYGPT_HMAC_KEY_FILE", "/somewhere/key")
+    with pytest.raises(ConfigurationError, match="exactly one of XRAYGPT_HMAC_KEY_FILE and XRAYGPT_HMAC_KEY"):
+        load_settings()
+    environment.delenv("XRAYGPT_HMAC_KEY")
+    assert load_settings().hmac_key_file == Path("/somewhere/key")
+    environment.delenv("XRAYGPT_HMAC_KEY_FILE")
+    with pytest.raises(ConfigurationError, match="exactly one"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("XRAYGPT_LEASE_SECONDS", "0"),
+        ("XRAYGPT_MAX_ATTEMPTS", "0"),
+        ("XRAYGPT_RETRY_SECONDS", "-1"),
+        ("XRAYGPT_RETENTION_DAYS", "-1"),
+        ("XRAYGPT_BATCH_SIZE", "0"),
+        ("XRAYGPT_DECODE_MEMORY_BYTES", "1"),
+    ],
+)
+def test_an_impossible_number_stops_the_process(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings()
+
+
+def test_settings_do_not_change_once_they_are_read(environment: pytest.MonkeyPatch) -> None:
+    found = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        found.window = 3  # type: ignore[misc]
+
+
+def test_every_setting_but_the_five_has_a_default() -> None:
+    required = {name for name, field in Settings.model_fields.items() if field.is_required()}
+    assert required == {"database_url", "redis_url", "bucket", "derived_bucket"}
+
+
+def test_directories_follow_the_environment_and_the_xdg_specification(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("XDG_CACHE_HOME", "/cache")
+    assert user_cache() == Path("/cache/xraygpt")
+    assert models_dir() == Path("/cache/xraygpt/models")
+    assert data_dir() == Path(".xraygpt").absolute()
+    environment.setenv("XRAYGPT_MODELS", "/m")
+    environment.setenv("XRAYGPT_HOME", "/h")
+    assert (models_dir(), data_dir()) == (Path("/m"), Path("/h"))
