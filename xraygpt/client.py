@@ -124,6 +124,8 @@ class Gateway:
             problem = answer.json()
         except ValueError:
             problem = {}
+        if not isinstance(problem, dict):
+            problem = {}
         said = problem.get("detail") or problem.get("title") or answer.reason_phrase
         return GatewayError(f"{said} ({answer.status_code})", answer.status_code, problem.get("reason_code"))
 
