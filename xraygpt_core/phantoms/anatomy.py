@@ -142,7 +142,7 @@ class Anatomy:
 def draw_anatomy(rng: np.random.Generator, population: Population, view: View, labels: frozenset[str]) -> Anatomy:
     """One person. AP films are taken lying or sitting: less inspiration, so higher domes, and a magnified heart."""
     half_width = HALF_WIDTH.draw(rng, population)
-    height = LUNG_HEIGHT.draw(rng, population) * (rng.uniform(0.78, 0.88) if view == "AP" else rng.uniform(0.95, 1.04))
+    height = LUNG_HEIGHT.draw(rng, population) * (rng.uniform(0.74, 0.83) if view == "AP" else rng.uniform(0.95, 1.04))
     apex_y = -0.47 * height + rng.uniform(-8, 8)
     dome = {"right": apex_y + height, "left": apex_y + height + DOME_TILT.draw(rng, population)}
     shape = {
@@ -177,19 +177,19 @@ def draw_anatomy(rng: np.random.Generator, population: Population, view: View, l
 def _draw_heart(
     rng: np.random.Generator, view: View, half_width: float, apex_y: float, dome_y: float, labels: frozenset[str]
 ) -> Heart:
-    """Cardiothoracic ratio: normal below 0.49 (0.52 AP, by magnification), enlarged above 0.57 (0.60 AP).
+    """Cardiothoracic ratio: normal below 0.49 (0.53 AP, by magnification), enlarged above 0.57 (0.61 AP).
 
     A large heart spares the left base where a consolidation has to be seen there.
     """
     enlarged = "cardiomegaly" in labels
     spare = enlarged and "consolidation_left_lower" in labels
     ratio = float(rng.uniform(0.57, 0.67)) if enlarged else float(rng.uniform(0.37, 0.485))
-    ratio = (min(ratio, 0.61) if spare else ratio) + (0.03 if view == "AP" else 0.0)
+    ratio = (min(ratio, 0.61) if spare else ratio) + (0.04 if view == "AP" else 0.0)
     width = ratio * 2 * half_width
     left = (1 - float(rng.uniform(0.30, 0.42))) * width
     left = min(left, 0.72 * half_width) if spare else left
     height = dome_y - apex_y
-    wide = 1.15 if view == "AP" else 1.0
+    wide = 1.35 if view == "AP" else 1.0  # the upper mediastinum, too, is far from the detector and unstretched
     waist = apex_y + height * float(rng.uniform(0.46, 0.56) - (0.05 if enlarged else 0.0))
     return Heart(
         stem_right=float(rng.uniform(16, 26)) * wide,

@@ -26,7 +26,7 @@ def _pacemaker(pen: Pen, rng: np.random.Generator, anatomy: Anatomy) -> None:
     vein = (-12.0, lung.level(0.16))
     bottom = lung.level(float(rng.uniform(0.85, 0.97)))
     apex = (anatomy.heart.left * float(rng.uniform(0.35, 0.7)), bottom)
-    width = float(rng.uniform(1.2, 2.6))
+    width = float(rng.uniform(1.6, 3.0))
     for lead in range(1 + int(rng.random() < 0.5)):
         end = apex if lead == 0 else (-0.5 * anatomy.heart.right, lung.level(0.72))
         pen.line(
@@ -44,7 +44,7 @@ def _port(pen: Pen, rng: np.random.Generator, anatomy: Anatomy) -> None:
         side * anatomy.half_width * float(rng.uniform(0.5, 0.75)),
         anatomy.lungs["right"].level(float(rng.uniform(0.14, 0.34))),
     )
-    _catheter(pen, rng, anatomy, place, float(rng.uniform(1.4, 2.6)))
+    _catheter(pen, rng, anatomy, place, float(rng.uniform(1.8, 3.0)))
     radius = float(rng.uniform(10, 15))
     pen.ellipse(place, (radius, radius), 0.65)
     pen.ellipse(place, (radius, radius), 1.0, ring_mm=3.0)
@@ -56,7 +56,7 @@ def _central_line(pen: Pen, rng: np.random.Generator, anatomy: Anatomy) -> None:
         start = (side * float(rng.uniform(22, 40)), anatomy.lungs["right"].apex_y - 70.0)
     else:
         start = (side * anatomy.half_width * 1.15, anatomy.lungs["right"].level(float(rng.uniform(-0.05, 0.2))))
-    _catheter(pen, rng, anatomy, start, float(rng.uniform(1.6, 3.2)))
+    _catheter(pen, rng, anatomy, start, float(rng.uniform(2.0, 3.6)))
 
 
 def _ecg_leads(pen: Pen, rng: np.random.Generator, anatomy: Anatomy) -> None:
@@ -65,7 +65,7 @@ def _ecg_leads(pen: Pen, rng: np.random.Generator, anatomy: Anatomy) -> None:
         x = float(rng.choice([-1.0, 1.0])) * anatomy.half_width * float(rng.uniform(0.45, 1.0))
         y = lung.level(float(rng.uniform(0.05, 0.95)))
         bow = x + float(rng.normal(0, 40))
-        pen.line(curve([(x, y), (bow, y + 60), (0.5 * x, lung.angle_y + 40), (0.6 * x, lung.angle_y + 120)]), 1.4, 0.75)
+        pen.line(curve([(x, y), (bow, y + 60), (0.5 * x, lung.angle_y + 40), (0.6 * x, lung.angle_y + 120)]), 1.8, 0.8)
         pen.ellipse((x, y), (6.0, 6.0), 1.0)
         pen.ellipse((x, y), (2.0, 2.0), 0.4)
 
@@ -136,5 +136,5 @@ def devices(canvas: Canvas, rng: np.random.Generator, anatomy: Anatomy, names: t
     added = np.zeros((canvas.n, canvas.n), dtype=np.float32)
     for name in names:
         layer = canvas.layer(lambda pen, paint=PAINTERS[name]: paint(pen, rng, anatomy))  # type: ignore[misc]
-        added += np.float32(rng.uniform(0.28, 0.75)) * layer
+        added += np.float32(rng.uniform(0.4, 0.85)) * layer
     return added

@@ -11,7 +11,7 @@ from xraygpt_core.phantoms.anatomy import Floats, Span
 from xraygpt_core.phantoms.findings import Population, View
 
 GAMMA = Span(0.72, 1.38, 0.62, 1.55)
-NOISE = Span(0.003, 0.024, 0.0005, 0.034)
+NOISE = Span(0.003, 0.018, 0.0005, 0.025)
 TURN = Span(-3.5, 3.5, -6.0, 6.0)  # degrees
 FIELD = Span(1.2, 1.55, 1.13, 1.66)  # the film's width over the chest's inner width
 SHIFT = Span(-13.0, 13.0, -22.0, 22.0)  # mm
@@ -37,7 +37,7 @@ class Exposure:
 
 def draw_exposure(rng: np.random.Generator, population: Population, view: View) -> Exposure:
     """One film's exposure. Portable (AP) films are noisier: less dose, more scatter."""
-    noise = NOISE.draw(rng, population) * (1.35 if view == "AP" else 1.0)
+    noise = NOISE.draw(rng, population) * (1.6 if view == "AP" else 1.0)
     return Exposure(
         field=FIELD.draw(rng, population),
         centre=(SHIFT.draw(rng, population), float(rng.uniform(-2, 26)) + 0.6 * SHIFT.draw(rng, population)),
@@ -131,12 +131,12 @@ def mark(film: Floats, rng: np.random.Generator, view: View) -> None:
         letter, on_left = ("R", True) if rng.random() < 0.5 else ("L", False)
         near = int(side * rng.uniform(0.03, 0.1))
         x = near if on_left else side - near - size
-        _put(film, letter, size, x, int(side * rng.uniform(0.06, 0.2)), float(rng.uniform(0.75, 1.0)))
-    if rng.random() < 0.25:
+        _put(film, letter, size, x, int(side * rng.uniform(0.05, 0.12)), float(rng.uniform(0.75, 1.0)))
+    if rng.random() < 0.35:
         words = ("AP", "PORTABLE", "SUPINE", "MOBILE") if view == "AP" else ("PA", "ERECT", "PA", "ERECT")
         word = words[int(rng.integers(len(words)))]
         x = int(side * rng.uniform(0.02, 0.75))
-        _put(film, word, int(0.75 * size), x, int(side * rng.uniform(0.07, 0.12)), float(rng.uniform(0.6, 1.0)))
+        _put(film, word, int(0.75 * size), x, int(side * rng.uniform(0.05, 0.11)), float(rng.uniform(0.6, 1.0)))
     height = max(9, round(side * 0.024))
     x = int(rng.uniform(0.3, 0.58) * side)
     plate = stamp("SYNTHETIC", height).shape

@@ -106,9 +106,9 @@ def _effusion(rng: np.random.Generator, anatomy: Anatomy, labels: frozenset[str]
     """From a blunted angle to fluid up to mid chest; low where it would drown a consolidation."""
     lung = anatomy.lungs[side]
     height = lung.dome_y - lung.apex_y
-    lowest, highest = lung.dome_y - 0.04 * height, lung.level(0.48)
+    lowest, highest = lung.dome_y - 0.08 * height, lung.level(0.48)
     if f"consolidation_{side}_lower" in labels:
-        highest = lung.dome_y - 0.12 * height
+        highest = lung.dome_y - 0.14 * height
     elif f"consolidation_{side}_upper" in labels:
         highest = lung.level(0.62)
     level = float(rng.uniform(highest, lowest))
@@ -161,7 +161,7 @@ def _opacity(
         side=side,
         centre=(x, y),
         radii=(radius, max(tall, 1.35 * radius if small else 18.0)),
-        density=float(rng.uniform(0.58, 1.0)),
+        density=float(rng.uniform(0.66, 1.0)),
         edge=float(rng.uniform(0.45 if small else 0.15, 0.85)),
         lumps=0.0 if rng.random() < 0.25 and not small else float(rng.uniform(0.3 if small else 0.1, 0.6)),
         tilt=float(rng.normal(0, 0.35)),
@@ -199,7 +199,7 @@ def _nodule(
     opacities: tuple[Opacity, ...],
 ) -> Nodule:
     """6–30 mm across, in the freest of some places that were tried; a small one is denser, so that it shows."""
-    wanted = float(rng.triangular(3.0, 6.5, 15.0))
+    wanted = float(rng.triangular(3.0, 8.5, 15.0))
     best, best_clearance, best_side = (0.0, 0.0), -1e9, SIDES[0]
     for _ in range(40):
         side = SIDES[int(rng.integers(2))]
@@ -212,7 +212,7 @@ def _nodule(
         if clearance > wanted + 2.0:
             break
     radius = max(3.0, min(wanted, best_clearance))
-    density = float(rng.uniform(0.2, 0.36)) + 0.9 / (radius + 3.0)
+    density = float(rng.uniform(0.24, 0.4)) + 1.4 / (radius + 3.0)
     return Nodule(
         centre=(anatomy.lungs[best_side].sign * best[0], best[1]),
         radius=radius,

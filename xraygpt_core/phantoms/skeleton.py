@@ -29,7 +29,7 @@ def draw_look(rng: np.random.Generator) -> BoneLook:
         ribs=ribs,
         front_ribs=ribs * float(rng.uniform(0.1, 0.8)),
         clavicles=float(rng.uniform(0.04, 0.15)),
-        scapulae=float(rng.uniform(0.05, 0.11)),
+        scapulae=float(rng.uniform(0.08, 0.15)),
         spine=float(rng.uniform(0.02, 0.13)),
         vessels=0.0 if rng.random() < 0.06 else float(rng.uniform(0.02, 0.12)),
         rib_width=float(rng.uniform(5.0, 10.0)),
@@ -73,7 +73,7 @@ def _paint_ribs(pen: Pen, arcs: list[list[Point]], width: float) -> None:
 def _paint_clavicles(pen: Pen, rng: np.random.Generator, anatomy: Anatomy, ink: float) -> None:
     """V-shaped and over the upper ribs in PA films; flatter and above the apices in AP films."""
     ap = anatomy.view == "AP"
-    lift = float(rng.uniform(4, 14)) if ap else float(rng.uniform(-6, 4))
+    lift = float(rng.uniform(6, 16)) if ap else float(rng.uniform(-10, 2))
     slope = float(rng.uniform(-4, 10)) if ap else float(rng.uniform(16, 38))
     width = float(rng.uniform(8, 12))
     for side in SIDES:
@@ -91,7 +91,7 @@ def _paint_scapulae(pen: Pen, rng: np.random.Generator, anatomy: Anatomy, ink: f
     for side in SIDES:
         lung = anatomy.lungs[side]
         if anatomy.view == "AP":
-            medial = anatomy.half_width * float(rng.uniform(0.60, 0.78))
+            medial = anatomy.half_width * float(rng.uniform(0.52, 0.74))
         else:
             medial = anatomy.half_width + anatomy.fat * float(rng.uniform(0.1, 0.5))
         top, tip = lung.level(float(rng.uniform(0.1, 0.2))), lung.level(float(rng.uniform(0.68, 0.85)))
