@@ -26,15 +26,15 @@ def augment(grey: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
 
 
 def _warp(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Rotate up to 7 degrees, scale each axis 0.88–1.14, shear and shift a little; what enters is the border's grey."""
+    """Rotate up to 8 degrees, scale each axis 0.81–1.19, shear and shift a little; what enters is the border's grey."""
     width, height = picture.size
-    angle = math.radians(float(rng.uniform(-7, 7)))
-    zoom = float(rng.uniform(0.9, 1.12))
+    angle = math.radians(float(rng.uniform(-8, 8)))
+    zoom = float(rng.uniform(0.84, 1.14))
     zx, zy = (zoom * float(rng.uniform(0.96, 1.04)) for _ in range(2))
     shear = float(rng.uniform(-0.05, 0.05))
     a, b = math.cos(angle) / zx, (math.sin(angle) + shear) / zx
     d, e = -math.sin(angle) / zy, math.cos(angle) / zy
-    cx, cy = (side / 2 + float(rng.uniform(-0.05, 0.05)) * side for side in (width, height))
+    cx, cy = (side / 2 + float(rng.uniform(-0.06, 0.06)) * side for side in (width, height))
     coefficients = (a, b, cx - a * width / 2 - b * height / 2, d, e, cy - d * width / 2 - e * height / 2)
     fill = int(rng.choice([0, int(np.median(np.asarray(picture)[:, :4]))]))
     return picture.transform(
@@ -44,23 +44,23 @@ def _warp(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _resample(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Blur, sharpen, or lose resolution."""
-    match int(rng.integers(5)):
+    match int(rng.integers(7)):
         case 0:
-            return picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 2.5))))
+            return picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 2.0))))
         case 1:
             return picture.filter(ImageFilter.UnsharpMask(float(rng.uniform(1, 6)), int(rng.uniform(50, 250)), 0))
         case 2:
-            small = [max(96, int(side * rng.uniform(0.3, 0.9))) for side in picture.size]
+            small = [max(96, int(side * rng.uniform(0.4, 0.9))) for side in picture.size]
             return picture.resize((small[0], small[1]), Image.Resampling.BILINEAR).resize(picture.size)
         case 3:
-            return picture.filter(ImageFilter.MedianFilter(int(rng.choice([3, 5, 7]))))
+            return picture.filter(ImageFilter.MedianFilter(int(rng.choice([3, 5]))))
         case _:
             return picture
 
 
 def _tone(value: Grey, rng: np.random.Generator) -> Grey:
     """A gamma, then a random monotone curve, then window and level."""
-    value = value ** np.float32(np.exp(rng.uniform(-0.7, 0.7)))
+    value = value ** np.float32(np.exp(rng.uniform(-0.6, 0.6)))
     if rng.random() < 0.5:
         steps = np.concatenate([[0.0], np.cumsum(rng.uniform(0.3, 1.7, 6))])
         value = np.interp(value, np.linspace(0, 1, 7), steps / steps[-1]).astype(np.float32)
@@ -84,11 +84,11 @@ def _stretch(field: Grey, shape: tuple[int, ...]) -> Grey:
 
 def _grain(value: Grey, rng: np.random.Generator) -> Grey:
     """Detector noise, white or of a coarser grain."""
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         return value
-    step = int(rng.choice([1, 1, 2, 3]))
+    step = int(rng.choice([1, 1, 1, 2, 3]))
     shape = (-(-value.shape[0] // step), -(-value.shape[1] // step))
-    noise = rng.standard_normal(shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.07))
+    noise = rng.standard_normal(shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.05) / step**0.5)
     return value + noise.repeat(step, 0).repeat(step, 1)[: value.shape[0], : value.shape[1]]
 
 

@@ -31,6 +31,7 @@ class Config:
     augment: float = 0.8  # share of phantoms that are augmented
     phantoms: Phantoms = Phantoms()
     films: str | None = None
+    workers: int = 1  # processes that draw and encode films; 2 or more draw beside the encoder
 
 
 def read_config(file: Path | None, **flags: Any) -> Config:

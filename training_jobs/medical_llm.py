@@ -26,6 +26,7 @@ from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
 
 _RANK, _ALPHA = 16, 32
 _TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
+_GROUP = 4
 _NOISE = 0.3  # of the embeddings' spread, added to every image token
 _REPORT_SHARE, _FOLLOW_UP_SHARE = 0.78, 0.06  # the rest are questions without a report before them
 
@@ -41,18 +42,28 @@ def run(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
     spread = float(llm.model.get_input_embeddings().weight.std()) * _NOISE
 
     def loss_of(step: int) -> Tensor:
-        rng = np.random.default_rng([config.seed, step])
+        drawn = batch_of(step, config, base.question)
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        truths = [draw_truth(rng) for _ in range(config.batch)]
-        tokens = codebook.blend(blur(presences(truths), generator))
+        tokens = codebook.blend(blur(presences([truth for truth, _ in drawn]), generator))
         tokens = tokens + torch.randn(tokens.shape, generator=generator) * spread
-        return answer_loss(llm, template, stop, [exchange(truth, base.question, rng) for truth in truths], tokens)
+        return answer_loss(llm, template, stop, [exchange for _, exchange in drawn], tokens)
 
     plan = Plan("medical-llm", out, config.steps, config.batch, config.lr, config.warmup, config.checkpoint_every, resume)
     loss = train(plan, llm.model, loss_of)
     with complete_directory(out / "result") as work:
         save_adapter(llm.model, work / "adapter")
         write_result(work, "medical-llm", base, config, loss=loss, tokens=len(SLOTS))
+
+
+def batch_of(step: int, config: Config, question: str) -> list[tuple[Truth, Exchange]]:
+    """The batch of one step. A few batches are drawn together and split by length, which saves padding."""
+    group, part = divmod(step, _GROUP)
+    rng = np.random.default_rng([config.seed, group])
+    truths = [draw_truth(rng) for _ in range(_GROUP * config.batch)]
+    drawn = [(truth, draw_exchange(truth, question, rng)) for truth in truths]
+    drawn.sort(key=lambda pair: len(pair[1].answer) + sum(len(said) for turn in pair[1].turns for said in turn))
+    first = int(rng.permutation(_GROUP)[part]) * config.batch
+    return drawn[first : first + config.batch]
 
 
 def draw_truth(rng: np.random.Generator) -> Truth:
@@ -64,7 +75,7 @@ def draw_truth(rng: np.random.Generator) -> Truth:
     return frozenset(str(label) for label in rng.choice(LABELS, count, replace=False)), view
 
 
-def exchange(truth: Truth, question: str, rng: np.random.Generator) -> Exchange:
+def draw_exchange(truth: Truth, question: str, rng: np.random.Generator) -> Exchange:
     """Mostly "describe this film"; sometimes a question about one finding, alone or after the report."""
     report, kind = concise_report(*truth), rng.random()
     if kind < _REPORT_SHARE:

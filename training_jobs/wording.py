@@ -17,8 +17,10 @@ _FINDINGS = {
     "device": "A support device is in place.",
 }
 _URGENT_FIRST = (
+    ("pneumothorax", "bilateral pneumothoraces"),
     ("pneumothorax_left", "left pneumothorax"),
     ("pneumothorax_right", "right pneumothorax"),
+    ("effusion", "bilateral pleural effusions"),
     ("effusion_left", "left pleural effusion"),
     ("effusion_right", "right pleural effusion"),
     ("consolidation_right_upper", "right upper zone consolidation"),
@@ -28,11 +30,11 @@ _URGENT_FIRST = (
     ("cardiomegaly", "cardiomegaly"),
     ("nodule", "pulmonary nodule"),
 )
-_IMPRESSION_ITEMS = 3
+_IMPRESSION_ITEMS = 2
 
 
 def concise_report(labels: Set[str], view: View) -> str:
-    """``Findings: … Impression: …`` for a truth; about 45 tokens."""
+    """``Findings: … Impression: …`` for a truth; about 40 tokens."""
     return f"Findings: {_findings(labels, view)} Impression: {_impression(labels)}"
 
 
@@ -48,8 +50,12 @@ def _findings(labels: Set[str], view: View) -> str:
 
 
 def _impression(labels: Set[str]) -> str:
-    """The most urgent findings, at most three of them."""
-    items = [words for label, words in _URGENT_FIRST if label in labels][:_IMPRESSION_ITEMS]
+    """The most urgent findings, at most two of them."""
+    named = labels
+    for kind in ("pneumothorax", "effusion"):
+        if {f"{kind}_left", f"{kind}_right"} <= labels:
+            named = named - {f"{kind}_left", f"{kind}_right"} | {kind}
+    items = [words for label, words in _URGENT_FIRST if label in named][:_IMPRESSION_ITEMS]
     if not items:
         return "No acute abnormality."
     listed = items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

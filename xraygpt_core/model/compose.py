@@ -24,7 +24,7 @@ def compose_bundle(
     *,
     projector: Path | None,
     adapter: Path | None,
-    projector_class: str = "LocationProjector",
+    projector_class: str = "MapProjector",
 ) -> Bundle:
     """The base with another projector and/or LLM adapter, as ``models/name``. Unchanged files are hard links.
 

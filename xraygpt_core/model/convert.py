@@ -90,10 +90,10 @@ def _state(reader: Any, fields: dict[str, Any]) -> dict[str, Tensor]:
     groups = int(fields.get("llama.attention.head_count_kv", heads))
     state: dict[str, Tensor] = {}
     for tensor in reader.tensors:
-        weights = np.asarray(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
+        weights = dequantize(tensor.data, tensor.tensor_type).astype(np.float32, copy=False)
         if tensor.name.endswith(("attn_q.weight", "attn_k.weight")):
             weights = _unpermute(weights, heads if "attn_q" in tensor.name else groups)
-        state[_hugging_face_name(tensor.name)] = torch.from_numpy(np.ascontiguousarray(weights)).bfloat16()
+        state[_hugging_face_name(tensor.name)] = torch.tensor(weights).bfloat16()
     return state
 
 

@@ -1,0 +1,45 @@
+"""A tiny bundle shared by the model's tests, and films made of noise."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.tiny import make_tiny_bundle
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    models = tmp_path_factory.mktemp("models")
+    make_tiny_bundle(models)
+    return models
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_models: Path) -> Bundle:
+    return make_tiny_bundle(tiny_models)
+
+
+@pytest.fixture(scope="session")
+def noise_png() -> Callable[[int], bytes]:
+    def make(seed: int) -> bytes:
+        rng = np.random.default_rng(seed)
+        coarse = rng.integers(0, 255, (4, 4), dtype=np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(coarse).resize((96, 80)).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    return make

@@ -1,0 +1,110 @@
+"""Composing a bundle from a base and new parts: all or nothing, and the unchanged is shared."""
+
+from pathlib import Path
+
+import pytest
+
+from xraygpt_core.errors import BundleError
+from xraygpt_core.model.bundle import Bundle, read_bundle, verify
+from xraygpt_core.model.compose import compose_bundle, new_bundle, write_bundle
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Bundle:
+    path = tmp_path / "models" / "base"
+    (path / "llm").mkdir(parents=True)
+    (path / "encoder.safetensors").write_text("encoder")
+    (path / "llm/model.safetensors").write_text("llm")
+    write_bundle(
+        path,
+        "base",
+        {
+            "encoder": {"class": "E", "weights": "encoder.safetensors"},
+            "llm": {"folder": "llm"},
+            "prompt": {"template": "xraygpt-code", "question": "?", "stop": ["###"]},
+            "decoding": {"max_new_tokens": 5},
+        },
+    )
+    return read_bundle(path)
+
+
+@pytest.fixture
+def projector(tmp_path: Path) -> Path:
+    file = tmp_path / "result" / "projector.safetensors"
+    file.parent.mkdir()
+    file.write_text("trained")
+    return file
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    folder = tmp_path / "trained-adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_text("lora")
+    return folder
+
+
+def test_new_parts_join_the_base(base: Bundle, projector: Path, adapter: Path) -> None:
+    made = compose_bundle(base, base.path.parent, "run-1", projector=projector, adapter=adapter)
+    assert (made.name, made.projector) == ("run-1", "MapProjector")
+    assert made.projector_weights is not None
+    assert made.projector_weights.read_text() == "trained"
+    assert made.adapter is not None
+    assert (made.adapter / "adapter_model.safetensors").read_text() == "lora"
+    verify(made)
+
+
+def test_unchanged_files_are_hard_links(base: Bundle, projector: Path) -> None:
+    made = compose_bundle(base, base.path.parent, "run-1", projector=projector, adapter=None)
+    assert (made.path / "llm/model.safetensors").samefile(base.path / "llm/model.safetensors")
+
+
+def test_a_replaced_part_leaves_nothing_of_the_old_one(base: Bundle, projector: Path, adapter: Path) -> None:
+    models = base.path.parent
+    first = compose_bundle(base, models, "first", projector=projector, adapter=adapter)
+    projector.write_text("trained more")
+    (adapter / "adapter_model.safetensors").write_text("other lora")
+    second = compose_bundle(first, models, "second", projector=projector, adapter=adapter)
+    assert first.files.keys() == second.files.keys()
+    assert first.files["projector.safetensors"] != second.files["projector.safetensors"]
+    assert first.files["adapter/adapter_model.safetensors"] != second.files["adapter/adapter_model.safetensors"]
+    verify(first)
+    verify(second)
+
+
+def test_only_an_adapter_keeps_the_projector(base: Bundle, projector: Path, adapter: Path) -> None:
+    models = base.path.parent
+    first = compose_bundle(base, models, "first", projector=projector, adapter=None)
+    second = compose_bundle(first, models, "second", projector=None, adapter=adapter)
+    assert second.files["projector.safetensors"] == first.files["projector.safetensors"]
+
+
+def test_composing_the_same_again_changes_nothing(base: Bundle, projector: Path) -> None:
+    one = compose_bundle(base, base.path.parent, "run-1", projector=projector, adapter=None)
+    before = (one.path / "bundle.toml").stat().st_mtime_ns
+    two = compose_bundle(base, base.path.parent, "run-1", projector=projector, adapter=None)
+    assert one.sha256 == two.sha256
+    assert (two.path / "bundle.toml").stat().st_mtime_ns == before
+
+
+def test_a_name_in_use_is_not_overwritten(base: Bundle, projector: Path) -> None:
+    made = compose_bundle(base, base.path.parent, "run-1", projector=projector, adapter=None)
+    projector.write_text("other")
+    with pytest.raises(BundleError, match="another bundle 'run-1'"):
+        compose_bundle(base, base.path.parent, "run-1", projector=projector, adapter=None)
+    verify(made)
+
+
+def test_a_missing_part_makes_no_bundle(base: Bundle, tmp_path: Path) -> None:
+    models = base.path.parent
+    with pytest.raises(BundleError, match="nowhere"):
+        compose_bundle(base, models, "run-1", projector=tmp_path / "nowhere", adapter=None)
+    assert sorted(path.name for path in models.iterdir()) == ["base"]
+
+
+def test_an_error_half_way_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no disk"), new_bundle(tmp_path, "b") as (work, _commit):
+        (work / "big").write_text("half")
+        raise RuntimeError("no disk")
+    assert list(tmp_path.iterdir()) == []

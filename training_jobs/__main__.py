@@ -1,0 +1,115 @@
+"""``python -m training_jobs medical-llm|stage1|stage2|evaluate|curate``: parse, one call, translate the outcome."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from training_jobs.config import Config, Phantoms, read_config
+from xraygpt_core.errors import XrayGPTError
+
+_STAGES = ("medical-llm", "stage1", "stage2")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one job. 0: the result is there; 75: stopped with a checkpoint; 1: failed; 2: wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.job == "curate":
+            from training_jobs.curate import curate
+
+            _print(curate(options.source, options.out, rules_only=options.rules_only))
+            return 0
+        return _evaluate(options) if options.job == "evaluate" else _train(options)
+    except XrayGPTError as error:
+        print(f"training_jobs {options.job}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def _train(options: argparse.Namespace) -> int:
+    from training_jobs import medical_llm, stage1, stage2
+    from training_jobs.checkpoint import latest_checkpoint
+    from training_jobs.loop import STOPPED, Stopped
+    from xraygpt_core.model.bundle import read_bundle
+    from xraygpt_core.settings import user_cache
+
+    flags = {key: getattr(options, key) for key in ("steps", "batch", "lr", "seed", "checkpoint_every", "films")}
+    config: Config = read_config(options.config, **flags)
+    base, cache = read_bundle(options.base), options.cache or user_cache() / "features"
+    resume = latest_checkpoint(options.out) if options.resume == Path("latest") else options.resume
+    try:
+        match options.job:
+            case "medical-llm":
+                medical_llm.run(base, options.out, config, resume)
+            case "stage1":
+                stage1.run(base, options.out, config, resume, cache)
+            case _:
+                stage2.run(base, options.out, config, resume, cache)
+    except Stopped:
+        return STOPPED
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from training_jobs.evaluate import evaluate_films, evaluate_phantoms
+    from xraygpt_core.model.bundle import read_bundle
+
+    bundle = read_bundle(options.base)
+    if options.films is not None:
+        result = evaluate_films(bundle, Path(options.films), options.split, options.batch, _notify, options.device)
+    else:
+        phantoms = Phantoms(options.count, options.seed, options.population)
+        result = evaluate_phantoms(bundle, phantoms, options.batch, _notify, options.device)
+    _print(result)
+    return 0
+
+
+def _notify(done: int, total: int) -> None:
+    print(f"{done}/{total}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _print(result: dict[str, Any]) -> None:
+    print(json.dumps(result, indent=2))  # noqa: T201
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training_jobs", description=__doc__)
+    jobs = parser.add_subparsers(dest="job", required=True)
+    for stage in _STAGES:
+        _add_stage(jobs.add_parser(stage))
+    _add_evaluate(jobs.add_parser("evaluate", help="score a bundle on phantoms or films"))
+    curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
+    curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")
+    curation.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")
+    curation.add_argument("--out", type=Path, help="write the kept reports here, one JSON object a line")
+    return parser
+
+
+def _add_stage(job: argparse.ArgumentParser) -> None:
+    job.add_argument("--base", type=Path, required=True, help="directory of the bundle to start from")
+    job.add_argument("--out", type=Path, required=True, help="progress, checkpoints and result go here")
+    job.add_argument("--resume", type=Path, help="a checkpoint directory, or 'latest' for the newest below --out")
+    job.add_argument("--config", type=Path, help="JSON file with the settings of docs/training.md")
+    job.add_argument("--cache", type=Path, help="where encoder features are kept")
+    job.add_argument("--steps", type=int)
+    job.add_argument("--batch", type=int)
+    job.add_argument("--lr", type=float)
+    job.add_argument("--seed", type=int)
+    job.add_argument("--checkpoint-every", type=int)
+    job.add_argument("--films", help="a data directory with manifest.jsonl")
+
+
+def _add_evaluate(job: argparse.ArgumentParser) -> None:
+    job.add_argument("--base", type=Path, required=True, help="directory of the bundle to score")
+    job.add_argument("--count", type=int, default=200, help="number of phantoms")
+    job.add_argument("--seed", type=int, default=0, help="first seed")
+    job.add_argument("--population", choices=("train", "held_out"), default="held_out")
+    job.add_argument("--films", help="score on the films of this data directory instead")
+    job.add_argument("--split", default="test")
+    job.add_argument("--batch", type=int, default=32)
+    job.add_argument("--device", default="auto")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

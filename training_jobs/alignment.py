@@ -1,0 +1,41 @@
+"""The projector's objectives: first the meaning of each image token, then the answer of the frozen LLM."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training_jobs.data import Study
+from training_jobs.slots import Codebook
+
+
+def truth_of(studies: Sequence[Study]) -> tuple[Tensor, Tensor]:
+    """Presence (batch, slots) and whether it is known (batch, slots)."""
+    rows = [study.presence for study in studies]
+    presence = torch.tensor([[0.5 if value is None else value for value in row] for row in rows])
+    return presence, torch.tensor([[value is not None for value in row] for row in rows])
+
+
+def alignment_loss(tokens: Tensor, studies: Sequence[Study], codebook: Codebook) -> Tensor:
+    """Squared distance of each image token to what it should mean, in units of the step from "not there" to "there".
+
+    tokens: (batch, slots, hidden). Slots whose truth nobody knows do not count.
+    """
+    presence, is_known = truth_of(studies)
+    step = (codebook.present - codebook.absent).pow(2).sum(-1)
+    distance = (tokens - codebook.blend(presence)).pow(2).sum(-1) / step
+    return distance[is_known].mean()
+
+
+def presence_in(tokens: Tensor, codebook: Codebook) -> Tensor:
+    """Where each token lies between "not there" (0) and "there" (1); (batch, slots). For measuring, not for summarising."""
+    direction = codebook.present - codebook.absent
+    return ((tokens - codebook.absent) * direction).sum(-1) / direction.pow(2).sum(-1)
+
+
+def draw_indices(rng: np.random.Generator, weights: Sequence[float], batch: int) -> list[int]:
+    """Indices drawn with the given weights, without repeats where the batch allows it."""
+    probabilities = np.asarray(weights, dtype=np.float64)
+    probabilities /= probabilities.sum()
+    return [int(index) for index in rng.choice(len(weights), batch, replace=batch > np.count_nonzero(probabilities), p=probabilities)]

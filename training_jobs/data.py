@@ -1,0 +1,149 @@
+"""What the jobs train on: phantoms, and real films of a data directory whose licence allows it."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from training_jobs.augment import augment
+from training_jobs.config import Phantoms
+from training_jobs.wording import concise_report
+from xraygpt_core.errors import TrainingError
+from xraygpt_core.phantoms.draw import draw_phantom
+from xraygpt_core.phantoms.findings import LABELS, View
+
+# Collections that may train weights we publish: NIH (no restrictions), Hannover (CC BY 3.0), VQA-RAD (CC0).
+FREE = ("images/nih/", "images/hannover/", "images/vqarad/")
+_FILM_VARIANTS = 4  # augmented copies of each real film in the training set
+_STREAM = 7919
+
+
+@dataclass(frozen=True)
+class Study:
+    """One picture to train on, and what is known about it.
+
+    ``presence`` has one number per slot (view first, then the labels): 1 there, 0 not there, None not known.
+    ``report`` is None where nobody said what the film shows.
+    """
+
+    source: str  # "phantom" or the film's id
+    seed: int
+    population: str
+    augmented: bool
+    presence: tuple[float | None, ...]
+    report: str | None
+    file: str | None = None
+
+
+def draw(study: Study) -> tuple[bytes, Study]:
+    """The study's 8-bit grey PNG; a phantom learns its truth by being drawn.
+
+    Raises:
+        TrainingError: a film's file cannot be read.
+    """
+    if study.file is None:
+        phantom = draw_phantom(study.seed, cast(Literal["train", "held_out"], study.population))
+        presence = (float(phantom.view == "AP"), *(float(label in phantom.labels) for label in LABELS))
+        study = known(study, presence, concise_report(phantom.labels, phantom.view))
+        grey = phantom.grey8()
+    else:
+        grey = read_film(Path(study.file))
+    if study.augmented:
+        grey = augment(grey, np.random.default_rng([_STREAM, study.seed]))
+    return png(grey), study
+
+
+def known(study: Study, presence: tuple[float | None, ...], report: str | None) -> Study:
+    """The study with its truth."""
+    return Study(study.source, study.seed, study.population, study.augmented, presence, report, study.file)
+
+
+def png(grey: NDArray[np.uint8]) -> bytes:
+    """Grey pixels (height, width) as a PNG, quickly."""
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def read_film(path: Path) -> NDArray[np.uint8]:
+    """An image file as grey pixels (height, width).
+
+    Raises:
+        TrainingError: it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L"))
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read: {error}") from error
+
+
+def phantom_studies(phantoms: Phantoms, augment_share: float) -> list[Study]:
+    """Phantoms of consecutive seeds; a fixed share of them augmented."""
+    rng = np.random.default_rng([_STREAM, phantoms.seed])
+    augmented = rng.random(phantoms.count) < augment_share
+    return [
+        Study("phantom", phantoms.seed + index, phantoms.population, bool(augmented[index]), (), None)
+        for index in range(phantoms.count)
+    ]
+
+
+def film_studies(data: Path, split: Sequence[str], *, variants: int = _FILM_VARIANTS) -> list[Study]:
+    """The films of a data directory in the given splits; the first variant of each is not augmented.
+
+    Raises:
+        TrainingError: there is no manifest.
+    """
+    manifest = data / "manifest.jsonl"
+    try:
+        rows = [json.loads(line) for line in manifest.read_text().splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{manifest} cannot be read: {error}") from error
+    studies = []
+    for row in rows:
+        if row["split"] not in split or not row["image"].startswith(FREE):
+            continue
+        presence, report = film_presence(row), film_report(row)
+        studies += [
+            Study(row["id"], variant, "film", variant > 0, presence, report, str(data / row["image"])) for variant in range(variants)
+        ]
+    return studies
+
+
+def film_view(row: dict[str, Any]) -> View | None:
+    """AP or PA where the manifest says so."""
+    view = str(row.get("view"))
+    return "AP" if view.startswith("AP") else "PA" if view == "PA" else None
+
+
+def film_presence(row: dict[str, Any]) -> tuple[float | None, ...]:
+    """What an NIH film's labels tell about each slot. They name no side and no zone, so a positive says nothing there."""
+    view = film_view(row)
+    ap = None if view is None else float(view == "AP")
+    if "/nih/" not in row["image"]:
+        return (ap, *(None for _ in LABELS))
+    named = set(row["labels"])
+    absent_or_unknown = {
+        "effusion": None if "Effusion" in named else 0.0,
+        "pneumothorax": None if "Pneumothorax" in named else 0.0,
+        "consolidation": None if named & {"Consolidation", "Pneumonia", "Infiltration", "Atelectasis", "Edema"} else 0.0,
+        "device": None,
+        "nodule": float(bool(named & {"Nodule", "Mass"})),
+        "cardiomegaly": float("Cardiomegaly" in named),
+    }
+    return (ap, *(absent_or_unknown[label.split("_")[0]] for label in LABELS))
+
+
+def film_report(row: dict[str, Any]) -> str | None:
+    """The report of a film, where its labels can be said in the model's words without inventing a side or a zone."""
+    view = film_view(row)
+    sayable = {"No Finding": None, "Cardiomegaly": "cardiomegaly", "Nodule": "nodule", "Mass": "nodule"}
+    if view is None or "/nih/" not in row["image"] or not set(row["labels"]) <= sayable.keys():
+        return None
+    return concise_report({sayable[name] for name in row["labels"]} - {None}, view)  # type: ignore[arg-type]

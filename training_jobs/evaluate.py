@@ -1,0 +1,123 @@
+"""How good a bundle is: on phantoms of known truth, and on real films; every score beside answers that never saw the image."""
+
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training_jobs.config import Phantoms
+from training_jobs.data import draw, phantom_studies, png, read_film
+from training_jobs.films import Film, films, most_frequent_text
+from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.summariser import Loaded, load
+from xraygpt_core.phantoms.findings import LABELS, View
+from xraygpt_core.report.controls import most_frequent_report, name_everything, swapped
+from xraygpt_core.report.labeller import label_report, view_of
+from xraygpt_core.report.scores import Interval, bootstrap_f1, bootstrap_mean, exact_share, micro_f1, rouge_l
+
+Labels = frozenset[str]
+Notify = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a phantom shows."""
+
+    labels: Labels
+    view: View
+    report: str
+
+
+def evaluate_phantoms(bundle: Bundle, phantoms: Phantoms, batch: int, notify: Notify, device: str = "auto") -> dict[str, Any]:
+    """Finding-F1, exact sets and view on phantoms; controls: swapped images, most frequent report, every finding named."""
+    pictures, truths = _phantoms(phantoms)
+    texts = summaries(load(bundle, device), pictures, batch, notify)
+    said = [label_report(text) for text in texts]
+    pairs: list[tuple[Set[str], Set[str]]] = [(a, truth.labels) for a, truth in zip(said, truths, strict=True)]
+    other = [(a, truth.labels) for a, truth in swapped(said, truths)]
+    usual = label_report(most_frequent_report([truth.report for truth in truths]))
+    everything = name_everything([truth.labels for truth in truths], LABELS)
+    views = [float(view_of(text) == truth.view) for text, truth in zip(texts, truths, strict=True)]
+    return {
+        "n": len(truths),
+        "scores": {
+            "finding_f1": _interval(bootstrap_f1(pairs)),
+            "exact_set": _interval(bootstrap_mean([float(a == b) for a, b in pairs])),
+            "view": _interval(bootstrap_mean(views)),
+            "rouge_l": _interval(bootstrap_mean([rouge_l(t, truth.report).f1 for t, truth in zip(texts, truths, strict=True)])),
+        },
+        "controls": {
+            "swapped_image": {"finding_f1": micro_f1(other).f1, "exact_set": exact_share(other)},
+            "most_frequent_report": {"finding_f1": micro_f1([(usual, truth.labels) for truth in truths]).f1},
+            "name_every_finding": {"finding_f1": micro_f1(everything).f1},
+        },
+        "labels": {label: micro_f1([(a & {label}, b & {label}) for a, b in pairs]).f1 for label in LABELS},
+    }
+
+
+def evaluate_films(bundle: Bundle, data: Path, split: str, batch: int, notify: Notify, device: str = "auto") -> dict[str, Any]:
+    """ROUGE-L against the texts that come with the films of one split, and F1 over the kinds of finding their labels name."""
+    chosen = films(data, split)
+    texts = summaries(load(bundle, device), [png(read_film(film.file)) for film in chosen], batch, notify)
+    usual = most_frequent_text(films(data, "train"))
+    kinds = [_kinds(label_report(text)) for text in texts]
+    pairs: list[tuple[Set[str], Set[str]]] = [(a, film.kinds) for a, film in zip(kinds, chosen, strict=True)]
+    other = [(a, film.kinds) for a, film in swapped(kinds, chosen)]
+    everything = " ".join(["Findings: AP view.", *(label.replace("_", " ") + "." for label in LABELS)])
+    return {
+        "n": len(chosen),
+        "scores": {
+            "rouge_l": _interval(bootstrap_mean(_rouge(zip(texts, chosen, strict=True)))),
+            "kind_f1": _interval(bootstrap_f1(pairs)),
+            "view": _interval(bootstrap_mean([float(view_of(t) == f.view) for t, f in zip(texts, chosen, strict=True)])),
+        },
+        "controls": {
+            "swapped_image": {"rouge_l": _mean(_rouge(swapped(texts, chosen))), "kind_f1": micro_f1(other).f1},
+            "most_frequent_report": {"rouge_l": _mean(_rouge((usual, film) for film in chosen))},
+            "name_every_finding": {
+                "rouge_l": _mean(_rouge((everything, film) for film in chosen)),
+                "kind_f1": micro_f1([(_kinds(frozenset(LABELS)), film.kinds) for film in chosen]).f1,
+            },
+        },
+    }
+
+
+def summaries(loaded: Loaded, pictures: Sequence[bytes], batch: int, notify: Notify) -> list[str]:
+    """The bundle's text for each PNG, in the bundle's own decoding."""
+    texts: list[str] = []
+    for start in range(0, len(pictures), batch):
+        images = [loaded.encoder.preprocess(picture) for picture in pictures[start : start + batch]]
+        tokens = loaded.image_tokens(loaded.features(images))
+        prompt = loaded.prompt(loaded.bundle.question, (), tokens.shape[1])
+        rows = loaded.generate([loaded.row(prompt, image) for image in tokens], lambda _index, _text: False)
+        texts += [row.text for row in rows]
+        notify(len(texts), len(pictures))
+    return texts
+
+
+def _phantoms(phantoms: Phantoms) -> tuple[list[bytes], list[Truth]]:
+    pictures, truths = [], []
+    for study in phantom_studies(phantoms, 0.0):
+        picture, drawn = draw(study)
+        view: View = "AP" if drawn.presence[0] else "PA"
+        labels = frozenset(label for label, there in zip(LABELS, drawn.presence[1:], strict=True) if there)
+        pictures.append(picture)
+        truths.append(Truth(labels, view, drawn.report or ""))
+    return pictures, truths
+
+
+def _kinds(labels: Labels) -> frozenset[str]:
+    """Findings without side and zone, as film labels name them."""
+    return frozenset(label.split("_")[0] for label in labels) - {"device"}
+
+
+def _rouge(pairs: Any) -> list[float]:
+    return [rouge_l(text, film.text).f1 for text, film in pairs]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _interval(interval: Interval) -> dict[str, float]:
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
