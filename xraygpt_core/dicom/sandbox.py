@@ -1,6 +1,7 @@
 """Decode in a child process, so that no file can take a worker down: a codec may crash, loop or eat memory there."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +19,8 @@ from xraygpt_core.errors import Rejected, Unavailable
 from xraygpt_core.states import ReasonCode
 
 IMAGES_PER_CHILD = 500  # then a fresh one: codecs leak, and starting one costs half a second
-_START_SECONDS = 60.0  # a busy machine may take its time; this is no image's fault
+_START_SECONDS = 300.0  # a child that cannot start says so at once; a busy machine may take its time
+_STARVED = 10  # how many times longer it may take where other processes keep the processor
 _GRACE_SECONDS = 1.0  # between closing the socket and being gone
 _CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.child")
 # All that a child gets of our environment. Everything else may be a secret or a switch.
@@ -154,13 +157,35 @@ class _Child:
     def ask(self, data: bytes, seconds: float) -> bytes:
         """One file in, one reply out. Raises TimeoutError, OSError or ProtocolError."""
         self.asked, self.answered = self.asked + 1, False
-        deadline = time.monotonic() + seconds
-        frames.send(self._channel, data, deadline)
-        reply = frames.receive_reply(self._channel, deadline)
+        patience = seconds * _STARVED
+        frames.send(self._channel, data, time.monotonic() + patience)
+        self._wait_for_answer(seconds)
+        reply = frames.receive_reply(self._channel, time.monotonic() + patience)
         if reply is None:
             raise frames.ProtocolError("closed without an answer")
         self.answered = True
         return reply
+
+    def _wait_for_answer(self, seconds: float) -> None:
+        """Wait for ``seconds``, and longer while the child wants to run and others use the processor.
+
+        A busy machine must not make a film undecodable. An endless loop uses its seconds up; a child that sleeps has
+        nothing to wait for.
+        """
+        last, before, left = time.monotonic() + seconds * _STARVED, self._used()[1], seconds
+        while not select.select([self._channel], [], [], left)[0]:
+            state, used = self._used()
+            left = min(seconds - (used - before), last - time.monotonic())
+            if state not in "RD" or left < 0.05 * seconds:
+                raise TimeoutError
+
+    def _used(self) -> tuple[str, float]:
+        """The child's state and CPU seconds (proc(5), stat); it is gone: a state that is never waited for."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return "X", 0.0
+        return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def end(self) -> None:
         """Kill it; it has nothing to lose."""

