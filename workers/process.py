@@ -15,6 +15,7 @@ from prometheus_client import start_http_server
 from workers.context import Context
 from workers.edge import Body, run_job
 from workers.heartbeat import Heart, aside, hand_back
+from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.ledger import jobs
 from xraygpt_core.ledger.core import Ledger, open_ledger
 from xraygpt_core.ledger.guard import check_fingerprint, check_schema
@@ -102,9 +103,18 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
     heart.start()
     closing.callback(heart.close)
     if settings.metrics_port:
-        start_http_server(settings.metrics_port)
+        _tell_metrics(settings.metrics_port)
     context = Context(settings, ledger, store, heart, f"{role}-{os.getpid()}@{platform.node()}")
     return Process(context, make_celery(settings), pseudonymiser, closing)
+
+
+def _tell_metrics(port: int) -> None:
+    try:
+        start_http_server(port)
+    except OSError as error:
+        raise ConfigurationError(
+            f"XRAYGPT_METRICS_PORT: cannot listen on {port} ({error.strerror}); give each worker of a host its own port"
+        ) from None
 
 
 def _heart(ledger: Ledger) -> Heart:

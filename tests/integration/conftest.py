@@ -34,7 +34,7 @@ from xraygpt_core.storage import ObjectStore
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T | None], what: str, seconds: float = 90.0) -> T:
+def eventually(look: Callable[[], T | None], what: str, seconds: float = 120.0) -> T:
     """The first true value of ``look``; fails the test, saying what did not happen, after ``seconds``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -139,10 +139,10 @@ class Bench:
         logs = sorted(self.directory.glob("*.log"), key=lambda path: int(path.stem.rpartition("-")[2]))
         return logs[number].read_text()
 
-    def eventually(self, look: Callable[[], Any], what: str, seconds: float = 90.0) -> Any:
+    def eventually(self, look: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
         return eventually(look, what, seconds)
 
-    def until(self, sql: str, expected: Any, what: str, seconds: float = 90.0, **values: Any) -> None:
+    def until(self, sql: str, expected: Any, what: str, seconds: float = 120.0, **values: Any) -> None:
         """Wait until a query gives this value, ticking like the control worker meanwhile."""
 
         def look() -> bool:

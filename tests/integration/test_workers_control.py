@@ -175,7 +175,7 @@ def test_the_control_process_brings_lost_work_back_and_lists_backlogs(bench: Ben
     assert broker.llen(CONTROL_QUEUE) < 10
     broker.close()
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(90) == 0
 
 
 def test_a_tick_lost_with_the_broker_is_followed_by_another(bench: Bench) -> None:

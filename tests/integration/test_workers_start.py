@@ -1,46 +1,18 @@
 """What a worker process makes sure of before it touches anything."""
 
+import socket
 from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
 
 import pytest
 
-from migrations.upgrade import head
-from xraygpt_core.errors import ConfigurationError
-from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.guard import check_fingerprint, check_schema
-from xraygpt_core.models import SCHEMA_VERSION
+from xraygpt_core.ledger.guard import check_fingerprint
+from xraygpt_core.privacy import load_pseudonymiser
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Bench
 else:
     Bench = Any
-
-
-def test_the_schema_this_code_knows_is_the_newest_migration() -> None:
-    assert head() == SCHEMA_VERSION
-
-
-def test_a_migrated_database_is_accepted(ledger: Ledger) -> None:
-    check_schema(ledger)
-
-
-@pytest.mark.parametrize("version", ["0000", "9999"])
-def test_another_schema_is_refused(ledger: Ledger, version: str) -> None:
-    with ledger.work() as work:
-        work.run("UPDATE alembic_version SET version_num = :version", {"version": version})
-    try:
-        with pytest.raises(ConfigurationError, match=version):
-            check_schema(ledger)
-    finally:
-        with ledger.work() as work:
-            work.run("UPDATE alembic_version SET version_num = :version", {"version": SCHEMA_VERSION})
-
-
-def test_the_first_process_names_the_key_and_another_key_is_refused(ledger: Ledger) -> None:
-    check_fingerprint(ledger, "first")
-    check_fingerprint(ledger, "first")
-    with pytest.raises(ConfigurationError, match="restore the key"):
-        check_fingerprint(ledger, "second")
 
 
 @pytest.mark.parametrize(
@@ -53,8 +25,28 @@ def test_the_first_process_names_the_key_and_another_key_is_refused(ledger: Ledg
     ],
 )
 def test_a_process_that_cannot_work_says_why_in_one_line(bench: Bench, variable: str, value: str, said: str) -> None:
-    check_fingerprint(bench.ledger, "of another key") if variable == "XRAYGPT_HMAC_KEY" else None
-    assert bench.start("ingest", **{variable: value}).wait(60) == 1
+    check_fingerprint(bench.ledger, load_pseudonymiser(bench.settings).fingerprint)
+    assert bench.start("ingest", **{variable: value}).wait(120) == 1
     (line,) = [line for line in bench.log().splitlines() if "CRITICAL" in line]
     assert said in line
     assert "Traceback" not in bench.log()
+
+
+def test_two_processes_on_one_metrics_port_are_told_apart(bench: Bench) -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert bench.start("ingest", XRAYGPT_METRICS_PORT=port).wait(120) == 1
+    assert "XRAYGPT_METRICS_PORT" in bench.log()
+
+
+def test_a_worker_tells_its_metrics(bench: Bench) -> None:
+    with socket.socket() as free:
+        free.bind(("0.0.0.0", 0))
+        port = free.getsockname()[1]
+    bench.register("incoming/letter.txt", b"Dear colleague")
+    bench.start("ingest", XRAYGPT_METRICS_PORT=str(port))
+    bench.until("SELECT state FROM images", "rejected", "the job is done")
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        assert b'xraygpt_job_attempts_total{kind="ingest"} 1.0' in answer.read()
