@@ -47,7 +47,10 @@ class ImageState(StrEnum):
 
 
 class StudyState(StrEnum):
-    """Where a study stands. The first five are open, the last four terminal."""
+    """Where a study stands. The first five are open, the last four terminal.
+
+    ``ingesting`` and ``running`` are never stored: a live lease says them (:mod:`xraygpt_core.ledger.read`).
+    """
 
     RECEIVED = "received"  # an image is registered, none is read yet
     INGESTING = "ingesting"  # an ingest worker holds one of its images

@@ -1,4 +1,14 @@
-"""Claiming, keeping, failing and handing back a unit of work. The clock is always the database's."""
+"""Claiming, keeping, failing and handing back a unit of work. The clock is always the database's.
+
+A job is about one subject, and is written once per (kind, key):
+
+    kind        subject   key
+    ingest      image     <image>
+    settle      study     <study>:<revision>
+    summarise   study     <study>:<revision>:<bundle>
+    chat        turn      <turn>
+    train       run       <run>
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
