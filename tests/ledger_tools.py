@@ -23,9 +23,7 @@ T = TypeVar("T")
 _numbers = count(1)
 
 
-def put(
-    ledger: Ledger, key: str | None = None, etag: str = "e1", lane: Lane = Lane.ROUTINE, **more: Any
-) -> Registered:
+def put(ledger: Ledger, key: str | None = None, etag: str = "e1", lane: Lane = Lane.ROUTINE, **more: Any) -> Registered:
     """Register one object; without a key it is one nobody has seen."""
     ref = ObjectRef("source", key or f"key-{next(_numbers)}", etag, **more)
     return register_objects(ledger, [ref], lane, actor="test")[0]

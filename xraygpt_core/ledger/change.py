@@ -31,8 +31,14 @@ _CLOSE_STUDY = """
     WHERE id = :id
 """
 
+# A worker may still write with the former bundle after another was promoted: then the same is asked once more, about
+# the summary that is current now.
 _RESUMMARISE = """
-    SELECT s.id, s.revision FROM studies s LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
+    SELECT s.id, s.revision, k.key || CASE WHEN EXISTS (
+               SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = k.key AND j.state = 'done'
+           ) THEN COALESCE(':' || m.id, '') ELSE '' END AS key
+    FROM studies s CROSS JOIN LATERAL (SELECT s.id || ':' || s.revision || ':' || CAST(:bundle AS text) AS key) k
+    LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
     WHERE s.alias_of IS NULL AND s.chosen_image IS NOT NULL AND s.state IN ('summarised', 'dead')
       AND (m.bundle IS DISTINCT FROM :bundle)
       AND NOT EXISTS (SELECT FROM jobs j WHERE j.kind = 'settle' AND j.key = s.id || ':' || s.revision
@@ -214,17 +220,17 @@ def resummarise(
         values: dict[str, Any] = {"bundle": served, "from_bundle": from_bundle, "since": since, "until": until}
         ids = None if study_ids is None else [resolve(work, study_id) for study_id in study_ids]
         rows = work.rows(_RESUMMARISE, values | {"view": view, "ids": ids})
-        return sum(_summarise_again(ledger, work, row["id"], row["revision"], served) for row in rows)
+        return sum(_summarise_again(ledger, work, row["id"], row["revision"], row["key"]) for row in rows)
 
     return repeating(ledger, body)
 
 
-def _summarise_again(ledger: Ledger, work: Work, study_id: UUID, revision: int, bundle: str) -> bool:
+def _summarise_again(ledger: Ledger, work: Work, study_id: UUID, revision: int, key: str) -> bool:
     added = add_job(
         work,
         JobKind.SUMMARISE,
         study_id,
-        f"{study_id}:{revision}:{bundle}",
+        key,
         Lane.BACKLOG,
         max_attempts=ledger.settings.max_attempts,
         ring=False,

@@ -1,0 +1,94 @@
+"""API keys and repeated requests."""
+
+import threading
+
+import pytest
+
+from tests.ledger_tools import do, one, together
+from xraygpt_core.errors import Conflict, InvalidRequest, NotFound, Unauthorised
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.idempotency import Attempt, forget_answers, once
+from xraygpt_core.ledger.keys import check_api_key, create_api_key, revoke_api_key
+
+
+def test_a_key_opens_the_door_until_it_is_revoked(ledger: Ledger) -> None:
+    key = create_api_key(ledger, "pacs")
+    assert check_api_key(ledger, key) == "pacs"
+    revoke_api_key(ledger, "pacs")
+    with pytest.raises(Unauthorised):
+        check_api_key(ledger, key)
+    with pytest.raises(NotFound):
+        revoke_api_key(ledger, "pacs")
+
+
+def test_a_wrong_key_opens_nothing(ledger: Ledger) -> None:
+    key = create_api_key(ledger, "pacs")
+    for wrong in ("", key[:-1], key + "x", key.upper()):
+        with pytest.raises(Unauthorised):
+            check_api_key(ledger, wrong)
+
+
+def test_the_database_holds_no_key(ledger: Ledger) -> None:
+    key = create_api_key(ledger, "pacs")
+    assert key not in one(ledger, "SELECT a::text FROM api_keys a")
+
+
+def test_two_keys_of_one_name_are_revoked_together(ledger: Ledger) -> None:
+    keys = [create_api_key(ledger, "pacs") for _ in range(2)]
+    assert keys[0] != keys[1]
+    revoke_api_key(ledger, "pacs")
+    for key in keys:
+        with pytest.raises(Unauthorised):
+            check_api_key(ledger, key)
+
+
+def request(key: str = "k", body: bytes = b"{}", caller: str = "pacs") -> Attempt:
+    return Attempt(caller, "POST /v1/studies", key, body)
+
+
+def test_a_repeated_request_has_one_effect_and_the_same_answer(ledger: Ledger) -> None:
+    ran: list[int] = []
+
+    def action() -> dict[str, int]:
+        ran.append(1)
+        return {"run": len(ran)}
+
+    assert once(ledger, request(), 202, action) == once(ledger, request(), 202, action) == {"run": 1}
+    assert once(ledger, request(caller="other"), 202, action) == {"run": 2}
+
+
+def test_a_key_used_for_another_request_is_refused(ledger: Ledger) -> None:
+    once(ledger, request(), 202, dict)
+    with pytest.raises(InvalidRequest):
+        once(ledger, request(body=b"[]"), 202, dict)
+
+
+def test_a_request_that_failed_may_be_sent_again(ledger: Ledger) -> None:
+    def broken() -> dict[str, int]:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        once(ledger, request(), 202, broken)
+    assert once(ledger, request(), 202, lambda: {"ok": 1}) == {"ok": 1}
+
+
+def test_the_same_request_at_the_same_moment_runs_once(ledger: Ledger) -> None:
+    ran = threading.Semaphore(0)
+
+    def action() -> dict[str, int]:
+        ran.release()
+        return {"ok": 1}
+
+    results = together(*[lambda: once(ledger, request(), 202, action)] * 3)
+    assert ran.acquire(blocking=False)
+    assert not ran.acquire(blocking=False)
+    assert all(result == {"ok": 1} or isinstance(result, Conflict) for result in results)
+
+
+def test_answers_are_forgotten_after_a_day(ledger: Ledger) -> None:
+    once(ledger, request(), 202, lambda: {"old": 1})
+    assert forget_answers(ledger) == 0
+    do(ledger, "UPDATE idempotency_keys SET created_at = created_at - interval '25 hours'")
+    assert once(ledger, request(), 202, lambda: {"new": 1}) == {"new": 1}
+    do(ledger, "UPDATE idempotency_keys SET created_at = created_at - interval '25 hours'")
+    assert forget_answers(ledger) == 1
