@@ -21,6 +21,7 @@ def write_phantoms(folder: Path, first_seed: int, count: int, *, side: int = 256
                 study_uid=f"2.25.{10**20 + seed}",
                 sop_uid=f"2.25.{10**21 + seed}",
                 accession=f"A{seed}",
+                bits_stored=phantom.bits_stored,
             )
         )
         paths.append(path)
