@@ -181,7 +181,7 @@ def test_a_broker_that_forgets_everything_costs_only_time(bench: Bench, film: Fi
 @contextmanager
 def hanging(bench: Bench) -> Iterator[None]:
     """Nobody can read which object to fetch: what a hang looks like, whatever its cause."""
-    other = Database(bench.settings.database_url.get_secret_value())
+    other = Database(bench.settings.database_url.get_secret_value(), idle_seconds=300)
     with other.transaction() as connection:
         connection.execute(text("LOCK TABLE object_keys IN ACCESS EXCLUSIVE MODE"))
         yield
@@ -200,7 +200,7 @@ def test_a_job_that_hangs_ends_its_process(bench: Bench, film: Film) -> None:
 
 def test_a_job_that_hangs_inside_the_database_ends_its_process_too(bench: Bench, film: Film) -> None:
     registered = bench.register("incoming/one.dcm", film(51))
-    other = Database(bench.settings.database_url.get_secret_value())
+    other = Database(bench.settings.database_url.get_secret_value(), idle_seconds=300)
     with other.transaction() as connection:
         connection.execute(text("SELECT id FROM studies WHERE id = :id FOR UPDATE"), {"id": registered.study_id})
         worker = bench.start("ingest", XRAYGPT_STALL_SECONDS="2")

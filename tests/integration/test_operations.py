@@ -1,0 +1,115 @@
+"""What docs/operations.md promises about back-up, restore and upgrades, done with real services."""
+
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from pydantic import SecretStr
+
+from migrations.upgrade import upgrade
+from xraygpt.stack.postgres import Postgres, program
+from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.ledger import jobs
+from xraygpt_core.ledger.control import tick
+from xraygpt_core.ledger.core import Ledger, open_ledger
+from xraygpt_core.ledger.guard import check_fingerprint, check_schema
+from xraygpt_core.ledger.read import lookup
+from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
+from xraygpt_core.privacy import load_pseudonymiser
+from xraygpt_core.states import JobKind
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Bench
+else:
+    Bench = Any
+
+SUMMARY = NewSummary("Normal chest.", None, "Normal.", "demo", "b" * 64, {"seed": None}, 7, 1)
+
+
+def dump(url: str, path: Path) -> None:
+    """The command of the page."""
+    subprocess.run([program("pg_dump"), "--format=custom", f"--file={path}", url], check=True)
+
+
+@contextmanager
+def restored(postgres: Postgres, path: Path) -> Iterator[str]:
+    """A fresh database with the dump in it; the role xraygpt_reader is there, as the page asks for."""
+    base = postgres.url.rsplit("/", 1)[0]
+    name = f"restored_{uuid4().hex[:8]}"
+    with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        url = f"{base}/{name}"
+        restore = [program("pg_restore"), "--no-owner", "--exit-on-error", f"--dbname={url}", path]
+        try:
+            subprocess.run(restore, check=True)
+            yield url
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def test_a_restored_database_finds_its_studies_and_finishes_its_work(
+    bench: Bench, postgres: Postgres, tmp_path: Path, database_url: str
+) -> None:
+    pseudonyms = load_pseudonymiser(bench.settings)
+    check_fingerprint(bench.ledger, pseudonyms.fingerprint)
+    study = bench.settled(1)
+    with bench.ledger.work() as work:
+        work.run("UPDATE studies SET accession_pseudonym = :it", {"it": pseudonyms.accession("A1")})
+    claim = bench.claimed(JobKind.SUMMARISE)
+    given = summarise_input(bench.ledger, claim)
+    assert given is not None
+    complete_summary(bench.ledger, claim, given, SUMMARY)
+    waiting, running = bench.settled(2), bench.settled(3)
+    bench.claimed(JobKind.SUMMARISE)
+
+    dump(database_url, tmp_path / "xraygpt.dump")
+    with restored(postgres, tmp_path / "xraygpt.dump") as url:
+        ledger = open_ledger(bench.settings.model_copy(update={"database_url": SecretStr(url)}))
+        try:
+            finish(ledger, pseudonyms.fingerprint)
+            assert lookup(ledger, "accession", pseudonyms.accession("A1") or "") == [study]
+            with ledger.work() as work:
+                rows = work.rows("SELECT study_id, summary FROM study_summaries ORDER BY study_id")
+            assert {row["study_id"] for row in rows} == {study, waiting, running}
+            with pytest.raises(ConfigurationError, match="restore the key"):
+                check_fingerprint(ledger, "of another key")
+        finally:
+            ledger.close()
+
+
+def finish(ledger: Ledger, fingerprint: str) -> None:
+    """Start as a process does, then do what is queued, also what was running when the dump was made."""
+
+    check_schema(ledger)
+    check_fingerprint(ledger, fingerprint)
+    with ledger.work() as work:  # by the time of a restore every lease has ended
+        work.run("UPDATE jobs SET lease_until = clock_timestamp() - interval '1 day' WHERE state = 'running'")
+    tick(ledger)
+    with ledger.work() as work:
+        queued = [row["id"] for row in work.rows("SELECT id FROM jobs WHERE state = 'queued'")]
+    for job_id in queued:
+        claim = jobs.claim(ledger, job_id, JobKind.SUMMARISE, "test")
+        assert claim is not None
+        given = summarise_input(ledger, claim)
+        assert given is not None
+        complete_summary(ledger, claim, given, SUMMARY)
+
+
+def test_queued_work_survives_an_upgrade(bench: Bench, film: Callable[..., bytes], database_url: str) -> None:
+    for seed in range(60, 64):
+        bench.register(f"incoming/{seed}.dcm", film(seed))
+    before = bench.start("ingest", XRAYGPT_INGEST_CONCURRENCY="1")
+    bench.eventually(lambda: bench.value("SELECT count(*) FROM images WHERE state = 'accepted'"), "some are read")
+    before.send_signal(signal.SIGTERM)
+    assert before.wait(90) == 0
+    assert bench.value("SELECT count(*) FROM jobs WHERE state = 'running'") == 0
+    upgrade(database_url)
+    bench.start("ingest")
+    bench.until("SELECT count(*) FROM studies WHERE state = 'queued'", 4, "all are read by the next version")
