@@ -24,6 +24,10 @@ from xraygpt_core.model.bundle import load_bundle
 from xraygpt_core.settings import models_dir
 from xraygpt_core.states import Lane
 
+LIMITS = (
+    "The demo bundle is small and was trained mostly on drawn films: on real films its text is not reliable. "
+    "Its model card has the figures."
+)
 Paths = Annotated[list[str] | None, typer.Argument(help="Files or folders; default: drawn films.", metavar="[PATH]…")]
 
 
@@ -41,6 +45,7 @@ def demo(paths: Paths = None, timeout: Timeout = None, as_json: AsJson = False) 
         rows = send(client, inputs, Lane.ROUTINE, wait=True, timeout=timeout)
         show_rows(rows, time.monotonic() - started, as_json=as_json)
         if not as_json:
+            show.paragraph(LIMITS)
             show.fields(where_next(stack), title="Where to look next (after xraygpt up)")
     if not all_done(rows):
         raise typer.Exit(UNFINISHED)

@@ -11,7 +11,7 @@ from xraygpt.connect import find_gateway, home
 from xraygpt.stack.home import holder, running_stack
 from xraygpt.stack.launch import processes, start, stop
 
-SECRETS = ("api_key", "s3_secret_key", "flower_password", "webhook_token")
+SHOWN = ("gateway_url", "flower_url", "s3_endpoint_url", "bucket", "derived_bucket", "external", "started_at", "pids")
 
 
 def up(
@@ -30,9 +30,9 @@ def up(
 
 
 def show_stack(stack: dict[str, Any], *, as_json: bool) -> None:
-    """Where to look next; passwords stay in stack.json."""
+    """Where to look next; the document names stack.json, which has the keys and passwords."""
     if as_json:
-        show.document({name: value for name, value in stack.items() if name not in SECRETS})
+        show.document({"stack_file": str(home().stack_file)} | {name: stack[name] for name in SHOWN})
     else:
         show.fields(where_next(stack))
 

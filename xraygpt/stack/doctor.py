@@ -44,7 +44,7 @@ def examine(home: Home) -> list[Check]:
         "postgres": _postgres,
         "broker": lambda: str(broker.program()),
         "s3": lambda: str(s3.program()),
-        "ports": lambda: f"{choose()} and others are free",
+        "ports": lambda: f"for example {choose()} is free",
         "model packages": _model_packages,
         "demo bundle": _bundle,
     }

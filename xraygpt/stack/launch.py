@@ -29,6 +29,15 @@ def start(home: Home, say: Callable[[str], None], *, tied: bool = False) -> dict
     """
     home.create()
     process = _spawn(home, tied=tied)
+    try:
+        return _wait_until_ready(process, home, say)
+    except BaseException:  # Ctrl-C too: what did not get ready for us is not left behind
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], home: Home, say: Callable[[str], None]) -> dict[str, Any]:
     assert process.stdout is not None
     error = f"the supervisor ended; see {home.log('supervisor')}"
     for line in process.stdout:
@@ -39,7 +48,6 @@ def start(home: Home, say: Callable[[str], None], *, tied: bool = False) -> dict
             error = message["error"]
         elif (stack := running_stack(home)) is not None:
             return stack
-    process.wait()
     raise StackError(error)
 
 
