@@ -85,6 +85,8 @@ def forget_answers(ledger: Ledger) -> int:
 
 def _answered(work: Work, attempt: Attempt, status: int, action: Callable[[], Answer]) -> Answer:
     values = {"key": attempt.key_hash, "request": attempt.request_hash}
+    # The action may be long (a thousand objects to look up), and all that is locked is this request's own key.
+    work.run("SET LOCAL idle_in_transaction_session_timeout = '10min'")
     if work.row(_BEGIN, {**values, "kept": KEPT_SECONDS}) is not None:
         answer = action()
         work.run(_FINISH, {**values, "status": status, "body": json.dumps(answer)})

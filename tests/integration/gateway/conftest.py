@@ -1,6 +1,7 @@
 """A gateway on real PostgreSQL, Valkey and S3, and a hand that does what workers do."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +15,9 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from api_gateway.app import create_app
+from xraygpt.stack.broker import Broker
 from xraygpt.stack.postgres import Postgres
+from xraygpt.stack.s3 import ObjectServer
 from xraygpt_core.ledger.chat import chat_input, complete_turn, stream_answer
 from xraygpt_core.ledger.core import Ledger, open_ledger
 from xraygpt_core.ledger.ingest import IngestedImage, complete_ingest, reject_image
@@ -130,45 +133,88 @@ class World:
         )
 
 
-def _s3(settings: Settings) -> Any:
-    assert settings.s3_access_key is not None
-    assert settings.s3_secret_key is not None
-    return boto3.client(
+@dataclass(frozen=True)
+class Storage:
+    """Two buckets that all tests of a process use, one after the other: a client costs more than a test."""
+
+    settings: dict[str, Any]
+    s3: Any
+
+    def empty(self) -> None:
+        for bucket in (self.settings["bucket"], self.settings["derived_bucket"]):
+            for found in self.s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+                self.s3.delete_object(Bucket=bucket, Key=found["Key"])
+
+
+def _storage(object_server: ObjectServer) -> Storage:
+    names = uuid4().hex[:10]
+    settings = {
+        "s3_endpoint_url": object_server.url,
+        "s3_access_key": SecretStr(object_server.access_key),
+        "s3_secret_key": SecretStr(object_server.secret_key),
+        "bucket": f"source-{names}",
+        "derived_bucket": f"derived-{names}",
+    }
+    s3 = boto3.client(
         "s3",
-        endpoint_url=settings.s3_endpoint_url,
-        aws_access_key_id=settings.s3_access_key.get_secret_value(),
-        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
+        endpoint_url=object_server.url,
+        aws_access_key_id=object_server.access_key,
+        aws_secret_access_key=object_server.secret_key,
         region_name="us-east-1",
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
     )
+    for bucket in (settings["bucket"], settings["derived_bucket"]):
+        s3.create_bucket(Bucket=bucket)
+    return Storage(settings, s3)
 
 
-@pytest.fixture
-def reader_url(postgres: Postgres, database_url: str) -> str:
-    """The test's database as the role analysts have."""
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("ALTER ROLE xraygpt_reader LOGIN PASSWORD 'reader'"))
-    return database_url.replace(database_url.split("@")[0], "postgresql://xraygpt_reader:reader")
-
-
-@pytest.fixture
-def world(s3_settings: Settings, reader_url: str) -> Iterator[World]:
-    settings = s3_settings.model_copy(
-        update={
-            "webhook_token": SecretStr(WEBHOOK_TOKEN),
-            "reader_url": SecretStr(reader_url),
-            "max_object_bytes": 100_000,
-        }
+@contextmanager
+def _world(database_url: str, redis_url: str, storage: Storage, store: ObjectStore | None = None) -> Iterator[World]:
+    settings = Settings(
+        database_url=SecretStr(database_url),
+        reader_url=SecretStr(database_url.replace(database_url.split("@")[0], "postgresql://xraygpt_reader:reader")),
+        redis_url=SecretStr(redis_url),
+        hmac_key=SecretStr(KEY.hex()),
+        webhook_token=SecretStr(WEBHOOK_TOKEN),
+        max_object_bytes=100_000,
+        settle_seconds=0.0,
+        retry_seconds=0.0,
+        **storage.settings,
     )
     ledger = open_ledger(settings)
-    store, pseudonymiser = ObjectStore(settings), Pseudonymiser(KEY)
+    store, pseudonymiser = store or ObjectStore(settings), Pseudonymiser(KEY)
     app = create_app(ledger, store, pseudonymiser)
-    s3 = _s3(settings)
     headers = {"Authorization": f"Bearer {create_api_key(ledger, 'tests')}"}
     with (
         TestClient(app, headers=headers, raise_server_exceptions=False) as client,
         TestClient(app, raise_server_exceptions=False) as stranger,
     ):
-        yield World(client, stranger, ledger, store, s3, pseudonymiser)
-    s3.close()
+        yield World(client, stranger, ledger, store, storage.s3, pseudonymiser)
     ledger.close()
+
+
+@pytest.fixture(scope="session")
+def analysts(postgres: Postgres) -> None:
+    """The analysts' role may log in."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER ROLE xraygpt_reader LOGIN PASSWORD 'reader'"))
+
+
+@pytest.fixture(scope="session")
+def shared(postgres: Postgres, broker: Broker, object_server: ObjectServer, analysts: None) -> Iterator[World]:
+    """One gateway for all tests that neither leave anything behind nor mind what others left."""
+    name = f"shared_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres.url.rsplit("/", 1)[0] + "/postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE xraygpt").format(sql.Identifier(name)))
+    with _world(postgres.url.rsplit("/", 1)[0] + "/" + name, broker.url, _storage(object_server)) as world:
+        yield world
+
+
+@pytest.fixture
+def world(database_url: str, redis_url: str, shared: World) -> Iterator[World]:
+    """A gateway on a fresh database, an empty broker and empty buckets."""
+    names = ("s3_endpoint_url", "s3_access_key", "s3_secret_key", "bucket", "derived_bucket")
+    storage = Storage({name: getattr(shared.settings, name) for name in names}, shared.s3)
+    storage.empty()
+    with _world(database_url, redis_url, storage, shared.store) as world:
+        yield world

@@ -61,8 +61,8 @@ def test_an_upload_with_another_hash_is_refused_and_not_kept(world: World) -> No
 
 
 @pytest.mark.parametrize("name", ["x", "A" * 64, "0" * 63, "0" * 65])
-def test_a_name_that_is_no_hash_is_refused(world: World, name: str) -> None:
-    assert world.client.put(f"/v1/uploads/{name}", content=b"film").status_code == 422
+def test_a_name_that_is_no_hash_is_refused(shared: World, name: str) -> None:
+    assert shared.client.put(f"/v1/uploads/{name}", content=b"film").status_code == 422
 
 
 def test_an_upload_above_the_limit_is_refused_whether_or_not_it_says_so(world: World) -> None:
@@ -79,8 +79,8 @@ def test_an_upload_above_the_limit_is_refused_whether_or_not_it_says_so(world: W
     assert list(world.store.list(world.settings.bucket)) == []
 
 
-def test_nobody_uploads_without_a_key(world: World) -> None:
-    assert world.stranger.put(f"/v1/uploads/{sha256(b'film')}", content=b"film").status_code == 401
+def test_nobody_uploads_without_a_key(shared: World) -> None:
+    assert shared.stranger.put(f"/v1/uploads/{sha256(b'film')}", content=b"film").status_code == 401
 
 
 # Events
@@ -118,15 +118,15 @@ def test_an_upload_waits_in_the_last_lane_until_it_is_submitted(world: World) ->
     assert world.client.get(f"/v1/studies/{image['study_id']}").json()["lane"] == "routine"
 
 
-def test_an_object_that_went_before_we_looked_is_ignored(world: World) -> None:
-    assert world.client.post("/v1/events/s3", json=event(world, "in/gone.dcm")).json()["ignored"] == 1
+def test_an_object_that_went_before_we_looked_is_ignored(shared: World) -> None:
+    assert shared.client.post("/v1/events/s3", json=event(shared, "in/gone.dcm")).json()["ignored"] == 1
 
 
-def test_another_bucket_is_ignored(world: World) -> None:
-    message = event(world, "in/a.dcm")
-    for bucket in ("elsewhere", world.settings.derived_bucket):
+def test_another_bucket_is_ignored(shared: World) -> None:
+    message = event(shared, "in/a.dcm")
+    for bucket in ("elsewhere", shared.settings.derived_bucket):
         message["Records"][0]["s3"]["bucket"]["name"] = bucket
-        assert world.client.post("/v1/events/s3", json=message).json() == {"registered": 0, "deleted": 0, "ignored": 1}
+        assert shared.client.post("/v1/events/s3", json=message).json() == {"registered": 0, "deleted": 0, "ignored": 1}
 
 
 def test_a_delete_is_noted_and_takes_no_summary(world: World) -> None:
@@ -139,12 +139,12 @@ def test_a_delete_is_noted_and_takes_no_summary(world: World) -> None:
     assert "object deleted" in [step["what"] for step in steps]
 
 
-def test_the_webhook_token_opens_the_event_route_and_nothing_else(world: World) -> None:
+def test_the_webhook_token_opens_the_event_route_and_nothing_else(shared: World) -> None:
     headers = {"Authorization": "Bearer webhook-token"}
     message = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}
-    assert world.stranger.post("/v1/events/s3", json=message, headers=headers).status_code == 202
-    assert world.stranger.head("/v1/events/s3", headers=headers).status_code == 200
-    assert world.stranger.get("/v1/status", headers=headers).status_code == 401
+    assert shared.stranger.post("/v1/events/s3", json=message, headers=headers).status_code == 202
+    assert shared.stranger.head("/v1/events/s3", headers=headers).status_code == 200
+    assert shared.stranger.get("/v1/status", headers=headers).status_code == 401
 
 
 def test_an_event_without_a_key_is_refused(world: World) -> None:
@@ -162,14 +162,14 @@ def test_an_event_without_a_key_is_refused(world: World) -> None:
         (b" " * 1_500_000, "at most"),
     ],
 )
-def test_a_hostile_event_is_refused_with_a_reason(world: World, body: bytes, reason: str) -> None:
-    answer = world.client.post("/v1/events/s3", content=body)
+def test_a_hostile_event_is_refused_with_a_reason(shared: World, body: bytes, reason: str) -> None:
+    answer = shared.client.post("/v1/events/s3", content=body)
     assert answer.status_code == 422
     assert reason in answer.json()["detail"]
 
 
-def test_an_sns_message_is_refused_and_says_why(world: World) -> None:
+def test_an_sns_message_is_refused_and_says_why(shared: World) -> None:
     message = {"Type": "Notification", "TopicArn": "arn", "MessageId": "1", "Message": json.dumps({})}
-    answer = world.client.post("/v1/events/s3", json=message)
+    answer = shared.client.post("/v1/events/s3", json=message)
     assert answer.status_code == 422
     assert "signature" in answer.json()["detail"]

@@ -150,6 +150,18 @@ def test_a_request_whose_process_dies_may_be_sent_again_at_once(ledger: Ledger) 
     assert ended == [True]
 
 
+def test_an_action_may_be_silent_for_longer_than_other_transactions(ledger: Ledger) -> None:
+    hasty = Ledger(ledger.settings, Database(ledger.database.url, idle_seconds=0.1), ledger.doorbell)
+
+    def silent() -> Answer:
+        with ledger.work() as work:
+            work.row("SELECT pg_sleep(0.5)")
+        return {"number": 1}
+
+    assert once(hasty, ATTEMPT, 202, silent) == {"number": 1}
+    hasty.database.close()
+
+
 def test_an_answer_is_forgotten_after_a_day(ledger: Ledger) -> None:
     once(ledger, ATTEMPT, 202, lambda: {"number": 1})
     make_older(ledger, 24 * 3600 + 1)
@@ -218,6 +230,6 @@ def test_two_callers_may_use_the_same_key(world: World) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
-def test_an_impossible_key_is_refused(world: World, key: str) -> None:
-    answer = world.client.post("/v1/dead/replay", json={"all": True}, headers={"Idempotency-Key": key})
+def test_an_impossible_key_is_refused(shared: World, key: str) -> None:
+    answer = shared.client.post("/v1/dead/replay", json={"all": True}, headers={"Idempotency-Key": key})
     assert answer.status_code == 422

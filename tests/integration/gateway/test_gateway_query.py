@@ -10,16 +10,14 @@ from pydantic import SecretStr
 
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unavailable
 from xraygpt_core.reader import Rows, run_query
-from xraygpt_core.settings import Settings
 
 World = Any
 Query = Callable[..., Rows]
 
 
 @pytest.fixture
-def query(settings: Settings, reader_url: str) -> Query:
-    reading = settings.model_copy(update={"reader_url": SecretStr(reader_url)})
-    return lambda statement, **options: run_query(reading, statement, **options)
+def query(shared: World) -> Query:
+    return lambda statement, **options: run_query(shared.settings, statement, **options)
 
 
 def refusal(query: Query, statement: str, **options: Any) -> str:
@@ -42,7 +40,7 @@ def test_an_empty_result_has_its_columns(query: Query) -> None:
     "view", ["study_summaries", "backlog_progress", "chat_transcripts", "dead_jobs", "training_progress"]
 )
 def test_every_view_may_be_read(query: Query, view: str) -> None:
-    assert query(f"SELECT * FROM {view}").rows == []
+    assert query(f"SELECT * FROM {view} LIMIT 1").columns
 
 
 @pytest.mark.parametrize("table", ["object_keys", "api_keys", "studies", "jobs", "idempotency_keys", "installation"])
@@ -132,13 +130,13 @@ def test_a_value_is_json_safe(query: Query, expression: str, value: object) -> N
     assert query(f"SELECT {expression} AS v").rows == [[value]]
 
 
-def test_a_reader_that_is_not_configured_is_said_to_be_so(settings: Settings) -> None:
+def test_a_reader_that_is_not_configured_is_said_to_be_so(shared: World) -> None:
     with pytest.raises(ConfigurationError, match="XRAYGPT_READER_URL"):
-        run_query(settings, "SELECT 1")
+        run_query(shared.settings.model_copy(update={"reader_url": None}), "SELECT 1")
 
 
-def test_a_server_that_does_not_answer_is_unavailable(settings: Settings) -> None:
-    nowhere = settings.model_copy(update={"reader_url": SecretStr("postgresql://a:b@127.0.0.1:1/x")})
+def test_a_server_that_does_not_answer_is_unavailable(shared: World) -> None:
+    nowhere = shared.settings.model_copy(update={"reader_url": SecretStr("postgresql://a:b@127.0.0.1:1/x")})
     with pytest.raises(Unavailable):
         run_query(nowhere, "SELECT 1")
 
@@ -159,11 +157,11 @@ def test_the_summaries_can_be_queried_over_http(world: World) -> None:
     assert dt.datetime.fromisoformat(moment).tzinfo is not None
 
 
-def test_a_wrong_statement_over_http_is_a_problem(world: World) -> None:
-    answer = world.client.post("/v1/query", json={"sql": "SELEKT"})
+def test_a_wrong_statement_over_http_is_a_problem(shared: World) -> None:
+    answer = shared.client.post("/v1/query", json={"sql": "SELEKT"})
     assert answer.status_code == 422
     assert "syntax error" in answer.json()["detail"]
 
 
-def test_nobody_queries_without_a_key(world: World) -> None:
-    assert world.stranger.post("/v1/query", json={"sql": "SELECT 1"}).status_code == 401
+def test_nobody_queries_without_a_key(shared: World) -> None:
+    assert shared.stranger.post("/v1/query", json={"sql": "SELECT 1"}).status_code == 401

@@ -56,9 +56,9 @@ def test_a_missing_object_is_named_by_its_place_only(world: World) -> None:
         assert work.rows("SELECT id FROM images") == []
 
 
-def test_the_derived_bucket_is_refused_with_its_reason(world: World) -> None:
-    uri = f"s3://{world.settings.derived_bucket}/normalised/a.png"
-    answer = world.client.post("/v1/studies", json={"objects": [{"uri": uri}]})
+def test_the_derived_bucket_is_refused_with_its_reason(shared: World) -> None:
+    uri = f"s3://{shared.settings.derived_bucket}/normalised/a.png"
+    answer = shared.client.post("/v1/studies", json={"objects": [{"uri": uri}]})
     assert answer.status_code == 422
     assert "derived bucket" in answer.json()["detail"]
 
@@ -75,9 +75,9 @@ def test_the_derived_bucket_is_refused_with_its_reason(world: World) -> None:
         "s3://{bucket}/{long}",
     ],
 )
-def test_an_address_that_is_none_is_refused(world: World, uri: str) -> None:
-    sent = uri.format(bucket=world.settings.bucket, long="a" * 1025)
-    answer = world.client.post("/v1/studies", json={"objects": [{"uri": sent}]})
+def test_an_address_that_is_none_is_refused(shared: World, uri: str) -> None:
+    sent = uri.format(bucket=shared.settings.bucket, long="a" * 1025)
+    answer = shared.client.post("/v1/studies", json={"objects": [{"uri": sent}]})
     assert answer.status_code == 422
     assert "objects[0]" in answer.json()["detail"]
 
@@ -93,8 +93,8 @@ def test_an_address_that_is_none_is_refused(world: World, uri: str) -> None:
         {"objects": [{"uri": "s3://b/k"}] * 1001},
     ],
 )
-def test_a_malformed_submission_says_which_field_is_wrong(world: World, body: dict[str, Any]) -> None:
-    answer = world.client.post("/v1/studies", json=body)
+def test_a_malformed_submission_says_which_field_is_wrong(shared: World, body: dict[str, Any]) -> None:
+    answer = shared.client.post("/v1/studies", json=body)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["errors"][0]["where"].startswith("body")
@@ -186,8 +186,8 @@ def test_a_purged_study_leaves_nothing_and_does_not_come_back(world: World) -> N
         ("POST", "/v1/backlogs/{id}/pause"),
     ],
 )
-def test_an_id_of_nothing_is_not_found(world: World, method: str, path: str) -> None:
-    answer = world.client.request(method, path.format(id=uuid4()))
+def test_an_id_of_nothing_is_not_found(shared: World, method: str, path: str) -> None:
+    answer = shared.client.request(method, path.format(id=uuid4()))
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -207,6 +207,6 @@ def test_many_images_tell_their_states_in_one_answer(world: World) -> None:
     assert images[3]["seconds"] >= 0
 
 
-def test_more_than_a_thousand_images_are_refused(world: World) -> None:
+def test_more_than_a_thousand_images_are_refused(shared: World) -> None:
     ids = [str(uuid4())] * 1001
-    assert world.client.post("/v1/images/status", json={"image_ids": ids}).status_code == 422
+    assert shared.client.post("/v1/images/status", json={"image_ids": ids}).status_code == 422

@@ -59,12 +59,12 @@ def test_resummarise_takes_a_condition(world: World) -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"study_ids": [str(uuid4())], "where": {}}, {"where": {"since": "2026-01-01T00:00:00"}}]
 )
-def test_resummarise_wants_to_know_which(world: World, body: dict[str, Any]) -> None:
-    assert world.client.post("/v1/resummarise", json=body).status_code == 422
+def test_resummarise_wants_to_know_which(shared: World, body: dict[str, Any]) -> None:
+    assert shared.client.post("/v1/resummarise", json=body).status_code == 422
 
 
-def test_resummarise_with_a_bundle_nobody_serves_is_a_conflict(world: World) -> None:
-    answer = world.client.post("/v1/resummarise", json={"where": {}, "bundle": "other"})
+def test_resummarise_with_a_bundle_nobody_serves_is_a_conflict(shared: World) -> None:
+    answer = shared.client.post("/v1/resummarise", json={"where": {}, "bundle": "other"})
     assert answer.status_code == 409
     assert "promote" in answer.json()["detail"]
 
@@ -123,18 +123,18 @@ def test_a_backlog_is_started_paused_resumed_and_cancelled(world: World) -> None
     assert [one["state"] for one in world.client.get("/v1/backlogs").json()["backlogs"]] == ["cancelled"]
 
 
-def test_the_whole_bucket_is_a_backlog_too(world: World) -> None:
-    for uri in (f"s3://{world.settings.bucket}", f"s3://{world.settings.bucket}/"):
-        assert world.client.post("/v1/backlogs", json={"uri": uri, "lane": "routine"}).status_code == 202
+def test_the_whole_bucket_is_a_backlog_too(shared: World) -> None:
+    for uri in (f"s3://{shared.settings.bucket}", f"s3://{shared.settings.bucket}/"):
+        assert shared.client.post("/v1/backlogs", json={"uri": uri, "lane": "routine"}).status_code == 202
 
 
 @pytest.mark.parametrize("uri", ["s3://elsewhere/x", "archive/", "s3://"])
-def test_a_backlog_of_another_bucket_is_refused(world: World, uri: str) -> None:
-    assert world.client.post("/v1/backlogs", json={"uri": uri}).status_code == 422
+def test_a_backlog_of_another_bucket_is_refused(shared: World, uri: str) -> None:
+    assert shared.client.post("/v1/backlogs", json={"uri": uri}).status_code == 422
 
 
-def test_a_backlog_can_only_be_paused_resumed_or_cancelled(world: World) -> None:
-    assert world.client.post(f"/v1/backlogs/{uuid4()}/burn").status_code == 422
+def test_a_backlog_can_only_be_paused_resumed_or_cancelled(shared: World) -> None:
+    assert shared.client.post(f"/v1/backlogs/{uuid4()}/burn").status_code == 422
 
 
 # Training
@@ -174,14 +174,14 @@ def test_a_finished_run_is_promoted(world: World) -> None:
         b'{"stage": "stage1", "parent_run": "x"}',
     ],
 )
-def test_an_impossible_run_is_refused(world: World, content: bytes) -> None:
+def test_an_impossible_run_is_refused(shared: World, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
-    assert world.client.post("/v1/training-runs", content=content, headers=headers).status_code == 422
+    assert shared.client.post("/v1/training-runs", content=content, headers=headers).status_code == 422
 
 
-def test_a_parent_that_is_not_done_is_a_conflict(world: World) -> None:
-    parent = world.client.post("/v1/training-runs", json={"stage": "stage1"}).json()["run_id"]
-    answer = world.client.post("/v1/training-runs", json={"stage": "stage2", "parent_run": parent})
+def test_a_parent_that_is_not_done_is_a_conflict(shared: World) -> None:
+    parent = shared.client.post("/v1/training-runs", json={"stage": "stage1"}).json()["run_id"]
+    answer = shared.client.post("/v1/training-runs", json={"stage": "stage2", "parent_run": parent})
     assert answer.status_code == 409
 
 
@@ -202,8 +202,8 @@ def test_the_hospitals_numbers_lead_to_the_study(world: World) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"patient": "1", "accession": "2"}, {"patient": "  "}, {"name": "DOE"}])
-def test_a_lookup_needs_one_number(world: World, body: dict[str, str]) -> None:
-    answer = world.client.post("/v1/lookup", json=body)
+def test_a_lookup_needs_one_number(shared: World, body: dict[str, str]) -> None:
+    answer = shared.client.post("/v1/lookup", json=body)
     assert answer.status_code == 422
     assert "DOE" not in answer.text
 
