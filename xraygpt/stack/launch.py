@@ -29,12 +29,14 @@ def start(home: Home, say: Callable[[str], None], *, tied: bool = False) -> dict
     """
     home.create()
     process = _spawn(home, tied=tied)
+    stack = None
     try:
-        return _wait_until_ready(process, home, say)
-    except BaseException:  # Ctrl-C too: what did not get ready for us is not left behind
-        process.terminate()
-        process.wait()
-        raise
+        stack = _wait_until_ready(process, home, say)
+    finally:
+        if stack is None:  # it failed, or Ctrl-C was pressed: nothing half started stays behind
+            process.terminate()
+            process.wait()
+    return stack
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], home: Home, say: Callable[[str], None]) -> dict[str, Any]:
