@@ -78,9 +78,9 @@ class Bench:
     def register(self, key: str, data: bytes, lane: Lane = Lane.ROUTINE) -> Registered:
         return register_objects(self.ledger, [self.upload(key, data)], lane, actor="test")[0]
 
-    def settled(self, number: int, lane: Lane = Lane.ROUTINE) -> UUID:
-        """A study that waits for its summary, brought there by the ledger alone; its image is a few bytes of ours."""
-        png = b"normalised image %d" % number
+    def settled(self, number: int, lane: Lane = Lane.ROUTINE, png: bytes = b"") -> UUID:
+        """A study that waits for its summary, brought there by the ledger alone; its image is any bytes."""
+        png = png or b"normalised image %d" % number
         sha256 = hashlib.sha256(png).hexdigest()
         registered = self.register(f"incoming/{number}", png, lane)
         key = f"normalised/{sha256[:2]}/{sha256}.png"
