@@ -23,14 +23,22 @@ from xraygpt_core.settings import models_dir
 Stage = Literal["medical-llm", "stage1", "stage2"]
 RUN_ENDED = frozenset({"done", "dead", "cancelled"})
 POLL_SECONDS = 1.0
+WRONG_USAGE = 2
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def train(
     stage: Annotated[Stage, typer.Argument(help="What to train; each stage starts from the one before.")],
     config: Annotated[Path | None, typer.Option(help="JSON file with the configuration.", exists=True)] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.", min=1)] = None,
+    batch: Annotated[int | None, typer.Option(help="Samples in a step.", min=1)] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between two checkpoints.", min=1)] = None,
+    phantoms: Annotated[int | None, typer.Option(help="Drawn films to train on.", min=1)] = None,
+    films: Annotated[Path | None, typer.Option(help="Data directory with manifest.jsonl.", file_okay=False)] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="One value of the configuration, as JSON.", metavar="NAME=VALUE")
+        list[str] | None, typer.Option("--set", help="Any value of the configuration, as JSON.", metavar="NAME=VALUE")
     ] = None,
     parent: Annotated[str | None, typer.Option(help="The finished run to start from (through the queue).")] = None,
     base: Annotated[str, typer.Option(help="The bundle to start from (without a stack).")] = "demo",
@@ -41,7 +49,16 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train: through the queue if a stack is up, else here."""
-    chosen = configuration(config, settings or [])
+    flags: dict[str, Any] = {
+        "steps": steps,
+        "batch": batch,
+        "lr": lr,
+        "seed": seed,
+        "checkpoint_every": checkpoint_every,
+    }
+    flags |= {"phantoms.count": phantoms, "films": str(films.absolute()) if films else None}
+    pairs = [f"{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
+    chosen = configuration(config, pairs + (settings or []))
     client = None if local else find_gateway()
     if client is None:
         result = train_here(stage, base, out or home().root / "training" / stage, chosen)
@@ -92,9 +109,9 @@ def follow_run(client: Gateway, run_id: str, timeout: float | None) -> dict[str,
 def train_here(stage: str, base: str, out: Path, config: dict[str, Any]) -> dict[str, Any]:
     """Run the job as a child process; from its last checkpoint if ``out`` has one. Returns its result document."""
     arguments = [stage, "--base", str(load_bundle(models_dir(), base).path), "--out", str(out)]
-    if checkpoints := sorted(out.glob("checkpoints/step-*")):
-        show.say(f"going on from {checkpoints[-1].name}")
-        arguments += ["--resume", str(checkpoints[-1])]
+    if any(out.glob("checkpoints/step-*")):
+        show.say(f"going on from the last checkpoint in {out}")
+        arguments += ["--resume", "latest"]
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(config, file)
         file.flush()
@@ -103,38 +120,34 @@ def train_here(stage: str, base: str, out: Path, config: dict[str, Any]) -> dict
     return result | {"out": str(out)}
 
 
-def run_job(arguments: list[str]) -> None:
-    """``python -m training_jobs …``, which ends when this command does; what it prints goes to stderr.
+def run_job(arguments: list[str]) -> str:
+    """The stdout of ``python -m training_jobs …``, which ends when this command does.
 
     Raises:
-        TrainingError: it ended with an error, which it told itself.
+        TrainingError: it ended with an error, which it told on stderr, or after a checkpoint.
     """
     command = [sys.executable, "-m", "training_jobs", *arguments]
-    done = subprocess.run(command, stdout=sys.stderr, preexec_fn=die_with_parent(), check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, preexec_fn=die_with_parent(), check=False, text=True)
+    if done.returncode == WRONG_USAGE:
+        raise typer.Exit(WRONG_USAGE)
     if done.returncode:
         raise TrainingError(f"training_jobs {arguments[0]} ended with exit code {done.returncode}")
+    return done.stdout
 
 
 def curate(context: typer.Context, as_json: AsJson = False) -> None:
-    """Make training texts from reports. Its options are those of `python -m training_jobs curate`."""
-    _job_with_result("curate", context.args, as_json=as_json)
+    """Filter reports by the paper's rules. Its arguments are those of `python -m training_jobs curate`."""
+    _show(json.loads(run_job(["curate", *context.args])), as_json=as_json)
 
 
-def evaluate(context: typer.Context, as_json: AsJson = False) -> None:
-    """Score a bundle. Its options are those of `python -m training_jobs evaluate`."""
-    _job_with_result("evaluate", context.args, as_json=as_json)
-
-
-def _job_with_result(job: str, arguments: list[str], *, as_json: bool) -> None:
-    with tempfile.TemporaryDirectory() as temporary:
-        out = Path(temporary)
-        if "--out" in arguments[:-1]:
-            out = Path(arguments[arguments.index("--out") + 1])
-        else:
-            arguments = [*arguments, "--out", str(out)]
-        run_job([job, *arguments])
-        result = json.loads((out / "result" / "result.json").read_text())
-    _show(result, as_json=as_json)
+def evaluate(
+    context: typer.Context,
+    base: Annotated[str, typer.Option(help="The bundle to score.")] = "demo",
+    as_json: AsJson = False,
+) -> None:
+    """Score a bundle. Its other options are those of `python -m training_jobs evaluate`."""
+    path = load_bundle(models_dir(), base).path
+    _show(json.loads(run_job(["evaluate", "--base", str(path), *context.args])), as_json=as_json)
 
 
 def _show(result: dict[str, Any], *, as_json: bool) -> None:
