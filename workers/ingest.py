@@ -7,13 +7,14 @@ from workers.context import Context
 from workers.heartbeat import Pulse
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits, NormalisedImage
-from xraygpt_core.errors import InvalidRequest, ObjectMissing, ObjectReplaced, Rejected
+from xraygpt_core.errors import InvalidRequest, LeaseLost, ObjectMissing, ObjectReplaced, Rejected
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.ingest import (
     IngestedImage,
     IngestInput,
     complete_ingest,
     ingest_input,
+    left_behind,
     reject_image,
     replace_image,
 )
@@ -43,9 +44,7 @@ class Ingest:
         except ObjectMissing:
             replace_image(ledger, claim, None)
         else:
-            stored = self._store(image, pulse)
-            pulse.check()
-            complete_ingest(ledger, claim, stored)
+            self._keep(claim, image, pulse)
 
     def close(self) -> None:
         """End the sandboxes' processes."""
@@ -73,6 +72,17 @@ class Ingest:
         except ObjectMissing:
             return None
         return ObjectRef(given.bucket, given.key, head.etag, head.version_id, head.size)
+
+    def _keep(self, claim: Claim, image: NormalisedImage, pulse: Pulse) -> None:
+        stored = self._store(image, pulse)
+        try:
+            pulse.check()
+            complete_ingest(self._context.ledger, claim, stored)
+        except LeaseLost:
+            # Purged while it was read: what was just stored must not outlive the purge.
+            for key in left_behind(self._context.ledger, claim, [stored.normalised_key, stored.preview_key]):
+                self._context.store.delete(key)
+            raise
 
     def _store(self, image: NormalisedImage, pulse: Pulse) -> IngestedImage:
         sha256 = hashlib.sha256(image.normalised_png).hexdigest()

@@ -17,6 +17,7 @@ from workers.ingest import Ingest
 from workers.leash import descendants
 from workers.settle import Settle
 from xraygpt_core.db import Database
+from xraygpt_core.ledger.change import purge_study
 from xraygpt_core.ledger.register import ObjectRef, register_objects
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.states import JobKind, Lane
@@ -103,6 +104,39 @@ def test_a_film_deleted_before_it_is_read_is_cancelled(bench: Bench, film: Film,
     ingest()
     (image,) = images(bench)
     assert (image["state"], image["reason_code"]) == ("cancelled", "replaced")
+
+
+@pytest.fixture
+def purged_meanwhile(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody purges the study after its pixels are stored and before the ledger knows of them."""
+    put = bench.store.put
+
+    def put_and_purge(key: str, data: bytes, content_type: str) -> None:
+        put(key, data, content_type)
+        if key.startswith("preview/"):
+            purge_study(bench.ledger, bench.value("SELECT id FROM studies ORDER BY id DESC LIMIT 1"))
+
+    monkeypatch.setattr(bench.store, "put", put_and_purge)
+
+
+def test_a_film_purged_while_it_is_read_leaves_nothing(
+    bench: Bench, film: Film, ingest: Callable[[], None], purged_meanwhile: None
+) -> None:
+    bench.register("incoming/one.dcm", film(7))
+    ingest()
+    assert bench.keys(bench.settings.derived_bucket) == []
+    assert bench.value("SELECT normalised_key FROM images") is None
+
+
+def test_a_purge_leaves_what_another_study_has_too(
+    bench: Bench, film: Film, ingest: Callable[[], None], request: pytest.FixtureRequest
+) -> None:
+    bench.register("incoming/one.dcm", film(8))
+    ingest()
+    request.getfixturevalue("purged_meanwhile")
+    bench.register("incoming/same-pixels.dcm", film(8, study="1.2.3", PatientName="SOMEBODY^ELSE"))
+    ingest()
+    assert len(bench.keys(bench.settings.derived_bucket)) == 2
 
 
 def test_our_own_images_are_not_read_again(bench: Bench, ingest: Callable[[], None]) -> None:

@@ -1,5 +1,6 @@
 """What an ingest worker asks and answers: which object to read, and what it turned out to be."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -97,6 +98,21 @@ def ingest_input(ledger: Ledger, claim: Claim) -> IngestInput:
     if row is None:
         raise LeaseLost(f"image {claim.subject} was purged")
     return IngestInput(**row)
+
+
+def left_behind(ledger: Ledger, claim: Claim, keys: Sequence[str]) -> list[str]:
+    """Which of these derived keys nobody will ever look for: the image was purged while it was read.
+
+    Derived objects are named by content, so what another study has too is not among them.
+    """
+    with ledger.work() as work:
+        rows = work.rows(
+            "SELECT key FROM unnest(CAST(:keys AS text[])) AS key "
+            "WHERE NOT EXISTS (SELECT FROM object_keys WHERE image_id = :image_id) "
+            "AND NOT EXISTS (SELECT FROM images WHERE normalised_key = key OR preview_key = key)",
+            {"keys": list(keys), "image_id": claim.subject},
+        )
+    return [row["key"] for row in rows]
 
 
 def complete_ingest(ledger: Ledger, claim: Claim, image: IngestedImage) -> None:
