@@ -44,7 +44,10 @@ def leave(_number: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Serve until SIGTERM."""
-    application = build(load_settings())
+    try:
+        application = build(load_settings())
+    except ConfigurationError as error:
+        sys.exit(f"xraygpt.stack.flower: {error}")
     atexit.register(application.stop)
     signal.signal(signal.SIGTERM, leave)
     application.start_http_server()

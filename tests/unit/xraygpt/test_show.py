@@ -1,0 +1,73 @@
+import json
+
+import pytest
+
+from xraygpt import show
+
+
+def test_a_document_is_json_with_letters_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    show.document({"source": "Röntgen.dcm", "n": None})
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"source": "Röntgen.dcm", "n": None}
+    assert "Röntgen" in captured.out
+
+
+def test_progress_is_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    show.say("working")
+    assert capsys.readouterr() == ("", "working\n")
+
+
+def test_a_cell_is_neither_markup_nor_an_escape_sequence(capsys: pytest.CaptureFixture[str]) -> None:
+    show.table(("file",), [["[red]scan[/red]\x1b[2J.dcm"]])
+    shown = capsys.readouterr().out
+    assert "[red]scan[/red]" in shown
+    assert "\x1b[2J" not in shown
+
+
+def test_values_that_are_no_text_are_shown_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    show.table(("a", "b", "c"), [[True, {"view": "PA"}, None]])
+    shown = capsys.readouterr().out
+    assert "true" in shown
+    assert '{"view": "PA"}' in shown
+    assert "None" not in shown
+
+
+def test_fields_without_a_value_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    show.fields({"state": "rejected", "view": None}, title="Study")
+    shown = capsys.readouterr().out
+    assert "Study" in shown
+    assert "rejected" in shown
+    assert "view" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [(None, None), ("", None), ("  \n", None), ("No effusion.\nHeart normal.", "No effusion.")]
+)
+def test_the_first_line_of_a_summary(text: str | None, line: str | None) -> None:
+    assert show.first_line(text) == line
+
+
+def test_lines_of_progress_come_now_and_then_and_at_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(show.time, "monotonic", lambda: now[0])
+    with show.Progress() as progress:
+        progress.update(0, 3, "queued")
+        progress.update(1, 3, "running")
+        now[0] = show.Progress.LINE_SECONDS
+        progress.update(2, 3, "running")
+        progress.update(2, 3, "running")
+        progress.update(3, 3, "done")
+        progress.update(3, 3, "done")
+    assert capsys.readouterr().err.splitlines() == ["0/3 queued", "2/3 running", "3/3 done"]
+
+
+def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show.sys.stderr, "isatty", lambda: True)
+    with show.Progress() as progress:
+        progress.update(1, 2, "one [queued]")
+        progress.update(2, 2, "all done")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "2/2" in captured.err
