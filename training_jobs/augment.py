@@ -72,8 +72,10 @@ def _shade(value: Grey, rng: np.random.Generator) -> Grey:
     """A smooth gradient across the film and a faint cloudy texture."""
     coarse = rng.normal(0, 1, (4, 4)).astype(np.float32)
     fine = rng.normal(0, 1, (24, 24)).astype(np.float32)
-    return value + _stretch(coarse, value.shape) * np.float32(rng.uniform(0, 0.06)) + _stretch(fine, value.shape) * (
-        np.float32(rng.uniform(0, 0.015))
+    return (
+        value
+        + _stretch(coarse, value.shape) * np.float32(rng.uniform(0, 0.06))
+        + _stretch(fine, value.shape) * (np.float32(rng.uniform(0, 0.015)))
     )
 
 

@@ -50,7 +50,11 @@ def save_checkpoint(out: Path, step: int, module: nn.Module, optimizer: torch.op
     target = out / "checkpoints" / f"step-{step:06d}"
     with complete_directory(target) as work:
         save_file(_trainable(module), work / _WEIGHTS)
-        random_states = {"torch": torch.get_rng_state(), "numpy": _pack(np.random.get_state()), "python": _pack(random.getstate())}
+        random_states = {
+            "torch": torch.get_rng_state(),
+            "numpy": _pack(np.random.get_state()),
+            "python": _pack(random.getstate()),
+        }
         torch.save({"optimizer": optimizer.state_dict(), "random": random_states}, work / _STATE)
         (work / _META).write_text(json.dumps({"job": job, "step": step}))
     return target

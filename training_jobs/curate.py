@@ -25,7 +25,10 @@ _COMPARISON = re.compile(
     r"persist\w+|no longer|earlier|remain\w*)\b",
     re.IGNORECASE,
 )
-_VIEW = re.compile(r"\b(pa|ap|frontal|lateral)\b.*\b(views?|radiographs?|projections?|images?)\b|\b(views?|projections?) of the chest\b", re.I)
+_VIEW = re.compile(
+    r"\b(pa|ap|frontal|lateral)\b.*\b(views?|radiographs?|projections?|images?)\b|\b(views?|projections?) of the chest\b",
+    re.I,
+)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -49,7 +52,9 @@ def curate(source: Path, out: Path | None, *, rules_only: bool) -> dict[str, Any
     for report in read_open_i(source):
         read += 1
         cleaned = report if rules_only else clean(report)
-        reason = reason_to_drop(report) or (None if cleaned is report else reason_to_drop(cleaned, after="_after_cleaning"))
+        reason = reason_to_drop(report) or (
+            None if cleaned is report else reason_to_drop(cleaned, after="_after_cleaning")
+        )
         if reason is None:
             kept.append({"uid": cleaned.uid, "findings": cleaned.findings, "impression": cleaned.impression})
         else:
@@ -112,5 +117,7 @@ def parse_open_i(xml: bytes) -> RawReport:
     texts = {item.get("Label", ""): " ".join((item.text or "").split()) for item in root.iter("AbstractText")}
     identifier = root.find("uId")
     return RawReport(
-        identifier.get("id", "") if identifier is not None else "", texts.get("FINDINGS", ""), texts.get("IMPRESSION", "")
+        identifier.get("id", "") if identifier is not None else "",
+        texts.get("FINDINGS", ""),
+        texts.get("IMPRESSION", ""),
     )

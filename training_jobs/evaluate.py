@@ -7,7 +7,7 @@ from typing import Any
 
 from training_jobs.config import Phantoms
 from training_jobs.data import draw, phantom_studies, png, read_film
-from training_jobs.films import Film, films, most_frequent_text
+from training_jobs.films import films, most_frequent_text
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.summariser import Loaded, load
 from xraygpt_core.phantoms.findings import LABELS, View
@@ -28,7 +28,9 @@ class Truth:
     report: str
 
 
-def evaluate_phantoms(bundle: Bundle, phantoms: Phantoms, batch: int, notify: Notify, device: str = "auto") -> dict[str, Any]:
+def evaluate_phantoms(
+    bundle: Bundle, phantoms: Phantoms, batch: int, notify: Notify, device: str = "auto"
+) -> dict[str, Any]:
     """Finding-F1, exact sets and view on phantoms; controls: swapped images, most frequent report, every finding named."""
     pictures, truths = _phantoms(phantoms)
     texts = summaries(load(bundle, device), pictures, batch, notify)
@@ -44,7 +46,9 @@ def evaluate_phantoms(bundle: Bundle, phantoms: Phantoms, batch: int, notify: No
             "finding_f1": _interval(bootstrap_f1(pairs)),
             "exact_set": _interval(bootstrap_mean([float(a == b) for a, b in pairs])),
             "view": _interval(bootstrap_mean(views)),
-            "rouge_l": _interval(bootstrap_mean([rouge_l(t, truth.report).f1 for t, truth in zip(texts, truths, strict=True)])),
+            "rouge_l": _interval(
+                bootstrap_mean([rouge_l(t, truth.report).f1 for t, truth in zip(texts, truths, strict=True)])
+            ),
         },
         "controls": {
             "swapped_image": {"finding_f1": micro_f1(other).f1, "exact_set": exact_share(other)},
@@ -55,7 +59,9 @@ def evaluate_phantoms(bundle: Bundle, phantoms: Phantoms, batch: int, notify: No
     }
 
 
-def evaluate_films(bundle: Bundle, data: Path, split: str, batch: int, notify: Notify, device: str = "auto") -> dict[str, Any]:
+def evaluate_films(
+    bundle: Bundle, data: Path, split: str, batch: int, notify: Notify, device: str = "auto"
+) -> dict[str, Any]:
     """ROUGE-L against the texts that come with the films of one split, and F1 over the kinds of finding their labels name."""
     chosen = films(data, split)
     texts = summaries(load(bundle, device), [png(read_film(film.file)) for film in chosen], batch, notify)
@@ -69,7 +75,9 @@ def evaluate_films(bundle: Bundle, data: Path, split: str, batch: int, notify: N
         "scores": {
             "rouge_l": _interval(bootstrap_mean(_rouge(zip(texts, chosen, strict=True)))),
             "kind_f1": _interval(bootstrap_f1(pairs)),
-            "view": _interval(bootstrap_mean([float(view_of(t) == f.view) for t, f in zip(texts, chosen, strict=True)])),
+            "view": _interval(
+                bootstrap_mean([float(view_of(t) == f.view) for t, f in zip(texts, chosen, strict=True)])
+            ),
         },
         "controls": {
             "swapped_image": {"rouge_l": _mean(_rouge(swapped(texts, chosen))), "kind_f1": micro_f1(other).f1},

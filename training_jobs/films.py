@@ -43,7 +43,9 @@ def films(data: Path, split: str) -> list[Film]:
         rows = [json.loads(line) for line in (data / "manifest.jsonl").read_text().splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise TrainingError(f"{data / 'manifest.jsonl'} cannot be read: {error}") from error
-    chosen = [row for row in rows if row["split"] == split and row["image"].startswith(FREE) and row.get("template_text")]
+    chosen = [
+        row for row in rows if row["split"] == split and row["image"].startswith(FREE) and row.get("template_text")
+    ]
     if not chosen:
         raise TrainingError(f"{data} has no film with a text in its {split} split")
     return [

@@ -49,8 +49,10 @@ class Progress:
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
 
@@ -87,8 +89,8 @@ def train(plan: Plan, module: nn.Module, loss_of: Callable[[int], Tensor]) -> fl
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=plan.lr, weight_decay=0.01)
     first = load_checkpoint(plan.resume, module, optimizer, plan.job) if plan.resume else 0
-    progress, loss = Progress(plan.out), math.nan
-    with StopRequest() as stop:
+    loss = math.nan
+    with StopRequest() as stop, Progress(plan.out) as progress:
         for step in range(first, plan.steps):
             started = time.monotonic()
             loss = _step(optimizer, parameters, learning_rate(step, plan), loss_of(step))
@@ -97,9 +99,7 @@ def train(plan: Plan, module: nn.Module, loss_of: Callable[[int], Tensor]) -> fl
             if due or stop.asked:
                 save_checkpoint(plan.out, step + 1, module, optimizer, plan.job)
             if stop.asked:
-                progress.close()
                 raise Stopped
-    progress.close()
     return loss
 
 

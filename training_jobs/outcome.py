@@ -13,7 +13,14 @@ from xraygpt_core.model.bundle import Bundle
 def write_result(folder: Path, job: str, base: Bundle, config: Config, *, loss: float, **more: Any) -> None:
     """The job's name, its base, its settings and its last loss."""
     settings = asdict(config) | {"films": config.films is not None}  # no path of this machine
-    result = {"job": job, "base": base.name, "base_sha256": base.sha256, "config": settings, "loss": _number(loss), **more}
+    result = {
+        "job": job,
+        "base": base.name,
+        "base_sha256": base.sha256,
+        "config": settings,
+        "loss": _number(loss),
+        **more,
+    }
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")
 
 

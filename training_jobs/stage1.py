@@ -106,10 +106,14 @@ def aligner(projector: Projector, features: Features, codebook: Codebook, config
     return loss_of
 
 
-def refiner(projector: Projector, features: Features, llm: Llm, base: Bundle, config: Config) -> Callable[[int], Tensor]:
+def refiner(
+    projector: Projector, features: Features, llm: Llm, base: Bundle, config: Config
+) -> Callable[[int], Tensor]:
     """The loss of one step on the LLM's answers, over studies that have a report."""
     template, stop = template_named(base.template), base.stop[0]
-    weights = [w * (study.report is not None) for w, study in zip(weights_of(features.studies), features.studies, strict=True)]
+    weights = [
+        w * (study.report is not None) for w, study in zip(weights_of(features.studies), features.studies, strict=True)
+    ]
 
     def loss_of(step: int) -> Tensor:
         indices = draw_indices(np.random.default_rng([config.seed, step]), weights, config.batch)
@@ -129,4 +133,3 @@ def base_projector(base: Bundle) -> Projector:
     if base.projector is None or base.projector_weights is None:
         raise BundleError(f"bundle {base.name!r} has no projector to refine; run stage 1 first")
     return load_projector(base.projector, base.projector_weights)
-

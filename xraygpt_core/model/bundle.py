@@ -65,7 +65,9 @@ def read_bundle(path: Path) -> Bundle:
     """Like :func:`load_bundle`, for a directory anywhere."""
     file = path / FILE
     if not file.is_file():
-        raise BundleError(f"there is no bundle {path.name!r}: {file} is missing (xraygpt models list; models fetch demo)")
+        raise BundleError(
+            f"there is no bundle {path.name!r}: {file} is missing (xraygpt models list; models fetch demo)"
+        )
     raw = file.read_bytes()
     try:
         bundle = _parse(path, raw)
@@ -142,7 +144,10 @@ def hash_files(path: Path, names: Iterable[str]) -> dict[str, str]:
 def write_toml(path: Path, tables: Mapping[str, Any]) -> None:
     """Write ``bundle.toml``: top-level scalars first, then one table per mapping. JSON scalars and lists are valid TOML."""
     scalars = [f"{key} = {json.dumps(value)}" for key, value in tables.items() if not isinstance(value, Mapping)]
-    lines = ["# Everything a summary of this bundle depends on. Do not edit: the hash of this file is stamped on summaries.", *scalars]
+    lines = [
+        "# Everything a summary of this bundle depends on. Do not edit: the hash of this file is stamped on summaries.",
+        *scalars,
+    ]
     for table, entries in tables.items():
         if isinstance(entries, Mapping):
             lines += ["", f"[{table}]"]

@@ -83,7 +83,9 @@ class _Commit:
         if not (self._target / FILE).is_file():
             self._work.replace(self._target)
         elif (self._target / FILE).read_bytes() != (self._work / FILE).read_bytes():
-            raise BundleError(f"there is another bundle {bundle.name!r} in {self._target.parent}; remove it or take another name")
+            raise BundleError(
+                f"there is another bundle {bundle.name!r} in {self._target.parent}; remove it or take another name"
+            )
         return read_bundle(self._target)
 
 

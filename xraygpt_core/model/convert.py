@@ -52,7 +52,9 @@ def convert_gguf(source: Path, folder: Path) -> None:
         raise BundleError(f"{source.name} holds a {fields.get('general.architecture')} model, not a llama")
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True)
     state = _state(reader, fields)
-    config = LlamaConfig(**_config(fields, state), bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id)
+    config = LlamaConfig(
+        **_config(fields, state), bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id
+    )
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
     tied = {"lm_head.weight": state["model.embed_tokens.weight"]} if config.tie_word_embeddings else {}

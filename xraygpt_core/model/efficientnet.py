@@ -4,7 +4,6 @@ Architecture: Tan & Le 2019 (arXiv 1905.11946), the "lite" variant of the Tensor
 ReLU6, stem and head not scaled. State dict keys are those of the public PyTorch conversion (``_conv_stem.weight`` …).
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -106,7 +105,13 @@ def layer_channels(layer: str) -> int:
 def fold_norms(net: nn.Module) -> None:
     """Fold each batch norm into the convolution before it (inference only): fewer passes over memory on a CPU."""
     for parent in net.modules():
-        for norm, conv in (("_bn0", "_expand_conv"), ("_bn0", "_conv_stem"), ("_bn1", "_depthwise_conv"), ("_bn2", "_project_conv"), ("_bn1", "_conv_head")):
+        for norm, conv in (
+            ("_bn0", "_expand_conv"),
+            ("_bn0", "_conv_stem"),
+            ("_bn1", "_depthwise_conv"),
+            ("_bn2", "_project_conv"),
+            ("_bn1", "_conv_head"),
+        ):
             if hasattr(parent, norm) and hasattr(parent, conv):
                 setattr(parent, conv, fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, norm)))
                 setattr(parent, norm, nn.Identity())

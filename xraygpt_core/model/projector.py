@@ -49,7 +49,9 @@ class MapProjector(nn.Module):
         self.places = nn.Parameter(torch.randn(sizes.positions, sizes.width) * _INIT)
         self.queries = nn.Parameter(torch.randn(sizes.tokens, sizes.width) * _INIT)
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(sizes.width, sizes.heads, 2 * sizes.width, dropout, "gelu", batch_first=True, norm_first=True)
+            nn.TransformerEncoderLayer(
+                sizes.width, sizes.heads, 2 * sizes.width, dropout, "gelu", batch_first=True, norm_first=True
+            )
             for _ in range(sizes.layers)
         )
         self.last = nn.LayerNorm(sizes.width)
@@ -99,7 +101,9 @@ def save_projector(projector: Projector, path: Path) -> None:
     metadata = {"class": type(projector).__name__}
     if isinstance(projector, MapProjector):
         metadata["sizes"] = json.dumps(asdict(projector.sizes))
-    state = {key: value.detach().to("cpu", torch.bfloat16).contiguous() for key, value in projector.state_dict().items()}
+    state = {
+        key: value.detach().to("cpu", torch.bfloat16).contiguous() for key, value in projector.state_dict().items()
+    }
     save_file(state, path, metadata=metadata)
 
 

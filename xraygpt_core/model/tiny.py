@@ -28,7 +28,12 @@ def make_tiny_bundle(
         _write_encoder(work / "encoder.safetensors")
         _write_llm(work / "llm")
         tables: dict[str, Any] = {
-            "encoder": {"class": "EfficientNetLite0Maps", "weights": "encoder.safetensors", "layers": _LAYERS, "size": _SIDE},
+            "encoder": {
+                "class": "EfficientNetLite0Maps",
+                "weights": "encoder.safetensors",
+                "layers": _LAYERS,
+                "size": _SIDE,
+            },
             "llm": {"folder": "llm"},
             "prompt": {"template": "xraygpt-code", "question": "Describe the film.", "stop": ["###"]},
             "decoding": {"max_new_tokens": max_new_tokens, "do_sample": False},

@@ -13,7 +13,9 @@ from xraygpt_core.model.convert import _hugging_face_name, _unpermute, convert_s
 
 
 def test_a_state_dict_becomes_safetensors_without_what_is_dropped(tmp_path: Path) -> None:
-    torch.save({"a": torch.ones(2), "_fc.weight": torch.ones(9), "n.num_batches_tracked": torch.tensor(3)}, tmp_path / "w.pth")
+    torch.save(
+        {"a": torch.ones(2), "_fc.weight": torch.ones(9), "n.num_batches_tracked": torch.tensor(3)}, tmp_path / "w.pth"
+    )
     convert_state_dict(tmp_path / "w.pth", tmp_path / "w.safetensors", drop=("_fc.",))
     assert list(load_file(tmp_path / "w.safetensors")) == ["a"]
 

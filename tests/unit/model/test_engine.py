@@ -37,7 +37,11 @@ def hold(engine: Engine, png: bytes) -> threading.Event:
 
 
 def test_a_batch_says_the_same_as_one_by_one(engine: Engine, noise_png: Png) -> None:
-    requests = [SummaryRequest(noise_png(1)), ChatRequest(noise_png(2), (("a", "b"),), "why?"), SummaryRequest(noise_png(3), "What?")]
+    requests = [
+        SummaryRequest(noise_png(1)),
+        ChatRequest(noise_png(2), (("a", "b"),), "why?"),
+        SummaryRequest(noise_png(3), "What?"),
+    ]
     alone = [engine.submit(request).result(60) for request in requests]
     released = hold(engine, noise_png(0))
     futures = [engine.submit(request) for request in requests]

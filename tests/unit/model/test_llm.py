@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from training_jobs.medical_llm import save_adapter, trainable_llm
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import load_base, load_llm, pick_device, pick_dtype
-from training_jobs.medical_llm import save_adapter, trainable_llm
 
 CPU = torch.device("cpu")
 
@@ -90,7 +90,9 @@ def test_the_cpu_is_taken_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(("has_bf16", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_a_cpu_computes_in_what_it_is_fast_at(monkeypatch: pytest.MonkeyPatch, has_bf16: bool, expected: torch.dtype) -> None:
+def test_a_cpu_computes_in_what_it_is_fast_at(
+    monkeypatch: pytest.MonkeyPatch, has_bf16: bool, expected: torch.dtype
+) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bf16)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     assert pick_dtype(CPU) == expected

@@ -26,7 +26,9 @@ def test_the_released_codes_prompt_is_kept() -> None:
 
 def test_the_papers_prompt_stands_beside_it() -> None:
     shown = render(template_named("xraygpt-paper"), "Q").shown
-    assert shown == "You are a helpful healthcare virtual assistant. ###Doctor: <Img>[image tokens]</Img> Q ###Assistant:"
+    assert (
+        shown == "You are a helpful healthcare virtual assistant. ###Doctor: <Img>[image tokens]</Img> Q ###Assistant:"
+    )
 
 
 def test_an_unknown_template_names_the_known_ones() -> None:
@@ -36,9 +38,7 @@ def test_an_unknown_template_names_the_known_ones() -> None:
 
 def test_earlier_turns_come_before_the_question() -> None:
     prompt = render(CODE, "And the left?", [("Effusion?", "Yes, on the right.")])
-    assert prompt.after == (
-        "</Img> Effusion? ###Doctor: Yes, on the right. ###Patient: And the left? ###Doctor:"
-    )
+    assert prompt.after == ("</Img> Effusion? ###Doctor: Yes, on the right. ###Patient: And the left? ###Doctor:")
 
 
 def test_the_image_belongs_to_the_first_turn_only() -> None:

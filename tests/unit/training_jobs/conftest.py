@@ -50,7 +50,14 @@ def film_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(index).integers(0, 255, (70, 80), dtype=np.uint8)
         Image.fromarray(pixels).save(data / name)
-        row = {"id": f"{source}-{index}", "image": name, "split": split, "view": view, "labels": labels, "template_text": text}
+        row = {
+            "id": f"{source}-{index}",
+            "image": name,
+            "split": split,
+            "view": view,
+            "labels": labels,
+            "template_text": text,
+        }
         lines.append(json.dumps(row))
     (data / "manifest.jsonl").write_text("\n".join(lines) + "\n")
     return data

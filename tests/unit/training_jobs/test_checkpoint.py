@@ -23,7 +23,6 @@ def plan(out: Path, *, steps: int = 6, resume: Path | None = None) -> Plan:
     return Plan("job", out, steps, 2, 0.05, 2, 2, resume)
 
 
-
 class Loss:
     """A loss that depends on the step, on dropout, and on numpy's and Python's random numbers."""
 
@@ -33,14 +32,14 @@ class Loss:
     def __call__(self, step: int) -> Tensor:
         if step == self.die_at:
             raise KeyboardInterrupt
-        data = torch.full((3, 4), float(step)) + np.random.rand() + random.random()  # noqa: NPY002
+        data = torch.full((3, 4), float(step)) + np.random.rand() + random.random()
         out: Tensor = self.module(data).pow(2).mean()
         return out
 
 
 def seed_all() -> None:
     torch.manual_seed(7)
-    np.random.seed(7)  # noqa: NPY002
+    np.random.seed(7)
     random.seed(7)
 
 
