@@ -29,7 +29,7 @@ def alignment_loss(tokens: Tensor, studies: Sequence[Study], codebook: Codebook)
 
 
 def presence_in(tokens: Tensor, codebook: Codebook) -> Tensor:
-    """Where each token lies between "not there" (0) and "there" (1); (batch, slots). For measuring, not for summarising."""
+    """Where each token lies from "not there" (0) to "there" (1); (batch, slots). For measuring, not for summarising."""
     direction = codebook.present - codebook.absent
     return ((tokens - codebook.absent) * direction).sum(-1) / direction.pow(2).sum(-1)
 
@@ -40,5 +40,7 @@ def draw_indices(rng: np.random.Generator, weights: Sequence[float], batch: int)
     probabilities /= probabilities.sum()
     return [
         int(index)
-        for index in rng.choice(len(weights), batch, replace=batch > np.count_nonzero(probabilities), p=probabilities)
+        for index in rng.choice(
+            len(weights), batch, replace=bool(batch > np.count_nonzero(probabilities)), p=probabilities
+        )
     ]

@@ -17,12 +17,12 @@ def augment(grey: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
     """One random variation of an 8-bit grey picture, (height, width) in and out."""
     picture = _warp(Image.fromarray(grey), rng)
     picture = _resample(picture, rng)
-    value = np.asarray(picture, dtype=np.float32) / 255
+    value: Grey = np.asarray(picture, dtype=np.float32) / np.float32(255)
     value = _tone(value, rng)
     value = _shade(value, rng)
     value = _grain(value, rng)
     value = _collimate(value, rng)
-    return _compress(np.uint8(np.clip(value, 0, 1) * 255), rng)
+    return _compress((np.clip(value, 0, 1) * 255).astype(np.uint8), rng)
 
 
 def _warp(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -72,11 +72,12 @@ def _shade(value: Grey, rng: np.random.Generator) -> Grey:
     """A smooth gradient across the film and a faint cloudy texture."""
     coarse = rng.normal(0, 1, (4, 4)).astype(np.float32)
     fine = rng.normal(0, 1, (24, 24)).astype(np.float32)
-    return (
+    shaded: Grey = (
         value
         + _stretch(coarse, value.shape) * np.float32(rng.uniform(0, 0.06))
         + _stretch(fine, value.shape) * (np.float32(rng.uniform(0, 0.015)))
     )
+    return shaded
 
 
 def _stretch(field: Grey, shape: tuple[int, ...]) -> Grey:

@@ -46,7 +46,7 @@ def _flush(path: Path) -> None:
 
 
 def save_checkpoint(out: Path, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, job: str) -> Path:
-    """Write ``out/checkpoints/step-000123``: trainable weights, optimizer, random states, and what job it belongs to."""
+    """Write ``out/checkpoints/step-000123``: trainable weights, optimizer, random states, and its job's identity."""
     target = out / "checkpoints" / f"step-{step:06d}"
     with complete_directory(target) as work:
         save_file(_trainable(module), work / _WEIGHTS)

@@ -45,7 +45,7 @@ def read_config(file: Path | None, **flags: Any) -> Config:
     except (OSError, ValueError) as error:
         raise TrainingError(f"{file} is not a readable JSON file: {error}") from error
     phantoms = _fill(Phantoms(), data.pop("phantoms", {}), "phantoms.")
-    config = replace(_fill(Config(), data, ""), phantoms=phantoms)
+    config: Config = replace(_fill(Config(), data, ""), phantoms=phantoms)
     config = replace(config, **{key: value for key, value in flags.items() if value is not None})
     if min(config.batch, config.phantoms.count, config.checkpoint_every) < 1 or config.steps < 0:
         raise TrainingError("batch, phantoms.count and checkpoint_every must be at least 1, steps at least 0")

@@ -1,8 +1,8 @@
 """Curating radiology reports as the paper does (section 4, README-DATASET): first by rules.
 
-A report is kept if it has both sections, at least ten words of findings and two of impression. With ``rules_only`` that is
-all; otherwise sentences that compare with earlier studies, the view statement and the de-identification marks are also
-taken out, and a report that falls below the limits by that is dropped as well.
+A report is kept if it has both sections, at least ten words of findings and two of impression. With ``rules_only``
+that is all; otherwise sentences that compare with earlier studies, the view statement and the de-identification marks
+are also taken out, and a report that falls below the limits by that is dropped as well.
 """
 
 import json
@@ -26,7 +26,8 @@ _COMPARISON = re.compile(
     re.IGNORECASE,
 )
 _VIEW = re.compile(
-    r"\b(pa|ap|frontal|lateral)\b.*\b(views?|radiographs?|projections?|images?)\b|\b(views?|projections?) of the chest\b",
+    r"\b(pa|ap|frontal|lateral)\b.*\b(views?|radiographs?|projections?|images?)\b"
+    r"|\b(views?|projections?) of the chest\b",
     re.I,
 )
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")

@@ -1,4 +1,4 @@
-"""How good a bundle is: on phantoms of known truth, and on real films; every score beside answers that never saw the image."""
+"""How good a bundle is, on phantoms of known truth and on real films, beside answers that never saw the image."""
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Truth:
 def evaluate_phantoms(
     bundle: Bundle, phantoms: Phantoms, batch: int, notify: Notify, device: str = "auto"
 ) -> dict[str, Any]:
-    """Finding-F1, exact sets and view on phantoms; controls: swapped images, most frequent report, every finding named."""
+    """Finding-F1, exact sets and view on phantoms; controls: swapped images, most frequent report, all named."""
     pictures, truths = _phantoms(phantoms)
     texts = summaries(load(bundle, device), pictures, batch, notify)
     said = [label_report(text) for text in texts]
@@ -62,7 +62,7 @@ def evaluate_phantoms(
 def evaluate_films(
     bundle: Bundle, data: Path, split: str, batch: int, notify: Notify, device: str = "auto"
 ) -> dict[str, Any]:
-    """ROUGE-L against the texts that come with the films of one split, and F1 over the kinds of finding their labels name."""
+    """ROUGE-L against the texts of one split's films, and F1 over the kinds of finding their labels name."""
     chosen = films(data, split)
     texts = summaries(load(bundle, device), [png(read_film(film.file)) for film in chosen], batch, notify)
     usual = most_frequent_text(films(data, "train"))

@@ -37,7 +37,7 @@ class Features:
 
 
 def cached_features(base: Bundle, studies: Sequence[Study], cache: Path, workers: int = 1) -> Features:
-    """Features of the studies from the cache, or computed into it, part by part; a killed job finds the parts it finished."""
+    """Features of the studies from the cache, or computed into it part by part; a killed job finds its parts."""
     parts = [studies[start : start + _PART] for start in range(0, len(studies), _PART)]
     found = [_cached_part(base, part, cache, workers) for part in parts]
     values = found[0].values if len(found) == 1 else np.concatenate([part.values for part in found])
@@ -55,7 +55,7 @@ def _cached_part(base: Bundle, studies: Sequence[Study], cache: Path, workers: i
 
 
 def _key(base: Bundle, studies: Sequence[Study]) -> str:
-    """What the features depend on: the encoder, the studies, and how a film is drawn (seen from the first one's pixels)."""
+    """What the features depend on: the encoder, the studies, and how a film is drawn (by the first one's pixels)."""
     options = json.dumps([dict(base.encoder_options), base.encoder, _VERSION], sort_keys=True)
     digest = hashlib.sha256(options.encode())
     digest.update(base.files[str(base.encoder_weights.relative_to(base.path))].encode())

@@ -18,8 +18,8 @@ STOPPED = 75  # exit code (EX_TEMPFAIL): a checkpoint was written, start me agai
 _CLIP = 1.0
 
 
-class Stopped(Exception):  # noqa: N818  (not an error: the job was asked to end)
-    """SIGTERM came; the checkpoint is written."""
+class Stopped(Exception):
+    """SIGTERM came; the checkpoint is written. Not an error: the job was asked to end."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def learning_rate(step: int, plan: Plan) -> float:
 
 
 def train(plan: Plan, module: nn.Module, loss_of: Callable[[int], Tensor]) -> float:
-    """Run the steps; ``loss_of(step)`` must draw its batch from the step alone, so that a resumed run sees the same data.
+    """Run the steps; ``loss_of(step)`` draws its batch from the step alone, so that a resumed run sees the same.
 
-    Returns the last loss. Raises Stopped after SIGTERM (checkpoint written), TrainingError for a checkpoint that does not fit.
+    Returns the last loss. Raises Stopped after SIGTERM (checkpoint written), TrainingError for a misfit checkpoint.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=plan.lr, weight_decay=0.01)
@@ -107,7 +107,7 @@ def _step(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], lr: 
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
     nn.utils.clip_grad_norm_(parameters, _CLIP)
     optimizer.step()
     return float(loss.detach())

@@ -31,8 +31,8 @@ def answer_ids(llm: Llm, answer: str, stop: str) -> list[int]:
 def answer_loss(llm: Llm, template: Template, stop: str, exchanges: Sequence[Exchange], image_tokens: Tensor) -> Tensor:
     """Mean cross-entropy over the tokens of the answers.
 
-    ``image_tokens`` is (batch, tokens, hidden); gradients flow into it and into the LLM's trainable parameters. The head is
-    applied only where there is a label, which saves about a third of the time.
+    ``image_tokens`` is (batch, tokens, hidden); gradients flow into it and into the LLM's trainable parameters. The
+    head is applied only where there is a label, which saves about a third of the time.
     """
     rows, labels = [], []
     for exchange, image in zip(exchanges, image_tokens, strict=True):

@@ -1,7 +1,7 @@
 """Stage 1: the projector learns what the frozen encoder's features mean to the frozen LLM.
 
-It starts by aligning each image token to the embedding it should have (labels of phantoms, and of films as far as they go),
-then goes on with the LLM's own loss on reports. Encoder and LLM do not change.
+It starts by aligning each image token to the embedding it should have (labels of phantoms, and of films as far as they
+go), then goes on with the LLM's own loss on reports. Encoder and LLM do not change.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The words of the system: states, lanes, job kinds and reason codes. They are stored, shown and sent as written here."""
+"""The words of the system: states, lanes, job kinds and reason codes. Stored, shown and sent as written here."""
 
 from enum import StrEnum
 

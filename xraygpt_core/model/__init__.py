@@ -1,1 +1,1 @@
-"""The model: bundles, encoder, projector, LLM and the engine that owns the device. torch lives here and in training_jobs only."""
+"""The model: bundles, encoder, projector, LLM and the engine that owns the device. torch lives here."""

@@ -142,7 +142,7 @@ def hash_files(path: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def write_toml(path: Path, tables: Mapping[str, Any]) -> None:
-    """Write ``bundle.toml``: top-level scalars first, then one table per mapping. JSON scalars and lists are valid TOML."""
+    """Write ``bundle.toml``: scalars first, then a table per mapping. JSON scalars and lists are valid TOML."""
     scalars = [f"{key} = {json.dumps(value)}" for key, value in tables.items() if not isinstance(value, Mapping)]
     lines = [
         "# Everything a summary of this bundle depends on. Do not edit: the hash of this file is stamped on summaries.",

@@ -1,4 +1,4 @@
-"""Making bundles: from a base bundle and a newly trained projector or adapter, or from parts on disk. All or nothing."""
+"""Making bundles: from a base bundle and a newly trained projector or adapter, or from parts. All or nothing."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""One-time conversion of published weights to safetensors: a GGUF LLaMA, and a PyTorch state dict read without pickled code."""
+"""One-time conversion of published weights to safetensors: a GGUF LLaMA, and a state dict read without pickled code."""
 
 import re
 from pathlib import Path

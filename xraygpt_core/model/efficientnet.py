@@ -1,6 +1,6 @@
 """EfficientNet-lite0 in plain torch: a frozen convolutional encoder that keeps where things are.
 
-Architecture: Tan & Le 2019 (arXiv 1905.11946), the "lite" variant of the TensorFlow TPU repository: no squeeze-and-excitation,
+Architecture: Tan & Le 2019 (arXiv 1905.11946), the "lite" variant of the TensorFlow TPU repository: no excitation,
 ReLU6, stem and head not scaled. State dict keys are those of the public PyTorch conversion (``_conv_stem.weight`` …).
 """
 
@@ -27,7 +27,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class _SameConv(nn.Conv2d):
-    """A convolution with TensorFlow's SAME padding: with stride 2 the odd pixel is added on the right and at the bottom."""
+    """A convolution with TensorFlow's SAME padding: with stride 2 the odd pixel is added right and below."""
 
     def forward(self, input: Tensor) -> Tensor:
         pads: list[int] = []
@@ -56,8 +56,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = functional.relu6(self._bn0(self._expand_conv(x))) if self._expands else x
         y = functional.relu6(self._bn1(self._depthwise_conv(y)))
-        y = self._bn2(self._project_conv(y))
-        return x + y if self._residual else y
+        z: Tensor = self._bn2(self._project_conv(y))
+        return x + z if self._residual else z
 
 
 class EfficientNetLite0(nn.Module):
@@ -78,7 +78,7 @@ class EfficientNetLite0(nn.Module):
         self._bn1 = _norm(_HEAD_CHANNELS)
 
     def forward(self, images: Tensor, layers: tuple[str, ...] = ("head",)) -> list[Tensor]:
-        """Maps (batch, channels, height, width) in the order of ``layers``; a layer is ``block0`` … ``block15`` or ``head``."""
+        """Maps (batch, channels, height, width) in the order of ``layers``: ``block0`` … ``block15`` or ``head``."""
         maps: dict[str, Tensor] = {}
         x = functional.relu6(self._bn0(self._conv_stem(images)))
         for index, block in enumerate(self._blocks):

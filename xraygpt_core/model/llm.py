@@ -1,5 +1,8 @@
 """The LLM: a Hugging Face LLaMA folder, with the adapter of our tuning merged in."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +54,8 @@ def load_llm(folder: Path, adapter: Path | None, device: torch.device, dtype: to
     """
     model, tokenizer = load_base(folder)
     if adapter is not None:
-        model = attach_adapter(model, adapter).merge_and_unload()
+        with quiet_peft():
+            model = attach_adapter(model, adapter).merge_and_unload()
     model = model.to(device=device, dtype=dtype).eval().requires_grad_(False)
     if device.type == "cpu":
         _store_by_column(model)
@@ -59,7 +63,7 @@ def load_llm(folder: Path, adapter: Path | None, device: torch.device, dtype: to
 
 
 def _store_by_column(model: Any) -> None:
-    """Keep each matrix in memory as the transposed product reads it: two to four times faster for a small batch (MKL)."""
+    """Keep each matrix as the transposed product reads it: two to four times faster for a small batch (MKL)."""
     head = model.get_output_embeddings()
     if head.weight is model.get_input_embeddings().weight:
         head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
@@ -84,6 +88,14 @@ def load_base(folder: Path) -> tuple[Any, Any]:
     return model, tokenizer
 
 
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """peft 0.21 asks transformers 5.23 for a property under its old name, and transformers warns about that."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".is_gradient_checkpointing. is deprecated", category=FutureWarning)
+        yield
+
+
 def attach_adapter(model: Any, adapter: Path, *, trainable: bool = False) -> Any:
     """The model with a PEFT adapter on it.
 
@@ -96,6 +108,7 @@ def attach_adapter(model: Any, adapter: Path, *, trainable: bool = False) -> Any
         if not (adapter / name).is_file():
             raise BundleError(f"{adapter / name} is missing")
     try:
-        return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+        with quiet_peft():
+            return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
     except (RuntimeError, ValueError, KeyError) as error:
         raise BundleError(f"the adapter in {adapter} does not fit this language model: {error}") from error

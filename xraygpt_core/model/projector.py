@@ -35,10 +35,13 @@ class MapProjector(nn.Module):
     """A small reader of the whole map: image tokens that look at every position, and know where each one is.
 
     (batch, positions, channels) is reduced by one matrix shared by all positions; a position embedding says where each
-    vector comes from; ``tokens`` learned queries join them in a few transformer layers and leave as (batch, tokens, hidden).
-    A pooled vector would lose zone and side, one large matrix from the flattened map would need fifty times the weights and
-    would not forgive a patient who stands ten pixels further left.
+    vector comes from; ``tokens`` learned queries join them in a few transformer layers and leave as
+    (batch, tokens, hidden). A pooled vector would lose zone and side; one large matrix from the flattened map would
+    need fifty times the weights and would not forgive a patient who stands ten pixels further left.
     """
+
+    mean: Tensor
+    scale: Tensor
 
     def __init__(self, sizes: "MapSizes", dropout: float = 0.1) -> None:
         super().__init__()
@@ -69,7 +72,7 @@ class MapProjector(nn.Module):
 
     @torch.no_grad()
     def start(self, mean: Tensor, deviation: Tensor, base: Tensor, directions: Tensor) -> None:
-        """Begin where nothing has to be unlearned: standardised features in, tokens at ``base`` that move along ``directions``.
+        """Begin where nothing is to be unlearned: standardised features in, ``base`` plus ``directions`` out.
 
         mean, deviation: (channels,); base, directions: (tokens, hidden).
         """
