@@ -4,6 +4,7 @@ The message is acknowledged in any case. Whether the job runs again is the ledge
 """
 
 import logging
+import time
 import traceback
 from collections.abc import Callable
 from uuid import UUID
@@ -33,9 +34,11 @@ def run_job(context: Context, kind: JobKind, job_id: str, body: Body) -> None:
         if claim is None:
             return  # somebody else has it, or it is finished: the message was late or doubled
         JOB_ATTEMPTS.labels(kind).inc()
+        began = time.monotonic()
         beating = context.heart.beating(claim, context.stall_seconds(kind), context.max_seconds(kind))
         with beating as pulse, STAGE_SECONDS.labels(kind).time():
             body(claim, pulse)
+        log.info("job done", extra=told(claim) | {"seconds": round(time.monotonic() - began, 3)})
     except Exception as error:  # noqa: BLE001  # the one broad except: what happened must reach the ledger
         _record(context, kind, claim, error)
 

@@ -135,4 +135,9 @@ def _task(context: Context, kind: JobKind, body: Body) -> Callable[[str], None]:
 
 
 def _keep_our_logging(**_: object) -> None:
-    """That somebody listens to this signal keeps Celery from configuring logging itself."""
+    """That somebody listens to this signal keeps Celery from configuring logging itself.
+
+    Its lines about each task name a message; ours name the job, so one of the two is enough.
+    """
+    for name in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -125,7 +125,8 @@ class Bench:
         return [listed.key for listed in self.store.list(bucket)]
 
     def start(self, role: str, **environment: str) -> subprocess.Popen[bytes]:
-        """A real worker process. Its log is ``<directory>/<role>-<n>.log``."""
+        """A real worker process, whose loss is noticed within seconds. Its log is ``<directory>/<role>-<n>.log``."""
+        environment = {"XRAYGPT_LEASE_SECONDS": "5", **environment}
         given = {f"XRAYGPT_{name.upper()}": _text(value) for name, value in self.settings if value is not None}
         log = self.directory / f"{role}-{len(self.processes)}.log"
         with log.open("wb") as stderr:
@@ -163,8 +164,8 @@ def _text(value: Any) -> str:
 
 @pytest.fixture
 def worker_settings(s3_settings: Settings) -> Settings:
-    """Settings under which a lost worker is noticed within seconds."""
-    return s3_settings.model_copy(update={"lease_seconds": 3.0, "sweep_seconds": 0.0, "ingest_concurrency": 2})
+    """Settings without sweeps: what is in the bucket is what a test registers."""
+    return s3_settings.model_copy(update={"sweep_seconds": 0.0, "ingest_concurrency": 2})
 
 
 @pytest.fixture

@@ -163,6 +163,8 @@ def test_a_round_that_still_runs_is_not_started_twice(bench: Bench, monkeypatch:
 def test_the_control_process_brings_lost_work_back_and_lists_backlogs(bench: Bench) -> None:
     bench.register("incoming/lost.dcm", b"a lost worker's film")
     claim = bench.claimed(JobKind.INGEST)
+    with bench.ledger.work() as work:
+        work.run("UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second'")
     bench.upload("old/0.dcm", b"an old film")
     backlog_id = create_backlog(bench.ledger, bench.settings.bucket, "old/", Lane.BACKLOG, None)
     worker = bench.start("control", XRAYGPT_TICK_SECONDS="0.2")

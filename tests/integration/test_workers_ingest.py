@@ -1,6 +1,7 @@
 """Ingest and settle with a real database, broker, bucket and sandbox."""
 
 import hashlib
+import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -171,6 +172,9 @@ def test_a_worker_process_reads_what_is_rung_and_drains(bench: Bench, film: Film
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(90) == 0
     assert CANARY not in bench.log()
+    done = [json.loads(line) for line in bench.log().splitlines() if "job done" in line]
+    jobs = bench.rows("SELECT id, kind FROM jobs WHERE state = 'done'")
+    assert {(line["job_id"], line["kind"]) for line in done} == {(str(row["id"]), row["kind"]) for row in jobs}
 
 
 def test_lanes_are_emptied_in_their_order(bench: Bench, film: Film) -> None:
