@@ -20,7 +20,7 @@ from xraygpt_core.phantoms.findings import LABELS, View
 
 # Collections that may train weights we publish: NIH (no restrictions), Hannover (CC BY 3.0), VQA-RAD (CC0).
 FREE = ("images/nih/", "images/hannover/", "images/vqarad/")
-_FILM_VARIANTS = 4  # augmented copies of each real film in the training set
+_FILM_VARIANTS = 2  # augmented copies of each real film in the training set
 _STREAM = 7919
 
 
@@ -111,7 +111,8 @@ def film_studies(data: Path, split: Sequence[str], *, variants: int = _FILM_VARI
             continue
         presence, report = film_presence(row), film_report(row)
         studies += [
-            Study(row["id"], variant, "film", variant > 0, presence, report, str(data / row["image"])) for variant in range(variants)
+            Study(row["id"], variant, "film", variant > 0, presence, report, str(data / row["image"]))
+            for variant in range(variants)
         ]
     return studies
 
@@ -123,7 +124,7 @@ def film_view(row: dict[str, Any]) -> View | None:
 
 
 def film_presence(row: dict[str, Any]) -> tuple[float | None, ...]:
-    """What an NIH film's labels tell about each slot. They name no side and no zone, so a positive says nothing there."""
+    """What an NIH film's labels tell about each slot. They name no side or zone, so a positive says nothing there."""
     view = film_view(row)
     ap = None if view is None else float(view == "AP")
     if "/nih/" not in row["image"]:
@@ -132,7 +133,9 @@ def film_presence(row: dict[str, Any]) -> tuple[float | None, ...]:
     absent_or_unknown = {
         "effusion": None if "Effusion" in named else 0.0,
         "pneumothorax": None if "Pneumothorax" in named else 0.0,
-        "consolidation": None if named & {"Consolidation", "Pneumonia", "Infiltration", "Atelectasis", "Edema"} else 0.0,
+        "consolidation": None
+        if named & {"Consolidation", "Pneumonia", "Infiltration", "Atelectasis", "Edema"}
+        else 0.0,
         "device": None,
         "nodule": float(bool(named & {"Nodule", "Mass"})),
         "cardiomegaly": float("Cardiomegaly" in named),

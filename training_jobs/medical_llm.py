@@ -4,6 +4,7 @@ Where image tokens will stand, the task puts blurred embeddings of finding words
 weights are a LoRA adapter in PEFT's own format. The LLM is frozen afterwards.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,21 @@ from training_jobs.config import Config
 from training_jobs.loop import Plan, train
 from training_jobs.objective import Exchange, answer_loss
 from training_jobs.outcome import write_result
-from training_jobs.questions import draw_question
+from training_jobs.questions import FINDINGS_ONLY, draw_question
 from training_jobs.slots import SLOTS, Codebook, blur, presences
 from training_jobs.wording import concise_report
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.llm import Llm, attach_adapter, load_base
+from xraygpt_core.model.llm import Llm, attach_adapter, load_base, quiet_peft
 from xraygpt_core.model.prompt import template_named
 from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
 
 _RANK, _ALPHA = 16, 32
 _TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
-_GROUP = 4
+_ADAPTER_CONFIG = "adapter_config.json"
+_LIKE_PHANTOMS = 0.85  # share of truths drawn as phantoms are; the rest have any number of findings
+_GROUP = 4  # batches drawn together
 _NOISE = 0.3  # of the embeddings' spread, added to every image token
-_REPORT_SHARE, _FOLLOW_UP_SHARE = 0.78, 0.06  # the rest are questions without a report before them
+_REPORT_SHARE, _FINDINGS_SHARE, _FOLLOW_UP_SHARE = 0.45, 0.4, 0.03  # the rest: questions alone
 
 Truth = tuple[frozenset[str], View]
 
@@ -48,7 +51,9 @@ def run(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
         tokens = tokens + torch.randn(tokens.shape, generator=generator) * spread
         return answer_loss(llm, template, stop, [exchange for _, exchange in drawn], tokens)
 
-    plan = Plan("medical-llm", out, config.steps, config.batch, config.lr, config.warmup, config.checkpoint_every, resume)
+    plan = Plan(
+        "medical-llm", out, config.steps, config.batch, config.lr, config.warmup, config.checkpoint_every, resume
+    )
     loss = train(plan, llm.model, loss_of)
     with complete_directory(out / "result") as work:
         save_adapter(llm.model, work / "adapter")
@@ -69,7 +74,7 @@ def batch_of(step: int, config: Config, question: str) -> list[tuple[Truth, Exch
 def draw_truth(rng: np.random.Generator) -> Truth:
     """What some film might show: as in the phantoms, or each number of findings equally often."""
     view: View = "AP" if rng.random() < 0.5 else "PA"
-    if rng.random() < 0.6:
+    if rng.random() < _LIKE_PHANTOMS:
         return draw_labels(rng), view
     count = int(rng.integers(0, len(LABELS) + 1))
     return frozenset(str(label) for label in rng.choice(LABELS, count, replace=False)), view
@@ -80,8 +85,11 @@ def draw_exchange(truth: Truth, question: str, rng: np.random.Generator) -> Exch
     report, kind = concise_report(*truth), rng.random()
     if kind < _REPORT_SHARE:
         return Exchange(question, report)
+    if kind < _REPORT_SHARE + _FINDINGS_SHARE:
+        return Exchange(FINDINGS_ONLY, report.partition(" Impression:")[0])
     asked, answered = draw_question(*truth, rng)
-    return Exchange(asked, answered, ((question, report),) if kind < _REPORT_SHARE + _FOLLOW_UP_SHARE else ())
+    after_report = kind < _REPORT_SHARE + _FINDINGS_SHARE + _FOLLOW_UP_SHARE
+    return Exchange(asked, answered, ((question, report),) if after_report else ())
 
 
 def trainable_llm(base: Bundle) -> Llm:
@@ -93,14 +101,15 @@ def trainable_llm(base: Bundle) -> Llm:
         model = attach_adapter(model, base.adapter, trainable=True)
     else:
         lora = LoraConfig(r=_RANK, lora_alpha=_ALPHA, target_modules=_TARGETS, lora_dropout=0.0, task_type="CAUSAL_LM")
-        model = get_peft_model(model, lora)
+        with quiet_peft():
+            model = get_peft_model(model, lora)
     return Llm(model.train(), tokenizer, torch.device("cpu"))
 
 
 def save_adapter(model: Any, folder: Path) -> None:
     """PEFT's files, weights in bfloat16, and no path of this machine in the configuration."""
-    for config in model.peft_config.values():
-        config.base_model_name_or_path = None
     state = {name: value.bfloat16() for name, value in model.state_dict().items()}
     model.save_pretrained(str(folder), state_dict=state)
+    settings = json.loads((folder / _ADAPTER_CONFIG).read_text()) | {"base_model_name_or_path": None}
+    (folder / _ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     (folder / "README.md").unlink(missing_ok=True)

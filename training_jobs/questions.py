@@ -14,6 +14,7 @@ _KINDS = {
     "nodule": ("Is there a nodule?", "Do you see a lung nodule?", "Is there a pulmonary nodule?"),
     "device": ("Is there a device?", "Are there any lines or tubes?", "Is a support device in place?"),
 }
+FINDINGS_ONLY = "What are the findings?"
 _VIEW = ("Which view is this?", "Is this an AP or a PA film?", "What is the projection?")
 
 
@@ -23,7 +24,9 @@ def draw_question(labels: Set[str], view: View, rng: np.random.Generator) -> tup
     topic = topics[int(rng.integers(len(topics)))]
     wordings = _VIEW if topic == "view" else _KINDS[topic]
     question = wordings[int(rng.integers(len(wordings)))]
-    return question, f"This is {'an AP' if view == 'AP' else 'a PA'} view." if topic == "view" else answer(topic, labels)
+    return question, f"This is {'an AP' if view == 'AP' else 'a PA'} view." if topic == "view" else answer(
+        topic, labels
+    )
 
 
 def answer(topic: str, labels: Set[str]) -> str:

@@ -1,7 +1,7 @@
 """One image token per thing a film can show: what the token should mean, in the LLM's own embeddings.
 
-Used only to train: the text stage puts these embeddings where image tokens will stand, and stage 1 starts the projector by
-aligning images to them. When a film is summarised, nothing but the projector fills the tokens.
+Used only to train: the text stage puts these embeddings where image tokens will stand, and stage 1 starts the projector
+by aligning images to them. When a film is summarised, nothing but the projector fills the tokens.
 """
 
 from collections.abc import Sequence, Set
@@ -12,19 +12,21 @@ from torch import Tensor
 from xraygpt_core.model.llm import Llm
 from xraygpt_core.phantoms.findings import LABELS, View
 
+# What sets a slot apart from the others counts twice as much as what they share.
 _WORDS = {
-    "cardiomegaly": " cardiomegaly",
-    "effusion_left": " left effusion",
-    "effusion_right": " right effusion",
-    "pneumothorax_left": " left pneumothorax",
-    "pneumothorax_right": " right pneumothorax",
-    "consolidation_right_upper": " right upper consolidation",
-    "consolidation_right_lower": " right lower consolidation",
-    "consolidation_left_upper": " left upper consolidation",
-    "consolidation_left_lower": " left lower consolidation",
-    "nodule": " nodule",
-    "device": " device",
+    "cardiomegaly": ((" cardiomegaly",), ()),
+    "effusion_left": ((" left",), (" effusion",)),
+    "effusion_right": ((" right",), (" effusion",)),
+    "pneumothorax_left": ((" left",), (" pneumothorax",)),
+    "pneumothorax_right": ((" right",), (" pneumothorax",)),
+    "consolidation_right_upper": ((" right", " upper"), (" consolidation",)),
+    "consolidation_right_lower": ((" right", " lower"), (" consolidation",)),
+    "consolidation_left_upper": ((" left", " upper"), (" consolidation",)),
+    "consolidation_left_lower": ((" left", " lower"), (" consolidation",)),
+    "nodule": ((" nodule",), ()),
+    "device": ((" device",), ()),
 }
+_SHARED_WEIGHT = 0.5
 SLOTS = ("view", *LABELS)  # the order of the image tokens
 
 
@@ -32,16 +34,25 @@ class Codebook:
     """The embedding of "there" and "not there" for every slot, (slots, hidden) each; for the view, AP and PA."""
 
     def __init__(self, llm: Llm) -> None:
-        def meaning(words: str) -> Tensor:
-            return llm.embed(llm.tokenizer.encode(words, add_special_tokens=False)).float().mean(0)
-
         with torch.no_grad():
-            self.present = torch.stack([meaning(" AP"), *(meaning(_WORDS[label]) for label in LABELS)])
-            self.absent = torch.stack([meaning(" PA"), *(meaning(" no") for _ in LABELS)])
+            usual = llm.model.get_input_embeddings().weight.float().norm(dim=1).mean()
+            told = [((" AP",), ()), *(_WORDS[label] for label in LABELS)]
+            self.present = torch.stack([_meaning(llm, own, shared) for own, shared in told])
+            self.absent = torch.stack([_meaning(llm, (" PA",), ()), *(_meaning(llm, (" no",), ()) for _ in LABELS)])
+            self.present *= usual / self.present.norm(dim=1, keepdim=True)
 
     def blend(self, presence: Tensor) -> Tensor:
         """Presence (batch, slots), 0 … 1 and a little beyond, to embeddings (batch, slots, hidden)."""
         return self.absent + presence[..., None] * (self.present - self.absent)
+
+
+def _meaning(llm: Llm, own: Sequence[str], shared: Sequence[str]) -> Tensor:
+    """The weighted sum of words' embeddings; a word of several tokens is their mean. (hidden,)"""
+
+    def word(text: str) -> Tensor:
+        return llm.embed(llm.tokenizer.encode(text, add_special_tokens=False)).float().mean(0)
+
+    return torch.stack([*map(word, own), *(_SHARED_WEIGHT * word(text) for text in shared)]).sum(0)
 
 
 def presence(labels: Set[str], view: View) -> list[float]:

@@ -4,18 +4,30 @@ from collections.abc import Set
 
 from xraygpt_core.phantoms.findings import View
 
-_FINDINGS = {
-    "effusion_left": "Left pleural effusion.",
-    "effusion_right": "Right pleural effusion.",
-    "pneumothorax_left": "Left pneumothorax.",
-    "pneumothorax_right": "Right pneumothorax.",
-    "consolidation_right_upper": "Consolidation in the right upper zone.",
-    "consolidation_right_lower": "Consolidation in the right lower zone.",
-    "consolidation_left_upper": "Consolidation in the left upper zone.",
-    "consolidation_left_lower": "Consolidation in the left lower zone.",
-    "nodule": "Pulmonary nodule.",
-    "device": "A support device is in place.",
-}
+# Group by group, as a film is read: what is said of each finding, and what is said if the group shows nothing.
+# Every group is always mentioned: a reader wants the pertinent negatives, and a small model forgets what it may skip.
+_GROUPS: tuple[tuple[dict[str, str], str], ...] = (
+    ({"cardiomegaly": "The heart is enlarged."}, "Normal heart size."),
+    (
+        {"effusion_left": "Left pleural effusion.", "effusion_right": "Right pleural effusion."},
+        "No pleural effusion.",
+    ),
+    (
+        {"pneumothorax_left": "Left pneumothorax.", "pneumothorax_right": "Right pneumothorax."},
+        "No pneumothorax.",
+    ),
+    (
+        {
+            "consolidation_right_upper": "Right upper zone consolidation.",
+            "consolidation_right_lower": "Right lower zone consolidation.",
+            "consolidation_left_upper": "Left upper zone consolidation.",
+            "consolidation_left_lower": "Left lower zone consolidation.",
+        },
+        "No consolidation.",
+    ),
+    ({"nodule": "Pulmonary nodule."}, "No nodule."),
+    ({"device": "Support device in place."}, "No device."),
+)
 _URGENT_FIRST = (
     ("pneumothorax", "bilateral pneumothoraces"),
     ("pneumothorax_left", "left pneumothorax"),
@@ -34,18 +46,14 @@ _IMPRESSION_ITEMS = 2
 
 
 def concise_report(labels: Set[str], view: View) -> str:
-    """``Findings: … Impression: …`` for a truth; about 40 tokens."""
+    """``Findings: … Impression: …`` for a truth; about 55 tokens."""
     return f"Findings: {_findings(labels, view)} Impression: {_impression(labels)}"
 
 
 def _findings(labels: Set[str], view: View) -> str:
-    said = [f"{view} view.", "The heart is enlarged." if "cardiomegaly" in labels else "Normal heart size."]
-    said += [sentence for label, sentence in _FINDINGS.items() if label in labels]
-    if not any(label.startswith(("effusion", "pneumothorax")) for label in labels):
-        said.insert(2, "No pleural effusion or pneumothorax.")
-    if not any(label.startswith("consolidation") for label in labels):
-        place = sum(label.startswith(("effusion", "pneumothorax")) for label in labels) or 1
-        said.insert(2 + place, "No consolidation.")
+    said = [f"{view} view."]
+    for sentences, nothing in _GROUPS:
+        said += [sentence for label, sentence in sentences.items() if label in labels] or [nothing]
     return " ".join(said)
 
 

@@ -14,7 +14,7 @@ from xraygpt_core.model.bundle import FILE, Bundle, hash_files, read_bundle, wri
 
 PROJECTOR_FILE = "projector.safetensors"
 ADAPTER_FOLDER = "adapter"
-_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def compose_bundle(
@@ -47,7 +47,7 @@ def compose_bundle(
             tables["projector"] = {"class": projector_class, "weights": PROJECTOR_FILE}
             new.append(PROJECTOR_FILE)
         if adapter is not None:
-            for file in _ADAPTER_FILES:
+            for file in ADAPTER_FILES:
                 _copy(adapter / file, work / ADAPTER_FOLDER / file)
                 new.append(f"{ADAPTER_FOLDER}/{file}")
             tables["llm"]["adapter"] = ADAPTER_FOLDER

@@ -1,5 +1,6 @@
 """One-time conversion of published weights to safetensors: a GGUF LLaMA, and a state dict read without pickled code."""
 
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,15 @@ _OUTER_NAMES = {
 
 
 def convert_state_dict(source: Path, target: Path, *, drop: tuple[str, ...] = ()) -> None:
-    """A ``torch.save`` file of tensors to safetensors, without the entries that begin with ``drop``."""
-    state = torch.load(source, map_location="cpu", weights_only=True)
+    """A ``torch.save`` file of tensors to safetensors, without the entries that begin with ``drop``.
+
+    Raises:
+        BundleError: the file holds anything but tensors.
+    """
+    try:
+        state = torch.load(source, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BundleError(f"{source.name} holds more than tensors and is not read") from error
     kept = {key: value.contiguous() for key, value in state.items() if not key.startswith(drop)}
     save_file({key: value for key, value in kept.items() if not key.endswith("num_batches_tracked")}, target)
 

@@ -17,7 +17,14 @@ from typing import Any
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import FILE, Bundle, file_sha256, load_bundle, verify
-from xraygpt_core.model.compose import compose_bundle, new_bundle, write_bundle
+from xraygpt_core.model.compose import (
+    ADAPTER_FILES,
+    ADAPTER_FOLDER,
+    PROJECTOR_FILE,
+    compose_bundle,
+    new_bundle,
+    write_bundle,
+)
 
 BASE, DEMO = "base", "demo"
 QUESTION = "Describe the given chest x-ray image in detail."
@@ -60,16 +67,21 @@ def fetch_demo_bundle(models: Path, progress: Progress) -> Bundle:
     """
     base = fetch_base_bundle(models, progress)
     with as_file(files("xraygpt_core.model") / "demo") as ours:
-        wanted = ours / "projector.safetensors"
         if (models / DEMO / FILE).is_file():
             demo = load_bundle(models, DEMO)
-            if demo.projector_weights and file_sha256(demo.projector_weights) == file_sha256(wanted):
+            if _is_current(demo, ours):
                 return demo
             progress("the demo bundle is of another version; making it anew")
             shutil.rmtree(demo.path)
-        demo = compose_bundle(base, models, DEMO, projector=wanted, adapter=ours)
+        demo = compose_bundle(base, models, DEMO, projector=ours / PROJECTOR_FILE, adapter=ours)
     progress(f"demo bundle ready in {demo.path}")
     return demo
+
+
+def _is_current(demo: Bundle, ours: Path) -> bool:
+    """Whether a demo bundle was made from the weights of this version."""
+    parts = {PROJECTOR_FILE: PROJECTOR_FILE} | {f"{ADAPTER_FOLDER}/{name}": name for name in ADAPTER_FILES}
+    return all(demo.files.get(inside) == file_sha256(ours / name) for inside, name in parts.items())
 
 
 def fetch_base_bundle(models: Path, progress: Progress) -> Bundle:

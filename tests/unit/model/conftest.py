@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,15 +21,8 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    models = tmp_path_factory.mktemp("models")
-    make_tiny_bundle(models)
-    return models
-
-
-@pytest.fixture(scope="session")
-def tiny(tiny_models: Path) -> Bundle:
-    return make_tiny_bundle(tiny_models)
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_tiny_bundle(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def test_an_intact_bundle_verifies(tmp_path: Path) -> None:
 def test_a_broken_description_is_a_bundle_error(tmp_path: Path, text: str) -> None:
     path = make(tmp_path / "b")
     (path / "bundle.toml").write_text(text)
-    with pytest.raises(BundleError, match="bundle.toml"):
+    with pytest.raises(BundleError, match=r"bundle\.toml"):
         read_bundle(path)
 
 
@@ -116,5 +116,6 @@ def test_quotes_and_newlines_survive_the_description(tmp_path: Path) -> None:
 
 
 def test_reading_a_bundle_needs_no_torch() -> None:
-    code = "import sys; sys.modules['torch'] = None; import xraygpt_core.model.bundle, xraygpt_core.model.compose, xraygpt_core.model.fetch"
+    modules = ", ".join(f"xraygpt_core.model.{name}" for name in ("bundle", "compose", "fetch", "prompt"))
+    code = f"import sys; sys.modules['torch'] = None; import {modules}"
     subprocess.run([sys.executable, "-c", code], check=True)

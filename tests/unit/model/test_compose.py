@@ -104,7 +104,11 @@ def test_a_missing_part_makes_no_bundle(base: Bundle, tmp_path: Path) -> None:
 
 
 def test_an_error_half_way_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="no disk"), new_bundle(tmp_path, "b") as (work, _commit):
-        (work / "big").write_text("half")
-        raise RuntimeError("no disk")
+    def fail_half_way() -> None:
+        with new_bundle(tmp_path, "b") as (work, _commit):
+            (work / "big").write_text("half")
+            raise RuntimeError("no disk")
+
+    with pytest.raises(RuntimeError, match="no disk"):
+        fail_half_way()
     assert list(tmp_path.iterdir()) == []

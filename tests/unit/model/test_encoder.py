@@ -29,7 +29,7 @@ def encoder_of(bundle: Bundle) -> EfficientNetLite0Maps:
 
 
 def test_each_layers_map_has_its_channels_and_stride() -> None:
-    layers = tuple(f"block{i}" for i in range(16)) + ("head",)
+    layers = (*(f"block{i}" for i in range(16)), "head")
     with torch.inference_mode():
         maps = EfficientNetLite0().eval()(torch.zeros(1, 3, 64, 64), layers)
     assert [m.shape[1] for m in maps] == [layer_channels(layer) for layer in layers]
@@ -106,8 +106,8 @@ def test_exposure_hardly_changes_what_the_encoder_sees(gamma: float) -> None:
     grey = (0.1 + 0.6 * (0.5 * y + 0.5 * np.sin(3 * x) ** 2)).astype(np.float32)
     other = (0.2 + 0.5 * grey**gamma).astype(np.float32)
     seen, seen_other = normalise_exposure(grey), normalise_exposure(other)
-    assert np.abs(seen - seen_other).mean() < 0.4 * np.abs(grey - other).mean()
     assert np.abs(seen - seen_other).mean() < 0.12
+    assert np.corrcoef(seen.ravel(), seen_other.ravel())[0, 1] > 0.97
 
 
 def test_normalising_keeps_the_order_of_brightness() -> None:

@@ -105,9 +105,13 @@ def test_a_directory_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_directory_half_written_never_has_its_name(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="power"), complete_directory(tmp_path / "step-000001") as work:
-        (work / "weights").write_text("half")
-        raise RuntimeError("power")
+    def fail_half_way() -> None:
+        with complete_directory(tmp_path / "step-000001") as work:
+            (work / "weights").write_text("half")
+            raise RuntimeError("power")
+
+    with pytest.raises(RuntimeError, match="power"):
+        fail_half_way()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,49 @@
+"""Settings of a job: defaults, file, flags, and sentences for what is wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from training_jobs.config import Config, Phantoms, read_config
+from xraygpt_core.errors import TrainingError
+
+
+def write(path: Path, data: object) -> Path:
+    path.write_text(json.dumps(data))
+    return path
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    assert read_config(None) == Config()
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
+    file = write(tmp_path / "c.json", {"steps": 5, "lr": 1, "phantoms": {"count": 9}})
+    config = read_config(file, steps=7, batch=None)
+    assert (config.steps, config.lr, config.batch) == (7, 1, Config().batch)
+    assert config.phantoms == Phantoms(count=9)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"stepz": 1}, "unknown setting stepz"),
+        ({"phantoms": {"sead": 1}}, "unknown setting phantoms.sead"),
+        ({"steps": "many"}, "steps cannot be 'many'"),
+        ({"steps": True}, "steps cannot be True"),
+        ({"phantoms": 3}, "must be an object"),
+        ({"batch": 0}, "at least 1"),
+        ({"phantoms": {"population": "test"}}, "train or held_out"),
+        ({"films": 5}, "films cannot be 5"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, data: object, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        read_config(write(tmp_path / "c.json", data))
+
+
+def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text("{")
+    with pytest.raises(TrainingError, match="not a readable JSON file"):
+        read_config(tmp_path / "c.json")

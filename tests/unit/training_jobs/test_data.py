@@ -1,0 +1,125 @@
+"""Training data: truth of phantoms, what film labels tell, and which collections may be used."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training_jobs.augment import augment
+from training_jobs.config import Phantoms
+from training_jobs.data import draw, film_presence, film_report, film_studies, phantom_studies, read_film
+from training_jobs.films import films, most_frequent_text
+from xraygpt_core.errors import TrainingError
+from xraygpt_core.phantoms.draw import draw_phantom
+from xraygpt_core.phantoms.findings import LABELS
+from xraygpt_core.report.labeller import label_report
+
+
+def test_a_drawn_phantom_knows_its_truth() -> None:
+    (study,) = phantom_studies(Phantoms(count=1, seed=5), 0.0)
+    data, drawn = draw(study)
+    phantom = draw_phantom(5)
+    assert drawn.presence == (float(phantom.view == "AP"), *(float(label in phantom.labels) for label in LABELS))
+    assert drawn.report is not None
+    assert label_report(drawn.report) == phantom.labels
+    with Image.open(io.BytesIO(data)) as image:
+        assert (np.asarray(image) == phantom.grey8()).all()
+
+
+def test_a_study_is_drawn_the_same_every_time() -> None:
+    (study,) = phantom_studies(Phantoms(count=1, seed=3), 1.0)
+    assert study.augmented
+    assert draw(study)[0] == draw(study)[0]
+
+
+def test_the_share_of_augmented_phantoms_is_as_asked() -> None:
+    studies = phantom_studies(Phantoms(count=1000), 0.8)
+    assert 0.75 < sum(study.augmented for study in studies) / 1000 < 0.85
+
+
+def test_a_longer_set_begins_with_the_shorter_one() -> None:
+    assert phantom_studies(Phantoms(count=50), 0.5) == phantom_studies(Phantoms(count=80), 0.5)[:50]
+
+
+def test_augmentation_keeps_size_type_and_sides() -> None:
+    """A bright left half stays on the left: there is no flip."""
+    grey = np.full((96, 96), 40, dtype=np.uint8)
+    grey[:, :48] = 200
+    for seed in range(40):
+        out = augment(grey, np.random.default_rng(seed))
+        assert out.shape == grey.shape
+        assert out.dtype == np.uint8
+        assert out[30:66, 15:35].mean() > out[30:66, 61:81].mean()
+
+
+def test_augmented_pictures_differ() -> None:
+    grey = draw_phantom(1, side=128).grey8()
+    one, two = (augment(grey, np.random.default_rng(seed)) for seed in (1, 2))
+    assert (one != two).mean() > 0.5
+
+
+def test_the_non_commercial_collection_is_never_used(film_directory: Path) -> None:
+    studies = film_studies(film_directory, ("train", "test"))
+    assert {study.source.split("-")[0] for study in studies} == {"nih", "hannover"}
+    assert not any("covid" in str(film.file) for film in films(film_directory, "test"))
+
+
+def test_a_film_comes_in_variants_of_which_the_first_is_as_it_is(film_directory: Path) -> None:
+    studies = film_studies(film_directory, ("train",), variants=3)
+    assert [study.augmented for study in studies[:3]] == [False, True, True]
+
+
+def row(labels: list[str], view: str = "PA", source: str = "nih") -> dict[str, object]:
+    return {"image": f"images/{source}/x.jpg", "labels": labels, "view": view}
+
+
+def test_labels_without_a_side_say_nothing_about_sides() -> None:
+    known = dict(zip(("view", *LABELS), film_presence(row(["Effusion", "Cardiomegaly"])), strict=True))
+    assert known["view"] == 0.0
+    assert known["cardiomegaly"] == 1.0
+    assert known["effusion_left"] is None
+    assert known["pneumothorax_left"] == 0.0
+    assert known["nodule"] == 0.0
+    assert known["device"] is None
+
+
+def test_a_film_without_labels_tells_its_view_only() -> None:
+    presence = film_presence(row([], "AP", "hannover"))
+    assert presence == (1.0, *([None] * len(LABELS)))
+    assert film_presence(row([], "frontal", "vqarad"))[0] is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [(["No Finding"], frozenset()), (["Mass"], {"nodule"}), (["Cardiomegaly", "Nodule"], {"cardiomegaly", "nodule"})],
+)
+def test_a_film_gets_a_report_where_its_labels_can_be_said(labels: list[str], said: set[str]) -> None:
+    report = film_report(row(labels))
+    assert report is not None
+    assert label_report(report) == said
+
+
+def test_no_side_is_invented_for_a_film() -> None:
+    assert film_report(row(["Effusion"])) is None
+    assert film_report(row(["Fibrosis", "Nodule"])) is None
+    assert film_report(row([], "AP", "hannover")) is None
+
+
+def test_test_films_carry_their_text_and_kinds(film_directory: Path) -> None:
+    chosen = films(film_directory, "test")
+    assert [film.kinds for film in chosen] == [frozenset({"nodule"}), frozenset()]
+    assert [film.view for film in chosen] == ["PA", "AP"]
+    assert most_frequent_text(chosen) == chosen[0].text
+
+
+def test_a_directory_without_films_is_an_error(tmp_path: Path, film_directory: Path) -> None:
+    with pytest.raises(TrainingError, match=r"manifest\.jsonl cannot be read"):
+        film_studies(tmp_path, ("train",))
+    with pytest.raises(TrainingError, match=r"manifest\.jsonl cannot be read"):
+        films(tmp_path, "test")
+    with pytest.raises(TrainingError, match="no film with a text in its val split"):
+        films(film_directory, "val")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        read_film(tmp_path / "none.jpg")
