@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import shorten
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+LINE_WIDTH = 90  # letters of a summary in a table
 PIPE_WIDTH = 180  # columns of a table that is not written to a terminal
 
 
@@ -63,9 +65,11 @@ def paragraph(text: str, style: str = "") -> None:
     console().print(plain(text), style=style)
 
 
-def first_line(text: str | None) -> str | None:
-    """The first line of a summary."""
-    return text.strip().splitlines()[0] if text and text.strip() else None
+def first_line(text: str | None, width: int = LINE_WIDTH) -> str | None:
+    """The first line of a summary, cut between two words where it is long."""
+    if not text or not text.strip():
+        return None
+    return shorten(text.strip().splitlines()[0], width, placeholder=" …")
 
 
 class Progress:

@@ -41,7 +41,17 @@ def test_fields_without_a_value_are_left_out(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(
-    ("text", "line"), [(None, None), ("", None), ("  \n", None), ("No effusion.\nHeart normal.", "No effusion.")]
+    ("text", "line"),
+    [
+        (None, None),
+        ("", None),
+        ("  \n", None),
+        ("No effusion.\nHeart normal.", "No effusion."),
+        (
+            "No pleural effusion. " * 9,
+            "No pleural effusion. No pleural effusion. No pleural effusion. No pleural effusion. No …",
+        ),
+    ],
 )
 def test_the_first_line_of_a_summary(text: str | None, line: str | None) -> None:
     assert show.first_line(text) == line
