@@ -41,9 +41,7 @@ def tiny(models: Path) -> Bundle:
     return make_tiny_bundle(models, "tiny", max_new_tokens=4)
 
 
-def test_a_gpu_worker_summarises_answers_and_leaves_for_a_new_bundle(
-    bench: Bench, tiny: Bundle, models: Path
-) -> None:
+def test_a_gpu_worker_summarises_answers_and_leaves_for_a_new_bundle(bench: Bench, tiny: Bundle, models: Path) -> None:
     studies = [bench.settled(number, png=png(number)) for number in range(3)]
     worker = bench.start("gpu", XRAYGPT_MODELS=str(models), XRAYGPT_BUNDLE="tiny", **CPU)
     bench.until("SELECT count(*) FROM study_summaries", 3, "three studies are summarised")
