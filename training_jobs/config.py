@@ -30,6 +30,7 @@ class Config:
     align_steps: int = 400  # stage 1: steps of the start, before the LLM is asked
     augment: float = 0.8  # share of phantoms that are augmented
     phantoms: Phantoms = Phantoms()
+    sketches: int = 0  # crude pictures of another hand, mixed in with the phantoms
     films: str | None = None
     workers: int = 1  # processes that draw and encode films; 2 or more draw beside the encoder
 

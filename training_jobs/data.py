@@ -13,6 +13,7 @@ from PIL import Image
 
 from training_jobs.augment import augment
 from training_jobs.config import Phantoms
+from training_jobs.sketch import draw_sketch
 from training_jobs.wording import concise_report
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.phantoms.draw import draw_phantom
@@ -22,6 +23,7 @@ from xraygpt_core.phantoms.findings import LABELS, View
 FREE = ("images/nih/", "images/hannover/", "images/vqarad/")
 _FILM_VARIANTS = 2  # augmented copies of each real film in the training set
 _STREAM = 7919
+SKETCH = "sketch"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Study:
     ``report`` is None where nobody said what the film shows.
     """
 
-    source: str  # "phantom" or the film's id
+    source: str  # "phantom", "sketch" or the film's id
     seed: int
     population: str
     augmented: bool
@@ -47,7 +49,11 @@ def draw(study: Study) -> tuple[bytes, Study]:
     Raises:
         TrainingError: a film's file cannot be read.
     """
-    if study.file is None:
+    if study.source == SKETCH:
+        sketch = draw_sketch(study.seed)
+        presence = (float(sketch.view == "AP"), *(float(label in sketch.labels) for label in LABELS))
+        study, grey = known(study, presence, concise_report(sketch.labels, sketch.view)), sketch.grey
+    elif study.file is None:
         phantom = draw_phantom(study.seed, cast(Literal["train", "held_out"], study.population))
         presence = (float(phantom.view == "AP"), *(float(label in phantom.labels) for label in LABELS))
         study = known(study, presence, concise_report(phantom.labels, phantom.view))
@@ -92,6 +98,12 @@ def phantom_studies(phantoms: Phantoms, augment_share: float) -> list[Study]:
         Study("phantom", phantoms.seed + index, phantoms.population, bool(augmented[index]), (), None)
         for index in range(phantoms.count)
     ]
+
+
+def sketch_studies(count: int, augment_share: float) -> list[Study]:
+    """Crude pictures of another hand; a fixed share of them augmented."""
+    augmented = np.random.default_rng([_STREAM, 1]).random(count) < augment_share
+    return [Study(SKETCH, seed, SKETCH, bool(augmented[seed]), (), None) for seed in range(count)]
 
 
 def film_studies(data: Path, split: Sequence[str], *, variants: int = _FILM_VARIANTS) -> list[Study]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from training_jobs.alignment import alignment_loss, draw_indices
 from training_jobs.checkpoint import complete_directory
 from training_jobs.config import Config
-from training_jobs.data import Study, film_studies, phantom_studies
+from training_jobs.data import Study, film_studies, phantom_studies, sketch_studies
 from training_jobs.features import Features, cached_features
 from training_jobs.loop import Plan, train
 from training_jobs.objective import Exchange, answer_loss
@@ -73,6 +73,7 @@ def frozen_llm(base: Bundle) -> Llm:
 def training_features(base: Bundle, config: Config, cache: Path) -> Features:
     """Cached features of the phantoms and, if given, of the films that may be trained on."""
     studies: list[Study] = phantom_studies(config.phantoms, config.augment)
+    studies += sketch_studies(config.sketches, config.augment)
     if config.films is not None:
         studies += film_studies(Path(config.films), ("train",))
     return cached_features(base, studies, cache, config.workers)

@@ -9,8 +9,17 @@ from PIL import Image
 
 from training_jobs.augment import augment
 from training_jobs.config import Phantoms
-from training_jobs.data import draw, film_presence, film_report, film_studies, phantom_studies, read_film
+from training_jobs.data import (
+    draw,
+    film_presence,
+    film_report,
+    film_studies,
+    phantom_studies,
+    read_film,
+    sketch_studies,
+)
 from training_jobs.films import films, most_frequent_text
+from training_jobs.sketch import draw_sketch
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.phantoms.draw import draw_phantom
 from xraygpt_core.phantoms.findings import LABELS
@@ -123,3 +132,33 @@ def test_a_directory_without_films_is_an_error(tmp_path: Path, film_directory: P
         films(film_directory, "val")
     with pytest.raises(TrainingError, match="cannot be read"):
         read_film(tmp_path / "none.jpg")
+
+
+def test_a_sketch_knows_its_truth_and_is_drawn_the_same_every_time() -> None:
+    study = sketch_studies(3, 1.0)[2]
+    data, drawn = draw(study)
+    sketch = draw_sketch(2)
+    assert drawn.presence == (float(sketch.view == "AP"), *(float(label in sketch.labels) for label in LABELS))
+    assert drawn.report is not None
+    assert label_report(drawn.report) == sketch.labels
+    assert draw(study)[0] == data
+
+
+def test_sketches_show_every_finding_and_both_views() -> None:
+    sketches = [draw_sketch(seed) for seed in range(25)]
+    assert frozenset[str]().union(*(sketch.labels for sketch in sketches)) == set(LABELS)
+    assert {sketch.view for sketch in sketches} == {"AP", "PA"}
+    assert all(sketch.grey.std() > 10 for sketch in sketches)
+
+
+@pytest.mark.parametrize(("label", "brighter"), [("effusion", True), ("pneumothorax", False)])
+def test_a_sketched_finding_lies_on_its_side(label: str, brighter: bool) -> None:
+    """The patient's left is the right half of the picture."""
+    rows = slice(120, 230) if brighter else slice(40, 160)
+    difference: dict[str, list[float]] = {"left": [], "right": []}
+    for sketch in map(draw_sketch, range(90)):
+        sides = [side for side in ("left", "right") if f"{label}_{side}" in sketch.labels]
+        if len(sides) == 1:
+            half = sketch.grey.shape[1] // 2
+            difference[sides[0]].append(float(sketch.grey[rows, half:].mean()) - float(sketch.grey[rows, :half].mean()))
+    assert (np.mean(difference["left"]) > np.mean(difference["right"])) == brighter
