@@ -202,11 +202,23 @@ def program(name: str) -> Path:
 
 @functools.cache
 def identity() -> tuple[tuple[str, ...], int | None]:
-    """How not to be root: a prefix for the command, and the user id to change to before it (None: stay)."""
-    if os.geteuid() != 0:
+    """How to be a user PostgreSQL accepts: a prefix for the command, and the user id to change to (None: stay).
+
+    It refuses root, and a user without an account, as some container platforms give.
+    """
+    root = os.geteuid() == 0
+    if not root and _has_account(os.geteuid()):
         return (), None
     if sys.platform == "linux" and shutil.which("unshare"):
         tried = subprocess.run([*NOBODY_NAMESPACE, "true"], capture_output=True, check=False)
         if tried.returncode == 0:
             return NOBODY_NAMESPACE, None
-    return (), pwd.getpwnam("nobody").pw_uid
+    return (), pwd.getpwnam("nobody").pw_uid if root else None
+
+
+def _has_account(user: int) -> bool:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
