@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,22 @@ def start(home: Home, say: Callable[[str], None], *, tied: bool = False) -> dict
     """
     home.create()
     process = _spawn(home, tied=tied)
+    assert process.stdout is not None
     stack = None
     try:
-        stack = _wait_until_ready(process, home, say)
+        with process.stdout:
+            stack = _wait_until_ready(process.stdout, home, say)
     finally:
         if stack is None:  # it failed, or Ctrl-C was pressed: nothing half started stays behind
             process.terminate()
             process.wait()
+    process.returncode = 0  # it outlives this object: nobody is to wait for it
     return stack
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], home: Home, say: Callable[[str], None]) -> dict[str, Any]:
-    assert process.stdout is not None
+def _wait_until_ready(told: Iterable[bytes], home: Home, say: Callable[[str], None]) -> dict[str, Any]:
     error = f"the supervisor ended; see {home.log('supervisor')}"
-    for line in process.stdout:
+    for line in told:
         message = json.loads(line)
         if "say" in message:
             say(message["say"])

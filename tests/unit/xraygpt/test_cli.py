@@ -48,9 +48,7 @@ def test_status_without_a_stack_ends_with_3(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["running"] is False
 
 
-@pytest.mark.parametrize(
-    "module", ["xraygpt.cli", "xraygpt.stack.supervisor", "xraygpt.stack.flower", "xraygpt.phantom_inputs"]
-)
+@pytest.mark.parametrize("module", ["cli", "stack.supervisor", "stack.doctor", "stack.flower", "phantom_inputs"])
 def test_nothing_here_needs_torch(module: str) -> None:
     hidden = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None"
     subprocess.run([sys.executable, "-c", f"{hidden}; import xraygpt.{module}"], check=True)

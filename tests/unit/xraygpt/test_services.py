@@ -1,0 +1,138 @@
+"""Which services are ours and which are somebody else's; nothing is started."""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+
+from xraygpt.stack import services as module
+from xraygpt.stack.broker import Broker
+from xraygpt.stack.postgres import Postgres
+from xraygpt.stack.process import StackError
+from xraygpt.stack.s3 import ObjectServer
+from xraygpt.stack.services import Services
+
+EXTERNAL = {
+    "XRAYGPT_DATABASE_URL": "postgresql://them:secret@db:5432/films?sslmode=require",
+    "XRAYGPT_REDIS_URL": "rediss://:secret@broker:6379/0",
+    "XRAYGPT_S3_ENDPOINT_URL": "https://s3.hospital",
+}
+
+
+def services(root: Path, **environ: str) -> Services:
+    return Services(root, environ, "http://127.0.0.1:1/v1/events/s3", "token")
+
+
+def test_everything_is_embedded_where_nothing_is_named(tmp_path: Path) -> None:
+    ours = services(tmp_path)
+    assert [type(unit) for unit in ours.units.values()] == [Postgres, Broker, ObjectServer]
+    assert (ours.bucket, ours.derived_bucket) == ("xraygpt-source", "xraygpt-derived")
+    server = ours.units["s3"]
+    assert isinstance(server, ObjectServer)
+    assert server.webhook_bucket == "xraygpt-source"
+    assert ours.s3_keys == (server.access_key, server.secret_key)
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [("XRAYGPT_DATABASE_URL", "postgres"), ("XRAYGPT_REDIS_URL", "broker"), ("XRAYGPT_S3_ENDPOINT_URL", "s3")],
+)
+def test_one_setting_replaces_one_service(tmp_path: Path, setting: str, name: str) -> None:
+    ours = services(tmp_path, **{setting: EXTERNAL[setting]})
+    assert set(ours.units) == {"postgres", "broker", "s3"} - {name}
+    urls = {ours.database_url, ours.redis_url, ours.s3_endpoint_url}
+    assert EXTERNAL[setting] in urls
+
+
+def test_keys_of_an_external_bucket_come_from_the_environment_or_from_boto3_s_own_search(tmp_path: Path) -> None:
+    assert services(tmp_path, **EXTERNAL).s3_keys == (None, None)
+    keys = {"XRAYGPT_S3_ACCESS_KEY": "a", "XRAYGPT_S3_SECRET_KEY": "s"}
+    assert services(tmp_path, **EXTERNAL, **keys).s3_keys == ("a", "s")
+
+
+class Connection:
+    """Remembers what it was told to run."""
+
+    def __init__(self, statements: list[Any], error: Exception | None = None) -> None:
+        self.statements = statements
+        self.error = error
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def execute(self, statement: Any) -> None:
+        if self.error:
+            raise self.error
+        self.statements.append(statement.as_string())
+
+
+def test_an_external_reader_keeps_the_other_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements: list[str] = []
+    monkeypatch.setattr(module.psycopg, "connect", lambda *_, **__: Connection(statements))
+    url = services(tmp_path, **EXTERNAL).reader_url("it's")
+    parts = psycopg.conninfo.conninfo_to_dict(url)
+    names = ("user", "password", "host", "sslmode")
+    assert [parts[name] for name in names] == ["xraygpt_reader", "it's", "db", "require"]
+    assert statements == ["""ALTER ROLE "xraygpt_reader" LOGIN PASSWORD 'it''s'"""]
+
+
+def test_a_reader_that_is_given_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.psycopg, "connect", lambda *_, **__: pytest.fail("nothing to do there"))
+    assert services(tmp_path, XRAYGPT_READER_URL="postgresql://r@db/films").reader_url("x") == "postgresql://r@db/films"
+
+
+def test_a_database_that_forbids_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = psycopg.errors.InsufficientPrivilege("no")
+    monkeypatch.setattr(module.psycopg, "connect", lambda *_, **__: Connection([], error))
+    with pytest.raises(StackError, match="set XRAYGPT_READER_URL"):
+        services(tmp_path, **EXTERNAL).reader_url("x")
+
+
+class Buckets:
+    """An S3 client that knows some buckets and refuses others."""
+
+    def __init__(self, known: set[str], forbidden: set[str]) -> None:
+        self.known = known
+        self.forbidden = forbidden
+        self.created: list[dict[str, Any]] = []
+
+    def head_bucket(self, Bucket: str) -> None:
+        if Bucket in self.forbidden:
+            raise ClientError({"Error": {"Code": "403"}}, "HeadBucket")
+        if Bucket not in self.known:
+            raise ClientError({"Error": {"Code": "404"}}, "HeadBucket")
+
+    def create_bucket(self, **arguments: Any) -> None:
+        self.created.append(arguments)
+
+    def close(self) -> None:
+        pass
+
+
+def create(monkeypatch: pytest.MonkeyPatch, root: Path, client: Buckets, **environ: str) -> None:
+    monkeypatch.setattr(module.boto3, "client", lambda *_, **__: client)
+    services(root, XRAYGPT_BUCKET="films", XRAYGPT_DERIVED_BUCKET="ours", **EXTERNAL, **environ).create_buckets()
+
+
+def test_only_missing_buckets_are_created(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    client = Buckets({"films"}, set())
+    create(monkeypatch, tmp_path, client)
+    assert client.created == [{"Bucket": "ours"}]
+
+
+def test_a_bucket_is_created_in_its_region(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    client = Buckets({"films"}, set())
+    create(monkeypatch, tmp_path, client, XRAYGPT_S3_REGION="eu-central-1")
+    assert client.created == [{"Bucket": "ours", "CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"}}]
+
+
+def test_a_bucket_we_may_not_see_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    client = Buckets(set(), {"films"})
+    with pytest.raises(StackError, match=r"bucket films at https://s3\.hospital"):
+        create(monkeypatch, tmp_path, client)
+    assert client.created == []
