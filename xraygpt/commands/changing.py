@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from xraygpt import show
-from xraygpt.client import Gateway
+from xraygpt.client import Gateway, GatewayError
 from xraygpt.commands.options import AsJson, Study
 from xraygpt.connect import gateway
 
@@ -60,7 +60,10 @@ def replay(
 ) -> None:
     """Generate a stored summary again from its provenance, and compare."""
     with gateway() as client:
-        answer = client.post(f"/v1/summaries/{summary}/replay")
+        try:
+            answer = client.post(f"/v1/summaries/{summary}/replay")
+        except GatewayError as error:
+            raise GatewayError(f"the gateway cannot replay this summary: {error}", error.status) from error
     if as_json:
         show.document(answer)
     else:

@@ -340,4 +340,4 @@ def test_status_of_another_machine_s_gateway(fake_gateway: Any, xraygpt: Run) ->
 
 def test_replay_says_what_the_gateway_says(fake_gateway: Any, xraygpt: Run) -> None:
     done = xraygpt("replay", "m")
-    assert "not found (404)" in str(done.exception)
+    assert str(done.exception) == "the gateway cannot replay this summary: not found (404)"
