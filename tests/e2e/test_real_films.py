@@ -22,7 +22,7 @@ EXPECTED_DICOM = {
 
 def chest_pictures(shared_data: Path, count: int) -> list[Path]:
     """The first chest pictures of the manifest that may be used for anything."""
-    lines = (json.loads(line) for line in (shared_data / "manifest.jsonl").open())
+    lines = [json.loads(line) for line in (shared_data / "manifest.jsonl").read_text().splitlines()]
     chests = [shared_data / line["image"] for line in lines if line["kind"] == "cxr" and "/covid/" not in line["image"]]
     return chests[:count]
 
