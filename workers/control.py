@@ -17,6 +17,7 @@ from workers.sweep import list_backlogs, missed, retain
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.guard import installed_at
+from xraygpt_core.ledger.idempotency import forget_answers
 from xraygpt_core.queue import CONTROL_QUEUE
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 _EXPIRES_SECONDS = 30.0
 _LIST_SECONDS = 2.0
 _RETAIN_SECONDS = 600.0
+_FORGET_SECONDS = 3600.0
 # An event may be on its way: what is younger is left to the next sweep.
 _GRACE_SECONDS = 60.0
 
@@ -38,6 +40,7 @@ class Control:
         settings = context.settings
         self._round("tick", settings.tick_seconds, self.tick, events=False)
         self._round("list", _LIST_SECONDS, self.list_backlogs, events=False)
+        self._round("forget", _FORGET_SECONDS, self.forget, events=False)
         if settings.sweep_seconds:
             self._round("sweep", settings.sweep_seconds, self.sweep)
         if settings.retention_days:
@@ -62,6 +65,10 @@ class Control:
         """Go on listing open backlogs."""
         if listed := list_backlogs(self._context.ledger, self._context.store):
             log.info("backlogs listed", extra={"count": listed})
+
+    def forget(self) -> None:
+        """Remove the stored answers of requests nobody repeats any more."""
+        forget_answers(self._context.ledger)
 
     def retain(self) -> None:
         """Purge what is older than the retention setting."""

@@ -136,11 +136,11 @@ def control_of(bench: Bench, **changes: Any) -> tuple[Control, Any]:
 
 def test_the_schedule_holds_what_the_settings_ask_for(bench: Bench) -> None:
     _, app = control_of(bench, sweep_seconds=300.0, retention_days=30, tick_seconds=0.5)
-    assert set(app.conf.beat_schedule) == {"tick", "list", "sweep", "retain"}
+    assert set(app.conf.beat_schedule) == {"tick", "list", "forget", "sweep", "retain"}
     assert app.conf.beat_schedule["tick"]["schedule"] == 0.5
     assert {entry["options"]["queue"] for entry in app.conf.beat_schedule.values()} == {CONTROL_QUEUE}
     _, app = control_of(bench, sweep_seconds=0.0)
-    assert set(app.conf.beat_schedule) == {"tick", "list"}
+    assert set(app.conf.beat_schedule) == {"tick", "list", "forget"}
 
 
 def test_a_round_that_still_runs_is_not_started_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,3 +190,17 @@ def test_a_tick_lost_with_the_broker_is_followed_by_another(bench: Bench) -> Non
         work.run("UPDATE jobs SET rung_at = rung_at - interval '10 seconds'")
     bench.eventually(lambda: broker.llen("ingest.routine"), "it is rung again")
     broker.close()
+
+
+def test_answers_nobody_will_ask_for_again_are_forgotten(bench: Bench) -> None:
+    control, _ = control_of(bench)
+    with bench.ledger.work() as work:
+        work.run(
+            "INSERT INTO idempotency_keys (key_hash, request_hash, created_at) "
+            "VALUES ('old', 'r', clock_timestamp() - interval '2 days'), ('new', 'r', clock_timestamp())"
+        )
+
+    control.forget()
+
+    with bench.ledger.work() as work:
+        assert [row["key_hash"] for row in work.rows("SELECT key_hash FROM idempotency_keys")] == ["new"]
