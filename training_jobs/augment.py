@@ -26,15 +26,18 @@ def augment(grey: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
 
 
 def _warp(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Rotate up to 8 degrees, scale each axis 0.81–1.19, shear and shift a little; what enters is the border's grey."""
+    """Rotate up to 8 degrees, scale each axis 0.77–1.25, shear and shift a little; what enters is the border's grey.
+
+    The two axes are scaled apart: bodies are broad or tall, and the shape of the chest alone must not tell the view.
+    """
     width, height = picture.size
     angle = math.radians(float(rng.uniform(-8, 8)))
-    zoom = float(rng.uniform(0.84, 1.14))
-    zx, zy = (zoom * float(rng.uniform(0.96, 1.04)) for _ in range(2))
+    zoom = float(rng.uniform(0.88, 1.12))
+    zx, zy = (zoom * float(rng.uniform(0.88, 1.12)) for _ in range(2))
     shear = float(rng.uniform(-0.05, 0.05))
     a, b = math.cos(angle) / zx, (math.sin(angle) + shear) / zx
     d, e = -math.sin(angle) / zy, math.cos(angle) / zy
-    cx, cy = (side / 2 + float(rng.uniform(-0.06, 0.06)) * side for side in (width, height))
+    cx, cy = (side / 2 + float(rng.uniform(-0.07, 0.07)) * side for side in (width, height))
     coefficients = (a, b, cx - a * width / 2 - b * height / 2, d, e, cy - d * width / 2 - e * height / 2)
     fill = int(rng.choice([0, int(np.median(np.asarray(picture)[:, :4]))]))
     return picture.transform(

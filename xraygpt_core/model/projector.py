@@ -91,9 +91,9 @@ class MapSizes:
     channels: int
     tokens: int
     hidden: int
-    width: int = 160
-    layers: int = 3
-    heads: int = 5
+    width: int = 128
+    layers: int = 2
+    heads: int = 4
 
 
 Projector = LinearProjector | MapProjector
