@@ -6,9 +6,9 @@ import signal
 
 import psycopg
 import pytest
-from tests.invariants import check_invariants
 
 from tests.e2e.phantom_folder import write_phantoms
+from tests.invariants import check_invariants
 
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(900)]
 
