@@ -1,0 +1,1 @@
+"""The demo bundle's own weights: a projector and an LLM adapter made by our training jobs (docs/model-card.md)."""
