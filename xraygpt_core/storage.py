@@ -7,7 +7,7 @@ this module repeats a key, and none is chained to a library's error that would.
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -100,8 +100,8 @@ class ObjectStore:
 
         def copy() -> None:
             answer = self._client.get_object(Bucket=self.derived_bucket, Key=key)
-            with part.open("wb") as file:
-                for chunk in answer["Body"].iter_chunks(_CHUNK):
+            with part.open("wb") as file, closing(answer["Body"]) as body:
+                for chunk in body.iter_chunks(_CHUNK):
                     file.write(chunk)
             _must_be_whole(part.stat().st_size, answer)
 
@@ -197,11 +197,12 @@ class ObjectStore:
 
     def _fetch(self, max_bytes: int | None, **request: str) -> bytes:
         answer = self._client.get_object(**request)
-        _must_fit(answer["ContentLength"], max_bytes)
         data = bytearray()
-        for chunk in answer["Body"].iter_chunks(_CHUNK):
-            data += chunk
-            _must_fit(len(data), max_bytes)  # the header may lie
+        with closing(answer["Body"]) as body:  # a connection given up halfway is closed, not left to the collector
+            _must_fit(answer["ContentLength"], max_bytes)
+            for chunk in body.iter_chunks(_CHUNK):
+                data += chunk
+                _must_fit(len(data), max_bytes)  # the header may lie
         _must_be_whole(len(data), answer)
         return bytes(data)
 
