@@ -44,7 +44,8 @@ class _Lung:
             np.abs((u - self.x) / (self.wide * grow)) ** self.power + np.abs((v - self.y) / (self.high * grow)) ** 2
         )
         floor = self.base + 0.35 * (u - self.x) * self.out * np.abs(u - self.x) / self.wide
-        return ((inside < 1) & (v < floor)).astype(np.float32)
+        drawn: Grey = ((inside < 1) & (v < floor)).astype(np.float32)
+        return drawn
 
 
 def draw_sketch(seed: int) -> Sketch:
@@ -145,7 +146,7 @@ def _bones(rng: np.random.Generator, view: View, right: _Lung, left: _Lung) -> G
             x = lung.x + lung.out * lung.wide * (0.75 if view == "AP" else 1.25)
             blade = [(x, top + 0.1), (x + lung.out * 0.1, top + 0.08), (x + lung.out * 0.05, top + 0.36)]
             pen.line([(a * n, b * n) for a, b in [*blade, blade[0]]], fill=200, width=line)
-    return np.asarray(picture, dtype=np.float32) / 255
+    return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 
 def _findings(
