@@ -193,15 +193,15 @@ def _world(database_url: str, redis_url: str, storage: Storage, store: ObjectSto
     ledger.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def analysts(postgres: Postgres) -> None:
-    """The analysts' role may log in."""
+    """The analysts' role may log in. Roles belong to the whole server, so another test may just have locked it out."""
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(sql.SQL("ALTER ROLE xraygpt_reader LOGIN PASSWORD 'reader'"))
 
 
 @pytest.fixture(scope="session")
-def shared(postgres: Postgres, broker: Broker, object_server: ObjectServer, analysts: None) -> Iterator[World]:
+def shared(postgres: Postgres, broker: Broker, object_server: ObjectServer) -> Iterator[World]:
     """One gateway for all tests that neither leave anything behind nor mind what others left."""
     name = f"shared_{uuid4().hex[:12]}"
     with psycopg.connect(postgres.url.rsplit("/", 1)[0] + "/postgres", autocommit=True) as connection:

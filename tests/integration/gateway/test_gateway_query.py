@@ -14,6 +14,8 @@ from xraygpt_core.reader import Rows, run_query
 World = Any
 Query = Callable[..., Rows]
 
+pytestmark = pytest.mark.usefixtures("analysts")
+
 
 @pytest.fixture
 def query(shared: World) -> Query:
