@@ -9,6 +9,8 @@ from torch import Tensor
 from training_jobs.data import Study
 from training_jobs.slots import Codebook
 
+_VIEW_WEIGHT = 3.0  # the view is a fact about the whole film, and a wrong one is never excusable
+
 
 def truth_of(studies: Sequence[Study]) -> tuple[Tensor, Tensor]:
     """Presence (batch, slots) and whether it is known (batch, slots)."""
@@ -25,7 +27,9 @@ def alignment_loss(tokens: Tensor, studies: Sequence[Study], codebook: Codebook)
     presence, is_known = truth_of(studies)
     step = (codebook.present - codebook.absent).pow(2).sum(-1)
     distance = (tokens - codebook.blend(presence)).pow(2).sum(-1) / step
-    return distance[is_known].mean()
+    weights = torch.ones_like(distance)
+    weights[:, 0] = _VIEW_WEIGHT
+    return (distance * weights)[is_known].sum() / weights[is_known].sum()
 
 
 def presence_in(tokens: Tensor, codebook: Codebook) -> Tensor:

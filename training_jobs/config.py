@@ -27,6 +27,7 @@ class Config:
     seed: int = 0
     checkpoint_every: int = 50
     warmup: int = 20
+    start: str = "new"  # stage 1: "new" makes a projector, "base" goes on from the base's
     align_steps: int = 400  # stage 1: steps of the start, before the LLM is asked
     augment: float = 0.8  # share of phantoms that are augmented
     phantoms: Phantoms = Phantoms()
@@ -50,6 +51,8 @@ def read_config(file: Path | None, **flags: Any) -> Config:
     config = replace(config, **{key: value for key, value in flags.items() if value is not None})
     if min(config.batch, config.phantoms.count, config.checkpoint_every) < 1 or config.steps < 0:
         raise TrainingError("batch, phantoms.count and checkpoint_every must be at least 1, steps at least 0")
+    if config.start not in ("new", "base"):
+        raise TrainingError(f"start is new or base, not {config.start!r}")
     if config.phantoms.population not in ("train", "held_out"):
         raise TrainingError(f"phantoms.population is train or held_out, not {config.phantoms.population!r}")
     return config

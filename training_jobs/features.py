@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -61,7 +61,8 @@ def _key(base: Bundle, studies: Sequence[Study]) -> str:
     digest.update(base.files[str(base.encoder_weights.relative_to(base.path))].encode())
     for study in studies:
         digest.update(json.dumps(asdict(study), sort_keys=True).encode())
-    digest.update(draw(studies[0])[0])
+    for augmented in (False, True):
+        digest.update(draw(replace(studies[0], augmented=augmented))[0])
     return digest.hexdigest()[:32]
 
 

@@ -32,12 +32,12 @@ _FILM_WEIGHT = 0.5  # how often a film is drawn, relative to a phantom
 
 
 def run(base: Bundle, out: Path, config: Config, resume: Path | None, cache: Path) -> None:
-    """Train a projector from nothing; ``out/result/projector.safetensors`` when done."""
+    """Train a projector, from nothing or from the base's; ``out/result/projector.safetensors`` when done."""
     torch.manual_seed(config.seed)
     llm = frozen_llm(base)
     features = training_features(base, config, cache)
     codebook = Codebook(llm)
-    projector = new_projector(features, codebook)
+    projector = base_projector(base) if config.start == "base" else new_projector(features, codebook)
     align = aligner(projector, features, codebook, config)
     refine = refiner(projector, features, llm, base, config)
 

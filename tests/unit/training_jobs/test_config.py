@@ -36,6 +36,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) 
         ({"batch": 0}, "at least 1"),
         ({"phantoms": {"population": "test"}}, "train or held_out"),
         ({"films": 5}, "films cannot be 5"),
+        ({"start": "again"}, "start is new or base"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, data: object, message: str) -> None:

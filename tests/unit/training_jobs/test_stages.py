@@ -1,6 +1,7 @@
 """The three stages on a tiny model: what they write, what they leave alone, and exact resume of whole jobs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,16 @@ def test_a_job_resumed_from_its_checkpoint_ends_with_equal_weights(
         stage1.run(tiny_base, tmp_path, CONFIG, checkpoint, cache)
     one, two = load_file(whole / "result" / file), load_file(tmp_path / "result" / file)
     assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_stage_one_can_go_on_from_the_bases_projector(
+    tiny_base: Bundle, aligned: Path, cache: Path, tmp_path: Path
+) -> None:
+    file = aligned / "result" / "projector.safetensors"
+    base = compose_bundle(tiny_base, tiny_base.path.parent, "aligned", projector=file, adapter=None)
+    stage1.run(base, tmp_path, replace(CONFIG, start="base", steps=0, align_steps=0), None, cache)
+    one, two = load_file(file), load_file(tmp_path / "result" / "projector.safetensors")
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
