@@ -9,7 +9,7 @@ from tests.e2e.phantom_folder import write_phantoms
 
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(600)]
 
-TINY = "--steps 6 --batch 2 --phantoms 24 --checkpoint-every 2 --set align_steps=4".split()
+TINY = ["--steps", "6", "--batch", "2", "--phantoms", "24", "--checkpoint-every", "2", "--set", "align_steps=4"]
 
 
 def run_state(stack, run_id):
