@@ -30,7 +30,7 @@ def kill_in_the_middle(stack, folder, victims) -> dict:
     submitting = stack.begin("submit", str(folder), "--wait")
     for place, victim in enumerate(victims, start=1):
         reached = before + total * place // (len(victims) + 2)
-        stack.wait_until(lambda reached=reached: ended(stack) >= reached, f"{reached} summaries", seconds=200)
+        stack.wait_until(lambda reached=reached: ended(stack) >= reached, f"{reached} summaries", seconds=400)
         os.kill(stack.facts["pids"][victim], signal.SIGKILL)
         if victim == "supervisor":
             up = stack.call("up", "--detach")

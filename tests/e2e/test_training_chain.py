@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.phantom_folder import write_phantoms
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(900)]
 
 TINY = ["--steps", "6", "--batch", "2", "--phantoms", "24", "--checkpoint-every", "2", "--set", "align_steps=4"]
 
@@ -24,16 +24,16 @@ def start(stack, stage, *words):
 
 def test_a_tiny_chain_survives_kill_nine_and_its_bundle_is_stamped_on_the_next_summaries(stack, tmp_path):
     llm = start(stack, "medical-llm")
-    stack.wait_until(lambda: run_state(stack, llm)[1] is not None, "a first checkpoint", seconds=200)
+    stack.wait_until(lambda: run_state(stack, llm)[1] is not None, "a first checkpoint", seconds=400)
     os.kill(stack.facts["pids"]["training"], signal.SIGKILL)
-    stack.wait_until(lambda: run_state(stack, llm)[0] == "done", "the LLM is trained", seconds=200)
+    stack.wait_until(lambda: run_state(stack, llm)[0] == "done", "the LLM is trained", seconds=400)
     epochs = stack.rows(f"SELECT lease_epoch FROM jobs WHERE subject = '{llm}'")[0][0]
     assert epochs >= 2, "the run was taken up by a second worker"
 
     stage1 = start(stack, "stage1", "--parent", llm)
-    stack.wait_until(lambda: run_state(stack, stage1)[0] == "done", "stage 1 is done", seconds=200)
+    stack.wait_until(lambda: run_state(stack, stage1)[0] == "done", "stage 1 is done", seconds=400)
     stage2 = start(stack, "stage2", "--parent", stage1)
-    stack.wait_until(lambda: run_state(stack, stage2)[0] == "done", "stage 2 is done", seconds=200)
+    stack.wait_until(lambda: run_state(stack, stage2)[0] == "done", "stage 2 is done", seconds=400)
 
     promoted = stack.call("models", "promote", stage2)
     assert promoted.code == 0, promoted.stderr
