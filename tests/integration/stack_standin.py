@@ -17,6 +17,8 @@ class Gateway(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")
         known = KEY_FILE.exists() and key in KEY_FILE.read_text().split()
+        if self.path == "/v1/events/s3":
+            known = key == os.environ["XRAYGPT_WEBHOOK_TOKEN"]
         self.send_response(200 if self.path == "/readyz" or known else 401)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -27,6 +29,25 @@ class Gateway(BaseHTTPRequestHandler):
 
 def gateway() -> None:
     ThreadingHTTPServer(("127.0.0.1", int(os.environ["XRAYGPT_GATEWAY_PORT"])), Gateway).serve_forever()
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Says that it is ready, as SeaweedFS's servers do, and knows nothing of our routes."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def stranger() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", int(os.environ["XRAYGPT_GATEWAY_PORT"])), Stranger) as server:
+        for _ in range(6):
+            server.handle_request()
+    sys.exit(3)
 
 
 def worker() -> None:

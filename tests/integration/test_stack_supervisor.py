@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -234,6 +235,21 @@ def test_what_does_not_start_is_named_with_its_log_and_nothing_stays(
     assert error == f"error: gateway ended with exit code 3 while starting; see {log}\n"
     assert stack.process.returncode == 1
     assert still_using(tmp_path / "home") == []
+
+
+def test_a_stranger_on_the_gateways_port_is_not_taken_for_the_gateway(
+    start: Callable[..., Stack], external: dict[str, str]
+) -> None:
+    stack = start({"gateway": "stranger"}, **external)
+    assert "gateway ended with exit code 3 while starting" in stack.process.communicate(timeout=60)[1]
+
+
+def test_a_given_port_that_is_taken_is_said_to_be(start: Callable[..., Stack], external: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        stack = start(**external, XRAYGPT_GATEWAY_PORT=str(port))
+        assert f"error: port {port} of 127.0.0.1: " in stack.process.communicate(timeout=60)[1]
+    assert stack.process.returncode == 1
 
 
 def test_a_child_that_keeps_ending_is_tried_ever_more_slowly(

@@ -21,6 +21,23 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
+def occupy(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """Listen on a port until its server is about to start, so that nobody takes it meanwhile. Close it then.
+
+    Raises:
+        StackError: somebody else has it.
+    """
+    held = socket.socket()
+    try:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT are no obstacle
+        held.bind((host, port))
+        held.listen(0)  # a socket that is only bound could be shared
+    except OSError as error:
+        held.close()
+        raise StackError(f"port {port} of {host}: {error.strerror}") from error
+    return held
+
+
 def choose(remembered: int | None = None, offsets: Sequence[int] = (0,)) -> int:
     """The remembered port if it and its companions (``port + offset``) are free, else a random one of which that holds.
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ import httpx
 from xraygpt.stack.home import Home, hold, make_hmac_key
 from xraygpt.stack.keeper import Keeper
 from xraygpt.stack.memory import recall, remember, secret
-from xraygpt.stack.ports import choose
+from xraygpt.stack.ports import choose, occupy
 from xraygpt.stack.process import Child, end_leftovers, run_to_end
 from xraygpt.stack.services import Services
 from xraygpt_core.settings import models_dir
@@ -71,6 +72,7 @@ class Supervisor:
         self._secrets: dict[str, Any] = {}
         self._stack: dict[str, Any] = {}
         self._stopping = False
+        self._held: dict[str, socket.socket] = {}
 
     def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
         """Start everything, call ``ready`` with the content of stack.json, and stay until SIGINT or SIGTERM.
@@ -93,6 +95,7 @@ class Supervisor:
             except _Stopping:
                 self.say("stopping")
             finally:
+                self._let_go(*self._held)
                 self._keeper.stop()
                 self.home.stack_file.unlink(missing_ok=True)
 
@@ -137,9 +140,11 @@ class Supervisor:
         known = recall(self.home.secrets_file)
         for name in ("webhook_token", "reader_password", "flower_password"):
             known.setdefault(name, secret())
-        for name in ("gateway_port", "flower_port"):
+        for program in ("gateway", "flower"):
+            name = f"{program}_port"
             given = self._environ.get(f"XRAYGPT_{name.upper()}")
             known[name] = int(given) if given else choose(known.get(name))
+            self._held[program] = occupy(known[name])  # it starts last; somebody else's server may look for a port now
         self._secrets = known
         remember(self.home.secrets_file, known)
 
@@ -197,19 +202,28 @@ class Supervisor:
         for name, command in self._programs.items():
             self._step(f"starting {name}")
             child = Child(name, command, log=self.home.log(name), directory=self.home.run, environment=environment)
+            self._let_go(name)
             child.start()
             self._keeper.add(name, child)
             children[name] = child
         self._step("waiting for the gateway")
         children["gateway"].wait_until(self._gateway_is_ready, READY_SECONDS)
 
+    def _let_go(self, *programs: str) -> None:
+        for program in programs:
+            if held := self._held.pop(program, None):
+                held.close()
+
     def _gateway_is_ready(self) -> bool:
+        """It answers, and it is ours: nobody else knows the webhook's token."""
         self._check()
+        token = {"Authorization": f"Bearer {self._secrets['webhook_token']}"}
         try:
-            answer = httpx.get(f"{self._gateway_url}/readyz", timeout=5, trust_env=False)
+            with httpx.Client(base_url=self._gateway_url, timeout=5, trust_env=False) as client:
+                ready, ours = client.get("/readyz"), client.get("/v1/events/s3", headers=token)
         except httpx.TransportError:
             return False
-        return answer.status_code == httpx.codes.OK
+        return ready.status_code == ours.status_code == httpx.codes.OK
 
     def _check_key(self, environment: Mapping[str, str]) -> None:
         """Keep the API key of the last start if this database knows it, else create one."""

@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from xraygpt.stack import ports
-from xraygpt.stack.ports import choose, is_free
+from xraygpt.stack.ports import choose, is_free, occupy
 from xraygpt.stack.process import StackError
 
 
@@ -46,3 +46,22 @@ def test_no_free_port_is_an_error_that_names_the_range(monkeypatch: pytest.Monke
     monkeypatch.setattr(ports, "is_free", lambda *_: False)
     with pytest.raises(StackError, match="between 12000 and 21999"):
         choose()
+
+
+def test_a_port_that_is_held_is_not_chosen_by_anybody_else_and_free_afterwards() -> None:
+    port = choose()
+    with occupy(port):
+        assert not is_free(port)
+        with pytest.raises(StackError, match=f"port {port} "):
+            occupy(port)
+    assert is_free(port)
+
+
+def test_a_port_with_connections_in_time_wait_can_be_held() -> None:
+    server, port = listener()
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        accepted, _ = server.accept()
+        accepted.close()  # whoever closes first waits
+        client.recv(1)
+    server.close()
+    occupy(port).close()
