@@ -20,7 +20,8 @@ from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
 from xraygpt_core.metrics import BATCH_OCCUPANCY, SUMMARIES, TOKENS
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.engine import ChatRequest, Engine, Generated, SummaryRequest
+from xraygpt_core.model.engine.engine import Engine
+from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.serving import Served, served_bundle, start_serving
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.engine import Engine
+from xraygpt_core.model.engine.engine import Engine
 
 log = logging.getLogger(__name__)
 

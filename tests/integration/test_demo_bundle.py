@@ -14,7 +14,8 @@ from training_jobs.config import Phantoms
 from training_jobs.data import Study, draw, phantom_studies
 from training_jobs.objective import Exchange, answer_loss
 from xraygpt_core.model.bundle import Bundle, verify
-from xraygpt_core.model.engine import ChatRequest, Engine, SummaryRequest
+from xraygpt_core.model.engine.engine import Engine
+from xraygpt_core.model.engine.requests import ChatRequest, SummaryRequest
 from xraygpt_core.model.fetch import fetch_demo_bundle
 from xraygpt_core.model.prompt import template_named
 from xraygpt_core.model.summariser import Loaded, load

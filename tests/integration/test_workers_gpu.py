@@ -16,7 +16,7 @@ from workers.serving import watch
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.serving import Served, serve, served_bundle
-from xraygpt_core.model.engine import ChatRequest, Generated, SummaryRequest
+from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
 from xraygpt_core.states import JobKind, Lane
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import torch
 
 from xraygpt_core.errors import BundleError, InvalidRequest, Unavailable
 from xraygpt_core.model.bundle import Bundle, read_bundle
-from xraygpt_core.model.engine import ChatRequest, Engine, SummaryRequest
+from xraygpt_core.model.engine.engine import Engine
+from xraygpt_core.model.engine.requests import ChatRequest, SummaryRequest
 from xraygpt_core.model.tiny import make_tiny_bundle
 
 Png = Callable[[int], bytes]

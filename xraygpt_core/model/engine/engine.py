@@ -7,54 +7,19 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from xraygpt_core.errors import InvalidRequest, Unavailable, XrayGPTError
 from xraygpt_core.model.bundle import Bundle, verify
+from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
 from xraygpt_core.model.prompt import Prompt
 from xraygpt_core.model.summariser import Loaded, load
 from xraygpt_core.report.sections import split_report
 
 _LINGER_SECONDS = 0.02  # how long the first request of a batch waits for company
 _ITEM_ERRORS = (RuntimeError, ValueError, IndexError, KeyError, XrayGPTError)  # what one bad item can raise in a batch
-
-
-@dataclass(frozen=True)
-class SummaryRequest:
-    """Summarise an 8-bit grey PNG. Without a question the bundle's own is asked."""
-
-    image_png: bytes
-    question: str | None = None
-
-
-@dataclass(frozen=True)
-class ChatRequest:
-    """A follow-up question about an image; ``turns`` are the (question, answer) pairs so far, the summary first."""
-
-    image_png: bytes
-    turns: tuple[tuple[str, str], ...]
-    question: str
-
-
-@dataclass(frozen=True)
-class Generated:
-    """A text and everything needed to say where it came from."""
-
-    text: str
-    findings: str | None
-    impression: str | None
-    prompt: str
-    template: str
-    decoding: dict[str, Any]
-    seed: int | None
-    tokens: int
-    batch_size: int
-    waited_seconds: float
-    generate_seconds: float
-    software: dict[str, str]
 
 
 @dataclass(eq=False)
