@@ -2,6 +2,8 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
+from typing import Protocol
 
 from workers.context import Context
 from workers.heartbeat import Pulse
@@ -22,14 +24,25 @@ from xraygpt_core.ledger.register import ObjectRef
 from xraygpt_core.privacy import Pseudonymiser
 
 
+class Normaliser(Protocol):
+    """Turns the bytes of a file into an image, or raises Rejected."""
+
+    def normalise(self, data: bytes, /) -> NormalisedImage: ...
+
+    def close(self) -> None: ...
+
+
 class Ingest:
     """The ingest jobs of one process. Each thread has a sandbox of its own, so one hostile file stops one thread."""
 
-    def __init__(self, context: Context, pseudonymiser: Pseudonymiser) -> None:
+    def __init__(
+        self, context: Context, pseudonymiser: Pseudonymiser, normaliser: Callable[[Limits], Normaliser] = Sandbox
+    ) -> None:
         self._context = context
         self._pseudonymiser = pseudonymiser
+        self._normaliser = normaliser
         self._local = threading.local()
-        self._sandboxes: list[Sandbox] = []
+        self._sandboxes: list[Normaliser] = []
 
     def __call__(self, claim: Claim, pulse: Pulse) -> None:
         """Fetch exactly the registered object, read it where it can do no harm, store what came out."""
@@ -92,11 +105,11 @@ class Ingest:
         self._context.store.put(preview_key, image.preview_png, "image/png")
         return pseudonymised(image, self._pseudonymiser, normalised_key, sha256, preview_key)
 
-    def _sandbox(self) -> Sandbox:
-        sandbox: Sandbox | None = getattr(self._local, "sandbox", None)
+    def _sandbox(self) -> Normaliser:
+        sandbox: Normaliser | None = getattr(self._local, "sandbox", None)
         if sandbox is None:
             settings = self._context.settings
-            sandbox = Sandbox(Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes))
+            sandbox = self._normaliser(Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes))
             self._local.sandbox = sandbox
             self._sandboxes.append(sandbox)
         return sandbox

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from xraygpt import show
-from xraygpt.commands import backlogs, changing, demo, models, reading, running, submitting, training
+from xraygpt.commands import backlogs, bench, changing, demo, models, reading, running, submitting, training
 from xraygpt_core.errors import XrayGPTError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ for command in (
     changing.resummarise,
     changing.replay,
     training.train,
+    bench.bench,
 ):
     app.command()(command)
 for job in (training.curate, training.evaluate):

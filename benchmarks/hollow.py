@@ -1,0 +1,120 @@
+"""``python -m benchmarks.hollow ingest|gpu``: our own workers, with fetch, decode, preview and model taken out.
+
+Claims, leases, heartbeats, commits, doorbells, logs and metrics are the product's own. What is handed in through the
+constructors does no work: a store that returns nothing's bytes, a reader of images that has read them, an engine that
+has answered.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import uuid
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from workers.ingest import Ingest
+from workers.process import start
+from workers.settle import Settle
+from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
+from xraygpt_core.ledger.serving import start_serving
+from xraygpt_core.logs import configure_logging
+from xraygpt_core.queue import queues_of
+from xraygpt_core.settings import Settings, load_settings
+from xraygpt_core.states import JobKind
+
+_PNG = b"\x89PNG"
+
+
+class HollowStore:
+    """Every object is there and has the same bytes; what is stored is forgotten."""
+
+    derived_bucket = "derived"
+
+    def read(self, *_: Any, **__: Any) -> bytes:
+        return _PNG
+
+    def get(self, _key: str) -> bytes:
+        return _PNG
+
+    def put(self, *_: Any) -> None:
+        return None
+
+
+class HollowNormaliser:
+    """Has read a frontal film of a study and a patient of its own."""
+
+    def __init__(self, _limits: Limits) -> None:
+        return None
+
+    def normalise(self, _data: bytes) -> NormalisedImage:
+        one = uuid.uuid4().hex
+        said = Identifiers(one, "benchmark", f"2.25.{int(one, 16)}", one, "benchmark", f"1.2.25.{int(one, 16)}")
+        return NormalisedImage(_PNG, _PNG, 2048, 2048, one * 2, "PA", "DX", "dicom", None, (), said)
+
+    def close(self) -> None:
+        return None
+
+
+class HollowEngine:
+    """Has answered before it was asked."""
+
+    def submit(self, *_: Any, **__: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        future.set_result(
+            SimpleNamespace(
+                text="Findings: nothing was looked at. Impression: none.",
+                findings="nothing was looked at",
+                impression="none",
+                prompt="",
+                template="",
+                decoding={},
+                seed=None,
+                tokens=1,
+                batch_size=1,
+                waited_seconds=0.0,
+                generate_seconds=0.0,
+                software={},
+            )
+        )
+        return future
+
+
+def ingest(settings: Settings, closing: ExitStack) -> int:
+    """The ingest worker's jobs, as :func:`workers.roles.ingest` puts them together."""
+    process = start("ingest", settings, closing, threads=settings.ingest_concurrency)
+    context = replace(process.context, store=HollowStore())  # type: ignore[arg-type]
+    work = Ingest(context, process.pseudonymiser, HollowNormaliser)
+    process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(context)})
+    return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency)
+
+
+def gpu(settings: Settings, closing: ExitStack) -> int:
+    """The GPU worker's jobs, as :func:`workers.roles.gpu` puts them together."""
+    from workers.gpu import Reader
+
+    threads = 2 * settings.batch_size
+    process = start("gpu", settings, closing, threads=threads)
+    start_serving(process.context.ledger, settings.bundle)
+    context = replace(process.context, store=HollowStore())  # type: ignore[arg-type]
+    bundle: Any = SimpleNamespace(name=settings.bundle, sha256=hashlib.sha256(_PNG).hexdigest(), question="")
+    work = Reader(context, HollowEngine(), bundle, process.stop)  # type: ignore[arg-type]
+    process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
+    return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads)
+
+
+def main() -> int:
+    """Run one hollow worker until it is told to stop."""
+    role = sys.argv[1]
+    settings = load_settings()
+    configure_logging(settings.log_level, role)
+    print(json.dumps({"pid": os.getpid(), "role": role}), flush=True)
+    with ExitStack() as closing:
+        return {"ingest": ingest, "gpu": gpu}[role](settings, closing)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The whole path of a study, S3 event to summary row, with everything but the pixels and the model in place."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from urllib.parse import urlsplit
+
+from benchmarks.cpu import core_seconds
+from benchmarks.stack import WEBHOOK_TOKEN, Services, wait_until_quiet
+
+COMMANDS = {
+    "gateway": ["api_gateway"],
+    "ingest": ["benchmarks.hollow", "ingest"],
+    "gpu": ["benchmarks.hollow", "gpu"],
+    "control": ["workers", "control"],
+}
+_SENDERS = 8
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What so many studies took.
+
+    Attributes:
+        seconds: from the first event to the last summary.
+        core_ms: core-milliseconds per study, by process.
+        longest_queue: messages in the longest queue of the broker, looked at ten times a second.
+    """
+
+    studies: int
+    seconds: float
+    core_ms: dict[str, float]
+
+    @property
+    def core_ms_per_study(self) -> float:
+        return sum(self.core_ms.values())
+
+
+def warm(running: Services) -> None:
+    """Until every process has done its work for a few studies: imports, connections, prepared statements."""
+    with running.connect() as connection:
+        send(running, 40)
+        wait_until_quiet(connection, _SUMMARISED.format(40), 120)
+
+
+def measure(running: Services, pids: dict[str, int], studies: int) -> Run:
+    """Send an event per study, wait for the summaries, and see what every process of the stack has spent."""
+    with running.connect() as connection:
+        row = connection.execute("SELECT count(*) FROM summaries").fetchone()
+        there = row[0] if row else 0
+        before = core_seconds(pids)
+        began = time.monotonic()
+        send(running, studies)
+        ended = wait_until_quiet(connection, _SUMMARISED.format(there + studies), 60 + studies / 5)
+        after = core_seconds(pids)
+    spent = {name: 1000 * (after[name] - before[name]) / studies for name in pids}
+    return Run(studies, ended - began, spent)
+
+
+_SUMMARISED = "(SELECT count(*) FROM summaries) >= {}"
+
+
+def send(running: Services, studies: int) -> None:
+    """Post an S3 event per study to the gateway, over a few connections as a bucket's webhook does."""
+    bodies = iter([event(next(_numbers)) for _ in range(studies)])
+    lock = threading.Lock()
+    failures: list[int] = []
+    threads = [
+        threading.Thread(target=_post_all, args=(running.gateway_url, bodies, lock, failures)) for _ in range(_SENDERS)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise RuntimeError(f"the gateway refused {len(failures)} events, the first with status {failures[0]}")
+
+
+def event(number: int) -> bytes:
+    """What S3 says about one new object (Amazon S3 user guide, "Event message structure")."""
+    item = {"key": f"film-{number:010d}.dcm", "size": 8 << 20, "eTag": f"{number:032x}", "sequencer": f"{number:016X}"}
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": "us-east-1",
+        "eventTime": "2026-01-01T00:00:00.000Z",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"s3SchemaVersion": "1.0", "bucket": {"name": "source"}, "object": item},
+    }
+    return json.dumps({"Records": [record]}).encode()
+
+
+def _post_all(url: str, bodies: Iterator[bytes], lock: threading.Lock, failures: list[int]) -> None:
+    at = urlsplit(url)
+    connection = http.client.HTTPConnection(at.hostname or "", at.port)
+    headers = {"Authorization": f"Bearer {WEBHOOK_TOKEN}", "Content-Type": "application/json"}
+    while True:
+        with lock:
+            body = next(bodies, None)
+        if body is None:
+            connection.close()
+            return
+        connection.request("POST", "/v1/events/s3", body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != http.client.ACCEPTED:
+            failures.append(answer.status)
