@@ -29,8 +29,9 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 # Two processes: the suite waits for services more than it computes. Each has services of its own.
+# Which test goes where: tests/conftest.py.
 test: setup ## everything that fits into ten minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n 2 --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n 2 --no-loadscope-reorder $(ARGS)
 
 test-long: setup ## what does not fit
 	$(BIN)/python -m pytest -m "long and not gpu" $(ARGS)

@@ -14,6 +14,7 @@ import pytest
 import redis
 from psycopg import sql
 from pydantic import SecretStr
+from xdist.scheduler import LoadScopeScheduling
 
 from migrations.upgrade import upgrade
 from tests.invariants import check_invariants
@@ -28,6 +29,29 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 HMAC_KEY = "5" * 64
+SLOWEST_FIRST = ("tests/e2e/", "tests/chaos/", "tests/integration/", "tests/unit/")
+
+
+class ByFile(LoadScopeScheduling):
+    """A file's tests stay in one process, with the fixtures they share; all end-to-end tests share one stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return SLOWEST_FIRST[0] if nodeid.startswith(SLOWEST_FIRST[0]) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, so that the processes end together; within a kind the order stays random."""
+
+    def rank(item: pytest.Item) -> int:
+        known = (i for i, folder in enumerate(SLOWEST_FIRST) if item.nodeid.startswith(folder))
+        return next(known, len(SLOWEST_FIRST))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.phantom_folder import write_phantoms
 from tests.invariants import check_invariants
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 VICTIMS = ["postgres", "broker", "s3", "gateway", "ingest", "gpu", "control", "flower", "supervisor"]
 

@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from tests.e2e.phantom_folder import write_phantoms
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 NAME, PATIENT, ACCESSION = "CANARYNAME^ZEBRA", "CANARYPID77341", "CANARYACC99123"
 INSTITUTION, BIRTH_DATE, KEY = "CANARYHOSPITAL", "19010203", "CANARYKEY_DOE_JANE"

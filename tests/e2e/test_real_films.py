@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 EXPECTED_DICOM = {
     "cr_chest_pa_explicit_mono1_10bit.dcm": ("summarised", None),

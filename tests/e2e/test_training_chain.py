@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.phantom_folder import write_phantoms
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 TINY = ["--steps", "6", "--batch", "2", "--phantoms", "24", "--checkpoint-every", "2", "--set", "align_steps=4"]
 

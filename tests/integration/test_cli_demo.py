@@ -17,7 +17,7 @@ from xraygpt.stack.home import Home, holder
 from xraygpt.stack.launch import is_alive
 from xraygpt_core.model.tiny import make_tiny_bundle
 
-pytestmark = [pytest.mark.xdist_group("cli"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 class Command:
