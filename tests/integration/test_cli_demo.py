@@ -144,10 +144,12 @@ def test_a_demo_that_is_interrupted_leaves_no_process(command: Command, number: 
     interrupted = command.elsewhere(f"interrupted-{number}")
     home = interrupted.home
     process = interrupted.begin("demo")
-    wait_for(lambda: home.stack_file.exists())
-    pids = json.loads(home.stack_file.read_text())["pids"].values()
-    process.send_signal(number)
-    process.communicate(timeout=120)
+    try:
+        wait_for(lambda: home.stack_file.exists() or process.poll() is not None)
+        pids = json.loads(home.stack_file.read_text())["pids"].values()
+        process.send_signal(number)
+    finally:
+        process.communicate(timeout=120)
     wait_for(lambda: not any(is_alive(pid) for pid in pids))
     assert holder(home) is None
 
