@@ -8,33 +8,23 @@ from pathlib import Path
 
 import redis
 
-from xraygpt.stack.memory import recall, remember, secret
+from xraygpt.stack.memory import remember, secret
 from xraygpt.stack.ports import choose
 from xraygpt.stack.process import Child, StackError, end_leftovers
+from xraygpt.stack.server import Server
 
 START_SECONDS = 60.0
 
 
-class Broker:
+class Broker(Server):
     """A Redis-protocol server on loopback whose append-only file, log and password live in ``directory``."""
 
     def __init__(self, directory: Path, port: int | None = None, password: str | None = None) -> None:
-        self.directory = directory.absolute()
-        self.log = self.directory / "broker.log"
-        self._memory = self.directory / "service.json"
-        known = recall(self._memory)
+        super().__init__("broker", directory)
+        known = self._known
         self.password: str = password or known.get("password") or secret()
         self.port: int = port or known.get("port") or 0
         self._fixed_port = port is not None
-        self._child: Child | None = None
-
-    @property
-    def pid(self) -> int:
-        return self._child.pid if self._child else 0
-
-    @property
-    def running(self) -> bool:
-        return self._child is not None and self._child.running
 
     @property
     def url(self) -> str:

@@ -19,9 +19,10 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from xraygpt.stack.memory import recall, remember, secret
+from xraygpt.stack.memory import remember, secret
 from xraygpt.stack.ports import choose
 from xraygpt.stack.process import Child, StackError, as_user, end_leftovers, open_log
+from xraygpt.stack.server import Server
 
 OWNER = "xraygpt"  # role and database
 START_SECONDS = 120.0
@@ -29,28 +30,17 @@ STOP_SECONDS = 20.0
 NOBODY_NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 
 
-class Postgres:
+class Postgres(Server):
     """A database server whose data, log and password live in ``directory``."""
 
     def __init__(self, directory: Path, port: int | None = None, password: str | None = None) -> None:
-        self.directory = directory.absolute()
+        super().__init__("postgres", directory)
         self.data = self.directory / "data"
-        self.log = self.directory / "postgres.log"
-        self._memory = self.directory / "service.json"
-        known = recall(self._memory)
+        known = self._known
         self._superuser_password: str = known.get("superuser_password") or secret()
         self.password: str = password or known.get("password") or secret()
         self.port: int = port or known.get("port") or 0
         self._fixed_port = port is not None
-        self._child: Child | None = None
-
-    @property
-    def pid(self) -> int:
-        return self._child.pid if self._child else 0
-
-    @property
-    def running(self) -> bool:
-        return self._child is not None and self._child.running
 
     @property
     def url(self) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 
-from xraygpt.stack.memory import recall, remember, secret
+from xraygpt.stack.memory import remember, secret
 from xraygpt.stack.ports import choose
 from xraygpt.stack.process import Child, StackError, end_leftovers
+from xraygpt.stack.server import Server
 
 START_SECONDS = 120.0
 GRPC_OFFSET = 10000  # each of its servers listens on port + 10000 as well
@@ -23,7 +24,7 @@ SOCKETS = Path("/tmp")  # noqa: S108  # fixed in its source
 SERVERS = ("master", "volume", "filer", "s3", "admin")
 
 
-class ObjectServer:
+class ObjectServer(Server):
     """An S3 server whose objects, log and keys live in ``directory``.
 
     With ``webhook_url`` every change in ``webhook_bucket`` (None: in any) is posted there, with
@@ -40,27 +41,16 @@ class ObjectServer:
         webhook_token: str | None = None,
         webhook_bucket: str | None = None,
     ) -> None:
-        self.directory = directory.absolute()
-        self.log = self.directory / "s3.log"
+        super().__init__("s3", directory)
         self.webhook_url = webhook_url
         self.webhook_token = webhook_token
         self.webhook_bucket = webhook_bucket
-        self._memory = self.directory / "service.json"
-        known = recall(self._memory)
+        known = self._known
         self.access_key: str = access_key or known.get("access_key") or secret()[:20]
         self.secret_key: str = secret_key or known.get("secret_key") or secret()
         self._jwt_key: str = known.get("jwt_key") or secret()
         self.ports: dict[str, int] = dict(known.get("ports", {}))
         self._fixed_port = port
-        self._child: Child | None = None
-
-    @property
-    def pid(self) -> int:
-        return self._child.pid if self._child else 0
-
-    @property
-    def running(self) -> bool:
-        return self._child is not None and self._child.running
 
     @property
     def url(self) -> str:
