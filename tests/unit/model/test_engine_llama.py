@@ -1,0 +1,161 @@
+"""The model step: the same tokens as transformers, in any slots, beside any others, with a shared beginning."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from xraygpt_core.errors import BundleError
+from xraygpt_core.model.engine.llama import Cache, Llama
+from xraygpt_core.model.engine.weights import Matrix, free_bytes
+
+PROMPTS = [[5, 9, 11, 3, 8, 20, 21], [5, 9, 40], [5, 9, 3, 3, 17, 60, 61, 62, 63, 64, 2], [5, 9, 33, 90, 7]]
+NEW = 12
+
+
+def small_model(**changed: Any) -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(7)
+    given = {
+        "vocab_size": 97,
+        "hidden_size": 48,
+        "intermediate_size": 80,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 128,
+        "initializer_range": 0.4,
+        "tie_word_embeddings": False,
+    }
+    return LlamaForCausalLM(LlamaConfig(**(given | changed))).eval().requires_grad_(False)
+
+
+def reference(model: Any, prompt: list[int]) -> list[int]:
+    """Transformers' own greedy text from embeddings."""
+    said = model.generate(
+        inputs_embeds=model.get_input_embeddings()(torch.tensor([prompt])),
+        attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+        max_new_tokens=NEW,
+        do_sample=False,
+        eos_token_id=None,
+        pad_token_id=0,
+    )
+    ids: list[int] = said[0].tolist()
+    return ids
+
+
+def greedy(llama: Llama, cache: Cache, slots: list[int], prompts: list[list[int]]) -> list[list[int]]:
+    """Ours, all at once."""
+    logits = llama.prefill(cache, slots, [llama.embed(prompt) for prompt in prompts])
+    said = [[int(one.argmax())] for one in logits]
+    cache.ids[slots] = logits.argmax(-1)
+    for _ in range(NEW - 1):
+        logits = llama.decode(cache, 0, cache.slots, int(cache.lengths.max()))
+        cache.ids[:] = logits.argmax(-1)
+        for row, slot in enumerate(slots):
+            said[row].append(int(cache.ids[slot]))
+    return said
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"num_key_value_heads": 6},
+        {"num_key_value_heads": 1, "tie_word_embeddings": True},
+        {"attention_bias": True, "mlp_bias": False},
+        {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 500.0}},
+    ],
+    ids=["grouped", "one-to-one", "one-group-tied", "biased", "stretched"],
+)
+def test_ragged_prompts_together_say_what_transformers_says_one_by_one(changed: dict[str, Any]) -> None:
+    model = small_model(**changed)
+    expected = [reference(model, prompt) for prompt in PROMPTS]
+    llama = Llama(model)
+    assert greedy(llama, llama.cache(6, 40), [4, 0, 5, 2], PROMPTS) == expected
+
+
+def test_a_shared_beginning_computed_once_changes_no_token() -> None:
+    model = small_model()
+    expected = [reference(model, prompt) for prompt in PROMPTS]
+    llama = Llama(model)
+    llama.share([5, 9])
+    assert llama.prefix_tokens == 2
+    assert greedy(llama, llama.cache(4, 40), [0, 1, 2, 3], [prompt[2:] for prompt in PROMPTS]) == expected
+
+
+def test_a_moved_row_goes_on_where_it_was() -> None:
+    model = small_model()
+    expected = reference(model, PROMPTS[0])
+    llama = Llama(model)
+    cache = llama.cache(3, 40)
+    logits = llama.prefill(cache, [2], [llama.embed(PROMPTS[0])])
+    said = [int(logits.argmax())]
+    cache.ids[2] = said[0]
+    cache.move(2, 0, len(PROMPTS[0]))
+    while len(said) < NEW:
+        said.append(int(llama.decode(cache, 0, 1, int(cache.lengths[0])).argmax()))
+        cache.ids[0] = said[-1]
+    assert said == expected
+
+
+def test_half_of_the_rows_can_be_computed_again() -> None:
+    llama = Llama(small_model())
+    cache = llama.cache(4, 40)
+    cache.ids[:] = llama.prefill(cache, [0, 1, 2, 3], [llama.embed(prompt) for prompt in PROMPTS]).argmax(-1)
+    before = cache.lengths.clone()
+    whole = llama.decode(cache, 0, 4, 12)
+    cache.lengths.copy_(before)
+    halves = torch.cat([llama.decode(cache, 0, 2, 12), llama.decode(cache, 2, 4, 12)])
+    torch.testing.assert_close(whole, halves, rtol=1e-4, atol=1e-4)
+    assert cache.lengths.tolist() == (before + 1).tolist()
+
+
+def test_what_a_poisoned_row_left_behind_is_scrubbed() -> None:
+    llama = Llama(small_model())
+    cache = llama.cache(1, 40)
+    poison = torch.full((30, 48), float("nan"))
+    assert not llama.prefill(cache, [0], [poison]).isfinite().any()
+    cache.scrub(0)
+    cache.ids[0] = llama.prefill(cache, [0], [llama.embed(PROMPTS[0])]).argmax()
+    assert llama.decode(cache, 0, 1, 20).isfinite().all()
+
+
+def test_the_memory_of_the_original_layers_is_given_back() -> None:
+    model = small_model()
+    Llama(model)
+    assert all(parameter.is_meta for parameter in model.model.layers.parameters())
+    assert model.lm_head.weight.is_meta
+    assert not model.get_input_embeddings().weight.is_meta
+
+
+def test_another_architecture_is_refused() -> None:
+    model = small_model()
+    model.config.model_type = "gpt2"
+    with pytest.raises(BundleError, match="LLaMA"):
+        Llama(model)
+
+
+def test_what_a_step_costs_is_counted() -> None:
+    model = small_model()
+    weights = sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name)
+    llama = Llama(copy.deepcopy(model))
+    assert llama.bytes == 4 * weights
+    assert llama.flops == 2 * weights
+    assert llama.token_bytes == 3 * 2 * 2 * 8 * 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("rows", [1, 3, 33])
+def test_fused_and_packed_layers_multiply_alike(dtype: torch.dtype, rows: int) -> None:
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(24, width, dtype=dtype) for width in (16, 8)]
+    x = torch.randn(rows, 24, dtype=dtype)
+    expected = torch.cat([layer(x) for layer in layers], -1)
+    torch.testing.assert_close(Matrix(layers)(x), expected)
+
+
+def test_free_memory_is_measured() -> None:
+    assert free_bytes(torch.device("cpu")) > 2**20

@@ -1,0 +1,247 @@
+"""The model step for LLaMA-family weights: many new prompts at once, then one token for every row at once.
+
+Rows live in slots of a static :class:`Cache`. A prompt's common beginning is computed once and copied into each slot.
+The arithmetic is transformers' ``LlamaForCausalLM``, with q, k, v and gate, up as one matrix each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from xraygpt_core.errors import BundleError
+from xraygpt_core.model.engine.weights import Matrix
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of attention, all in numbers of values."""
+
+    layers: int
+    heads: int
+    groups: int  # heads of keys and values
+    width: int  # of one head
+    eps: float
+
+    @property
+    def token_values(self) -> int:
+        """Values the cache keeps for one token: keys and values of every layer."""
+        return 2 * self.layers * self.groups * self.width
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One transformer block."""
+
+    before_attention: Tensor
+    qkv: Matrix
+    out: Matrix
+    before_mlp: Tensor
+    gate_up: Matrix
+    down: Matrix
+
+
+class Cache:
+    """Keys, values, last token and length of ``slots`` rows of at most ``length`` tokens.
+
+    ``kv`` is (layers, slots, length, 2 · groups, width): keys in the first ``groups`` heads, values in the others.
+    It starts as zeros: what lies behind a row's end is masked, and only a finite number times zero is zero.
+    """
+
+    def __init__(self, shape: Shape, slots: int, length: int, device: torch.device, dtype: torch.dtype) -> None:
+        self.slots, self.length = slots, length
+        self.kv = torch.zeros(shape.layers, slots, length, 2 * shape.groups, shape.width, device=device, dtype=dtype)
+        self.ids = torch.zeros(slots, dtype=torch.long, device=device)
+        self.lengths = torch.zeros(slots, dtype=torch.long, device=device)
+        self.rows = torch.arange(slots, device=device)
+
+    def move(self, source: int, target: int, tokens: int) -> None:
+        """Copy a row of so many tokens."""
+        self.kv[:, target, :tokens] = self.kv[:, source, :tokens]
+        self.ids[target], self.lengths[target] = self.ids[source], self.lengths[source]
+
+    def scrub(self, slot: int) -> None:
+        """Forget a row that may hold infinities: masked, they would still spoil the next row of this slot."""
+        self.kv[:, slot] = 0
+        self.ids[slot] = self.lengths[slot] = 0
+
+
+class Llama:
+    """The weights on their device.
+
+    Takes the transformers model apart: the memory of its layers is given back while ours are built.
+
+    Raises:
+        BundleError: another architecture than LLaMA's.
+    """
+
+    def __init__(self, model: Any) -> None:
+        config = model.config
+        if config.model_type != "llama" or config.hidden_act != "silu":
+            raise BundleError(f"the engine runs LLaMA models, not {config.model_type} with {config.hidden_act}")
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self.shape = Shape(
+            config.num_hidden_layers,
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            width,
+            config.rms_norm_eps,
+        )
+        self.embedding: Tensor = model.get_input_embeddings().weight.detach()
+        self.device, self.dtype = self.embedding.device, self.embedding.dtype
+        rotary = model.model.rotary_emb
+        self._frequencies, self._scale = rotary.inv_freq.detach().float().to(self.device), rotary.attention_scaling
+        self._angles: dict[int, tuple[Tensor, Tensor]] = {}
+        self.layers = [_take(layer) for layer in model.model.layers]
+        self._norm: Tensor = model.model.norm.weight.detach()
+        self._head = Matrix([model.lm_head])
+        model.lm_head.to("meta")
+        matrices = [m for one in self.layers for m in (one.qkv, one.out, one.gate_up, one.down)] + [self._head]
+        self.bytes = sum(matrix.bytes for matrix in matrices)  # read by every step
+        self.flops = sum(matrix.flops for matrix in matrices)  # of one token
+        self._prefix: Tensor | None = None
+        self.prefix_tokens = 0
+
+    @property
+    def token_bytes(self) -> int:
+        """What one token takes in a cache."""
+        return self.shape.token_values * self.embedding.element_size()
+
+    def cache(self, slots: int, length: int) -> Cache:
+        """An empty cache."""
+        return Cache(self.shape, slots, length, self.device, self.dtype)
+
+    def embed(self, ids: Sequence[int]) -> Tensor:
+        """Token ids to embeddings (tokens, hidden)."""
+        return self.embedding[torch.tensor(list(ids), dtype=torch.long, device=self.device)]
+
+    @torch.inference_mode()
+    def share(self, ids: Sequence[int]) -> None:
+        """Every prompt begins with these ids: compute their keys and values once."""
+        self._prefix, self.prefix_tokens = None, 0
+        if ids:
+            scratch = self.cache(1, len(ids))
+            self.prefill(scratch, [0], [self.embed(ids)])
+            self._prefix, self.prefix_tokens = scratch.kv[:, 0].clone(), len(ids)
+
+    @torch.inference_mode()
+    def prefill(self, cache: Cache, slots: Sequence[int], prompts: Sequence[Tensor]) -> Tensor:
+        """Read prompts (tokens_i, hidden), without the shared beginning, into their slots.
+
+        Returns:
+            Logits (prompts, vocabulary) of each prompt's next token.
+        """
+        start, lengths = self.prefix_tokens, [len(prompt) for prompt in prompts]
+        longest = max(lengths)
+        x = prompts[0].new_zeros(len(prompts), longest, prompts[0].shape[-1])
+        for row, prompt in enumerate(prompts):
+            x[row, : len(prompt)] = prompt
+        where = torch.tensor(list(slots), device=self.device)
+        if self._prefix is not None:
+            cache.kv[:, where, :start] = self._prefix[:, None]
+        sizes = torch.tensor(lengths, device=self.device)
+        cache.lengths[where] = sizes + start
+        visible = torch.ones(longest, start + longest, dtype=torch.bool, device=self.device).tril(start)
+        cos, sin = (table[start : start + longest, None] for table in self._rotation(cache.length))
+        for layer, kv in zip(self.layers, cache.kv, strict=True):
+            x = self._read(layer, kv, where, x, start, visible, cos, sin)
+        return self._logits(x[torch.arange(len(prompts), device=self.device), sizes - 1])
+
+    @torch.inference_mode()
+    def decode(self, cache: Cache, first: int, last: int, longest: int) -> Tensor:
+        """One more token for the rows in slots ``first`` … ``last`` - 1, of which none is longer than ``longest``.
+
+        Reads ``cache.ids``, and adds 1 to ``cache.lengths``; whoever calls chooses the next ids. Calling it again
+        with the old lengths writes the same values into the same places.
+
+        Returns:
+            Logits (rows, vocabulary).
+        """
+        rows, lengths = cache.rows[first:last], cache.lengths[first:last]
+        place = rows * cache.length + lengths
+        cos, sin = (table[lengths][:, None] for table in self._rotation(cache.length))
+        hidden = torch.arange(longest + 1, device=self.device) > lengths[:, None]
+        bias = torch.zeros(hidden.shape, device=self.device, dtype=self.dtype).masked_fill_(hidden, float("-inf"))
+        x = self.embedding[cache.ids[first:last].clamp(min=0)]
+        for layer, kv in zip(self.layers, cache.kv, strict=True):
+            x = self._step(layer, kv, slice(first, last), x, place, bias[:, None, None], cos, sin)
+        lengths += 1
+        return self._logits(x)
+
+    def _read(
+        self, layer: Layer, kv: Tensor, where: Tensor, x: Tensor, start: int, visible: Tensor, cos: Tensor, sin: Tensor
+    ) -> Tensor:
+        """One block over whole prompts: x (rows, tokens, hidden)."""
+        shape, (rows, tokens, _) = self.shape, x.shape
+        qkv = layer.qkv(self._normed(x, layer.before_attention)).view(rows, tokens, -1, shape.width)
+        _rotate(qkv[:, :, : shape.heads + shape.groups], cos, sin)
+        kv[where, start : start + tokens] = qkv[:, :, shape.heads :]
+        seen = kv[where, : start + tokens].transpose(1, 2)
+        said = functional.scaled_dot_product_attention(
+            qkv[:, :, : shape.heads].transpose(1, 2),
+            seen[:, : shape.groups],
+            seen[:, shape.groups :],
+            attn_mask=visible,
+            enable_gqa=shape.heads != shape.groups,
+        )
+        return self._mlp(layer, x + layer.out(said.transpose(1, 2).reshape(rows, tokens, -1)))
+
+    def _step(
+        self, layer: Layer, kv: Tensor, rows: slice, x: Tensor, place: Tensor, bias: Tensor, cos: Tensor, sin: Tensor
+    ) -> Tensor:
+        """One block over one token of each row: x (rows, hidden). The heads of a group are queries side by side."""
+        shape, longest = self.shape, bias.shape[-1]
+        qkv = layer.qkv(self._normed(x, layer.before_attention)).view(len(x), -1, shape.width)
+        _rotate(qkv[:, : shape.heads + shape.groups], cos, sin)
+        kv.view(-1, 2 * shape.groups, shape.width).index_copy_(0, place, qkv[:, shape.heads :])
+        seen = kv[rows, :longest].transpose(1, 2)
+        said = functional.scaled_dot_product_attention(
+            qkv[:, : shape.heads].reshape(len(x), shape.groups, -1, shape.width),
+            seen[:, : shape.groups],
+            seen[:, shape.groups :],
+            attn_mask=bias,
+        )
+        return self._mlp(layer, x + layer.out(said.reshape(len(x), -1)))
+
+    def _mlp(self, layer: Layer, x: Tensor) -> Tensor:
+        gate, up = layer.gate_up(self._normed(x, layer.before_mlp)).chunk(2, -1)
+        return x + layer.down(functional.silu(gate) * up)
+
+    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
+        return functional.rms_norm(x, (x.shape[-1],), weight, self.shape.eps)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return self._head(self._normed(x, self._norm))
+
+    def _rotation(self, length: int) -> tuple[Tensor, Tensor]:
+        """Cosine and signed sine (positions, width) of rotary position embedding (Su et al. 2021, section 3.4)."""
+        if length not in self._angles:
+            angles = torch.outer(torch.arange(length, device=self.device).float(), self._frequencies)
+            cos, sin = angles.cos() * self._scale, angles.sin() * self._scale
+            tables = torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
+            self._angles[length] = (tables[0].to(self.dtype), tables[1].to(self.dtype))
+        return self._angles[length]
+
+
+def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> None:
+    """Rotate (…, heads, width) in place: each value with its partner half a width away."""
+    partner = heads.roll(heads.shape[-1] // 2, -1)
+    heads.mul_(cos).addcmul_(partner, sin)
+
+
+def _take(layer: Any) -> Layer:
+    """One of transformers' layers as ours; its own memory is given back."""
+    attention, mlp = layer.self_attn, layer.mlp
+    taken = Layer(
+        layer.input_layernorm.weight.detach(),
+        Matrix([attention.q_proj, attention.k_proj, attention.v_proj]),
+        Matrix([attention.o_proj]),
+        layer.post_attention_layernorm.weight.detach(),
+        Matrix([mlp.gate_proj, mlp.up_proj]),
+        Matrix([mlp.down_proj]),
+    )
+    layer.to("meta")
+    return taken
