@@ -25,6 +25,7 @@ from api_gateway import (
 from api_gateway.middleware import BodyLimit, Measured
 from api_gateway.problems import RESPONSES, Problem, translate_errors
 from api_gateway.services import Services
+from api_gateway.sns import Sns
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.storage import ObjectStore
@@ -38,7 +39,7 @@ an `Idempotency-Key`: repeated under the same key it has its effect once.
 """
 
 
-def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser) -> FastAPI:
+def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser, sns: Sns | None = None) -> FastAPI:
     """An application that works with these. The caller closes them."""
     app = FastAPI(
         title="XrayGPT",
@@ -49,7 +50,7 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser)
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.services = Services(ledger, store, pseudonymiser)
+    app.state.services = Services(ledger, store, pseudonymiser, sns or Sns(ledger.settings))
     app.state.uploads = anyio.CapacityLimiter(uploads.MAX_UPLOADS_AT_ONCE)
     for routes in _ROUTES:
         app.include_router(routes.router)

@@ -1,7 +1,6 @@
-"""The bucket says that something came or went."""
+"""The bucket says that something came or went: by a webhook with a token, or through Amazon SNS with a signature."""
 
-from collections.abc import Iterable
-from itertools import groupby
+import logging
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -9,19 +8,18 @@ from fastapi.concurrency import run_in_threadpool
 from api_gateway.auth import EventSender
 from api_gateway.services import Services, UsesServices
 from api_gateway.wire import Answer
-from xraygpt_core.errors import InvalidRequest, ObjectMissing
-from xraygpt_core.ledger.register import ObjectRef, note_deleted, register_objects
-from xraygpt_core.metrics import INGEST_EVENTS
-from xraygpt_core.s3_events import ObjectHint, parse_events
+from xraygpt_core.errors import InvalidRequest, Unauthorised
+from xraygpt_core.intake import refused, take_in
+from xraygpt_core.s3_events.hints import Message, text
+from xraygpt_core.s3_events.parse import is_sns, parse_events, read_json
 from xraygpt_core.states import Lane
-from xraygpt_core.storage import ObjectStore
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
-_ACTOR = "event"
 
-
-class Noted(Answer):
+class NotedAnswer(Answer):
     """What came of an event: ``ignored`` objects lie in another bucket, or were gone before we looked."""
 
     registered: int
@@ -30,13 +28,23 @@ class Noted(Answer):
 
 
 @router.post("/s3", status_code=202)
-async def post_event(request: Request, services: UsesServices, _: EventSender, lane: Lane = Lane.ROUTINE) -> Noted:
-    """Take an event of S3, MinIO, RustFS, EventBridge or SeaweedFS. Repeats are harmless.
+async def post_event(
+    request: Request, services: UsesServices, _: EventSender, lane: Lane = Lane.ROUTINE
+) -> NotedAnswer:
+    """Take an event of S3, MinIO, RustFS, EventBridge or SeaweedFS, as it is or as SQS wraps it. Repeats are harmless.
 
     Send it with an API key, or with the webhook's own token. ``lane`` goes into the address the bucket is told.
     """
-    body = await request.body()
-    return await run_in_threadpool(_note, services, body, lane)
+    return await run_in_threadpool(_note, services, await request.body(), lane)
+
+
+@router.post("/sns", status_code=202)
+async def post_sns(request: Request, services: UsesServices, lane: Lane = Lane.ROUTINE) -> NotedAnswer:
+    """Take an event that Amazon SNS delivers over HTTPS. Its signature is the key; its topic must be one we listen to.
+
+    A subscription to such a topic is confirmed. What anybody else sends is refused.
+    """
+    return await run_in_threadpool(_note, services, await request.body(), lane, signed=True)
 
 
 @router.get("/s3", include_in_schema=False)
@@ -45,41 +53,28 @@ def get_event_door(_: EventSender) -> None:
     """MinIO knocks before it saves a webhook."""
 
 
-def _note(services: Services, body: bytes, lane: Lane) -> Noted:
+def _note(services: Services, body: bytes, lane: Lane, *, signed: bool = False) -> NotedAnswer:
     try:
-        events = parse_events(body)
-    except InvalidRequest:
-        INGEST_EVENTS.labels("unknown", "refused").inc()
+        if signed:
+            _must_be_sns(body)
+        events = parse_events(body, open_sns=lambda message: _opened(services, message))
+    except (InvalidRequest, Unauthorised):
+        refused()
         raise
-    ours = [hint for hint in events.hints if hint.bucket == services.settings.bucket]
-    registered = deleted = 0
-    for (kind, uploaded), group in groupby(ours, key=lambda hint: (hint.kind, hint.key.startswith("uploads/"))):
-        if kind == "deleted":
-            for hint in group:
-                note_deleted(services.ledger, hint.bucket, hint.key)
-                deleted += 1
-        else:
-            # Who uploads a file submits it too, and says in which lane; until then it is in nobody's way.
-            refs = _refs(services.store, group)
-            if refs:
-                register_objects(services.ledger, refs, Lane.BACKLOG if uploaded else lane, actor=_ACTOR)
-            registered += len(refs)
-    noted = Noted(registered=registered, deleted=deleted, ignored=len(events.hints) - registered - deleted)
-    for result, count in noted.model_dump().items():
-        INGEST_EVENTS.labels(events.dialect, result).inc(count)
-    return noted
+    return NotedAnswer.model_validate(take_in(services.ledger, services.store, events, lane))
 
 
-def _refs(store: ObjectStore, hints: Iterable[ObjectHint]) -> list[ObjectRef]:
-    """The objects that came. The ETag is part of an object's identity; the bucket is asked where the event lacks it."""
-    refs = []
-    for hint in hints:
-        etag, version_id, size = hint.etag, hint.version_id, hint.size
-        if etag is None:
-            try:
-                head = store.head(hint.bucket, hint.key)
-            except ObjectMissing:
-                continue
-            etag, version_id, size = head.etag, head.version_id, head.size
-        refs.append(ObjectRef(hint.bucket, hint.key, etag, version_id, size, hint.sequencer))
-    return refs
+def _must_be_sns(body: bytes) -> None:
+    """Nothing else may come without a key."""
+    if not is_sns(read_json(body)):
+        raise Unauthorised("this route takes signed messages of Amazon SNS; others go to /v1/events/s3 with a key")
+
+
+def _opened(services: Services, message: Message) -> str | None:
+    """What is in a genuine SNS message; a subscription to one of our topics is confirmed."""
+    kind = services.sns.check(message)
+    if kind == "SubscriptionConfirmation":
+        services.sns.confirm(message)
+    elif kind == "UnsubscribeConfirmation":
+        log.warning("a topic was unsubscribed: its events come no more")
+    return text(message, "Message") if kind == "Notification" else None

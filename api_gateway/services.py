@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api_gateway.sns import Sns
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.settings import Settings
@@ -18,6 +19,7 @@ class Services:
     ledger: Ledger
     store: ObjectStore
     pseudonymiser: Pseudonymiser
+    sns: Sns
 
     @property
     def settings(self) -> Settings:

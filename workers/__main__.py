@@ -1,4 +1,4 @@
-"""``python -m workers ingest|gpu|training|control``: one worker process, configured by XRAYGPT_* alone."""
+"""``python -m workers ingest|gpu|training|control|events``: one worker process, configured by XRAYGPT_* alone."""
 
 import argparse
 import logging

@@ -1,4 +1,4 @@
-"""The four kinds of worker process: which jobs, which queues in which order, how many at once."""
+"""The kinds of worker process: which jobs, which queues in which order, how many at once."""
 
 from contextlib import ExitStack
 
@@ -56,4 +56,11 @@ def control(settings: Settings, closing: ExitStack) -> int:
     return process.run([CONTROL_QUEUE], _CONTROL_THREADS)
 
 
-ROLES = {"ingest": ingest, "gpu": gpu, "training": training, "control": control}
+def events(settings: Settings, closing: ExitStack) -> int:
+    """Take bucket events from a queue; no Celery in it."""
+    from workers.events import poll
+
+    return poll(start("events", settings, closing, threads=1).context, closing)
+
+
+ROLES = {"ingest": ingest, "gpu": gpu, "training": training, "control": control, "events": events}

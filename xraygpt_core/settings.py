@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.states import Lane
 
 
 def user_cache() -> Path:
@@ -55,6 +56,20 @@ class Settings(BaseSettings):
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     webhook_token: SecretStr | None = Field(None, description="bearer token of the bucket's event webhook")
 
+    # Bucket events through Amazon SNS and SQS
+    sns_topic_arns: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="topics the gateway takes events of, with commas between them; none: SNS is refused"
+    )
+    sns_host: str | None = Field(None, description="a private endpoint of SNS instead of sns.<region>.amazonaws.com")
+    sqs_queue_url: str | None = Field(None, description="the queue the bucket's events come through, for `events`")
+    sqs_endpoint_url: str | None = Field(None, description="SQS endpoint; leave it out for AWS")
+    sqs_lane: Lane = Field(Lane.ROUTINE, description="the lane of what comes through this queue")
+    sqs_wait_seconds: Annotated[int, Field(ge=0, le=20)] = Field(20, description="how long one look at it waits")
+    sqs_visibility_seconds: Annotated[int, Field(ge=1, le=43200)] = Field(
+        60,
+        description="how long a message that was taken and not finished stays hidden; extended while it is worked on",
+    )
+
     # Flower
     flower_host: str = "127.0.0.1"
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
@@ -95,6 +110,11 @@ class Settings(BaseSettings):
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="a worker's own /metrics; 0 = none")
     log_level: str = "INFO"
+
+    @field_validator("sns_topic_arns", mode="before")
+    @classmethod
+    def _separated(cls, value: object) -> object:
+        return tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _buckets_differ(self) -> Self:

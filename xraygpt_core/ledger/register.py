@@ -63,6 +63,18 @@ _INSERT_NOTES = """
         AS n (study_id, image_id, job_id)
 """
 
+_NOTE_DELETED = """
+    WITH gone AS (
+        UPDATE object_keys SET deleted_at = clock_timestamp(), sequencer = COALESCE(CAST(:sequencer AS text), sequencer)
+        WHERE bucket = :bucket AND key = :key AND deleted_at IS NULL
+          AND NOT COALESCE(rpad(sequencer, 1024, '0') COLLATE "C"
+                           > rpad(CAST(:sequencer AS text), 1024, '0') COLLATE "C", false)
+        RETURNING image_id
+    )
+    INSERT INTO timeline (study_id, image_id, what, who)
+    SELECT i.study_id, i.id, 'object deleted', 'event' FROM gone JOIN images i ON i.id = gone.image_id
+"""
+
 
 class _Raced(Exception):
     """Another process changed what this registration has just read: roll back and look again."""
@@ -103,16 +115,14 @@ def register_in(
     return [found[ref.identity] for ref in objects]
 
 
-def note_deleted(ledger: Ledger, bucket: str, key: str) -> None:
-    """Note on the timeline that an object was deleted from the bucket. Its summary stays."""
+def note_deleted(ledger: Ledger, bucket: str, key: str, sequencer: str | None = None) -> None:
+    """Note on the timeline that an object was deleted from the bucket. Its summary stays.
+
+    Args:
+        sequencer: of the event; contents that came later, as far as sequencers tell, are still there.
+    """
     with ledger.work() as work:
-        work.run(
-            "WITH gone AS (UPDATE object_keys SET deleted_at = clock_timestamp() "
-            "  WHERE bucket = :bucket AND key = :key AND deleted_at IS NULL RETURNING image_id) "
-            "INSERT INTO timeline (study_id, image_id, what, who) "
-            "SELECT i.study_id, i.id, 'object deleted', 'event' FROM gone JOIN images i ON i.id = gone.image_id",
-            {"bucket": bucket, "key": key},
-        )
+        work.run(_NOTE_DELETED, {"bucket": bucket, "key": key, "sequencer": sequencer})
 
 
 def _add(ledger: Ledger, work: Work, refs: Sequence[ObjectRef], lane: Lane, actor: str) -> dict[Identity, Registered]:

@@ -1,7 +1,6 @@
 """Uploads and bucket events over HTTP, on real services."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote_plus
@@ -166,10 +165,3 @@ def test_a_hostile_event_is_refused_with_a_reason(shared: World, body: bytes, re
     answer = shared.client.post("/v1/events/s3", content=body)
     assert answer.status_code == 422
     assert reason in answer.json()["detail"]
-
-
-def test_an_sns_message_is_refused_and_says_why(shared: World) -> None:
-    message = {"Type": "Notification", "TopicArn": "arn", "MessageId": "1", "Message": json.dumps({})}
-    answer = shared.client.post("/v1/events/s3", json=message)
-    assert answer.status_code == 422
-    assert "signature" in answer.json()["detail"]

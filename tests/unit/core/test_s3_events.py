@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.s3_events import Events, ObjectHint, parse_events
+from xraygpt_core.s3_events.sns import from_queue
 
 SEAWEEDFS = json.loads(Path(__file__).with_name("seaweedfs_events.json").read_text("utf-8"))
 AWKWARD = "in/DOE JANE+ü%41.dcm"
@@ -258,13 +259,13 @@ def test_an_sns_message_is_refused_because_nobody_verified_it() -> None:
 
 
 def test_an_sns_message_of_known_origin_is_opened() -> None:
-    assert only(sns({"Records": [record()]}), open_sns=True).key == "in/a.dcm"
+    assert only(sns({"Records": [record()]}), open_sns=from_queue(())).key == "in/a.dcm"
 
 
-def test_a_subscription_is_never_confirmed() -> None:
+def test_a_subscription_in_a_queue_is_never_confirmed() -> None:
     message = {**sns({}), "Type": "SubscriptionConfirmation", "SubscribeURL": "http://169.254.169.254/"}
     with pytest.raises(InvalidRequest, match="confirmed by its owner"):
-        parse(message, open_sns=True)
+        parse(message, open_sns=from_queue(()))
 
 
 def test_an_sqs_message_is_opened() -> None:
@@ -276,7 +277,7 @@ def test_sqs_does_not_smuggle_sns() -> None:
 
 
 def test_sqs_around_sns_of_known_origin_is_opened() -> None:
-    assert only(sqs(sns({"Records": [record()]})), open_sns=True).key == "in/a.dcm"
+    assert only(sqs(sns({"Records": [record()]})), open_sns=from_queue(())).key == "in/a.dcm"
 
 
 def test_envelopes_do_not_nest_for_ever() -> None:

@@ -1,0 +1,112 @@
+"""What an event comes down to, and the checks every dialect shares.
+
+Bucket keys are patient data: no error of this package repeats one, and no ``repr`` shows one.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from xraygpt_core.errors import InvalidRequest
+
+MAX_HINTS = 1000
+_MAX_KEY_BYTES = 1024  # Amazon S3 User Guide, "Naming Amazon S3 objects"
+
+Dialect = Literal["aws", "minio", "eventbridge", "seaweedfs", "test"]
+Kind = Literal["created", "deleted"]
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ObjectHint:
+    """An object that may have come or gone. ``sequencer`` orders the events of one key (compare padded, as text)."""
+
+    bucket: str
+    key: str
+    etag: str | None
+    version_id: str | None
+    size: int | None
+    sequencer: str | None
+    kind: Kind
+
+    def __repr__(self) -> str:
+        return f"ObjectHint(kind={self.kind!r}, etag={self.etag!r})"
+
+
+@dataclass(frozen=True)
+class Events:
+    """One message: who sent it, and what it hints at. A test message hints at nothing."""
+
+    dialect: Dialect
+    hints: tuple[ObjectHint, ...]
+
+
+def limited(hints: Iterator[ObjectHint]) -> tuple[ObjectHint, ...]:
+    """All of them, unless they are too many."""
+    taken: list[ObjectHint] = []
+    for hint in hints:
+        if len(taken) == MAX_HINTS:
+            raise InvalidRequest(f"an event names at most {MAX_HINTS} objects")
+        taken.append(hint)
+    return tuple(taken)
+
+
+def inner(parent: Message, name: str) -> Message:
+    """The JSON object under a name."""
+    value = parent.get(name)
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"the event lacks the object {name!r}")
+    return value
+
+
+def text(parent: Message, name: str) -> str:
+    """The text under a name, which is not empty."""
+    value = parent.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidRequest(f"the event lacks the text {name!r}")
+    return value
+
+
+def bucket_name(name: str) -> str:
+    """A name a bucket can have."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", name):
+        raise InvalidRequest("the event names an impossible bucket")
+    return name
+
+
+def object_key(key: str) -> str:
+    """A key an object can have."""
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        raise InvalidRequest("an object key is not UTF-8") from None
+    if not 0 < length <= _MAX_KEY_BYTES or "\0" in key:
+        raise InvalidRequest(f"an object key has 1 to {_MAX_KEY_BYTES} bytes and no NUL")
+    return key
+
+
+def etag(value: object) -> str | None:
+    """An ETag without its quotes; None if it is no ETag."""
+    return (_short(value) or "").strip('"') or None
+
+
+def version_id(value: object) -> str | None:
+    """A version; None where the bucket keeps none."""
+    version = _short(value)
+    return None if version == "null" else version
+
+
+def sequencer(value: object) -> str | None:
+    """Hexadecimal digits, in one case so that they compare as text."""
+    return value.upper() if isinstance(value, str) and re.fullmatch(r"[0-9A-Fa-f]{1,1024}", value) else None
+
+
+def size(value: object) -> int | None:
+    """A number of bytes; None if it is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63 else None
+
+
+def _short(value: object) -> str | None:
+    """ETags and version ids are printable ASCII; anything else is no hint."""
+    return value if isinstance(value, str) and re.fullmatch(r"[!-~]{1,1024}", value) else None

@@ -1,0 +1,67 @@
+"""``Records[]`` of Amazon S3 (User Guide, "Event message structure"), also sent by MinIO, RustFS and Ceph.
+
+The key is percent-encoded, with ``+`` for a space. Any 2.x version is read: minor versions only add members.
+"""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote_plus
+
+from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.s3_events.hints import (
+    Kind,
+    Message,
+    ObjectHint,
+    bucket_name,
+    etag,
+    inner,
+    object_key,
+    sequencer,
+    size,
+    text,
+    version_id,
+)
+
+_CREATED = ("ObjectCreated:",)
+_DELETED = ("ObjectRemoved:", "LifecycleExpiration:")
+_BROKEN_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def from_records(records: object) -> Iterator[ObjectHint]:
+    """One hint per record that says that an object came or went; tags and access rights are passed over."""
+    if not isinstance(records, list):
+        raise InvalidRequest("Records is not a list")
+    for record in records:
+        if not isinstance(record, dict):
+            raise InvalidRequest("a record is not an object")
+        if not str(record.get("eventVersion", "")).startswith("2."):
+            raise InvalidRequest("a record has an eventVersion other than 2.x")
+        kind = _kind(text(record, "eventName").removeprefix("s3:"))
+        if kind is not None:
+            yield _from_record(record, kind)
+
+
+def _from_record(record: Message, kind: Kind) -> ObjectHint:
+    s3 = inner(record, "s3")
+    item = inner(s3, "object")
+    return ObjectHint(
+        bucket=bucket_name(text(inner(s3, "bucket"), "name")),
+        key=_decoded(text(item, "key")),
+        etag=etag(item.get("eTag")),
+        version_id=version_id(item.get("versionId")),
+        size=size(item.get("size")),
+        sequencer=sequencer(item.get("sequencer")),
+        kind=kind,
+    )
+
+
+def _decoded(key: str) -> str:
+    if _BROKEN_PERCENT.search(key):
+        raise InvalidRequest("an object key is not percent-encoded")
+    return object_key(unquote_plus(key, errors="surrogateescape"))
+
+
+def _kind(event: str) -> Kind | None:
+    if event.startswith(_CREATED):
+        return "created"
+    return "deleted" if event.startswith(_DELETED) else None
