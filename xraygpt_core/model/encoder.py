@@ -1,8 +1,9 @@
 """Image encoders: a class imported by name turns the bytes of a grey PNG into a frozen set of position vectors."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from xraygpt_core.errors import BundleError, InvalidRequest
 from xraygpt_core.model.efficientnet import EfficientNetLite0, fold_norms, layer_channels
+from xraygpt_core.model.loading import load_strictly
 
 _TAIL = 0.005  # share of pixels at either end that may be clipped: collimator, markers, burnt-out skin
 _EQUALISED = 0.5  # how much of the equalised image is mixed into the windowed one
@@ -106,35 +108,35 @@ def normalise_exposure(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     return mixed
 
 
-def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Load every weight or none.
+def load_encoder(kind: str, weights: Path, options: Mapping[str, Any]) -> Encoder:
+    """The encoder a bundle names, with the sizes its ``bundle.toml`` gives.
 
     Raises:
-        BundleError: naming what is missing, unknown or of another shape.
+        BundleError: no encoder has this name, or options or weights do not fit it.
     """
-    own = {key: value for key, value in module.state_dict().items() if not key.endswith("num_batches_tracked")}
-    state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
-    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    shapes = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
-    if missing or unknown or shapes:
-        raise BundleError(
-            f"{source} does not fit: missing {missing[:5]}, unknown {unknown[:5]}, other shape {shapes[:5]}"
-        )
-    module.load_state_dict(state, strict=False)  # strict in effect: checked above, but for the norms' step counters
+    from xraygpt_core.model.encoders.blip2 import Blip2Encoder
+    from xraygpt_core.model.encoders.medclip import MedClipResNet, MedClipSwin
+    from xraygpt_core.model.encoders.raddino import RadDino
+
+    try:
+        match kind:
+            case "EfficientNetLite0Maps":
+                return _efficientnet(weights, options)
+            case "MedClipSwin":
+                return MedClipSwin(weights, **options)
+            case "MedClipResNet":
+                return MedClipResNet(weights, **options)
+            case "Blip2Encoder":
+                return Blip2Encoder(weights, **options)
+            case "RadDino":
+                return RadDino(weights, **options)
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"encoder {kind}: {error}") from error
+    raise BundleError(f"there is no encoder named {kind!r}")
 
 
-def load_encoder(kind: str, weights: Path, options: dict[str, object]) -> Encoder:
-    """The encoder a bundle names.
-
-    Raises:
-        BundleError: no encoder has this name, or the weights do not fit it.
-    """
-    match kind:
-        case "EfficientNetLite0Maps":
-            layers = options.get("layers", ["block4", "block10", "head"])
-            size = options.get("size", 224)
-            if not isinstance(layers, list) or not isinstance(size, int):
-                raise BundleError("encoder: layers must be a list of names and size a number of pixels")
-            return EfficientNetLite0Maps(weights, tuple(layers), size)
-        case _:
-            raise BundleError(f"there is no encoder named {kind!r}")
+def _efficientnet(weights: Path, options: Mapping[str, Any]) -> EfficientNetLite0Maps:
+    layers, size = options.get("layers", ["block4", "block10", "head"]), options.get("size", 224)
+    if not isinstance(layers, list) or not isinstance(size, int):
+        raise BundleError("encoder: layers must be a list of names and size a number of pixels")
+    return EfficientNetLite0Maps(weights, tuple(layers), size)

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.encoder import load_strictly
+from xraygpt_core.model.loading import load_strictly
 
 _INIT = 0.02
 _FIRST_STEP = 0.2  # how far an untrained token strays from its base

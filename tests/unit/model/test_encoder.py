@@ -16,10 +16,10 @@ from xraygpt_core.model.efficientnet import EfficientNetLite0, fold_norms, layer
 from xraygpt_core.model.encoder import (
     EfficientNetLite0Maps,
     load_encoder,
-    load_strictly,
     normalise_exposure,
     read_grey,
 )
+from xraygpt_core.model.loading import load_strictly
 
 
 def encoder_of(bundle: Bundle) -> EfficientNetLite0Maps:

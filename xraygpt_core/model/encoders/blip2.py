@@ -1,0 +1,102 @@
+"""BLIP-2's EVA ViT-g with its Q-Former (Li et al. 2023, arXiv 2301.12597): what XrayGPT's public code encodes with.
+
+Preprocessing as that code has it: 224 x 224 bicubic without keeping the aspect, CLIP's mean and deviation.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from xraygpt_core.errors import BundleError
+from xraygpt_core.model.encoders.pictures import CLIP_MEAN, CLIP_STD, normalised, open_grey, resize
+from xraygpt_core.model.loading import load_strictly, uninitialised
+
+_MODES = ("queries", "patches")
+_NEIGHBOURS = 4  # patches that MiniGPT-4's variant without a Q-Former joins into one token
+
+
+class Blip2Encoder(nn.Module):
+    """``queries``: the 32 query tokens of the Q-Former, 768 numbers each. ``patches``: without Q-Former, the 256 patch
+    vectors of the ViT, four neighbours joined into one token of 5632 numbers (MiniGPT-4 on Llama 2).
+
+    Without ``weights`` the module is a skeleton whose weights are still to be loaded.
+    """
+
+    query_tokens: nn.Parameter | None
+
+    def __init__(
+        self,
+        weights: Path | None,
+        mode: str = "queries",
+        size: int = 224,
+        patch: int = 14,
+        width: int = 1408,
+        layers: int = 39,
+        heads: int = 16,
+        inner: int = 6144,
+        norm_eps: float = 1e-6,
+        queries: int = 32,
+        query_width: int = 768,
+        query_layers: int = 12,
+        query_heads: int = 12,
+        query_inner: int = 3072,
+        cross_every: int = 2,
+    ) -> None:
+        from transformers import Blip2QFormerConfig, Blip2QFormerModel, Blip2VisionConfig, Blip2VisionModel
+
+        super().__init__()
+        if mode not in _MODES:
+            raise BundleError(f"encoder: mode {mode!r} is none of {', '.join(_MODES)}")
+        self.size = size
+        with uninitialised():
+            self.vision_model = Blip2VisionModel(
+                Blip2VisionConfig(
+                    hidden_size=width,
+                    intermediate_size=inner,
+                    num_hidden_layers=layers,
+                    num_attention_heads=heads,
+                    image_size=size,
+                    patch_size=patch,
+                    layer_norm_eps=norm_eps,
+                )
+            )
+            if mode == "patches":
+                self.qformer, self.query_tokens = None, None
+                self.positions, self.channels = (size // patch) ** 2 // _NEIGHBOURS, width * _NEIGHBOURS
+            else:
+                self.qformer = Blip2QFormerModel(
+                    Blip2QFormerConfig(
+                        hidden_size=query_width,
+                        intermediate_size=query_inner,
+                        num_hidden_layers=query_layers,
+                        num_attention_heads=query_heads,
+                        cross_attention_frequency=cross_every,
+                        encoder_hidden_size=width,
+                    )
+                )
+                self.query_tokens = nn.Parameter(torch.empty(1, queries, query_width))
+                self.positions, self.channels = queries, query_width
+        if weights is not None:
+            state = {key: value.float() for key, value in load_file(weights).items()}
+            load_strictly(self, state, weights.name, assign=True)
+        self.eval().requires_grad_(False)
+
+    def preprocess(self, png: bytes) -> Tensor:
+        """(3, size, size), float32.
+
+        Raises:
+            InvalidRequest: the bytes are not a readable image.
+        """
+        return normalised(resize(open_grey(png), self.size, self.size), CLIP_MEAN, CLIP_STD)
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Tensor:
+        """(batch, 3, size, size) to (batch, positions, channels), float32."""
+        patches: Tensor = self.vision_model(images).last_hidden_state
+        if self.qformer is None or self.query_tokens is None:
+            return patches[:, 1:].reshape(len(images), self.positions, self.channels).float()
+        queries = self.query_tokens.expand(len(images), -1, -1)
+        read: Tensor = self.qformer(query_embeds=queries, encoder_hidden_states=patches).last_hidden_state
+        return read.float()

@@ -1,0 +1,62 @@
+"""From a grey PNG to the normalised tensor an encoder was trained on, with Pillow alone."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from xraygpt_core.errors import InvalidRequest
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def open_grey(png: bytes) -> Image.Image:
+    """The picture in mode ``L``.
+
+    Raises:
+        InvalidRequest: the bytes are not a readable image.
+    """
+    try:
+        with Image.open(io.BytesIO(png)) as image:
+            return image.convert("L")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InvalidRequest(f"the image cannot be read: {type(error).__name__}") from error
+
+
+def pad_square(image: Image.Image, least: int) -> Image.Image:
+    """The picture in the middle of a black square, at least ``least`` pixels wide (as MedCLIP pads)."""
+    width, height = image.size
+    side = max(least, width, height)
+    canvas = Image.new("L", (side, side), 0)
+    canvas.paste(image, ((side - width) // 2, (side - height) // 2))
+    return canvas
+
+
+def resize(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Bicubic, with Pillow's anti-aliasing."""
+    return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def resize_shortest(image: Image.Image, side: int) -> Image.Image:
+    """Bicubic to a shorter side of ``side`` pixels; the longer one is rounded down."""
+    width, height = image.size
+    if width <= height:
+        return resize(image, side, side * height // width)
+    return resize(image, side * width // height, side)
+
+
+def crop_centre(image: Image.Image, side: int) -> Image.Image:
+    """The middle (side, side) pixels of a picture that is at least as large."""
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def normalised(image: Image.Image, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Three times the grey picture, each with its channel's mean and deviation: (3, height, width), float32."""
+    grey = torch.from_numpy(np.array(image, dtype=np.float32)) / 255
+    shape = (len(mean), 1, 1)
+    return (grey - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)

@@ -1,0 +1,69 @@
+"""RAD-DINO (Pérez-García et al. 2024, arXiv 2401.10815), MAIRA-1's encoder: a Dinov2 ViT-B/14 at 518 pixels.
+
+Preprocessing as published: shortest side 518 (bicubic), centre crop, one mean and deviation.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from xraygpt_core.model.encoders.pictures import crop_centre, normalised, open_grey, resize_shortest
+from xraygpt_core.model.loading import load_strictly, uninitialised
+
+_MEAN, _STD = 0.5307, 0.2583
+
+
+class RadDino(nn.Module):
+    """The 37 x 37 = 1369 patch vectors of the last layer, after its norm and without CLS, 768 numbers each.
+
+    Without ``weights`` the module is a skeleton whose weights are still to be loaded.
+    """
+
+    def __init__(
+        self,
+        weights: Path | None,
+        size: int = 518,
+        patch: int = 14,
+        width: int = 768,
+        layers: int = 12,
+        heads: int = 12,
+        inner: int = 3072,
+        norm_eps: float = 1e-6,
+    ) -> None:
+        from transformers import Dinov2Config, Dinov2Model
+
+        super().__init__()
+        self.size = size
+        self.positions, self.channels = (size // patch) ** 2, width
+        config = Dinov2Config(
+            image_size=size,
+            patch_size=patch,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            mlp_ratio=inner // width,
+            layer_norm_eps=norm_eps,
+        )
+        with uninitialised():
+            self.model = Dinov2Model(config)
+        if weights is not None:
+            state = {key: value.float() for key, value in load_file(weights).items()}
+            load_strictly(self, state, weights.name, assign=True)
+        self.eval().requires_grad_(False)
+
+    def preprocess(self, png: bytes) -> Tensor:
+        """(3, size, size), float32.
+
+        Raises:
+            InvalidRequest: the bytes are not a readable image.
+        """
+        image = crop_centre(resize_shortest(open_grey(png), self.size), self.size)
+        return normalised(image, (_MEAN,) * 3, (_STD,) * 3)
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Tensor:
+        """(batch, 3, size, size) to (batch, patches, width), float32."""
+        tokens: Tensor = self.model(images).last_hidden_state
+        return tokens[:, 1:].float()
