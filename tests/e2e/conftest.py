@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from typing import Any
 
 import psycopg
 import pytest
+
+from xraygpt_core.settings import models_dir
 
 XRAYGPT = [sys.executable, "-m", "xraygpt"]
 
@@ -28,13 +31,12 @@ class Answer:
 class Stack:
     """A running stack in a data directory of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, models: Path) -> None:
         self.home = home
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("XRAYGPT_")}
-        if models := os.environ.get("XRAYGPT_MODELS"):
-            self.environment["XRAYGPT_MODELS"] = models
         self.environment |= {
             "XRAYGPT_HOME": str(home),
+            "XRAYGPT_MODELS": str(models),
             "XRAYGPT_SETTLE_SECONDS": "1",
             "XRAYGPT_LEASE_SECONDS": "6",
             "OMP_NUM_THREADS": "1",  # two spinning threads beside another test process are slower than one
@@ -83,10 +85,20 @@ class Stack:
         )
 
 
+def link(source: str, target: str) -> None:
+    """A hard link where the file system allows it: the weights are hundreds of megabytes."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole stack, up and ready."""
-    running = Stack(tmp_path_factory.mktemp("home"))
+    models = tmp_path_factory.mktemp("models")
+    shutil.copytree(models_dir() / "demo", models / "demo", copy_function=link)  # what a test promotes stays here
+    running = Stack(tmp_path_factory.mktemp("home"), models)
     up = running.call("up", "--detach")
     assert up.code == 0, up.stderr
     try:
