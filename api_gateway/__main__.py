@@ -1,16 +1,17 @@
-"""``python -m api_gateway`` serves; ``python -m api_gateway create-key --name NAME`` prints a new API key."""
+"""``python -m api_gateway`` serves; ``create-key`` and ``revoke-key`` (``--name NAME``) begin and end an API key."""
 
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 
 import uvicorn
 
 from api_gateway.app import create_app
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.ledger.core import open_ledger
+from xraygpt_core.ledger.core import Ledger, open_ledger
 from xraygpt_core.ledger.guard import check_fingerprint, check_schema
-from xraygpt_core.ledger.keys import create_api_key
+from xraygpt_core.ledger.keys import create_api_key, revoke_api_key
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.settings import Settings, load_settings
@@ -28,23 +29,31 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command")
     create = commands.add_parser("create-key", help="make an API key and print it, this once")
     create.add_argument("--name", required=True, help="who will use it")
+    revoke = commands.add_parser("revoke-key", help="end every valid API key of this name, at once")
+    revoke.add_argument("--name", required=True, help="who used it")
     chosen = parser.parse_args(arguments)
     try:
         settings = load_settings()
-        return _create_key(settings, chosen.name) if chosen.command == "create-key" else _serve(settings)
+        match chosen.command:
+            case "create-key":
+                _change_keys(settings, lambda ledger: print(create_api_key(ledger, chosen.name)))  # noqa: T201
+            case "revoke-key":
+                _change_keys(settings, lambda ledger: revoke_api_key(ledger, chosen.name))
+            case _:
+                return _serve(settings)
     except XrayGPTError as error:
         print(error, file=sys.stderr)  # noqa: T201  # a sentence for the person who started this
         return 1
+    return 0
 
 
-def _create_key(settings: Settings, name: str) -> int:
+def _change_keys(settings: Settings, change: Callable[[Ledger], None]) -> None:
     ledger = open_ledger(settings, pool_size=1)
     try:
         check_schema(ledger)
-        print(create_api_key(ledger, name))  # noqa: T201  # the answer
+        change(ledger)
     finally:
         ledger.close()
-    return 0
 
 
 def _serve(settings: Settings) -> int:
