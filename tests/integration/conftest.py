@@ -159,6 +159,8 @@ class Bench:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 

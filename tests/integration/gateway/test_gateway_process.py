@@ -25,7 +25,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("XRAYGPT_")}
     for name, value in settings.model_dump(exclude_none=True).items():
         plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-        own[f"XRAYGPT_{name.upper()}"] = str(plain)
+        own[f"XRAYGPT_{name.upper()}"] = ",".join(plain) if isinstance(plain, tuple) else str(plain)
     return own | more
 
 
