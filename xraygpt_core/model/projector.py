@@ -1,7 +1,9 @@
 """Projectors: frozen image features in, embeddings for the LLM out. The only trainable part of stages 1 and 2."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -28,6 +30,24 @@ class LinearProjector(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         projected: Tensor = self.llama_proj(features)
+        return projected
+
+
+class MlpProjector(nn.Module):
+    """MAIRA-1's adapter (Hyland et al. 2023, arXiv 2311.13668): linear layers with GELU between, for every position.
+
+    (batch, positions, channels) to (batch, positions, hidden). ``widths`` are those of every layer's input and of the
+    last one's output. Weights are ``layers.0``, ``layers.2`` … as in LLaVA and MAIRA-2.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(widths[0], widths[1]))
+        for inputs, outputs in pairwise(widths[1:]):
+            self.layers.extend([nn.GELU(), nn.Linear(inputs, outputs)])
+
+    def forward(self, features: Tensor) -> Tensor:
+        projected: Tensor = self.layers(features)
         return projected
 
 
@@ -96,7 +116,7 @@ class MapSizes:
     heads: int = 4
 
 
-Projector = LinearProjector | MapProjector
+Projector = LinearProjector | MlpProjector | MapProjector
 
 
 def save_projector(projector: Projector, path: Path) -> None:
@@ -125,6 +145,8 @@ def load_projector(kind: str, path: Path) -> Projector:
             case "LinearProjector":
                 hidden, channels = state["llama_proj.weight"].shape
                 projector = LinearProjector(channels, hidden)
+            case "MlpProjector":
+                projector = MlpProjector(_widths(state))
             case "MapProjector":
                 projector = MapProjector(MapSizes(**json.loads(metadata["sizes"])))
             case _:
@@ -133,3 +155,9 @@ def load_projector(kind: str, path: Path) -> Projector:
         raise BundleError(f"{path.name} is not a {kind}: it has no {error}") from error
     load_strictly(projector, state, path.name)
     return projector
+
+
+def _widths(state: Mapping[str, Tensor]) -> list[int]:
+    """Widths of an :class:`MlpProjector`, from ``layers.0.weight``, ``layers.2.weight`` …"""
+    matrices = [state[f"layers.{index}.weight"] for index in range(0, len(state), 2)]
+    return [matrices[0].shape[1], *(len(matrix) for matrix in matrices)]

@@ -11,12 +11,22 @@ IMAGE = "[image tokens]"  # stands for the image where a prompt is shown
 
 @dataclass(frozen=True)
 class Template:
-    """The words around question and answer; both sides are written without trailing space."""
+    """The words around image, question and answer.
+
+    Attributes:
+        before: everything up to the image.
+        first: from the image to the first answer, with ``{question}``.
+        later: from an answer to the next one, with ``{answer}`` and ``{question}``.
+        speaker: how an answer is announced; a model that repeats it has only what follows kept.
+        stop: text sequences that end an answer, beside the LLM's own end token.
+    """
 
     name: str
-    system: str
-    asker: str
-    answerer: str
+    before: str
+    first: str
+    later: str
+    speaker: str
+    stop: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -40,14 +50,89 @@ class Tokenizer(Protocol):
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
 
 
-_TEMPLATES = {
-    # the released code's training prompt (its YAML: '###Patient: {} ###Doctor: ')
-    "xraygpt-code": Template("xraygpt-code", "", "###Patient:", "###Doctor:"),
-    # as printed in the paper, sections 3.1 and 3.2
-    "xraygpt-paper": Template(
-        "xraygpt-paper", "You are a helpful healthcare virtual assistant. ", "###Doctor:", "###Assistant:"
+_VICUNA = "A chat between a curious {asker} and an artificial intelligence assistant. "
+_POLITE = "The assistant gives helpful, detailed, and polite answers to the {asker}'s questions."
+_V0 = (_VICUNA + _POLITE).format(asker="human")
+_V1 = (_VICUNA + _POLITE).format(asker="user")
+_HASHES = ("###",)
+
+_ALL = (
+    # the released code's training and evaluation prompt (its YAML: '###Patient: {} ###Doctor: ')
+    Template(
+        "xraygpt-code",
+        "###Patient: <Img>",
+        "</Img> {question} ###Doctor:",
+        " {answer} ###Patient: {question} ###Doctor:",
+        "Doctor:",
+        _HASHES,
     ),
-}
+    # the released demo, which puts a system text before it and no spaces around ### (conversation.py, CONV_VISION)
+    Template(
+        "xraygpt-demo",
+        "You are an experienced Doctor, give the following medical scan: <Img>ImageContent</Img>. You will be able to "
+        "see the medical scan once I provide it to you. Please answer my questions.###Patient: <Img>",
+        "</Img> {question}###Doctor:",
+        " {answer}###Patient: {question}###Doctor:",
+        "Doctor:",
+        _HASHES,
+    ),
+    # as printed in the paper, sections 3.1 and 3.2
+    Template(
+        "xraygpt-paper",
+        "You are a helpful healthcare virtual assistant. ###Doctor: <Img>",
+        "</Img> {question} ###Assistant:",
+        " {answer} ###Doctor: {question} ###Assistant:",
+        "Assistant:",
+        _HASHES,
+    ),
+    # FastChat 0.1.10, the version XrayGPT pins, with the image as MiniGPT-4 marks it
+    Template(
+        "vicuna-v0",
+        f"{_V0}### Human: <Img>",
+        "</Img> {question}### Assistant:",
+        " {answer}### Human: {question}### Assistant:",
+        "Assistant:",
+        _HASHES,
+    ),
+    # FastChat from 0.2: two separators, a space and the end token
+    Template(
+        "vicuna-v1.1",
+        f"{_V1} USER: <Img>",
+        "</Img> {question} ASSISTANT:",
+        " {answer}</s>USER: {question} ASSISTANT:",
+        "ASSISTANT:",
+        ("</s>",),
+    ),
+    # LLaVA's layout for Vicuna v1.5, which MAIRA-1 takes over: image and question on lines of their own
+    Template(
+        "maira-1",
+        f"{_V1} USER: ",
+        "\n{question} ASSISTANT:",
+        " {answer}</s>USER: {question} ASSISTANT:",
+        "ASSISTANT:",
+        ("</s>",),
+    ),
+)
+_TEMPLATES = {template.name: template for template in _ALL}
+
+# XrayGPT's prompt file has fifteen lines on these themes; the wording here is ours. The first is the usual one.
+QUESTIONS = (
+    "Describe the given chest x-ray image in detail.",
+    "Give a full account of what this chest x-ray shows.",
+    "Take a look at this chest x-ray and describe the findings you see.",
+    "Walk me through this chest radiograph from top to bottom.",
+    "What are the key findings on this chest x-ray?",
+    "Is anything abnormal or worrying on this radiograph?",
+    "Which features of the lungs and the heart can be seen here?",
+    "What stands out most on this film, and what does it mean for the patient's health?",
+    "What are the findings, and what is the overall impression?",
+    "Sum up the findings of this x-ray and your impression.",
+    "How large is the heart, and is its outline normal?",
+    "Is this film normal or abnormal, and on what do you base your impression?",
+    "Are there signs of infection or inflammation, and what could have caused them?",
+    "Are the lymph nodes of the hila and the mediastinum enlarged?",
+    "Does this x-ray point to a complication or a risk, or is it normal?",
+)
 
 
 def template_named(name: str) -> Template:
@@ -62,17 +147,25 @@ def template_named(name: str) -> Template:
 
 
 def render(template: Template, question: str, turns: Sequence[tuple[str, str]] = ()) -> Prompt:
-    """``###Patient: <Img>[image tokens]</Img> {question} ###Doctor:``; earlier (question, answer) turns come first."""
-    asked = [*turns, (question, "")]
-    parts = [f" {q.strip()} {template.answerer} {a.strip()}".rstrip() for q, a in asked]
-    after = f"</Img>{parts[0]}"
-    for part in parts[1:]:
-        after += f" {template.asker}{part}"
-    return Prompt(f"{template.system}{template.asker} <Img>", after)
+    """The template around a question; earlier (question, answer) turns come first, the image before all of them."""
+    questions = [*(asked.strip() for asked, _ in turns), question.strip()]
+    after = template.first.format(question=questions[0])
+    for (_, answer), following in zip(turns, questions[1:], strict=True):
+        after += template.later.format(answer=answer.strip(), question=following)
+    return Prompt(template.before, after)
+
+
+def clean_answer(template: Template, text: str) -> str:
+    """An answer as the released demo shows it: what follows the last announcement of the speaker, and our own name.
+
+    The data Vicuna was tuned with (ChatDoctor's) signs some answers with that model's name.
+    """
+    spoken = text.rpartition(template.speaker)[2].strip()
+    return spoken.replace("ChatDoctor", "XrayGPT").replace("Chat Doctor", "XrayGPT")
 
 
 def tokenise(prompt: Prompt, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Each segment is tokenised alone, as in training; the first begins with BOS where the tokenizer has one."""
+    """Each segment is tokenised alone, as the reference code does; the first begins with BOS where there is one."""
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return (
         bos + tokenizer.encode(prompt.before, add_special_tokens=False),

@@ -32,7 +32,7 @@ def test_the_papers_prompt_stands_beside_it() -> None:
 
 
 def test_an_unknown_template_names_the_known_ones() -> None:
-    with pytest.raises(BundleError, match="xraygpt-code, xraygpt-paper"):
+    with pytest.raises(BundleError, match=r"vicuna-v0, vicuna-v1\.1, xraygpt-code, xraygpt-demo, xraygpt-paper"):
         template_named("vicuna")
 
 
