@@ -125,9 +125,7 @@ def get_study(study_id: UUID, ledger: UsesLedger, _: Caller) -> StudyAnswer:
 @router.delete("/{study_id}", status_code=204)
 def delete_study(study_id: UUID, services: UsesServices, _: Caller) -> Response:
     """Purge a study: texts, turns and derived objects go, a content-free tombstone keeps it from coming back."""
-    services.store.check()  # once the ledger has forgotten the keys, nobody could delete the pictures any more
-    for key in purge_study(services.ledger, study_id):
-        services.store.delete(key)
+    purge_study(services.ledger, study_id, services.store.delete)
     return Response(status_code=204)
 
 

@@ -52,8 +52,7 @@ def retain(ledger: Ledger, store: ObjectStore) -> int:
     count = 0
     while expired := expired_studies(ledger):
         for study_id in expired:
-            for key in purge_study(ledger, study_id):
-                store.delete(key)
+            purge_study(ledger, study_id, store.delete)
             count += 1
     return count
 

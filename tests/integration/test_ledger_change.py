@@ -1,6 +1,7 @@
 """What people may do to a study: cancel, purge, retain, summarise again, replay. Repeating any of it does nothing."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -26,7 +27,7 @@ from tests.ledger_tools import (
     together,
     whole_study,
 )
-from xraygpt_core.errors import Conflict, LeaseLost, NotFound
+from xraygpt_core.errors import Conflict, LeaseLost, NotFound, Unavailable
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import read
 from xraygpt_core.ledger.change import cancel_study, expired_studies, purge_study, replay_dead, resummarise
@@ -128,11 +129,29 @@ def test_a_cancellation_and_a_new_content_at_the_same_moment_leave_no_open_work_
             )
 
 
+def purge(ledger: Ledger, study_id: UUID) -> list[str]:
+    """The derived keys that were deleted."""
+    deleted: list[str] = []
+    purge_study(ledger, study_id, deleted.append)
+    return deleted
+
+
+def test_a_bucket_that_does_not_answer_leaves_the_study_to_be_purged_again(ledger: Ledger) -> None:
+    def fails(_: str) -> None:
+        raise Unavailable("the bucket does not answer")
+
+    _, study_id = whole_study(ledger, film("u1", normalised_key="n/1", preview_key="p/1"))
+    with pytest.raises(Unavailable):
+        purge_study(ledger, study_id, fails)
+    assert read.study(ledger, study_id).state == "summarised"
+    assert sorted(purge(ledger, study_id)) == ["n/1", "p/1"]
+
+
 def test_a_purged_study_is_forgotten_but_known(ledger: Ledger) -> None:
     found_in_it = film("uid-canary", patient_pseudonym="patient-canary", normalised_key="n/1", preview_key="p/1")
     registered, study_id = whole_study(ledger, found_in_it, "name-canary")
     ask(ledger, study_id, "Is the heart large?")
-    assert sorted(purge_study(ledger, study_id)) == ["n/1", "p/1"]
+    assert sorted(purge(ledger, study_id)) == ["n/1", "p/1"]
     found = read.study(ledger, study_id)
     assert (found.state, found.summary, found.view) == ("cancelled", None, None)
     assert [step["what"] for step in read.timeline(ledger, study_id)] == ["purged"]
@@ -149,33 +168,33 @@ def test_a_purged_study_is_forgotten_but_known(ledger: Ledger) -> None:
 
 def test_purging_again_does_nothing(ledger: Ledger) -> None:
     _, study_id = whole_study(ledger)
-    purge_study(ledger, study_id)
+    purge(ledger, study_id)
     before = rows(ledger, "SELECT * FROM studies")
-    assert purge_study(ledger, study_id) == []
+    assert purge(ledger, study_id) == []
     assert rows(ledger, "SELECT * FROM studies") == before
     with pytest.raises(NotFound):
-        purge_study(ledger, new_id())
+        purge(ledger, new_id())
 
 
 def test_a_derived_object_that_another_study_shares_stays(ledger: Ledger) -> None:
     shared = {"normalised_key": "n/1", "normalised_sha256": "s1", "preview_key": "p/1"}
     _, first = whole_study(ledger, film("u1", **shared))
     _, second = whole_study(ledger, film("u2", **shared))
-    assert purge_study(ledger, first) == []
-    assert sorted(purge_study(ledger, second)) == ["n/1", "p/1"]
+    assert purge(ledger, first) == []
+    assert sorted(purge(ledger, second)) == ["n/1", "p/1"]
 
 
 def test_two_studies_purged_at_the_same_moment_do_not_leave_their_shared_object_to_each_other(ledger: Ledger) -> None:
     shared = {"normalised_key": "n/1", "normalised_sha256": "s1", "preview_key": "p/1"}
     studies = [whole_study(ledger, film(f"u{number}", **shared))[1] for number in range(2)]
-    results = no_errors(together(*[lambda study_id=study_id: purge_study(ledger, study_id) for study_id in studies]))
+    results = no_errors(together(*[lambda study_id=study_id: purge(ledger, study_id) for study_id in studies]))
     assert sorted(key for keys in results for key in keys) == ["n/1", "p/1"]
 
 
 def test_a_worker_that_reads_a_purged_image_is_told_so(ledger: Ledger) -> None:
     registered = put(ledger)
     got = take(ledger, JobKind.INGEST, registered.image_id)
-    purge_study(ledger, registered.study_id)
+    purge(ledger, registered.study_id)
     with pytest.raises(LeaseLost):
         ingest_input(ledger, got)
     assert open_jobs(ledger) == 0
@@ -188,7 +207,7 @@ def test_a_purge_and_a_new_content_at_the_same_moment_mix_nothing(ledger: Ledger
         _, study_id = whole_study(ledger, film(f"u{number}"), key)
         no_errors(
             together(
-                lambda study_id=study_id: purge_study(ledger, study_id),
+                lambda study_id=study_id: purge(ledger, study_id),
                 lambda key=key: put(ledger, key, "e2"),
             )
         )
@@ -199,7 +218,7 @@ def test_a_purge_and_a_new_content_at_the_same_moment_mix_nothing(ledger: Ledger
 
 def test_the_image_of_a_purged_patient_that_comes_under_another_name_is_a_new_study(ledger: Ledger) -> None:
     _, study_id = whole_study(ledger, film("u1"), "a")
-    purge_study(ledger, study_id)
+    purge(ledger, study_id)
     again = put(ledger, "b")
     assert ingest(ledger, again, film("u1")) == again.study_id
 
@@ -208,7 +227,7 @@ def test_retention_names_the_studies_that_are_too_old(ledger: Ledger) -> None:
     _, old = whole_study(ledger)
     whole_study(ledger)
     _, purged = whole_study(ledger)
-    purge_study(ledger, purged)
+    purge(ledger, purged)
     do(
         ledger,
         "UPDATE studies SET received_at = received_at - interval '40 days' WHERE id IN (:a, :b)",

@@ -325,7 +325,7 @@ def test_a_doubled_event_of_a_replaced_content_does_not_bring_it_back(ledger: Le
 
 def test_a_purged_object_stays_purged(ledger: Ledger) -> None:
     registered, study_id = whole_study(ledger, film("u1"), "a")
-    purge_study(ledger, study_id)
+    purge_study(ledger, study_id, lambda _: None)
     again = put(ledger, "a")
     assert (again.image_id, again.study_id, again.new) == (registered.image_id, study_id, False)
     assert one(ledger, "SELECT count(*) FROM object_keys") == 0
@@ -334,7 +334,7 @@ def test_a_purged_object_stays_purged(ledger: Ledger) -> None:
 
 def test_a_new_content_under_the_key_of_a_purged_study_is_a_new_study(ledger: Ledger) -> None:
     _, study_id = whole_study(ledger, film("u1"), "a")
-    purge_study(ledger, study_id)
+    purge_study(ledger, study_id, lambda _: None)
     new = put(ledger, "a", "e2")
     assert new.new
     assert new.study_id != study_id

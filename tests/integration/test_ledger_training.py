@@ -231,7 +231,7 @@ def test_a_turn_purged_before_it_was_answered_is_answered_by_nobody(ledger: Ledg
     _, study_id = whole_study(ledger)
     turn = chat.ask(ledger, study_id, "Well?")
     got = take(ledger, JobKind.CHAT, turn.turn_id)
-    purge_study(ledger, study_id)
+    purge_study(ledger, study_id, lambda _: None)
     with pytest.raises(LeaseLost):
         chat.chat_input(ledger, got)
     with pytest.raises(NotFound):

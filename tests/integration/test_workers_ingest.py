@@ -115,7 +115,8 @@ def purged_meanwhile(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def put_and_purge(key: str, data: bytes, content_type: str) -> None:
         put(key, data, content_type)
         if key.startswith("preview/"):
-            purge_study(bench.ledger, bench.value("SELECT id FROM studies ORDER BY id DESC LIMIT 1"))
+            study_id = bench.value("SELECT id FROM studies ORDER BY id DESC LIMIT 1")
+            purge_study(bench.ledger, study_id, bench.store.delete)
 
     monkeypatch.setattr(bench.store, "put", put_and_purge)
 

@@ -1,6 +1,6 @@
 """What people may do to a study: cancel it, purge it, review its summary, summarise it again, replay what died."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -79,24 +79,27 @@ def cancel_study(ledger: Ledger, study_id: UUID) -> None:
     repeating(ledger, body)
 
 
-def purge_study(ledger: Ledger, study_id: UUID) -> list[str]:
+def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -> None:
     """Forget a study: texts, turns, pseudonyms and object keys. A content-free tombstone keeps it from coming back.
 
-    Returns:
-        The keys in the derived bucket that nothing refers to any more; the caller deletes them.
+    Args:
+        delete: removes an object from the derived bucket; called for each key that nothing else refers to, maybe
+            twice. It runs before the commit: pictures go first, and whoever stops in the middle leaves a study that
+            can be purged again, never a picture that nobody knows of.
 
     Raises:
         NotFound: no such study.
+        Unavailable: the bucket does not answer; the study is still there.
     """
 
-    def body(work: Work) -> list[str]:
+    def body(work: Work) -> None:
         home = resolve(work, study_id)
         # Two studies may share a derived object; purged together, each would leave it to the other.
         work.row("SELECT pg_advisory_xact_lock(:key)", {"key": _PURGING})
         work.run(_CANCEL_JOBS, {"id": home})
         home = _lock(work, home)
         if work.row("SELECT id FROM studies WHERE id = :id AND purged_at IS NOT NULL", {"id": home}):
-            return []
+            return
         _bury_keys(work, home)
         derived = _derived_keys(work, home)
         work.run("DELETE FROM chat_turns WHERE study_id = :id", {"id": home})
@@ -119,9 +122,10 @@ def purge_study(ledger: Ledger, study_id: UUID) -> list[str]:
         )
         work.run(_CANCEL_JOBS, {"id": home})  # what was added while we waited for the study
         note(work, home, "purged", who="person")
-        return derived
+        for key in derived:
+            delete(key)
 
-    return repeating(ledger, body)
+    repeating(ledger, body)
 
 
 def _lock(work: Work, study_id: UUID) -> UUID:
