@@ -37,9 +37,12 @@ class Loaded:
             tokens: Tensor = self.projector(features)
         return tokens.to(self.llm.model.dtype)
 
-    def prompt(self, question: str, turns: Sequence[tuple[str, str]], image_tokens: int) -> Prompt:
-        """The prompt with as many earlier turns as the LLM's context has room for."""
-        room = self.llm.model.config.max_position_embeddings - self.bundle.decoding.max_new_tokens - image_tokens
+    def prompt(
+        self, question: str, turns: Sequence[tuple[str, str]], image_tokens: int, context: int | None = None
+    ) -> Prompt:
+        """The prompt with as many earlier turns as ``context`` tokens, or else the LLM's context, have room for."""
+        context = context or self.llm.model.config.max_position_embeddings
+        room = context - self.bundle.decoding.max_new_tokens - image_tokens
         return fit_turns(self.template, question, turns, self.llm.tokenizer, room)
 
     def row(self, prompt: Prompt, image_tokens: Tensor) -> Tensor:
@@ -67,6 +70,12 @@ class Loaded:
     def decoding(self) -> dict[str, object]:
         """The decoding settings, for a summary's provenance."""
         return {**asdict(self.bundle.decoding), "stop": list(self.bundle.stop)}
+
+
+def end_ids(llm: Llm) -> list[int]:
+    """The tokens that end an answer."""
+    end = llm.model.generation_config.eos_token_id
+    return [] if end is None else [end] if isinstance(end, int) else list(end)
 
 
 def load(bundle: Bundle, device: str = "auto", dtype: torch.dtype | None = None) -> Loaded:

@@ -114,6 +114,12 @@ class Scheduler(Generic[T]):
         top = max((index for index, ticket in enumerate(slots) if ticket is not None), default=-1)
         return slots[: top + 1]
 
+    def at(self, kind: int, slot: int) -> Ticket[T]:
+        """Who has this slot."""
+        ticket = self._queues[kind].slots[slot]
+        assert ticket is not None
+        return ticket
+
     def add(self, ticket: Ticket[T]) -> None:
         """Let a ticket wait.
 

@@ -34,7 +34,7 @@ class Matrix:
 def _can_pack(weight: Tensor) -> bool:
     return (
         weight.device.type == "cpu"
-        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and weight.dtype in (torch.float32, torch.bfloat16)
         and min(weight.shape) > 1
     )

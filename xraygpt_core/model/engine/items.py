@@ -1,0 +1,100 @@
+"""A request inside the engine, and the errors that end one."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.engine.scheduler import Ticket
+from xraygpt_core.model.prompt import Prompt
+
+# What one bad item can raise in a batch.
+ITEM_ERRORS = (RuntimeError, ValueError, IndexError, KeyError, XrayGPTError)
+
+
+class RequestFailed(XrayGPTError):
+    """The model failed on this request while the device went on to work."""
+
+
+class DeviceLost(XrayGPTError):
+    """The device failed while this request was on it, and answers nothing more."""
+
+
+@dataclass
+class Run:
+    """One stay in a slot. A request that is put back begins a new one."""
+
+    started: float = field(default_factory=time.monotonic)
+    ids: list[int] = field(default_factory=list)
+    launched: int = 0  # tokens asked of the device, those included that nobody has looked at yet
+    generator: torch.Generator | None = None  # of a sampled answer
+
+
+@dataclass(eq=False)
+class Item:
+    """What the engine knows of a request. The hooks run in the engine's thread and must be quick.
+
+    Attributes:
+        after: ids of the text behind the image tokens.
+        cached: tokens in its slot after prefill, the shared beginning included.
+    """
+
+    image: Tensor
+    after: list[int]
+    cached: int
+    prompt: Prompt
+    future: "Future[Generated]"
+    on_progress: Callable[[], None] | None
+    on_text: Callable[[str], None] | None
+    cancelled: Callable[[], bool] | None
+    submitted: float = field(default_factory=time.monotonic)
+    run: Run = field(default_factory=Run)
+
+    def progress(self) -> None:
+        """Say that it moves."""
+        if self.on_progress is not None:
+            self.on_progress()
+
+    def cancel_asked(self) -> bool:
+        """Does nobody wait for it any more?"""
+        return self.cancelled is not None and self.cancelled()
+
+
+Place = Ticket[Item]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Work given to the device: one new token for each of these rows, to be looked at when it is there.
+
+    Attributes:
+        ids: one per row, on the host once ``ready`` has happened; -1 where the numbers were not finite.
+    """
+
+    rows: list[tuple[Place, Run]]
+    ids: Tensor
+    ready: torch.cuda.Event | None = None
+
+    def read(self) -> list[int]:
+        """Wait for the device and look."""
+        if self.ready is not None:
+            self.ready.synchronize()
+        found: list[int] = self.ids.tolist()
+        return found
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Is it for want of memory, on a GPU or in the host?"""
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in said
+
+
+def device_is_gone(error: BaseException) -> bool:
+    """After this no call to the device succeeds in this process (CUDA calls such errors sticky)."""
+    said = str(error)
+    return isinstance(error, torch.AcceleratorError) or "CUDA error" in said or "device-side assert" in said

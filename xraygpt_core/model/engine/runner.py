@@ -1,0 +1,133 @@
+"""The bundle at work on its device: rows enter, take steps and move. The thread is :mod:`loop`'s."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from xraygpt_core.model.engine.graphs import Graphs
+from xraygpt_core.model.engine.items import Item, Launch, Place, Run
+from xraygpt_core.model.engine.llama import Cache, Llama
+from xraygpt_core.model.engine.memory import plan_slots
+from xraygpt_core.model.engine.sampling import generator, pick
+from xraygpt_core.model.engine.scheduler import Move, SlotClass, similar
+from xraygpt_core.model.engine.weights import free_bytes
+from xraygpt_core.model.prompt import render, tokenise
+from xraygpt_core.model.summariser import Loaded
+
+
+class Runner:
+    """Weights, caches and what is on them.
+
+    Args:
+        batch_size: rows for summaries, if memory has room for them.
+        memory: bytes for keys and values; measured if not given.
+        graphs: replay decode steps as CUDA graphs.
+
+    Raises:
+        BundleError: there is no room for a single row.
+    """
+
+    def __init__(self, loaded: Loaded, batch_size: int, *, memory: int | None = None, graphs: bool = False) -> None:
+        self.loaded = loaded
+        self.llama = Llama(loaded.llm.model)
+        self.decoding = loaded.bundle.decoding
+        before, after = tokenise(render(loaded.template, loaded.bundle.question), loaded.llm.tokenizer)
+        self.llama.share(before)
+        self._before = before
+        summary = len(before) + self.image_tokens + len(after) + self.decoding.max_new_tokens
+        budget = free_bytes(self.llama.device) if memory is None else memory
+        context = loaded.llm.model.config.max_position_embeddings
+        self.classes: tuple[SlotClass, ...] = plan_slots(budget, self.llama.token_bytes, summary, context, batch_size)
+        self.caches = [self.llama.cache(one.count, one.length) for one in self.classes]
+        self._graphs = Graphs(self.llama) if graphs else None
+
+    @property
+    def image_tokens(self) -> int:
+        """Embeddings of one image."""
+        encoder = self.loaded.encoder
+        blank = torch.zeros(1, encoder.positions, encoder.channels, device=self.loaded.llm.device)
+        return self.loaded.image_tokens(blank).shape[1]
+
+    @property
+    def context(self) -> int:
+        """Tokens of the longest slot: what a conversation has room for."""
+        return self.classes[-1].length
+
+    @property
+    def kv_bytes(self) -> int:
+        """Memory of all slots."""
+        return sum(one.count * one.length for one in self.classes) * self.llama.token_bytes
+
+    def enter(self, places: Sequence[Place]) -> list[Launch]:
+        """Encode the images together, and read the prompts into their slots."""
+        items = [place.payload for place in places]
+        tokens = self.loaded.image_tokens(self.loaded.features([item.image for item in items]))
+        prompts = [torch.cat([image, self.llama.embed(item.after)]) for image, item in zip(tokens, items, strict=True)]
+        launches = []
+        for kind in sorted({place.kind for place in places}):
+            of_kind = [index for index, place in enumerate(places) if place.kind == kind]
+            for group in similar([len(prompts[index]) for index in of_kind]):
+                chosen = [of_kind[index] for index in group]
+                launches.append(self._prefill(kind, [places[i] for i in chosen], [prompts[i] for i in chosen]))
+        return launches
+
+    def _prefill(self, kind: int, places: list[Place], prompts: list[Tensor]) -> Launch:
+        cache, slots = self.caches[kind], [place.slot for place in places]
+        logits = self.llama.prefill(cache, slots, prompts)
+        for place in places:
+            place.payload.run = Run(generator=generator(self.decoding))
+        return self._launch(cache, torch.tensor(slots, device=self.llama.device), logits, places)
+
+    def step(self, kind: int, first: int, places: Sequence[Place]) -> Launch:
+        """One token more for the rows in the slots from ``first`` on."""
+        cache, last = self.caches[kind], first + len(places)
+        longest = max(_length(place.payload) for place in places)
+        if self._graphs is not None and first == 0:
+            logits = self._graphs.decode(cache, last, longest)
+        else:
+            logits = self.llama.decode(cache, first, last, longest)
+        return self._launch(cache, cache.rows[first:last], logits, places)
+
+    def rewind(self, kind: int, first: int, places: Sequence[Place]) -> None:
+        """A step broke off somewhere: the lengths are again what they were before."""
+        lengths = [_length(place.payload) for place in places]
+        self.caches[kind].lengths[first : first + len(places)] = torch.tensor(lengths, device=self.llama.device)
+
+    def _launch(self, cache: Cache, slots: Tensor, logits: Tensor, places: Sequence[Place]) -> Launch:
+        """Choose the next ids, leave them where the next step reads them, and send a copy to the host."""
+        with torch.inference_mode():
+            ids = pick(logits, self.decoding, [place.payload.run.generator for place in places])
+            cache.ids[slots] = ids
+        for place in places:
+            place.payload.run.launched += 1
+        rows = [(place, place.payload.run) for place in places]
+        if ids.device.type != "cuda":
+            return Launch(rows, ids)
+        host = torch.empty(ids.shape, dtype=ids.dtype, pin_memory=True)
+        host.copy_(ids, non_blocking=True)
+        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        ready.record()
+        return Launch(rows, host, ready)
+
+    def move(self, move: Move, place: Place) -> None:
+        """A row changes its slot."""
+        self.caches[move.kind].move(move.source, move.target, _length(place.payload))
+
+    def scrub(self, kind: int, slot: int) -> None:
+        """Nothing of a failed row stays behind."""
+        self.caches[kind].scrub(slot)
+
+    def free(self) -> None:
+        """Give memory that only the allocator holds back to the device."""
+        if self.llama.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def probe(self) -> None:
+        """Compute something known to be good. Raises what the device raises."""
+        self.llama.share(self._before)
+
+
+def _length(item: Item) -> int:
+    """Tokens in the cache, its last chosen one not included."""
+    return item.cached + item.run.launched - 1

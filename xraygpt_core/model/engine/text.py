@@ -1,0 +1,41 @@
+"""From token ids to text, and where a text ends, without decoding every row at every step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
+    """The text before the first stop sequence, stripped, and whether there was one."""
+    places = [place for word in stop if (place := text.find(word)) >= 0]
+    return (text[: min(places)].strip(), True) if places else (text.strip(), False)
+
+
+class Endings:
+    """Where a row ends: at an end token, a stop sequence, or the most tokens allowed.
+
+    A stop sequence can only be complete after a token that holds its last character, so only then the row is decoded.
+    """
+
+    def __init__(self, tokenizer: Any, ends: Sequence[int], stop: Sequence[str], longest: int) -> None:
+        self._tokenizer = tokenizer
+        self._ends, self._stop, self._longest = frozenset(ends), tuple(stop), longest
+        vocabulary = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        last = {word[-1] for word in stop}
+        plain = all("!" <= character <= "~" for character in last)  # others may be spread over several tokens
+        self._telling = bytearray(
+            not plain or token.startswith("<0x") or not last.isdisjoint(token) for token in vocabulary
+        )
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What these ids say, up to a stop sequence."""
+        return self._cut(ids)[0]
+
+    def reached(self, ids: Sequence[int]) -> bool:
+        """Is the last of these ids the row's last?"""
+        new = ids[-1]
+        if new in self._ends or len(ids) >= self._longest:
+            return True
+        return bool(self._stop) and new < len(self._telling) and bool(self._telling[new]) and self._cut(ids)[1]
+
+    def _cut(self, ids: Sequence[int]) -> tuple[str, bool]:
+        return cut(self._tokenizer.decode(list(ids), skip_special_tokens=True), self._stop)
