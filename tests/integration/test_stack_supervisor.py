@@ -237,6 +237,11 @@ def test_what_does_not_start_is_named_with_its_log_and_nothing_stays(
     assert still_using(tmp_path / "home") == []
 
 
+def test_a_queue_of_events_gets_its_poller(start: Callable[..., Stack], external: dict[str, str]) -> None:
+    stack = start(**external, XRAYGPT_SQS_QUEUE_URL="http://127.0.0.1:1/queue").wait_until_ready()
+    assert set(stack.pids) == PIDS | {"events"}
+
+
 def test_a_stranger_on_the_gateways_port_is_not_taken_for_the_gateway(
     start: Callable[..., Stack], external: dict[str, str]
 ) -> None:

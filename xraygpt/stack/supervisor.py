@@ -37,6 +37,8 @@ PROGRAMS = {
     "control": [PYTHON, "-m", "workers", "control"],
     "flower": [PYTHON, "-m", "xraygpt.stack.flower"],
 }
+# Only where the bucket tells an SQS queue, which XRAYGPT_SQS_QUEUE_URL names.
+EVENTS = {"events": [PYTHON, "-m", "workers", "events"]}
 NAMES = ("postgres", "broker", "s3", *PROGRAMS, "supervisor")
 
 
@@ -67,7 +69,7 @@ class Supervisor:
         self.say = say
         self._environ = dict(environ)
         self._once = once
-        self._programs = programs
+        self._programs = {**programs, **(EVENTS if self._environ.get("XRAYGPT_SQS_QUEUE_URL") else {})}
         self._keeper = Keeper(say)
         self._secrets: dict[str, Any] = {}
         self._stack: dict[str, Any] = {}
@@ -260,5 +262,5 @@ class Supervisor:
 
     def _write(self) -> None:
         """stack.json with the process ids of now; null for what runs elsewhere or waits for its restart."""
-        pids = dict.fromkeys(NAMES) | self._keeper.pids() | {"supervisor": os.getpid()}
+        pids = dict.fromkeys((*NAMES, *self._programs)) | self._keeper.pids() | {"supervisor": os.getpid()}
         remember(self.home.stack_file, self._stack | {"pids": pids})

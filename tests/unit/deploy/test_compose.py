@@ -19,6 +19,7 @@ NEEDED = {
     "migrate",
     "gateway",
     "worker-ingest",
+    "worker-events",
     "worker-gpu",
     "worker-training",
     "control",
@@ -26,7 +27,7 @@ NEEDED = {
     "prometheus",
 }
 ONCE = {"migrate", "prepare", "models"}
-WORKERS = {"worker-ingest", "worker-gpu", "worker-training", "control"}
+WORKERS = {"worker-ingest", "worker-events", "worker-gpu", "worker-training", "control"}
 OURS = ONCE | WORKERS | {"gateway", "flower"}  # the others are images of other people
 READS_SETTINGS = WORKERS | {"gateway", "flower"}
 NEEDS_TORCH = {"worker-gpu", "worker-training", "models"}
