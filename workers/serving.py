@@ -9,7 +9,7 @@ from workers.context import Context
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.serving import Served, served_bundle, start_serving
-from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.bundle import Bundle, verify
 from xraygpt_core.model.engine.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ def load_engine(context: Context) -> tuple[Engine, Bundle, Served]:
     start_serving(context.ledger, settings.bundle)
     wanted = served_bundle(context.ledger)
     bundle = served(context.ledger, context.store, settings.models, wanted)
+    if settings.verify == "full":
+        verify(bundle)
     engine = Engine(bundle, device=settings.device, batch_size=settings.batch_size)
     log.info("bundle loaded", extra={"bundle": bundle.name, "bundle_sha256": bundle.sha256})
     return engine, bundle, wanted

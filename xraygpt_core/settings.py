@@ -5,7 +5,7 @@ A setting that is missing or impossible stops the process with one sentence (:cl
 
 import os
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     # Model
     models: Path = Field(default_factory=models_dir, description="where model bundles live")
     bundle: str = Field("demo", description="the one bundle a GPU worker loads")
+    verify: Literal["quick", "full"] = Field("quick", description="full: hash every file of the bundle at each start")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from xraygpt_core.errors import BundleError
 
 FILE = "bundle.toml"
+_NOTE = ".verified.json"  # sizes and times of files whose hashes were right; no part of the bundle
 _FORMAT = 1
 _CHUNK = 2**20
 
@@ -48,6 +50,7 @@ class Bundle:
     stop: tuple[str, ...]
     decoding: Decoding
     files: Mapping[str, str]  # path inside the bundle -> sha256
+    dtype: str | None = None  # float32, bfloat16 or float16; None: what the device is fast at
 
 
 def load_bundle(models: Path, name: str) -> Bundle:
@@ -101,6 +104,7 @@ def _parse(path: Path, raw: bytes) -> Bundle:
         stop=tuple(prompt["stop"]),
         decoding=Decoding(**data["decoding"]),
         files=dict(data["files"]),
+        dtype=llm.get("dtype"),
     )
 
 
@@ -110,7 +114,7 @@ def bundles(models: Path) -> list[str]:
 
 
 def verify(bundle: Bundle) -> None:
-    """Hash every file.
+    """Hash every file, and remember what the files looked like that were right.
 
     Raises:
         BundleError: naming the files that are not what the bundle says.
@@ -118,6 +122,32 @@ def verify(bundle: Bundle) -> None:
     changed = [name for name, digest in bundle.files.items() if file_sha256(bundle.path / name) != digest]
     if changed:
         raise BundleError(f"bundle {bundle.name!r}: {', '.join(changed[:5])} changed on disk; fetch or import it again")
+    note_verified(bundle)
+
+
+def check(bundle: Bundle) -> None:
+    """The quick check at start: files that have their size and time of the last :func:`verify` are not hashed again.
+
+    Raises:
+        BundleError: as :func:`verify`, which is called where anything differs or nothing is known.
+    """
+    try:
+        known = json.loads((bundle.path / _NOTE).read_text())
+    except (OSError, ValueError):
+        known = None
+    if known != _looks(bundle):
+        verify(bundle)
+
+
+def note_verified(bundle: Bundle) -> None:
+    """Remember size and time of each file; where the directory may not be written, the next start hashes again."""
+    with suppress(OSError):
+        (bundle.path / _NOTE).write_text(json.dumps(_looks(bundle)) + "\n")
+
+
+def _looks(bundle: Bundle) -> dict[str, object]:
+    stats = {name: (bundle.path / name).stat() for name in sorted(bundle.files)}
+    return {"bundle": bundle.sha256, "files": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}}
 
 
 def file_sha256(path: Path) -> str:

@@ -68,7 +68,8 @@ def _replaced(base: Bundle, projector: Path | None, adapter: Path | None) -> tup
 
 def write_bundle(path: Path, name: str, tables: Mapping[str, Any]) -> None:
     """Write ``bundle.toml`` for a directory whose files are all in place; every file below it is hashed."""
-    names = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file() and file.name != FILE]
+    found = [file.relative_to(path) for file in path.rglob("*") if file.is_file()]
+    names = [str(file) for file in found if file.name != FILE and not file.name.startswith(".")]
     write_toml(path, {"format": 1, "name": name, **tables, "files": hash_files(path, names)})
 
 

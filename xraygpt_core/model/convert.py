@@ -75,6 +75,21 @@ def convert_gguf(source: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def gguf_hidden(source: Path) -> int:
+    """Width of the embeddings in a GGUF file, from its header.
+
+    Raises:
+        BundleError: the file holds no llama, or is damaged.
+    """
+    from gguf import GGUFReader
+
+    try:
+        field = GGUFReader(str(source)).fields["llama.embedding_length"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise BundleError(f"{source.name} is no GGUF file of a llama, or damaged") from error
+    return int(field.contents())
+
+
 def _config(fields: dict[str, Any], state: dict[str, Tensor]) -> dict[str, Any]:
     heads = int(fields["llama.attention.head_count"])
     vocabulary, hidden = state["model.embed_tokens.weight"].shape

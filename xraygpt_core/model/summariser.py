@@ -90,7 +90,7 @@ def load(bundle: Bundle, device: str = "auto", dtype: torch.dtype | None = None)
     encoder = load_encoder(bundle.encoder, bundle.encoder_weights, dict(bundle.encoder_options))
     encoder.to(where)
     projector = load_projector(bundle.projector, bundle.projector_weights).to(where).eval().requires_grad_(False)
-    llm = load_llm(bundle.llm, bundle.adapter, where, dtype or pick_dtype(where))
+    llm = load_llm(bundle.llm, bundle.adapter, where, dtype or pick_dtype(where, bundle.dtype))
     _check_fit(encoder, projector, llm)
     return Loaded(bundle, encoder, projector, llm, template_named(bundle.template))
 

@@ -9,7 +9,7 @@ import torch
 
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.metrics import ENGINE_KV_TOKENS
-from xraygpt_core.model.bundle import Bundle, verify
+from xraygpt_core.model.bundle import Bundle, check
 from xraygpt_core.model.engine.items import Item
 from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
@@ -47,7 +47,7 @@ class Engine:
         graphs: bool = False,
         lookahead: int | None = None,
     ) -> None:
-        verify(bundle)
+        check(bundle)
         self._loaded = load(bundle, device, dtype)
         self._runner = runner = Runner(self._loaded, batch_size, memory=memory, graphs=graphs)
         self._image_tokens = runner.image_tokens

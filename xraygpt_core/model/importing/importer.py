@@ -1,0 +1,109 @@
+"""``models import``: an encoder, a projector and an LLM, as they were downloaded, become one verified bundle.
+
+What can be wrong is looked for from cheap to dear: names, shapes and widths first, then every number, and the bundle
+appears under its name only when all of it is there.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xraygpt_core.errors import BundleError
+from xraygpt_core.model.bundle import FILE, Bundle, note_verified
+from xraygpt_core.model.compose import PROJECTOR_FILE, new_bundle, write_bundle
+from xraygpt_core.model.importing.encoder import ReadEncoder, convert_encoder
+from xraygpt_core.model.importing.files import Kind, Progress, check_space, kind_of, real_path
+from xraygpt_core.model.importing.llm import describe_gguf, read_llm
+from xraygpt_core.model.importing.projector import ReadProjector, check_encoder, check_llm, read_projector
+from xraygpt_core.model.importing.report import Part
+from xraygpt_core.model.importing.tensors import shard_paths
+from xraygpt_core.model.prompt import QUESTIONS, template_named
+
+ENCODER_FILE = "encoder.safetensors"
+DTYPES = ("float32", "bfloat16", "float16")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_GGUF_GROWTH = 5  # bytes of bfloat16 for each byte of a file quantised to four bits, with room to spare
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to import: three paths, and how the model is to be prompted and computed."""
+
+    encoder: Path
+    projector: Path
+    llm: Path
+    template: str = "xraygpt-code"
+    question: str = QUESTIONS[0]
+    max_new_tokens: int = 300  # as the released demo
+    dtype: str | None = None
+
+
+def import_bundle(models: Path, name: str, wanted: Wanted, progress: Progress) -> tuple[Bundle, list[Part]]:
+    """Make ``models/name``.
+
+    Raises:
+        BundleError: one sentence on what is wrong; nothing is left behind.
+    """
+    template = _check_words(models, name, wanted)
+    projector = read_projector(wanted.projector)
+    gguf = real_path(wanted.llm).is_file() and kind_of(wanted.llm) is Kind.GGUF
+    llm = None if gguf else read_llm(wanted.llm)
+    if llm is not None:
+        check_llm(projector, llm.hidden)
+    models.mkdir(parents=True, exist_ok=True)
+    written = real_path(wanted.llm).stat().st_size * _GGUF_GROWTH if llm is None else llm.bytes_to_write(models)
+    check_space(models, written + _size(wanted.encoder) + _size(wanted.projector))
+    with new_bundle(models, name) as (work, commit):
+        progress(0, 1, "reading the encoder")
+        encoder = convert_encoder(wanted.encoder, work / ENCODER_FILE, projector.takes)
+        check_encoder(projector, encoder.positions, encoder.channels, encoder.part.found)
+        projector.write(work / PROJECTOR_FILE)
+        if llm is None:
+            part = _convert_gguf(wanted.llm, work / "llm", projector)
+        else:
+            llm.write(work / "llm", progress)
+            part = llm.part
+        progress(1, 1, "hashing")
+        write_bundle(work, name, _tables(wanted, template.stop, encoder, projector))
+        bundle = commit()
+    note_verified(bundle)
+    return bundle, [encoder.part, projector.part, part]
+
+
+def _check_words(models: Path, name: str, wanted: Wanted) -> Any:
+    if not _NAME.fullmatch(name):
+        raise BundleError(f"{name!r} is no bundle name: letters, digits, dots, dashes and underscores")
+    if (models / name / FILE).exists():
+        raise BundleError(f"there is a bundle {name!r} already; take another name, or remove {models / name}")
+    if wanted.dtype not in (None, *DTYPES):
+        raise BundleError(f"{wanted.dtype!r} is none of {', '.join(DTYPES)}")
+    if not wanted.question.strip():
+        raise BundleError("the question is empty")
+    return template_named(wanted.template)
+
+
+def _size(source: Path) -> int:
+    real = real_path(source)
+    return sum(real_path(path).stat().st_size for path in ([source] if real.is_file() else shard_paths(source)))
+
+
+def _convert_gguf(source: Path, folder: Path, projector: ReadProjector) -> Part:
+    from xraygpt_core.model.convert import convert_gguf, gguf_hidden
+
+    check_llm(projector, gguf_hidden(source))
+    convert_gguf(source, folder)
+    return describe_gguf(folder)
+
+
+def _tables(
+    wanted: Wanted, stop: tuple[str, ...], encoder: ReadEncoder, projector: ReadProjector
+) -> Mapping[str, Mapping[str, Any]]:
+    return {
+        "encoder": {"class": encoder.kind, "weights": ENCODER_FILE, **encoder.options},
+        "projector": {"class": projector.kind, "weights": PROJECTOR_FILE},
+        "llm": {"folder": "llm", "dtype": wanted.dtype},
+        "prompt": {"template": wanted.template, "question": wanted.question, "stop": list(stop)},
+        "decoding": {"max_new_tokens": wanted.max_new_tokens, "do_sample": False},
+    }
