@@ -21,12 +21,14 @@ from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summaris
 from xraygpt_core.metrics import BATCH_OCCUPANCY, SUMMARIES, TOKENS
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
+from xraygpt_core.model.engine.items import DeviceLost
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
 
 log = logging.getLogger(__name__)
 
 EXIT_BROKEN = 70  # EX_SOFTWARE of sysexits.h
 _POLL_SECONDS = 0.25  # also how often the text of a chat turn is stored while it is written
+_ALONE_FROM = 3  # from this attempt on a request has the device to itself: it may be what kills those beside it
 _FAILURES = 3  # so many requests in a row: it is the device, not the requests
 
 
@@ -97,9 +99,15 @@ class Reader:
         Raises:
             LeaseLost: somebody else does it now.
             HandedBack: the worker is stopping and the engine had not begun, or the engine is gone.
+            DeviceLost: it was on the device when that broke, which counts as an attempt: it may be the cause.
         """
         future = self._engine.submit(
-            request, rank=rank, on_progress=errand.moved, on_text=errand.write, cancelled=errand.is_pointless
+            request,
+            rank=rank,
+            alone=errand.pulse.claim.attempts >= _ALONE_FROM,
+            on_progress=errand.moved,
+            on_text=errand.write if errand.shows else None,
+            cancelled=errand.is_pointless,
         )
         while not wait([future], _POLL_SECONDS).done:
             errand.wait_on(self._context.draining.is_set())
@@ -111,6 +119,9 @@ class Reader:
         except Unavailable:
             self._stop(EXIT_BROKEN)
             raise HandedBack("the engine is gone") from None
+        except DeviceLost:
+            self._stop(EXIT_BROKEN)
+            raise
         except RuntimeError:
             self._failed()
             raise
@@ -137,6 +148,11 @@ class Errand:
         self._text = self._shown = ""
         self._begun = self._abandoned = False
         self._seen = 0.0
+
+    @property
+    def shows(self) -> bool:
+        """Does anybody read the text while it is written?"""
+        return self._show is not None
 
     def moved(self) -> None:
         """The engine works on this request.

@@ -29,7 +29,7 @@ def load_engine(context: Context) -> tuple[Engine, Bundle, Served]:
     bundle = served(context.ledger, context.store, settings.models, wanted)
     if settings.verify == "full":
         verify(bundle)
-    engine = Engine(bundle, device=settings.device, batch_size=settings.batch_size)
+    engine = Engine(bundle, device=settings.device, batch_size=settings.batch_size, graphs=settings.cuda_graphs)
     log.info("bundle loaded", extra={"bundle": bundle.name, "bundle_sha256": bundle.sha256})
     return engine, bundle, wanted
 

@@ -28,9 +28,14 @@ BATCH_OCCUPANCY = Histogram(
     "xraygpt_batch_occupancy", "Requests in a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
 ENGINE_REQUESTS = Gauge("xraygpt_engine_requests", "Requests on the device (running) and before it", ["state"])
-ENGINE_KV_TOKENS = Gauge("xraygpt_engine_kv_tokens", "Keys and values: tokens used, and room for tokens", ["what"])
+ENGINE_KV_TOKENS = Gauge("xraygpt_engine_kv_tokens", "Keys and values: tokens used, and room for tokens", ["state"])
 ENGINE_PREFILL_SECONDS = Counter("xraygpt_engine_prefill_seconds_total", "Time spent encoding and reading prompts")
 ENGINE_DECODE_SECONDS = Counter("xraygpt_engine_decode_seconds_total", "Time spent in decode steps")
+# Their quotient is the share of what the device could do at best: benchmarks measure the same.
+ENGINE_BUSY_SECONDS = Counter("xraygpt_engine_busy_seconds_total", "Time with something to do")
+ENGINE_IDEAL_SECONDS = Counter(
+    "xraygpt_engine_ideal_seconds_total", "Least time the same work needs, by measured rates"
+)
 TOKENS = Counter("xraygpt_tokens_total", "Tokens generated")
 SUMMARIES = Counter("xraygpt_summaries_total", "Summaries committed")
 

@@ -81,7 +81,8 @@ class Settings(BaseSettings):
     bundle: str = Field("demo", description="the one bundle a GPU worker loads")
     verify: Literal["quick", "full"] = Field("quick", description="full: hash every file of the bundle at each start")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = Field(32, description="summaries on the device at once")
+    cuda_graphs: bool = Field(False, description="replay decode steps as CUDA graphs; needs a GPU")
 
     # Ledger
     lease_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="how long a claim lasts without a heartbeat")

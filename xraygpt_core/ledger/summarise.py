@@ -43,6 +43,8 @@ class NewSummary:
     batch_size: int
 
 
+_WAITS = ("waited_seconds", "generate_seconds")  # of the provenance, for the timeline
+
 _INPUT = """
     SELECT s.id AS study_id, i.id AS image_id, s.revision, i.normalised_key, i.normalised_sha256
     FROM studies s JOIN images i ON i.id = s.chosen_image
@@ -105,7 +107,8 @@ def complete_summary(ledger: Ledger, claim: Claim, given: SummariseInput, summar
                 "WHERE id = :id",
                 {"id": given.study_id},
             )
-        detail = {"bundle": summary.bundle, "tokens": summary.tokens, "batch_size": summary.batch_size}
+        waits = {name: summary.provenance[name] for name in _WAITS if name in summary.provenance}
+        detail = {"bundle": summary.bundle, "tokens": summary.tokens, "batch_size": summary.batch_size} | waits
         what = "summarised" if current else "summarised, superseded meanwhile"
         note(work, given.study_id, what, who="gpu", image_id=given.image_id, claim=claim, detail=detail)
 

@@ -132,10 +132,10 @@ def check(bundle: Bundle) -> None:
         BundleError: as :func:`verify`, which is called where anything differs or nothing is known.
     """
     try:
-        known = json.loads((bundle.path / _NOTE).read_text())
-    except (OSError, ValueError):
-        known = None
-    if known != _looks(bundle):
+        unchanged = json.loads((bundle.path / _NOTE).read_text()) == _looks(bundle)
+    except (OSError, ValueError):  # no note, or a file that is gone: verify says which
+        unchanged = False
+    if not unchanged:
         verify(bundle)
 
 

@@ -4,10 +4,12 @@ Rows live in slots of a static :class:`Cache`. A prompt's common beginning is co
 The arithmetic is transformers' ``LlamaForCausalLM``, with q, k, v and gate, up as one matrix each.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -53,7 +55,7 @@ class Cache:
 
     def __init__(self, shape: Shape, slots: int, length: int, device: torch.device, dtype: torch.dtype) -> None:
         self.slots, self.length = slots, length
-        self.kv = torch.zeros(shape.layers, slots, length, 2 * shape.groups, shape.width, device=device, dtype=dtype)
+        self.kv = _zeros((shape.layers, slots, length, 2 * shape.groups, shape.width), device, dtype)
         self.ids = torch.zeros(slots, dtype=torch.long, device=device)
         self.lengths = torch.zeros(slots, dtype=torch.long, device=device)
         self.rows = torch.arange(slots, device=device)
@@ -67,6 +69,13 @@ class Cache:
         """Forget a row that may hold infinities: masked, they would still spoil the next row of this slot."""
         self.kv[:, slot] = 0
         self.ids[slot] = self.lengths[slot] = 0
+
+
+def _zeros(sizes: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """On a CPU memory is only taken where something is written: most long slots stay empty."""
+    if device.type != "cpu":
+        return torch.zeros(sizes, device=device, dtype=dtype)
+    return torch.from_numpy(np.zeros(math.prod(sizes) * dtype.itemsize, np.uint8)).view(dtype).view(sizes)
 
 
 class Llama:

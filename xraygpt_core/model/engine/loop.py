@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 
 from xraygpt_core.errors import InvalidRequest, Unavailable
-from xraygpt_core.metrics import ENGINE_DECODE_SECONDS, ENGINE_KV_TOKENS, ENGINE_PREFILL_SECONDS, ENGINE_REQUESTS
+from xraygpt_core.metrics import (
+    ENGINE_BUSY_SECONDS,
+    ENGINE_DECODE_SECONDS,
+    ENGINE_IDEAL_SECONDS,
+    ENGINE_KV_TOKENS,
+    ENGINE_PREFILL_SECONDS,
+    ENGINE_REQUESTS,
+)
 from xraygpt_core.model.engine.items import (
     ITEM_ERRORS,
     DeviceLost,
@@ -102,6 +109,7 @@ class Loop:
 
     def _turn(self) -> None:
         """One step for everybody; whoever can enters first."""
+        started = time.monotonic()
         self._drop_cancelled()
         with self._changed:
             entering = [] if self._closed else self._scheduler.admit(self._prompt_tokens)
@@ -120,6 +128,7 @@ class Loop:
             for launch in self._turns.popleft():
                 self._look(launch)
         self._measure()
+        ENGINE_BUSY_SECONDS.inc(time.monotonic() - started)
 
     def _drop_cancelled(self) -> None:
         with self._changed:
@@ -145,6 +154,7 @@ class Loop:
                 self._halve(here, error, lambda half, _first: self._enter(half, launches))
             return
         ENGINE_PREFILL_SECONDS.inc(time.monotonic() - started)
+        ENGINE_IDEAL_SECONDS.inc(self._runner.ideal_prefill(here))
 
     def _step(self, kind: int, first: int, places: Sequence[Place], launches: list[Launch]) -> None:
         """A token for each of these rows, which lie side by side."""
@@ -161,6 +171,7 @@ class Loop:
                 self._halve(places, error, lambda half, offset: self._step(kind, first + offset, half, launches))
             return
         ENGINE_DECODE_SECONDS.inc(time.monotonic() - started)
+        ENGINE_IDEAL_SECONDS.inc(self._runner.ideal_step(places))
 
     def _halve(self, places: Sequence[Place], error: Exception, again: Callable[[Sequence[Place], int], None]) -> None:
         """Try both halves; a single one that raises is the bad one."""

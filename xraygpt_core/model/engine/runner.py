@@ -7,6 +7,7 @@ from torch import Tensor
 
 from xraygpt_core.model.engine.graphs import Graphs
 from xraygpt_core.model.engine.items import Item, Launch, Place, Run
+from xraygpt_core.model.engine.limit import measure
 from xraygpt_core.model.engine.llama import Cache, Llama
 from xraygpt_core.model.engine.memory import plan_slots
 from xraygpt_core.model.engine.sampling import generator, pick
@@ -41,6 +42,7 @@ class Runner:
         self.classes: tuple[SlotClass, ...] = plan_slots(budget, self.llama.token_bytes, summary, context, batch_size)
         self.caches = [self.llama.cache(one.count, one.length) for one in self.classes]
         self._graphs = Graphs(self.llama) if graphs else None
+        self.limit = measure(self.llama.device, self.llama.dtype)
 
     @property
     def image_tokens(self) -> int:
@@ -71,6 +73,16 @@ class Runner:
                 chosen = [of_kind[index] for index in group]
                 launches.append(self._prefill(kind, [places[i] for i in chosen], [prompts[i] for i in chosen]))
         return launches
+
+    def ideal_prefill(self, places: Sequence[Place]) -> float:
+        """Seconds the device needs at least to read these prompts."""
+        return self.limit.seconds(self.llama.bytes, self.llama.flops * sum(place.prompt_tokens for place in places))
+
+    def ideal_step(self, places: Sequence[Place]) -> float:
+        """Seconds the device needs at least for one step of these rows."""
+        tokens = sum(_length(place.payload) for place in places)
+        read = self.llama.bytes + tokens * self.llama.token_bytes
+        return self.limit.seconds(read, self.llama.flops * len(places))
 
     def _prefill(self, kind: int, places: list[Place], prompts: list[Tensor]) -> Launch:
         cache, slots = self.caches[kind], [place.slot for place in places]
