@@ -1,6 +1,8 @@
 """``models``: the bundles in the models directory, and which of them is served."""
 
-from typing import Annotated
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -8,11 +10,11 @@ from xraygpt import show
 from xraygpt.commands.options import AsJson
 from xraygpt.connect import find_gateway, gateway
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.bundle import bundles, load_bundle
+from xraygpt_core.model.bundle import Bundle, bundles, load_bundle
 from xraygpt_core.model.bundle import verify as verify_files
 from xraygpt_core.settings import models_dir
 
-models = typer.Typer(help="Model bundles: fetch, look at, serve.", no_args_is_help=True)
+models = typer.Typer(help="Model bundles: fetch, import, look at, serve.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A bundle's name.", metavar="NAME")]
 
@@ -29,6 +31,36 @@ def fetch(name: Annotated[str, typer.Argument(help="What to fetch: demo.")], as_
         show.document({"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256})
     else:
         show.say(f"bundle {bundle.name} is in {bundle.path}")
+
+
+@models.command("import")
+def import_parts(
+    name: Name,
+    encoder: Annotated[Path, typer.Option(help="Weights of the image encoder: a file or its folder.")],
+    projector: Annotated[Path, typer.Option(help="A checkpoint with llama_proj or an MLP, or a projector of ours.")],
+    llm: Annotated[Path, typer.Option(help="A Hugging Face LLaMA folder, or a GGUF file.")],
+    template: Annotated[str, typer.Option(help="How the model is prompted.")] = "xraygpt-code",
+    question: Annotated[str | None, typer.Option(help="What is asked about every film.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default: what is fast.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Longest answer.", min=1, max=4096)] = 300,
+    as_json: AsJson = False,
+) -> None:
+    """Turn downloaded weights into a bundle. Nothing is executed, and nothing is left behind if it fails."""
+    needs_torch()
+    from xraygpt_core.model.importing.importer import Wanted, import_bundle
+
+    asked = {"question": question} if question is not None else {}
+    wanted = Wanted(encoder, projector, llm, template, dtype=dtype, max_new_tokens=max_new_tokens, **asked)
+    with show.Progress() as bar:
+        bundle, parts = import_bundle(models_dir(), name, wanted, bar.update)
+    for part in parts:
+        for line in part.lines():
+            show.say(line)
+    if as_json:
+        found = {part.part: part.document() for part in parts}
+        show.document({"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256, **found})
+    else:
+        show.say(f"bundle {bundle.name} is in {bundle.path}; try it with `xraygpt models verify {bundle.name}`")
 
 
 @models.command("list")
@@ -54,23 +86,54 @@ def list_bundles(as_json: AsJson = False) -> None:
 
 
 @models.command()
-def verify(name: Name, as_json: AsJson = False) -> None:
-    """Hash every file of a bundle and compare."""
+def verify(
+    name: Name,
+    hashes_only: Annotated[bool, typer.Option("--hashes-only", help="Do not run an image.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hash every file of a bundle and compare; then let it summarise one synthetic film."""
     bundle = load_bundle(models_dir(), name)
     verify_files(bundle)
+    show.say(f"bundle {bundle.name}: {len(bundle.files)} files are as they should be")
+    found: dict[str, Any] = {"name": bundle.name, "sha256": bundle.sha256, "ok": True, "summary": None}
+    if not hashes_only and bundle.projector is not None:
+        found |= _tried(bundle)
     if as_json:
-        show.document({"name": bundle.name, "sha256": bundle.sha256, "ok": True})
-    else:
-        show.say(f"bundle {bundle.name}: {len(bundle.files)} files are as they should be")
+        show.document(found)
+    elif found["summary"] is not None:
+        show.say(f"one synthetic film in {found['seconds']} s ({found['dtype']} on {found['device']}):")
+        show.paragraph(found["summary"])
+
+
+def _tried(bundle: Bundle) -> dict[str, Any]:
+    needs_torch()
+    from xraygpt_core.model.trial import phantom_png, summarise_once
+
+    made = summarise_once(bundle, phantom_png())
+    software = {key: made.software[key] for key in ("device", "dtype")}
+    return {"summary": made.text, "tokens": made.tokens, "seconds": round(made.generate_seconds, 2), **software}
+
+
+def needs_torch() -> None:
+    """Say plainly that the model's libraries are not here, where they are not."""
+    if find_spec("torch") is None:
+        raise BundleError(
+            "this needs the model's libraries, which are not installed here: pip install 'xraygpt[model]'"
+        )
 
 
 @models.command()
 def promote(
-    run: Annotated[str, typer.Argument(help="A finished training run.", metavar="RUN")], as_json: AsJson = False
+    what: Annotated[str, typer.Argument(help="A finished training run, or a bundle.", metavar="RUN|NAME")],
+    as_json: AsJson = False,
 ) -> None:
-    """Serve what a training run made."""
+    """Serve what a training run made, or a bundle that was fetched or imported."""
     with gateway() as client:
-        _served(client.post(f"/v1/training-runs/{run}/promote")["bundle"], as_json=as_json)
+        if what in bundles(models_dir()):
+            answer = client.post("/v1/bundles/serve", {"bundle": what})
+        else:
+            answer = client.post(f"/v1/training-runs/{what}/promote")
+        _served(answer["bundle"], as_json=as_json)
 
 
 @models.command()
