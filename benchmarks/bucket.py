@@ -25,7 +25,8 @@ def page(keys: int, query: dict[str, list[str]]) -> str:
     items = "".join(_ITEM.format(key=_NAME.format(number), number=number) for number in range(first, end))
     more = end < keys
     token = f"<NextContinuationToken>{_NAME.format(end - 1)}</NextContinuationToken>" if more else ""
-    return f"{_HEAD}<IsTruncated>{str(more).lower()}</IsTruncated>{token}<KeyCount>{end - first}</KeyCount>{items}</ListBucketResult>"
+    about = f"<IsTruncated>{str(more).lower()}</IsTruncated>{token}<KeyCount>{end - first}</KeyCount>"
+    return f"{_HEAD}{about}{items}</ListBucketResult>"
 
 
 class Handler(BaseHTTPRequestHandler):

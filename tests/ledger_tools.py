@@ -110,11 +110,6 @@ def expire(ledger: Ledger, job_id: UUID) -> None:
     )
 
 
-def age_rings(ledger: Ledger, seconds: float = 10.0) -> None:
-    """Let every doorbell have been rung a while ago."""
-    do(ledger, "UPDATE jobs SET rung_at = rung_at - make_interval(secs => :seconds)", seconds=seconds)
-
-
 def ingest(ledger: Ledger, registered: Registered, image: IngestedImage | None = None) -> UUID:
     """Read an image; returns the study it belongs to."""
     complete_ingest(ledger, take(ledger, JobKind.INGEST, registered.image_id), image or film())

@@ -6,7 +6,9 @@ The message is acknowledged in any case. Whether the job runs again is the ledge
 import logging
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
 from workers.context import Context
@@ -19,41 +21,131 @@ from xraygpt_core.states import JobKind, JobState
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Body = Callable[[Claim, Pulse], None]
+_Done = tuple[Claim, Any, float]  # with what is still to be written, and when it began
 
 
 class HandedBack(XrayGPTError):
     """The worker is stopping; the job goes back to its queue and the attempt does not count."""
 
 
-def run_job(context: Context, kind: JobKind, job_id: str, body: Body) -> None:
-    """Do one job, if it is ours to do. Returns whatever happened; the ledger knows."""
-    claim: Claim | None = None
-    try:
-        claim = jobs.claim(context.ledger, UUID(job_id), kind, context.name)
-        if claim is None:
-            return  # somebody else has it, or it is finished: the message was late or doubled
-        JOB_ATTEMPTS.labels(kind).inc()
-        began = time.monotonic()
-        beating = context.heart.beating(claim, context.stall_seconds(kind), context.max_seconds(kind))
-        with beating as pulse, STAGE_SECONDS.labels(kind).time():
-            body(claim, pulse)
-        log.info("job done", extra=told(claim) | {"seconds": round(time.monotonic() - began, 3)})
-    except Exception as error:  # noqa: BLE001  # the one broad except: what happened must reach the ledger
-        _record(context, kind, claim, error)
+@runtime_checkable
+class Batch(Protocol):
+    """How jobs of a kind are done that may be short enough for several at a time."""
+
+    def prepare(self, claims: Sequence[Claim], /) -> Mapping[UUID, Any]:
+        """What ``do`` is told about each job, by the job's subject, in one query."""
+
+    def do(self, claim: Claim, pulse: Pulse, given: Any, /) -> Any:
+        """Do one job; what is still to be written about it, or None if nothing is."""
+
+    def finish(self, done: Sequence[tuple[Claim, Any]], /) -> set[UUID]:
+        """Write that for all of them in one transaction; the ids of the jobs that were still ours."""
 
 
-def _record(context: Context, kind: JobKind, claim: Claim | None, error: Exception) -> None:
-    if claim is None:
-        # Nothing was taken, so nothing is lost: the dispatcher rings again.
-        log.warning("job not claimed", extra={"kind": kind, "error": type(error).__name__})
+def run_job(context: Context, kind: JobKind, job_id: UUID | str, body: Body) -> None:
+    """Do this job, if it is ours to do. Returns whatever happened; the ledger knows."""
+    claimed, error = _attempt(lambda: jobs.claim(context.ledger, UUID(str(job_id)), kind, context.name))
+    if error is not None:
+        not_claimed(error)
+    elif claimed is not None:
+        run_claim(context, claimed, body)
+
+
+def run_claim(context: Context, claim: Claim, body: Body) -> None:
+    """Do one claimed job. Returns whatever happened; the ledger knows."""
+    began = time.monotonic()
+    with _beating(context, [claim]) as pulses:
+        _, error = _attempt(lambda: body(claim, pulses[0]))
+        _end(context, claim, began, error)
+
+
+def run_batch(context: Context, claims: Sequence[Claim], batch: Batch) -> None:
+    """Do some claimed jobs one after the other and write their results together. Each fails by itself."""
+    with _beating(context, claims) as pulses:
+        given, error = _attempt(lambda: batch.prepare(claims))
+        done: list[_Done] = []
+        for claim, pulse in zip(claims, pulses, strict=True):
+            began = time.monotonic()
+            if context.draining.is_set() and done:
+                error = HandedBack("the worker is stopping")
+            for other in pulses:
+                other.progress()  # those behind wait for this one, not for themselves
+            if given is None or error is not None:
+                _end(context, claim, began, error)
+                continue
+            wanted, failure = _attempt(_doing(batch, claim, pulse, given))
+            if failure is None and wanted is not None:
+                done.append((claim, wanted, began))
+            else:
+                _end(context, claim, began, failure)
+        _finish(context, batch, done)
+
+
+def _doing(batch: Batch, claim: Claim, pulse: Pulse, given: Mapping[UUID, Any]) -> Callable[[], Any]:
+    def do() -> Any:
+        pulse.check()
+        return batch.do(claim, pulse, given.get(claim.subject))
+
+    return do
+
+
+def _finish(context: Context, batch: Batch, done: Sequence[_Done]) -> None:
+    """Write the results; if that fails for all together, for each alone, so that only the bad one fails."""
+    if not done:
         return
+    finished, error = _attempt(lambda: batch.finish([(claim, wanted) for claim, wanted, _ in done]))
+    if error is not None and len(done) > 1 and not isinstance(error, Unavailable):
+        for one in done:
+            _finish(context, batch, [one])
+        return
+    for claim, _, began in done:
+        lost = LeaseLost("it is not ours any more") if claim.job_id not in (finished or ()) else None
+        _end(context, claim, began, error or lost)
+
+
+def _attempt(act: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """What it returned, or what it raised."""
     try:
-        _translate(context, claim, error)
-    except LeaseLost:
-        _lost(claim)
-    except Unavailable:
-        log.warning("outcome not recorded: the lease will end by itself", extra=told(claim))
+        return act(), None
+    except Exception as error:  # noqa: BLE001  # the one broad except: what happened must reach the ledger
+        return None, error
+
+
+@contextmanager
+def _beating(context: Context, claims: Sequence[Claim]) -> Iterator[list[Pulse]]:
+    """Keep the leases of some claims alive."""
+    with ExitStack() as beating:
+        pulses = []
+        for claim in claims:
+            JOB_ATTEMPTS.labels(claim.kind).inc()
+            stall, most = context.stall_seconds(claim.kind), context.max_seconds(claim.kind)
+            pulses.append(beating.enter_context(context.heart.beating(claim, stall, most)))
+        yield pulses
+
+
+def not_claimed(error: Exception) -> None:
+    """Nothing was taken, so nothing is lost: the dispatcher rings again."""
+    log.warning("job not claimed", extra={"error": type(error).__name__})
+
+
+def _end(context: Context, claim: Claim, began: float, error: Exception | None) -> None:
+    seconds = time.monotonic() - began
+    if error is None:
+        STAGE_SECONDS.labels(claim.kind).observe(seconds)
+        log.info("job done", extra=told(claim) | {"seconds": round(seconds, 3)})
+        return
+    _, failure = _attempt(lambda: _translate(context, claim, error))
+    match failure:
+        case None:
+            return
+        case LeaseLost():
+            _lost(claim)
+        case Unavailable():
+            log.warning("outcome not recorded: the lease will end by itself", extra=told(claim))
+        case _:
+            raise failure
 
 
 def _translate(context: Context, claim: Claim, error: Exception) -> None:

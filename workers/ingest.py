@@ -2,8 +2,9 @@
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
+from uuid import UUID
 
 from workers.context import Context
 from workers.heartbeat import Pulse
@@ -14,8 +15,8 @@ from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.ingest import (
     IngestedImage,
     IngestInput,
-    complete_ingest,
-    ingest_input,
+    complete_ingests,
+    ingest_inputs,
     left_behind,
     reject_image,
     replace_image,
@@ -44,10 +45,19 @@ class Ingest:
         self._local = threading.local()
         self._sandboxes: list[Normaliser] = []
 
-    def __call__(self, claim: Claim, pulse: Pulse) -> None:
-        """Fetch exactly the registered object, read it where it can do no harm, store what came out."""
+    def prepare(self, claims: Sequence[Claim]) -> dict[UUID, IngestInput]:
+        """Which object each of these jobs is about, by image."""
+        return ingest_inputs(self._context.ledger, claims)
+
+    def do(self, claim: Claim, pulse: Pulse, given: IngestInput | None) -> IngestedImage | None:
+        """Fetch exactly the registered object, read it where it can do no harm, store what came out.
+
+        Returns:
+            What the ledger is to keep of it; None if the image ended otherwise.
+        """
+        if given is None:
+            raise LeaseLost(f"image {claim.subject} was purged")
         ledger = self._context.ledger
-        given = ingest_input(ledger, claim)
         try:
             image = self._read(given, pulse)
         except Rejected as rejection:
@@ -57,7 +67,8 @@ class Ingest:
         except ObjectMissing:
             replace_image(ledger, claim, None)
         else:
-            self._keep(claim, image, pulse)
+            return self._store(image, pulse)
+        return None
 
     def close(self) -> None:
         """End the sandboxes' processes."""
@@ -86,16 +97,14 @@ class Ingest:
             return None
         return ObjectRef(given.bucket, given.key, head.etag, head.version_id, head.size)
 
-    def _keep(self, claim: Claim, image: NormalisedImage, pulse: Pulse) -> None:
-        stored = self._store(image, pulse)
-        try:
-            pulse.check()
-            complete_ingest(self._context.ledger, claim, stored)
-        except LeaseLost:
-            # Purged while it was read: what was just stored must not outlive the purge.
-            for key in left_behind(self._context.ledger, claim, [stored.normalised_key, stored.preview_key]):
-                self._context.store.delete(key)
-            raise
+    def finish(self, read: Sequence[tuple[Claim, IngestedImage]]) -> set[UUID]:
+        finished = complete_ingests(self._context.ledger, read)
+        for claim, stored in read:
+            if claim.job_id not in finished:
+                # Purged while it was read: what was just stored must not outlive the purge.
+                for key in left_behind(self._context.ledger, claim, [stored.normalised_key, stored.preview_key]):
+                    self._context.store.delete(key)
+        return finished
 
     def _store(self, image: NormalisedImage, pulse: Pulse) -> IngestedImage:
         sha256 = hashlib.sha256(image.normalised_png).hexdigest()
@@ -109,7 +118,8 @@ class Ingest:
         sandbox: Normaliser | None = getattr(self._local, "sandbox", None)
         if sandbox is None:
             settings = self._context.settings
-            sandbox = self._normaliser(Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes))
+            limits = Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes)
+            sandbox = self._normaliser(limits)
             self._local.sandbox = sandbox
             self._sandboxes.append(sandbox)
         return sandbox

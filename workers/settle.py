@@ -1,17 +1,27 @@
 """Settle: all images of a study are here, so one is chosen and a summary asked for."""
 
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
 from workers.context import Context
 from workers.heartbeat import Pulse
 from xraygpt_core.ledger.fence import Claim
-from xraygpt_core.ledger.settle import settle
+from xraygpt_core.ledger.settle import settle_many
 
 
 class Settle:
-    """The settle jobs of one process: a transaction each, nothing to fetch."""
+    """The settle jobs of one process: nothing to fetch or to do, only to write."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def __call__(self, claim: Claim, _pulse: Pulse) -> None:
-        """Settle one study at the revision the job was made for."""
-        settle(self._context.ledger, claim)
+    def prepare(self, _claims: Sequence[Claim]) -> dict[UUID, Any]:
+        return {}
+
+    def do(self, claim: Claim, _pulse: Pulse, _given: Any) -> UUID:
+        return claim.subject
+
+    def finish(self, done: Sequence[tuple[Claim, Any]]) -> set[UUID]:
+        """Settle these studies, each at the revision its job was made for."""
+        return settle_many(self._context.ledger, [claim for claim, _ in done])

@@ -1,17 +1,17 @@
-"""The doorbell: Celery queues that carry job ids and nothing else.
+"""The doorbell: Celery queues whose messages say that there is work of a kind in a lane, and nothing else.
 
-A message may be lost, doubled or late; the ledger makes that harmless. So nothing here is ever waited for.
+Who is woken by one takes the most urgent work there is, and goes on until none is left. So a few messages wake workers
+for any number of jobs, and a message that is lost, doubled or late is harmless: nothing here is ever waited for.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
+import kombu
 import redis
 from celery import Celery
-from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from xraygpt_core.errors import Unavailable
@@ -19,6 +19,8 @@ from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, Lane
 
 CONTROL_QUEUE = "control"
+
+Queue = tuple[JobKind, Lane]
 
 
 def queue_name(kind: JobKind, lane: Lane) -> str:
@@ -31,6 +33,12 @@ def task_name(kind: JobKind) -> str:
     return f"xraygpt.{kind}"
 
 
+def queue_of(name: str) -> Queue:
+    """The kind and lane a queue is named after."""
+    kind, _, lane = name.partition(".")
+    return JobKind(kind), Lane(lane)
+
+
 def queues_of(*kinds: JobKind) -> list[str]:
     """The queues a worker for these kinds consumes, most urgent first: all kinds of a lane before the next lane."""
     return [queue_name(kind, lane) for lane in Lane for kind in kinds]
@@ -39,7 +47,7 @@ def queues_of(*kinds: JobKind) -> list[str]:
 def make_celery(settings: Settings) -> Celery:
     """The Celery application of a producer or a worker. It opens nothing until it is used."""
     app = Celery("xraygpt", broker=settings.redis_url.get_secret_value(), set_as_current=False)
-    queues = [Queue(name, routing_key=name) for name in [*queues_of(*JobKind), CONTROL_QUEUE]]
+    queues = [kombu.Queue(name, routing_key=name) for name in [*queues_of(*JobKind), CONTROL_QUEUE]]
     app.conf.update(
         task_queues=queues,
         task_default_queue=CONTROL_QUEUE,
@@ -76,20 +84,20 @@ def make_celery(settings: Settings) -> Celery:
 
 @dataclass(frozen=True)
 class Ring:
-    """A job whose worker is to be woken."""
+    """So many jobs of a kind became ready in a lane: wake workers."""
 
-    job_id: UUID
     kind: JobKind
     lane: Lane
+    jobs: int = 1
 
 
 class Doorbell:
-    """Sends job ids to the queues of their kind and lane.
+    """Wakes the workers of a kind and lane.
 
     Args:
         app: the Celery application.
         redis_url: where its queues live, to ask how long they are.
-        window: messages a queue may hold before ringing waits.
+        window: messages a queue holds at most.
     """
 
     def __init__(self, app: Celery, redis_url: str, window: int) -> None:
@@ -113,18 +121,20 @@ class Doorbell:
             raise Unavailable("the broker does not answer") from error
 
     def ring(self, rings: Iterable[Ring]) -> int:
-        """Send what fits into each queue's window; the rest is left to the dispatcher. Returns how many were sent.
+        """Fill each queue up to a message per job, or to its window. Returns how many were sent.
 
-        A broker that does not answer costs nothing but time: the dispatcher rings again.
+        Call it after the jobs are committed: a message that nobody has taken yet will find them, and is enough. A
+        broker that does not answer costs nothing but time: the dispatcher rings again.
         """
-        by_queue: dict[str, list[Ring]] = defaultdict(list)
+        jobs: Counter[Queue] = Counter()
         for ring in rings:
-            by_queue[queue_name(ring.kind, ring.lane)].append(ring)
-        if not by_queue:
+            jobs[ring.kind, ring.lane] += ring.jobs
+        if not jobs:
             return 0
         try:
-            lengths = self.lengths(by_queue)
-            return sum(self._send(name, due[: max(0, self._window - lengths[name])]) for name, due in by_queue.items())
+            lengths = self.lengths(queue_name(*queue) for queue in jobs)
+            short = {queue: ready for queue, ready in jobs.items() if ready > lengths[queue_name(*queue)]}
+            return sum(self._fill(*queue, min(ready, self._window)) for queue, ready in short.items())
         except (Unavailable, OperationalError, redis.RedisError):
             return 0
 
@@ -137,20 +147,14 @@ class Doorbell:
         self._redis.close()
         self.app.close()
 
-    def _send(self, name: str, due: list[Ring]) -> int:
-        if not due:
-            return 0
+    def _fill(self, kind: JobKind, lane: Lane, wanted: int) -> int:
+        """One message after the other, looking each time: many who ring at once do not each send all of them."""
+        name, sent = queue_name(kind, lane), 0
         with self.app.producer_pool.acquire(block=True, timeout=5) as producer:
-            for ring in due:
-                self.app.send_task(
-                    task_name(ring.kind),
-                    (str(ring.job_id),),
-                    queue=name,
-                    producer=producer,
-                    ignore_result=True,
-                    retry=False,
-                )
-        return len(due)
+            while sent < wanted and self._redis.llen(name) < wanted:
+                self.app.send_task(task_name(kind), queue=name, producer=producer, ignore_result=True, retry=False)
+                sent += 1
+        return sent
 
 
 def open_doorbell(settings: Settings) -> Doorbell:

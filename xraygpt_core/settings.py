@@ -88,11 +88,10 @@ class Settings(BaseSettings):
     lease_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="how long a claim lasts without a heartbeat")
     max_attempts: Annotated[int, Field(ge=1)] = 5
     retry_seconds: Annotated[float, Field(ge=0)] = Field(2.0, description="wait before the second attempt; doubles")
-    window: Annotated[int, Field(ge=1)] = Field(256, description="messages kept in the broker per queue")
+    window: Annotated[int, Field(ge=1)] = Field(32, description="messages kept in the broker per queue")
     stall_seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="a job silent for longer loses its lease")
     max_run_seconds: Annotated[float, Field(gt=0)] = Field(900.0, description="a job running for longer, too")
     drain_seconds: Annotated[float, Field(ge=0)] = Field(25.0, description="time to finish work after SIGTERM")
-    rering_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="ring an unclaimed job again after this")
     tick_seconds: Annotated[float, Field(gt=0)] = Field(1.0, description="pause between two control ticks")
     settle_seconds: Annotated[float, Field(ge=0)] = Field(5.0, description="quiet time after which a study is whole")
     sweep_seconds: Annotated[float, Field(ge=0)] = Field(300.0, description="pause between bucket sweeps; 0 = never")

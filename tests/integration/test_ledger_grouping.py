@@ -24,7 +24,7 @@ from tests.ledger_tools import (
 from xraygpt_core.ledger import read
 from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.ingest import complete_ingest, ingest_input, reject_image
+from xraygpt_core.ledger.ingest import complete_ingest, ingest_inputs, reject_image
 from xraygpt_core.states import Flag, JobKind, Lane, ReasonCode
 
 pytestmark = pytest.mark.usefixtures("sound")
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("sound")
 
 def test_ingest_is_told_exactly_the_registered_object(ledger: Ledger) -> None:
     registered = put(ledger, "folder/a", "e7", version_id="v1")
-    given = ingest_input(ledger, take(ledger, JobKind.INGEST, registered.image_id))
+    given = ingest_inputs(ledger, [take(ledger, JobKind.INGEST, registered.image_id)])[registered.image_id]
     assert (given.image_id, given.bucket, given.key, given.etag, given.version_id) == (
         registered.image_id,
         "source",

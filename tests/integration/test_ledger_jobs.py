@@ -240,11 +240,11 @@ def test_a_turn_and_a_run_that_failed_for_the_last_time_are_dead(ledger: Ledger)
 
 def test_a_released_job_is_rung_again_and_its_attempt_does_not_count(ledger: Ledger, job_id: UUID) -> None:
     got = taken(ledger, job_id)
-    before = ledger.doorbell.lengths(["ingest.routine"])["ingest.routine"]
+    ledger.doorbell.app.control.purge()
     release(ledger, got)
     found = job(ledger, job_id)
     assert (found["state"], found["attempts"], found["lease_epoch"]) == ("queued", 0, 1)
-    assert ledger.doorbell.lengths(["ingest.routine"])["ingest.routine"] == before + 1
+    assert ledger.doorbell.lengths(["ingest.routine"])["ingest.routine"] == 1
 
 
 def test_nobody_fails_or_releases_a_job_that_is_not_theirs(ledger: Ledger, job_id: UUID) -> None:

@@ -3,7 +3,6 @@
 import pytest
 
 from tests.ledger_tools import (
-    age_rings,
     do,
     expire,
     film,
@@ -29,7 +28,7 @@ from xraygpt_core.ledger.change import cancel_study, purge_study
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.ingest import complete_ingest, replace_image
-from xraygpt_core.ledger.register import RING_LIMIT, ObjectRef, note_deleted, register_objects
+from xraygpt_core.ledger.register import ObjectRef, note_deleted, register_objects
 from xraygpt_core.states import JobKind, Lane
 
 pytestmark = pytest.mark.usefixtures("sound")
@@ -99,17 +98,15 @@ def test_two_listings_in_opposite_order_do_not_lock_each_other_out(ledger: Ledge
     assert one(ledger, "SELECT count(*) FROM images") == 300
 
 
-def test_a_thousand_objects_are_one_transaction_and_ring_no_more_than_the_limit(ledger: Ledger) -> None:
+def test_a_thousand_objects_are_one_transaction_and_ring_no_more_than_the_window(ledger: Ledger) -> None:
     answer = register_objects(ledger, refs(1000), Lane.ROUTINE, actor="test")
     assert len({one.image_id for one in answer}) == 1000
-    assert lengths(ledger)["routine"] == RING_LIMIT
-    assert one(ledger, "SELECT count(*) FROM jobs WHERE rung_at IS NOT NULL") == RING_LIMIT
+    assert lengths(ledger)["routine"] == ledger.settings.window
 
 
 def test_a_backlog_is_not_rung(ledger: Ledger) -> None:
     put(ledger, lane=Lane.BACKLOG)
     assert sum(lengths(ledger).values()) == 0
-    assert one(ledger, "SELECT count(*) FROM jobs WHERE rung_at IS NOT NULL") == 0
 
 
 def test_a_more_urgent_lane_raises_the_open_job_and_rings_again(ledger: Ledger) -> None:
@@ -140,24 +137,21 @@ def test_raising_reaches_the_later_jobs_of_the_study(ledger: Ledger) -> None:
 
 
 def test_a_raised_job_that_waits_for_its_pause_is_rung_when_it_is_due_not_now(ledger: Ledger) -> None:
-    registered = put(ledger, "a", lane=Lane.BACKLOG)
-    job_id = job_of(ledger, JobKind.INGEST, registered.image_id)
+    put(ledger, "a", lane=Lane.BACKLOG)
     do(ledger, "UPDATE jobs SET not_before = clock_timestamp() + interval '1 hour'")
     put(ledger, "a", lane=Lane.STAT)
-    age_rings(ledger)
     assert tick(ledger).rung == 0
     assert lengths(ledger)["stat"] == 0
     do(ledger, "UPDATE jobs SET not_before = clock_timestamp()")
     assert tick(ledger).rung == 1
-    assert job(ledger, job_id)["rung_at"] is not None
+    assert lengths(ledger)["stat"] == 1
 
 
-def test_raising_more_than_the_limit_leaves_the_rest_to_the_dispatcher_at_once(ledger: Ledger) -> None:
+def test_raising_many_wakes_as_many_as_the_window_holds(ledger: Ledger) -> None:
     register_objects(ledger, refs(100), Lane.BACKLOG, actor="test")
     register_objects(ledger, refs(100), Lane.STAT, actor="test")
-    assert lengths(ledger)["stat"] == RING_LIMIT
-    assert tick(ledger).rung == 100 - RING_LIMIT
-    assert lengths(ledger)["stat"] == 100
+    assert lengths(ledger)["stat"] == ledger.settings.window
+    assert tick(ledger).rung == 0
 
 
 def test_a_running_job_is_not_raised_but_what_follows_is(ledger: Ledger) -> None:

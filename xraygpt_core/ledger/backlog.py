@@ -67,7 +67,7 @@ _ITS_JOBS = """
 # A study is over with its last image; one whose object has another content that is being read goes on.
 _STOP = f"""
     WITH stopped AS (
-        UPDATE jobs SET state = 'cancelled', rung_at = NULL, finished_at = clock_timestamp() {_ITS_JOBS}
+        UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp() {_ITS_JOBS}
         RETURNING subject
     ), closed AS (
         UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
@@ -190,7 +190,7 @@ def _pause(work: Work, backlog_id: UUID) -> int:
         "UPDATE backlogs SET state = 'paused' WHERE id = :id AND state IN ('listing', 'listed')", {"id": backlog_id}
     )
     if paused:
-        work.run(f"UPDATE jobs SET not_before = 'infinity', rung_at = NULL {_ITS_JOBS}", {"id": backlog_id})
+        work.run(f"UPDATE jobs SET not_before = 'infinity' {_ITS_JOBS}", {"id": backlog_id})
     return paused
 
 

@@ -20,7 +20,7 @@ from xraygpt_core.states import JobKind, Lane, ReviewState, StudyState
 _PURGING = 0x50555247
 
 _CANCEL_JOBS = """
-    UPDATE jobs SET state = 'cancelled', lease_until = NULL, rung_at = NULL, finished_at = clock_timestamp()
+    UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp()
     WHERE state IN ('queued', 'running', 'dead') AND (
         subject = :id OR subject IN (SELECT id FROM images WHERE study_id = :id)
         OR subject IN (SELECT id FROM chat_turns WHERE study_id = :id))
@@ -253,7 +253,7 @@ def replay_dead(ledger: Ledger, *, job_ids: Sequence[UUID] | None = None, reason
 
     def body(work: Work) -> int:
         rows = work.rows(
-            "UPDATE jobs SET state = 'queued', attempts = 0, rung_at = NULL, not_before = NULL, finished_at = NULL "
+            "UPDATE jobs SET state = 'queued', attempts = 0, not_before = NULL, finished_at = NULL "
             "WHERE state = 'dead' AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY(CAST(:ids AS uuid[]))) "
             "AND (CAST(:reason AS text) IS NULL OR strpos(last_error, :reason) > 0) RETURNING kind, subject, key",
             {"ids": list(job_ids) if job_ids is not None else None, "reason": reason},

@@ -1,18 +1,23 @@
 """The ledger of a process: a database, a doorbell, and transactions whose messages leave after the commit."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.db import Database
+from xraygpt_core.ledger.together import Together
 from xraygpt_core.queue import Doorbell, Ring, open_doorbell
 from xraygpt_core.settings import Settings
 
 Values = Mapping[str, Any]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass
@@ -24,15 +29,15 @@ class Work:
 
     def run(self, sql: str, values: Values | Sequence[Values] = ()) -> int:
         """Execute a statement (once per element, if values is a sequence); the number of rows it touched."""
-        return self.connection.execute(text(sql), values or None).rowcount
+        return self.connection.execute(_parsed(sql), values or None).rowcount
 
     def rows(self, sql: str, values: Values | None = None) -> Sequence[RowMapping]:
         """All rows of a query."""
-        return self.connection.execute(text(sql), values).mappings().all()
+        return self.connection.execute(_parsed(sql), values).mappings().all()
 
     def row(self, sql: str, values: Values | None = None) -> RowMapping | None:
         """The first row of a query, or None."""
-        return self.connection.execute(text(sql), values).mappings().first()
+        return self.connection.execute(_parsed(sql), values).mappings().first()
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Ledger:
     settings: Settings
     database: Database
     doorbell: Doorbell
+    _meetings: dict[Hashable, Together[Any, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @contextmanager
     def work(self) -> Iterator[Work]:
@@ -55,10 +61,19 @@ class Ledger:
             yield work
         self.doorbell.ring(work.rings)
 
+    def meeting(self, name: Hashable, many: Callable[[Sequence[T]], Sequence[R]]) -> Together[T, R]:
+        """Where the threads of this process meet for one kind of transaction; made by whoever comes first."""
+        return self._meetings.setdefault(name, Together(many))
+
     def close(self) -> None:
         """Close the connections to PostgreSQL and the broker."""
         self.doorbell.close()
         self.database.close()
+
+
+@lru_cache(maxsize=512)
+def _parsed(sql: str) -> TextClause:
+    return text(sql)
 
 
 def open_ledger(settings: Settings, *, pool_size: int = 8) -> Ledger:

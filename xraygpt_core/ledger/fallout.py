@@ -32,7 +32,7 @@ _LOCK = "SELECT s.id, s.alias_of FROM images i JOIN studies s ON s.id = i.study_
 def bury(work: Work, job_id: UUID, error: str) -> None:
     """End a job for good as dead, and tell its subject."""
     row = work.row(
-        "UPDATE jobs SET state = 'dead', lease_until = NULL, rung_at = NULL, finished_at = clock_timestamp(), "
+        "UPDATE jobs SET state = 'dead', lease_until = NULL, finished_at = clock_timestamp(), "
         "last_error = :error WHERE id = :id RETURNING kind, subject, key",
         {"id": job_id, "error": printable(error)},
     )

@@ -4,7 +4,7 @@ A worker that was stopped past its lease (a zombie) wakes up, comes here, and ch
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -20,6 +20,15 @@ T = TypeVar("T")
 
 _OWNED = "id = :job_id AND lease_epoch = :epoch AND state = 'running' AND lease_until > clock_timestamp()"
 _REPEATS = 5
+
+_FINISH = """
+    UPDATE jobs SET state = 'done', lease_until = NULL, finished_at = clock_timestamp()
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS bigint[])) AS mine (job_id, epoch)
+    WHERE id = job_id AND lease_epoch = epoch AND state = 'running' AND lease_until > clock_timestamp()
+    RETURNING id
+"""
+
+_LOCK_STUDIES = "SELECT id FROM studies WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE"
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,45 @@ def fenced(
     raise AssertionError("the loop above returns or raises")
 
 
+def fenced_many(
+    ledger: Ledger,
+    claims: Sequence[Claim],
+    body: Callable[[Work, Collection[UUID]], None],
+    *,
+    study_ids: Sequence[UUID] = (),
+) -> set[UUID]:
+    """Like :func:`fenced` for many jobs in one transaction, all of which end as done.
+
+    Args:
+        body: writes the result rows of the jobs whose ids it is given: those that are still ours.
+        study_ids: study rows to lock.
+
+    Returns:
+        The ids of the jobs that were finished. The others lost their leases, and nothing was written for them.
+
+    Raises:
+        Unavailable: PostgreSQL went away, and it is sure that nothing was written.
+    """
+    for repeat in range(_REPEATS):
+        try:
+            with ledger.work() as work:
+                held = _take_many(work, claims)
+                if study_ids:
+                    work.rows(_LOCK_STUDIES, {"ids": study_ids})
+                body(work, held)
+                return held
+        except Unavailable:
+            committed = {claim.job_id for claim in claims if _is_committed(ledger, claim)}
+            if committed:
+                return committed
+            if repeat == _REPEATS - 1:
+                raise
+        except DBAPIError as error:
+            if not worth_repeating(error) or repeat == _REPEATS - 1:
+                raise
+    raise AssertionError("the loop above returns or raises")
+
+
 def repeating(ledger: Ledger, body: Callable[[Work], T]) -> T:
     """Run ``body`` in a transaction of its own, again if it was the victim of a deadlock."""
     for _ in range(_REPEATS - 1):
@@ -105,6 +153,18 @@ def _take(work: Work, claim: Claim, finish: JobState | None) -> None:
         owned = work.run(sql, values) == 1
     if not owned:
         raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+
+
+def _take_many(work: Work, claims: Sequence[Claim]) -> set[UUID]:
+    values = {"ids": [claim.job_id for claim in claims], "epochs": [claim.epoch for claim in claims]}
+    return {row["id"] for row in work.rows(_FINISH, values)}
+
+
+def _is_committed(ledger: Ledger, claim: Claim) -> bool:
+    try:
+        return _committed(ledger, claim, JobState.DONE)
+    except LeaseLost:
+        return False
 
 
 def _committed(ledger: Ledger, claim: Claim, finish: JobState | None) -> bool:

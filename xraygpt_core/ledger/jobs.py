@@ -14,32 +14,57 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ids import new_id
-from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.ledger.core import Ledger, Values, Work
 from xraygpt_core.ledger.fallout import bury, printable
 from xraygpt_core.ledger.fence import Claim, fenced
-from xraygpt_core.queue import Ring
+from xraygpt_core.queue import Queue, Ring
 from xraygpt_core.states import JobKind, JobState, Lane
 
-__all__ = ["Claim", "add_job", "claim", "fail", "heartbeat", "release"]
+__all__ = ["Claim", "add_job", "claim", "claim_next", "fail", "heartbeat", "release"]
 
 LANES = list(Lane)
 
 _ADD = """
-    INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts, not_before, rung_at)
-    VALUES (:id, :kind, :subject, :key, :lane_rank, :max_attempts,
-            clock_timestamp() + make_interval(secs => :delay),
-            CASE WHEN :ring THEN clock_timestamp() END)
+    INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts, not_before)
+    VALUES (:id, :kind, :subject, :key, :lane_rank, :max_attempts, clock_timestamp() + make_interval(secs => :delay))
     ON CONFLICT (kind, key) DO NOTHING
 """
 
+# This job, if it may be claimed: queued and due, or running with a lease that has ended.
+_THIS = """
+    WITH due AS (SELECT id FROM jobs WHERE id = :id AND kind = :kind)
+"""
+
+# The most urgent jobs of some queues (kind, lane), oldest first within a queue. The limit stands in the text, so that
+# the planner knows it.
+_NEXT = """
+    WITH ready AS (
+        SELECT j.id, j.attempts, q.place
+        FROM unnest(CAST(:kinds AS text[]), CAST(:ranks AS smallint[])) WITH ORDINALITY AS q (kind, lane_rank, place)
+        CROSS JOIN LATERAL (
+            SELECT id, attempts FROM jobs
+            WHERE state = 'queued' AND not_before IS NULL AND kind = q.kind AND lane_rank = q.lane_rank
+            ORDER BY id LIMIT {limit} FOR UPDATE SKIP LOCKED
+        ) j LIMIT {limit}
+    ), due AS (
+        SELECT id FROM (
+            SELECT id, attempts, first_value(attempts) OVER sorted AS first, row_number() OVER sorted AS number
+            FROM ready WINDOW sorted AS (ORDER BY place, id)
+        ) r WHERE {which}
+    )
+"""
+_ALL = "true"
+_ALONE_AGAIN = "number = 1 OR attempts = 0 AND first = 0"
+
 _CLAIM = """
-    WITH claimed AS (
+    , claimed AS (
         UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_epoch = lease_epoch + 1,
                lease_until = clock_timestamp() + make_interval(secs => :lease), claimed_by = :worker,
-               started_at = clock_timestamp(), rung_at = NULL
-        WHERE id = :id AND kind = :kind AND attempts < max_attempts
+               started_at = clock_timestamp(), not_before = NULL
+        WHERE id = ANY (ARRAY(SELECT id FROM due)) AND attempts < max_attempts
           AND (state = 'queued' AND (not_before IS NULL OR not_before <= clock_timestamp())
                OR state = 'running' AND lease_until < clock_timestamp())
         RETURNING id, kind, subject, key, lane_rank, attempts, lease_epoch, created_at
@@ -73,7 +98,7 @@ _HEARTBEAT = """
 """
 
 _RETRY = """
-    UPDATE jobs SET state = 'queued', lease_until = NULL, rung_at = NULL, last_error = :error,
+    UPDATE jobs SET state = 'queued', lease_until = NULL, last_error = :error,
            not_before = clock_timestamp() + make_interval(secs => :delay)
     WHERE id = :id
 """
@@ -90,14 +115,13 @@ def add_job(
     delay: float | None = None,
     ring: bool = True,
 ) -> UUID | None:
-    """Write a job, once per (kind, key), and note its doorbell. Returns its id, or None if it was there before.
+    """Write a job, once per (kind, key), and ring for it. Returns its id, or None if it was there before.
 
     Args:
         delay: seconds before it may be claimed; the dispatcher rings then.
-        ring: ring right after the commit; False leaves it to the dispatcher (backlogs).
+        ring: wake somebody right after the commit; False leaves it to the dispatcher (backlogs).
     """
     job_id = new_id()
-    rings = ring and not delay
     added = work.run(
         _ADD,
         {
@@ -107,23 +131,46 @@ def add_job(
             "key": key,
             "lane_rank": lane.rank,
             "max_attempts": max_attempts,
-            "delay": delay,
-            "ring": rings,
+            "delay": delay or None,
         },
     )
     if not added:
         return None
-    if rings:
-        work.rings.append(Ring(job_id, kind, lane))
+    if ring and not delay:
+        work.rings.append(Ring(kind, lane))
     return job_id
 
 
 def claim(ledger: Ledger, job_id: UUID, kind: JobKind, worker: str) -> Claim | None:
-    """Take a job for ``lease_seconds``. None: it is somebody else's, finished, or not yet due; drop the message."""
+    """Take this job for ``lease_seconds``. None: it is somebody else's, finished, or not yet due."""
+    taken = _claim(ledger, _THIS, {"id": job_id, "kind": kind}, worker)
+    return taken[0] if taken else None
+
+
+def claim_next(
+    ledger: Ledger, queues: Sequence[Queue], worker: str, *, limit: int = 1, in_turn: bool = False
+) -> list[Claim]:
+    """Take the most urgent jobs there are, for ``lease_seconds``; an empty list if nothing is ready.
+
+    Args:
+        queues: where to look, most urgent first.
+        limit: how many at most.
+        in_turn: they are done one after the other. Then a job that was tried before is taken alone: if it costs the
+            next worker its life, too, it costs no other job an attempt.
+    """
+    sql = _NEXT.format(limit=int(limit), which=_ALONE_AGAIN if in_turn else _ALL)
+    values = {"kinds": [kind for kind, _ in queues], "ranks": [lane.rank for _, lane in queues]}
+    taken = _claim(ledger, sql, values, worker)
+    return sorted(taken, key=lambda claim: (queues.index((claim.kind, claim.lane)), claim.job_id))
+
+
+def _claim(ledger: Ledger, due: str, values: Values, worker: str) -> list[Claim]:
     with ledger.work() as work:
-        row = work.row(_CLAIM, {"id": job_id, "kind": kind, "lease": ledger.settings.lease_seconds, "worker": worker})
-    if row is None:
-        return None
+        rows = work.rows(due + _CLAIM, {**values, "lease": ledger.settings.lease_seconds, "worker": worker})
+    return [_claimed(row) for row in rows]
+
+
+def _claimed(row: RowMapping) -> Claim:
     return Claim(
         job_id=row["id"],
         kind=JobKind(row["kind"]),
@@ -184,10 +231,9 @@ def release(ledger: Ledger, claim: Claim) -> None:
 
     def body(work: Work) -> None:
         work.run(
-            "UPDATE jobs SET state = 'queued', lease_until = NULL, rung_at = clock_timestamp(), "
-            "attempts = attempts - 1 WHERE id = :id",
+            "UPDATE jobs SET state = 'queued', lease_until = NULL, attempts = attempts - 1 WHERE id = :id",
             {"id": claim.job_id},
         )
-        work.rings.append(Ring(claim.job_id, claim.kind, claim.lane))
+        work.rings.append(Ring(claim.kind, claim.lane))
 
     fenced(ledger, claim, body, finish=None)

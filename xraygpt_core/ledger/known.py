@@ -9,9 +9,6 @@ from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered, columns
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane, ReasonCode
 
-# Messages one registration may send at once; the dispatcher sends the rest as room comes up.
-RING_LIMIT = 64
-
 # When a content counts as announced: now, unless a content of the same key with a later sequencer is known already.
 # Needs a row ``o`` with bucket, key and sequencer.
 SEEN_AT = """
@@ -28,6 +25,8 @@ _KNOWN = """
     JOIN object_keys k USING (bucket, key, etag)
     JOIN images i ON i.id = k.image_id JOIN studies s ON s.id = i.study_id
 """
+
+_ANY_TOMBSTONE = "SELECT (SELECT tombstone_salt FROM installation) AS salt WHERE EXISTS (SELECT FROM tombstones)"
 
 _TOMBSTONES = """
     SELECT digest, image_id, study_id FROM tombstones WHERE digest = ANY(CAST(:digests AS text[]))
@@ -46,7 +45,7 @@ _REVIVE = """
         UPDATE images SET state = 'received', reason_code = NULL, finished_at = NULL
         WHERE id = ANY(CAST(:images AS uuid[])) AND state = 'cancelled' AND reason_code = 'replaced' RETURNING id
     )
-    UPDATE jobs SET state = 'queued', attempts = 0, rung_at = NULL, not_before = NULL, finished_at = NULL
+    UPDATE jobs SET state = 'queued', attempts = 0, not_before = NULL, finished_at = NULL
     WHERE kind = 'ingest' AND subject IN (SELECT id FROM images_again) AND state IN ('done', 'cancelled', 'dead')
 """
 
@@ -56,13 +55,11 @@ _RAISE_STUDIES = """
 
 # Whoever is waiting beside the patient does not wait for a paused backlog ('infinity').
 _RAISE_JOBS = """
-    UPDATE jobs SET lane_rank = :lane_rank, rung_at = NULL, not_before = NULLIF(not_before, 'infinity')
+    UPDATE jobs SET lane_rank = :lane_rank, not_before = NULLIF(not_before, 'infinity')
     WHERE (subject = ANY(CAST(:studies AS uuid[])) OR subject = ANY(CAST(:images AS uuid[])))
       AND state = 'queued' AND lane_rank > :lane_rank AND kind IN ('ingest', 'settle', 'summarise')
-    RETURNING id, kind, not_before > clock_timestamp() AS later
+    RETURNING kind, not_before > clock_timestamp() AS later
 """
-
-_MARK_RUNG = "UPDATE jobs SET rung_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS uuid[]))"
 
 
 def find_known(work: Work, refs: Sequence[ObjectRef]) -> dict[Identity, Registered]:
@@ -96,10 +93,7 @@ def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane) -> Non
         "images": [known.image_id for known in found.values()],
         "lane_rank": lane.rank,
     }
-    due = [row for row in work.rows(_RAISE_JOBS, ids) if not row["later"]][:RING_LIMIT]
-    if due:
-        work.run(_MARK_RUNG, {"ids": [row["id"] for row in due]})
-        work.rings += [Ring(row["id"], JobKind(row["kind"]), lane) for row in due]
+    work.rings += [Ring(JobKind(row["kind"]), lane) for row in work.rows(_RAISE_JOBS, ids) if not row["later"]]
     work.run(_RAISE_STUDIES, ids)
 
 
@@ -111,8 +105,10 @@ def _again(ref: ObjectRef, known: str | None) -> bool:
 def _purged(work: Work, refs: Sequence[ObjectRef]) -> dict[Identity, Registered]:
     if not refs:
         return {}
-    salt = work.row("SELECT tombstone_salt FROM installation")
-    digests = {digest(salt["tombstone_salt"] if salt else "", *ref.identity): ref for ref in refs}
+    some = work.row(_ANY_TOMBSTONE)
+    if some is None:
+        return {}
+    digests = {digest(some["salt"] or "", *ref.identity): ref for ref in refs}
     found = {}
     for row in work.rows(_TOMBSTONES, {"digests": list(digests)}):
         ref = digests[row["digest"]]

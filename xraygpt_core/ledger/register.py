@@ -1,18 +1,19 @@
 """An object of the bucket becomes an image, a study and an ingest job: once, however often it is announced."""
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import TypeVar
 from uuid import UUID
 
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
-from xraygpt_core.ledger.known import RING_LIMIT, SEEN_AT, find_known, raise_lane
+from xraygpt_core.ledger.known import SEEN_AT, find_known, raise_lane
 from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered, columns
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane
 
-__all__ = ["RING_LIMIT", "ObjectRef", "Registered", "note_deleted", "register_in", "register_objects", "registering"]
+__all__ = ["ObjectRef", "Registered", "note_deleted", "register_in", "register_objects", "registering"]
 
 T = TypeVar("T")
 
@@ -30,37 +31,28 @@ _HOLD = """
     ORDER BY id FOR KEY SHARE
 """
 
-_INSERT_STUDIES = """
-    INSERT INTO studies (id, lane_rank, state)
-    SELECT id, :lane_rank, 'received' FROM unnest(CAST(:study_ids AS uuid[])) AS id
-"""
-
-_INSERT_IMAGES = """
-    INSERT INTO images (id, study_id, state)
-    SELECT image_id, study_id, 'received'
-    FROM unnest(CAST(:image_ids AS uuid[]), CAST(:image_studies AS uuid[])) AS n (image_id, study_id)
-"""
-
-_INSERT_KEYS = f"""
+_INSERT = f"""
+    WITH n AS (
+        SELECT * FROM unnest(
+            CAST(:image_ids AS uuid[]), CAST(:image_studies AS uuid[]), CAST(:job_ids AS uuid[]),
+            CAST(:buckets AS text[]), CAST(:keys AS text[]), CAST(:etags AS text[]), CAST(:version_ids AS text[]),
+            CAST(:sequencers AS text[]), CAST(:sizes AS bigint[])
+        ) AS n (image_id, study_id, job_id, bucket, key, etag, version_id, sequencer, size)
+    ), fresh AS (
+        INSERT INTO studies (id, lane_rank, state)
+        SELECT id, :lane_rank, 'received' FROM unnest(CAST(:study_ids AS uuid[])) AS id
+    ), pictures AS (
+        INSERT INTO images (id, study_id, state) SELECT image_id, study_id, 'received' FROM n
+    ), work AS (
+        INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts)
+        SELECT job_id, 'ingest', image_id, image_id::text, :lane_rank, :max_attempts FROM n
+    ), story AS (
+        INSERT INTO timeline (study_id, image_id, job_id, what, who)
+        SELECT study_id, image_id, job_id, 'registered', :actor FROM n
+    )
     INSERT INTO object_keys (image_id, bucket, key, etag, version_id, sequencer, size, seen_at)
-    SELECT o.*, {SEEN_AT} FROM unnest(CAST(:image_ids AS uuid[]), CAST(:buckets AS text[]), CAST(:keys AS text[]),
-        CAST(:etags AS text[]), CAST(:version_ids AS text[]), CAST(:sequencers AS text[]), CAST(:sizes AS bigint[]))
-        AS o (image_id, bucket, key, etag, version_id, sequencer, size)
-    ON CONFLICT (bucket, key, etag) DO NOTHING RETURNING image_id
-"""
-
-_INSERT_JOBS = """
-    INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts, rung_at)
-    SELECT job_id, 'ingest', image_id, image_id::text, :lane_rank, :max_attempts,
-           CASE WHEN place <= :ring_limit THEN clock_timestamp() END
-    FROM unnest(CAST(:job_ids AS uuid[]), CAST(:image_ids AS uuid[])) WITH ORDINALITY AS n (job_id, image_id, place)
-"""
-
-_INSERT_NOTES = """
-    INSERT INTO timeline (study_id, image_id, job_id, what, who)
-    SELECT study_id, image_id, job_id, 'registered', :actor
-    FROM unnest(CAST(:image_studies AS uuid[]), CAST(:image_ids AS uuid[]), CAST(:job_ids AS uuid[]))
-        AS n (study_id, image_id, job_id)
+    SELECT image_id, bucket, key, etag, version_id, sequencer, size, {SEEN_AT} FROM n AS o
+    ON CONFLICT (bucket, key, etag) DO NOTHING
 """
 
 _NOTE_DELETED = """
@@ -92,7 +84,13 @@ def register_objects(ledger: Ledger, objects: Sequence[ObjectRef], lane: Lane, *
     Returns:
         One row per object, in the order given.
     """
-    return registering(ledger, lambda work: register_in(ledger, work, objects, lane, actor=actor))
+
+    def register_all(calls: Sequence[Sequence[ObjectRef]]) -> list[list[Registered]]:
+        refs = [ref for call in calls for ref in call]
+        found = iter(registering(ledger, lambda work: register_in(ledger, work, refs, lane, actor=actor)))
+        return [list(islice(found, len(call))) for call in calls]
+
+    return ledger.meeting(("register", lane, actor), register_all)(objects)
 
 
 def registering(ledger: Ledger, body: Callable[[Work], T]) -> T:
@@ -141,17 +139,12 @@ def _add(ledger: Ledger, work: Work, refs: Sequence[ObjectRef], lane: Lane, acto
         "job_ids": [new_id() for _ in refs],
         "lane_rank": lane.rank,
         "max_attempts": ledger.settings.max_attempts,
-        "ring_limit": 0 if lane is Lane.BACKLOG else RING_LIMIT,
         "actor": actor,
     }
-    work.run(_INSERT_STUDIES, values)
-    work.run(_INSERT_IMAGES, values)
-    if len(work.rows(_INSERT_KEYS, values)) < len(refs):
+    if work.run(_INSERT, values) < len(refs):
         raise _Raced
-    work.run(_INSERT_JOBS, values)
-    work.run(_INSERT_NOTES, values)
-    due = values["job_ids"][: values["ring_limit"]]
-    work.rings.extend(Ring(job_id, JobKind.INGEST, lane) for job_id in due)
+    if lane is not Lane.BACKLOG:
+        work.rings.append(Ring(JobKind.INGEST, lane, len(refs)))
     return {
         ref.identity: Registered(image_id, study_id, ref.uri, new=True)
         for ref, image_id, study_id in zip(refs, values["image_ids"], studies, strict=True)

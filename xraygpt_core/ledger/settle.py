@@ -1,26 +1,39 @@
 """Is the study whole, and which of its images is summarised? The frontal one, and of several the best."""
 
+import json
+from collections.abc import Collection, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
+from xraygpt_core.errors import LeaseLost
+from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fallout import close_if_nothing_is_left, revision_of
-from xraygpt_core.ledger.fence import Claim, fenced
+from xraygpt_core.ledger.fence import Claim, fenced_many
 from xraygpt_core.ledger.jobs import LANES, add_job
 from xraygpt_core.ledger.serving import served_in
 from xraygpt_core.ledger.timeline import note
+from xraygpt_core.queue import Ring
 from xraygpt_core.states import Flag, JobKind, ReasonCode, StudyState
 
 # Preferred first. A view nobody named may be frontal; a lateral one is not what the model was trained on.
 _VIEW_ORDER = {"PA": 0, "AP": 1, None: 2}
 
+_STUDIES = """
+    SELECT s.id, s.revision, s.lane_rank, m.image_id AS summarised_image, m.bundle
+    FROM studies s LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
+    WHERE s.id = ANY(CAST(:ids AS uuid[])) AND s.state <> 'cancelled'
+"""
+
 _CANDIDATES = """
-    SELECT id, view, flags, rows * columns AS area FROM images
-    WHERE study_id = :id AND state = 'accepted'
+    SELECT study_id, id, view, flags, rows * columns AS area FROM images
+    WHERE study_id = ANY(CAST(:ids AS uuid[])) AND state = 'accepted'
       AND NOT EXISTS (SELECT FROM images o WHERE o.id = images.duplicate_of AND o.state = 'accepted')
-    ORDER BY id
+    ORDER BY study_id, id
 """
 
 _GROW = """
@@ -30,7 +43,25 @@ _GROW = """
               (SELECT count(*) FROM images WHERE study_id = :id AND state = 'accepted' AND duplicate_of IS NULL) AS read
 """
 
-_CURRENT = "SELECT id, image_id, bundle FROM summaries WHERE study_id = :id AND superseded_at IS NULL"
+_WRITE = """
+    WITH n AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
+            study_id uuid, image_id uuid, view text, flags jsonb, same boolean, summarise_id uuid, key text,
+            job_id uuid, attempt int, epoch bigint)
+    ), chosen AS (
+        UPDATE studies SET chosen_image = n.image_id, view = n.view, reason_code = NULL,
+               flags = ARRAY(SELECT jsonb_array_elements_text(n.flags)),
+               state = CASE WHEN n.same THEN 'summarised' ELSE 'queued' END,
+               finished_at = CASE WHEN n.same THEN clock_timestamp() END
+        FROM n WHERE studies.id = n.study_id RETURNING n.*, lane_rank
+    ), story AS (
+        INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch, detail)
+        SELECT study_id, image_id, job_id, 'settled', 'settle', attempt, epoch, jsonb_build_object('view', view) FROM n
+    )
+    INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts)
+    SELECT summarise_id, 'summarise', study_id, key, lane_rank, :max_attempts FROM chosen WHERE NOT same
+    ON CONFLICT (kind, key) DO NOTHING RETURNING lane_rank
+"""
 
 _CHOOSE = """
     UPDATE studies SET chosen_image = :image, view = :view, flags = :flags, state = :state, reason_code = :reason,
@@ -67,32 +98,38 @@ def settle(ledger: Ledger, claim: Claim) -> None:
     Raises:
         LeaseLost: the job is no longer ours; nothing was written.
     """
-    revision = revision_of(claim.key)
+    if not settle_many(ledger, [claim]):
+        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
 
-    def body(work: Work) -> None:
-        study = work.row("SELECT revision, state, lane_rank FROM studies WHERE id = :id", {"id": claim.subject})
-        if study is None or study["revision"] != revision or study["state"] == StudyState.CANCELLED:
-            return
-        candidates = work.rows(_CANDIDATES, {"id": claim.subject})
-        chosen = choose(candidates)
-        if chosen is None:
-            _nothing_to_summarise(work, claim, bool(candidates))
-            return
+
+def settle_many(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
+    """The same for many studies in one transaction.
+
+    Returns:
+        The ids of the jobs that were finished; nothing was written for the others, whose leases were lost.
+    """
+
+    def body(work: Work, held: Collection[UUID]) -> None:
+        # Of two revisions of a study the older one has nothing to say.
+        of_study = {claim.subject: claim for claim in sorted(claims, key=_revision) if claim.job_id in held}
+        studies = work.rows(_STUDIES, {"ids": list(of_study)})
+        due = [row for row in studies if row["revision"] == _revision(of_study[row["id"]])]
+        candidates = groupby(work.rows(_CANDIDATES, {"ids": [row["id"] for row in due]}), itemgetter("study_id"))
+        images = {study_id: list(rows) for study_id, rows in candidates}
         bundle = served_in(work).name
-        current = work.row(_CURRENT, {"id": claim.subject})
-        same = current is not None and current["image_id"] == chosen["id"] and current["bundle"] == bundle
-        _write_choice(work, claim, chosen, StudyState.SUMMARISED if same else StudyState.QUEUED)
-        if not same:
-            add_job(
-                work,
-                JobKind.SUMMARISE,
-                claim.subject,
-                f"{claim.subject}:{revision}:{bundle}",
-                LANES[study["lane_rank"]],
-                max_attempts=ledger.settings.max_attempts,
-            )
+        choices = []
+        for study in due:
+            claim, chosen = of_study[study["id"]], choose(images.get(study["id"], []))
+            if chosen is None:
+                _nothing_to_summarise(work, claim, study["id"] in images)
+            else:
+                same = (study["summarised_image"], study["bundle"]) == (chosen["id"], bundle)
+                choices.append(_choice(claim, chosen, bundle, same=same))
+        if choices:
+            values = {"rows": json.dumps(choices), "max_attempts": ledger.settings.max_attempts}
+            work.rings += [Ring(JobKind.SUMMARISE, LANES[row["lane_rank"]]) for row in work.rows(_WRITE, values)]
 
-    fenced(ledger, claim, body, study_id=claim.subject)
+    return fenced_many(ledger, claims, body, study_ids=[claim.subject for claim in claims])
 
 
 def choose(candidates: Any) -> RowMapping | None:
@@ -115,28 +152,23 @@ def choose(candidates: Any) -> RowMapping | None:
     return best
 
 
-def _write_choice(work: Work, claim: Claim, chosen: RowMapping, state: StudyState) -> None:
-    work.run(
-        _CHOOSE,
-        {
-            "id": claim.subject,
-            "image": chosen["id"],
-            "view": chosen["view"],
-            "flags": chosen["flags"],
-            "state": state,
-            "reason": None,
-            "terminal": state is StudyState.SUMMARISED,
-        },
-    )
-    note(
-        work,
-        claim.subject,
-        "settled",
-        who="settle",
-        image_id=chosen["id"],
-        claim=claim,
-        detail={"view": chosen["view"]},
-    )
+def _revision(claim: Claim) -> int:
+    return revision_of(claim.key)
+
+
+def _choice(claim: Claim, chosen: RowMapping, bundle: str, *, same: bool) -> dict[str, Any]:
+    return {
+        "study_id": str(claim.subject),
+        "image_id": str(chosen["id"]),
+        "view": chosen["view"],
+        "flags": chosen["flags"],
+        "same": same,
+        "summarise_id": str(new_id()),
+        "key": f"{claim.subject}:{_revision(claim)}:{bundle}",
+        "job_id": str(claim.job_id),
+        "attempt": claim.attempts,
+        "epoch": claim.epoch,
+    }
 
 
 def _nothing_to_summarise(work: Work, claim: Claim, lateral_only: bool) -> None:

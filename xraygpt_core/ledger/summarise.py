@@ -1,15 +1,17 @@
 """What a GPU worker asks and answers: which image to look at, and the text it wrote."""
 
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fallout import revision_of
-from xraygpt_core.ledger.fence import Claim, fenced
-from xraygpt_core.ledger.timeline import note
+from xraygpt_core.ledger.fence import Claim, fenced, fenced_many
 from xraygpt_core.states import Flag, JobState
 
 
@@ -45,24 +47,46 @@ class NewSummary:
 
 _WAITS = ("waited_seconds", "generate_seconds")  # of the provenance, for the timeline
 
-_INPUT = """
+_INPUTS = """
     SELECT s.id AS study_id, i.id AS image_id, s.revision, i.normalised_key, i.normalised_sha256
-    FROM studies s JOIN images i ON i.id = s.chosen_image
-    WHERE s.id = :id AND s.revision = :revision AND s.state NOT IN ('cancelled', 'rejected') AND i.state = 'accepted'
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:revisions AS int[])) AS n (study_id, revision)
+    JOIN studies s ON s.id = n.study_id AND s.revision = n.revision AND s.state NOT IN ('cancelled', 'rejected')
+    JOIN images i ON i.id = s.chosen_image AND i.state = 'accepted'
 """
 
-_INSERT = """
-    INSERT INTO summaries (id, study_id, image_id, revision, job_id, lease_epoch, bundle, bundle_sha256, summary,
-                           findings, impression, provenance, tokens, batch_size, flags, superseded_at)
-    VALUES (:id, :study_id, :image_id, :revision, :job_id, :epoch, :bundle, :bundle_sha256, :text,
-            :findings, :impression, CAST(:provenance AS jsonb), :tokens, :batch_size, :flags,
-            CASE WHEN :superseded THEN clock_timestamp() END)
-"""
+_REVISIONS = "SELECT id, revision FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))"
 
 _SUPERSEDE = """
-    UPDATE summaries SET superseded_at = clock_timestamp() WHERE study_id = :id AND superseded_at IS NULL
-    RETURNING review_state <> 'draft' OR CAST(:flag AS text) = ANY(flags) AS reviewed
+    UPDATE summaries SET superseded_at = clock_timestamp()
+    WHERE study_id = ANY(CAST(:ids AS uuid[])) AND superseded_at IS NULL
+    RETURNING study_id, review_state <> 'draft' OR CAST(:flag AS text) = ANY(flags) AS reviewed
 """
+
+_WRITE = """
+    WITH n AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
+            id uuid, study_id uuid, image_id uuid, revision int, job_id uuid, attempt int, epoch bigint, bundle text,
+            bundle_sha256 text, text text, findings text, impression text, provenance jsonb, tokens int,
+            batch_size int, flags jsonb, current boolean, waits jsonb)
+    ), texts AS (
+        INSERT INTO summaries (id, study_id, image_id, revision, job_id, lease_epoch, bundle, bundle_sha256, summary,
+                               findings, impression, provenance, tokens, batch_size, flags, superseded_at)
+        SELECT id, study_id, image_id, revision, job_id, epoch, bundle, bundle_sha256, text, findings, impression,
+               provenance, tokens, batch_size, ARRAY(SELECT jsonb_array_elements_text(flags)),
+               CASE WHEN NOT current THEN clock_timestamp() END
+        FROM n
+    ), ended AS (
+        UPDATE studies SET state = 'summarised', reason_code = NULL, finished_at = clock_timestamp()
+        FROM n WHERE studies.id = n.study_id AND current
+    )
+    INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch, detail)
+    SELECT study_id, image_id, job_id, CASE WHEN current THEN 'summarised' ELSE 'summarised, superseded meanwhile' END,
+           'gpu', attempt, epoch,
+           jsonb_build_object('bundle', bundle, 'tokens', tokens, 'batch_size', batch_size) || waits
+    FROM n
+"""
+
+Done = tuple[Claim, SummariseInput, NewSummary]
 
 
 def summarise_input(ledger: Ledger, claim: Claim) -> SummariseInput | None:
@@ -71,16 +95,16 @@ def summarise_input(ledger: Ledger, claim: Claim) -> SummariseInput | None:
     Raises:
         LeaseLost: the job is no longer ours.
     """
-    with ledger.work() as work:
-        row = work.row(_INPUT, {"id": claim.subject, "revision": revision_of(claim.key)})
-    if row is not None:
-        return SummariseInput(**row)
-    fenced(ledger, claim, lambda _: None, finish=JobState.CANCELLED)
-    return None
+    given = ledger.meeting("summarise_input", partial(_inputs, ledger))(claim)
+    if given is None:
+        fenced(ledger, claim, lambda _: None, finish=JobState.CANCELLED)
+    return given
 
 
 def complete_summary(ledger: Ledger, claim: Claim, given: SummariseInput, summary: NewSummary) -> UUID:
     """Keep a summary: as the study's current one if the study is still what it was, as superseded otherwise.
+
+    Threads that come at the same moment share a transaction; each gets its own answer.
 
     Returns:
         The summary's id.
@@ -88,29 +112,58 @@ def complete_summary(ledger: Ledger, claim: Claim, given: SummariseInput, summar
     Raises:
         LeaseLost: the job is no longer ours; nothing was written.
     """
-    summary_id = new_id()
-
-    def body(work: Work) -> None:
-        study = work.row("SELECT revision, flags FROM studies WHERE id = :id", {"id": given.study_id})
-        current = study is not None and study["revision"] == given.revision
-        flags: list[str] = []
-        if current:
-            former = work.row(_SUPERSEDE, {"id": given.study_id, "flag": Flag.SUPERSEDES_REVIEWED})
-            if former is not None and former["reviewed"]:
-                flags.append(Flag.SUPERSEDES_REVIEWED)
-        values = {**summary.__dict__, "provenance": json.dumps(summary.provenance), "flags": flags}
-        where = {"id": summary_id, "study_id": given.study_id, "image_id": given.image_id, "revision": given.revision}
-        work.run(_INSERT, values | where | {"job_id": claim.job_id, "epoch": claim.epoch, "superseded": not current})
-        if current:
-            work.run(
-                "UPDATE studies SET state = 'summarised', reason_code = NULL, finished_at = clock_timestamp() "
-                "WHERE id = :id",
-                {"id": given.study_id},
-            )
-        waits = {name: summary.provenance[name] for name in _WAITS if name in summary.provenance}
-        detail = {"bundle": summary.bundle, "tokens": summary.tokens, "batch_size": summary.batch_size} | waits
-        what = "summarised" if current else "summarised, superseded meanwhile"
-        note(work, given.study_id, what, who="gpu", image_id=given.image_id, claim=claim, detail=detail)
-
-    fenced(ledger, claim, body, study_id=given.study_id)
+    summary_id = ledger.meeting("summary", partial(_complete, ledger))((claim, given, summary))
+    if summary_id is None:
+        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
     return summary_id
+
+
+def _inputs(ledger: Ledger, claims: Sequence[Claim]) -> list[SummariseInput | None]:
+    values = {"ids": [claim.subject for claim in claims], "revisions": [revision_of(claim.key) for claim in claims]}
+    with ledger.work() as work:
+        found = {(row["study_id"], row["revision"]): SummariseInput(**row) for row in work.rows(_INPUTS, values)}
+    return [found.get((claim.subject, revision_of(claim.key))) for claim in claims]
+
+
+def _complete(ledger: Ledger, done: Sequence[Done]) -> list[UUID | None]:
+    """The id of each summary; None where the lease was lost."""
+    ids = {claim.job_id: new_id() for claim, _, _ in done}
+
+    def body(work: Work, held: Collection[UUID]) -> None:
+        mine = [one for one in done if one[0].job_id in held]
+        studies = {given.study_id: given for _, given, _ in mine}
+        revisions = {row["id"]: row["revision"] for row in work.rows(_REVISIONS, {"ids": list(studies)})}
+        # Two jobs of one study (another bundle was asked for): the last one is the current one.
+        current = {
+            given.study_id: claim.job_id for claim, given, _ in mine if revisions.get(given.study_id) == given.revision
+        }
+        reviewed = set()
+        if current:
+            former = work.rows(_SUPERSEDE, {"ids": list(current), "flag": Flag.SUPERSEDES_REVIEWED})
+            reviewed = {row["study_id"] for row in former if row["reviewed"]}
+        rows = [
+            _row(ids[claim.job_id], claim, given, summary)
+            | {"current": current.get(given.study_id) == claim.job_id}
+            | {"flags": [Flag.SUPERSEDES_REVIEWED] if given.study_id in reviewed else []}
+            for claim, given, summary in mine
+        ]
+        if rows:
+            work.run(_WRITE, {"rows": json.dumps(rows)})
+
+    study_ids = [given.study_id for _, given, _ in done]
+    finished = fenced_many(ledger, [claim for claim, _, _ in done], body, study_ids=study_ids)
+    return [ids[claim.job_id] if claim.job_id in finished else None for claim, _, _ in done]
+
+
+def _row(summary_id: UUID, claim: Claim, given: SummariseInput, summary: NewSummary) -> dict[str, Any]:
+    return {
+        **summary.__dict__,
+        "id": str(summary_id),
+        "study_id": str(given.study_id),
+        "image_id": str(given.image_id),
+        "revision": given.revision,
+        "job_id": str(claim.job_id),
+        "attempt": claim.attempts,
+        "epoch": claim.epoch,
+        "waits": {name: summary.provenance[name] for name in _WAITS if name in summary.provenance},
+    }

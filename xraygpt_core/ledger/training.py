@@ -243,7 +243,7 @@ def cancel_run(ledger: Ledger, run_id: UUID) -> None:
 
     def body(work: Work) -> None:
         cancelled = work.run(
-            "UPDATE jobs SET state = 'cancelled', lease_until = NULL, rung_at = NULL, finished_at = clock_timestamp() "
+            "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp() "
             "WHERE kind = 'train' AND subject = :id AND state IN ('queued', 'running')",
             {"id": run_id},
         )
