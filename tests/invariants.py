@@ -86,7 +86,6 @@ RULES = {
     "a finished job says when, and waits for nobody": """
         SELECT id, state FROM jobs
         WHERE (state IN ('done', 'dead', 'cancelled')) <> (finished_at IS NOT NULL)
-           OR state IN ('done', 'dead', 'cancelled') AND rung_at IS NOT NULL
     """,
     "a dead job says why": "SELECT id FROM jobs WHERE state = 'dead' AND COALESCE(last_error, '') = ''",
     "a turn is answered exactly when its job is done": """
