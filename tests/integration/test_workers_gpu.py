@@ -13,9 +13,10 @@ import pytest
 from workers.edge import run_job
 from workers.gpu import EXIT_BROKEN, Reader
 from workers.serving import watch
-from xraygpt_core.errors import Unavailable
+from xraygpt_core.errors import Unavailable, XrayGPTError
 from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.serving import Served, serve, served_bundle
+from xraygpt_core.model.engine.items import DeviceLost
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
 from xraygpt_core.states import JobKind, Lane
 
@@ -61,7 +62,7 @@ class SmallEngine:
         def work() -> None:
             try:
                 future.set_result(self.answer(request, SimpleNamespace(**hooks)))
-            except (RuntimeError, Unavailable, CancelledError) as error:
+            except (RuntimeError, XrayGPTError, CancelledError) as error:
                 future.set_exception(error)
 
         thread = threading.Thread(target=work)
@@ -255,6 +256,34 @@ def test_a_device_that_fails_everything_is_left_before_all_attempts_are_used(des
     desk.engine.answer = answer
     desk.do(JobKind.SUMMARISE)
     assert desk.stopped == [EXIT_BROKEN]
+
+
+def test_who_was_on_a_lost_device_has_used_an_attempt_and_later_runs_alone(desk: Desk, study: UUID) -> None:
+    alone: list[bool] = []
+
+    def answer(_request: Any, hooks: SimpleNamespace) -> Generated:
+        alone.append(hooks.alone)
+        raise DeviceLost("AcceleratorError in the model step")
+
+    desk.engine.answer = answer
+    for _ in range(3):
+        desk.bench.rows("UPDATE jobs SET not_before = clock_timestamp() WHERE kind = 'summarise' RETURNING id")
+        desk.do(JobKind.SUMMARISE)
+    assert alone == [False, False, True]
+    assert desk.stopped == [EXIT_BROKEN] * 3
+    assert job(desk.bench, JobKind.SUMMARISE)[1] == 3
+    assert desk.bench.value("SELECT last_error FROM jobs WHERE kind = 'summarise'").startswith("DeviceLost: Accel")
+
+
+def test_the_timeline_says_who_shared_the_batch_and_how_long_it_took(desk: Desk, study: UUID) -> None:
+    desk.do(JobKind.SUMMARISE)
+    detail = desk.bench.value("SELECT detail FROM timeline WHERE what = 'summarised'")
+    assert {name: detail[name] for name in ("tokens", "batch_size", "waited_seconds", "generate_seconds")} == {
+        "tokens": 7,
+        "batch_size": 3,
+        "waited_seconds": 0.123,
+        "generate_seconds": 1.0,
+    }
 
 
 def test_one_bad_item_fails_alone(desk: Desk) -> None:

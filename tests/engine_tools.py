@@ -1,0 +1,125 @@
+"""A small random LLaMA, and the real runner and loop around it, without encoder, tokenizer or bundle files."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from xraygpt_core.model.bundle import Decoding
+from xraygpt_core.model.engine.items import Item, Place
+from xraygpt_core.model.engine.limit import Limit
+from xraygpt_core.model.engine.llama import Llama
+from xraygpt_core.model.engine.loop import Loop
+from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.engine.runner import Runner
+from xraygpt_core.model.engine.scheduler import SlotClass, Ticket
+from xraygpt_core.model.prompt import Prompt
+
+VOCABULARY, HIDDEN, END, PREFIX = 61, 32, 2, [1, 7, 9]
+LONGEST = 24
+
+
+def small_model() -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(3)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=HIDDEN,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        initializer_range=0.5,
+        tie_word_embeddings=False,
+    )
+    return LlamaForCausalLM(config).eval().requires_grad_(False)
+
+
+@dataclass
+class SmallBundle:
+    """What the runner asks of a loaded bundle: images are ready-made embeddings, prompts are ids."""
+
+    model: Any
+    decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=LONGEST))
+
+    @property
+    def llm(self) -> Any:
+        return self
+
+    @property
+    def bundle(self) -> Any:
+        return self
+
+    def features(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
+        return images
+
+    def image_tokens(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
+        return images
+
+
+class SmallRunner(Runner):
+    """The real runner, with slots of the test's choice."""
+
+    def __init__(self, model: Any, classes: tuple[SlotClass, ...], decoding: Decoding) -> None:
+        self.loaded = SmallBundle(model, decoding)  # type: ignore[assignment]
+        self.llama = Llama(model)
+        self.decoding = decoding
+        self._before = PREFIX
+        self.llama.share(self._before)
+        self.classes = classes
+        self.caches = [self.llama.cache(one.count, one.length) for one in classes]
+        self._graphs = None
+        self.limit = Limit(1e10, 1e11)
+
+
+class Ends:
+    """Rows end at the end token or at the longest answer."""
+
+    def reached(self, ids: list[int]) -> bool:
+        return ids[-1] == END or len(ids) >= LONGEST
+
+    def text(self, ids: list[int]) -> str:
+        return " ".join(map(str, ids))
+
+
+def answer(item: Item, mates: int) -> Generated:
+    text = " ".join(map(str, item.run.ids))
+    return Generated(text, None, None, "", "", {}, None, len(item.run.ids), mates, 0.0, 0.0, {})
+
+
+@dataclass
+class Served:
+    """A loop of a test, and how it takes requests."""
+
+    loop: Loop
+    runner: SmallRunner
+
+    def ask(
+        self, image: torch.Tensor, after: list[int], rank: int = 1, *, alone: bool = False, **hooks: Callable[..., Any]
+    ) -> "Future[Generated]":
+        future: Future[Generated] = Future()
+        cached = len(PREFIX) + len(image) + len(after)
+        given = (hooks.get(name) for name in ("on_progress", "on_text", "cancelled"))
+        item = Item(image, after, cached, Prompt("", ""), future, *given)
+        ticket: Place = Ticket(item, rank, len(image) + len(after), cached + LONGEST, alone)
+        self.loop.add(ticket)
+        return future
+
+
+@contextmanager
+def serving(
+    classes: tuple[SlotClass, ...], *, lookahead: int = 0, decoding: Decoding | None = None
+) -> Iterator[Served]:
+    """The loop, running."""
+    runner = SmallRunner(small_model(), classes, decoding or Decoding(max_new_tokens=LONGEST))
+    loop = Loop(runner, Ends(), answer, prompt_tokens=100, lookahead=lookahead)  # type: ignore[arg-type]
+    loop.start()
+    try:
+        yield Served(loop, runner)
+    finally:
+        loop.close()
