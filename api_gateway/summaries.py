@@ -4,17 +4,18 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
 from api_gateway.auth import Caller
 from api_gateway.once import RunsOnce
-from api_gateway.services import UsesLedger
+from api_gateway.services import UsesLedger, UsesServices
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.change import resummarise, review_summary
+from xraygpt_core.ledger.origin import summary_origin
 from xraygpt_core.ledger.read import summary
-from xraygpt_core.states import Flag, ReviewState
+from xraygpt_core.states import NOTICE, Flag, ReviewState
 
 router = APIRouter(prefix="/v1", tags=["summaries"])
 
@@ -36,6 +37,18 @@ class SummaryAnswer(Answer):
     flags: list[Flag]
     provenance: dict[str, Any]
     notice: str
+
+
+class OriginAnswer(Answer):
+    """The model's own text, uncorrected, and everything that is needed to make it again."""
+
+    summary_id: UUID
+    text: str
+    bundle: str
+    bundle_sha256: str
+    lease_epoch: int
+    provenance: dict[str, Any]
+    notice: str = NOTICE
 
 
 class Review(Request):
@@ -73,6 +86,21 @@ class Queued(Answer):
 def get_summary(summary_id: UUID, ledger: UsesLedger, _: Caller) -> SummaryAnswer:
     """One summary, current or superseded."""
     return SummaryAnswer.model_validate(summary(ledger, summary_id))
+
+
+@router.get("/summaries/{summary_id}/origin")
+def get_origin(summary_id: UUID, ledger: UsesLedger, _: Caller) -> OriginAnswer:
+    """What a summary was made from. 404 once its image was purged."""
+    return OriginAnswer.model_validate(summary_origin(ledger, summary_id))
+
+
+@router.get(
+    "/summaries/{summary_id}/image.png", response_class=Response, responses={200: {"content": {"image/png": {}}}}
+)
+def get_image(summary_id: UUID, services: UsesServices, _: Caller) -> Response:
+    """The normalised image as the model saw it; its SHA-256 stands in the provenance."""
+    png = services.store.get(summary_origin(services.ledger, summary_id).normalised_key)
+    return Response(png, media_type="image/png")
 
 
 @router.post("/summaries/{summary_id}/review")

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from xraygpt import show
-from xraygpt.commands import backlogs, bench, changing, demo, models, reading, running, submitting, training
+from xraygpt.commands import backlogs, bench, changing, demo, models, reading, replaying, running, submitting, training
 from xraygpt_core.errors import XrayGPTError
 
 app = typer.Typer(
@@ -33,7 +33,7 @@ for command in (
     reading.query,
     changing.cancel,
     changing.resummarise,
-    changing.replay,
+    replaying.replay,
     training.train,
     bench.bench,
 ):

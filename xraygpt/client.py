@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -68,6 +68,11 @@ class Gateway:
         """
         return self._send("GET", path, params={name: value for name, value in query.items() if value is not None})
 
+    def download(self, path: str) -> bytes:
+        """The bytes at ``path``; raises like :meth:`get`."""
+        content: bytes = self._repeat(lambda: self._http.get(path), lambda answer: answer.content)
+        return content
+
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """POST a JSON document; raises like :meth:`get`."""
         return self._send("POST", path, json=body or {}, headers={"Idempotency-Key": str(uuid.uuid4())})
@@ -98,7 +103,7 @@ class Gateway:
     def _send(self, method: str, path: str, **arguments: Any) -> Any:
         return self._repeat(lambda: self._http.request(method, path, **arguments))
 
-    def _repeat(self, request: Any) -> Any:
+    def _repeat(self, request: Any, read: Callable[[httpx.Response], Any] | None = None) -> Any:
         deadline = time.monotonic() + self._patience
         pause = 0.1
         while True:
@@ -109,14 +114,14 @@ class Gateway:
                     raise self._silent(error) from error
             else:
                 if answer.status_code not in BUSY or time.monotonic() + pause > deadline:
-                    return self._document(answer)
+                    return (read or _document)(self._checked(answer))
             time.sleep(pause)
             pause = min(2.0, pause * 2)
 
-    def _document(self, answer: httpx.Response) -> Any:
+    def _checked(self, answer: httpx.Response) -> httpx.Response:
         if answer.is_error:
             raise self._error(answer)
-        return answer.json() if answer.content else None
+        return answer
 
     def _error(self, answer: httpx.Response) -> GatewayError:
         """The Problem+JSON document (RFC 9457) as one sentence."""
@@ -131,6 +136,10 @@ class Gateway:
 
     def _silent(self, error: httpx.TransportError) -> GatewayError:
         return GatewayError(f"the gateway at {self.url} does not answer ({type(error).__name__}); see xraygpt status")
+
+
+def _document(answer: httpx.Response) -> Any:
+    return answer.json() if answer.content else None
 
 
 def parse_events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:

@@ -1,11 +1,11 @@
-"""``cancel``, ``resummarise``, ``replay``, ``dead``: change what is stored or queued."""
+"""``cancel``, ``resummarise``, ``dead``: change what is stored or queued."""
 
 from typing import Annotated, Any
 
 import typer
 
 from xraygpt import show
-from xraygpt.client import Gateway, GatewayError
+from xraygpt.client import Gateway
 from xraygpt.commands.options import AsJson, Study
 from xraygpt.connect import gateway
 
@@ -53,21 +53,6 @@ def conditions(pairs: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"{pair} is not NAME=VALUE")
         found[name] = value
     return found
-
-
-def replay(
-    summary: Annotated[str, typer.Argument(help="A summary's id.", metavar="SUMMARY")], as_json: AsJson = False
-) -> None:
-    """Generate a stored summary again from its provenance, and compare."""
-    with gateway() as client:
-        try:
-            answer = client.post(f"/v1/summaries/{summary}/replay")
-        except GatewayError as error:
-            raise GatewayError(f"the gateway cannot replay this summary: {error}", error.status) from error
-    if as_json:
-        show.document(answer)
-    else:
-        show.fields(answer)
 
 
 @dead.command("list")

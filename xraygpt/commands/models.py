@@ -43,14 +43,19 @@ def import_parts(
     question: Annotated[str | None, typer.Option(help="What is asked about every film.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default: what is fast.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer.", min=1, max=4096)] = 300,
+    seed: Annotated[int | None, typer.Option(help="Draw the text, with this seed; default: greedy.", min=0)] = None,
+    temperature: Annotated[float, typer.Option(help="How freely it is drawn.", min=0.01, max=10.0)] = 1.0,
+    top_p: Annotated[float, typer.Option(help="From what share of the probability.", min=0.01, max=1.0)] = 0.9,
     as_json: AsJson = False,
 ) -> None:
     """Turn downloaded weights into a bundle. Nothing is executed, and nothing is left behind if it fails."""
     needs_torch()
     from xraygpt_core.model.importing.importer import Wanted, import_bundle
 
-    asked = {"question": question} if question is not None else {}
-    wanted = Wanted(encoder, projector, llm, template, dtype=dtype, max_new_tokens=max_new_tokens, **asked)
+    asked: dict[str, Any] = {"question": question} if question is not None else {}
+    drawn: dict[str, Any] = {"seed": seed, "temperature": temperature, "top_p": top_p}
+    said: dict[str, Any] = {"template": template, "dtype": dtype, "max_new_tokens": max_new_tokens}
+    wanted = Wanted(encoder, projector, llm, **asked, **said, **drawn)
     with show.Progress() as bar:
         bundle, parts = import_bundle(models_dir(), name, wanted, bar.update)
     for part in parts:

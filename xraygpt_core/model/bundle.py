@@ -22,13 +22,17 @@ _CHUNK = 2**20
 
 @dataclass(frozen=True)
 class Decoding:
-    """How text is drawn from the LLM. Greedy unless ``do_sample``."""
+    """How text is drawn from the LLM. Greedy unless ``do_sample``, which needs a seed."""
 
     max_new_tokens: int = 96
     do_sample: bool = False
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.do_sample and self.seed is None:
+            raise ValueError("decoding that draws needs a seed, or no text could be made again")
 
 
 @dataclass(frozen=True)

@@ -336,8 +336,3 @@ def test_status_of_another_machine_s_gateway(fake_gateway: Any, xraygpt: Run) ->
     fake_gateway.answers["GET /v1/status"] = {"jobs": [job], "served": {"name": "demo", "run_id": None}}
     found = json.loads(xraygpt("status", "--json").stdout)
     assert (found["running"], found["jobs"], found["bundle"]) == (True, [job], "demo")
-
-
-def test_replay_says_what_the_gateway_says(fake_gateway: Any, xraygpt: Run) -> None:
-    done = xraygpt("replay", "m")
-    assert str(done.exception) == "the gateway cannot replay this summary: not found (404)"

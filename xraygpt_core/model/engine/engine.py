@@ -16,7 +16,7 @@ from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRe
 from xraygpt_core.model.engine.runner import Runner
 from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.engine.text import Endings
-from xraygpt_core.model.prompt import tokenise
+from xraygpt_core.model.prompt import clean_answer, tokenise
 from xraygpt_core.model.summariser import end_ids, load
 from xraygpt_core.report.sections import split_report
 
@@ -111,7 +111,7 @@ class Engine:
         return Item(image, after, cached, prompt, future, on_progress, on_text, cancelled)
 
     def _answer(self, item: Item, mates: int) -> Generated:
-        text = self._endings.text(item.run.ids)
+        text = clean_answer(self._loaded.template, self._endings.text(item.run.ids))
         findings, impression = split_report(text)
         return Generated(
             text=text,

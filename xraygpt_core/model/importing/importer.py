@@ -38,6 +38,9 @@ class Wanted:
     question: str = QUESTIONS[0]
     max_new_tokens: int = 300  # as the released demo
     dtype: str | None = None
+    seed: int | None = None  # with one, text is drawn; without, the likeliest token is taken
+    temperature: float = 1.0
+    top_p: float = 0.9
 
 
 def import_bundle(models: Path, name: str, wanted: Wanted, progress: Progress) -> tuple[Bundle, list[Part]]:
@@ -105,5 +108,12 @@ def _tables(
         "projector": {"class": projector.kind, "weights": PROJECTOR_FILE},
         "llm": {"folder": "llm", "dtype": wanted.dtype},
         "prompt": {"template": wanted.template, "question": wanted.question, "stop": list(stop)},
-        "decoding": {"max_new_tokens": wanted.max_new_tokens, "do_sample": False},
+        "decoding": _decoding(wanted),
     }
+
+
+def _decoding(wanted: Wanted) -> dict[str, Any]:
+    if wanted.seed is None:
+        return {"max_new_tokens": wanted.max_new_tokens, "do_sample": False}
+    drawn = {"temperature": wanted.temperature, "top_p": wanted.top_p, "seed": wanted.seed}
+    return {"max_new_tokens": wanted.max_new_tokens, "do_sample": True, **drawn}

@@ -1,0 +1,95 @@
+"""``models import`` and ``models verify`` as people type them, on narrow copies of the published files."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from tests.published_parts import Parts, write_parts
+from xraygpt_core.model.bundle import load_bundle
+from xraygpt_core.model.tiny import make_tiny_bundle
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    return write_parts(tmp_path_factory.mktemp("downloads"))
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XRAYGPT_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def arguments(parts: Parts, name: str = "narrow", *more: str) -> list[str]:
+    paths = ["--encoder", str(parts.encoder), "--projector", str(parts.projector), "--llm", str(parts.llm)]
+    return ["models", "import", name, *paths, "--max-new-tokens", "5", *more]
+
+
+def test_three_downloads_become_a_bundle_that_summarises(parts: Parts, models: Path, xraygpt: Run) -> None:
+    done = xraygpt(*arguments(parts), "--json")
+    found = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert found["path"] == str(models / "narrow")
+    assert found["encoder"]["renamed"] > 0
+    assert "entry optimizer" in found["projector"]["ignored"]
+    assert "projector: llama_proj of a variant of its own, 20 -> 32; 2 tensors used" in done.stderr
+    verified = json.loads(xraygpt("models", "verify", "narrow", "--json").stdout)
+    assert (verified["ok"], verified["sha256"]) == (True, found["sha256"])
+    assert verified["tokens"] == 5
+
+
+def test_how_it_is_prompted_and_drawn_is_kept(parts: Parts, models: Path, xraygpt: Run) -> None:
+    more = ["--template", "vicuna-v0", "--question", "What is seen?", "--seed", "7", "--dtype", "float32"]
+    assert xraygpt(*arguments(parts, "drawn", *more)).exit_code == 0
+    bundle = load_bundle(models, "drawn")
+    assert (bundle.template, bundle.question, bundle.dtype) == ("vicuna-v0", "What is seen?", "float32")
+    assert (bundle.decoding.do_sample, bundle.decoding.seed, bundle.decoding.top_p) == (True, 7, 0.9)
+    one, two = (json.loads(xraygpt("models", "verify", "drawn", "--json").stdout)["summary"] for _ in range(2))
+    assert one == two
+
+
+def test_what_is_wrong_is_one_sentence(parts: Parts, models: Path, tmp_path: Path, xraygpt: Run) -> None:
+    broken = Parts(parts.encoder, parts.encoder, parts.llm)
+    done = xraygpt(*arguments(broken))
+    assert str(done.exception) == "pytorch_model.bin holds no projector: neither llama_proj nor the layers of an MLP"
+    assert not models.exists()
+
+
+def test_verify_finds_a_changed_file(models: Path, xraygpt: Run) -> None:
+    bundle = make_tiny_bundle(models)
+    assert bundle.projector_weights is not None
+    data = bytearray(bundle.projector_weights.read_bytes())
+    data[-1] ^= 1
+    bundle.projector_weights.write_bytes(data)
+    assert "projector.safetensors changed on disk" in str(xraygpt("models", "verify", "tiny").exception)
+
+
+def test_verify_can_leave_the_film_out(models: Path, xraygpt: Run) -> None:
+    make_tiny_bundle(models)
+    found = json.loads(xraygpt("models", "verify", "tiny", "--hashes-only", "--json").stdout)
+    assert (found["ok"], found["summary"]) == (True, None)
+
+
+def test_verify_shows_a_person_the_film_s_text(models: Path, xraygpt: Run) -> None:
+    make_tiny_bundle(models)
+    assert "one synthetic film in" in xraygpt("models", "verify", "tiny").stderr
+
+
+def test_an_imported_bundle_is_promoted_by_its_name(models: Path, fake_gateway: Any, xraygpt: Run) -> None:
+    make_tiny_bundle(models)
+    fake_gateway.answers["POST /v1/bundles/serve"] = {"bundle": "tiny"}
+    assert json.loads(xraygpt("models", "promote", "tiny", "--json").stdout) == {"bundle": "tiny"}
+    assert fake_gateway.bodies("/v1/bundles/serve") == [{"bundle": "tiny"}]
+
+
+def test_without_torch_nothing_is_imported(
+    parts: Parts, models: Path, xraygpt: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xraygpt.commands.models.find_spec", lambda _: None)
+    assert "pip install 'xraygpt[model]'" in str(xraygpt(*arguments(parts)).exception)
