@@ -77,11 +77,20 @@ def write_checkpoint(path: Path, takes: int = 20, gives: int = 32, *, legacy: bo
     return path
 
 
-def write_llama(folder: Path, *, hidden: int = 32, layers: int = 2, shards: int = 2, safetensors: bool = False) -> Path:
+def write_llama(
+    folder: Path,
+    *,
+    hidden: int = 32,
+    layers: int = 2,
+    inner: int | None = None,
+    shards: int = 2,
+    safetensors: bool = False,
+) -> Path:
     """A Hugging Face folder as Vicuna's: shards with an index, rotary buffers, SentencePiece tokenizer."""
-    state = llama_state(hidden, layers)
+    inner = inner or 2 * hidden
+    state = llama_state(hidden, layers, inner)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(llama_config(hidden, layers)))
+    (folder / "config.json").write_text(json.dumps(llama_config(hidden, layers, inner)))
     (folder / "generation_config.json").write_text(
         '{"_from_model_config": true, "temperature": 0.9, "eos_token_id": 2}'
     )
@@ -112,14 +121,14 @@ TOKENIZER_CONFIG: dict[str, Any] = {
 }
 
 
-def llama_config(hidden: int, layers: int) -> dict[str, Any]:
+def llama_config(hidden: int, layers: int, inner: int) -> dict[str, Any]:
     """``config.json`` with the oddities of early LLaMA conversions."""
     return {
         "_name_or_path": "/home/somebody/vicuna",
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "hidden_size": hidden,
-        "intermediate_size": 2 * hidden,
+        "intermediate_size": inner,
         "num_hidden_layers": layers,
         "num_attention_heads": max(hidden // 128, 4),
         "max_position_embeddings": 2048,
@@ -138,9 +147,8 @@ def llama_config(hidden: int, layers: int) -> dict[str, Any]:
     }
 
 
-def llama_state(hidden: int, layers: int) -> dict[str, Tensor]:
+def llama_state(hidden: int = 32, layers: int = 2, inner: int = 64) -> dict[str, Tensor]:
     """Every tensor of a LLaMA under its published name, in float16; early files carry the rotary buffer too."""
-    inner = 2 * hidden
     square, wide, tall, flat = (hidden, hidden), (inner, hidden), (hidden, inner), (hidden,)
     shapes: dict[str, tuple[int, ...]] = {
         "model.embed_tokens.weight": (VOCABULARY, hidden),

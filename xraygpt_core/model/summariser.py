@@ -59,6 +59,7 @@ class Loaded:
     def software(self) -> dict[str, str]:
         """What computed the text, for its provenance."""
         return {
+            "xraygpt": version("xraygpt"),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "transformers": version("transformers"),

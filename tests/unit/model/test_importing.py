@@ -89,7 +89,7 @@ def test_no_name_of_the_authors_machine_is_carried_along(imported: tuple[Bundle,
 def test_every_weight_of_the_llm_arrives_as_it_was(imported: tuple[Bundle, list[Part]]) -> None:
     model, _ = load_base(imported[0].llm, torch.float16)
     own = model.state_dict()
-    published = {name: tensor for name, tensor in llama_state(32, 2).items() if "inv_freq" not in name}
+    published = {name: tensor for name, tensor in llama_state().items() if "inv_freq" not in name}
     assert own.keys() == published.keys()
     assert all(torch.equal(own[name], published[name]) for name in own)
 
@@ -272,7 +272,7 @@ def test_a_gguf_file_is_converted_once(tmp_path: Path, parts: Parts) -> None:
     bundle, (_, _, llm) = import_llm(tmp_path, parts, source)
     assert llm.found == "LLaMA from GGUF, 2 layers"
     model, tokenizer = load_base(bundle.llm)
-    state = llama_state(32, 2)
+    state = llama_state()
     for name in ("model.layers.1.self_attn.q_proj.weight", "lm_head.weight"):
         assert torch.equal(model.state_dict()[name].bfloat16(), state[name].bfloat16())
     assert tokenizer.encode("No effusion.", add_special_tokens=False)
@@ -284,7 +284,7 @@ def write_gguf(path: Path) -> Path:
 
     from xraygpt_core.model.importing.sentencepiece import read_pieces
 
-    state = {name: tensor.float().numpy() for name, tensor in llama_state(32, 2).items() if "inv_freq" not in name}
+    state = {name: tensor.float().numpy() for name, tensor in llama_state().items() if "inv_freq" not in name}
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(2048)
     writer.add_embedding_length(32)
