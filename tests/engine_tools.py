@@ -1,20 +1,18 @@
 """A small random LLaMA, and the real runner and loop around it, without encoder, tokenizer or bundle files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.engine.items import Item, Place
-from xraygpt_core.model.engine.limit import Limit
-from xraygpt_core.model.engine.llama import Llama
 from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.requests import Generated
-from xraygpt_core.model.engine.runner import Runner
+from xraygpt_core.model.engine.runner import Runner, Setting
 from xraygpt_core.model.engine.scheduler import SlotClass, Ticket
 from xraygpt_core.model.prompt import Prompt
 
@@ -40,25 +38,13 @@ def small_model() -> Any:
     return LlamaForCausalLM(config).eval().requires_grad_(False)
 
 
-@dataclass
-class SmallBundle:
-    """What the runner asks of a loaded bundle: images are ready-made embeddings, prompts are ids."""
+class Vectors:
+    """Stands where encoder and projector stand: the test's images are embeddings already."""
 
-    model: Any
-    decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=LONGEST))
-
-    @property
-    def llm(self) -> Any:
-        return self
-
-    @property
-    def bundle(self) -> Any:
-        return self
-
-    def features(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
+    def features(self, images: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         return images
 
-    def image_tokens(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
+    def image_tokens(self, images: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         return images
 
 
@@ -66,22 +52,15 @@ class SmallRunner(Runner):
     """The real runner, with slots of the test's choice."""
 
     def __init__(self, model: Any, classes: tuple[SlotClass, ...], decoding: Decoding) -> None:
-        self.loaded = SmallBundle(model, decoding)  # type: ignore[assignment]
-        self.llama = Llama(model)
-        self.decoding = decoding
-        self._before = PREFIX
-        self.llama.share(self._before)
-        self.classes = classes
-        self.caches = [self.llama.cache(one.count, one.length) for one in classes]
-        self._graphs = None
-        self.limit = Limit(1e10, 1e11)
+        super().__init__(model, Vectors(), Setting(PREFIX, 48, 256, decoding), 1)
+        self._take(classes)
 
 
 class Ends:
-    """Rows end at the end token or at the longest answer."""
+    """Rows end at the end token."""
 
     def reached(self, ids: list[int]) -> bool:
-        return ids[-1] == END or len(ids) >= LONGEST
+        return ids[-1] == END
 
     def text(self, ids: list[int]) -> str:
         return " ".join(map(str, ids))
@@ -105,7 +84,7 @@ class Served:
         future: Future[Generated] = Future()
         cached = len(PREFIX) + len(image) + len(after)
         given = (hooks.get(name) for name in ("on_progress", "on_text", "cancelled"))
-        item = Item(image, after, cached, Prompt("", ""), future, *given)
+        item = Item(image, after, cached, LONGEST, Prompt("", ""), future, *given)
         ticket: Place = Ticket(item, rank, len(image) + len(after), cached + LONGEST, alone)
         self.loop.add(ticket)
         return future

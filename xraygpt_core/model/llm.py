@@ -70,11 +70,11 @@ def load_llm(folder: Path, adapter: Path | None, device: torch.device, dtype: to
             model = attach_adapter(model, adapter).merge_and_unload()
     model = model.to(device=device, dtype=dtype).eval().requires_grad_(False)
     if device.type == "cpu":
-        _store_by_column(model)
+        store_by_column(model)
     return Llm(model, tokenizer, device)
 
 
-def _store_by_column(model: Any) -> None:
+def store_by_column(model: Any) -> None:
     """Keep each matrix as the transposed product reads it: two to four times faster for a small batch (MKL)."""
     head = model.get_output_embeddings()
     if head.weight is model.get_input_embeddings().weight:

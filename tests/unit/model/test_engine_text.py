@@ -17,8 +17,8 @@ def tokenizer(tiny: Bundle) -> Any:
     return load_base(tiny.llm)[1]
 
 
-def endings(tokenizer: Any, *stop: str, longest: int = 99) -> Endings:
-    return Endings(tokenizer, [tokenizer.eos_token_id], stop, longest)
+def endings(tokenizer: Any, *stop: str) -> Endings:
+    return Endings(tokenizer, [tokenizer.eos_token_id], stop)
 
 
 def steps_until_the_end(tokenizer: Any, text: str, *stop: str) -> int:
@@ -56,10 +56,9 @@ def test_a_row_ends_with_the_token_that_completes_a_stop_sequence(
     assert steps_until_the_end(tokenizer, text, *words) == steps
 
 
-def test_a_row_ends_at_the_end_token_and_at_the_most_tokens(tokenizer: Any) -> None:
+def test_a_row_ends_at_the_end_token(tokenizer: Any) -> None:
     assert endings(tokenizer).reached([50, tokenizer.eos_token_id])
-    assert endings(tokenizer, longest=3).reached([50, 51, 52])
-    assert not endings(tokenizer, longest=3).reached([50, 51])
+    assert not endings(tokenizer).reached([tokenizer.eos_token_id, 51])
 
 
 def test_rows_are_not_decoded_at_every_step(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:

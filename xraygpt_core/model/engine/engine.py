@@ -13,11 +13,11 @@ from xraygpt_core.model.bundle import Bundle, check
 from xraygpt_core.model.engine.items import Item
 from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
-from xraygpt_core.model.engine.runner import Runner
+from xraygpt_core.model.engine.runner import Runner, Setting
 from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.engine.text import Endings
-from xraygpt_core.model.prompt import clean_answer, tokenise
-from xraygpt_core.model.summariser import end_ids, load
+from xraygpt_core.model.prompt import clean_answer, render, tokenise
+from xraygpt_core.model.summariser import Loaded, end_ids, load
 from xraygpt_core.report.sections import split_report
 
 # So many tokens of prompts are read between two steps: a second of a CPU, some ten milliseconds of a GPU.
@@ -49,11 +49,13 @@ class Engine:
     ) -> None:
         check(bundle)
         self._loaded = load(bundle, device, dtype)
-        self._runner = runner = Runner(self._loaded, batch_size, memory=memory, graphs=graphs)
-        self._image_tokens = runner.image_tokens
+        llm = self._loaded.llm
+        self._image_tokens = _image_tokens(self._loaded)
+        setting = _setting(self._loaded, self._image_tokens)
+        self._runner = runner = Runner(llm.model, self._loaded, setting, batch_size, memory=memory, graphs=graphs)
         self._tokenising = threading.Lock()  # the tokenizer is not safe for several threads
-        llm, where = self._loaded.llm, runner.llama.device.type
-        endings = Endings(llm.tokenizer, end_ids(llm), bundle.stop, bundle.decoding.max_new_tokens)
+        where = runner.llama.device.type
+        endings = Endings(llm.tokenizer, end_ids(llm), bundle.stop)
         ahead = (1 if where == "cuda" else 0) if lookahead is None else lookahead
         self._loop = Loop(runner, endings, self._answer, prompt_tokens=_PROMPT_TOKENS[where], lookahead=ahead)
         self._endings = endings
@@ -85,8 +87,8 @@ class Engine:
         except InvalidRequest as error:
             future.set_exception(error)
             return future
-        longest = item.cached + self._loaded.bundle.decoding.max_new_tokens
-        self._loop.add(Ticket(item, rank, self._image_tokens + len(item.after), longest, alone))
+        tokens = item.cached + item.longest
+        self._loop.add(Ticket(item, rank, self._image_tokens + len(item.after), tokens, alone))
         return future
 
     def close(self) -> None:
@@ -108,7 +110,8 @@ class Engine:
             prompt = self._loaded.prompt(question, turns, self._image_tokens, self._runner.context)
             before, after = tokenise(prompt, self._loaded.llm.tokenizer)
         cached = len(before) + self._image_tokens + len(after)
-        return Item(image, after, cached, prompt, future, on_progress, on_text, cancelled)
+        longest = self._loaded.bundle.decoding.max_new_tokens
+        return Item(image, after, cached, longest, prompt, future, on_progress, on_text, cancelled)
 
     def _answer(self, item: Item, mates: int) -> Generated:
         text = clean_answer(self._loaded.template, self._endings.text(item.run.ids))
@@ -127,3 +130,16 @@ class Engine:
             generate_seconds=time.monotonic() - item.run.started,
             software=self._loaded.software,
         )
+
+
+def _image_tokens(loaded: Loaded) -> int:
+    """Embeddings of one image."""
+    blank = torch.zeros(1, loaded.encoder.positions, loaded.encoder.channels, device=loaded.llm.device)
+    return loaded.image_tokens(blank).shape[1]
+
+
+def _setting(loaded: Loaded, image_tokens: int) -> Setting:
+    before, after = tokenise(render(loaded.template, loaded.bundle.question), loaded.llm.tokenizer)
+    decoding = loaded.bundle.decoding
+    summary = len(before) + image_tokens + len(after) + decoding.max_new_tokens
+    return Setting(before, summary, loaded.llm.model.config.max_position_embeddings, decoding)

@@ -42,11 +42,13 @@ class Item:
     Attributes:
         after: ids of the text behind the image tokens.
         cached: tokens in its slot after prefill, the shared beginning included.
+        longest: the most tokens its answer may have.
     """
 
     image: Tensor
     after: list[int]
     cached: int
+    longest: int
     prompt: Prompt
     future: "Future[Generated]"
     on_progress: Callable[[], None] | None

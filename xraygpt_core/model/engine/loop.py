@@ -207,7 +207,8 @@ class Loop:
                 continue
             run.ids.append(chosen)
             self._guarded(place, lambda place=place: self._tell(place))  # type: ignore[misc]  # mypy infers no default
-            if place.state is State.RUNNING and self._endings.reached(run.ids):
+            full = len(run.ids) >= place.payload.longest
+            if place.state is State.RUNNING and (full or self._endings.reached(run.ids)):
                 self._finish(place, len(launch.rows))
 
     def _tell(self, place: Place) -> None:

@@ -1,10 +1,13 @@
 """The bundle at work on its device: rows enter, take steps and move. The thread is :mod:`loop`'s."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.engine.graphs import Graphs
 from xraygpt_core.model.engine.items import Item, Launch, Place, Run
 from xraygpt_core.model.engine.limit import measure
@@ -13,43 +16,68 @@ from xraygpt_core.model.engine.memory import plan_slots
 from xraygpt_core.model.engine.sampling import generator, pick
 from xraygpt_core.model.engine.scheduler import Move, SlotClass, similar
 from xraygpt_core.model.engine.weights import free_bytes
-from xraygpt_core.model.prompt import render, tokenise
-from xraygpt_core.model.summariser import Loaded
+
+
+class Vision(Protocol):
+    """What turns images into embeddings: a bundle's encoder and projector."""
+
+    def features(self, images: Sequence[Tensor]) -> Any:
+        """Preprocessed images to features."""
+
+    def image_tokens(self, features: Any) -> Any:
+        """Features to embeddings (image, tokens, hidden)."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What slots are planned for.
+
+    Attributes:
+        before: ids every prompt begins with.
+        summary: tokens of a summary's prompt and longest answer.
+        context: tokens the LLM can look back on.
+    """
+
+    before: list[int]
+    summary: int
+    context: int
+    decoding: Decoding
 
 
 class Runner:
     """Weights, caches and what is on them.
 
     Args:
+        model: transformers' LLaMA, which is taken apart.
         batch_size: rows for summaries, if memory has room for them.
         memory: bytes for keys and values; measured if not given.
         graphs: replay decode steps as CUDA graphs.
 
     Raises:
-        BundleError: there is no room for a single row.
+        BundleError: no LLaMA, or there is no room for a single row.
     """
 
-    def __init__(self, loaded: Loaded, batch_size: int, *, memory: int | None = None, graphs: bool = False) -> None:
-        self.loaded = loaded
-        self.llama = Llama(loaded.llm.model)
-        self.decoding = loaded.bundle.decoding
-        before, after = tokenise(render(loaded.template, loaded.bundle.question), loaded.llm.tokenizer)
-        self.llama.share(before)
-        self._before = before
-        summary = len(before) + self.image_tokens + len(after) + self.decoding.max_new_tokens
-        budget = free_bytes(self.llama.device) if memory is None else memory
-        context = loaded.llm.model.config.max_position_embeddings
-        self.classes: tuple[SlotClass, ...] = plan_slots(budget, self.llama.token_bytes, summary, context, batch_size)
-        self.caches = [self.llama.cache(one.count, one.length) for one in self.classes]
-        self._graphs = Graphs(self.llama) if graphs else None
+    def __init__(
+        self,
+        model: Any,
+        vision: Vision,
+        setting: Setting,
+        batch_size: int,
+        *,
+        memory: int | None = None,
+        graphs: bool = False,
+    ) -> None:
+        self.llama = Llama(model)
+        self.vision, self.setting = vision, setting
+        self.llama.share(setting.before)
         self.limit = measure(self.llama.device, self.llama.dtype)
+        room = free_bytes(self.llama.device) if memory is None else memory
+        self._take(plan_slots(room, self.llama.token_bytes, setting.summary, setting.context, batch_size))
+        self._graphs = Graphs(self.llama) if graphs else None
 
-    @property
-    def image_tokens(self) -> int:
-        """Embeddings of one image."""
-        encoder = self.loaded.encoder
-        blank = torch.zeros(1, encoder.positions, encoder.channels, device=self.loaded.llm.device)
-        return self.loaded.image_tokens(blank).shape[1]
+    def _take(self, classes: tuple[SlotClass, ...]) -> None:
+        self.classes = classes
+        self.caches = [self.llama.cache(one.count, one.length) for one in classes]
 
     @property
     def context(self) -> int:
@@ -64,7 +92,7 @@ class Runner:
     def enter(self, places: Sequence[Place]) -> list[Launch]:
         """Encode the images together, and read the prompts into their slots."""
         items = [place.payload for place in places]
-        tokens = self.loaded.image_tokens(self.loaded.features([item.image for item in items]))
+        tokens = self.vision.image_tokens(self.vision.features([item.image for item in items]))
         prompts = [torch.cat([image, self.llama.embed(item.after)]) for image, item in zip(tokens, items, strict=True)]
         launches = []
         for kind in sorted({place.kind for place in places}):
@@ -88,7 +116,7 @@ class Runner:
         cache, slots = self.caches[kind], [place.slot for place in places]
         logits = self.llama.prefill(cache, slots, prompts)
         for place in places:
-            place.payload.run = Run(generator=generator(self.decoding))
+            place.payload.run = Run(generator=generator(self.setting.decoding))
         return self._launch(cache, torch.tensor(slots, device=self.llama.device), logits, places)
 
     def step(self, kind: int, first: int, places: Sequence[Place]) -> Launch:
@@ -109,7 +137,7 @@ class Runner:
     def _launch(self, cache: Cache, slots: Tensor, logits: Tensor, places: Sequence[Place]) -> Launch:
         """Choose the next ids, leave them where the next step reads them, and send a copy to the host."""
         with torch.inference_mode():
-            ids = pick(logits, self.decoding, [place.payload.run.generator for place in places])
+            ids = pick(logits, self.setting.decoding, [place.payload.run.generator for place in places])
             cache.ids[slots] = ids
         for place in places:
             place.payload.run.launched += 1
@@ -137,7 +165,7 @@ class Runner:
 
     def probe(self) -> None:
         """Compute something known to be good. Raises what the device raises."""
-        self.llama.share(self._before)
+        self.llama.share(self.setting.before)
 
 
 def _length(item: Item) -> int:

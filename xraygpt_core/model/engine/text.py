@@ -11,14 +11,14 @@ def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
 
 
 class Endings:
-    """Where a row ends: at an end token, a stop sequence, or the most tokens allowed.
+    """Where a text ends: at an end token or a stop sequence.
 
     A stop sequence can only be complete after a token that holds its last character, so only then the row is decoded.
     """
 
-    def __init__(self, tokenizer: Any, ends: Sequence[int], stop: Sequence[str], longest: int) -> None:
+    def __init__(self, tokenizer: Any, ends: Sequence[int], stop: Sequence[str]) -> None:
         self._tokenizer = tokenizer
-        self._ends, self._stop, self._longest = frozenset(ends), tuple(stop), longest
+        self._ends, self._stop = frozenset(ends), tuple(stop)
         vocabulary = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
         last = {word[-1] for word in stop}
         plain = all("!" <= character <= "~" for character in last)  # others may be spread over several tokens
@@ -33,7 +33,7 @@ class Endings:
     def reached(self, ids: Sequence[int]) -> bool:
         """Is the last of these ids the row's last?"""
         new = ids[-1]
-        if new in self._ends or len(ids) >= self._longest:
+        if new in self._ends:
             return True
         return bool(self._stop) and new < len(self._telling) and bool(self._telling[new]) and self._cut(ids)[1]
 

@@ -1,0 +1,190 @@
+"""The ways to generate, one per process: ``python -m benchmarks.engine_ways WAY`` prints one JSON document."""
+
+import argparse
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import torch
+
+from benchmarks.engine_work import Job, Result, arrivals, embedded, jobs, model, peak_mib, useful
+from xraygpt_core import metrics
+from xraygpt_core.model.bundle import Decoding
+from xraygpt_core.model.engine.items import Item
+from xraygpt_core.model.engine.loop import Loop
+from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.engine.runner import Runner, Setting
+from xraygpt_core.model.engine.scheduler import Ticket
+from xraygpt_core.model.llm import store_by_column
+from xraygpt_core.model.prompt import Prompt
+
+Clock = Callable[[], tuple[float, float]]
+
+
+def now() -> tuple[float, float]:
+    """Wall and processor time."""
+    return time.perf_counter(), time.process_time()
+
+
+def one_by_one(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
+    """XrayGPT's way: one ``generate`` per image."""
+    return static(argparse.Namespace(**vars(asked) | {"rows": 1}), work)
+
+
+@torch.inference_mode()
+def static(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
+    """transformers' ``generate`` in static batches: all rows run until the longest is done."""
+    llm = model(asked.shape, asked.dtype, asked.device)
+    if asked.device == "cpu":
+        store_by_column(llm)
+    _generate(llm, work[: asked.rows], 2)
+    began, latencies = now(), []
+    for start in range(0, len(work), asked.rows):
+        some = work[start : start + asked.rows]
+        _generate(llm, some, max(job.tokens for job in some))
+        latencies += [time.perf_counter() - began[0]] * len(some)
+    return _result(work, began, latencies)
+
+
+def _generate(llm: Any, some: Sequence[Job], tokens: int) -> None:
+    rows = torch.stack([embedded(llm, job) for job in some])
+    mask = torch.ones(rows.shape[:2], dtype=torch.long, device=rows.device)
+    llm.generate(inputs_embeds=rows, attention_mask=mask, max_new_tokens=tokens, do_sample=False, pad_token_id=0)
+    if rows.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def continuous(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
+    """transformers' continuous batching, which takes token ids only: the image vectors are ids here."""
+    from transformers import GenerationConfig
+
+    llm = model(asked.shape, asked.dtype, asked.device)
+    settings = GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0, max_new_tokens=150)
+    manager = llm.init_continuous_batching(generation_config=settings)
+    manager.start()
+    try:
+        _drain(manager, work[:2], 2)
+        began = now()
+        latencies = _drain(manager, work, None, began[0])
+        return _result(work, began, latencies)
+    finally:
+        manager.stop(block=True)
+
+
+def _drain(manager: Any, some: Sequence[Job], tokens: int | None, began: float = 0.0) -> list[float]:
+    latencies: list[float] = []
+    for job in some:
+        ids = [*job.before, *range(200, 200 + len(job.image)), *job.after]
+        manager.add_request(ids, max_new_tokens=tokens or job.tokens)
+    while len(latencies) < len(some):
+        if (result := manager.get_result(timeout=1.0)) is not None and result.is_finished():
+            latencies.append(time.perf_counter() - began)
+    return latencies
+
+
+class Vectors:
+    """Stands where encoder and projector stand: the benchmark's images are their output already."""
+
+    def features(self, images: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        return images
+
+    def image_tokens(self, images: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        return images
+
+
+class Endless:
+    """No text ends before it is as long as asked."""
+
+    def reached(self, _ids: Sequence[int]) -> bool:
+        return False
+
+    def text(self, _ids: Sequence[int]) -> str:
+        return ""
+
+
+def _answer(item: Item, mates: int) -> Generated:
+    return Generated("", None, None, "", "", {}, None, len(item.run.ids), mates, 0.0, 0.0, {})
+
+
+def ours(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
+    """The engine's own loop and step."""
+    llm = model(asked.shape, asked.dtype, asked.device)
+    prompt = len(work[0].before) + len(work[0].image) + len(work[0].after)
+    setting = Setting(work[0].before, prompt + 150, llm.config.max_position_embeddings, Decoding())
+    runner = Runner(llm, Vectors(), setting, asked.rows, graphs=asked.graphs)
+    cuda = asked.device != "cpu"
+    loop = Loop(
+        runner,
+        Endless(),
+        _answer,
+        prompt_tokens=4096 if cuda else 512,
+        lookahead=1 if cuda else 0,
+    )
+    loop.start()
+    _serve(loop, runner, work[: asked.rows], [0.0] * asked.rows, 2)
+    counters = (metrics.ENGINE_IDEAL_SECONDS, metrics.ENGINE_BUSY_SECONDS)
+    before = [counter._value.get() for counter in counters]
+    times = arrivals(len(work), asked.per_second) if asked.per_second else [0.0] * len(work)
+    began = now()
+    latencies = _serve(loop, runner, work, times, None)
+    result = _result(work, began, latencies)
+    loop.close()
+    result.ideal_seconds, busy = (counter._value.get() - b for counter, b in zip(counters, before, strict=True))
+    result.seconds = result.seconds if asked.per_second else max(result.seconds, busy)
+    return result
+
+
+def _serve(loop: Loop, runner: Runner, work: Sequence[Job], times: Sequence[float], tokens: int | None) -> list[float]:
+    """Hand in each study when it arrives; seconds from there to its answer."""
+    began, pause, latencies = time.perf_counter(), threading.Event(), [0.0] * len(work)
+    futures: list[Future[Generated]] = []
+    for index, (job, due) in enumerate(zip(work, times, strict=True)):
+        if (early := began + due - time.perf_counter()) > 0:
+            pause.wait(early)
+        future: Future[Generated] = Future()
+        arrived = time.perf_counter()
+
+        def note(_done: "Future[Generated]", index: int = index, arrived: float = arrived) -> None:
+            latencies[index] = time.perf_counter() - arrived
+
+        future.add_done_callback(note)
+        futures.append(future)
+        cached, longest = len(job.before) + len(job.image) + len(job.after), tokens or job.tokens
+        image = job.image.to(runner.llama.embedding)
+        item = Item(image, job.after, cached, longest, Prompt("", ""), future, None, None, None)
+        loop.add(Ticket(item, 1, len(job.image) + len(job.after), cached + longest))
+    for future in futures:
+        future.result()
+    return latencies
+
+
+def _result(work: Sequence[Job], began: tuple[float, float], latencies: list[float]) -> Result:
+    wall, cores = now()
+    return Result(len(work), useful(work), wall - began[0], wall and cores - began[1], peak_mib(), None, latencies)
+
+
+WAYS = {"one_by_one": one_by_one, "static": static, "continuous": continuous, "engine": ours}
+
+
+def main() -> int:
+    """Run one way."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("way", choices=sorted(WAYS))
+    parser.add_argument("--shape", default="smollm2-135m")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", type=lambda name: getattr(torch, name))
+    parser.add_argument("--rows", type=int, default=16)
+    parser.add_argument("--studies", type=int, default=48)
+    parser.add_argument("--per-second", type=float, default=0.0, help="Poisson arrivals; 0: all at once")
+    parser.add_argument("--graphs", action="store_true", help="CUDA graphs")
+    asked = parser.parse_args()
+    hidden = {"smollm2-135m": 576, "vicuna-7b": 4096}[asked.shape]
+    print(json.dumps(WAYS[asked.way](asked, jobs(asked.studies, hidden)).document()))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
