@@ -36,5 +36,9 @@ test: setup ## everything that fits into ten minutes
 test-long: setup ## what does not fit
 	$(BIN)/python -m pytest -m "long and not gpu" $(ARGS)
 
+chaos: setup ## every fault ten times over, an outage of a minute, and a kill loop beside a stock Celery; about two hours
+	XRAYGPT_CHAOS_ROUNDS=10 $(BIN)/python -m pytest tests/chaos $(ARGS)
+	$(BIN)/python -m benchmarks.kills --jobs 100000 --kills 100
+
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -1,9 +1,10 @@
-"""What must hold in a ledger at any moment, whatever was killed before. Reads the database and nothing else.
+"""What must hold at any moment, whatever was killed before. Reads the database and the bucket, and nothing else.
 
 ``check_invariants`` looks at a snapshot and so may be called in the middle of a run; with ``finished=True`` it also
-says that nothing is left open.
+says that nothing is left open. ``check_bucket`` holds the database against the two buckets, when nothing moves.
 """
 
+import hashlib
 from typing import Any
 
 import psycopg
@@ -155,3 +156,42 @@ def check_invariants(connection: "psycopg.Connection[Any]", *, finished: bool = 
     assert counts["accepted"] == ended + counts["open"], f"images were lost or counted twice: {counts}"
     assert not left, f"still open: {left[:5]}"
     return dict(counts)
+
+
+KNOWN = """
+    SELECT k.key, k.etag, i.state FROM object_keys k JOIN images i ON i.id = k.image_id
+    WHERE k.bucket = %s AND k.deleted_at IS NULL
+"""
+STORED = "SELECT DISTINCT normalised_key, normalised_sha256, preview_key FROM images WHERE state = 'accepted'"
+
+
+def check_bucket(
+    connection: "psycopg.Connection[Any]", s3: Any, source: str, derived: str, read: set[str] | None = None
+) -> None:
+    """Assert that every object of the source bucket is an image, and every accepted image lies in the derived one.
+
+    Args:
+        s3: a client of boto3.
+        read: keys whose bytes were looked at before; those of now are added.
+    """
+    read = set() if read is None else read
+    known = {(key, etag): state for key, etag, state in connection.execute(KNOWN, [source])}
+    objects = {(item["Key"], item["ETag"].strip('"')) for item in _listed(s3, source)}
+    assert objects <= set(known), f"{len(objects - set(known))} objects of the bucket are no images"
+    cancelled = {where for where in objects if known[where] == "cancelled"}
+    assert not cancelled, f"{len(cancelled)} objects that lie in the bucket were taken for replaced"
+    gone = {where for where, state in known.items() if state == "accepted"} - objects
+    assert {key for key, _ in gone} <= {key for key, _ in objects}, "an image was made of an object that never was"
+    there = {item["Key"] for item in _listed(s3, derived)}
+    for normalised, sha256, preview in connection.execute(STORED):
+        assert {normalised, preview} <= there, "an accepted image has lost its pixels"
+        if normalised in read:
+            continue
+        body = s3.get_object(Bucket=derived, Key=normalised)["Body"].read()
+        read.add(normalised)
+        assert hashlib.sha256(body).hexdigest() == sha256, "the stored pixels are not those that were accepted"
+
+
+def _listed(s3: Any, bucket: str) -> list[dict[str, Any]]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return [item for page in pages for item in page.get("Contents", [])]

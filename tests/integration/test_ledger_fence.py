@@ -225,6 +225,15 @@ def test_a_process_stopped_in_the_middle_of_its_work_does_not_keep_its_locks(
     assert tick(ledger).requeued == 1
 
 
+def test_locks_of_a_process_that_stands_still_end_with_its_leases(make_settings: Callable[..., Settings]) -> None:
+    for lease, idle in ((3.0, "3s"), (300.0, "30s")):
+        opened = open_ledger(make_settings(lease_seconds=lease))
+        assert rows(opened, "SHOW idle_in_transaction_session_timeout") == [
+            {"idle_in_transaction_session_timeout": idle}
+        ]
+        opened.close()
+
+
 def test_the_victim_of_a_deadlock_runs_again(ledger: Ledger) -> None:
     """Two jobs lock the same two rows in opposite order: PostgreSQL ends one, and it simply repeats."""
     first, second = (take(ledger, JobKind.INGEST, put(ledger).image_id) for _ in range(2))

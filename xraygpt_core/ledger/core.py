@@ -78,5 +78,7 @@ def _parsed(sql: str) -> TextClause:
 
 def open_ledger(settings: Settings, *, pool_size: int = 8) -> Ledger:
     """The ledger of this process. Connects when first used."""
-    database = Database(settings.database_url.get_secret_value(), pool_size=pool_size)
+    # A process that stands still in a transaction may keep others from its work for no longer than from its jobs.
+    idle = min(30.0, settings.lease_seconds)
+    database = Database(settings.database_url.get_secret_value(), pool_size=pool_size, idle_seconds=idle)
     return Ledger(settings, database, open_doorbell(settings))

@@ -1,0 +1,109 @@
+"""An HTTP proxy in front of an S3 server that answers as a bucket in trouble does."""
+
+import http.client
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+from urllib.parse import urlsplit
+
+Trouble = Literal["none", "busy", "slow", "truncated", "reset", "full"]
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
+_SLOW_SECONDS = 1.0
+
+
+class FaultyS3:
+    """Forwards everything; while in trouble, a share of the requests does not get what it asked for.
+
+    ``busy``: 503 SlowDown. ``slow``: the answer comes a second late. ``truncated``: half of a body, then the connection
+    ends. ``reset``: the connection ends before the answer. ``full``: a PUT finds the disk full.
+    """
+
+    def __init__(self, url: str) -> None:
+        target = urlsplit(url)
+        self.trouble: Trouble = "none"
+        self.share = 0.0
+        self.troubled = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def forward(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                trouble = outer._falls_on(self.command)
+                if trouble == "reset":
+                    self._hang_up()
+                    return
+                if trouble in {"busy", "full"}:
+                    self._refuse(trouble)
+                    return
+                if trouble == "slow":
+                    time.sleep(_SLOW_SECONDS)
+                upstream = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)
+                try:
+                    upstream.request(self.command, self.path, body, dict(self.headers.items()))
+                    self._answer(upstream.getresponse(), cut=trouble == "truncated")
+                finally:
+                    upstream.close()
+
+            def _answer(self, answer: http.client.HTTPResponse, *, cut: bool) -> None:
+                data = answer.read()
+                self.send_response_only(answer.status, answer.reason)
+                for name, value in answer.getheaders():
+                    if name.lower() not in _HOP_BY_HOP:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", answer.getheader("Content-Length") or str(len(data)))
+                self.end_headers()
+                self.wfile.write(data[: len(data) // 2] if cut else data)
+                if cut and data:
+                    self._hang_up()
+
+            def _refuse(self, trouble: str) -> None:
+                code, status = ("SlowDown", 503) if trouble == "busy" else ("XMinioStorageFull", 507)
+                data = f"<Error><Code>{code}</Code><Message>in trouble</Message></Error>".encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/xml")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def _hang_up(self) -> None:
+                self.close_connection = True
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = forward
+
+            def log_message(self, *_: object) -> None:
+                """A test prints nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients are killed halfway
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @contextmanager
+    def in_trouble(self, trouble: Trouble, share: float) -> Iterator[None]:
+        """While the block runs, this trouble falls on a share (0 to 1) of the requests."""
+        self.trouble, self.share, self.troubled = trouble, share, 0
+        try:
+            yield
+        finally:
+            self.trouble = "none"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _falls_on(self, method: str) -> Trouble:
+        fits = method == "PUT" if self.trouble == "full" else self.trouble != "truncated" or method == "GET"
+        if self.trouble == "none" or not fits or random.random() >= self.share:
+            return "none"
+        self.troubled += 1
+        return self.trouble
