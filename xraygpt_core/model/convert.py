@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError
+from xraygpt_core.model.importing.sentencepiece import Piece, build_tokenizer
 
 _LAYER_NAMES = {
     "attn_q": "self_attn.q_proj",
@@ -52,13 +53,13 @@ def convert_gguf(source: Path, folder: Path) -> None:
         BundleError: the file holds another architecture.
     """
     from gguf import GGUFReader
-    from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
     reader = GGUFReader(str(source))
     fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("tokenizer.")}
     if fields.get("general.architecture") != "llama":
         raise BundleError(f"{source.name} holds a {fields.get('general.architecture')} model, not a llama")
-    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True)
+    tokenizer = _tokenizer(reader, source)
     state = _state(reader, fields)
     config = LlamaConfig(
         **_config(fields, state), bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id
@@ -73,6 +74,22 @@ def convert_gguf(source: Path, folder: Path) -> None:
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _tokenizer(reader: Any, source: Path) -> Any:
+    """LLaMA's own kind from its SentencePiece vocabulary, exactly; any other kind as transformers reads it."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    def told(name: str) -> Any:
+        field = reader.fields.get(f"tokenizer.ggml.{name}")
+        return None if field is None else field.contents()
+
+    if told("model") != "llama":
+        return AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True)
+    pieces = [Piece(*entry) for entry in zip(told("tokens"), told("scores"), told("token_type"), strict=True)]
+    special = {role: pieces[index].text for role in ("bos", "eos") if (index := told(f"{role}_token_id")) is not None}
+    names = {f"{role}_token": text for role, text in special.items()} | {"pad_token": special["eos"]}
+    return PreTrainedTokenizerFast(tokenizer_object=build_tokenizer(pieces), **names)
 
 
 def gguf_hidden(source: Path) -> int:

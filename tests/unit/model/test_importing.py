@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tests.published_parts import Parts, llama_state, write_checkpoint, write_llama, write_medclip, write_parts
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, load_bundle, verify
-from xraygpt_core.model.convert import convert_gguf, gguf_hidden
+from xraygpt_core.model.convert import gguf_hidden
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.requests import SummaryRequest
 from xraygpt_core.model.importing.importer import Wanted, import_bundle
@@ -275,8 +275,10 @@ def test_a_gguf_file_is_converted_once(tmp_path: Path, parts: Parts) -> None:
     state = llama_state()
     for name in ("model.layers.1.self_attn.q_proj.weight", "lm_head.weight"):
         assert torch.equal(model.state_dict()[name].bfloat16(), state[name].bfloat16())
-    assert tokenizer.encode("No effusion.", add_special_tokens=False)
-    assert convert_gguf.__doc__
+    reference = json.loads((Path(__file__).parent / "reference" / "llama_tokens.json").read_text())
+    for entry in reference["texts"]:
+        assert tokenizer.encode(entry["text"], add_special_tokens=False) == entry["ids"], entry["text"]
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (1, 2, 2)
 
 
 def write_gguf(path: Path) -> Path:
@@ -337,3 +339,20 @@ def test_a_published_name_is_found_wherever_its_folder_is(tmp_path: Path) -> Non
     from xraygpt_core.model.importing.encoder import convert_encoder
 
     assert convert_encoder(tmp_path / "medclip-vit", tmp_path / "e.safetensors").kind == "MedClipSwin"
+
+
+def test_shards_of_a_language_model_nobody_needs_may_be_absent(tmp_path: Path, parts: Parts) -> None:
+    from xraygpt_core.model.importing.encoder import convert_encoder
+
+    state = torch.load(parts.encoder, weights_only=True)
+    needed = {name: value for name, value in state.items() if not name.startswith("text_model.")}
+    torch.save(needed, tmp_path / "pytorch_model-00001-of-00002.bin")
+    weight_map = dict.fromkeys(needed, "pytorch_model-00001-of-00002.bin")
+    weight_map |= dict.fromkeys(state.keys() - needed.keys(), "pytorch_model-00002-of-00002.bin")
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    read = convert_encoder(tmp_path, tmp_path / "e.safetensors")
+    assert set(read.part.ignored) >= state.keys() - needed.keys()
+    weight_map["logit_scale"] = "pytorch_model-00002-of-00002.bin"
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    with pytest.raises(BundleError, match=r"pytorch_model-00002-of-00002\.bin missing"):
+        convert_encoder(tmp_path, tmp_path / "e.safetensors")

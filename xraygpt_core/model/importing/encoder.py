@@ -19,6 +19,7 @@ from xraygpt_core.model.importing.keys import DINOV2, SWIN, Layout, check_shapes
 from xraygpt_core.model.importing.report import Part
 from xraygpt_core.model.importing.tensors import TensorFiles, read_json, separate
 
+OTHER_MODELS = r"^(language_model|text_model)\."  # BLIP-2's text model alone may be forty GiB
 _MEDCLIP_REST = (r"^text_model\.", r"^logit_scale$", r"(relative_position_index|position_ids|num_batches_tracked)$")
 _BLIP2_REST = (
     r"^(language_model|language_projection|vision_projection|text_projection|itm_head|embeddings)\.",
@@ -178,7 +179,7 @@ def convert_encoder(source: Path, target: Path, features: int | None = None) -> 
     Raises:
         BundleError: no known encoder, or not every tensor is accounted for; nothing is written.
     """
-    files = TensorFiles(source)
+    files = TensorFiles(source, OTHER_MODELS)
     recipe = next((one for one in _RECIPES if any(re.search(one.told_by, name) for name in files)), None)
     if recipe is None:
         known = ", ".join(one.title for one in _RECIPES)
@@ -204,6 +205,6 @@ def convert_encoder(source: Path, target: Path, features: int | None = None) -> 
         f"{sizes((encoder.positions, encoder.channels))} features at {options['size']} pixels",
         len(matched.names),
         matched.renamed,
-        matched.ignored + [f"entry {name}" for name in files.extra],
+        matched.ignored + files.skipped + [f"entry {name}" for name in files.extra],
     )
     return ReadEncoder(type(encoder).__name__, options, encoder.positions, encoder.channels, part)

@@ -13,7 +13,7 @@ from typing import Any
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import FILE, Bundle, note_verified
 from xraygpt_core.model.compose import PROJECTOR_FILE, new_bundle, write_bundle
-from xraygpt_core.model.importing.encoder import ReadEncoder, convert_encoder
+from xraygpt_core.model.importing.encoder import OTHER_MODELS, ReadEncoder, convert_encoder
 from xraygpt_core.model.importing.files import Kind, Progress, check_space, kind_of, real_path
 from xraygpt_core.model.importing.llm import describe_gguf, read_llm
 from xraygpt_core.model.importing.projector import ReadProjector, check_encoder, check_llm, read_projector
@@ -57,7 +57,7 @@ def import_bundle(models: Path, name: str, wanted: Wanted, progress: Progress) -
         check_llm(projector, llm.hidden)
     models.mkdir(parents=True, exist_ok=True)
     written = real_path(wanted.llm).stat().st_size * _GGUF_GROWTH if llm is None else llm.bytes_to_write(models)
-    check_space(models, written + _size(wanted.encoder) + _size(wanted.projector))
+    check_space(models, written + _size(wanted.encoder, OTHER_MODELS) + _size(wanted.projector))
     with new_bundle(models, name) as (work, commit):
         progress(0, 1, "reading the encoder")
         encoder = convert_encoder(wanted.encoder, work / ENCODER_FILE, projector.takes)
@@ -87,9 +87,9 @@ def _check_words(models: Path, name: str, wanted: Wanted) -> Any:
     return template_named(wanted.template)
 
 
-def _size(source: Path) -> int:
-    real = real_path(source)
-    return sum(real_path(path).stat().st_size for path in ([source] if real.is_file() else shard_paths(source)))
+def _size(source: Path, skip: str | None = None) -> int:
+    paths = [source] if real_path(source).is_file() else shard_paths(source, skip)
+    return sum(real_path(path).stat().st_size for path in paths)
 
 
 def _convert_gguf(source: Path, folder: Path, projector: ReadProjector) -> Part:

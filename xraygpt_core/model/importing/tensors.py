@@ -39,15 +39,21 @@ class _Reader(Protocol):
 class TensorFiles:
     """The tensors below ``source``: a file, or a folder with one weights file or an index and its shards.
 
+    Args:
+        skip: a pattern of names nobody needs; shards that hold nothing else need not be there, and are not opened.
+
     Raises:
         BundleError: a shard is missing, truncated, or holds code; the index is wrong.
     """
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, skip: str | None = None) -> None:
         real = real_path(source)
         self.source = source
-        self.paths = shard_paths(source) if real.is_dir() else [source]
-        self._promised: Mapping[str, str] = promised(source) if real.is_dir() else {}
+        self.paths = shard_paths(source, skip) if real.is_dir() else [source]
+        names = {path.name for path in self.paths}
+        everything = promised(source) if real.is_dir() else {}
+        self._promised = {name: shard for name, shard in everything.items() if shard in names}
+        self.skipped = sorted(everything.keys() - self._promised.keys())
         readers = [_open(path) for path in self.paths]
         self.extra = tuple(entry for reader in readers for entry in reader.extra)
         self._places: dict[str, _Reader] = {}
@@ -96,15 +102,16 @@ class TensorFiles:
         return tensor
 
 
-def shard_paths(folder: Path) -> list[Path]:
-    """The weights files of a Hugging Face folder; safetensors before pickles.
+def shard_paths(folder: Path, skip: str | None = None) -> list[Path]:
+    """The weights files of a Hugging Face folder, safetensors before pickles, but for those of ``skip`` alone.
 
     Raises:
         BundleError: naming the shards that are missing.
     """
     for index, single in zip(_INDEXES, _SINGLES, strict=True):
         if (folder / index).exists():
-            names = sorted(set(_weight_map(folder / index).values()))
+            shards = _weight_map(folder / index)
+            names = sorted({shard for name, shard in shards.items() if skip is None or not re.search(skip, name)})
             missing = [name for name in names if not (folder / name).exists() and not (folder / name).is_symlink()]
             if missing:
                 raise BundleError(f"{', '.join(missing)} missing in {folder}; download the rest of its shards")
