@@ -5,12 +5,17 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from urllib.parse import urlsplit
 
+import redis
+
 from benchmarks.cpu import core_seconds
 from benchmarks.stack import WEBHOOK_TOKEN, Services, wait_until_quiet
+from xraygpt_core.queue import queues_of
+from xraygpt_core.states import JobKind
 
 COMMANDS = {
     "gateway": ["api_gateway"],
@@ -35,6 +40,7 @@ class Run:
     studies: int
     seconds: float
     core_ms: dict[str, float]
+    longest_queue: int
 
     @property
     def core_ms_per_study(self) -> float:
@@ -55,14 +61,34 @@ def measure(running: Services, pids: dict[str, int], studies: int) -> Run:
         there = row[0] if row else 0
         before = core_seconds(pids)
         began = time.monotonic()
-        send(running, studies)
-        ended = wait_until_quiet(connection, _SUMMARISED.format(there + studies), 60 + studies / 5)
+        with _watching(running) as longest:
+            send(running, studies)
+            ended = wait_until_quiet(connection, _SUMMARISED.format(there + studies), 60 + studies / 5)
         after = core_seconds(pids)
     spent = {name: 1000 * (after[name] - before[name]) / studies for name in pids}
-    return Run(studies, ended - began, spent)
+    return Run(studies, ended - began, spent, max(longest))
 
 
 _SUMMARISED = "(SELECT count(*) FROM summaries) >= {}"
+
+
+@contextmanager
+def _watching(running: Services) -> Iterator[list[int]]:
+    """The length of the longest queue, again and again while the block runs."""
+    seen, over = [0], threading.Event()
+
+    def look() -> None:
+        with redis.Redis.from_url(running.broker.url) as client:
+            while not over.wait(0.1):
+                seen.append(max(int(client.llen(name)) for name in queues_of(*JobKind)))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
 
 
 def send(running: Services, studies: int) -> None:

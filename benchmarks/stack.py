@@ -125,7 +125,7 @@ def wait_until_quiet(connection: "psycopg.Connection", condition: str, seconds: 
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        row = connection.execute(f"SELECT {condition}").fetchone()  # type: ignore[arg-type]  # constants of ours
+        row = connection.execute(f"SELECT {condition}").fetchone()
         if row is not None and row[0]:
             return time.monotonic()
         time.sleep(0.1)

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import redis
 from celery import Celery
@@ -77,7 +78,7 @@ def core_ms_per_study(broker_url: str, broker_pid: int, studies: int, directory:
     return {name: 1000 * seconds / studies for name, seconds in spent.items()}
 
 
-def _send(app: Celery, producer: object, client: "redis.Redis", count: int, name: str, *, wait: bool = True) -> None:
+def _send(app: Celery, producer: Any, client: "redis.Redis", count: int, name: str, *, wait: bool = True) -> None:
     for number in range(count):
         last = "-last" if number == count - 1 else ""
         app.send_task("stock.ingest", (f"{name}-{number}{last}",), producer=producer)

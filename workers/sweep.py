@@ -4,6 +4,8 @@ Events are hints and may be lost; a listing is the truth.
 """
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -15,7 +17,8 @@ from xraygpt_core.metrics import MISSED_BY_EVENT
 from xraygpt_core.states import Lane
 from xraygpt_core.storage import Listed, ObjectStore
 
-PAGE = 500
+PAGE = 1000  # what a bucket answers at once
+_TURN = 20  # pages of one backlog before the next one has its turn
 # The bucket's clock and ours may differ, and an upload counts from its start: look back further than the last sweep.
 _OVERLAP = timedelta(minutes=15)
 
@@ -37,13 +40,13 @@ def missed(ledger: Ledger, store: ObjectStore, since: datetime, until: datetime)
 def list_backlogs(ledger: Ledger, store: ObjectStore) -> int:
     """List every open backlog to its end, a page a transaction, from where it stands; how many objects were listed.
 
-    The state is read again for each page, so pausing and cancelling act at once and two listers do not disturb
-    each other.
+    Pausing and cancelling act at once, for a page counts only if the backlog is still where it was; so two listers do
+    not disturb each other, and several backlogs take turns.
     """
     count = 0
     while open_listings := listings(ledger):
         for listing in open_listings:
-            count += _list_page(ledger, store, listing)
+            count += _list_some(ledger, store, listing)
     return count
 
 
@@ -69,14 +72,28 @@ def pages(refs: Iterable[ObjectRef]) -> Iterator[list[ObjectRef]]:
         yield page
 
 
-def _list_page(ledger: Ledger, store: ObjectStore, listing: Listing) -> int:
+def _list_some(ledger: Ledger, store: ObjectStore, listing: Listing) -> int:
+    """A few pages of one backlog; the next page is fetched while one is registered."""
     since = listing.since or datetime.min.replace(tzinfo=UTC)
-    page = list(islice(store.list(listing.bucket, listing.prefix, listing.start_after), PAGE))
-    refs = [
-        ObjectRef(listing.bucket, listed.key, listed.etag, size=listed.size)
-        for listed in page
-        if listed.modified >= since and is_object(listed)
-    ]
-    next_after = page[-1].key if page else listing.start_after
-    add_page(ledger, listing, refs, next_after=next_after, last=len(page) < PAGE)
-    return len(refs)
+    objects = store.list(listing.bucket, listing.prefix, listing.start_after)
+    count = 0
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(lambda: list(islice(objects, PAGE)))
+        for turn in range(_TURN):
+            page = coming.result()
+            last = len(page) < PAGE
+            if not last and turn + 1 < _TURN:
+                coming = ahead.submit(lambda: list(islice(objects, PAGE)))
+            refs = [
+                ObjectRef(listing.bucket, listed.key, listed.etag, size=listed.size)
+                for listed in page
+                if listed.modified >= since and is_object(listed)
+            ]
+            next_after = page[-1].key if page else listing.start_after
+            if not add_page(ledger, listing, refs, next_after=next_after, last=last):
+                break
+            count += len(refs)
+            listing = replace(listing, start_after=next_after)
+            if last:
+                break
+    return count

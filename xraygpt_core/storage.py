@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, ObjectReplaced, Rejected, Unavailable
+from xraygpt_core.s3_listing import read_listings_quickly
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import ReasonCode
 
@@ -60,6 +61,7 @@ class ObjectStore:
         self.derived_bucket = settings.derived_bucket
         self._max_upload = settings.max_object_bytes
         self._client = _client(settings)
+        read_listings_quickly(self._client)
 
     # Reading ---------------------------------------------------------------------------------------------------
 

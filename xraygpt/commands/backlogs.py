@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from xraygpt import show
+from xraygpt.backlog import Speed, proof, tell, words
 from xraygpt.client import Gateway
 from xraygpt.commands.options import UNFINISHED, AsJson, Timeout, Wait
 from xraygpt.commands.submitting import show_rows
@@ -22,6 +23,7 @@ from xraygpt_core.states import Lane
 ENDED = frozenset({"done", "cancelled"})
 CHANGES = frozenset({"pause", "resume", "cancel"})
 POLL_SECONDS = 1.0
+POLL_SHARE = 20  # pause so many times as long as the last answer took
 
 Target = Annotated[
     list[str], typer.Argument(help="A prefix of the bucket, or what to do to a backlog.", metavar="s3://…|pause ID|…")
@@ -30,6 +32,7 @@ Target = Annotated[
 
 def backlog(
     target: Target,
+    lane: Annotated[Lane, typer.Option("--lane", help="How urgent it is.")] = Lane.BACKLOG,
     wait: Wait = False,
     timeout: Timeout = None,
     since: Annotated[datetime | None, typer.Option(help="Only objects stored since then (UTC).")] = None,
@@ -38,12 +41,15 @@ def backlog(
     """Summarise everything below s3://bucket/prefix; or pause, resume or cancel a backlog by its ID."""
     if len(target) == 2 and target[0] in CHANGES:
         with gateway() as client:
-            _show(client.post(f"/v1/backlogs/{target[1]}/{target[0]}"), as_json=as_json)
+            changed = client.post(f"/v1/backlogs/{target[1]}/{target[0]}")
+            if wait:
+                changed = _follow(client, target[1], timeout)
+            _show(changed, as_json=as_json)
         return
     if len(target) != 1 or not is_uri(target[0]):
         raise typer.BadParameter("write it as s3://bucket/prefix, or as pause, resume or cancel with an ID")
     started = time.monotonic()
-    body: dict[str, Any] = {"uri": target[0]}
+    body: dict[str, Any] = {"uri": target[0]} | ({} if lane is Lane.BACKLOG else {"lane": lane})
     if since:
         body["since"] = f"{since.isoformat()}Z"
     with gateway() as client:
@@ -53,9 +59,12 @@ def backlog(
             _show(client.get(f"/v1/backlogs/{backlog_id}"), as_json=as_json)
             return
         _follow(client, backlog_id, timeout)
+        # Asked for by name, each object is found again; one the listing never saw would be registered now, and show.
         rows = register(client, list(_objects(target[0], since)), Lane.BACKLOG, show.say)
         refresh(client, rows)
-    show_rows(rows, time.monotonic() - started, as_json=as_json)
+    found = proof(rows)
+    show_rows(rows, time.monotonic() - started, as_json=as_json, proof=found)
+    tell(found, show.say)
     if not all_done(rows):
         raise typer.Exit(UNFINISHED)
 
@@ -67,17 +76,23 @@ def _show(progress: dict[str, Any], *, as_json: bool) -> None:
         show.fields(progress)
 
 
-def _follow(client: Gateway, backlog_id: str, timeout: float | None) -> None:
-    """Until it has ended, or is paused, or the time is up, or Ctrl-C."""
+def _follow(client: Gateway, backlog_id: str, timeout: float | None) -> dict[str, Any]:
+    """Until it has ended, or the time is up, or Ctrl-C; what the gateway said last."""
     deadline = None if timeout is None else time.monotonic() + timeout
+    speed, now = Speed(), {}
     with show.Progress() as progress, contextlib.suppress(KeyboardInterrupt):
         while True:
+            asked = time.monotonic()
             now = client.get(f"/v1/backlogs/{backlog_id}")
-            words = ", ".join(f"{now[name]} {name}" for name in ("summarised", "rejected", "dead", "cancelled"))
-            progress.update(now["registered"] - now["open"], now["registered"], f"{now['state']}: {words}")
+            took = time.monotonic() - asked
+            done = now["registered"] - now["open"]
+            speed.note(done)
+            progress.update(done, now["registered"], words(now, speed))
             if now["state"] in ENDED or (deadline is not None and time.monotonic() > deadline):
-                return
-            time.sleep(POLL_SECONDS)
+                break
+            # Counting a million images takes the database a while: it shall not do that all the time.
+            time.sleep(max(POLL_SECONDS, POLL_SHARE * took))
+    return now
 
 
 def _objects(uri: str, since: datetime | None) -> Iterator[str]:

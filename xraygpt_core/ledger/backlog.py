@@ -104,15 +104,18 @@ def listings(ledger: Ledger) -> list[Listing]:
     ]
 
 
-def add_page(ledger: Ledger, listing: Listing, page: Sequence[ObjectRef], *, next_after: str, last: bool) -> None:
+def add_page(ledger: Ledger, listing: Listing, page: Sequence[ObjectRef], *, next_after: str, last: bool) -> bool:
     """Register one page of a listing and move its checkpoint. A page that is registered twice counts once.
 
     Args:
         next_after: the last key of the page; listing goes on behind it.
         last: nothing follows.
+
+    Returns:
+        False if the backlog is not at this page any more: paused, cancelled, or listed by somebody else.
     """
 
-    def body(work: Work) -> None:
+    def body(work: Work) -> bool:
         # The backlog's row first: who pauses or cancels waits for this page, and then finds all of its images.
         moved = work.run(
             "UPDATE backlogs SET start_after = :next_after, listed = listed + :listed, "
@@ -132,10 +135,11 @@ def add_page(ledger: Ledger, listing: Listing, page: Sequence[ObjectRef], *, nex
             work.run(
                 "INSERT INTO backlog_images (backlog_id, image_id) "
                 "SELECT :id, i FROM unnest(CAST(:images AS uuid[])) AS i ON CONFLICT DO NOTHING",
-                {"id": listing.backlog_id, "images": [one.image_id for one in registered]},
+                {"id": listing.backlog_id, "images": [str(one.image_id) for one in registered]},
             )
+        return bool(moved)
 
-    registering(ledger, body)
+    return registering(ledger, body)
 
 
 def backlog(ledger: Ledger, backlog_id: UUID) -> Backlog:

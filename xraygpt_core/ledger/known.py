@@ -1,11 +1,12 @@
 """Objects that were announced before: found again, read again if their content came back, raised to a better lane."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from xraygpt_core.ledger.core import Work
-from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered, columns, digest, later
+from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered, digest, later, names
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane, ReasonCode
 
@@ -18,12 +19,14 @@ SEEN_AT = """
              clock_timestamp())
 """
 
-_KNOWN = """
+# Everything these keys ever held, the content announced last first.
+_CONTENTS = """
     SELECT k.bucket, k.key, k.etag, k.sequencer, k.deleted_at, i.id AS image_id, i.reason_code,
            COALESCE(s.alias_of, s.id) AS study_id
-    FROM unnest(CAST(:buckets AS text[]), CAST(:keys AS text[]), CAST(:etags AS text[])) AS o (bucket, key, etag)
-    JOIN object_keys k USING (bucket, key, etag)
+    FROM (SELECT DISTINCT bucket, key FROM jsonb_to_recordset(CAST(:names AS jsonb)) AS o (bucket text, key text)) AS o
+    JOIN object_keys k USING (bucket, key)
     JOIN images i ON i.id = k.image_id JOIN studies s ON s.id = i.study_id
+    ORDER BY k.seen_at DESC
 """
 
 _ANY_TOMBSTONE = "SELECT (SELECT tombstone_salt FROM installation) AS salt WHERE EXISTS (SELECT FROM tombstones)"
@@ -35,8 +38,7 @@ _TOMBSTONES = """
 _ANNOUNCE = f"""
     UPDATE object_keys SET deleted_at = NULL, sequencer = COALESCE(o.sequencer, object_keys.sequencer),
            seen_at = {SEEN_AT}
-    FROM unnest(CAST(:buckets AS text[]), CAST(:keys AS text[]), CAST(:etags AS text[]), CAST(:sequencers AS text[]))
-        AS o (bucket, key, etag, sequencer)
+    FROM jsonb_to_recordset(CAST(:names AS jsonb)) AS o (bucket text, key text, etag text, sequencer text)
     WHERE object_keys.bucket = o.bucket AND object_keys.key = o.key AND object_keys.etag = o.etag
 """
 
@@ -62,14 +64,31 @@ _RAISE_JOBS = """
 """
 
 
-def find_known(work: Work, refs: Sequence[ObjectRef]) -> dict[Identity, Registered]:
+@dataclass(frozen=True)
+class Known:
+    """What is known about some objects.
+
+    Attributes:
+        found: those that are registered, or purged.
+        studies: by (bucket, key), where the key's last content is: another content joins it.
+    """
+
+    found: dict[Identity, Registered]
+    studies: dict[tuple[str, str], UUID]
+
+
+def find_known(work: Work, refs: Sequence[ObjectRef]) -> Known:
     """The objects that are known, or purged. A replaced content that is announced anew is to be read again."""
     announced = {ref.identity: ref for ref in refs}
     found: dict[Identity, Registered] = {}
+    studies: dict[tuple[str, str], UUID] = {}
     anew: list[ObjectRef] = []
     replaced: list[UUID] = []
-    for row in work.rows(_KNOWN, columns(refs)):
-        ref = announced[(row["bucket"], row["key"], row["etag"])]
+    for row in work.rows(_CONTENTS, {"names": names(refs)}):
+        studies.setdefault((row["bucket"], row["key"]), row["study_id"])
+        ref = announced.get((row["bucket"], row["key"], row["etag"]))
+        if ref is None:
+            continue
         found[ref.identity] = Registered(row["image_id"], row["study_id"], ref.uri, new=False)
         again = _again(ref, row["sequencer"])
         is_replaced = row["reason_code"] == ReasonCode.REPLACED
@@ -78,10 +97,10 @@ def find_known(work: Work, refs: Sequence[ObjectRef]) -> dict[Identity, Register
         if again and (is_replaced or row["deleted_at"] or ref.sequencer):
             anew.append(ref)
     if anew:
-        work.run(_ANNOUNCE, columns(anew))
+        work.run(_ANNOUNCE, {"names": names(anew)})
     if replaced:
         work.run(_REVIVE, {"images": replaced})
-    return found | _purged(work, [ref for ref in refs if ref.identity not in found])
+    return Known(found | _purged(work, [ref for ref in refs if ref.identity not in found]), studies)
 
 
 def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane) -> None:

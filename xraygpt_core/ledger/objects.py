@@ -1,9 +1,9 @@
 """What a registration is about: the contents of objects, and what became of them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 from uuid import UUID
 
 Identity = tuple[str, str, str]
@@ -41,16 +41,9 @@ class Registered:
     new: bool
 
 
-def columns(refs: Sequence[ObjectRef]) -> dict[str, Any]:
-    """The same objects as one array per column, for ``unnest``."""
-    return {
-        "buckets": [ref.bucket for ref in refs],
-        "keys": [ref.key for ref in refs],
-        "etags": [ref.etag for ref in refs],
-        "version_ids": [ref.version_id for ref in refs],
-        "sequencers": [ref.sequencer for ref in refs],
-        "sizes": [ref.size for ref in refs],
-    }
+def names(refs: Sequence[ObjectRef]) -> str:
+    """The same objects as JSON, for ``jsonb_to_recordset``: one value is sent and read faster than many arrays."""
+    return json.dumps([ref.__dict__ for ref in refs])
 
 
 def later(one: str, other: str) -> bool:

@@ -1,15 +1,16 @@
 """An object of the bucket becomes an image, a study and an ingest job: once, however often it is announced."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
-from xraygpt_core.ids import new_id
+from xraygpt_core.ids import new_ids
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.known import SEEN_AT, find_known, raise_lane
-from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered, columns
+from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane
 
@@ -17,30 +18,20 @@ __all__ = ["ObjectRef", "Registered", "note_deleted", "register_in", "register_o
 
 T = TypeVar("T")
 
-_SIBLINGS = """
-    SELECT DISTINCT ON (k.bucket, k.key) k.bucket, k.key, COALESCE(s.alias_of, s.id) AS study_id
-    FROM unnest(CAST(:buckets AS text[]), CAST(:keys AS text[])) AS o (bucket, key)
-    JOIN object_keys k USING (bucket, key)
-    JOIN images i ON i.id = k.image_id JOIN studies s ON s.id = i.study_id
-    ORDER BY k.bucket, k.key, k.seen_at DESC
-"""
-
 # Keeps a study from being purged, or from becoming an alias, until the new image is in it.
 _HOLD = """
     SELECT id, alias_of FROM studies WHERE id = ANY(CAST(:ids AS uuid[])) AND purged_at IS NULL
     ORDER BY id FOR KEY SHARE
 """
 
-_INSERT = f"""
+# {seen_at} is a query per row, for the rows whose key held something else before.
+_INSERT = """
     WITH n AS (
-        SELECT * FROM unnest(
-            CAST(:image_ids AS uuid[]), CAST(:image_studies AS uuid[]), CAST(:job_ids AS uuid[]),
-            CAST(:buckets AS text[]), CAST(:keys AS text[]), CAST(:etags AS text[]), CAST(:version_ids AS text[]),
-            CAST(:sequencers AS text[]), CAST(:sizes AS bigint[])
-        ) AS n (image_id, study_id, job_id, bucket, key, etag, version_id, sequencer, size)
-    ), fresh AS (
-        INSERT INTO studies (id, lane_rank, state)
-        SELECT id, :lane_rank, 'received' FROM unnest(CAST(:study_ids AS uuid[])) AS id
+        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
+            image_id uuid, study_id uuid, job_id uuid, fresh boolean, bucket text, key text, etag text,
+            version_id text, sequencer text, size bigint)
+    ), provisional AS (
+        INSERT INTO studies (id, lane_rank, state) SELECT study_id, :lane_rank, 'received' FROM n WHERE fresh
     ), pictures AS (
         INSERT INTO images (id, study_id, state) SELECT image_id, study_id, 'received' FROM n
     ), work AS (
@@ -51,7 +42,7 @@ _INSERT = f"""
         SELECT study_id, image_id, job_id, 'registered', :actor FROM n
     )
     INSERT INTO object_keys (image_id, bucket, key, etag, version_id, sequencer, size, seen_at)
-    SELECT image_id, bucket, key, etag, version_id, sequencer, size, {SEEN_AT} FROM n AS o
+    SELECT image_id, bucket, key, etag, version_id, sequencer, size, {seen_at} FROM n AS o
     ON CONFLICT (bucket, key, etag) DO NOTHING
 """
 
@@ -107,9 +98,12 @@ def register_in(
 ) -> list[Registered]:
     """The same inside a transaction of :func:`registering`."""
     unique = list({ref.identity: ref for ref in objects}.values())
-    found = find_known(work, unique)
-    raise_lane(work, found, lane)
-    found |= _add(ledger, work, [ref for ref in unique if ref.identity not in found], lane, actor)
+    known = find_known(work, unique)
+    raise_lane(work, known.found, lane)
+    new = [ref for ref in unique if ref.identity not in known.found]
+    of_key = {(ref.bucket, ref.key): known.studies.get((ref.bucket, ref.key)) for ref in new}
+    held = _held(work, {name: study_id for name, study_id in of_key.items() if study_id is not None})
+    found = known.found | _add(ledger, work, new, held, lane, actor)
     return [found[ref.identity] for ref in objects]
 
 
@@ -123,54 +117,58 @@ def note_deleted(ledger: Ledger, bucket: str, key: str, sequencer: str | None = 
         work.run(_NOTE_DELETED, {"bucket": bucket, "key": key, "sequencer": sequencer})
 
 
-def _add(ledger: Ledger, work: Work, refs: Sequence[ObjectRef], lane: Lane, actor: str) -> dict[Identity, Registered]:
-    """Insert what is new.
+def _held(work: Work, of_key: Mapping[tuple[str, str], UUID]) -> dict[tuple[str, str], UUID]:
+    """Those of these studies that a new content can join, kept as they are until the commit.
+
+    Raises:
+        _Raced: the known study turned out to be another one while we waited for it.
+    """
+    if not of_key:
+        return {}
+    held = work.rows(_HOLD, {"ids": list(of_key.values())})
+    if any(row["alias_of"] is not None for row in held):
+        raise _Raced
+    alive = {row["id"] for row in held}
+    return {name: study_id for name, study_id in of_key.items() if study_id in alive}
+
+
+def _add(
+    ledger: Ledger,
+    work: Work,
+    refs: Sequence[ObjectRef],
+    of_key: Mapping[tuple[str, str], UUID],
+    lane: Lane,
+    actor: str,
+) -> dict[Identity, Registered]:
+    """Insert what is new, into the studies of their keys where there are such.
 
     Raises:
         _Raced: somebody else registered one of them meanwhile.
     """
     if not refs:
         return {}
-    studies, fresh = _studies_for(work, refs)
-    values = columns(refs) | {
-        "image_ids": [new_id() for _ in refs],
-        "image_studies": studies,
-        "study_ids": fresh,
-        "job_ids": [new_id() for _ in refs],
-        "lane_rank": lane.rank,
-        "max_attempts": ledger.settings.max_attempts,
-        "actor": actor,
-    }
-    if work.run(_INSERT, values) < len(refs):
+    rows = _rows(refs, of_key)
+    values = {"rows": json.dumps(rows), "lane_rank": lane.rank, "max_attempts": ledger.settings.max_attempts}
+    insert = _INSERT.format(seen_at=SEEN_AT if of_key else "clock_timestamp()")
+    if work.run(insert, values | {"actor": actor}) < len(refs):
         raise _Raced
     if lane is not Lane.BACKLOG:
         work.rings.append(Ring(JobKind.INGEST, lane, len(refs)))
     return {
-        ref.identity: Registered(image_id, study_id, ref.uri, new=True)
-        for ref, image_id, study_id in zip(refs, values["image_ids"], studies, strict=True)
+        ref.identity: Registered(UUID(row["image_id"]), UUID(row["study_id"]), ref.uri, new=True)
+        for ref, row in zip(refs, rows, strict=True)
     }
 
 
-def _studies_for(work: Work, refs: Sequence[ObjectRef]) -> tuple[list[UUID], list[UUID]]:
-    """A study for each object, and which of them are to be made: another content of a known key joins its study.
-
-    Raises:
-        _Raced: the known study turned out to be another one while we waited for it.
-    """
-    of_key: dict[tuple[str, str], UUID] = {
-        (row["bucket"], row["key"]): row["study_id"] for row in work.rows(_SIBLINGS, columns(refs))
-    }
-    if of_key:
-        held = work.rows(_HOLD, {"ids": list(of_key.values())})
-        if any(row["alias_of"] is not None for row in held):
-            raise _Raced
-        alive = {row["id"] for row in held}
-        of_key = {name: study_id for name, study_id in of_key.items() if study_id in alive}
-    fresh: list[UUID] = []
-    studies = []
-    for ref in refs:
-        if (ref.bucket, ref.key) not in of_key:
-            of_key[ref.bucket, ref.key] = new_id()
-            fresh.append(of_key[ref.bucket, ref.key])
-        studies.append(of_key[ref.bucket, ref.key])
-    return studies, fresh
+def _rows(refs: Sequence[ObjectRef], of_key: Mapping[tuple[str, str], UUID]) -> list[dict[str, Any]]:
+    """What is inserted for each object; the first of a key that is not known makes its study."""
+    studies = {name: str(study_id) for name, study_id in of_key.items()}
+    count = len(refs)
+    ids = new_ids(3 * count)  # in the order of the list within each table
+    rows = []
+    for ref, image_id, job_id, study_id in zip(refs, ids, ids[count:], ids[2 * count :], strict=False):
+        name = (ref.bucket, ref.key)
+        fresh = name not in studies
+        new = {"image_id": image_id, "job_id": job_id, "fresh": fresh, "study_id": studies.setdefault(name, study_id)}
+        rows.append(ref.__dict__ | new)
+    return rows

@@ -11,7 +11,7 @@ studies = Table(
     id_column(),
     # A provisional study whose image moved to the study it belongs to. Every reader follows it.
     Column("alias_of", UUID, ForeignKey("studies.id")),
-    Column("uid_pseudonym", Text, unique=True),
+    Column("uid_pseudonym", Text),
     Column("patient_pseudonym", Text),
     Column("accession_pseudonym", Text),
     Column("lane_rank", SmallInteger, nullable=False),
@@ -27,8 +27,9 @@ studies = Table(
     moment("finished_at"),
     moment("purged_at"),
     Index(None, "alias_of", postgresql_where=text("alias_of IS NOT NULL")),
-    Index(None, "patient_pseudonym"),
-    Index(None, "accession_pseudonym"),
+    Index(None, "uid_pseudonym", unique=True, postgresql_where=text("uid_pseudonym IS NOT NULL")),
+    Index(None, "patient_pseudonym", postgresql_where=text("patient_pseudonym IS NOT NULL")),
+    Index(None, "accession_pseudonym", postgresql_where=text("accession_pseudonym IS NOT NULL")),
     Index(None, "received_at"),
 )
 

@@ -1,9 +1,9 @@
 """Opaque ids: RFC 9562 version 7, sorting by the time they were made."""
 
 import time
-from uuid import RFC_4122
+from uuid import RFC_4122, UUID
 
-from xraygpt_core.ids import new_id
+from xraygpt_core.ids import new_id, new_ids
 
 
 def test_an_id_is_a_version_7_uuid() -> None:
@@ -37,3 +37,13 @@ def test_ids_sort_within_a_millisecond_by_its_fraction(monkeypatch) -> None:
 
 def test_a_hundred_thousand_ids_are_all_different() -> None:
     assert len({new_id() for _ in range(100_000)}) == 100_000
+
+
+def test_many_ids_made_at_once_are_as_good_as_single_ones() -> None:
+    texts = new_ids(3000)
+    ids = [UUID(text) for text in texts]
+    assert texts == [str(one) for one in ids]
+    assert len(set(ids)) == 3000
+    assert {one.version for one in ids} == {7}
+    assert texts == sorted(texts), "they stand together in an index, in the order they were made"
+    assert abs(ids[0].int - new_id().int) >> 80 < 5000, "and beside those of the same moment"

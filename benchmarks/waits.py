@@ -1,0 +1,66 @@
+"""How long a stat study waits for a worker, with nothing ahead of it and with a backlog of any size."""
+
+import time
+from uuid import uuid4
+
+import psycopg
+
+from benchmarks.figures import Row, say
+from benchmarks.path import COMMANDS
+from benchmarks.sizes import ledger_of
+from benchmarks.stack import Services, wait_until_quiet
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.register import ObjectRef, register_objects
+from xraygpt_core.states import Lane
+
+_STUDIES = 40
+_PAUSE_SECONDS = 0.1
+_PAGE = 1000
+_TABLES = "studies, images, object_keys, jobs, timeline, summaries, backlogs, backlog_images"
+
+# From registration to the start of each of its jobs: all the waiting a study does in queues.
+_WAITS = """
+    SELECT sum(extract(epoch FROM j.started_at - j.created_at)) AS waited
+    FROM jobs j JOIN studies s ON s.id = j.subject OR s.id = (SELECT study_id FROM images i WHERE i.id = j.subject)
+    WHERE s.lane_rank = 0 GROUP BY s.id ORDER BY waited
+"""
+
+
+def measure(running: Services, ahead: list[int]) -> list[Row]:
+    """Median and 95th percentile of the queue wait of stat studies, with so many backlog jobs ahead."""
+    rows: list[Row] = []
+    alone: tuple[float, float] | None = None
+    for count in ahead:
+        say(f"stat studies with {count} backlog jobs ahead")
+        with running.connect() as connection, ledger_of(running) as ledger:
+            connection.execute(f"TRUNCATE {_TABLES} CASCADE")
+            _register(ledger, count, Lane.BACKLOG)
+            connection.execute("VACUUM (ANALYZE) jobs, studies, images")
+            with running.processes(COMMANDS, settle_seconds="0"):
+                if count:
+                    wait_until_quiet(connection, "EXISTS (SELECT FROM jobs WHERE state = 'done')", 120)
+                found = _stat_waits(connection, ledger)
+        alone = alone or found
+        rows += [
+            Row(f"stat_wait.{count}_ahead.{name}", value, "ms", base)
+            for name, value, base in zip(("p50", "p95"), found, alone, strict=True)
+        ]
+    return rows
+
+
+def _stat_waits(connection: "psycopg.Connection", ledger: Ledger) -> tuple[float, float]:
+    for _ in range(_STUDIES):
+        _register(ledger, 1, Lane.STAT)
+        time.sleep(_PAUSE_SECONDS)
+    done = f"(SELECT count(*) FROM studies WHERE lane_rank = 0 AND state = 'summarised') >= {_STUDIES}"
+    wait_until_quiet(connection, done, 300)
+    waits = [1000 * float(row[0]) for row in connection.execute(_WAITS)]
+    return waits[len(waits) // 2], waits[len(waits) * 95 // 100]
+
+
+def _register(ledger: Ledger, count: int, lane: Lane) -> None:
+    left = count
+    while left > 0:
+        some = [ObjectRef("source", uuid4().hex, "e") for _ in range(min(left, _PAGE))]
+        register_objects(ledger, some, lane, actor="benchmark")
+        left -= len(some)

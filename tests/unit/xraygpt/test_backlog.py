@@ -1,0 +1,144 @@
+"""Progress and proof of a backlog."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from xraygpt.backlog import SPAN_SECONDS, Speed, proof, tell, words
+from xraygpt.commands import backlogs
+from xraygpt.submit import Row
+
+Run = Callable[..., Result]
+NOW = {"state": "listing", "listed": 10, "registered": 9, "summarised": 4, "rejected": 1, "dead": 0, "cancelled": 0}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def running(speed: Speed, clock: Clock, per_second: int, seconds: int) -> None:
+    for second in range(seconds + 1):
+        clock.now = float(second)
+        speed.note(per_second * second)
+
+
+def test_speed_is_that_of_the_last_half_minute() -> None:
+    clock = Clock()
+    speed = Speed(clock)
+    running(speed, clock, 2, 100)
+    assert speed.per_second == pytest.approx(2.0)
+    clock.now += SPAN_SECONDS
+    speed.note(200)
+    assert speed.per_second == 0.0
+    assert speed.eta(5) == "?"
+
+
+@pytest.mark.parametrize(("left", "said"), [(10, "5 s"), (250, "2 min 05 s"), (9000, "1 h 15 min")])
+def test_the_rest_is_told_as_people_say_it(left: int, said: str) -> None:
+    clock = Clock()
+    speed = Speed(clock)
+    running(speed, clock, 2, 10)
+    assert speed.eta(left) == said
+
+
+def test_nobody_knows_before_something_moved() -> None:
+    speed = Speed(Clock())
+    speed.note(0)
+    assert (speed.per_second, speed.eta(10)) == (0.0, "?")
+
+
+def test_a_line_says_what_was_listed_and_what_became_of_it() -> None:
+    clock = Clock()
+    speed = Speed(clock)
+    running(speed, clock, 1, 5)
+    line = words(NOW | {"open": 4}, speed)
+    assert line == "listing: 10 listed, 9 registered, 4 summarised, 1 rejected, 0 dead, 1.0/s, ETA 4 s"
+    assert "2 cancelled" in words(NOW | {"open": 4, "cancelled": 2}, speed)
+
+
+def row(number: int, state: str) -> Row:
+    return Row(f"s3://b/{number}", "backlog", state)
+
+
+def test_everything_at_its_end_is_the_proof() -> None:
+    said: list[str] = []
+    found = proof([row(1, "summarised"), row(2, "rejected"), row(3, "dead"), row(4, "cancelled")])
+    tell(found, said.append)
+    assert found == {"listed": 4, "ended": 4, "differences": []}
+    assert said == ["proof: 4 objects listed, 4 images ended; nothing is missing"]
+
+
+def test_a_difference_is_named_object_by_object() -> None:
+    said: list[str] = []
+    found = proof([row(1, "summarised"), row(2, "received"), row(3, "running")])
+    tell(found, said.append)
+    assert found["differences"] == [
+        {"source": "s3://b/2", "state": "received"},
+        {"source": "s3://b/3", "state": "running"},
+    ]
+    assert said == [
+        "not at its end: s3://b/2 (received)",
+        "not at its end: s3://b/3 (running)",
+        "proof: 3 objects listed, 1 images ended; 2 are not at their end",
+    ]
+
+
+@pytest.fixture
+def finished(fake_gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A backlog of two objects that is done at the second look; what became of them is in ``ends``."""
+    looks = iter(["listing", "done"])
+    fake_gateway.ends = {"s3://b/old/1": "summarised", "s3://b/old/2": "rejected"}
+
+    def registered(asked: Any) -> tuple[int, Any]:
+        uris = [one["uri"] for one in asked.document["objects"]]
+        return 202, {"images": [{"image_id": uri, "study_id": f"study of {uri}", "source": uri} for uri in uris]}
+
+    def status(asked: Any) -> Any:
+        known = {"study_id": "s", "reason_code": None, "lane": "backlog", "view": None, "flags": [], "seconds": None}
+        return {
+            "images": [
+                {"image_id": i, "state": fake_gateway.ends[i], "summary": None} | known
+                for i in asked.document["image_ids"]
+            ]
+        }
+
+    fake_gateway.answers |= {
+        "POST /v1/backlogs": (202, {"backlog_id": "b"}),
+        "GET /v1/backlogs/b": lambda _: NOW | {"backlog_id": "b", "open": 4, "state": next(looks)},
+        "POST /v1/backlogs/b/resume": NOW | {"backlog_id": "b", "open": 4},
+        "POST /v1/studies": registered,
+        "POST /v1/images/status": status,
+    }
+    monkeypatch.setattr(backlogs, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(backlogs, "_objects", lambda _uri, _since: iter(fake_gateway.ends))
+    return fake_gateway
+
+
+def test_waiting_ends_with_the_proof(finished: Any, xraygpt: Run) -> None:
+    done = xraygpt("backlog", "s3://b/old/", "--wait", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["proof"] == {"listed": 2, "ended": 2, "differences": []}
+    assert "nothing is missing" in done.stderr
+
+
+def test_an_object_the_listing_never_saw_is_named(finished: Any, xraygpt: Run) -> None:
+    finished.ends["s3://b/old/3"] = "received"
+    done = xraygpt("backlog", "s3://b/old/", "--wait", "--json")
+    assert done.exit_code == 3
+    assert json.loads(done.stdout)["proof"]["differences"] == [{"source": "s3://b/old/3", "state": "received"}]
+
+
+def test_a_lane_can_be_asked_for(finished: Any, xraygpt: Run) -> None:
+    xraygpt("backlog", "s3://b/old/", "--lane", "routine")
+    assert finished.bodies("/v1/backlogs") == [{"uri": "s3://b/old/", "lane": "routine"}]
+
+
+def test_a_backlog_that_was_resumed_can_be_waited_for(finished: Any, xraygpt: Run) -> None:
+    assert json.loads(xraygpt("backlog", "resume", "b", "--wait", "--json").stdout)["state"] == "done"
