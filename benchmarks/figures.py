@@ -15,18 +15,19 @@ class Row:
     """One figure.
 
     Attributes:
+        value: None where it could not be measured; ``unit`` then says why.
         baseline: the same figure of what is compared with, measured in the same run.
         ratio: ``value / baseline``.
     """
 
     name: str
-    value: float
+    value: float | None
     unit: str
     baseline: float | None = None
 
     @property
     def ratio(self) -> float | None:
-        return round(self.value / self.baseline, 3) if self.baseline else None
+        return round(self.value / self.baseline, 3) if self.value is not None and self.baseline else None
 
 
 def arguments(description: str | None) -> argparse.Namespace:
@@ -59,7 +60,8 @@ def report(rows: Sequence[Row], *, as_json: bool) -> None:
     print(f"Machine: {machine()}\n\n| name | value | unit | baseline | ratio |\n|---|---|---|---|---|")
     for row in rows:
         baseline = "" if row.baseline is None else f"{row.baseline:.6g}"
-        print(f"| {row.name} | {row.value:.6g} | {row.unit} | {baseline} | {row.ratio or ''} |")
+        value = "null" if row.value is None else f"{row.value:.6g}"
+        print(f"| {row.name} | {value} | {row.unit} | {baseline} | {row.ratio or ''} |")
 
 
 def peak_megabytes(pid: int) -> float:

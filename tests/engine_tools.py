@@ -92,10 +92,10 @@ class Served:
 
 @contextmanager
 def serving(
-    classes: tuple[SlotClass, ...], *, lookahead: int = 0, decoding: Decoding | None = None
+    classes: tuple[SlotClass, ...], *, lookahead: int = 0, decoding: Decoding | None = None, device: str = "cpu"
 ) -> Iterator[Served]:
     """The loop, running."""
-    runner = SmallRunner(small_model(), classes, decoding or Decoding(max_new_tokens=LONGEST))
+    runner = SmallRunner(small_model().to(device), classes, decoding or Decoding(max_new_tokens=LONGEST))
     loop = Loop(runner, Ends(), answer, prompt_tokens=100, lookahead=lookahead)  # type: ignore[arg-type]
     loop.start()
     try:

@@ -22,7 +22,8 @@ from xraygpt_core.metrics import BATCH_OCCUPANCY, SUMMARIES, TOKENS
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.items import DeviceLost
-from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
+from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
+from xraygpt_core.model.vllm import VllmEngine
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,9 @@ class Reader:
         stop: drains the process and ends it with an exit code.
     """
 
-    def __init__(self, context: Context, engine: Engine, bundle: Bundle, stop: Callable[[int], None]) -> None:
+    def __init__(
+        self, context: Context, engine: Engine | VllmEngine, bundle: Bundle, stop: Callable[[int], None]
+    ) -> None:
         self._context = context
         self._engine = engine
         self._bundle = bundle
@@ -98,7 +101,7 @@ class Reader:
 
         Raises:
             LeaseLost: somebody else does it now.
-            HandedBack: the worker is stopping and the engine had not begun, or the engine is gone.
+            HandedBack: the worker is stopping and the engine had not begun, or the engine or its server is gone.
             DeviceLost: it was on the device when that broke, which counts as an attempt: it may be the cause.
         """
         future = self._engine.submit(
@@ -119,6 +122,8 @@ class Reader:
         except Unavailable:
             self._stop(EXIT_BROKEN)
             raise HandedBack("the engine is gone") from None
+        except ServerBusy:
+            raise HandedBack("the model server does not answer") from None
         except DeviceLost:
             self._stop(EXIT_BROKEN)
             raise

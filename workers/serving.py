@@ -11,13 +11,15 @@ from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.serving import Served, served_bundle, start_serving
 from xraygpt_core.model.bundle import Bundle, verify
 from xraygpt_core.model.engine.engine import Engine
+from xraygpt_core.model.vllm import Server, VllmEngine
+from xraygpt_core.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 2.0
 
 
-def load_engine(context: Context) -> tuple[Engine, Bundle, Served]:
+def load_engine(context: Context) -> tuple[Engine | VllmEngine, Bundle, Served]:
     """Load the bundle that is to be served now.
 
     Raises:
@@ -29,9 +31,16 @@ def load_engine(context: Context) -> tuple[Engine, Bundle, Served]:
     bundle = served(context.ledger, context.store, settings.models, wanted)
     if settings.verify == "full":
         verify(bundle)
-    engine = Engine(bundle, device=settings.device, batch_size=settings.batch_size, graphs=settings.cuda_graphs)
+    engine = _engine(settings, bundle)
     log.info("bundle loaded", extra={"bundle": bundle.name, "bundle_sha256": bundle.sha256})
     return engine, bundle, wanted
+
+
+def _engine(settings: Settings, bundle: Bundle) -> Engine | VllmEngine:
+    if settings.vllm_url is None:
+        return Engine(bundle, device=settings.device, batch_size=settings.batch_size, graphs=settings.cuda_graphs)
+    key = settings.vllm_key.get_secret_value() if settings.vllm_key else None
+    return VllmEngine(bundle, Server(settings.vllm_url, key), device=settings.device, batch_size=settings.batch_size)
 
 
 def watch(ledger: Ledger, loaded: Served, changed: Callable[[], None], *, seconds: float = _LOOK_SECONDS) -> None:

@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     verify: Literal["quick", "full"] = Field("quick", description="full: hash every file of the bundle at each start")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
     batch_size: Annotated[int, Field(ge=1, le=4096)] = Field(32, description="summaries on the device at once")
+    vllm_url: str | None = Field(None, description="a vLLM server that writes the text instead of our engine")
+    vllm_key: SecretStr | None = Field(None, description="its API key; needed unless it listens on loopback")
     cuda_graphs: bool = Field(False, description="replay decode steps as CUDA graphs; needs a GPU")
 
     # Ledger

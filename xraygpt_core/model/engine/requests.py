@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from xraygpt_core.errors import XrayGPTError
+
+
+class ServerBusy(XrayGPTError):
+    """The model server does not answer, or has no room; the attempt does not count."""
+
 
 @dataclass(frozen=True)
 class SummaryRequest:

@@ -67,10 +67,10 @@ class Runner:
         memory: int | None = None,
         graphs: bool = False,
     ) -> None:
+        self.limit = measure(model.device, model.dtype)  # first, while memory is free
         self.llama = Llama(model)
         self.vision, self.setting = vision, setting
         self.llama.share(setting.before)
-        self.limit = measure(self.llama.device, self.llama.dtype)
         room = free_bytes(self.llama.device) if memory is None else memory
         self._take(plan_slots(room, self.llama.token_bytes, setting.summary, setting.context, batch_size))
         self._graphs = Graphs(self.llama) if graphs else None

@@ -1,0 +1,113 @@
+"""The engine: summaries a second at ragged lengths, beside every other way to generate from image vectors.
+
+Each way runs alone in a process of its own, on the same studies: prompts of 100 tokens, 12 of them image vectors,
+answers of 60 to 150 tokens. ``--full`` adds bfloat16 and 64 rows.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine_vllm import run_vllm
+from benchmarks.engine_work import Result
+from benchmarks.figures import Row, arguments, report, say
+
+_SOURCE = Path(__file__).parents[1]
+_SECONDS = 420  # for one way; the slowest is one by one
+_ROWS = 16
+_POISSON_LOAD = 0.7  # of the rate at saturation
+
+
+def run(way: str, *options: object) -> Result | str:
+    """One way in a process of its own; what it did, or why it did not."""
+    say(f"{way} {' '.join(map(str, options))}")
+    command = [sys.executable, "-m", "benchmarks.engine_ways", way, *map(str, options)]
+    try:
+        done = subprocess.run(command, cwd=_SOURCE, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"took longer than {_SECONDS} s"
+    if done.returncode != 0:
+        return (done.stderr.strip().splitlines() or ["no message"])[-1]
+    given: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return Result(**given)
+
+
+def measure(*options: object, suffix: str = "") -> list[Row]:
+    """Every way with these options, and the engine's figures beside each."""
+    engine = run("engine", "--studies", 64, "--rows", _ROWS, *options)
+    if isinstance(engine, str):
+        return [Row(f"engine{suffix}", None, engine)]
+    others = {
+        "one_by_one": run("one_by_one", "--studies", 3, *options),
+        "generate_batched": run("static", "--studies", 64, "--rows", _ROWS, *options),
+        "transformers_cb": run("continuous", "--studies", 24, "--rows", _ROWS, *options),
+        "vllm_cpu": run_vllm(48, _ROWS) if not options else "measured with the machine's own precision only",
+    }
+    rows = [_versus(f"engine_vs_{name}{suffix}", engine, other) for name, other in others.items()]
+    return [*rows, *_details(f"engine{suffix}", engine), *_memory(suffix, engine, others["generate_batched"])]
+
+
+def _versus(name: str, engine: Result, other: Result | str) -> Row:
+    if isinstance(other, str):
+        return Row(name, None, f"null: {other}")
+    return Row(name, engine.studies_per_second, "summaries/s", other.studies_per_second)
+
+
+def _details(name: str, result: Result) -> list[Row]:
+    rows = [
+        Row(f"{name}.tokens_per_second", result.tokens_per_second, "tokens/s"),
+        Row(f"{name}.core_ms_per_summary", 1000 * result.core_seconds / result.studies, "ms"),
+        Row(f"{name}.p50", result.percentile(0.5), "s"),
+        Row(f"{name}.p95", result.percentile(0.95), "s"),
+        Row(f"{name}.p99", result.percentile(0.99), "s"),
+    ]
+    if result.ideal_seconds is not None:
+        rows.append(Row(f"{name}.share_of_limit", result.ideal_seconds / result.seconds, "measured rates"))
+    return rows
+
+
+def _memory(suffix: str, engine: Result, static: Result | str) -> Sequence[Row]:
+    baseline = None if isinstance(static, str) else static.peak_mib
+    return [Row(f"engine{suffix}.peak_memory", engine.peak_mib, "MiB", baseline)]
+
+
+def at(rows: int) -> list[Row]:
+    """The engine and static batches at another size."""
+    options = ("--studies", 2 * rows, "--rows", rows)
+    engine, static = run("engine", *options), run("static", *options)
+    if isinstance(engine, str):
+        return [Row(f"engine_rows{rows}", None, engine)]
+    return [_versus(f"engine_vs_generate_batched.rows{rows}", engine, static), *_details(f"engine.rows{rows}", engine)]
+
+
+def poisson(saturated: float) -> list[Row]:
+    """Latency where studies come one by one, at a load that leaves room."""
+    result = run("engine", "--studies", 32, "--rows", _ROWS, "--per-second", round(_POISSON_LOAD * saturated, 3))
+    if isinstance(result, str):
+        return [Row("engine.poisson", None, result)]
+    return _details("engine.poisson", result)[2:5]
+
+
+def main() -> int:
+    """Measure what was asked for."""
+    asked = arguments(__doc__)
+    parts = {"saturated", "rows32"} if not asked.only else set(asked.only)
+    parts |= {"bfloat16", "rows64"} if asked.full else set()
+    rows: list[Row] = []
+    if "saturated" in parts:
+        rows += measure()
+        saturated = next((row.value for row in rows if row.name == "engine_vs_generate_batched"), None)
+        rows += poisson(saturated) if saturated else []
+    for size in (32, 64):
+        rows += at(size) if f"rows{size}" in parts else []
+    if "bfloat16" in parts:
+        rows += measure("--dtype", "bfloat16", suffix=".bfloat16")
+    report(rows, as_json=asked.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

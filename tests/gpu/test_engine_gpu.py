@@ -1,0 +1,34 @@
+"""The engine on a GPU: graphs and a step's head start change no token."""
+
+import pytest
+import torch
+
+from tests.engine_tools import HIDDEN, LONGEST, serving
+from xraygpt_core.model.bundle import Decoding
+from xraygpt_core.model.engine.graphs import Graphs
+from xraygpt_core.model.engine.scheduler import SlotClass
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+
+def texts(device: str, *, graphs: bool) -> list[str]:
+    torch.backends.cuda.matmul.allow_tf32 = False
+    pictures = [torch.randn(3, HIDDEN, generator=torch.Generator().manual_seed(n)) * 0.5 for n in range(40)]
+    with serving(
+        (SlotClass(48, 12), SlotClass(80, 1)),
+        lookahead=int(device == "cuda"),
+        decoding=Decoding(max_new_tokens=LONGEST),
+        device=device,
+    ) as served:
+        if graphs:
+            served.runner._graphs = Graphs(served.runner.llama)
+        futures = [served.ask(picture.to(device), [4, 5, 6 + number]) for number, picture in enumerate(pictures)]
+        return [future.result(120).text for future in futures]
+
+
+@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])
+def test_a_gpu_says_what_a_cpu_says(graphs: bool) -> None:
+    assert texts("cuda", graphs=graphs) == texts("cpu", graphs=False)

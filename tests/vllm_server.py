@@ -1,0 +1,143 @@
+"""The part of vLLM's server that we use: completions from ``prompt_embeds``, streamed, with its queue in /metrics.
+
+Slow, one token at a time, by transformers itself; it can be told to be away, full, or to break off.
+"""
+
+import base64
+import io
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import torch
+
+from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.llm import load_base
+
+
+@dataclass
+class SmallVllm:
+    """A server and what it has seen.
+
+    Attributes:
+        away: answers 503 to so many requests for text.
+        breaks: closes so many streams after the first token.
+        waiting: what it says about its queue.
+    """
+
+    model: Any
+    tokenizer: Any
+    url: str = ""
+    key: str | None = None
+    away: int = 0
+    breaks: int = 0
+    waiting: int = 0
+    pause: threading.Event | None = None  # each stream waits for it after its first token
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    dropped: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def texts(self, body: dict[str, Any]) -> Iterator[tuple[str, int]]:
+        """Greedy text piece by piece, with the number of tokens so far; nothing after a stop sequence."""
+        raw = base64.b64decode(body["prompt_embeds"])
+        row = torch.load(io.BytesIO(raw), weights_only=True)[None]
+        with self.lock, torch.inference_mode():
+            ids = self.model.generate(
+                inputs_embeds=row,
+                attention_mask=torch.ones(row.shape[:2], dtype=torch.long),
+                max_new_tokens=body["max_tokens"],
+                do_sample=False,
+            )[0].tolist()
+        said = ""
+        for count in range(1, len(ids) + 1):
+            whole = self.tokenizer.decode(ids[:count], skip_special_tokens=True)
+            stop = min((whole.find(word) for word in body["stop"] if word in whole), default=-1)
+            text = whole if stop < 0 else whole[:stop]
+            yield text[len(said) :], count
+            said = text
+            if stop >= 0:
+                return
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: "_Http"
+
+    def log_message(self, *_: Any) -> None:
+        """Quietly."""
+
+    def do_GET(self) -> None:
+        self._send(200, f'vllm:num_requests_waiting{{model_name="m"}} {self.server.small.waiting}.0\n'.encode())
+
+    def do_POST(self) -> None:
+        small = self.server.small
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if small.key is not None and self.headers.get("Authorization") != f"Bearer {small.key}":
+            return self._send(401, b"{}")
+        if small.away > 0:
+            small.away -= 1
+            return self._send(503, b"{}")
+        small.asked.append(body)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        try:
+            self._stream(small, body)
+        except OSError:
+            small.dropped.set()
+        return None
+
+    def _stream(self, small: SmallVllm, body: dict[str, Any]) -> None:
+        tokens = 0
+        for piece, count in small.texts(body):
+            tokens = count
+            self._event({"choices": [{"text": piece}]})
+            if small.breaks > 0:
+                small.breaks -= 1
+                self.close_connection = True
+                self.connection.shutdown(2)
+                return
+            if small.pause is not None:
+                while not small.pause.wait(0.01):
+                    self._event({"choices": [{"text": ""}]})
+        self._event({"choices": [], "usage": {"completion_tokens": tokens}})
+        self.wfile.write(b"data: [DONE]\n\n")
+        self.close_connection = True
+
+    def _event(self, document: dict[str, Any]) -> None:
+        self.wfile.write(f"data: {json.dumps(document)}\n\n".encode())
+        self.wfile.flush()
+
+    def _send(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    small: SmallVllm
+
+
+@contextmanager
+def small_vllm(bundle: Bundle) -> Iterator[SmallVllm]:
+    """The server, listening on loopback."""
+    model, tokenizer = load_base(bundle.llm)
+    small = SmallVllm(model.eval(), tokenizer)
+    http = _Http(("127.0.0.1", 0), _Handler)
+    http.small = small
+    small.url = f"http://127.0.0.1:{http.server_address[1]}"
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield small
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()

@@ -1,0 +1,269 @@
+"""vLLM as the second backend: the worker encodes and projects, a vLLM server writes the text from ``prompt_embeds``.
+
+For those who outgrow one GPU or run vLLM already: tensor parallelism, fp8 and its prefix cache are its trade. It has
+the same face as :class:`~xraygpt_core.model.engine.engine.Engine`: claims, commits, lanes and cancelling are the same.
+The server must listen on loopback or ask for a key: it deserialises what it is sent.
+"""
+
+import base64
+import io
+import itertools
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import torch
+from torch import Tensor
+
+from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unavailable
+from xraygpt_core.model.bundle import Bundle, check
+from xraygpt_core.model.engine.items import ITEM_ERRORS, RequestFailed
+from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
+from xraygpt_core.model.engine.text import cut
+from xraygpt_core.model.llm import attach_adapter, load_base, quiet_peft
+from xraygpt_core.model.prompt import Prompt, clean_answer
+from xraygpt_core.model.summariser import Loaded, load
+from xraygpt_core.report.sections import split_report
+
+_PATIENCE_SECONDS = 30.0  # a server that does not answer for so long has its studies handed back
+_PAUSE_SECONDS = 0.5  # between two looks at a server that is away or full
+_LAST = -1  # goes before every request: the thread that gets it ends
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where vLLM listens.
+
+    Raises:
+        ConfigurationError: it is neither on this machine nor behind a key and TLS.
+    """
+
+    url: str
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.hostname not in _LOOPBACK and not (self.key and parts.scheme == "https"):
+            raise ConfigurationError(
+                "XRAYGPT_VLLM_URL: vLLM deserialises what it is sent; use loopback, or https and XRAYGPT_VLLM_KEY"
+            )
+
+
+@dataclass(eq=False)
+class _Errand:
+    """One request on its way: its whole prompt as embeddings (tokens, hidden)."""
+
+    row: Tensor
+    prompt: Prompt
+    future: "Future[Generated]"
+    on_progress: Callable[[], None] | None
+    on_text: Callable[[str], None] | None
+    cancelled: Callable[[], bool] | None
+    submitted: float = field(default_factory=time.monotonic)
+
+    def moved(self) -> None:
+        """Say that it moves."""
+        if self.on_progress is not None:
+            self.on_progress()
+
+    def check(self) -> None:
+        """Raise CancelledError if nobody waits for it any more."""
+        if self.cancelled is not None and self.cancelled():
+            raise CancelledError
+
+
+class VllmEngine:
+    """Answers requests through a vLLM server that serves the LLM of the same bundle.
+
+    Args:
+        batch_size: requests on their way at once.
+        patience: seconds without an answer after which a request is handed back.
+
+    Raises:
+        BundleError, ConfigurationError: as loading a bundle, and :class:`Server`.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        server: Server,
+        *,
+        device: str = "auto",
+        batch_size: int = 32,
+        dtype: torch.dtype | None = None,
+        patience: float = _PATIENCE_SECONDS,
+    ) -> None:
+        check(bundle)
+        self._loaded: Loaded = load(bundle, device, dtype)
+        self._loaded.llm.model.model.layers.to("meta")  # the server has them
+        headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
+        self._client = httpx.Client(base_url=server.url, headers=headers, timeout=httpx.Timeout(patience))
+        self._patience, self._batch_size = patience, batch_size
+        self._queue: queue.PriorityQueue[tuple[int, int, _Errand | None]] = queue.PriorityQueue()
+        self._orders = itertools.count()
+        self._device, self._closed = threading.Lock(), threading.Event()
+        self._threads = [threading.Thread(target=self._serve, name=f"vllm-{n}", daemon=True) for n in range(batch_size)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(
+        self,
+        request: SummaryRequest | ChatRequest,
+        *,
+        rank: int = 1,
+        alone: bool = False,  # noqa: ARG002  # the server keeps its own batches apart
+        on_progress: Callable[[], None] | None = None,
+        on_text: Callable[[str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> "Future[Generated]":
+        """As :meth:`Engine.submit`. The future may also fail with ServerBusy: nobody answered, try again later."""
+        future: Future[Generated] = Future()
+        future.set_running_or_notify_cancel()
+        turns = request.turns if isinstance(request, ChatRequest) else ()
+        try:
+            image = self._loaded.encoder.preprocess(request.image_png)
+            with self._device:
+                tokens = self._loaded.image_tokens(self._loaded.features([image]))[0]
+                question = request.question or self._loaded.bundle.question
+                prompt = self._loaded.prompt(question, turns, len(tokens))
+                row = self._loaded.row(prompt, tokens)
+        except InvalidRequest as error:
+            future.set_exception(error)
+            return future
+        if self._closed.is_set():
+            future.set_exception(Unavailable("the engine is closed"))
+            return future
+        errand = _Errand(row, prompt, future, on_progress, on_text, cancelled)
+        self._queue.put((rank, next(self._orders), errand))
+        return future
+
+    def close(self) -> None:
+        """Finish what runs, fail what waits."""
+        self._closed.set()
+        for _ in self._threads:
+            self._queue.put((_LAST, next(self._orders), None))
+        for thread in self._threads:
+            thread.join()
+        while not self._queue.empty():
+            if (left := self._queue.get()[2]) is not None:
+                left.future.set_exception(Unavailable("the engine is closed"))
+        self._client.close()
+
+    def _serve(self) -> None:
+        while (errand := self._queue.get()[2]) is not None:
+            try:
+                errand.future.set_result(self._answer(errand))
+            except (*ITEM_ERRORS, CancelledError) as error:
+                errand.future.set_exception(error)
+
+    def _answer(self, errand: _Errand) -> Generated:
+        """Ask until somebody answers, or patience ends."""
+        given_up = time.monotonic() + self._patience
+        while True:
+            errand.check()
+            try:
+                if self._has_room():
+                    return self._ask(errand)
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code < 500 and error.response.status_code != 429:
+                    raise RequestFailed(f"vLLM refuses the request ({error.response.status_code})") from None
+            except httpx.HTTPError:
+                pass  # away, restarting, or broken off in the middle: the same question again
+            if time.monotonic() > given_up or self._closed.is_set():
+                raise ServerBusy("the vLLM server does not answer")
+            self._closed.wait(_PAUSE_SECONDS)
+
+    def _has_room(self) -> bool:
+        """Nobody queues inside the server: its queue knows no lanes."""
+        response = self._client.get("/metrics")
+        response.raise_for_status()
+        waiting = [line for line in response.text.splitlines() if line.startswith("vllm:num_requests_waiting")]
+        return sum(float(line.rpartition(" ")[2]) for line in waiting) < self._batch_size
+
+    def _ask(self, errand: _Errand) -> Generated:
+        bundle, started = self._loaded.bundle, time.monotonic()
+        decoding = bundle.decoding
+        body: dict[str, Any] = {
+            "prompt_embeds": encode_embeddings(errand.row),
+            "max_tokens": decoding.max_new_tokens,
+            "temperature": decoding.temperature if decoding.do_sample else 0.0,
+            "top_p": decoding.top_p if decoding.do_sample else 1.0,
+            "seed": decoding.seed,
+            "stop": list(bundle.stop),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        text, tokens = "", 0
+        with self._client.stream("POST", "/v1/completions", json=body) as response:
+            response.raise_for_status()
+            errand.moved()
+            for event in _events(response.iter_lines()):
+                errand.check()  # leaving the block closes the connection, and the server drops the request
+                text += "".join(choice["text"] for choice in event["choices"])
+                tokens = (event.get("usage") or {}).get("completion_tokens", tokens)
+                errand.moved()
+                if errand.on_text is not None:
+                    errand.on_text(cut(text, bundle.stop)[0])
+        return self._generated(errand, cut(text, bundle.stop)[0], tokens, started)
+
+    def _generated(self, errand: _Errand, said: str, tokens: int, started: float) -> Generated:
+        text = clean_answer(self._loaded.template, said)
+        findings, impression = split_report(text)
+        return Generated(
+            text=text,
+            findings=findings,
+            impression=impression,
+            prompt=errand.prompt.shown,
+            template=self._loaded.template.name,
+            decoding=self._loaded.decoding,
+            seed=self._loaded.bundle.decoding.seed,
+            tokens=tokens,
+            batch_size=self._batch_size,
+            waited_seconds=started - errand.submitted,
+            generate_seconds=time.monotonic() - started,
+            software={**self._loaded.software, "backend": "vllm"},
+        )
+
+
+def _events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """Server-sent events of the completions protocol.
+
+    Raises:
+        httpx.RemoteProtocolError: the stream ended before its end: what came is not the whole answer.
+    """
+    for line in lines:
+        if line == "data: [DONE]":
+            return
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))
+    raise httpx.RemoteProtocolError("the stream broke off")
+
+
+def encode_embeddings(row: Tensor) -> str:
+    """Embeddings (tokens, hidden) as vLLM's ``prompt_embeds``: base64 of ``torch.save``."""
+    buffer = io.BytesIO()
+    torch.save(row.detach().cpu().contiguous().clone(), buffer)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def export_llm(bundle: Bundle, folder: Path) -> None:
+    """Write the bundle's LLM, its adapter merged in, as the folder ``vllm serve`` is given.
+
+    Raises:
+        BundleError: the LLM or its adapter cannot be loaded.
+    """
+    model, tokenizer = load_base(bundle.llm)
+    if bundle.adapter is not None:
+        with quiet_peft():
+            model = attach_adapter(model, bundle.adapter).merge_and_unload()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
