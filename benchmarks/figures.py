@@ -51,6 +51,12 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def tell(row: Row) -> Row:
+    """Say a figure as soon as it is known: a run that is stopped has not been for nothing."""
+    say(f"{row.name} {row.value:.6g} {row.unit}")
+    return row
+
+
 def report(rows: Sequence[Row], *, as_json: bool) -> None:
     """Print all rows: a JSON document, or a Markdown table as it stands in RESULTS.md."""
     if as_json:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.figures import Row, say
+from benchmarks.figures import Row, say, tell
 from benchmarks.stack import Services
 
 _PAGE = Path(__file__).parents[1] / "docs" / "sql.md"
@@ -57,7 +57,7 @@ def measure(running: Services, summaries: int, plans: Path | None) -> list[Row]:
             began = time.perf_counter()
             connection.execute(sql).fetchall()
             took = 1000 * (time.perf_counter() - began)
-            rows.append(Row(f"sql.{summaries}.{name}", took, "ms"))
+            rows.append(tell(Row(f"sql.{summaries}.{name}", took, "ms")))
             plan = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {sql}")
             told.append(f"## {name}\n\n" + "\n".join(line for (line,) in plan) + "\n")
     if plans:

@@ -6,7 +6,7 @@ A stock Celery runs beside it in the same run. Parts, for ``--only``: cost, thro
 from pathlib import Path
 
 from benchmarks import listing, path, queries, sizes, stock, waits
-from benchmarks.figures import Row, arguments, report, say
+from benchmarks.figures import Row, arguments, report, say, tell
 from benchmarks.stack import Services, services
 
 _PLANS = Path("query-plans.md")
@@ -32,7 +32,7 @@ def throughput(running: Services, sizes: list[int]) -> list[Row]:
         per_second = studies / run.seconds
         baseline = rows[0].value if rows else None
         rows += [
-            Row(f"studies_per_second.{studies}", per_second, "1/s", baseline),
+            tell(Row(f"studies_per_second.{studies}", per_second, "1/s", baseline)),
             Row(f"longest_queue.{studies}", run.longest_queue, "messages"),
         ]
     return rows

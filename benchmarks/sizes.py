@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.figures import Row, say
+from benchmarks.figures import Row, say, tell
 from benchmarks.stack import Services
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger, open_ledger
@@ -49,7 +49,7 @@ def measure(running: Services, sizes: list[int]) -> list[Row]:
             filled = size
             for name, act in operations(ledger).items():
                 took = timed(act)
-                rows.append(Row(f"jobs.{size}.{name}", took, "ms", first.setdefault(name, took)))
+                rows.append(tell(Row(f"jobs.{size}.{name}", took, "ms", first.setdefault(name, took))))
         connection.execute(f"TRUNCATE {_TABLES} CASCADE")
     return rows
 

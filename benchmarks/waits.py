@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import psycopg
 
-from benchmarks.figures import Row, say
+from benchmarks.figures import Row, say, tell
 from benchmarks.path import COMMANDS
 from benchmarks.sizes import ledger_of
 from benchmarks.stack import Services, wait_until_quiet
@@ -42,7 +42,7 @@ def measure(running: Services, ahead: list[int]) -> list[Row]:
                 found = _stat_waits(connection, ledger)
         alone = alone or found
         rows += [
-            Row(f"stat_wait.{count}_ahead.{name}", value, "ms", base)
+            tell(Row(f"stat_wait.{count}_ahead.{name}", value, "ms", base))
             for name, value, base in zip(("p50", "p95"), found, alone, strict=True)
         ]
     return rows

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import typer
 
-from benchmarks import cpu, figures
+from benchmarks import cpu, figures, queries
 from benchmarks.bucket import page
 from benchmarks.figures import Row
+from benchmarks.path import event
 from xraygpt.commands.bench import SOURCE, module
 from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.s3_events import parse_events
 
 
 def test_every_benchmark_that_can_be_run_is_known() -> None:
@@ -60,3 +62,20 @@ def test_the_computed_bucket_lists_every_key_once() -> None:
             break
     assert len(seen) == len(set(seen)) == 2500
     assert seen == sorted(seen)
+
+
+def test_every_query_that_is_timed_stands_in_the_documentation() -> None:
+    found = queries.documented((SOURCE / "docs" / "sql.md").read_text())
+    assert set(found) == {"by_day", "by_finding", "by_patient", "by_model", "by_hour", "backlog_rate"}
+    assert all(sql.lstrip().startswith("SELECT") for sql in found.values())
+
+
+def test_the_events_that_are_sent_are_what_a_bucket_sends() -> None:
+    (hint,) = parse_events(event(7)).hints
+    assert (hint.bucket, hint.key, hint.etag) == ("source", "film-0000000007.dcm", f"{7:032x}")
+
+
+def test_a_figure_is_told_as_soon_as_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    row = Row("cost", 3.0, "ms")
+    assert figures.tell(row) is row
+    assert capsys.readouterr().err == "cost 3 ms\n"
