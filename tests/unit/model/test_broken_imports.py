@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import random
 import shutil
 import zipfile
 from collections import namedtuple
@@ -422,3 +423,38 @@ def test_an_interrupted_import_leaves_nothing(parts: Parts, tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt):
         import_bundle(tmp_path / "models", "b", wanted(parts, None), interrupt)
     assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_damage_is_refused_in_one_sentence_or_changes_numbers_only(
+    whole: Path, tmp_path: Path, seed: int
+) -> None:
+    """Truncated anywhere, or a few bytes changed: never another exception, never a half bundle."""
+    chance = random.Random(seed)
+    for _ in range(5):
+        folder, models = tmp_path / "downloads", tmp_path / "models"
+        for old in (folder, models):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(whole, folder)
+        llm = folder / chance.choice(["vicuna", "safe"])
+        parts = Parts(folder / "medclip-vit" / "pytorch_model.bin", folder / "checkpoint_3.pth", llm)
+        file = chance.choice([parts.encoder, parts.projector, *sorted(llm.iterdir())])
+        data = bytearray(file.read_bytes())
+        if chance.random() < 0.4:
+            del data[chance.randrange(len(data)) :]
+        else:
+            for _ in range(chance.randrange(1, 6)):
+                data[chance.randrange(chance.choice([len(data), min(len(data), 3000)]))] = chance.randrange(256)
+        file.write_bytes(data)
+        said = refusal(models, parts)
+        assert "\n" not in said
+        assert not said or not models.exists() or list(models.iterdir()) == []
+
+
+def refusal(models: Path, parts: Parts) -> str:
+    """Why the import was refused; empty if it was not."""
+    try:
+        import_bundle(models, "b", wanted(parts, None), lambda *_: None)
+    except BundleError as error:
+        return str(error)
+    return ""

@@ -154,8 +154,17 @@ def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         settings = LlamaConfig(**{key: value for key, value in config.items() if key not in _PRIVATE + _IDS})
         with torch.device("meta"), uninitialised():
             model = LlamaForCausalLM(settings)
-    except (StrictDataclassError, TypeError, ValueError, AttributeError, RuntimeError, ZeroDivisionError) as error:
-        raise BundleError(f"config.json does not describe a LLaMA: {error}") from error
+    except (
+        StrictDataclassError,
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        RuntimeError,
+        ArithmeticError,
+    ) as error:
+        said = " ".join(str(error).split())
+        raise BundleError(f"config.json does not describe a LLaMA: {said}") from error
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
