@@ -124,7 +124,7 @@ TOKENIZER_CONFIG: dict[str, Any] = {
 def llama_config(hidden: int, layers: int, inner: int) -> dict[str, Any]:
     """``config.json`` with the oddities of early LLaMA conversions."""
     return {
-        "_name_or_path": "/home/somebody/vicuna",
+        "_name_or_path": "somebody/private-vicuna",
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "hidden_size": hidden,

@@ -71,7 +71,7 @@ def _refuse_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (zipfile.BadZipFile, ValueError, RuntimeError):
         raise BundleError(f"{path.name} is truncated or damaged; download it again") from None
     if not any(name.endswith("data.pkl") for name in names):
         raise BundleError(f"{path.name} is an archive, not a weights file; unpack it and name the file inside")
