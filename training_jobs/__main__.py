@@ -1,4 +1,4 @@
-"""``python -m training_jobs medical-llm|stage1|stage2|evaluate|curate``: parse, one call, translate the outcome."""
+"""``python -m training_jobs`` medical-llm, stage1, stage2, average, evaluate, curate: parse, one call, translate."""
 
 import argparse
 import json
@@ -20,6 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
             from training_jobs.curate import curate
 
             _print(curate(options.source, options.out, rules_only=options.rules_only))
+            return 0
+        if options.job == "average":
+            from training_jobs.average import average
+
+            average(options.kind, options.projectors, options.out)
             return 0
         return _evaluate(options) if options.job == "evaluate" else _train(options)
     except XrayGPTError as error:
@@ -79,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     for stage in _STAGES:
         _add_stage(jobs.add_parser(stage))
     _add_evaluate(jobs.add_parser("evaluate", help="score a bundle on phantoms or films"))
+    mean = jobs.add_parser("average", help="the mean of a projector and its continuations")
+    mean.add_argument("projectors", type=Path, nargs="+")
+    mean.add_argument("--class", dest="kind", default="MapProjector")
+    mean.add_argument("--out", type=Path, required=True, help="the file to write")
     curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
     curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")
     curation.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")

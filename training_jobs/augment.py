@@ -26,14 +26,14 @@ def augment(grey: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
 
 
 def _warp(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Rotate up to 8 degrees, scale each axis 0.77–1.25, shear and shift a little; what enters is the border's grey.
+    """Rotate up to 8 degrees, scale each axis 0.83–1.19, shear and shift a little; what enters is the border's grey.
 
     The two axes are scaled apart: bodies are broad or tall, and the shape of the chest alone must not tell the view.
     """
     width, height = picture.size
     angle = math.radians(float(rng.uniform(-8, 8)))
     zoom = float(rng.uniform(0.88, 1.12))
-    zx, zy = (zoom * float(rng.uniform(0.88, 1.12)) for _ in range(2))
+    zx, zy = (zoom * float(rng.uniform(0.94, 1.06)) for _ in range(2))
     shear = float(rng.uniform(-0.05, 0.05))
     a, b = math.cos(angle) / zx, (math.sin(angle) + shear) / zx
     d, e = -math.sin(angle) / zy, math.cos(angle) / zy

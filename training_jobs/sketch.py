@@ -142,10 +142,10 @@ def _bones(rng: np.random.Generator, view: View, right: _Lung, left: _Lung) -> G
         rise = 0.0 if view == "AP" else rng.uniform(0.04, 0.09)
         clavicle = [inner * n, (top + 0.06 + rise) * n, outer * n, (top + 0.06 - rise * 0.3) * n]
         pen.line(clavicle, fill=230, width=line + 2)
-        if rng.random() < 0.8:
-            x = lung.x + lung.out * lung.wide * (0.75 if view == "AP" else 1.25)
-            blade = [(x, top + 0.1), (x + lung.out * 0.1, top + 0.08), (x + lung.out * 0.05, top + 0.36)]
-            pen.line([(a * n, b * n) for a, b in [*blade, blade[0]]], fill=200, width=line)
+        x = lung.x + lung.out * lung.wide * (rng.uniform(0.4, 0.75) if view == "AP" else 1.25)
+        blade = [(x, top + 0.1), (x + lung.out * 0.1, top + 0.08), (x + lung.out * 0.05, top + 0.36)]
+        shade = int(rng.integers(0, 120))
+        pen.polygon([(a * n, b * n) for a, b in blade], fill=shade, outline=200, width=line)
     return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 

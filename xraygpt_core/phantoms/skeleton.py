@@ -105,8 +105,8 @@ def _paint_scapulae(pen: Pen, rng: np.random.Generator, anatomy: Anatomy, ink: f
             (outer, top - 8),
         ]
         placed = [(lung.sign * x, y) for x, y in outline]
-        pen.polygon(placed, 0.55 * ink)
-        pen.line(placed[:4], 3.0, ink)
+        pen.polygon(placed, 0.85 * ink)
+        pen.line(placed[:4], 4.0, 1.3 * ink)
 
 
 def _paint_spine(pen: Pen, rng: np.random.Generator, anatomy: Anatomy) -> None:
