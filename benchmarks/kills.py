@@ -1,0 +1,209 @@
+"""``python -m benchmarks.kills --jobs N --kills K``: SIGKILL workers again and again while N jobs run; who loses what?
+
+Three jobs make a study: ingest, settle, summarise. Ours run with no pixels and no model (:mod:`benchmarks.hollow`), so
+that many jobs, and therefore many moments to be killed at, fit into minutes. Stock Celery runs three no-op tasks per
+study with everything Celery offers against loss (:mod:`benchmarks.kills_stock`). The report says for both what was lost
+for ever and what was done twice; for ours it is read from the database, with the invariants of the chaos suite.
+"""
+
+import argparse
+import http.client
+import itertools
+import json
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import psycopg
+
+from benchmarks import kills_stock
+from benchmarks.path import event
+from benchmarks.stack import WEBHOOK_TOKEN, Services, services
+from tests.invariants import check_invariants
+from xraygpt.stack.process import Child
+
+JOBS_PER_STUDY = 3
+LEASE_SECONDS = 5.0
+SETTINGS = {
+    "lease_seconds": str(LEASE_SECONDS),
+    "tick_seconds": "0.5",
+    "rering_seconds": "5",
+    "retry_seconds": "0.2",
+    "settle_seconds": "0",
+    "max_attempts": "100",
+    "log_level": "WARNING",
+}
+COMMANDS = {
+    "gateway": ["api_gateway"],
+    "ingest-1": ["benchmarks.hollow", "ingest"],
+    "ingest-2": ["benchmarks.hollow", "ingest"],
+    "gpu-1": ["benchmarks.hollow", "gpu"],
+    "gpu-2": ["benchmarks.hollow", "gpu"],
+    "control": ["workers", "control"],
+}
+# What is killed, in turn: workers hold jobs, so they come more often.
+VICTIMS = ("ingest-1", "gpu-1", "ingest-2", "gpu-2", "gateway", "ingest-1", "gpu-2", "control")
+_SENDERS = 4
+_PATIENCE_SECONDS = 120.0
+
+_COUNTS = """
+    SELECT (SELECT count(*) FROM images) AS accepted,
+           (SELECT count(*) FROM studies WHERE state = 'summarised') AS summarised,
+           (SELECT count(*) FROM (SELECT FROM summaries GROUP BY study_id HAVING count(*) > 1) d) AS doubled,
+           (SELECT count(*) FROM summaries s JOIN jobs j ON j.id = s.job_id
+            WHERE s.lease_epoch <> j.lease_epoch) AS stale,
+           (SELECT count(*) FROM jobs) AS jobs, (SELECT COALESCE(sum(lease_epoch), 0) FROM jobs) AS claims
+"""
+_DONE = "SELECT count(*) FROM jobs WHERE state = 'done'"
+_LEFT = """
+    SELECT {studies} - (SELECT count(*) FROM images) + (SELECT count(*) FROM jobs WHERE state IN ('queued', 'running'))
+"""
+
+
+def ours(studies: int, kills: int) -> dict[str, float]:
+    """The loop on our own processes."""
+    with (
+        services() as running,
+        running.processes(COMMANDS, **SETTINGS) as children,
+        psycopg.connect(running.postgres.url, autocommit=True) as connection,
+    ):
+        hospital = threading.Thread(target=_send_all, args=(running.gateway_url, studies), daemon=True)
+        began = time.monotonic()
+        hospital.start()
+        killed = _kill_along(
+            children,
+            VICTIMS,
+            kills,
+            lambda: _one(connection, _DONE) / (studies * JOBS_PER_STUDY),
+        )
+        _wait_until_done(connection, children, studies)
+        seconds = time.monotonic() - began
+        hospital.join(10)
+        check_invariants(connection, finished=True)
+        row = connection.execute(_COUNTS).fetchone()
+        assert row is not None
+        accepted, summarised, doubled, stale, jobs, claims = (int(value) for value in row)
+        refused = _refused(running)
+    return {
+        "jobs": jobs,
+        "kills": sum(killed.values()),
+        **{f"kills of {role}": count for role, count in sorted(killed.items())},
+        "accepted": accepted,
+        "lost": studies - summarised,
+        "double summaries": doubled,
+        "fenced writes accepted": stale,
+        "fenced writes refused": refused,
+        "claims per job": round(claims / jobs, 4),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _kill_along(
+    children: dict[str, Child], victims: tuple[str, ...], kills: int, progress: Callable[[], float]
+) -> Counter[str]:
+    """Spread the kills evenly over the work, a little at random; each victim is started again at once.
+
+    Args:
+        progress: how much of the work is done, 0 to 1. If it stands for two minutes the kills go on regardless.
+    """
+    killed: Counter[str] = Counter()
+    turns = itertools.cycle(victims)
+    for number in range(kills):
+        mark, patience = (number + random.random()) / (kills + 1), time.monotonic() + _PATIENCE_SECONDS
+        while progress() < mark and time.monotonic() < patience:
+            _tend(children)
+            time.sleep(0.02)
+        name = next(turns)
+        children[name].send(signal.SIGKILL)
+        children[name].wait(10)
+        children[name].start()
+        killed[name.partition("-")[0]] += 1
+    return killed
+
+
+def _tend(children: dict[str, Child]) -> None:
+    for child in children.values():
+        if not child.running:
+            child.start()
+
+
+def _wait_until_done(connection: "psycopg.Connection", children: dict[str, Child], studies: int) -> None:
+    """Until every study was taken in and nothing is open, or nothing has moved for two minutes: the rest is lost."""
+    seen, since = -1, time.monotonic()
+    while time.monotonic() - since < _PATIENCE_SECONDS:
+        _tend(children)
+        if _one(connection, _LEFT.format(studies=studies)) == 0:
+            return
+        done = _one(connection, _DONE)
+        if done != seen:
+            seen, since = done, time.monotonic()
+        time.sleep(0.2)
+
+
+def _one(connection: "psycopg.Connection", sql: str) -> int:
+    row = connection.execute(sql).fetchone()  # type: ignore[arg-type]  # constants of ours
+    return int(row[0]) if row else 0
+
+
+def _refused(running: Services) -> int:
+    """How often a worker wrote too late, as their logs tell."""
+    return sum(path.read_text().count("lease lost, nothing written") for path in running.directory.glob("*.log"))
+
+
+def _send_all(url: str, studies: int) -> None:
+    """An event per study, each repeated until the gateway has taken it, as S3 and its queues do."""
+    bodies = iter([event(number) for number in range(1, studies + 1)])
+    lock = threading.Lock()
+    threads = [threading.Thread(target=_send, args=(url, bodies, lock), daemon=True) for _ in range(_SENDERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _send(url: str, bodies: Iterator[bytes], lock: threading.Lock) -> None:
+    at = urlsplit(url)
+    headers = {"Authorization": f"Bearer {WEBHOOK_TOKEN}", "Content-Type": "application/json"}
+    while True:
+        with lock:
+            body = next(bodies, None)
+        if body is None:
+            return
+        while not _posted(at.hostname or "", at.port or 80, body, headers):
+            time.sleep(0.1)
+
+
+def _posted(host: str, port: int, body: bytes, headers: dict[str, str]) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=30)
+    try:
+        connection.request("POST", "/v1/events/s3", body, headers)
+        return connection.getresponse().status == http.client.ACCEPTED
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def main() -> int:
+    """Exit status 0 if ours lost nothing, did nothing twice and accepted no late write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=5000)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--no-stock", action="store_true", help="leave out stock Celery")
+    chosen = parser.parse_args()
+    studies = -(-chosen.jobs // JOBS_PER_STUDY)
+    report = {"ours": ours(studies, chosen.kills)}
+    if not chosen.no_stock:
+        report["stock"] = kills_stock.stock(studies, chosen.kills, _kill_along)
+    print(json.dumps(report, indent=2))
+    said = report["ours"]
+    return 1 if said["lost"] or said["double summaries"] or said["fenced writes accepted"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
