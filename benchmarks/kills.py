@@ -198,6 +198,7 @@ def main() -> int:
     chosen = parser.parse_args()
     studies = -(-chosen.jobs // JOBS_PER_STUDY)
     report = {"ours": ours(studies, chosen.kills)}
+    print("ours", report["ours"], file=sys.stderr, flush=True)
     if not chosen.no_stock:
         report["stock"] = kills_stock.stock(studies, chosen.kills, _kill_along)
     print(json.dumps(report, indent=2))
