@@ -1,5 +1,6 @@
 """``models``: the bundles in the models directory, and which of them is served."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,7 +58,7 @@ def import_parts(
     said: dict[str, Any] = {"template": template, "dtype": dtype, "max_new_tokens": max_new_tokens}
     wanted = Wanted(encoder, projector, llm, **asked, **said, **drawn)
     with show.Progress() as bar:
-        bundle, parts = import_bundle(models_dir(), name, wanted, bar.update)
+        bundle, parts = import_bundle(models_dir(), name, wanted, _in_mebibytes(bar))
     for part in parts:
         for line in part.lines():
             show.say(line)
@@ -66,6 +67,13 @@ def import_parts(
         show.document({"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256, **found})
     else:
         show.say(f"bundle {bundle.name} is in {bundle.path}; try it with `xraygpt models verify {bundle.name}`")
+
+
+def _in_mebibytes(bar: show.Progress) -> Callable[[int, int, str], None]:
+    def update(done: int, total: int, words: str) -> None:
+        bar.update(-(-done // 2**20), -(-total // 2**20), f"MiB {words}")
+
+    return update
 
 
 @models.command("list")

@@ -22,6 +22,7 @@ from xraygpt_core.model.importing.report import Part
 from xraygpt_core.model.llm import load_base, load_llm
 from xraygpt_core.model.projector import MapProjector, MapSizes, MlpProjector, load_projector, save_projector
 from xraygpt_core.model.prompt import QUESTIONS
+from xraygpt_core.model.trial import summarise_once
 
 CPU = torch.device("cpu")
 
@@ -51,8 +52,8 @@ def test_what_is_found_is_said(imported: tuple[Bundle, list[Part]]) -> None:
     assert llm.shapes.startswith("hidden 32, 700 tokens")
     assert "SentencePiece tokenizer.model with 700 tokens" in llm.notes
     assert [note for note in llm.notes if "converted to" in note] == [
-        "pytorch_model-00001-of-00002.bin converted to model-00001-of-00002.safetensors",
-        "pytorch_model-00002-of-00002.bin converted to model-00002-of-00002.safetensors",
+        "pytorch_model-00001-of-00002.bin converted to safetensors",
+        "pytorch_model-00002-of-00002.bin converted to safetensors",
     ]
     assert all(line.startswith(f"{part.part}: ") for part in imported[1] for line in part.lines())
 
@@ -356,3 +357,71 @@ def test_shards_of_a_language_model_nobody_needs_may_be_absent(tmp_path: Path, p
     (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
     with pytest.raises(BundleError, match=r"pytorch_model-00002-of-00002\.bin missing"):
         convert_encoder(tmp_path, tmp_path / "e.safetensors")
+
+
+def encoder_of(kind: str, folder: Path) -> tuple[Path, int]:
+    """A narrow published encoder, and how many numbers a token it gives."""
+    from tests.unit.model.test_encoders_parity import SMALL_QUERY, SMALL_VIT, blip2, dinov2
+
+    folder.mkdir()
+    if kind == "RadDino":
+        dinov2(folder / "model.safetensors", hidden_size=32, num_hidden_layers=2, num_attention_heads=4, image_size=42)
+        return folder, 32
+    blip2(folder, SMALL_VIT, SMALL_QUERY)
+    return folder, 16 if kind == "queries" else 128
+
+
+@pytest.mark.parametrize(
+    ("kind", "template", "tokens"),
+    [("RadDino", "maira-1", 9), ("queries", "xraygpt-demo", 32), ("patches", "vicuna-v0", 4)],
+)
+def test_each_published_encoder_goes_the_whole_way(
+    tmp_path: Path, parts: Parts, noise_png: Callable[[int], bytes], kind: str, template: str, tokens: int
+) -> None:
+    """MAIRA-1's shape with its MLP, XrayGPT's public code, and MiniGPT-4 without a Q-Former."""
+    encoder, width = encoder_of(kind, tmp_path / "encoder")
+    projector = write_checkpoint(tmp_path / "p.pth", takes=width)
+    if kind == "RadDino":
+        torch.manual_seed(0)
+        mlp = MlpProjector((32, 24, 24, 24, 32))
+        state = {name.replace("layers.", "mm_projector."): 5 * value for name, value in mlp.state_dict().items()}
+        projector = tmp_path / "p.safetensors"
+        save_file(state, projector)
+    wanted = Wanted(encoder, projector, parts.llm, template=template, max_new_tokens=5, dtype="float32")
+    bundle, (read, _, _) = import_bundle(tmp_path / "models", "b", wanted, quiet)
+    assert read.shapes.startswith(f"{tokens} x {width} features")
+    one, two = (summarise_once(bundle, noise_png(seed), device="cpu") for seed in (1, 2))
+    assert one.template == template
+    assert one.text != two.text
+
+
+def test_a_large_pickle_is_converted_in_pieces(tmp_path: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xraygpt_core.model.importing.llm._PIECE_BYTES", 60_000)
+    bundle, _ = import_llm(tmp_path, parts, parts.llm)
+    written = sorted(path.name for path in bundle.llm.glob("*.safetensors"))
+    assert "model-00002-of-00002-1.safetensors" in written
+    own = load_base(bundle.llm, torch.float16)[0].state_dict()
+    assert all(torch.equal(own[name], tensor) for name, tensor in llama_state().items() if name in own)
+
+
+def test_one_shard_behind_an_index_is_found_again(tmp_path: Path, parts: Parts) -> None:
+    folder = write_llama(tmp_path / "vicuna", shards=1, safetensors=True)
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    weight_map = dict.fromkeys(llama_state(), "model-00001-of-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    load_base(import_llm(tmp_path, parts, folder)[0].llm)
+
+
+@pytest.mark.parametrize(("template", "warned"), [("xraygpt-code", True), ("vicuna-v1.1", False)])
+def test_an_llm_of_another_vicuna_than_the_template_is_told(
+    tmp_path: Path, parts: Parts, template: str, warned: bool
+) -> None:
+    folder = write_llama(tmp_path / "vicuna", shards=1)
+    state = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        state[name] = torch.zeros(32000, 32).half()
+    torch.save(state, folder / "pytorch_model.bin")
+    config = json.loads((folder / "config.json").read_text()) | {"vocab_size": 32000, "max_position_embeddings": 4096}
+    (folder / "config.json").write_text(json.dumps(config))
+    _, (_, _, llm) = import_llm(tmp_path, parts, folder, template=template)
+    assert any("was trained on other prompts" in note for note in llm.notes) == warned

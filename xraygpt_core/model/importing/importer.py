@@ -19,7 +19,7 @@ from xraygpt_core.model.importing.llm import describe_gguf, read_llm
 from xraygpt_core.model.importing.projector import ReadProjector, check_encoder, check_llm, read_projector
 from xraygpt_core.model.importing.report import Part
 from xraygpt_core.model.importing.tensors import shard_paths
-from xraygpt_core.model.prompt import QUESTIONS, template_named
+from xraygpt_core.model.prompt import QUESTIONS, Template, template_named
 
 ENCODER_FILE = "encoder.safetensors"
 DTYPES = ("float32", "bfloat16", "float16")
@@ -55,6 +55,7 @@ def import_bundle(models: Path, name: str, wanted: Wanted, progress: Progress) -
     llm = None if gguf else read_llm(wanted.llm)
     if llm is not None:
         check_llm(projector, llm.hidden)
+        llm.part.notes += _prompted_otherwise(template, llm.part.notes[0])
     models.mkdir(parents=True, exist_ok=True)
     written = real_path(wanted.llm).stat().st_size * _GGUF_GROWTH if llm is None else llm.bytes_to_write(models)
     check_space(models, written + _size(wanted.encoder, OTHER_MODELS) + _size(wanted.projector))
@@ -75,7 +76,7 @@ def import_bundle(models: Path, name: str, wanted: Wanted, progress: Progress) -
     return bundle, [encoder.part, projector.part, part]
 
 
-def _check_words(models: Path, name: str, wanted: Wanted) -> Any:
+def _check_words(models: Path, name: str, wanted: Wanted) -> Template:
     if not _NAME.fullmatch(name):
         raise BundleError(f"{name!r} is no bundle name: letters, digits, dots, dashes and underscores")
     if (models / name / FILE).exists():
@@ -85,6 +86,14 @@ def _check_words(models: Path, name: str, wanted: Wanted) -> Any:
     if not wanted.question.strip():
         raise BundleError("the question is empty")
     return template_named(wanted.template)
+
+
+def _prompted_otherwise(template: Template, version: str) -> list[str]:
+    """A word of warning where the LLM looks like a Vicuna that knows other prompts than the template's."""
+    hashes = "###" in template.stop
+    if (hashes and "v1.5" in version) or (not hashes and "v0" in version and "v1.1" not in version):
+        return [f"it was trained on other prompts than {template.name}'s: if the text is gibberish, that is why"]
+    return []
 
 
 def _size(source: Path, skip: str | None = None) -> int:

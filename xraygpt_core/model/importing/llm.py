@@ -22,7 +22,8 @@ from xraygpt_core.model.loading import uninitialised
 _LAYOUT = Layout((), {}, (r"rotary_emb\.inv_freq$",))  # a buffer that old files carry and new code computes
 _PRIVATE = ("_name_or_path", "auto_map", "torch_dtype", "dtype", "transformers_version")
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id")  # the tokenizer knows better
-_INDEX = "model.safetensors.index.json"
+_INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
+_PIECE_BYTES = 2 * 2**30  # of a pickle, that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -67,39 +68,42 @@ class _Shards:
 
     def __init__(self, llm: ReadLlm, folder: Path, progress: Progress) -> None:
         self._llm, self._folder, self._progress = llm, folder, progress
+        self._places: dict[str, str] = {}
         self._done = 0
         self._total = sum(real_path(path).stat().st_size for path in llm.files.paths)
 
     def write(self) -> None:
-        places: dict[str, str] = {}
         for path in self._llm.files.paths:
-            kept = [name for name in self._llm.files if self._llm.files.file_of(name) == path]
+            held = [name for name in self._llm.files if self._llm.files.file_of(name) == path]
+            used = [name for name in held if name in self._llm.shapes]
             if kind_of(path) is Kind.SAFETENSORS:
-                target = self._check(path, kept)
+                self._check(path, used)
             else:
-                target = self._convert(path, [name for name in kept if name in self._llm.shapes])
-            places |= dict.fromkeys(kept, target)
-        if len(self._llm.files.paths) > 1:
-            used = {name: shard for name, shard in places.items() if name in self._llm.shapes}
-            index = {"metadata": {"total_size": self._total}, "weight_map": used}
+                self._convert(path, used)
+        if set(self._places.values()) != {_SINGLE}:
+            index = {"metadata": {"total_size": self._total}, "weight_map": self._places}
             (self._folder / _INDEX).write_text(json.dumps(index, indent=2) + "\n")
 
-    def _check(self, path: Path, names: list[str]) -> str:
+    def _check(self, path: Path, names: list[str]) -> None:
         for name in names:
-            if name in self._llm.shapes:
-                self._count(self._llm.files.get(name), path)
+            self._count(self._llm.files.get(name), path)
         self._llm.part.notes.append(f"{path.name} {place(path, self._folder / path.name)}")
-        return path.name
+        self._places |= dict.fromkeys(names, path.name)
 
-    def _convert(self, path: Path, names: list[str]) -> str:
-        state = {}
+    def _convert(self, path: Path, names: list[str]) -> None:
+        """A pickle in pieces that fit into memory, each a file of its own."""
+        base = re.sub(r"^pytorch_model", "model", path.stem)
+        waiting: dict[str, Tensor] = {}
+        pieces = 0
         for name in names:
-            state[name] = self._llm.files.get(name)
-            self._count(state[name], path)
-        target = re.sub(r"^pytorch_model", "model", path.stem) + ".safetensors"
-        save_file(separate(state), self._folder / target, metadata={"format": "pt"})
-        self._llm.part.notes.append(f"{path.name} converted to {target}")
-        return target
+            waiting[name] = self._llm.files.get(name)
+            self._count(waiting[name], path)
+            if name == names[-1] or sum(tensor.nbytes for tensor in waiting.values()) >= _PIECE_BYTES:
+                target = f"{base}-{pieces}.safetensors" if pieces else f"{base}.safetensors"
+                save_file(separate(waiting), self._folder / target, metadata={"format": "pt"})
+                self._places |= dict.fromkeys(waiting, target)
+                waiting, pieces = {}, pieces + 1
+        self._llm.part.notes.append(f"{path.name} converted to safetensors")
 
     def _count(self, tensor: Tensor, path: Path) -> None:
         self._done = min(self._done + tensor.numel() * tensor.element_size(), self._total)
