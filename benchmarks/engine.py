@@ -17,7 +17,8 @@ from benchmarks.figures import Row, arguments, report, say
 
 _SOURCE = Path(__file__).parents[1]
 _SECONDS = 420  # for one way; the slowest is one by one
-_ROWS = 16
+_ROWS, _STUDIES = 16, 48
+_LONG = {"rows64", "bfloat16"}
 _POISSON_LOAD = 0.7  # of the rate at saturation
 
 
@@ -32,22 +33,32 @@ def run(way: str, *options: object) -> Result | str:
     if done.returncode != 0:
         return (done.stderr.strip().splitlines() or ["no message"])[-1]
     given: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return Result(**given)
+    made = Result(**given)
+    each = made.core_seconds / made.studies
+    say(f"  {made.studies_per_second:.3f} summaries/s, {each:.2f} core-s each, {made.peak_mib:.0f} MiB")
+    return made
 
 
-def measure(*options: object, suffix: str = "") -> list[Row]:
-    """Every way with these options, and the engine's figures beside each."""
-    engine = run("engine", "--studies", 64, "--rows", _ROWS, *options)
+def saturated(*options: object, suffix: str = "") -> list[Row]:
+    """All studies at once: every way of transformers, and the engine's figures beside each."""
+    engine = run("engine", "--studies", _STUDIES, "--rows", _ROWS, *options)
     if isinstance(engine, str):
         return [Row(f"engine{suffix}", None, engine)]
     others = {
         "one_by_one": run("one_by_one", "--studies", 3, *options),
-        "generate_batched": run("static", "--studies", 64, "--rows", _ROWS, *options),
-        "transformers_cb": run("continuous", "--studies", 24, "--rows", _ROWS, *options),
-        "vllm_cpu": run_vllm(48, _ROWS) if not options else "measured with the machine's own precision only",
+        "generate_batched": run("static", "--studies", _STUDIES, "--rows", _ROWS, *options),
+        "transformers_cb": run("continuous", "--studies", _STUDIES // 2, "--rows", _ROWS, *options),
     }
     rows = [_versus(f"engine_vs_{name}{suffix}", engine, other) for name, other in others.items()]
     return [*rows, *_details(f"engine{suffix}", engine), *_memory(suffix, engine, others["generate_batched"])]
+
+
+def vllm() -> list[Row]:
+    """Beside vLLM's CPU build, which serves the same weights in float32 over HTTP."""
+    engine, other = run("engine", "--studies", _STUDIES, "--rows", _ROWS), run_vllm(_STUDIES, _ROWS)
+    if isinstance(engine, str):
+        return [Row("engine_vs_vllm_cpu", None, f"null: {engine}")]
+    return [_versus("engine_vs_vllm_cpu", engine, other)]
 
 
 def _versus(name: str, engine: Result, other: Result | str) -> Row:
@@ -83,28 +94,33 @@ def at(rows: int) -> list[Row]:
     return [_versus(f"engine_vs_generate_batched.rows{rows}", engine, static), *_details(f"engine.rows{rows}", engine)]
 
 
-def poisson(saturated: float) -> list[Row]:
+def poisson() -> list[Row]:
     """Latency where studies come one by one, at a load that leaves room."""
-    result = run("engine", "--studies", 32, "--rows", _ROWS, "--per-second", round(_POISSON_LOAD * saturated, 3))
+    full = run("engine", "--studies", _STUDIES, "--rows", _ROWS)
+    if isinstance(full, str):
+        return [Row("engine.poisson", None, full)]
+    rate = round(_POISSON_LOAD * full.studies_per_second, 3)
+    result = run("engine", "--studies", _STUDIES, "--rows", _ROWS, "--per-second", rate)
     if isinstance(result, str):
         return [Row("engine.poisson", None, result)]
-    return _details("engine.poisson", result)[2:5]
+    return [Row("engine.poisson.arrivals", rate, "1/s"), *_details("engine.poisson", result)[2:5]]
 
 
 def main() -> int:
     """Measure what was asked for."""
     asked = arguments(__doc__)
-    parts = {"saturated", "rows32"} if not asked.only else set(asked.only)
-    parts |= {"bfloat16", "rows64"} if asked.full else set()
+    parts = {
+        "saturated": saturated,
+        "vllm": vllm,
+        "poisson": poisson,
+        "rows32": lambda: at(32),
+        "rows64": lambda: at(64),
+        "bfloat16": lambda: saturated("--dtype", "bfloat16", suffix=".bfloat16"),
+    }
+    chosen = asked.only or [name for name in parts if asked.full or name not in _LONG]
     rows: list[Row] = []
-    if "saturated" in parts:
-        rows += measure()
-        saturated = next((row.value for row in rows if row.name == "engine_vs_generate_batched"), None)
-        rows += poisson(saturated) if saturated else []
-    for size in (32, 64):
-        rows += at(size) if f"rows{size}" in parts else []
-    if "bfloat16" in parts:
-        rows += measure("--dtype", "bfloat16", suffix=".bfloat16")
+    for name in chosen:
+        rows += parts[name]()
     report(rows, as_json=asked.json)
     return 0
 

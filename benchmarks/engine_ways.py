@@ -4,7 +4,7 @@ import argparse
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -21,7 +21,7 @@ from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.llm import store_by_column
 from xraygpt_core.model.prompt import Prompt
 
-Clock = Callable[[], tuple[float, float]]
+_BLOCK = 32  # tokens in a block of transformers' paged cache
 
 
 def now() -> tuple[float, float]:
@@ -60,10 +60,14 @@ def _generate(llm: Any, some: Sequence[Job], tokens: int) -> None:
 def continuous(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
     """transformers' continuous batching, which takes token ids only: the image vectors are ids here."""
     from transformers import GenerationConfig
+    from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
     llm = model(asked.shape, asked.dtype, asked.device)
     settings = GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0, max_new_tokens=150)
-    manager = llm.init_continuous_batching(generation_config=settings)
+    tokens = max(len(job.before) + len(job.image) + len(job.after) + job.tokens for job in work)
+    blocks = asked.rows * -(-tokens // _BLOCK)  # room for as many rows; left to itself it takes the whole memory
+    room = ContinuousBatchingConfig(block_size=_BLOCK, num_blocks=blocks)
+    manager = llm.init_continuous_batching(generation_config=settings, continuous_batching_config=room)
     manager.start()
     try:
         _drain(manager, work[:2], 2)
@@ -82,6 +86,8 @@ def _drain(manager: Any, some: Sequence[Job], tokens: int | None, began: float =
     while len(latencies) < len(some):
         if (result := manager.get_result(timeout=1.0)) is not None and result.is_finished():
             latencies.append(time.perf_counter() - began)
+        elif (broken := manager.background_thread_status.fatal_error) is not None:
+            raise RuntimeError(f"its thread ended: {broken!r}")
     return latencies
 
 

@@ -107,7 +107,7 @@ def work(bench: Bench, reader: Reader, ids: list[UUID]) -> None:
 @pytest.mark.parametrize(
     ("studies", "bundle", "growth"),
     [
-        (200, "tiny", 0.25),
+        (100, "tiny", 0.25),
         pytest.param(10_000, "demo", 0.08, marks=[pytest.mark.long, pytest.mark.timeout(4 * 3600)]),
     ],
     indirect=["bundle"],

@@ -1,4 +1,4 @@
-"""Batched text generation from embeddings: left padding, and stop sequences for every row of the batch."""
+"""Batched text generation by transformers: one batch to its end, for evaluation. The worker has :mod:`engine`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from xraygpt_core.model.bundle import Decoding
+from xraygpt_core.model.engine.text import cut
 from xraygpt_core.model.llm import Llm
 
 # The row's text so far in, True out where the row shall end.
@@ -28,7 +29,7 @@ class _Watcher(StoppingCriteria):  # type: ignore[misc]  # transformers is not t
 
     def __init__(self, llm: Llm, rows: int, stop: Sequence[str], on_text: OnText) -> None:
         self._llm, self._stop, self._on_text = llm, stop, on_text
-        self._ends = set(_end_ids(llm))
+        self._ends = set(llm.ends)
         self.done: list[Row | None] = [None] * rows
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:  # noqa: ARG002  # transformers calls it so
@@ -42,17 +43,6 @@ class _Watcher(StoppingCriteria):  # type: ignore[misc]  # transformers is not t
         text, stopped = cut(self._llm.tokenizer.decode(ids, skip_special_tokens=True), self._stop)
         if self._on_text(index, text) or stopped or ended:
             self.done[index] = Row(text, len(ids))
-
-
-def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
-    """The text before the first stop sequence, stripped, and whether there was one."""
-    places = [place for word in stop if (place := text.find(word)) >= 0]
-    return (text[: min(places)].strip(), True) if places else (text.strip(), False)
-
-
-def _end_ids(llm: Llm) -> list[int]:
-    end = llm.model.generation_config.eos_token_id
-    return [] if end is None else [end] if isinstance(end, int) else list(end)
 
 
 def pad_left(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -90,7 +80,7 @@ def _unfinished(llm: Llm, ids: list[int], stop: Sequence[str]) -> Row:
 
 
 def _config(llm: Llm, decoding: Decoding) -> GenerationConfig:
-    ends = _end_ids(llm)
+    ends = llm.ends
     pad = llm.tokenizer.pad_token_id
     sampling = {"temperature": decoding.temperature, "top_p": decoding.top_p} if decoding.do_sample else {}
     return GenerationConfig(

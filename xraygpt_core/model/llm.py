@@ -26,6 +26,12 @@ class Llm:
         """Width of an embedding."""
         return int(self.model.config.hidden_size)
 
+    @property
+    def ends(self) -> list[int]:
+        """The tokens that end an answer."""
+        end = self.model.generation_config.eos_token_id
+        return [] if end is None else [end] if isinstance(end, int) else list(end)
+
     def embed(self, ids: list[int]) -> Tensor:
         """Token ids to embeddings (tokens, hidden)."""
         embedded: Tensor = self.model.get_input_embeddings()(torch.tensor(ids, dtype=torch.long, device=self.device))

@@ -73,12 +73,6 @@ class Loaded:
         return {**asdict(self.bundle.decoding), "stop": list(self.bundle.stop)}
 
 
-def end_ids(llm: Llm) -> list[int]:
-    """The tokens that end an answer."""
-    end = llm.model.generation_config.eos_token_id
-    return [] if end is None else [end] if isinstance(end, int) else list(end)
-
-
 def load(bundle: Bundle, device: str = "auto", dtype: torch.dtype | None = None) -> Loaded:
     """Load a bundle onto one device.
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from xraygpt_core.model.bundle import Bundle, Decoding
-from xraygpt_core.model.generate import cut, generate, pad_left
+from xraygpt_core.model.generate import generate, pad_left
 from xraygpt_core.model.llm import Llm, load_llm
 
 
@@ -33,19 +33,6 @@ def test_a_batch_of_unequal_rows_equals_one_by_one(llm: Llm) -> None:
     rows = rows_of(llm, "a", "a much longer prompt than that", "something between")
     alone = [generate(llm, [row], Decoding(max_new_tokens=12), (), never)[0] for row in rows]
     assert generate(llm, rows, Decoding(max_new_tokens=12), (), never) == alone
-
-
-@pytest.mark.parametrize(
-    ("text", "words", "expected"),
-    [
-        (" fine. ### more", ("###",), ("fine.", True)),
-        ("a</s>b###c", ("###", "</s>"), ("a", True)),
-        (" nothing to cut ", ("###",), ("nothing to cut", False)),
-        ("text", (), ("text", False)),
-    ],
-)
-def test_text_is_cut_at_the_first_stop_sequence(text: str, words: tuple[str, ...], expected: tuple[str, bool]) -> None:
-    assert cut(text, words) == expected
 
 
 def test_each_row_stops_at_its_own_stop_sequence(llm: Llm) -> None:

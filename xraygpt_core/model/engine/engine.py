@@ -17,7 +17,7 @@ from xraygpt_core.model.engine.runner import Runner, Setting
 from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.engine.text import Endings
 from xraygpt_core.model.prompt import clean_answer, render, tokenise
-from xraygpt_core.model.summariser import Loaded, end_ids, load
+from xraygpt_core.model.summariser import Loaded, load
 from xraygpt_core.report.sections import split_report
 
 # So many tokens of prompts are read between two steps: a second of a CPU, some ten milliseconds of a GPU.
@@ -55,7 +55,7 @@ class Engine:
         self._runner = runner = Runner(llm.model, self._loaded, setting, batch_size, memory=memory, graphs=graphs)
         self._tokenising = threading.Lock()  # the tokenizer is not safe for several threads
         where = runner.llama.device.type
-        endings = Endings(llm.tokenizer, end_ids(llm), bundle.stop)
+        endings = Endings(llm.tokenizer, llm.ends, bundle.stop)
         ahead = (1 if where == "cuda" else 0) if lookahead is None else lookahead
         self._loop = Loop(runner, endings, self._answer, prompt_tokens=_PROMPT_TOKENS[where], lookahead=ahead)
         self._endings = endings
