@@ -32,10 +32,10 @@ class Ticked:
 
 _EXPIRED = f"""
     UPDATE jobs SET state = 'queued', lease_until = NULL, last_error = COALESCE(last_error, 'the worker was lost')
-    WHERE id IN (
+    WHERE id = ANY (ARRAY(
         SELECT id FROM jobs WHERE state = 'running' AND lease_until < clock_timestamp() AND attempts < max_attempts
         ORDER BY lease_until LIMIT {_BATCH} FOR UPDATE SKIP LOCKED
-    ) AND state = 'running' AND lease_until < clock_timestamp()
+    )) AND state = 'running' AND lease_until < clock_timestamp()
     RETURNING id
 """
 
@@ -47,20 +47,22 @@ _EXHAUSTED = f"""
 
 _DUE = f"""
     UPDATE jobs SET not_before = NULL
-    WHERE id IN (
+    WHERE id = ANY (ARRAY(
         SELECT id FROM jobs WHERE state = 'queued' AND not_before <= clock_timestamp()
         ORDER BY not_before LIMIT {_BATCH} FOR UPDATE SKIP LOCKED
-    ) AND state = 'queued'
+    )) AND state = 'queued'
 """
 
-# How many are ready, as far as it matters: one queue's window each.
+# How many are ready, as far as it matters: one queue's window each. They are counted in the index's own order, for
+# without one the planner may look for them through the whole table.
 _READY = """
     SELECT q.kind, q.lane_rank, ready.jobs
     FROM unnest(CAST(:kinds AS text[]), CAST(:ranks AS smallint[])) AS q (kind, lane_rank)
     CROSS JOIN LATERAL (
         SELECT count(*) AS jobs FROM (
-            SELECT FROM jobs
-            WHERE state = 'queued' AND not_before IS NULL AND kind = q.kind AND lane_rank = q.lane_rank LIMIT {window}
+            SELECT id FROM jobs
+            WHERE state = 'queued' AND not_before IS NULL AND kind = q.kind AND lane_rank = q.lane_rank
+            ORDER BY id LIMIT {window}
         ) AS counted
     ) AS ready WHERE ready.jobs > 0
 """
