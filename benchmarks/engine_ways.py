@@ -21,7 +21,7 @@ from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.llm import store_by_column
 from xraygpt_core.model.prompt import Prompt
 
-_BLOCK = 32  # tokens in a block of transformers' paged cache
+_BLOCK = 32  # tokens in a page of transformers' paged cache
 
 
 def now() -> tuple[float, float]:
@@ -66,7 +66,9 @@ def continuous(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
     settings = GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0, max_new_tokens=150)
     tokens = max(len(job.before) + len(job.image) + len(job.after) + job.tokens for job in work)
     blocks = asked.rows * -(-tokens // _BLOCK)  # room for as many rows; left to itself it takes the whole memory
-    room = ContinuousBatchingConfig(block_size=_BLOCK, num_blocks=blocks)
+    room = ContinuousBatchingConfig(
+        page_size=_BLOCK, num_blocks=blocks, max_batch_tokens=512, max_requests_per_batch=asked.rows
+    )
     manager = llm.init_continuous_batching(generation_config=settings, continuous_batching_config=room)
     manager.start()
     try:

@@ -17,7 +17,8 @@ class Matrix:
     """
 
     def __init__(self, layers: list[nn.Linear]) -> None:
-        weight = torch.cat([layer.weight.detach() for layer in layers])
+        weights = [layer.weight.detach() for layer in layers]
+        weight = weights[0] if len(weights) == 1 else torch.cat(weights)
         self.bytes = weight.numel() * weight.element_size()
         self.flops = 2 * weight.numel()  # per row
         self._bias = None if layers[0].bias is None else torch.cat([layer.bias.detach() for layer in layers])
