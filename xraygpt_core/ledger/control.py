@@ -30,10 +30,12 @@ class Ticked:
     rung: int = 0
 
 
+# Only a clock that stands still during a statement can be looked up in an index: clock_timestamp() would visit every
+# row of a paused backlog, which waits for infinity.
 _EXPIRED = f"""
     UPDATE jobs SET state = 'queued', lease_until = NULL, last_error = COALESCE(last_error, 'the worker was lost')
     WHERE id = ANY (ARRAY(
-        SELECT id FROM jobs WHERE state = 'running' AND lease_until < clock_timestamp() AND attempts < max_attempts
+        SELECT id FROM jobs WHERE state = 'running' AND lease_until < statement_timestamp() AND attempts < max_attempts
         ORDER BY lease_until LIMIT {_BATCH} FOR UPDATE SKIP LOCKED
     )) AND state = 'running' AND lease_until < clock_timestamp()
     RETURNING id
@@ -48,7 +50,7 @@ _EXHAUSTED = f"""
 _DUE = f"""
     UPDATE jobs SET not_before = NULL
     WHERE id = ANY (ARRAY(
-        SELECT id FROM jobs WHERE state = 'queued' AND not_before <= clock_timestamp()
+        SELECT id FROM jobs WHERE state = 'queued' AND not_before <= statement_timestamp()
         ORDER BY not_before LIMIT {_BATCH} FOR UPDATE SKIP LOCKED
     )) AND state = 'queued'
 """
