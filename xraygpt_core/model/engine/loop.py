@@ -194,7 +194,7 @@ class Loop:
             limit = self._scheduler.halve()
             for place in places:
                 self._scheduler.put_back(place)
-        log.warning("out of memory: admission is halved", extra={"limit": limit})
+        log.warning("out of memory: admission is halved", extra={"count": limit})
         self._runner.free()
 
     def _look(self, launch: Launch) -> None:
