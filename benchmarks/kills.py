@@ -32,7 +32,6 @@ LEASE_SECONDS = 5.0
 SETTINGS = {
     "lease_seconds": str(LEASE_SECONDS),
     "tick_seconds": "0.5",
-    "rering_seconds": "5",
     "retry_seconds": "0.2",
     "settle_seconds": "0",
     "max_attempts": "100",

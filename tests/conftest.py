@@ -5,13 +5,16 @@ Every test gets a database of its own, copied from a migrated template, and an e
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import boto3
 import psycopg
 import pytest
 import redis
+from botocore.config import Config
 from psycopg import sql
 from pydantic import SecretStr
 from xdist.scheduler import LoadScopeScheduling
@@ -165,20 +168,17 @@ def settings(make_settings: Callable[..., Settings]) -> Settings:
     return make_settings()
 
 
-@pytest.fixture
-def s3_settings(make_settings: Callable[..., Settings], object_server: ObjectServer) -> Settings:
-    """Settings with an S3 server and two empty buckets of this test's own."""
-    import boto3
-    from botocore.config import Config
+@pytest.fixture(scope="session")
+def spare_buckets() -> list[tuple[str, str]]:
+    """Pairs of buckets whose tests are over, emptied: the server has room for some sixty buckets, not for hundreds."""
+    return []
 
-    suffix = uuid4().hex[:10]
-    settings = make_settings(
-        s3_endpoint_url=object_server.url,
-        s3_access_key=SecretStr(object_server.access_key),
-        s3_secret_key=SecretStr(object_server.secret_key),
-        bucket=f"source-{suffix}",
-        derived_bucket=f"derived-{suffix}",
-    )
+
+@pytest.fixture
+def s3_settings(
+    make_settings: Callable[..., Settings], object_server: ObjectServer, spare_buckets: list[tuple[str, str]]
+) -> Iterator[Settings]:
+    """Settings with an S3 server and two empty buckets that no other test uses meanwhile."""
     client = boto3.client(
         "s3",
         endpoint_url=object_server.url,
@@ -187,10 +187,24 @@ def s3_settings(make_settings: Callable[..., Settings], object_server: ObjectSer
         region_name="us-east-1",
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
     )
-    for bucket in (settings.bucket, settings.derived_bucket):
-        client.create_bucket(Bucket=bucket)
-    client.close()
-    return settings
+    suffix = uuid4().hex[:10]
+    new = not spare_buckets
+    buckets = (f"source-{suffix}", f"derived-{suffix}") if new else spare_buckets.pop()
+    with closing(client):
+        for bucket in buckets if new else ():
+            client.create_bucket(Bucket=bucket)
+        yield make_settings(
+            s3_endpoint_url=object_server.url,
+            s3_access_key=SecretStr(object_server.access_key),
+            s3_secret_key=SecretStr(object_server.secret_key),
+            bucket=buckets[0],
+            derived_bucket=buckets[1],
+        )
+        for bucket in buckets:
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                for found in page.get("Contents", []):
+                    client.delete_object(Bucket=bucket, Key=found["Key"])
+    spare_buckets.append(buckets)
 
 
 @pytest.fixture

@@ -156,9 +156,13 @@ class ObjectServer(Server):
             file.write("\n".join(lines) + "\n")
 
     def _answers(self) -> bool:
+        """S3 answers, and the master knows the volumes: before that, reading an object fails."""
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False).status_code == httpx.codes.OK
-        except httpx.TransportError:
+            with httpx.Client(timeout=5, trust_env=False) as client:
+                healthy = client.get(f"{self.url}/healthz").status_code == httpx.codes.OK
+                volumes = client.get(f"http://127.0.0.1:{self.ports['master']}/dir/status")
+                return healthy and bool(volumes.json()["Topology"]["DataCenters"])
+        except (httpx.TransportError, ValueError, KeyError):
             return False
 
     def _remove_sockets(self) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from xraygpt_core.ledger.fallout import printable, revision_of
-from xraygpt_core.ledger.objects import ObjectRef, columns, digest, later
+from xraygpt_core.ledger.objects import ObjectRef, digest, later
 
 
 def test_identity_is_bucket_key_and_content_and_nothing_else() -> None:
@@ -30,13 +30,6 @@ def test_a_uri_is_the_object_as_its_sender_wrote_it() -> None:
 )
 def test_sequencers_compare_as_text_filled_up_with_zeros_on_the_right(one: str, other: str, is_later: bool) -> None:
     assert later(one, other) is is_later
-
-
-def test_columns_keep_the_order_of_the_objects() -> None:
-    found = columns([ObjectRef("b", "k1", "e1", size=1), ObjectRef("b", "k2", "e2", sequencer="0A")])
-    assert found["keys"] == ["k1", "k2"]
-    assert found["sizes"] == [1, None]
-    assert found["sequencers"] == [None, "0A"]
 
 
 def test_a_tombstone_knows_an_object_again_and_does_not_show_it() -> None:

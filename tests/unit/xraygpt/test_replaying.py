@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def origin(bundle: Bundle, made: Generated, fake_gateway: Any, monkeypatch: pyte
         "bundle": bundle.name,
         "bundle_sha256": bundle.sha256,
         "lease_epoch": 1,
-        "provenance": provenance(made, hashlib.sha256(PNG).hexdigest()),
+        "provenance": deepcopy(provenance(made, hashlib.sha256(PNG).hexdigest())),
     }
     fake_gateway.answers |= {
         f"GET /v1/summaries/{SUMMARY}/origin": lambda _: told,
