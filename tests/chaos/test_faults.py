@@ -208,7 +208,8 @@ def test_a_worker_that_is_told_to_stop_leaves_nothing_running(arena: Arena, role
         arena.wait_until(lambda: arena.busy(name), f"{name} holds a job", 20)
     arena.children[name].send(signal.SIGTERM)
     assert arena.children[name].wait(20)
-    assert arena.children[name].exit_code == 0
+    # The control process shows no job to wait for: it may be told before it has begun, and then has nothing to drain.
+    assert arena.children[name].exit_code in ({0, -signal.SIGTERM} if role == "control" else {0})
     assert not arena.busy(name)  # nothing is left to its lease
     with arena.recovering(f"SIGTERM {role}"):
         pass
