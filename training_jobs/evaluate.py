@@ -1,6 +1,9 @@
 """How good a bundle is, on phantoms of known truth and on real films, beside answers that never saw the image."""
 
+from collections import deque
 from collections.abc import Callable, Sequence, Set
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,8 @@ from training_jobs.config import Phantoms
 from training_jobs.data import draw, phantom_studies, png, read_film
 from training_jobs.films import films, most_frequent_text
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.summariser import Loaded, load
+from xraygpt_core.model.engine.engine import Engine
+from xraygpt_core.model.engine.requests import Generated, SummaryRequest
 from xraygpt_core.phantoms.findings import LABELS, View
 from xraygpt_core.report.controls import most_frequent_report, name_everything, swapped
 from xraygpt_core.report.labeller import label_report, view_of
@@ -33,7 +37,7 @@ def evaluate_phantoms(
 ) -> dict[str, Any]:
     """Finding-F1, exact sets and view on phantoms; controls: swapped images, most frequent report, all named."""
     pictures, truths = _phantoms(phantoms)
-    texts = summaries(load(bundle, device), pictures, batch, notify)
+    texts = summaries(bundle, pictures, batch, notify, device)
     said = [label_report(text) for text in texts]
     pairs: list[tuple[Set[str], Set[str]]] = [(a, truth.labels) for a, truth in zip(said, truths, strict=True)]
     other = [(a, truth.labels) for a, truth in swapped(said, truths)]
@@ -64,7 +68,7 @@ def evaluate_films(
 ) -> dict[str, Any]:
     """ROUGE-L against the texts of one split's films, and F1 over the kinds of finding their labels name."""
     chosen = films(data, split)
-    texts = summaries(load(bundle, device), [png(read_film(film.file)) for film in chosen], batch, notify)
+    texts = summaries(bundle, [png(read_film(film.file)) for film in chosen], batch, notify, device)
     usual = most_frequent_text(films(data, "train"))
     kinds = [_kinds(label_report(text)) for text in texts]
     pairs: list[tuple[Set[str], Set[str]]] = [(a, film.kinds) for a, film in zip(kinds, chosen, strict=True)]
@@ -90,16 +94,16 @@ def evaluate_films(
     }
 
 
-def summaries(loaded: Loaded, pictures: Sequence[bytes], batch: int, notify: Notify) -> list[str]:
-    """The bundle's text for each PNG, in the bundle's own decoding."""
+def summaries(bundle: Bundle, pictures: Sequence[bytes], batch: int, notify: Notify, device: str = "auto") -> list[str]:
+    """The text for each PNG, made by the engine that serves; only so many pictures are decoded as keep it busy."""
     texts: list[str] = []
-    for start in range(0, len(pictures), batch):
-        images = [loaded.encoder.preprocess(picture) for picture in pictures[start : start + batch]]
-        tokens = loaded.image_tokens(loaded.features(images))
-        prompt = loaded.prompt(loaded.bundle.question, (), tokens.shape[1])
-        rows = loaded.generate([loaded.row(prompt, image) for image in tokens], lambda _index, _text: False)
-        texts += [row.text for row in rows]
-        notify(len(texts), len(pictures))
+    waiting: deque[Future[Generated]] = deque()
+    with closing(Engine(bundle, device=device, batch_size=batch)) as engine:
+        for number, picture in enumerate(pictures, 1):
+            waiting.append(engine.submit(SummaryRequest(picture)))
+            while waiting and (len(waiting) > 2 * batch or number == len(pictures)):
+                texts.append(waiting.popleft().result().text)
+                notify(len(texts), len(pictures))
     return texts
 
 

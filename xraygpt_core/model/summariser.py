@@ -1,4 +1,4 @@
-"""One loaded bundle: encode, project, generate. No threads and no queue; :mod:`engine` has those."""
+"""One loaded bundle: encode, project, write prompts. :mod:`engine` or a model server makes the text."""
 
 import platform
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ from torch import Tensor
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoder import Encoder, load_encoder
-from xraygpt_core.model.generate import OnText, Row, generate
 from xraygpt_core.model.llm import Llm, load_llm, pick_device, pick_dtype
 from xraygpt_core.model.projector import Projector, load_projector
 from xraygpt_core.model.prompt import Prompt, Template, fit_turns, template_named, tokenise
@@ -50,10 +49,6 @@ class Loaded:
         before, after = tokenise(prompt, self.llm.tokenizer)
         with torch.inference_mode():
             return torch.cat([self.llm.embed(before), image_tokens, self.llm.embed(after)])
-
-    def generate(self, rows: Sequence[Tensor], on_text: OnText) -> list[Row]:
-        """Continue each row as the bundle's decoding settings and stop sequences say."""
-        return generate(self.llm, rows, self.bundle.decoding, self.bundle.stop, on_text)
 
     @property
     def software(self) -> dict[str, str]:

@@ -9,7 +9,6 @@ from training_jobs.config import Phantoms
 from training_jobs.evaluate import evaluate_films, evaluate_phantoms, summaries
 from training_jobs.wording import concise_report
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.summariser import load
 from xraygpt_core.phantoms.draw import draw_phantom
 
 
@@ -21,12 +20,11 @@ def quiet(_done: int, _total: int) -> None:
 def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that says the truth of the phantoms."""
 
-    def tell(_loaded: object, pictures: list[bytes], *_rest: object) -> list[str]:
+    def tell(_bundle: object, pictures: list[bytes], *_rest: object) -> list[str]:
         phantoms = [draw_phantom(seed, "held_out") for seed in range(len(pictures))]
         return [concise_report(phantom.labels, phantom.view) for phantom in phantoms]
 
     monkeypatch.setattr(evaluate_module, "summaries", tell)
-    monkeypatch.setattr(evaluate_module, "load", lambda *_: None)
 
 
 def test_the_truth_scores_one_and_the_controls_do_not(oracle: None, tiny_bundle: Bundle) -> None:
@@ -66,10 +64,13 @@ def test_films_are_scored_against_the_text_that_comes_with_them(
 def test_summaries_come_in_order_and_report_their_progress(tiny_bundle: Bundle) -> None:
     from training_jobs.data import draw, phantom_studies
 
-    pictures = [draw(study)[0] for study in phantom_studies(Phantoms(count=3), 0.0)]
+    pictures = [draw(study)[0] for study in phantom_studies(Phantoms(count=8), 0.0)]
     notes: list[tuple[int, int]] = []
-    loaded = load(tiny_bundle, "cpu")
-    texts = summaries(loaded, pictures, 2, lambda done, total: notes.append((done, total)))
-    assert len(texts) == 3
-    assert notes == [(2, 3), (3, 3)]
-    assert summaries(loaded, pictures[2:], 2, quiet) == texts[2:]
+    texts = summaries(tiny_bundle, pictures, 2, lambda done, total: notes.append((done, total)), "cpu")
+    assert len(texts) == 8
+    assert notes == [(done, 8) for done in range(1, 9)]
+    assert summaries(tiny_bundle, pictures[6:], 2, quiet, "cpu") == texts[6:]
+
+
+def test_without_pictures_there_is_no_text(tiny_bundle: Bundle) -> None:
+    assert summaries(tiny_bundle, [], 2, quiet, "cpu") == []

@@ -15,7 +15,7 @@ from xraygpt_core.model.engine.llama import Cache, Llama
 from xraygpt_core.model.engine.memory import plan_slots
 from xraygpt_core.model.engine.sampling import generator, pick
 from xraygpt_core.model.engine.scheduler import Move, SlotClass, similar
-from xraygpt_core.model.engine.weights import free_bytes
+from xraygpt_core.model.engine.weights import free_bytes, give_back
 
 
 class Vision(Protocol):
@@ -71,6 +71,7 @@ class Runner:
         self.llama = Llama(model)
         self.vision, self.setting = vision, setting
         self.llama.share(setting.before)
+        give_back()
         room = free_bytes(self.llama.device) if memory is None else memory
         self._take(plan_slots(room, self.llama.token_bytes, setting.summary, setting.context, batch_size))
         self._graphs = Graphs(self.llama) if graphs else None

@@ -1,5 +1,7 @@
 """Matrices laid out for the device that multiplies by them, and how much memory it has left."""
 
+import ctypes
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -39,6 +41,13 @@ def _can_pack(weight: Tensor) -> bool:
         and weight.dtype in (torch.float32, torch.bfloat16)
         and min(weight.shape) > 1
     )
+
+
+def give_back() -> None:
+    """Return freed memory to the system: taking a model apart leaves holes all over the heap (malloc_trim(3))."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
+    if trim is not None:
+        trim(0)
 
 
 def free_bytes(device: torch.device) -> int:
