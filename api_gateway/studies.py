@@ -67,7 +67,7 @@ class StudyImageAnswer(Answer):
 
 
 class StudyAnswer(Answer):
-    """A study, its images, and its current summary."""
+    """A study, its images, and its current summary; ``reviewed`` is the one a clinician read, while that is a draft."""
 
     study_id: UUID
     state: StudyState
@@ -79,6 +79,7 @@ class StudyAnswer(Answer):
     received_at: datetime
     images: list[StudyImageAnswer]
     summary: SummaryAnswer | None
+    reviewed: SummaryAnswer | None
 
 
 class Step(Answer):

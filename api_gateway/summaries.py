@@ -21,7 +21,10 @@ router = APIRouter(prefix="/v1", tags=["summaries"])
 
 
 class SummaryAnswer(Answer):
-    """A text (as corrected, where somebody did), where it came from, and the notice to show with it."""
+    """A text (as corrected, where somebody did), where it came from, and the notice to show with it.
+
+    ``findings`` and ``impression`` are sections of the model's text: null where it has none, or was corrected.
+    """
 
     summary_id: UUID
     study_id: UUID
@@ -34,6 +37,8 @@ class SummaryAnswer(Answer):
     summarised_at: datetime
     superseded_at: datetime | None
     review_state: ReviewState
+    reviewed_by: str | None
+    reviewed_at: datetime | None
     flags: list[Flag]
     provenance: dict[str, Any]
     notice: str
@@ -105,7 +110,7 @@ def get_image(summary_id: UUID, services: UsesServices, _: Caller) -> Response:
 
 @router.post("/summaries/{summary_id}/review")
 def post_review(summary_id: UUID, body: Review, ledger: UsesLedger, caller: Caller) -> SummaryAnswer:
-    """Accept, correct or reject a summary. The model's own text is kept."""
+    """Accept, correct or reject a summary. The model's own text is kept; ``draft`` takes a correction back."""
     review_summary(ledger, summary_id, body.state, body.reviewer or caller, body.text)
     return SummaryAnswer.model_validate(summary(ledger, summary_id))
 

@@ -21,19 +21,25 @@ def summary(study: Study, as_json: AsJson = False) -> None:
     show.fields({name: found[name] for name in ("study_id", "state", "reason_code", "lane", "view")})
     if found["flags"]:
         show.fields({"flags": ", ".join(found["flags"])})
-    if found["summary"]:
-        _show_text(found["summary"], found["flags"])
+    if found["summary"] is None:
+        return
+    _show_text(found["summary"])
+    if found["reviewed"]:
+        show.paragraph("\nReviewed before this newer draft:", style="bold")
+        _show_text(found["reviewed"])
+    show.paragraph(NOTICE, style="bold")
+    if Flag.NOT_VERIFIED_CHEST in found["flags"]:
+        show.paragraph("Nothing says that this picture shows a chest.", style="bold")
 
 
-def _show_text(text: dict[str, Any], flags: list[str]) -> None:
+def _show_text(text: dict[str, Any]) -> None:
     if text["findings"] or text["impression"]:
         show.fields({"findings": text["findings"], "impression": text["impression"]})
     else:
         show.paragraph(text["summary"])
-    show.fields({name: text[name] for name in ("bundle", "summarised_at", "review_state")})
-    show.paragraph(NOTICE, style="bold")
-    if Flag.NOT_VERIFIED_CHEST in flags:
-        show.paragraph("Nothing says that this picture shows a chest.", style="bold")
+    show.fields({name: text[name] for name in ("bundle", "summarised_at", "review_state", "reviewed_by")})
+    if text["flags"]:
+        show.fields({"flags": ", ".join(text["flags"])})
 
 
 def timeline(study: Study, as_json: AsJson = False) -> None:

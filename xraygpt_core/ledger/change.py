@@ -179,6 +179,8 @@ def expired_studies(ledger: Ledger, *, limit: int = 100) -> list[UUID]:
 def review_summary(ledger: Ledger, summary_id: UUID, state: ReviewState, reviewer: str, text: str | None) -> None:
     """Keep what a clinician said about a summary. The model's own text stays as it was.
 
+    Who accepts or rejects a corrected summary speaks of the correction, so that stays too; ``draft`` takes it back.
+
     Args:
         text: the corrected text; given if and only if the state is ``edited``.
 
@@ -193,7 +195,8 @@ def review_summary(ledger: Ledger, summary_id: UUID, state: ReviewState, reviewe
     with ledger.work() as work:
         row = work.row(
             "UPDATE summaries SET review_state = :state, reviewed_by = :who, reviewed_at = clock_timestamp(), "
-            "edited_summary = :text WHERE id = :id RETURNING study_id",
+            "edited_summary = CASE WHEN :state IN ('accepted', 'rejected') THEN edited_summary ELSE :text END "
+            "WHERE id = :id RETURNING study_id",
             {"id": summary_id, "state": state, "who": reviewer, "text": text},
         )
         if row is None:

@@ -55,7 +55,7 @@ class StudyImage:
 
 @dataclass(frozen=True)
 class Summary:
-    """A text and where it came from."""
+    """A text and where it came from. Sections are the model's, so a corrected text has none."""
 
     summary_id: UUID
     study_id: UUID
@@ -69,7 +69,8 @@ class Summary:
     summarised_at: datetime
     superseded_at: datetime | None
     review_state: str
-    edited_summary: str | None
+    reviewed_by: str | None
+    reviewed_at: datetime | None
     flags: list[str]
     provenance: dict[str, Any]
     notice: str = NOTICE
@@ -77,7 +78,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Study:
-    """A study with its images and its current summary."""
+    """A study with its images and its current summary; ``reviewed`` is the one it replaced, while it is a draft."""
 
     study_id: UUID
     state: str
@@ -89,7 +90,13 @@ class Study:
     received_at: datetime
     images: list[StudyImage]
     summary: Summary | None
+    reviewed: Summary | None
 
+
+# A clinician's correction takes the place of the whole text, the model's sections included.
+_TEXT = """COALESCE(m.edited_summary, m.summary) AS summary,
+           CASE WHEN m.edited_summary IS NULL THEN m.findings END AS findings,
+           CASE WHEN m.edited_summary IS NULL THEN m.impression END AS impression"""
 
 _STATUS = f"""
     SELECT i.id AS image_id, s.id AS study_id,
@@ -101,18 +108,26 @@ _STATUS = f"""
            CASE i.state WHEN 'accepted' THEN s.reason_code ELSE i.reason_code END AS reason_code,
            s.lane_rank, COALESCE(i.view, s.view) AS view, i.flags,
            extract(epoch FROM COALESCE(m.summarised_at, i.finished_at) - i.received_at)::float8 AS seconds,
-           m.summary, m.findings, m.impression
+           {_TEXT}
     FROM images i JOIN studies s ON s.id = i.study_id
     LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
         AND i.state = 'accepted'
     WHERE i.id = ANY(CAST(:ids AS uuid[]))
 """
 
-_SUMMARY = """
-    SELECT id AS summary_id, study_id, image_id, COALESCE(edited_summary, summary) AS summary, findings, impression,
-           bundle, bundle_sha256, lease_epoch, summarised_at, superseded_at, review_state, edited_summary, flags,
-           provenance
-    FROM summaries
+_SUMMARY = f"""
+    SELECT id AS summary_id, study_id, image_id, {_TEXT},
+           bundle, bundle_sha256, lease_epoch, summarised_at, superseded_at, review_state, reviewed_by, reviewed_at,
+           flags, provenance
+    FROM summaries m
+"""
+
+# What a clinician said stays in sight beside a newer draft.
+_REVIEWED = f"""
+    {_SUMMARY} WHERE study_id = :id AND superseded_at IS NOT NULL AND review_state <> 'draft'
+    AND NOT EXISTS (SELECT FROM summaries c
+                    WHERE c.study_id = :id AND c.superseded_at IS NULL AND c.review_state <> 'draft')
+    ORDER BY superseded_at DESC LIMIT 1
 """
 
 _TIMELINE = """
@@ -161,6 +176,7 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
             "SELECT id, state, reason_code, view, flags FROM images WHERE study_id = :id ORDER BY id", {"id": home}
         )
         summary = work.row(f"{_SUMMARY} WHERE study_id = :id AND superseded_at IS NULL", {"id": home})
+        reviewed = work.row(_REVIEWED, {"id": home})
     if row is None:
         raise NotFound(f"there is no study {study_id}")
     values = dict(row)
@@ -175,6 +191,7 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
             for one in images
         ],
         summary=Summary(**summary) if summary else None,
+        reviewed=Summary(**reviewed) if reviewed else None,
     )
 
 

@@ -111,6 +111,16 @@ class World:
     def summarise(self, study_id: str, text: str = "No acute disease.") -> str:
         """Settle and summarise a study; the summary's id."""
         settle(self.ledger, self.claim(JobKind.SETTLE, study_id))
+        return self._write_summary(study_id, text)
+
+    def summarise_again(self, study_id: str, text: str) -> str:
+        """Supersede a study's summary by that of another bundle; the new one's id."""
+        with self.ledger.work() as work:
+            work.run("UPDATE installation SET served_bundle = 'next'")
+        assert self.client.post("/v1/resummarise", json={"study_ids": [study_id]}).json() == {"queued": 1}
+        return self._write_summary(study_id, text)
+
+    def _write_summary(self, study_id: str, text: str) -> str:
         taken = self.claim(JobKind.SUMMARISE, study_id)
         given = summarise_input(self.ledger, taken)
         assert given is not None

@@ -24,6 +24,49 @@ def test_a_corrected_summary_is_shown_and_the_reviewer_kept(world: World) -> Non
     assert (row["summary"], row["reviewed_by"]) == ("No acute disease.", "Dr. Who")
 
 
+def test_a_corrected_summary_is_shown_wherever_the_models_text_was(world: World) -> None:
+    (image,) = world.submit("in/a.dcm")
+    study_id = world.ingest(image["image_id"])
+    summary_id = world.summarise(study_id)
+    body = {"state": "edited", "text": "Small left effusion."}
+    world.client.post(f"/v1/summaries/{summary_id}/review", json=body)
+    (shown,) = world.client.post("/v1/images/status", json={"image_ids": [image["image_id"]]}).json()["images"]
+    for text in (shown, world.client.get(f"/v1/studies/{study_id}").json()["summary"]):
+        assert (text["summary"], text["findings"], text["impression"]) == ("Small left effusion.", None, None)
+
+
+def test_who_reviewed_a_summary_and_when_can_be_read_back(world: World) -> None:
+    study_id, summary_id = world.summarised()
+    before = world.client.get(f"/v1/summaries/{summary_id}").json()
+    assert (before["reviewed_by"], before["reviewed_at"]) == (None, None)
+    world.client.post(f"/v1/summaries/{summary_id}/review", json={"state": "accepted", "reviewer": "Dr. Who"})
+    after = world.client.get(f"/v1/studies/{study_id}").json()["summary"]
+    assert after["reviewed_by"] == "Dr. Who"
+    assert after["reviewed_at"] is not None
+
+
+@pytest.mark.parametrize("then", ["accepted", "rejected"])
+def test_a_correction_survives_what_the_next_reader_says_of_it(world: World, then: str) -> None:
+    _, summary_id = world.summarised()
+    review = f"/v1/summaries/{summary_id}/review"
+    world.client.post(review, json={"state": "edited", "text": "Small left effusion."})
+    after = world.client.post(review, json={"state": then}).json()
+    assert (after["review_state"], after["summary"]) == (then, "Small left effusion.")
+    assert world.client.post(review, json={"state": "draft"}).json()["summary"] == "No acute disease."
+
+
+def test_a_reviewed_summary_stays_visible_beside_a_newer_draft(world: World) -> None:
+    study_id, summary_id = world.summarised()
+    assert world.client.get(f"/v1/studies/{study_id}").json()["reviewed"] is None
+    body = {"state": "edited", "text": "Small left effusion."}
+    world.client.post(f"/v1/summaries/{summary_id}/review", json=body)
+    assert world.client.get(f"/v1/studies/{study_id}").json()["reviewed"] is None, "it is the current one"
+    world.summarise_again(study_id, "Large left effusion.")
+    study = world.client.get(f"/v1/studies/{study_id}").json()
+    assert study["summary"]["summary"] == "Large left effusion."
+    assert (study["reviewed"]["summary_id"], study["reviewed"]["summary"]) == (summary_id, "Small left effusion.")
+
+
 def test_a_review_without_a_name_is_the_callers(world: World) -> None:
     _, summary_id = world.summarised()
     world.client.post(f"/v1/summaries/{summary_id}/review", json={"state": "accepted"})

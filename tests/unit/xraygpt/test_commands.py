@@ -119,10 +119,12 @@ def study(**changes: Any) -> dict[str, Any]:
         "bundle": "demo",
         "summarised_at": "2026-11-21T00:00:00Z",
         "review_state": "draft",
+        "reviewed_by": None,
+        "flags": [],
         "notice": NOTICE,
     }
     found = {"study_id": "s", "state": "summarised", "reason_code": None, "lane": "routine", "view": "PA", "flags": []}
-    return found | {"summary": summary} | changes
+    return found | {"summary": summary, "reviewed": None} | changes
 
 
 def test_summary_shows_the_text_with_the_notice(fake_gateway: Any, xraygpt: Run) -> None:
@@ -133,6 +135,23 @@ def test_summary_shows_the_text_with_the_notice(fake_gateway: Any, xraygpt: Run)
     assert NOTICE in shown
     assert "Nothing says that this picture shows a chest." in shown
     assert json.loads(xraygpt("summary", "s", "--json").stdout)["flags"] == ["not_verified_chest"]
+
+
+def test_a_corrected_summary_shows_the_correction_and_who_made_it(fake_gateway: Any, xraygpt: Run) -> None:
+    text = {"summary": "Small left effusion.", "review_state": "edited", "reviewed_by": "Dr. Who"}
+    corrected = study()["summary"] | {"findings": None, "impression": None} | text
+    fake_gateway.answers["GET /v1/studies/s"] = study(summary=corrected)
+    shown = xraygpt("summary", "s").stdout
+    assert "Small left effusion." in shown
+    assert "Dr. Who" in shown
+
+
+def test_what_was_reviewed_is_shown_beside_a_newer_draft(fake_gateway: Any, xraygpt: Run) -> None:
+    newer = study()["summary"] | {"flags": ["supersedes_reviewed"]}
+    older = {"findings": None, "impression": None, "summary": "Small left effusion.", "review_state": "edited"}
+    fake_gateway.answers["GET /v1/studies/s"] = study(summary=newer, reviewed=study()["summary"] | older)
+    shown = xraygpt("summary", "s").stdout
+    assert shown.index("supersedes_reviewed") < shown.index("Small left effusion.")
 
 
 def test_a_study_without_a_summary_shows_its_state(fake_gateway: Any, xraygpt: Run) -> None:
