@@ -4,6 +4,8 @@ Exit codes: 0 done, 3 something ended dead, cancelled or unfinished, 2 wrong usa
 """
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -13,11 +15,20 @@ from xraygpt_core.errors import XrayGPTError
 
 app = typer.Typer(
     name="xraygpt",
-    help="Chest X-rays in, draft summaries out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback(invoke_without_command=True)
+def about(told: Annotated[bool, typer.Option("--version", help="Which version this is.")] = False) -> None:
+    """Chest X-rays in, draft summaries out."""
+    if told:
+        print(f"xraygpt {version('xraygpt')}")
+        raise typer.Exit
+
+
 for command in (
     demo.demo,
     running.up,
@@ -45,10 +56,10 @@ app.add_typer(models.models, name="models")
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one sentence on stderr (and a document with ``--json``)."""
+    """Run the command line; what goes wrong is one sentence on stderr (and a document with ``--json``)."""
     try:
         app()
-    except XrayGPTError as error:
+    except (XrayGPTError, OSError) as error:  # OSError: a file or folder of this machine, which it names
         show.say(f"xraygpt: {error}")
         if "--json" in sys.argv:
             show.document({"error": str(error)})

@@ -131,11 +131,12 @@ class Gateway:
             problem = {}
         if not isinstance(problem, dict):
             problem = {}
-        said = problem.get("detail") or problem.get("title") or answer.reason_phrase
+        fields = "; ".join(f"{one['where']}: {one['problem']}" for one in problem.get("errors") or ())
+        said = fields or problem.get("detail") or problem.get("title") or answer.reason_phrase
         return GatewayError(f"{said} ({answer.status_code})", answer.status_code, problem.get("reason_code"))
 
     def _silent(self, error: httpx.TransportError) -> GatewayError:
-        return GatewayError(f"the gateway at {self.url} does not answer ({type(error).__name__}); see xraygpt status")
+        return GatewayError(f"the gateway at {self.url} does not answer ({type(error).__name__})")
 
 
 def _document(answer: httpx.Response) -> Any:

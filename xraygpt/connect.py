@@ -2,7 +2,7 @@
 
 import os
 
-from xraygpt.client import Gateway
+from xraygpt.client import PATIENCE_SECONDS, Gateway
 from xraygpt.stack.home import Home, running_stack
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.settings import data_dir
@@ -17,15 +17,19 @@ def home() -> Home:
     return Home(data_dir())
 
 
-def find_gateway() -> Gateway | None:
-    """The gateway of ``XRAYGPT_GATEWAY_URL`` and ``XRAYGPT_API_KEY``, or of the running stack, or None."""
+def find_gateway(patience: float = PATIENCE_SECONDS) -> Gateway | None:
+    """The gateway of ``XRAYGPT_GATEWAY_URL`` and ``XRAYGPT_API_KEY``, or of the running stack, or None.
+
+    Args:
+        patience: seconds for which an unanswered request is repeated.
+    """
     if url := os.environ.get("XRAYGPT_GATEWAY_URL"):
         key = os.environ.get("XRAYGPT_API_KEY")
         if not key:
             raise NoStack("XRAYGPT_GATEWAY_URL is set, so XRAYGPT_API_KEY must be set as well")
-        return Gateway(url, key)
+        return Gateway(url, key, patience=patience)
     if (stack := running_stack(home())) is not None:
-        return Gateway(stack["gateway_url"], stack["api_key"])
+        return Gateway(stack["gateway_url"], stack["api_key"], patience=patience)
     return None
 
 

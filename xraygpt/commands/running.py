@@ -6,11 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from xraygpt import show
+from xraygpt.client import GatewayError
 from xraygpt.commands.options import UNFINISHED, AsJson
 from xraygpt.connect import find_gateway, home
 from xraygpt.stack.home import holder, running_stack
 from xraygpt.stack.launch import processes, start, stop
 
+STATUS_SECONDS = 3.0  # who asks how it is wants to hear that the gateway is silent, not to wait for it
 SHOWN = ("gateway_url", "flower_url", "s3_endpoint_url", "bucket", "derived_bucket", "external", "started_at", "pids")
 
 
@@ -58,12 +60,12 @@ def down(as_json: AsJson = False) -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show whether the stack is up, its processes, and what there is to do."""
+    """Show whether the stack is up, its processes, what there is to do, and where to look."""
     found = inspect()
     if as_json:
         show.document(found)
-    elif not found["running"]:
-        show.say(f"no stack is up in {home().root}")
+    elif not (found["processes"] or found["gateway_url"]):
+        show.say(f"{'a stack is starting' if found['starting'] else 'no stack is up'} in {home().root}")
     else:
         show.table(
             ("process", "state", "pid"),
@@ -73,35 +75,37 @@ def status(as_json: AsJson = False) -> None:
             ("kind", "lane", "state", "jobs", "oldest, s"),
             ([job[name] for name in ("kind", "lane", "state", "jobs", "oldest_seconds")] for job in found["jobs"]),
         )
-        show.fields({"bundle": found["bundle"], "gateway": found["gateway_url"], "data": found["home"]})
+        where = {"gateway": f"{found['gateway_url']}/docs", "flower": found["flower_url"], "data": found["home"]}
+        show.fields({"problem": found["problem"], "bundle": found["bundle"]} | where)
     healthy = all(one["state"] != "restarting" for one in found["processes"].values())
     if not (found["running"] and healthy):
         raise typer.Exit(UNFINISHED)
 
 
 def inspect() -> dict[str, Any]:
-    """The document of ``status``."""
+    """The document of ``status``. ``running``: the processes are there, and the gateway answers."""
     stack = running_stack(home())
     found: dict[str, Any] = {
         "running": stack is not None,
         "starting": stack is None and holder(home()) is not None,
         "home": str(home().root),
         "gateway_url": None,
+        "flower_url": stack["flower_url"] if stack else None,
         "processes": processes(stack) if stack else {},
         "jobs": [],
         "bundle": None,
+        "problem": None,
     }
-    client = find_gateway()
+    client = find_gateway(STATUS_SECONDS)
     if client is None:
         return found
-    with client:
-        now = client.get("/v1/status")
-    return found | {
-        "running": True,
-        "gateway_url": client.url,
-        "jobs": now["jobs"],
-        "bundle": now["served"]["name"],
-    }
+    found["gateway_url"] = client.url
+    try:
+        with client:
+            now = client.get("/v1/status")
+    except GatewayError as error:
+        return found | {"running": False, "problem": str(error)}
+    return found | {"running": True, "jobs": now["jobs"], "bundle": now["served"]["name"]}
 
 
 def doctor(as_json: AsJson = False) -> None:

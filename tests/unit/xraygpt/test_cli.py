@@ -2,8 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,74 @@ def test_an_error_of_the_gateway_is_one_sentence_and_1(fake_gateway: Any) -> Non
     done = run("summary", "s", XRAYGPT_GATEWAY_URL=fake_gateway.url, XRAYGPT_API_KEY="k")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "xraygpt: there is no study s (404)\n"
+
+
+def test_the_fields_a_gateway_refuses_are_named(fake_gateway: Any) -> None:
+    errors = [{"where": "path.study_id", "problem": "Input should be a valid UUID"}]
+    fake_gateway.answers["GET /v1/studies/s"] = (422, {"detail": "see errors for the fields", "errors": errors})
+    done = run("summary", "s", XRAYGPT_GATEWAY_URL=fake_gateway.url, XRAYGPT_API_KEY="k")
+    assert done.stderr == "xraygpt: path.study_id: Input should be a valid UUID (422)\n"
+
+
+def test_what_the_system_refuses_is_one_sentence_and_1(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("up", "--detach", XRAYGPT_HOME=str(tmp_path / "file" / "home"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("xraygpt: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error_to_speak_of(fake_gateway: Any) -> None:
+    fake_gateway.answers["GET /v1/dead"] = lambda asked: {
+        "jobs": [] if "after" in asked.path else [{"job_id": "j", "last_error": "x" * 200_000}]
+    }
+    settings = {"XRAYGPT_GATEWAY_URL": fake_gateway.url, "XRAYGPT_API_KEY": "k"}
+    command = [sys.executable, "-m", "xraygpt", "dead", "list", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | settings
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(fake_gateway: Any) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(_: Any) -> Any:
+        asked.set()
+        answer.wait(60)
+        return 404, {}
+
+    fake_gateway.answers["GET /v1/studies/s"] = slow
+    settings = {"XRAYGPT_GATEWAY_URL": fake_gateway.url, "XRAYGPT_API_KEY": "k"}
+    command = [sys.executable, "-m", "xraygpt", "summary", "s"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | settings) as process:
+        assert asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.read()
+        answer.set()
+    assert process.returncode in (1, 130)
+    assert b"Traceback" not in said
+
+
+def test_status_tells_soon_that_the_gateway_does_not_answer(tmp_path: Path) -> None:
+    started = time.monotonic()
+    settings = {"XRAYGPT_GATEWAY_URL": "http://127.0.0.1:1", "XRAYGPT_API_KEY": "k", "XRAYGPT_HOME": str(tmp_path)}
+    done = run("status", "--json", **settings)
+    assert time.monotonic() - started < 20
+    assert done.returncode == 3
+    found = json.loads(done.stdout)
+    assert (found["running"], found["jobs"]) == (False, [])
+    assert "does not answer" in found["problem"]
+    assert "does not answer" in run("status", **settings).stdout
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version").stdout == f"xraygpt {version('xraygpt')}\n"
 
 
 def test_a_gateway_without_a_key_is_an_error(tmp_path: Path) -> None:

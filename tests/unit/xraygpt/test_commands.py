@@ -355,3 +355,4 @@ def test_status_of_another_machine_s_gateway(fake_gateway: Any, xraygpt: Run) ->
     fake_gateway.answers["GET /v1/status"] = {"jobs": [job], "served": {"name": "demo", "run_id": None}}
     found = json.loads(xraygpt("status", "--json").stdout)
     assert (found["running"], found["jobs"], found["bundle"]) == (True, [job], "demo")
+    assert f"{fake_gateway.url}/docs" in xraygpt("status").stdout
