@@ -1,6 +1,6 @@
 """DICOM files built in code, and the real ones where they are at hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from hypothesis import settings
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from tests.sandbox_tools import LIMITS
+from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits
 
 settings.register_profile("busy machine", deadline=None)
@@ -25,6 +27,13 @@ MakeDicom = Callable[..., bytes]
 @pytest.fixture
 def limits() -> Limits:
     return Limits(max_pixels=16_000_000, decode_seconds=20.0, decode_memory_bytes=2**30)
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """The product's own child."""
+    with Sandbox(LIMITS) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

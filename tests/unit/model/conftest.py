@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.published_parts import Parts, write_parts
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.tiny import make_tiny_bundle
 
@@ -23,6 +24,12 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return make_tiny_bundle(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    """A narrow copy of the published files, to be read only."""
+    return write_parts(tmp_path_factory.mktemp("downloads"))
 
 
 @pytest.fixture(scope="session")
