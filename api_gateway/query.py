@@ -18,7 +18,7 @@ class Query(Request):
 
 
 class Result(Answer):
-    """Column names and rows. ``truncated``: there were more than 10000 rows."""
+    """Column names and rows. ``truncated``: there were more than 10000 rows, or 32 MiB."""
 
     columns: list[str]
     rows: list[list[JsonValue]]
@@ -27,5 +27,5 @@ class Result(Answer):
 
 @router.post("/v1/query")
 def post_query(body: Query, services: UsesServices, _: Caller) -> Result:
-    """Run one SELECT as the role ``xraygpt_reader``: read-only, at most 10 seconds and 10000 rows."""
+    """Run one SELECT as the role ``xraygpt_reader``: read-only, at most 10 seconds, 10000 rows and 32 MiB."""
     return Result.model_validate(run_query(services.settings, body.sql))

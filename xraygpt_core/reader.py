@@ -19,6 +19,7 @@ from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unavailable
 from xraygpt_core.settings import Settings
 
 MAX_ROWS = 10_000
+MAX_LETTERS = 32 << 20  # of all values together: a row may be as wide as its writer likes
 MAX_SECONDS = 10.0
 
 Value = None | bool | int | float | str | list[Any] | dict[str, Any]
@@ -26,7 +27,7 @@ Value = None | bool | int | float | str | list[Any] | dict[str, Any]
 
 @dataclass(frozen=True)
 class Rows:
-    """A result whose values are JSON-safe. ``truncated``: there was more than ``max_rows``."""
+    """A result whose values are JSON-safe. ``truncated``: there was more than the limits let through."""
 
     columns: list[str]
     rows: list[list[Value]]
@@ -92,14 +93,16 @@ def _rows(connection: psycopg.Connection[Any], statement: str, max_rows: int) ->
     for name, loader in _LOADERS.items():
         connection.adapters.register_loader(name, loader)
     rows: list[list[Value]] = []
+    room = MAX_LETTERS
     with connection.cursor() as cursor:
         # Streaming speaks the extended protocol, which takes one statement and no more.
         stream = cursor.stream(sql.SQL(statement))  # the caller's own statement, on purpose
         for row in stream:
-            if len(rows) == max_rows:
+            if len(rows) == max_rows or room < 0:
                 stream.close()  # type: ignore[attr-defined]  # a generator: closing it cancels the rest
                 return Rows(_columns(cursor), rows, truncated=True)
             rows.append([json_safe(value) for value in row])
+            room -= sum(len(value if isinstance(value, str) else str(value)) for value in rows[-1])
         columns = _columns(cursor) if rows else _described(connection, statement)
     return Rows(columns, rows, truncated=False)
 

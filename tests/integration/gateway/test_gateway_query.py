@@ -100,6 +100,13 @@ def test_rows_above_the_limit_are_cut_off_and_said_to_be(query: Query) -> None:
     assert result == Rows(["n"], [[1], [2], [3]], True)
 
 
+@pytest.mark.parametrize("wide", ["repeat('x', 1000000)", "jsonb_build_array(repeat('x', 1000000))"])
+def test_wide_rows_are_cut_off_before_they_fill_the_gateway(query: Query, wide: str) -> None:
+    result = query(f"SELECT {wide} FROM generate_series(1, 50)")
+    assert result.truncated
+    assert 30 < len(result.rows) < 40
+
+
 def test_as_many_rows_as_the_limit_are_whole(query: Query) -> None:
     assert query("SELECT n FROM generate_series(1, 3) AS n", max_rows=3).truncated is False
 
