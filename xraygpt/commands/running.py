@@ -108,11 +108,14 @@ def inspect() -> dict[str, Any]:
     return found | {"running": True, "jobs": now["jobs"], "bundle": now["served"]["name"]}
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    deep: Annotated[bool, typer.Option("--deep", help="Hash every file of the model bundles.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check what this machine needs to run the stack."""
     from xraygpt.stack.doctor import examine
 
-    checks = examine(home())
+    checks = examine(home(), deep=deep)
     if as_json:
         show.document({"ok": all(check.ok for check in checks), "checks": [check.__dict__ for check in checks]})
     else:

@@ -14,7 +14,7 @@ from xraygpt.stack import broker, postgres, s3
 from xraygpt.stack.home import Home
 from xraygpt.stack.ports import choose
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.model.bundle import load_bundle, verify
+from xraygpt_core.model.bundle import bundles, check, load_bundle, verify
 from xraygpt_core.settings import models_dir
 
 LEAST_DISK = 2 * 2**30
@@ -34,8 +34,12 @@ class Problem(XrayGPTError):
     """Something this machine lacks."""
 
 
-def examine(home: Home) -> list[Check]:
-    """Look at everything; nothing is changed."""
+def examine(home: Home, *, deep: bool = False) -> list[Check]:
+    """Look at everything; nothing is changed.
+
+    Args:
+        deep: hash every file of the bundles, also where neither size nor time changed since that was last done.
+    """
     looks: dict[str, Callable[[], str]] = {
         "python": _python,
         "data directory": lambda: _writable(home.root),
@@ -46,8 +50,11 @@ def examine(home: Home) -> list[Check]:
         "s3": lambda: str(s3.program()),
         "ports": lambda: f"for example {choose()} is free",
         "model packages": _model_packages,
-        "demo bundle": _bundle,
+        "demo bundle": lambda: _bundle("demo", deep=deep),
     }
+    for name in bundles(models_dir()):
+        if name != "demo":
+            looks[f"bundle {name}"] = lambda name=name: _bundle(name, deep=deep)  # type: ignore[misc]
     return [_check(name, look) for name, look in looks.items()]
 
 
@@ -103,7 +110,7 @@ def _model_packages() -> str:
     return "torch, transformers, safetensors, peft"
 
 
-def _bundle() -> str:
-    bundle = load_bundle(models_dir(), "demo")
-    verify(bundle)
+def _bundle(name: str, *, deep: bool) -> str:
+    bundle = load_bundle(models_dir(), name)
+    (verify if deep else check)(bundle)
     return str(bundle.path)

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from xraygpt.stack import broker, doctor, postgres, s3
 from xraygpt.stack.doctor import examine
 from xraygpt.stack.home import Home
 from xraygpt.stack.process import StackError
+from xraygpt_core.model.bundle import verify
+from xraygpt_core.model.tiny import make_tiny_bundle
 
 
 @pytest.fixture
@@ -24,6 +27,29 @@ def test_a_machine_with_everything_but_the_bundle(found: Callable[[], dict[str, 
     assert [name for name, check in checks.items() if not check.ok] == ["demo bundle"]
     assert "models fetch demo" in checks["demo bundle"].detail
     assert not (tmp_path / "home").exists(), "looking changes nothing"
+
+
+def test_bundles_are_looked_at_by_size_and_time_and_hashed_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xraygpt: Callable[..., Result]
+) -> None:
+    monkeypatch.setenv("XRAYGPT_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("XRAYGPT_HOME", str(tmp_path / "home"))
+    bundle = make_tiny_bundle(tmp_path / "models", "mine")
+    verify(bundle)
+
+    def told(*options: str) -> dict[str, Any]:
+        checks = json.loads(xraygpt("doctor", "--json", *options).stdout)["checks"]
+        return next(one for one in checks if one["name"] == "bundle mine")
+
+    assert told()["ok"]
+    weights = max((bundle.path / name for name in bundle.files), key=lambda path: path.stat().st_size)
+    was = weights.stat()
+    weights.write_bytes(bytes(was.st_size))
+    os.utime(weights, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert told()["ok"], "neither its size nor its time changed"
+    assert "changed on disk" in told("--deep")["detail"]
+    os.utime(weights)
+    assert not told()["ok"]
 
 
 @pytest.mark.parametrize(("limit", "name"), [("LEAST_DISK", "disk"), ("LEAST_MEMORY", "memory")])
