@@ -1,4 +1,4 @@
-"""What every request passes: a limit on its body, a measure of its time, headers that keep answers out of caches."""
+"""What every request passes: a limit on its body, a measure of its time, headers that keep browsers careful."""
 
 import logging
 import time
@@ -51,7 +51,7 @@ class BodyLimit:
 
 
 class Measured:
-    """Counts and times requests by route template, and marks answers as private."""
+    """Counts and times requests by route template, and marks answers as private and as no pages to be shown."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -70,6 +70,7 @@ class Measured:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Cache-Control", "no-store")
                 headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
             await send(message)
 
         try:

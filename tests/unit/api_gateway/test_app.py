@@ -104,6 +104,13 @@ def test_the_pages_come_from_here_and_from_nowhere_else(client: TestClient) -> N
         assert client.get(f"/docs/assets/{asset}").status_code == 200
 
 
+def test_the_page_a_key_is_typed_into_talks_to_nobody_else_and_stands_in_no_frame(client: TestClient) -> None:
+    rules = client.get("/docs").headers["content-security-policy"].split("; ")
+    assert {"default-src 'self'", "frame-ancestors 'none'"} <= set(rules)
+    sources = {source for rule in rules for source in rule.split()[1:]}
+    assert sources == {"'self'", "'unsafe-inline'", "data:", "'none'"}
+
+
 def test_a_request_without_a_key_is_told_so_before_anything_else(client: TestClient) -> None:
     answer = client.post("/v1/dead/replay", json={"all": True})
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
