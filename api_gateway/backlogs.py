@@ -33,7 +33,7 @@ class BacklogId(Answer):
 
 
 class BacklogAnswer(Answer):
-    """How far a backlog is, in images."""
+    """How far a backlog is, in images; ``problem`` says why listing does not go on."""
 
     backlog_id: UUID
     state: str
@@ -45,6 +45,7 @@ class BacklogAnswer(Answer):
     dead: int
     cancelled: int
     open: int
+    problem: str | None
     created_at: datetime
     listed_at: datetime | None
     finished_at: datetime | None

@@ -9,12 +9,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from api_gateway.auth import Caller
 from api_gateway.problems import problem
-from api_gateway.services import UsesLedger, UsesServices
+from api_gateway.services import UsesServices
 from api_gateway.wire import Answer
 from xraygpt_core.errors import Unavailable, XrayGPTError
 from xraygpt_core.ledger.guard import check_schema
-from xraygpt_core.ledger.read import status_counts
 from xraygpt_core.ledger.serving import served_bundle
+from xraygpt_core.ledger.status import workers
 from xraygpt_core.metrics import jobs_by_state
 from xraygpt_core.states import JobKind, JobState, Lane
 
@@ -43,6 +43,18 @@ class JobCount(Answer):
     oldest_seconds: float | None
 
 
+class WorkerClaims(Answer):
+    """Jobs of one kind that a worker holds: the age of its oldest claim, and what is left of the lease that ends first;
+    below zero the worker was lost.
+    """
+
+    worker: str
+    kind: JobKind
+    jobs: int
+    oldest_seconds: float
+    lease_seconds: float
+
+
 class Served(Answer):
     """The bundle the GPU workers load, and the run it was promoted from."""
 
@@ -51,9 +63,10 @@ class Served(Answer):
 
 
 class Status(Answer):
-    """What there is to do, and what is served."""
+    """What there is to do, who is at it, and what is served."""
 
     jobs: list[JobCount]
+    workers: list[WorkerClaims]
     served: Served
 
 
@@ -79,21 +92,22 @@ def get_readiness(services: UsesServices) -> Response | Ready:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def get_metrics(ledger: UsesLedger) -> Response:
+def get_metrics(services: UsesServices) -> Response:
     """Prometheus metrics of this process and of the ledger; labels are kinds, lanes, states and routes."""
     try:
-        counts = status_counts(ledger)
+        counts = services.counts()
     except Unavailable:  # what this process counted itself is still worth telling
         counts = []
     return Response(generate_latest(REGISTRY) + generate_latest(jobs_by_state(counts)), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/v1/status")
-def get_status(ledger: UsesLedger, _: Caller) -> Status:
-    """Jobs by kind, lane and state, and the bundle that is served."""
+def get_status(services: UsesServices, _: Caller) -> Status:
+    """Jobs by kind, lane and state, the workers that hold some, and the bundle that is served."""
     return Status(
-        jobs=[JobCount.model_validate(count) for count in status_counts(ledger)],
-        served=Served.model_validate(served_bundle(ledger)),
+        jobs=[JobCount.model_validate(count) for count in services.counts()],
+        workers=[WorkerClaims.model_validate(worker) for worker in workers(services.ledger)],
+        served=Served.model_validate(served_bundle(services.ledger)),
     )
 
 

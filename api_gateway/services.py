@@ -1,12 +1,14 @@
 """What the routes work with, and the typed dependencies that hand it to them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from api_gateway.sns import Sns
 from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.status import Counts
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.settings import Settings
 from xraygpt_core.storage import ObjectStore
@@ -25,6 +27,11 @@ class Services:
     def settings(self) -> Settings:
         """The settings the ledger was opened with."""
         return self.ledger.settings
+
+    @cached_property
+    def counts(self) -> Counts:
+        """How many jobs there are, for whoever asks."""
+        return Counts(self.ledger)
 
 
 def _services(request: Request) -> Services:

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from uuid import UUID
 
-from xraygpt_core.ledger.backlog import Listing, add_page, listings
+from xraygpt_core.errors import Unavailable
+from xraygpt_core.ledger.backlog import Listing, add_page, listings, note_problem
 from xraygpt_core.ledger.change import expired_studies, purge_study
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.register import ObjectRef, register_objects
@@ -41,12 +43,18 @@ def list_backlogs(ledger: Ledger, store: ObjectStore) -> int:
     """List every open backlog to its end, a page a transaction, from where it stands; how many objects were listed.
 
     Pausing and cancelling act at once, for a page counts only if the backlog is still where it was; so two listers do
-    not disturb each other, and several backlogs take turns.
+    not disturb each other, and several backlogs take turns. One whose bucket refuses says so and waits for the next
+    round, while the others go on.
     """
     count = 0
-    while open_listings := listings(ledger):
+    refused: set[UUID] = set()
+    while open_listings := [one for one in listings(ledger) if one.backlog_id not in refused]:
         for listing in open_listings:
-            count += _list_some(ledger, store, listing)
+            try:
+                count += _list_some(ledger, store, listing)
+            except Unavailable as error:
+                note_problem(ledger, listing.backlog_id, str(error))
+                refused.add(listing.backlog_id)
     return count
 
 

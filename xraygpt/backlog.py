@@ -44,7 +44,8 @@ def words(now: dict[str, Any], speed: Speed) -> str:
     """One line about a backlog: what the gateway says, how fast it goes, and when it will be done."""
     counts = ", ".join(f"{now[name]} {name}" for name in ("listed", "registered", "summarised", "rejected", "dead"))
     cancelled = f", {now['cancelled']} cancelled" if now["cancelled"] else ""
-    return f"{now['state']}: {counts}{cancelled}, {speed.per_second:.1f}/s, ETA {speed.eta(now['open'])}"
+    problem = f"; listing stands still: {now['problem']}" if now.get("problem") else ""
+    return f"{now['state']}: {counts}{cancelled}, {speed.per_second:.1f}/s, ETA {speed.eta(now['open'])}{problem}"
 
 
 def proof(rows: Sequence[Row]) -> dict[str, Any]:
@@ -59,6 +60,8 @@ def proof(rows: Sequence[Row]) -> dict[str, Any]:
 
 def tell(found: dict[str, Any], say: Callable[[str], None]) -> None:
     """The proof for a person."""
+    if not found["listed"]:
+        say("nothing lies there: is the prefix right?")
     for one in found["differences"]:
         say(f"not at its end: {one['source']} ({one['state']})")
     so = "nothing is missing" if not found["differences"] else f"{len(found['differences'])} are not at their end"

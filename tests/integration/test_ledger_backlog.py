@@ -22,7 +22,16 @@ from tests.ledger_tools import (
 )
 from xraygpt_core.errors import Conflict, NotFound
 from xraygpt_core.ids import new_id
-from xraygpt_core.ledger.backlog import Backlog, add_page, backlog, backlogs, change_backlog, create_backlog, listings
+from xraygpt_core.ledger.backlog import (
+    Backlog,
+    add_page,
+    backlog,
+    backlogs,
+    change_backlog,
+    create_backlog,
+    listings,
+    note_problem,
+)
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.ingest import complete_ingest, reject_image
@@ -207,3 +216,19 @@ def test_nobody_changes_a_backlog_that_is_not_there(ledger: Ledger) -> None:
 def test_backlogs_are_shown_newest_first(ledger: Ledger) -> None:
     given = [create_backlog(ledger, "source", f"{number}/", Lane.BACKLOG, None) for number in range(3)]
     assert [one.backlog_id for one in backlogs(ledger)] == given[::-1]
+
+
+def test_a_problem_stands_until_a_page_is_listed(ledger: Ledger, backlog_id: UUID) -> None:
+    note_problem(ledger, backlog_id, "the bucket refuses (AccessDenied)")
+    assert backlog(ledger, backlog_id).problem == "the bucket refuses (AccessDenied)"
+    list_page(ledger, 0, 1, last=False)
+    assert backlog(ledger, backlog_id).problem is None
+
+
+def test_a_large_page_finds_again_what_is_known_of_it(ledger: Ledger, backlog_id: UUID) -> None:
+    known = put(ledger, "archive/0100", "e")
+    list_page(ledger, 0, 150, last=False)
+    list_page(ledger, 150, 150, last=True)
+    assert backlog(ledger, backlog_id).registered == 300
+    assert len(images(ledger)) == 300
+    assert known.image_id in images(ledger)

@@ -261,18 +261,6 @@ def test_nobody_fails_or_releases_a_job_that_is_not_theirs(ledger: Ledger, job_i
     assert (found["state"], found["lease_epoch"], found["last_error"]) == ("running", owner.epoch, None)
 
 
-def test_open_and_dead_work_is_counted_by_kind_lane_and_state(ledger: Ledger) -> None:
-    put(ledger, lane=Lane.STAT)
-    put(ledger, lane=Lane.BACKLOG)
-    take(ledger, JobKind.INGEST, put(ledger, lane=Lane.BACKLOG).image_id)
-    counts = {(row["kind"], row["lane"], row["state"]): row["jobs"] for row in read.status_counts(ledger)}
-    assert counts == {
-        ("ingest", "stat", "queued"): 1,
-        ("ingest", "backlog", "queued"): 1,
-        ("ingest", "backlog", "running"): 1,
-    }
-
-
 def test_dead_jobs_are_read_page_by_page_and_by_reason(ledger: Ledger) -> None:
     for number in range(5):
         fail(ledger, take(ledger, JobKind.INGEST, put(ledger).image_id), f"100% wrong {number}", retry=False)

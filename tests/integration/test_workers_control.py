@@ -113,6 +113,15 @@ def test_a_paused_backlog_is_not_listed(bench: Bench) -> None:
     assert list_backlogs(bench.ledger, bench.store) == 1
 
 
+def test_a_bucket_that_refuses_is_told_and_keeps_no_other_backlog_from_being_listed(bench: Bench) -> None:
+    bench.upload("old/0.dcm", b"film")
+    refused = create_backlog(bench.ledger, "there-is-no-such-bucket", "old/", Lane.BACKLOG, None)
+    create_backlog(bench.ledger, bench.settings.bucket, "old/", Lane.BACKLOG, None)
+    assert list_backlogs(bench.ledger, bench.store) == 1
+    told = backlog(bench.ledger, refused)
+    assert (told.state, told.problem) == ("listing", "the bucket refuses (NoSuchBucket)")
+
+
 def test_what_is_too_old_is_purged_with_its_derived_objects(bench: Bench) -> None:
     settings = bench.settings.model_copy(update={"retention_days": 30})
     ledger = type(bench.ledger)(settings, bench.ledger.database, bench.ledger.doorbell)

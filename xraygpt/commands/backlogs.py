@@ -3,6 +3,7 @@
 import contextlib
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
@@ -18,15 +19,21 @@ from xraygpt.connect import gateway, home
 from xraygpt.sources import is_uri, split_uri
 from xraygpt.stack.home import running_stack
 from xraygpt.submit import all_done, refresh, register
+from xraygpt_core.errors import Unavailable
 from xraygpt_core.states import Lane
 
 ENDED = frozenset({"done", "cancelled"})
-CHANGES = frozenset({"pause", "resume", "cancel"})
+KNOWN = frozenset({"pause", "resume", "cancel", "show"})
+MOST_ROWS = 50  # more are counted for a person, not listed
+COLUMNS = ("backlog_id", "state", "lane", "listed", "registered", "open", "dead", "created_at", "problem")
 POLL_SECONDS = 1.0
 POLL_SHARE = 20  # pause so many times as long as the last answer took
 
 Target = Annotated[
-    list[str], typer.Argument(help="A prefix of the bucket, or what to do to a backlog.", metavar="s3://…|pause ID|…")
+    list[str],
+    typer.Argument(
+        help="A prefix of the bucket, or what to do to a backlog.", metavar="s3://…|list|show ID|pause ID|…"
+    ),
 ]
 
 
@@ -38,16 +45,15 @@ def backlog(
     since: Annotated[datetime | None, typer.Option(help="Only objects stored since then (UTC).")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Summarise everything below s3://bucket/prefix; or pause, resume or cancel a backlog by its ID."""
-    if len(target) == 2 and target[0] in CHANGES:
-        with gateway() as client:
-            changed = client.post(f"/v1/backlogs/{target[1]}/{target[0]}")
-            if wait:
-                changed = _follow(client, target[1], timeout)
-            _show(changed, as_json=as_json)
+    """Summarise everything below s3://bucket/prefix; or pause, resume, cancel or show a backlog by its ID; or list."""
+    if target == ["list"]:
+        _list(as_json=as_json)
+        return
+    if len(target) == 2 and target[0] in KNOWN:
+        _change(target[0], target[1], timeout, wait=wait, as_json=as_json)
         return
     if len(target) != 1 or not is_uri(target[0]):
-        raise typer.BadParameter("write it as s3://bucket/prefix, or as pause, resume or cancel with an ID")
+        raise typer.BadParameter("write s3://bucket/prefix, list, or pause, resume, cancel or show with an ID")
     started = time.monotonic()
     body: dict[str, Any] = {"uri": target[0]} | ({} if lane is Lane.BACKLOG else {"lane": lane})
     if since:
@@ -58,12 +64,21 @@ def backlog(
         if not wait:
             _show(client.get(f"/v1/backlogs/{backlog_id}"), as_json=as_json)
             return
-        _follow(client, backlog_id, timeout)
+        now = _follow(client, backlog_id, timeout, as_json=as_json)
+        if not now.get("listed_at"):  # to ask for its objects by name would register what was paused or cancelled
+            _show(now, as_json=as_json)
+            raise typer.Exit(UNFINISHED)
         # Asked for by name, each object is found again; one the listing never saw would be registered now, and show.
-        rows = register(client, list(_objects(target[0], since)), Lane.BACKLOG, show.say)
+        show.say("comparing with what lies in the bucket now")
+        rows = register(client, list(_objects(target[0], since)), Lane.BACKLOG, lambda _: None)
         refresh(client, rows)
     found = proof(rows)
-    show_rows(rows, time.monotonic() - started, as_json=as_json, proof=found)
+    if as_json or len(rows) <= MOST_ROWS:
+        show_rows(rows, time.monotonic() - started, as_json=as_json, proof=found)
+    else:
+        show.fields(
+            Counter(row.state if row.reason_code is None else f"{row.state}: {row.reason_code}" for row in rows)
+        )
     tell(found, show.say)
     if not all_done(rows):
         raise typer.Exit(UNFINISHED)
@@ -76,29 +91,56 @@ def _show(progress: dict[str, Any], *, as_json: bool) -> None:
         show.fields(progress)
 
 
-def _follow(client: Gateway, backlog_id: str, timeout: float | None) -> dict[str, Any]:
-    """Until it has ended, or the time is up, or Ctrl-C; what the gateway said last."""
+def _change(wanted: str, backlog_id: str, timeout: float | None, *, wait: bool, as_json: bool) -> None:
+    path = f"/v1/backlogs/{backlog_id}"
+    with gateway() as client:
+        now = client.get(path) if wanted == "show" else client.post(f"{path}/{wanted}")
+        if wait:
+            now = _follow(client, backlog_id, timeout, as_json=as_json)
+    _show(now, as_json=as_json)
+
+
+def _list(*, as_json: bool) -> None:
+    with gateway() as client:
+        found = client.get("/v1/backlogs")
+    if as_json:
+        show.document(found)
+    else:
+        show.table(COLUMNS, ([one[name] for name in COLUMNS] for one in found["backlogs"]))
+
+
+def _follow(client: Gateway, backlog_id: str, timeout: float | None, *, as_json: bool) -> dict[str, Any]:
+    """Until it has ended, or the time is up; what the gateway said last. Ctrl-C ends the command, not the backlog."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    speed, now = Speed(), {}
-    with show.Progress() as progress, contextlib.suppress(KeyboardInterrupt):
-        while True:
-            asked = time.monotonic()
-            now = client.get(f"/v1/backlogs/{backlog_id}")
-            took = time.monotonic() - asked
-            done = now["registered"] - now["open"]
-            speed.note(done)
-            progress.update(done, now["registered"], words(now, speed))
-            if now["state"] in ENDED or (deadline is not None and time.monotonic() > deadline):
-                break
-            # Counting a million images takes the database a while: it shall not do that all the time.
-            time.sleep(max(POLL_SECONDS, POLL_SHARE * took))
+    speed = Speed()
+    now: dict[str, Any] = {}
+    try:
+        with show.Progress() as progress:
+            while not _over(now, deadline):
+                asked = time.monotonic()
+                now = client.get(f"/v1/backlogs/{backlog_id}")
+                took = time.monotonic() - asked
+                done = now["registered"] - now["open"]
+                speed.note(done)
+                progress.update(done, now["registered"], words(now, speed))
+                if not _over(now, deadline):  # counting a million images takes the database a while: not all the time
+                    time.sleep(max(POLL_SECONDS, POLL_SHARE * took))
+    except KeyboardInterrupt:
+        show.say(f"not waiting any longer; the work goes on: xraygpt backlog show {backlog_id} --wait")
+        _show(now, as_json=as_json)
+        raise typer.Exit(UNFINISHED) from None
     return now
+
+
+def _over(now: dict[str, Any], deadline: float | None) -> bool:
+    return bool(now) and (now["state"] in ENDED or (deadline is not None and time.monotonic() > deadline))
 
 
 def _objects(uri: str, since: datetime | None) -> Iterator[str]:
     """URIs below the prefix. The gateway never tells keys, so the client asks the bucket itself."""
     import boto3  # slow to import, and only this command needs it
     from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, prefix = split_uri(uri)
     stack = running_stack(home()) or {}
@@ -110,8 +152,14 @@ def _objects(uri: str, since: datetime | None) -> Iterator[str]:
         region_name=os.environ.get("XRAYGPT_S3_REGION", "us-east-1"),
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
     )
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     with contextlib.closing(client):
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for found in page.get("Contents", []):
-                if since is None or found["LastModified"].replace(tzinfo=None) >= since:
-                    yield f"s3://{bucket}/{found['Key']}"
+        try:
+            for page in pages:
+                for found in page.get("Contents", []):
+                    if since is None or found["LastModified"].replace(tzinfo=None) >= since:
+                        yield f"s3://{bucket}/{found['Key']}"
+        except (BotoCoreError, ClientError) as error:
+            raise Unavailable(
+                f"the backlog has ended; to prove it, this machine must list the bucket: {error}"
+            ) from None

@@ -75,6 +75,13 @@ def status(as_json: AsJson = False) -> None:
             ("kind", "lane", "state", "jobs", "oldest, s"),
             ([job[name] for name in ("kind", "lane", "state", "jobs", "oldest_seconds")] for job in found["jobs"]),
         )
+        show.table(
+            ("worker", "kind", "jobs", "oldest, s", "lease, s"),
+            (
+                [worker[name] for name in ("worker", "kind", "jobs", "oldest_seconds", "lease_seconds")]
+                for worker in found["workers"]
+            ),
+        )
         where = {"gateway": f"{found['gateway_url']}/docs", "flower": found["flower_url"], "data": found["home"]}
         show.fields({"problem": found["problem"], "bundle": found["bundle"]} | where)
     healthy = all(one["state"] != "restarting" for one in found["processes"].values())
@@ -93,6 +100,7 @@ def inspect() -> dict[str, Any]:
         "flower_url": stack["flower_url"] if stack else None,
         "processes": processes(stack) if stack else {},
         "jobs": [],
+        "workers": [],
         "bundle": None,
         "problem": None,
     }
@@ -105,7 +113,7 @@ def inspect() -> dict[str, Any]:
             now = client.get("/v1/status")
     except GatewayError as error:
         return found | {"running": False, "problem": str(error)}
-    return found | {"running": True, "jobs": now["jobs"], "bundle": now["served"]["name"]}
+    return found | {"running": True, "jobs": now["jobs"], "workers": now["workers"], "bundle": now["served"]["name"]}
 
 
 def doctor(

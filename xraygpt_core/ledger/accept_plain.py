@@ -5,7 +5,6 @@ image of a backlog. Everything is decided after the locks are taken, so what is 
 """
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -90,15 +89,18 @@ def accept_plain(ledger: Ledger, work: Work, read: Sequence[tuple[Claim, "Ingest
 
 
 def _plain(work: Work, read: Sequence[tuple[Claim, "IngestedImage"]]) -> dict[UUID, UUID]:
-    """The study of each plain image."""
+    """The study of each plain image: of several images of a study, only the first can be plain."""
     ids, uids = [claim.subject for claim, _ in read], [image.study_pseudonym for _, image in read]
-    brought = Counter(uids)
+    first = dict(zip(reversed(uids), reversed(ids), strict=True))
     if any(uids):
-        work.rows(_LOCK_UIDS, {"uids": [uid for uid in brought if uid is not None]})
+        work.rows(_LOCK_UIDS, {"uids": [uid for uid in first if uid is not None]})
     work.rows(_LOCK_STUDIES, {"ids": ids})
     found = {row["id"]: row["study_id"] for row in work.rows(_PLAIN, {"ids": ids, "uids": uids})}
-    twice = {claim.subject for claim, image in read if image.study_pseudonym and brought[image.study_pseudonym] > 1}
-    return {image_id: study_id for image_id, study_id in found.items() if image_id not in twice}
+    return {
+        image_id: found[image_id]
+        for image_id, uid in zip(ids, uids, strict=True)
+        if image_id in found and (uid is None or first[uid] == image_id)
+    }
 
 
 def _row(ledger: Ledger, claim: Claim, image: "IngestedImage", study_id: UUID) -> dict[str, Any]:

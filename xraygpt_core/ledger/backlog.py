@@ -16,7 +16,9 @@ from xraygpt_core.states import Lane
 
 @dataclass(frozen=True)
 class Backlog:
-    """A backlog as people see it. ``open`` images are the difference between registered and done."""
+    """A backlog as people see it. ``open`` images are the difference between registered and done; ``problem`` says why
+    listing does not go on.
+    """
 
     backlog_id: UUID
     state: str
@@ -28,6 +30,7 @@ class Backlog:
     dead: int
     cancelled: int
     open: int
+    problem: str | None
     created_at: datetime
     listed_at: datetime | None
     finished_at: datetime | None
@@ -46,7 +49,7 @@ class Listing:
 
 
 _PROGRESS = """
-    SELECT b.id AS backlog_id, b.state, b.lane_rank, b.listed, b.created_at, b.listed_at, b.finished_at,
+    SELECT b.id AS backlog_id, b.state, b.lane_rank, b.listed, b.problem, b.created_at, b.listed_at, b.finished_at,
            count(i.id) AS registered,
            count(*) FILTER (WHERE i.state = 'rejected' OR i.state = 'accepted' AND s.state = 'rejected') AS rejected,
            count(*) FILTER (WHERE i.state = 'dead' OR i.state = 'accepted' AND s.state = 'dead') AS dead,
@@ -118,7 +121,7 @@ def add_page(ledger: Ledger, listing: Listing, page: Sequence[ObjectRef], *, nex
     def body(work: Work) -> bool:
         # The backlog's row first: who pauses or cancels waits for this page, and then finds all of its images.
         moved = work.run(
-            "UPDATE backlogs SET start_after = :next_after, listed = listed + :listed, "
+            "UPDATE backlogs SET start_after = :next_after, listed = listed + :listed, problem = NULL, "
             "  state = CASE WHEN :last THEN 'listed' ELSE state END, "
             "  listed_at = CASE WHEN :last THEN clock_timestamp() END "
             "WHERE id = :id AND start_after = :start_after AND state = 'listing'",
@@ -140,6 +143,12 @@ def add_page(ledger: Ledger, listing: Listing, page: Sequence[ObjectRef], *, nex
         return bool(moved)
 
     return registering(ledger, body)
+
+
+def note_problem(ledger: Ledger, backlog_id: UUID, problem: str) -> None:
+    """Say why a backlog cannot be listed now, in our own words; the next page that is listed takes it back."""
+    with ledger.work() as work:
+        work.run("UPDATE backlogs SET problem = :problem WHERE id = :id", {"id": backlog_id, "problem": problem})
 
 
 def backlog(ledger: Ledger, backlog_id: UUID) -> Backlog:

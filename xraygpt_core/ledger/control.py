@@ -30,8 +30,9 @@ class Ticked:
     rung: int = 0
 
 
-# Only a clock that stands still during a statement can be looked up in an index: clock_timestamp() would visit every
-# row of a paused backlog, which waits for infinity.
+# Those that run are few, and are all looked at: a lease in an index would cost every heartbeat an entry in every index.
+# What waits may be a paused backlog, waiting for infinity: only a clock that stands still during a statement can be
+# looked up in the index.
 _EXPIRED = f"""
     UPDATE jobs SET state = 'queued', lease_until = NULL, last_error = COALESCE(last_error, 'the worker was lost')
     WHERE id = ANY (ARRAY(

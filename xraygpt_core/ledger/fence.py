@@ -21,11 +21,16 @@ T = TypeVar("T")
 _OWNED = "id = :job_id AND lease_epoch = :epoch AND state = 'running' AND lease_until > clock_timestamp()"
 _REPEATS = 5
 
-_FINISH = """
+# The same for many. Only a running job has a lease (a constraint of the table). If the state were asked for as well,
+# the planner, which believes that hardly any job runs, would compare each of these with every running job there is.
+ALL_OWNED = """
+    id = ANY (CAST(:ids AS uuid[])) AND lease_until > clock_timestamp()
+    AND (id, lease_epoch) IN (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS bigint[])))
+"""
+
+_FINISH = f"""
     UPDATE jobs SET state = 'done', lease_until = NULL, finished_at = clock_timestamp()
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS bigint[])) AS mine (job_id, epoch)
-    WHERE id = job_id AND lease_epoch = epoch AND state = 'running' AND lease_until > clock_timestamp()
-    RETURNING id
+    WHERE {ALL_OWNED} RETURNING id
 """
 
 _LOCK_STUDIES = "SELECT id FROM studies WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE"

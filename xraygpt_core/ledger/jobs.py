@@ -19,7 +19,7 @@ from sqlalchemy.engine import RowMapping
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Values, Work
 from xraygpt_core.ledger.fallout import bury, printable
-from xraygpt_core.ledger.fence import Claim, fenced
+from xraygpt_core.ledger.fence import ALL_OWNED, Claim, fenced
 from xraygpt_core.queue import Queue, Ring
 from xraygpt_core.states import JobKind, JobState, Lane
 
@@ -80,21 +80,13 @@ _CLAIM = """
     SELECT * FROM claimed
 """
 
-_HEARTBEAT = """
-    WITH mine AS (
-        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS bigint[])) AS m (job_id, epoch)
-    ), held AS (
-        SELECT id FROM jobs JOIN mine ON id = job_id AND lease_epoch = epoch
-        WHERE state = 'running' AND lease_until > clock_timestamp()
-    ), free AS (
-        -- A row its owner is just writing is passed over: waiting for it would cost all others their leases.
-        SELECT id FROM jobs JOIN mine ON id = job_id AND lease_epoch = epoch
-        WHERE state = 'running' AND lease_until > clock_timestamp() ORDER BY id FOR UPDATE OF jobs SKIP LOCKED
-    ), beaten AS (
+# A row its owner is just writing is passed over: waiting for it would cost all others their leases.
+_HEARTBEAT = f"""
+    WITH beaten AS (
         UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => :lease)
-        FROM free WHERE jobs.id = free.id AND state = 'running'
+        WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE {ALL_OWNED} ORDER BY id FOR UPDATE SKIP LOCKED))
     )
-    SELECT id FROM held
+    SELECT id FROM jobs WHERE {ALL_OWNED}
 """
 
 _RETRY = """

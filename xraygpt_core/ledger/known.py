@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.engine import RowMapping
+
 from xraygpt_core.ledger.core import Work
 from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered, digest, later, names
 from xraygpt_core.queue import Ring
@@ -17,6 +19,14 @@ SEEN_AT = """
               WHERE k.bucket = o.bucket AND k.key = o.key AND k.etag <> o.etag
                 AND rpad(k.sequencer, 1024, '0') COLLATE "C" > rpad(o.sequencer, 1024, '0') COLLATE "C"),
              clock_timestamp())
+"""
+
+# A page of a listing is a range of keys: where nothing of it is known, one look into the index says so.
+_PAGE = 100
+_ANY_IN_RANGE = """
+    SELECT 1 FROM object_keys WHERE bucket = :bucket
+       AND key >= (SELECT min(key) FROM unnest(CAST(:keys AS text[])) AS key)
+       AND key <= (SELECT max(key) FROM unnest(CAST(:keys AS text[])) AS key) LIMIT 1
 """
 
 # Everything these keys ever held, the content announced last first.
@@ -84,7 +94,7 @@ def find_known(work: Work, refs: Sequence[ObjectRef]) -> Known:
     studies: dict[tuple[str, str], UUID] = {}
     anew: list[ObjectRef] = []
     replaced: list[UUID] = []
-    for row in work.rows(_CONTENTS, {"names": names(refs)}):
+    for row in _contents(work, refs):
         studies.setdefault((row["bucket"], row["key"]), row["study_id"])
         ref = announced.get((row["bucket"], row["key"], row["etag"]))
         if ref is None:
@@ -114,6 +124,14 @@ def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane) -> Non
     }
     work.rings += [Ring(JobKind(row["kind"]), lane) for row in work.rows(_RAISE_JOBS, ids) if not row["later"]]
     work.run(_RAISE_STUDIES, ids)
+
+
+def _contents(work: Work, refs: Sequence[ObjectRef]) -> Sequence[RowMapping]:
+    if len(refs) >= _PAGE and len({ref.bucket for ref in refs}) == 1:
+        keys = {"bucket": refs[0].bucket, "keys": [ref.key for ref in refs]}
+        if work.row(_ANY_IN_RANGE, keys) is None:
+            return []
+    return work.rows(_CONTENTS, {"names": names(refs)})
 
 
 def _again(ref: ObjectRef, known: str | None) -> bool:

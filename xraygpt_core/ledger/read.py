@@ -266,15 +266,3 @@ def lookup(ledger: Ledger, kind: Literal["study", "patient", "accession"], pseud
             {"value": pseudonym},
         )
     return [row["id"] for row in rows]
-
-
-def status_counts(ledger: Ledger) -> list[dict[str, Any]]:
-    """Open and dead jobs by kind, lane and state, with the age of the oldest in seconds."""
-    with ledger.work() as work:
-        rows = work.rows(
-            "SELECT kind, lane_rank, state, count(*) AS jobs, "
-            "  extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS oldest_seconds "
-            "FROM jobs WHERE state IN ('queued', 'running', 'dead') GROUP BY kind, lane_rank, state "
-            "ORDER BY lane_rank, kind, state"
-        )
-    return [{**row, "lane": list(Lane)[row["lane_rank"]]} for row in rows]

@@ -56,7 +56,7 @@ jobs = Table(
     Index(None, "subject"),
     Index("ix_jobs_ready", "kind", "lane_rank", "id", postgresql_where=text("state = 'queued' AND not_before IS NULL")),
     Index("ix_jobs_later", "not_before", postgresql_where=text("state = 'queued' AND not_before IS NOT NULL")),
-    Index("ix_jobs_leased", "lease_until", postgresql_where=text("state = 'running'")),
+    Index("ix_jobs_running", "kind", "lane_rank", postgresql_where=text("state = 'running'")),
     Index("ix_jobs_dead", "finished_at", postgresql_where=text("state = 'dead'")),
 )
 
@@ -87,6 +87,7 @@ backlogs = Table(
     Column("state", Text, nullable=False),
     Column("start_after", Text, nullable=False, server_default=""),
     Column("listed", BigInteger, nullable=False, server_default="0"),
+    Column("problem", Text),
     moment("created_at", now=True),
     moment("listed_at"),
     moment("finished_at"),
@@ -95,7 +96,7 @@ backlogs = Table(
 backlog_images = Table(
     "backlog_images",
     metadata,
-    Column("backlog_id", UUID, ForeignKey("backlogs.id", ondelete="CASCADE"), primary_key=True),
+    Column("backlog_id", UUID, primary_key=True),
     Column("image_id", UUID, primary_key=True),
 )
 

@@ -10,8 +10,10 @@ from fastapi.testclient import TestClient
 from api_gateway.app import create_app
 from xraygpt.stack.broker import Broker
 from xraygpt_core.ledger.core import open_ledger
+from xraygpt_core.ledger.jobs import claim_next
 from xraygpt_core.ledger.keys import create_api_key, revoke_api_key
 from xraygpt_core.logs import JsonLines
+from xraygpt_core.states import JobKind, Lane
 from xraygpt_core.storage import ObjectStore
 
 World = Any
@@ -98,7 +100,15 @@ def test_the_status_counts_jobs(world: World) -> None:
     status = world.client.get("/v1/status").json()
     (job,) = status["jobs"]
     assert (job["kind"], job["lane"], job["state"], job["jobs"]) == ("ingest", "stat", "queued", 1)
+    assert status["workers"] == []
     assert status["served"] == {"name": "demo", "run_id": None}
+
+
+def test_the_status_names_who_holds_work(world: World) -> None:
+    world.submit("in/a.dcm", lane="stat")
+    claim_next(world.ledger, [(JobKind.INGEST, Lane.STAT)], "ingest-7@a")
+    (worker,) = world.client.get("/v1/status").json()["workers"]
+    assert (worker["worker"], worker["kind"], worker["jobs"]) == ("ingest-7@a", "ingest", 1)
 
 
 def test_the_metrics_count_jobs_and_requests_by_template(world: World) -> None:

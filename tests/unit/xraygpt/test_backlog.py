@@ -10,8 +10,10 @@ from typer.testing import Result
 from xraygpt.backlog import SPAN_SECONDS, Speed, proof, tell, words
 from xraygpt.commands import backlogs
 from xraygpt.submit import Row
+from xraygpt_core.errors import Unavailable
 
 Run = Callable[..., Result]
+SEEN = "2026-01-01T00:00:00Z"
 NOW = {"state": "listing", "listed": 10, "registered": 9, "summarised": 4, "rejected": 1, "dead": 0, "cancelled": 0}
 
 
@@ -111,7 +113,7 @@ def finished(fake_gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     fake_gateway.answers |= {
         "POST /v1/backlogs": (202, {"backlog_id": "b"}),
-        "GET /v1/backlogs/b": lambda _: NOW | {"backlog_id": "b", "open": 4, "state": next(looks)},
+        "GET /v1/backlogs/b": lambda _: NOW | {"backlog_id": "b", "open": 4, "state": next(looks), "listed_at": SEEN},
         "POST /v1/backlogs/b/resume": NOW | {"backlog_id": "b", "open": 4},
         "POST /v1/studies": registered,
         "POST /v1/images/status": status,
@@ -142,3 +144,68 @@ def test_a_lane_can_be_asked_for(finished: Any, xraygpt: Run) -> None:
 
 def test_a_backlog_that_was_resumed_can_be_waited_for(finished: Any, xraygpt: Run) -> None:
     assert json.loads(xraygpt("backlog", "resume", "b", "--wait", "--json").stdout)["state"] == "done"
+
+
+def test_what_keeps_a_listing_from_going_on_is_said() -> None:
+    speed = Speed(Clock())
+    speed.note(0)
+    line = words(NOW | {"open": 4, "problem": "the bucket refuses (AccessDenied)"}, speed)
+    assert line.endswith("; listing stands still: the bucket refuses (AccessDenied)")
+
+
+def test_a_prefix_below_which_nothing_lies_is_doubted() -> None:
+    said: list[str] = []
+    tell(proof([]), said.append)
+    assert said[0] == "nothing lies there: is the prefix right?"
+
+
+def test_a_backlog_cancelled_while_it_was_listed_is_not_registered_by_asking_for_it(
+    finished: Any, xraygpt: Run
+) -> None:
+    finished.answers["GET /v1/backlogs/b"] = NOW | {
+        "backlog_id": "b",
+        "open": 0,
+        "state": "cancelled",
+        "listed_at": None,
+    }
+    done = xraygpt("backlog", "s3://b/old/", "--wait", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["state"]) == (3, "cancelled")
+    assert finished.bodies("/v1/studies") == []
+
+
+def test_ctrl_c_ends_the_command_and_says_how_to_come_back(
+    finished: Any, xraygpt: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backlogs.time, "sleep", interrupted)
+    done = xraygpt("backlog", "s3://b/old/", "--wait", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["state"]) == (3, "listing")
+    assert "xraygpt backlog show b --wait" in done.stderr
+    assert finished.bodies("/v1/studies") == []
+
+
+def test_many_objects_are_counted_for_a_person_by_state_and_reason(finished: Any, xraygpt: Run) -> None:
+    finished.ends = {f"s3://b/old/{number}": "summarised" for number in range(60)}
+    done = xraygpt("backlog", "s3://b/old/", "--wait")
+    assert done.exit_code == 0
+    assert "60" in done.stdout
+    assert "s3://b/old/7" not in done.stdout
+
+
+def test_backlogs_are_listed_and_one_is_shown(finished: Any, xraygpt: Run) -> None:
+    one = NOW | {"backlog_id": "b", "lane": "backlog", "open": 4, "created_at": SEEN, "problem": None}
+    finished.answers["GET /v1/backlogs"] = {"backlogs": [one]}
+    assert json.loads(xraygpt("backlog", "list", "--json").stdout) == {"backlogs": [one]}
+    assert "listing" in xraygpt("backlog", "list").stdout
+    assert json.loads(xraygpt("backlog", "show", "b", "--json").stdout)["backlog_id"] == "b"
+
+
+def test_a_bucket_that_refuses_to_be_listed_for_the_proof_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XRAYGPT_S3_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("XRAYGPT_S3_ACCESS_KEY", "a")
+    monkeypatch.setenv("XRAYGPT_S3_SECRET_KEY", "b")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(Unavailable, match="must list the bucket"):
+        list(backlogs._objects("s3://b/old/", None))

@@ -352,7 +352,14 @@ def test_models_lists_what_is_there_and_what_is_wrong_with_it(
 
 def test_status_of_another_machine_s_gateway(fake_gateway: Any, xraygpt: Run) -> None:
     job = {"kind": "ingest", "lane": "stat", "state": "queued", "jobs": 3, "oldest_seconds": 1.0}
-    fake_gateway.answers["GET /v1/status"] = {"jobs": [job], "served": {"name": "demo", "run_id": None}}
+    worker = {"worker": "ingest-7@a", "kind": "ingest", "jobs": 2, "oldest_seconds": 1.0, "lease_seconds": 29.0}
+    fake_gateway.answers["GET /v1/status"] = {
+        "jobs": [job],
+        "workers": [worker],
+        "served": {"name": "demo", "run_id": None},
+    }
     found = json.loads(xraygpt("status", "--json").stdout)
     assert (found["running"], found["jobs"], found["bundle"]) == (True, [job], "demo")
     assert f"{fake_gateway.url}/docs" in xraygpt("status").stdout
+    assert found["workers"] == [worker]
+    assert "ingest-7@a" in xraygpt("status").stdout
