@@ -10,7 +10,7 @@ from fastapi import Depends, Header, Request
 from api_gateway.auth import Caller
 from api_gateway.services import UsesLedger
 from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.idempotency import Answer, Attempt, once
+from xraygpt_core.ledger.idempotency import Answer, Attempt, answered, once
 
 # Each holds one connection of the pool while its action takes another: together they must not empty it.
 _room = threading.BoundedSemaphore(12)
@@ -39,6 +39,12 @@ class Once:
             return action()
         with _room:
             return once(self.ledger, self.attempt, self.status, action)
+
+    def prepared(self, prepare: Callable[[], Callable[[], Answer]]) -> Answer:
+        """Likewise, for an action that is slow to get ready: no connection is held meanwhile."""
+        if self.attempt is not None and (known := answered(self.ledger, self.attempt)) is not None:
+            return known
+        return self(prepare())
 
 
 async def _once(request: Request, ledger: UsesLedger, caller: Caller, key: _Key = None) -> Once:

@@ -1,6 +1,6 @@
 """Studies: hand objects in, see where they stand, cancel, purge."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest, ObjectMissing
 from xraygpt_core.ledger.change import cancel_study, purge_study
 from xraygpt_core.ledger.read import preview_key, study, timeline
-from xraygpt_core.ledger.register import ObjectRef, register_objects
+from xraygpt_core.ledger.register import ObjectRef, Registered, register_objects
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import Flag, ImageState, Lane, ReasonCode, StudyState
 
@@ -106,15 +106,18 @@ class Timeline(Answer):
 def post_studies(body: Submission, services: UsesServices, once: RunsOnce) -> Submitted:
     """Hand objects of the source bucket in. The same object again is the same image; a higher lane raises its work."""
 
-    def action() -> dict[str, Any]:
+    def looked_up() -> Callable[[], dict[str, Any]]:
         refs = _look_up(services, [one.uri for one in body.objects])
-        found = register_objects(services.ledger, refs, body.lane, actor="gateway")
-        return {"images": [{"image_id": str(one.image_id), "study_id": str(one.study_id)} for one in found]}
+        return lambda: _registered(register_objects(services.ledger, refs, body.lane, actor="gateway"))
 
-    ids = once(action)["images"]
+    ids = once.prepared(looked_up)["images"]
     return Submitted(
         images=[SubmittedImage(**one, source=sent.uri) for one, sent in zip(ids, body.objects, strict=True)]
     )
+
+
+def _registered(found: Sequence[Registered]) -> dict[str, Any]:
+    return {"images": [{"image_id": str(one.image_id), "study_id": str(one.study_id)} for one in found]}
 
 
 @router.get("/{study_id}")

@@ -30,6 +30,11 @@ _BEGIN = """
     RETURNING key_hash
 """
 
+_ANSWERED = """
+    SELECT request_hash, body FROM idempotency_keys
+    WHERE key_hash = :key AND created_at >= clock_timestamp() - make_interval(secs => :kept)
+"""
+
 _FINISH = "UPDATE idempotency_keys SET status = :status, body = CAST(:body AS jsonb) WHERE key_hash = :key"
 
 
@@ -53,10 +58,22 @@ class Attempt:
         return hashlib.sha256(self.key.encode() + b"\0" + self.body).hexdigest()
 
 
+def answered(ledger: Ledger, attempt: Attempt) -> Answer | None:
+    """The answer this request was given before; None if it was not, or is being given right now.
+
+    Raises:
+        InvalidRequest: the key was used for another request.
+    """
+    with ledger.work() as work:
+        row = work.row(_ANSWERED, {"key": attempt.key_hash, "kept": KEPT_SECONDS})
+        return None if row is None else _same(attempt, dict(row))
+
+
 def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[], Answer]) -> Answer:
     """The answer of ``action``, which runs unless this request was answered before.
 
-    An action that raises leaves nothing behind: the request may be sent again. One connection is held while it runs.
+    An action that raises leaves nothing behind: the request may be sent again. One connection is held while it runs, so
+    whatever is slow belongs in front of it (:func:`answered` says whether that is needed).
 
     Args:
         status: the HTTP status that goes with the answer.
@@ -67,7 +84,7 @@ def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[], Ans
     """
     try:
         with ledger.work() as work:
-            return _answered(work, attempt, status, action)
+            return _once(work, attempt, status, action)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
             raise
@@ -83,15 +100,22 @@ def forget_answers(ledger: Ledger) -> int:
         )
 
 
-def _answered(work: Work, attempt: Attempt, status: int, action: Callable[[], Answer]) -> Answer:
+def _once(work: Work, attempt: Attempt, status: int, action: Callable[[], Answer]) -> Answer:
     values = {"key": attempt.key_hash, "request": attempt.request_hash}
-    # The action may be long (a thousand objects to look up), and all that is locked is this request's own key.
+    # The action may be long (all dead jobs queued again), and all that is locked is this request's own key.
     work.run("SET LOCAL idle_in_transaction_session_timeout = '10min'")
     if work.row(_BEGIN, {**values, "kept": KEPT_SECONDS}) is not None:
         answer = action()
         work.run(_FINISH, {**values, "status": status, "body": json.dumps(answer)})
         return answer
-    row = work.row("SELECT request_hash, body FROM idempotency_keys WHERE key_hash = :key", values)
-    if row is None or row["request_hash"] != attempt.request_hash:
+    row = work.row(_ANSWERED, {"key": attempt.key_hash, "kept": KEPT_SECONDS})
+    if row is None:
+        raise Conflict("the answer to this request was just forgotten; send it again")
+    return _same(attempt, dict(row))
+
+
+def _same(attempt: Attempt, row: dict[str, Any]) -> Answer:
+    if row["request_hash"] != attempt.request_hash:
         raise InvalidRequest("this Idempotency-Key was used for another request; choose a new one")
-    return dict(row["body"])
+    body: Answer = row["body"]
+    return body

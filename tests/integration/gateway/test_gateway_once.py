@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from xraygpt_core.db import Database
 from xraygpt_core.errors import Conflict, InvalidRequest, Unavailable
 from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.idempotency import Answer, Attempt, forget_answers, once
+from xraygpt_core.ledger.idempotency import Answer, Attempt, answered, forget_answers, once
 from xraygpt_core.ledger.keys import create_api_key
 
 World = Any
@@ -162,6 +162,16 @@ def test_an_action_may_be_silent_for_longer_than_other_transactions(ledger: Ledg
     hasty.database.close()
 
 
+def test_what_was_answered_can_be_known_before_the_request_is_got_ready(ledger: Ledger) -> None:
+    assert answered(ledger, ATTEMPT) is None
+    once(ledger, ATTEMPT, 202, lambda: {"number": 1})
+    assert answered(ledger, ATTEMPT) == {"number": 1}
+    with pytest.raises(InvalidRequest, match="another request"):
+        answered(ledger, Attempt("tests", "POST /v1/x", "key-1", b"[]"))
+    make_older(ledger, 24 * 3600 + 1)
+    assert answered(ledger, ATTEMPT) is None
+
+
 def test_an_answer_is_forgotten_after_a_day(ledger: Ledger) -> None:
     once(ledger, ATTEMPT, 202, lambda: {"number": 1})
     make_older(ledger, 24 * 3600 + 1)
@@ -211,6 +221,27 @@ def test_a_repeated_submission_tells_the_source_that_is_not_stored(world: World)
     assert second["images"][0]["source"] == uri
     with world.ledger.work() as work:
         assert "DOE" not in str(work.rows("SELECT * FROM idempotency_keys"))
+
+
+def test_no_connection_is_held_while_the_bucket_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    head, held = world.store.head, []
+
+    def slow_head(bucket: str, key: str) -> Any:
+        with world.ledger.work() as work:
+            held.append(
+                work.row(
+                    "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND state LIKE 'idle in transaction%'"
+                )["n"]
+            )
+        return head(bucket, key)
+
+    monkeypatch.setattr(world.store, "head", slow_head)
+    body, headers = {"objects": [{"uri": world.put("in/a.dcm")}]}, {"Idempotency-Key": "k"}
+    first, second = (world.client.post("/v1/studies", json=body, headers=headers) for _ in range(2))
+    assert first.status_code == 202
+    assert first.json() == second.json()
+    assert held == [0], "and the repeat asks the bucket nothing"
 
 
 def test_a_stranger_learns_nothing_from_a_key_somebody_used(world: World) -> None:
