@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import psycopg
 import pytest
 import redis
-from botocore.config import Config
 from psycopg import sql
 from pydantic import SecretStr
 from xdist.scheduler import LoadScopeScheduling
 
 from migrations.upgrade import upgrade
 from tests.invariants import check_invariants
+from tests.s3_tools import s3_client
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.s3 import ObjectServer
@@ -179,14 +178,7 @@ def s3_settings(
     make_settings: Callable[..., Settings], object_server: ObjectServer, spare_buckets: list[tuple[str, str]]
 ) -> Iterator[Settings]:
     """Settings with an S3 server and two empty buckets that no other test uses meanwhile."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=object_server.url,
-        aws_access_key_id=object_server.access_key,
-        aws_secret_access_key=object_server.secret_key,
-        region_name="us-east-1",
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )
+    client = s3_client(object_server.url, object_server.access_key, object_server.secret_key)
     suffix = uuid4().hex[:10]
     new = not spare_buckets
     buckets = (f"source-{suffix}", f"derived-{suffix}") if new else spare_buckets.pop()

@@ -17,10 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import psycopg
-from botocore.config import Config
 from psycopg.rows import dict_row
 
 from tests.chaos.faulty_s3 import FaultyS3
@@ -242,15 +240,3 @@ class Arena:
         for child in self.children.values():
             child.send(signal.SIGCONT)
             child.stop(signal.SIGKILL)
-
-
-def bucket_client(url: str, access_key: str, secret_key: str) -> Any:
-    """S3 as the hospital uses it, past the faulty proxy."""
-    return boto3.client(
-        "s3",
-        endpoint_url=url,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-        region_name="us-east-1",
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )

@@ -1,4 +1,4 @@
-"""One arena per test process. Its recovery times are printed when all is over, and held against the limit."""
+"""One arena for a file's tests: idle, it would cost those after them time. It prints its recovery times at the end."""
 
 import statistics
 from collections.abc import Iterator
@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 
 from migrations.upgrade import upgrade
-from tests.chaos.arena import LEASE_SECONDS, LIMIT_SECONDS, TOKEN, Arena, bucket_client
+from tests.chaos.arena import LEASE_SECONDS, LIMIT_SECONDS, TOKEN, Arena
 from tests.chaos.faulty_s3 import FaultyS3
+from tests.s3_tools import s3_client
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.ports import choose
 from xraygpt.stack.postgres import Postgres
@@ -17,7 +18,7 @@ from xraygpt.stack.s3 import ObjectServer
 _RECOVERIES = pytest.StashKey[dict[str, list[float]]]()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def arena(
     tmp_path_factory: pytest.TempPathFactory, object_server: ObjectServer, request: pytest.FixtureRequest
 ) -> Iterator[Arena]:
@@ -25,7 +26,7 @@ def arena(
     directory = tmp_path_factory.mktemp("arena")
     postgres, broker = Postgres(directory / "postgres"), Broker(directory / "broker")
     proxy = FaultyS3(object_server.url)
-    s3 = bucket_client(object_server.url, object_server.access_key, object_server.secret_key)
+    s3 = s3_client(object_server.url, object_server.access_key, object_server.secret_key)
     port = choose()
     settings = _settings(object_server, proxy.url, port)
     for name in ("XRAYGPT_BUCKET", "XRAYGPT_DERIVED_BUCKET"):

@@ -5,15 +5,14 @@ import io
 import subprocess
 from pathlib import Path
 
-import boto3
 import httpx
 import psycopg
 import pydicom
 import pytest
 import redis
-from botocore.config import Config
 
 from tests.e2e.phantom_folder import write_phantoms
+from tests.s3_tools import s3_client
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -35,14 +34,7 @@ def planted_film(folder: Path) -> bytes:
 
 
 def client(facts):
-    return boto3.client(
-        "s3",
-        endpoint_url=facts["s3_endpoint_url"],
-        aws_access_key_id=facts["s3_access_key"],
-        aws_secret_access_key=facts["s3_secret_key"],
-        region_name="us-east-1",
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )
+    return s3_client(facts["s3_endpoint_url"], facts["s3_access_key"], facts["s3_secret_key"])
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-import boto3
 import numpy as np
 import pytest
-from botocore.config import Config
 from pydantic import SecretStr
 
+from tests.s3_tools import s3_client
 from workers.context import Context
 from workers.heartbeat import Heart
 from xraygpt_core.dicom.write import phantom_dicom
@@ -177,13 +176,8 @@ def bench(worker_settings: Settings, s3_ledger: Ledger, tmp_path: Path) -> Itera
     ledger = Ledger(settings, s3_ledger.database, s3_ledger.doorbell)
     assert settings.s3_access_key is not None
     assert settings.s3_secret_key is not None
-    client = boto3.client(
-        "s3",
-        endpoint_url=settings.s3_endpoint_url,
-        aws_access_key_id=settings.s3_access_key.get_secret_value(),
-        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
-        region_name=settings.s3_region,
-        config=Config(s3={"addressing_style": "path"}),
+    client = s3_client(
+        settings.s3_endpoint_url, settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
     )
     heart = Heart(
         lambda claims: jobs.heartbeat(ledger, claims),

@@ -14,19 +14,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import boto3
 import httpx
 import psycopg
 import pytest
 import redis
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.s3_tools import s3_client
 from xraygpt.stack import broker as embedded_broker
 from xraygpt.stack import s3 as embedded_s3
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.s3 import ObjectServer
 
+ONCE = {"total_max_attempts": 1}  # it is the test that asks again
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
@@ -138,18 +138,6 @@ class Webhook:
         self._server.server_close()
 
 
-def s3_client(url: str, access_key: str, secret_key: str) -> Any:
-    config = Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
-    return boto3.client(
-        "s3",
-        endpoint_url=url,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-        region_name="us-east-1",
-        config=config,
-    )
-
-
 def test_the_bucket_starts_with_its_keys_tells_the_gateway_and_logs_no_object_key(
     tmp_path: Path, secrets: Path
 ) -> None:
@@ -178,10 +166,13 @@ def test_the_bucket_starts_with_its_keys_tells_the_gateway_and_logs_no_object_ke
         with started(["sh", str(DEPLOY / "s3.sh"), *options], home, **environment) as process:
             until(answers, process)
             keys = [(secrets / name).read_text() for name in ("s3_access_key", "s3_secret_key")]
-            with contextlib.closing(s3_client(url, *keys)) as client:
+            with contextlib.closing(s3_client(url, *keys, retries=ONCE)) as client:
                 client.create_bucket(Bucket="source")
                 client.put_object(Bucket="source", Key="DOE^JANE/1.dcm", Body=b"x")
-            with contextlib.closing(s3_client(url, keys[0], "wrong")) as stranger, pytest.raises(ClientError):
+            with (
+                contextlib.closing(s3_client(url, keys[0], "wrong", retries=ONCE)) as stranger,
+                pytest.raises(ClientError),
+            ):
                 stranger.get_object(Bucket="source", Key="DOE^JANE/1.dcm")
             assert webhook.told.wait(30)
         assert webhook.authorization == f"Bearer {(secrets / 'webhook_token').read_text()}"
@@ -222,7 +213,7 @@ def test_prepare_makes_buckets_and_lets_analysts_in_as_often_as_it_runs(
 ) -> None:
     for _ in range(2):
         prepare.prepare(environment, "sesame")
-    client = s3_client(object_server.url, object_server.access_key, object_server.secret_key)
+    client = s3_client(object_server.url, object_server.access_key, object_server.secret_key, retries=ONCE)
     with contextlib.closing(client):
         for bucket in ("prepared-source", "prepared-derived"):
             client.head_bucket(Bucket=bucket)

@@ -13,11 +13,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg
 import pytest
-from botocore.config import Config
 
+from tests.s3_tools import s3_client
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.home import Home, holder
 from xraygpt.stack.launch import is_alive, processes, stop
@@ -129,14 +128,7 @@ def test_everything_runs_and_stack_json_says_where(stack: Stack) -> None:
 
 
 def buckets(stack: dict[str, Any]) -> set[str]:
-    client = boto3.client(
-        "s3",
-        endpoint_url=stack["s3_endpoint_url"],
-        aws_access_key_id=stack["s3_access_key"],
-        aws_secret_access_key=stack["s3_secret_key"],
-        region_name="us-east-1",
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )
+    client = s3_client(stack["s3_endpoint_url"], stack["s3_access_key"], stack["s3_secret_key"])
     with closing(client):
         return {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
 

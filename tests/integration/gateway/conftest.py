@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-import boto3
 import psycopg
 import pytest
-from botocore.config import Config
 from fastapi.testclient import TestClient
 from psycopg import sql
 from pydantic import SecretStr
 
 from api_gateway.app import create_app
+from tests.s3_tools import s3_client
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.s3 import ObjectServer
@@ -165,14 +164,7 @@ def _storage(object_server: ObjectServer) -> Storage:
         "bucket": f"source-{names}",
         "derived_bucket": f"derived-{names}",
     }
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=object_server.url,
-        aws_access_key_id=object_server.access_key,
-        aws_secret_access_key=object_server.secret_key,
-        region_name="us-east-1",
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )
+    s3 = s3_client(object_server.url, object_server.access_key, object_server.secret_key)
     for bucket in (settings["bucket"], settings["derived_bucket"]):
         s3.create_bucket(Bucket=bucket)
     return Storage(settings, s3)

@@ -1,0 +1,144 @@
+"""The commands that order and watch work, against the small gateway: what each asks and prints, and how it ends."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+Run = Callable[..., Result]
+
+
+def test_resummarise_names_studies_or_conditions(fake_gateway: Any, xraygpt: Run) -> None:
+    fake_gateway.answers["POST /v1/resummarise"] = (202, {"queued": 2})
+    assert json.loads(xraygpt("resummarise", "a", "b", "--json").stdout) == {"queued": 2}
+    xraygpt("resummarise", "--where", "view=PA", "--where", "from_bundle=demo", "--bundle", "new")
+    assert fake_gateway.bodies("/v1/resummarise") == [
+        {"study_ids": ["a", "b"], "where": None, "bundle": None},
+        {"study_ids": None, "where": {"view": "PA", "from_bundle": "demo"}, "bundle": "new"},
+    ]
+
+
+def test_cancel_shows_the_study_afterwards(fake_gateway: Any, xraygpt: Run) -> None:
+    cancelled = {"study_id": "s", "state": "cancelled", "reason_code": None, "lane": "routine", "view": "PA"}
+    cancelled |= {"flags": [], "summary": None, "reviewed": None}
+    fake_gateway.answers |= {
+        "POST /v1/studies/s/cancel": (204, None),
+        "GET /v1/studies/s": cancelled,
+    }
+    assert json.loads(xraygpt("cancel", "s", "--json").stdout)["state"] == "cancelled"
+
+
+def test_dead_jobs_are_listed_page_by_page(fake_gateway: Any, xraygpt: Run) -> None:
+    def page(asked: Any) -> Any:
+        job = {"kind": "ingest", "subject": "i", "attempts": 5, "last_error": "Unavailable", "created_at": "t"}
+        after = asked.path.partition("after=")[2]
+        following = {"": ["1", "2"], "2": ["3"]}.get(after, [])
+        return {"jobs": [job | {"job_id": number} for number in following]}
+
+    fake_gateway.answers["GET /v1/dead"] = page
+    jobs = json.loads(xraygpt("dead", "list", "--json").stdout)["jobs"]
+    assert [job["job_id"] for job in jobs] == ["1", "2", "3"]
+    assert json.loads(xraygpt("dead", "show", "3", "--json").stdout)["job_id"] == "3"
+    assert xraygpt("dead", "show", "4").exit_code == 1
+
+
+def test_dead_jobs_are_replayed_by_name_reason_or_all(fake_gateway: Any, xraygpt: Run) -> None:
+    fake_gateway.answers["POST /v1/dead/replay"] = {"replayed": 1}
+    for arguments in (("1", "2"), ("--all",), ("--reason", "Unavailable")):
+        assert json.loads(xraygpt("dead", "replay", *arguments, "--json").stdout) == {"replayed": 1}
+    assert fake_gateway.bodies("/v1/dead/replay") == [{"job_ids": ["1", "2"]}, {"all": True}, {"reason": "Unavailable"}]
+
+
+def progress(state: str) -> dict[str, Any]:
+    counts = dict.fromkeys(("listed", "registered", "rejected", "dead", "cancelled", "open"), 0)
+    return counts | {"backlog_id": "b", "state": state, "lane": "backlog", "summarised": 0}
+
+
+def test_a_backlog_is_started_paused_resumed_and_cancelled(fake_gateway: Any, xraygpt: Run) -> None:
+    fake_gateway.answers |= {
+        "POST /v1/backlogs": (202, {"backlog_id": "b"}),
+        "GET /v1/backlogs/b": progress("listing"),
+        "POST /v1/backlogs/b/pause": progress("paused"),
+        "POST /v1/backlogs/b/resume": progress("listing"),
+        "POST /v1/backlogs/b/cancel": progress("cancelled"),
+    }
+    started = xraygpt("backlog", "s3://b/old", "--since", "2020-01-31", "--json")
+    assert json.loads(started.stdout)["state"] == "listing"
+    assert fake_gateway.bodies("/v1/backlogs") == [{"uri": "s3://b/old", "since": "2020-01-31T00:00:00Z"}]
+    for word, state in (("pause", "paused"), ("resume", "listing"), ("cancel", "cancelled")):
+        assert json.loads(xraygpt("backlog", word, "b", "--json").stdout)["state"] == state
+
+
+def training_run(state: str, step: int = 0) -> dict[str, Any]:
+    return {
+        "run_id": "r",
+        "stage": "stage1",
+        "state": state,
+        "step": step,
+        "steps": 2,
+        "loss": 1.5,
+        "samples_per_s": 3.0,
+    }
+
+
+def test_train_goes_through_the_queue_when_a_gateway_is_there(fake_gateway: Any, xraygpt: Run, tmp_path: Path) -> None:
+    states = iter([training_run("running", 1), training_run("done", 2)])
+    fake_gateway.answers |= {
+        "POST /v1/training-runs": (202, {"run_id": "r"}),
+        "GET /v1/training-runs/r": lambda _: next(states),
+    }
+    (tmp_path / "c.json").write_text('{"steps": 5, "phantoms": {"count": 7}}')
+    sets = ("--set", "steps=2", "--set", "phantoms.seed=1", "--set", "name=a")
+    done = xraygpt("train", "stage1", "--config", str(tmp_path / "c.json"), *sets, "--parent", "p", "--wait", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["state"] == "done"
+    config = {"steps": 2, "phantoms": {"count": 7, "seed": 1}, "name": "a"}
+    assert fake_gateway.bodies("/v1/training-runs") == [{"stage": "stage1", "config": config, "parent_run": "p"}]
+
+
+def test_a_training_run_that_dies_ends_with_3(fake_gateway: Any, xraygpt: Run) -> None:
+    fake_gateway.answers |= {
+        "POST /v1/training-runs": (202, {"run_id": "r"}),
+        "GET /v1/training-runs/r": training_run("dead"),
+    }
+    assert xraygpt("train", "stage1", "--wait").exit_code == 3
+    assert xraygpt("train", "stage1").exit_code == 0
+
+
+def test_models_are_promoted_and_rolled_back(fake_gateway: Any, xraygpt: Run) -> None:
+    fake_gateway.answers |= {
+        "POST /v1/training-runs/r/promote": {"bundle": "stage2-r"},
+        "POST /v1/bundles/rollback": {"bundle": "demo"},
+    }
+    assert json.loads(xraygpt("models", "promote", "r", "--json").stdout) == {"bundle": "stage2-r"}
+    assert json.loads(xraygpt("models", "rollback", "--json").stdout) == {"bundle": "demo"}
+
+
+def test_models_lists_what_is_there_and_what_is_wrong_with_it(
+    fake_gateway: Any, xraygpt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XRAYGPT_MODELS", str(tmp_path))
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "bundle.toml").write_text("format = 99\n")
+    fake_gateway.answers["GET /v1/status"] = {"jobs": [], "served": {"name": "demo", "run_id": None}}
+    found = json.loads(xraygpt("models", "list", "--json").stdout)["bundles"]
+    assert [(one["name"], one["served"]) for one in found] == [("demo", True)]
+    assert "99" in found[0]["problem"]
+
+
+def test_status_of_another_machine_s_gateway(fake_gateway: Any, xraygpt: Run) -> None:
+    job = {"kind": "ingest", "lane": "stat", "state": "queued", "jobs": 3, "oldest_seconds": 1.0}
+    worker = {"worker": "ingest-7@a", "kind": "ingest", "jobs": 2, "oldest_seconds": 1.0, "lease_seconds": 29.0}
+    fake_gateway.answers["GET /v1/status"] = {
+        "jobs": [job],
+        "workers": [worker],
+        "served": {"name": "demo", "run_id": None},
+    }
+    found = json.loads(xraygpt("status", "--json").stdout)
+    assert (found["running"], found["jobs"], found["bundle"]) == (True, [job], "demo")
+    assert f"{fake_gateway.url}/docs" in xraygpt("status").stdout
+    assert found["workers"] == [worker]
+    assert "ingest-7@a" in xraygpt("status").stdout
