@@ -5,9 +5,6 @@ import signal
 import sys
 from collections.abc import Callable
 
-import uvicorn
-
-from api_gateway.app import create_app
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.ledger.core import Ledger, open_ledger
 from xraygpt_core.ledger.guard import check_fingerprint, check_schema
@@ -15,7 +12,6 @@ from xraygpt_core.ledger.keys import create_api_key, revoke_api_key
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.settings import Settings, load_settings
-from xraygpt_core.storage import ObjectStore
 
 # Seconds an open stream gets to end after SIGTERM.
 _GRACE_SECONDS = 5
@@ -57,6 +53,11 @@ def _change_keys(settings: Settings, change: Callable[[Ledger], None]) -> None:
 
 
 def _serve(settings: Settings) -> int:
+    import uvicorn  # half of the time that a command about keys would take
+
+    from api_gateway.app import create_app
+    from xraygpt_core.storage import ObjectStore
+
     configure_logging(settings.log_level, "gateway")
     ledger = open_ledger(settings, pool_size=_POOL_SIZE)
     try:

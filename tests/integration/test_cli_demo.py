@@ -140,10 +140,10 @@ def test_a_second_up_finds_the_first(up: Command) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
-def test_a_demo_that_is_interrupted_leaves_no_process(command: Command, number: signal.Signals) -> None:
+def test_a_demo_that_is_interrupted_leaves_no_process(command: Command, films: Path, number: signal.Signals) -> None:
     interrupted = command.elsewhere(f"interrupted-{number}")
     home = interrupted.home
-    process = interrupted.begin("demo")
+    process = interrupted.begin("demo", str(films))
     try:
         wait_for(lambda: home.stack_file.exists() or process.poll() is not None)
         pids = json.loads(home.stack_file.read_text())["pids"].values()

@@ -30,5 +30,8 @@ def test_a_key_needs_a_name() -> None:
 
 
 def test_it_imports_neither_torch_nor_pydicom() -> None:
-    check = "import sys, api_gateway.__main__; assert not {'torch', 'transformers', 'pydicom'} & set(sys.modules)"
+    check = (
+        "import sys, api_gateway.__main__, api_gateway.app; "
+        "assert not {'torch', 'transformers', 'pydicom'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", check], check=True)

@@ -3,12 +3,10 @@
 import subprocess
 import sys
 
-import pytest
 
-
-@pytest.mark.parametrize("module", ["workers.__main__", "workers.roles", "workers.control", "workers.training"])
-def test_only_the_gpu_worker_needs_torch(module: str) -> None:
-    code = f"import sys; sys.modules['torch'] = sys.modules['transformers'] = None; import {module}"
+def test_only_the_gpu_worker_needs_torch() -> None:
+    modules = "workers.__main__, workers.roles, workers.control, workers.training"
+    code = f"import sys; sys.modules['torch'] = sys.modules['transformers'] = None; import {modules}"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
