@@ -51,8 +51,8 @@ class Vectors:
 class SmallRunner(Runner):
     """The real runner, with slots of the test's choice."""
 
-    def __init__(self, model: Any, classes: tuple[SlotClass, ...], decoding: Decoding) -> None:
-        super().__init__(model, Vectors(), Setting(PREFIX, 48, 256, decoding), 1)
+    def __init__(self, model: Any, classes: tuple[SlotClass, ...], decoding: Decoding, invariant: bool) -> None:
+        super().__init__(model, Vectors(), Setting(PREFIX, 48, 256, decoding, invariant), 1)
         self._take(classes)
 
 
@@ -92,10 +92,17 @@ class Served:
 
 @contextmanager
 def serving(
-    classes: tuple[SlotClass, ...], *, lookahead: int = 0, decoding: Decoding | None = None, device: str = "cpu"
+    classes: tuple[SlotClass, ...],
+    *,
+    lookahead: int = 0,
+    decoding: Decoding | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    invariant: bool = False,
 ) -> Iterator[Served]:
     """The loop, running."""
-    runner = SmallRunner(small_model().to(device), classes, decoding or Decoding(max_new_tokens=LONGEST))
+    model = small_model().to(device, dtype)
+    runner = SmallRunner(model, classes, decoding or Decoding(max_new_tokens=LONGEST), invariant)
     loop = Loop(runner, Ends(), answer, prompt_tokens=100, lookahead=lookahead)  # type: ignore[arg-type]
     loop.start()
     try:

@@ -38,7 +38,13 @@ def load_engine(context: Context) -> tuple[Engine | VllmEngine, Bundle, Served]:
 
 def _engine(settings: Settings, bundle: Bundle) -> Engine | VllmEngine:
     if settings.vllm_url is None:
-        return Engine(bundle, device=settings.device, batch_size=settings.batch_size, graphs=settings.cuda_graphs)
+        return Engine(
+            bundle,
+            device=settings.device,
+            batch_size=settings.batch_size,
+            graphs=settings.cuda_graphs,
+            invariant=settings.batch_invariant,
+        )
     key = settings.vllm_key.get_secret_value() if settings.vllm_key else None
     return VllmEngine(bundle, Server(settings.vllm_url, key), device=settings.device, batch_size=settings.batch_size)
 

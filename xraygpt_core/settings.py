@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     vllm_url: str | None = Field(None, description="a vLLM server that writes the text instead of our engine")
     vllm_key: SecretStr | None = Field(None, description="its API key; needed unless it listens on loopback")
     cuda_graphs: bool = Field(False, description="replay decode steps as CUDA graphs; needs a GPU")
+    batch_invariant: bool = Field(False, description="a text never depends on its batch mates, in bfloat16 too; slower")
 
     # Ledger
     lease_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="how long a claim lasts without a heartbeat")

@@ -93,8 +93,11 @@ def test_an_image_of_infinities_fails_alone_and_spoils_no_slot(expected: list[st
         assert [served.ask(picture(n), [4, 5, 6]).result(60).text for n in range(8)] == expected
 
 
-def test_a_row_that_breaks_a_step_is_found_among_others(monkeypatch: pytest.MonkeyPatch, expected: list[str]) -> None:
-    with serving(SLOTS) as served:
+@pytest.mark.parametrize("invariant", [False, True], ids=["as-many-as-there-are", "in-one-shape"])
+def test_a_row_that_breaks_a_step_is_found_among_others(
+    monkeypatch: pytest.MonkeyPatch, expected: list[str], invariant: bool
+) -> None:
+    with serving(SLOTS, invariant=invariant) as served:
         pictures, real = [picture(number) for number in range(7)], served.runner.llama.decode
 
         def decode(cache: Any, first: int, last: int, longest: int) -> torch.Tensor:
@@ -135,10 +138,10 @@ def test_out_of_memory_in_a_step_puts_half_of_the_rows_back(
     with serving(SLOTS) as served:
         real = served.runner.step
 
-        def step(kind: int, first: int, places: Any) -> Any:
+        def step(kind: int, first: int, places: Any, *, part: bool) -> Any:
             if len(places) > 3:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return real(kind, first, places)
+            return real(kind, first, places, part=part)
 
         monkeypatch.setattr(served.runner, "step", step)
         futures = together(served, [picture(number) for number in range(7)])
@@ -163,7 +166,7 @@ def test_a_request_too_large_for_an_empty_device_fails_alone(
 def test_a_dead_device_fails_who_was_on_it_and_hands_back_who_waited(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving((SlotClass(48, 2), SlotClass(80, 1))) as served:
 
-        def step(*_: Any) -> Any:
+        def step(*_: Any, **__: Any) -> Any:
             raise RuntimeError("CUDA error: device-side assert triggered")
 
         released = held(served)

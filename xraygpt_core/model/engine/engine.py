@@ -31,6 +31,7 @@ class Engine:
         batch_size: rows for summaries, if memory has room for so many.
         memory: bytes for keys and values; half of what is free, or nine tenths on a GPU, if not given.
         graphs: replay decode steps as CUDA graphs.
+        invariant: the same text whoever the batch mates are, in every precision; slower.
 
     Raises:
         BundleError: the bundle is incomplete, changed on disk, or its parts do not fit together or into memory.
@@ -45,13 +46,14 @@ class Engine:
         dtype: torch.dtype | None = None,
         memory: int | None = None,
         graphs: bool = False,
+        invariant: bool = False,
         lookahead: int | None = None,
     ) -> None:
         check(bundle)
         self._loaded = load(bundle, device, dtype)
         llm = self._loaded.llm
         self._image_tokens = _image_tokens(self._loaded)
-        setting = _setting(self._loaded, self._image_tokens)
+        setting = _setting(self._loaded, self._image_tokens, invariant)
         self._runner = runner = Runner(llm.model, self._loaded, setting, batch_size, memory=memory, graphs=graphs)
         self._tokenising = threading.Lock()  # the tokenizer is not safe for several threads
         where = runner.llama.device.type
@@ -138,8 +140,8 @@ def _image_tokens(loaded: Loaded) -> int:
     return loaded.image_tokens(blank).shape[1]
 
 
-def _setting(loaded: Loaded, image_tokens: int) -> Setting:
+def _setting(loaded: Loaded, image_tokens: int, invariant: bool) -> Setting:
     before, after = tokenise(render(loaded.template, loaded.bundle.question), loaded.llm.tokenizer)
     decoding = loaded.bundle.decoding
     summary = len(before) + image_tokens + len(after) + decoding.max_new_tokens
-    return Setting(before, summary, loaded.llm.model.config.max_position_embeddings, decoding)
+    return Setting(before, summary, loaded.llm.model.config.max_position_embeddings, decoding, invariant)

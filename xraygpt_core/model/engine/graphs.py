@@ -9,35 +9,37 @@ _ROWS = 8  # a graph is kept for every so many rows,
 _TOKENS = 64  # and for every so many tokens of the longest row
 
 
+def rounded(cache: Cache, rows: int, longest: int) -> tuple[int, int]:
+    """Rows and longest length of the graph that serves so many, so that there are few graphs."""
+    return min(cache.slots, -(-rows // _ROWS) * _ROWS), min(cache.length - 1, -(-longest // _TOKENS) * _TOKENS)
+
+
 class Graphs:
     """Captured decode steps. Ids, lengths, keys and values live in the cache, so a replay needs no arguments."""
 
     def __init__(self, llama: Llama) -> None:
         self._llama = llama
-        self._graphs: dict[tuple[int, int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+        self._graphs: dict[tuple[int, int, int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
         self._pool = torch.cuda.graph_pool_handle()
 
-    def decode(self, cache: Cache, rows: int, longest: int) -> Tensor:
-        """Like :meth:`Llama.decode` for the slots below ``rows``; the logits live until the next replay."""
-        wide = min(cache.slots, -(-rows // _ROWS) * _ROWS)
-        deep = min(cache.length - 1, -(-longest // _TOKENS) * _TOKENS)
-        cache.lengths[rows:wide].zero_()  # rows computed for company: they write where nobody reads
-        key = (id(cache), wide, deep)
+    def decode(self, cache: Cache, first: int, last: int, longest: int) -> Tensor:
+        """Like :meth:`Llama.decode`; the logits live until the next replay."""
+        key = (id(cache), first, last, longest)
         if key not in self._graphs:
-            self._graphs[key] = self._capture(cache, wide, deep)
+            self._graphs[key] = self._capture(cache, first, last, longest)
         graph, logits = self._graphs[key]
         graph.replay()
-        return logits[:rows]
+        return logits
 
-    def _capture(self, cache: Cache, rows: int, longest: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+    def _capture(self, cache: Cache, first: int, last: int, longest: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         before = cache.lengths.clone()
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # libraries choose their kernels before anything is recorded
-            self._llama.decode(cache, 0, rows, longest)
+            self._llama.decode(cache, first, last, longest)
         torch.cuda.current_stream().wait_stream(side)
         cache.lengths.copy_(before)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool):
-            logits = self._llama.decode(cache, 0, rows, longest)
+            logits = self._llama.decode(cache, first, last, longest)
         return graph, logits

@@ -156,19 +156,23 @@ class Loop:
         ENGINE_PREFILL_SECONDS.inc(time.monotonic() - started)
         ENGINE_IDEAL_SECONDS.inc(self._runner.ideal_prefill(here))
 
-    def _step(self, kind: int, first: int, places: Sequence[Place], launches: list[Launch]) -> None:
-        """A token for each of these rows, which lie side by side."""
+    def _step(
+        self, kind: int, first: int, places: Sequence[Place], launches: list[Launch], *, part: bool = False
+    ) -> None:
+        """A token for each of these rows, which lie side by side; ``part``: they are not all there are."""
         if not places:
             return
         started = time.monotonic()
         try:
-            launches.append(self._runner.step(kind, first, places))
+            launches.append(self._runner.step(kind, first, places, part=part))
         except ITEM_ERRORS as error:
             self._runner.rewind(kind, first, places)
             if out_of_memory(error) and len(self._scheduler.running) > 1:
                 self._make_room(places[len(places) // 2 :])
             else:
-                self._halve(places, error, lambda half, offset: self._step(kind, first + offset, half, launches))
+                self._halve(
+                    places, error, lambda half, offset: self._step(kind, first + offset, half, launches, part=True)
+                )
             return
         ENGINE_DECODE_SECONDS.inc(time.monotonic() - started)
         ENGINE_IDEAL_SECONDS.inc(self._runner.ideal_step(places))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xraygpt_core.model.bundle import Decoding
-from xraygpt_core.model.engine.graphs import Graphs
+from xraygpt_core.model.engine.graphs import Graphs, rounded
 from xraygpt_core.model.engine.items import Item, Launch, Place, Run
 from xraygpt_core.model.engine.limit import measure
 from xraygpt_core.model.engine.llama import Cache, Llama
@@ -36,12 +36,14 @@ class Setting:
         before: ids every prompt begins with.
         summary: tokens of a summary's prompt and longest answer.
         context: tokens the LLM can look back on.
+        invariant: compute every row in shapes that do not depend on who else is there.
     """
 
     before: list[int]
     summary: int
     context: int
     decoding: Decoding
+    invariant: bool = False
 
 
 class Runner:
@@ -92,6 +94,8 @@ class Runner:
 
     def enter(self, places: Sequence[Place]) -> list[Launch]:
         """Encode the images together, and read the prompts into their slots."""
+        if self.setting.invariant and len(places) > 1:
+            return [launch for place in places for launch in self.enter([place])]
         items = [place.payload for place in places]
         tokens = self.vision.image_tokens(self.vision.features([item.image for item in items]))
         prompts = [torch.cat([image, self.llama.embed(item.after)]) for image, item in zip(tokens, items, strict=True)]
@@ -120,15 +124,23 @@ class Runner:
             place.payload.run = Run(generator=generator(self.setting.decoding))
         return self._launch(cache, torch.tensor(slots, device=self.llama.device), logits, places)
 
-    def step(self, kind: int, first: int, places: Sequence[Place]) -> Launch:
-        """One token more for the rows in the slots from ``first`` on."""
+    def step(self, kind: int, first: int, places: Sequence[Place], *, part: bool = False) -> Launch:
+        """One token more for the rows in the slots from ``first`` on; ``part``: others are in use as well."""
         cache, last = self.caches[kind], first + len(places)
         longest = max(_length(place.payload) for place in places)
-        if self._graphs is not None and first == 0:
-            logits = self._graphs.decode(cache, last, longest)
-        else:
-            logits = self.llama.decode(cache, first, last, longest)
+        logits = self.llama.decode(cache, first, last, longest) if part else self._decode(cache, last, longest)
         return self._launch(cache, cache.rows[first:last], logits, places)
+
+    def _decode(self, cache: Cache, rows: int, longest: int) -> Tensor:
+        """Logits of the first rows. Slots behind them may be computed for company: they write where nobody reads."""
+        wide, deep = rows, longest
+        if self.setting.invariant:
+            wide, deep = cache.slots, cache.length - 1
+        elif self._graphs is not None:
+            wide, deep = rounded(cache, rows, longest)
+        cache.lengths[rows:wide].zero_()
+        decode = self.llama.decode if self._graphs is None else self._graphs.decode
+        return decode(cache, 0, wide, deep)[:rows]
 
     def rewind(self, kind: int, first: int, places: Sequence[Place]) -> None:
         """A step broke off somewhere: the lengths are again what they were before."""
