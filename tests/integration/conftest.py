@@ -198,3 +198,21 @@ def bench(worker_settings: Settings, s3_ledger: Ledger, tmp_path: Path) -> Itera
 def film() -> Callable[..., bytes]:
     """:func:`make_film`."""
     return make_film
+
+
+@pytest.fixture
+def desk(bench: Bench) -> Iterator[Any]:
+    """A :class:`tests.reading_desk.Desk` with a small engine."""
+    from tests.reading_desk import Desk, SmallEngine  # torch, which the other tests here need not load
+
+    made = Desk(bench, SmallEngine())
+    yield made
+    for thread in made.engine.threads:
+        thread.join()
+
+
+@pytest.fixture
+def study(bench: Bench) -> UUID:
+    """A study that waits for its summary."""
+    study_id: UUID = bench.settled(1)
+    return study_id
