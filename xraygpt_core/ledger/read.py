@@ -138,7 +138,7 @@ _TIMELINE = """
 
 _DEAD = """
     SELECT id AS job_id, kind, subject, attempts, last_error, created_at, finished_at FROM jobs
-    WHERE state = 'dead' AND (CAST(:reason AS text) IS NULL OR last_error LIKE '%' || :reason || '%')
+    WHERE state = 'dead' AND (CAST(:reason AS text) IS NULL OR strpos(last_error, :reason) > 0)
       AND (CAST(:after AS uuid) IS NULL OR id > :after)
     ORDER BY id LIMIT :limit
 """

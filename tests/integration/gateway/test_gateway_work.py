@@ -142,6 +142,16 @@ def test_dead_jobs_are_replayed_by_id_or_all(world: World) -> None:
     assert world.client.get("/v1/dead").json() == {"jobs": []}
 
 
+@pytest.mark.parametrize("reason", ["100%", "a_b", "%", "\\"])
+def test_what_is_listed_for_a_reason_is_what_is_replayed_for_it(world: World, reason: str) -> None:
+    errors = ("the disk is 100% full", "a_b is missing", "a b is missing", "C:\\x")
+    for image, error in zip(world.submit("in/a.dcm", "in/b.dcm", "in/c.dcm", "in/d.dcm"), errors, strict=True):
+        world.kill(JobKind.INGEST, image["image_id"], error)
+    listed = world.client.get("/v1/dead", params={"reason": reason}).json()["jobs"]
+    assert [job["last_error"] for job in listed] == [error for error in errors if reason in error]
+    assert world.client.post("/v1/dead/replay", json={"reason": reason}).json() == {"replayed": len(listed)}
+
+
 @pytest.mark.parametrize("body", [{}, {"all": False}, {"all": True, "reason": "x"}, {"job_ids": []}, {"reason": ""}])
 def test_a_replay_says_exactly_what_it_means(world: World, body: dict[str, Any]) -> None:
     (image,) = world.submit("in/a.dcm")
