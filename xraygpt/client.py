@@ -47,7 +47,7 @@ class Gateway:
         self._http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"},
-            timeout=httpx.Timeout(60.0, connect=10.0),
+            timeout=httpx.Timeout(min(60.0, max(patience, 5.0)), connect=10.0),
             trust_env=not local,  # a proxy of the environment cannot reach this machine's loopback
             transport=transport,
         )

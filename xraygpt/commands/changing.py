@@ -9,6 +9,8 @@ from xraygpt.client import Gateway
 from xraygpt.commands.options import AsJson, Study
 from xraygpt.connect import gateway
 
+PAGE = 1000  # dead jobs in a request: as many as the gateway gives
+
 dead = typer.Typer(help="Work that failed for the last time.", no_args_is_help=True)
 
 
@@ -65,6 +67,9 @@ def list_dead(
     if as_json:
         show.document({"jobs": jobs})
         return
+    if not jobs:
+        show.say("nothing is dead")
+        return
     columns = list(dict.fromkeys(name for job in jobs for name in job))
     show.table(columns, ([job.get(name) for name in columns] for job in jobs))
 
@@ -105,6 +110,8 @@ def replay_dead(
 def dead_jobs(client: Gateway, reason: str | None) -> list[dict[str, Any]]:
     """Every dead job, page by page."""
     found: list[dict[str, Any]] = []
-    while page := client.get("/v1/dead", reason=reason, after=found[-1]["job_id"] if found else None)["jobs"]:
+    after = None
+    while page := client.get("/v1/dead", reason=reason, limit=PAGE, after=after)["jobs"]:
         found += page
+        after = page[-1]["job_id"]
     return found

@@ -98,6 +98,23 @@ def test_status_tells_soon_that_the_gateway_does_not_answer(tmp_path: Path) -> N
     assert "does not answer" in run("status", **settings).stdout
 
 
+def test_status_does_not_wait_for_a_gateway_that_hangs(fake_gateway: Any, tmp_path: Path) -> None:
+    over = threading.Event()
+    fake_gateway.answers["GET /v1/status"] = lambda _: (503, {"waited": over.wait(60)})
+    settings = {"XRAYGPT_GATEWAY_URL": fake_gateway.url, "XRAYGPT_API_KEY": "k", "XRAYGPT_HOME": str(tmp_path)}
+    started = time.monotonic()
+    found = json.loads(run("status", "--json", **settings).stdout)
+    over.set()
+    assert time.monotonic() - started < 30
+    assert "does not answer" in found["problem"]
+
+
+def test_an_empty_list_of_the_dead_says_so(fake_gateway: Any) -> None:
+    fake_gateway.answers["GET /v1/dead"] = {"jobs": []}
+    done = run("dead", "list", XRAYGPT_GATEWAY_URL=fake_gateway.url, XRAYGPT_API_KEY="k")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "nothing is dead\n")
+
+
 def test_the_version_is_told() -> None:
     assert run("--version").stdout == f"xraygpt {version('xraygpt')}\n"
 
