@@ -13,11 +13,12 @@ import httpx
 import torch
 
 from benchmarks.engine_work import Result, embedded, jobs, model, useful
+from xraygpt.stack.ports import occupy
 from xraygpt_core.model.vllm import encode_embeddings
 
 SOURCE = Path(__file__).parents[1]
 PYTHON = SOURCE / ".venv-vllm" / "bin" / "python"  # made by `make test-vllm`
-_START_SECONDS = 240
+_START_SECONDS = 600  # alone it takes about one minute
 
 
 def run_vllm(studies: int, rows: int) -> Result | str:
@@ -42,29 +43,31 @@ def run_vllm(studies: int, rows: int) -> Result | str:
 @contextlib.contextmanager
 def server(folder: Path, rows: int, *options: str) -> Iterator[str]:
     """vLLM's server on a loopback port, up and answering."""
-    port = "8799"
+    with occupy(0) as held:
+        port = str(held.getsockname()[1])
     command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--host", "127.0.0.1"]
     command += ["--port", port, "--enable-prompt-embeds", "--dtype", "float32", "--max-num-seqs", str(rows)]
     command += ["--max-model-len", "1024", "--served-model-name", "xraygpt", *options]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "2"}
-    with tempfile.TemporaryFile() as log:
+    with tempfile.NamedTemporaryFile() as log:
         child = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _wait(child, f"http://127.0.0.1:{port}")
+            _wait(child, f"http://127.0.0.1:{port}", Path(log.name))
             yield f"http://127.0.0.1:{port}"
         finally:
             child.terminate()
             child.wait(30)
 
 
-def _wait(child: "subprocess.Popen[bytes]", url: str) -> None:
+def _wait(child: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and child.poll() is None:
         with contextlib.suppress(httpx.HTTPError):
             if httpx.get(f"{url}/health", timeout=2).status_code == 200:
                 return
         time.sleep(0.5)
-    raise RuntimeError("vLLM's server did not start")
+    said = log.read_text(errors="replace").strip().splitlines()[-1:]
+    raise RuntimeError(f"vLLM's server did not start; its last words: {said}")
 
 
 def _ask_all(url: str, prompts: Sequence[str], tokens: Sequence[int], rows: int) -> list[float]:

@@ -30,7 +30,7 @@ def bundle() -> Bundle:
 @pytest.fixture(scope="module")
 def backend(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmEngine]:
     folder = tmp_path_factory.mktemp("llm")
-    export_llm(bundle, folder)
+    export_llm(bundle, folder, "float32")
     with server(folder, 8) as url:
         made = VllmEngine(bundle, Server(url), device="cpu", batch_size=8, dtype=torch.float32, patience=120)
         yield made

@@ -127,6 +127,20 @@ def _tried(bundle: Bundle) -> dict[str, Any]:
     return {"summary": made.text, "tokens": made.tokens, "seconds": round(made.generate_seconds, 2), **software}
 
 
+@models.command("export-llm")
+def export_llm(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(help="Where to write it: a new or an empty folder.")],
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "bfloat16",
+) -> None:
+    """Write a bundle's language model, its adapter merged in, as the folder a vLLM server is started with."""
+    needs_torch()
+    from xraygpt_core.model.vllm import export_llm as write
+
+    write(load_bundle(models_dir(), name), folder, dtype)
+    show.say(f"the language model of {name} is in {folder}")
+
+
 def needs_torch() -> None:
     """Say plainly that the model's libraries are not here, where they are not."""
     if find_spec("torch") is None:

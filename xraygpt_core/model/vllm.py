@@ -23,12 +23,12 @@ import httpx
 import torch
 from torch import Tensor
 
-from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unavailable
+from xraygpt_core.errors import BundleError, ConfigurationError, InvalidRequest, Unavailable
 from xraygpt_core.model.bundle import Bundle, check
 from xraygpt_core.model.engine.items import ITEM_ERRORS, RequestFailed
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
 from xraygpt_core.model.engine.text import cut
-from xraygpt_core.model.llm import attach_adapter, load_base, quiet_peft
+from xraygpt_core.model.llm import attach_adapter, load_base, pick_dtype, quiet_peft
 from xraygpt_core.model.prompt import Prompt, clean_answer
 from xraygpt_core.model.summariser import Loaded, load
 from xraygpt_core.report.sections import split_report
@@ -255,15 +255,18 @@ def encode_embeddings(row: Tensor) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def export_llm(bundle: Bundle, folder: Path) -> None:
-    """Write the bundle's LLM, its adapter merged in, as the folder ``vllm serve`` is given.
+def export_llm(bundle: Bundle, folder: Path, dtype: str = "bfloat16") -> None:
+    """Write the bundle's LLM, its adapter merged in, as the folder a vLLM server is started with.
 
     Raises:
-        BundleError: the LLM or its adapter cannot be loaded.
+        BundleError: the LLM or its adapter cannot be loaded; the folder holds something already; no such precision.
     """
-    model, tokenizer = load_base(bundle.llm)
+    wanted = pick_dtype(torch.device("cpu"), dtype)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BundleError(f"{folder} is not an empty folder: name one that is, or a new one")
+    model, tokenizer = load_base(bundle.llm, wanted if bundle.adapter is None else torch.float32)
     if bundle.adapter is not None:
         with quiet_peft():
-            model = attach_adapter(model, bundle.adapter).merge_and_unload()
+            model = attach_adapter(model, bundle.adapter).merge_and_unload().to(wanted)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

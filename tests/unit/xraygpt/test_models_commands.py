@@ -93,3 +93,26 @@ def test_without_torch_nothing_is_imported(
 ) -> None:
     monkeypatch.setattr("xraygpt.commands.models.find_spec", lambda _: None)
     assert "pip install 'xraygpt[model]'" in str(xraygpt(*arguments(parts)).exception)
+
+
+def test_the_language_model_is_written_for_another_server(models: Path, tmp_path: Path, xraygpt: Run) -> None:
+    from transformers import AutoModelForCausalLM
+
+    make_tiny_bundle(models)
+    folder = tmp_path / "llm"
+    assert xraygpt("models", "export-llm", "tiny", str(folder)).exit_code == 0
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", local_files_only=True)
+    assert str(model.dtype) == "torch.bfloat16"
+    assert (folder / "tokenizer.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("folder", "dtype", "said"), [(".", "float32", "not an empty folder"), ("new", "int8", "int8")]
+)
+def test_where_or_how_it_cannot_be_written_is_said(
+    models: Path, tmp_path: Path, xraygpt: Run, folder: str, dtype: str, said: str
+) -> None:
+    make_tiny_bundle(models)
+    done = xraygpt("models", "export-llm", "tiny", str(tmp_path / folder), "--dtype", dtype)
+    assert said in str(done.exception)
+    assert not (tmp_path / "new").exists()
