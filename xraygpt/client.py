@@ -73,9 +73,15 @@ class Gateway:
         content: bytes = self._repeat(lambda: self._http.get(path), lambda answer: answer.content)
         return content
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """POST a JSON document; raises like :meth:`get`."""
-        return self._send("POST", path, json=body or {}, headers={"Idempotency-Key": str(uuid.uuid4())})
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, seconds: float | None = None) -> Any:
+        """POST a JSON document; raises like :meth:`get`.
+
+        Args:
+            seconds: within which the answer begins, where that is longer than usual.
+        """
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        longer = {"timeout": httpx.Timeout(seconds, connect=10.0)} if seconds else {}
+        return self._send("POST", path, json=body or {}, headers=headers, **longer)
 
     def upload(self, path: Path, sha256: str) -> str:
         """Upload a file and return its ``s3://`` URI; raises like :meth:`get`, and OSError if it cannot be read."""

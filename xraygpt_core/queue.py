@@ -7,11 +7,12 @@ for any number of jobs, and a message that is lost, doubled or late is harmless:
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import kombu
 import redis
 from celery import Celery
+from celery.app.amqp import AMQP
 from kombu.exceptions import OperationalError
 
 from xraygpt_core.errors import Unavailable
@@ -44,9 +45,23 @@ def queues_of(*kinds: JobKind) -> list[str]:
     return [queue_name(kind, lane) for lane in Lane for kind in kinds]
 
 
+class _Connection(kombu.Connection):
+    """A worker that lost its broker looks every second whether it is back. By kombu's own rule the pauses grow to half
+    a minute, and what is rung meanwhile waits for whoever happens to look first.
+    """
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Self:
+        pauses = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
+        return super().ensure_connection(*args, **(pauses | options))
+
+
+class _Amqp(AMQP):
+    Connection = _Connection
+
+
 def make_celery(settings: Settings) -> Celery:
     """The Celery application of a producer or a worker. It opens nothing until it is used."""
-    app = Celery("xraygpt", broker=settings.redis_url.get_secret_value(), set_as_current=False)
+    app = Celery("xraygpt", broker=settings.redis_url.get_secret_value(), set_as_current=False, amqp=_Amqp)
     queues = [kombu.Queue(name, routing_key=name) for name in [*queues_of(*JobKind), CONTROL_QUEUE]]
     app.conf.update(
         task_queues=queues,

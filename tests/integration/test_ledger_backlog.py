@@ -22,6 +22,7 @@ from tests.ledger_tools import (
 )
 from xraygpt_core.errors import Conflict, NotFound
 from xraygpt_core.ids import new_id
+from xraygpt_core.ledger import backlog as ledger_backlog
 from xraygpt_core.ledger.backlog import (
     Backlog,
     add_page,
@@ -216,6 +217,36 @@ def test_nobody_changes_a_backlog_that_is_not_there(ledger: Ledger) -> None:
 def test_backlogs_are_shown_newest_first(ledger: Ledger) -> None:
     given = [create_backlog(ledger, "source", f"{number}/", Lane.BACKLOG, None) for number in range(3)]
     assert [one.backlog_id for one in backlogs(ledger)] == given[::-1]
+
+
+def test_a_backlog_of_many_windows_is_paused_resumed_and_cancelled_to_its_last_job(
+    ledger: Ledger, backlog_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def queued(condition: str) -> int:
+        return int(one(ledger, f"SELECT count(*) FROM jobs WHERE state = 'queued' AND {condition}"))
+
+    small = {name: (*rest, sql.replace("10000", "3")) for name, (*rest, sql) in ledger_backlog._CHANGES.items()}
+    monkeypatch.setattr(ledger_backlog, "_CHANGES", small)
+    monkeypatch.setattr(ledger_backlog, "_WINDOW_END", ledger_backlog._WINDOW_END.replace("9999", "2"))
+    list_page(ledger, 0, 9, last=False)
+    change_backlog(ledger, backlog_id, "pause")
+    assert queued("not_before = 'infinity'") == 9
+    change_backlog(ledger, backlog_id, "resume")
+    assert queued("not_before IS NULL") == 9
+    list_page(ledger, 9, 2, last=True)
+    change_backlog(ledger, backlog_id, "cancel")
+    assert queued("true") == 0
+    assert one(ledger, "SELECT count(*) FROM studies WHERE state = 'cancelled'") == 11
+
+
+def test_a_change_that_was_interrupted_goes_on_when_it_is_asked_for_again(ledger: Ledger, backlog_id: UUID) -> None:
+    list_page(ledger, 0, 3, last=True)
+    with ledger.work() as work:
+        work.run("UPDATE backlogs SET state = 'cancelled'")
+    change_backlog(ledger, backlog_id, "cancel")
+    assert backlog(ledger, backlog_id).cancelled == 3
+    with pytest.raises(Conflict, match="is cancelled"):
+        change_backlog(ledger, backlog_id, "cancel")
 
 
 def test_a_problem_stands_until_a_page_is_listed(ledger: Ledger, backlog_id: UUID) -> None:

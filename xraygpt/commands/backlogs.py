@@ -26,6 +26,7 @@ ENDED = frozenset({"done", "cancelled"})
 KNOWN = frozenset({"pause", "resume", "cancel", "show"})
 MOST_ROWS = 50  # more are counted for a person, not listed
 COLUMNS = ("backlog_id", "state", "lane", "listed", "registered", "open", "dead", "created_at", "problem")
+CHANGE_SECONDS = 600.0  # a million jobs are changed in a minute or two
 POLL_SECONDS = 1.0
 POLL_SHARE = 20  # pause so many times as long as the last answer took
 
@@ -94,7 +95,7 @@ def _show(progress: dict[str, Any], *, as_json: bool) -> None:
 def _change(wanted: str, backlog_id: str, timeout: float | None, *, wait: bool, as_json: bool) -> None:
     path = f"/v1/backlogs/{backlog_id}"
     with gateway() as client:
-        now = client.get(path) if wanted == "show" else client.post(f"{path}/{wanted}")
+        now = client.get(path) if wanted == "show" else client.post(f"{path}/{wanted}", seconds=CHANGE_SECONDS)
         if wait:
             now = _follow(client, backlog_id, timeout, as_json=as_json)
     _show(now, as_json=as_json)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from xraygpt_core.errors import Conflict, NotFound
@@ -61,11 +60,24 @@ _PROGRESS = """
 """
 
 
-_ITS_JOBS = """
+# A million jobs in one statement would hold their rows for a minute, and run into the statement's time limit.
+_WINDOW = 10_000
+_WINDOW_END = f"""
+    SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
+    ORDER BY image_id OFFSET {_WINDOW - 1} LIMIT 1
+"""
+
+_ITS_JOBS = f"""
     WHERE state = 'queued' AND kind = 'ingest'
-      AND subject IN (SELECT image_id FROM backlog_images WHERE backlog_id = :id)
+      AND subject IN (SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
+                      ORDER BY image_id LIMIT {_WINDOW})
       AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
 """
+
+# Paused jobs wait far in the future; the dispatcher passes them over. What was asked for in a more urgent lane
+# meanwhile is no longer the backlog's to stop.
+_REST = f"UPDATE jobs SET not_before = 'infinity' {_ITS_JOBS}"
+_GO_ON = f"UPDATE jobs SET not_before = NULL {_ITS_JOBS} AND not_before = 'infinity'"
 
 # A study is over with its last image; one whose object has another content that is being read goes on.
 _STOP = f"""
@@ -81,6 +93,24 @@ _STOP = f"""
       AND NOT EXISTS (SELECT FROM images i WHERE i.study_id = studies.id AND i.state IN ('received', 'accepted')
                       AND i.id NOT IN (SELECT id FROM closed))
 """
+
+# What becomes of the backlog's own row, and then of its jobs.
+_CHANGES = {
+    "pause": ("state = 'paused'", "state IN ('listing', 'listed')", _REST),
+    "resume": (
+        "state = CASE WHEN listed_at IS NULL THEN 'listing' ELSE 'listed' END",
+        "state = 'paused'",
+        _GO_ON,
+    ),
+    "cancel": (
+        "state = 'cancelled', finished_at = clock_timestamp()",
+        "state IN ('listing', 'listed', 'paused')",
+        _STOP,
+    ),
+}
+
+
+_LEADS_TO = {"pause": {"paused"}, "resume": {"listing", "listed"}, "cancel": {"cancelled"}}
 
 
 def create_backlog(ledger: Ledger, bucket: str, prefix: str, lane: Lane, since: datetime | None) -> UUID:
@@ -182,6 +212,9 @@ def backlogs(ledger: Ledger) -> list[Backlog]:
 def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
     """Pause, resume or cancel a backlog. Cancelling ends its queued ingest jobs; what is running finishes.
 
+    The oldest jobs, which would be next, are changed first, ten thousand a transaction. Asked for again, a change that
+    was interrupted goes on.
+
     Args:
         wanted: ``pause``, ``resume`` or ``cancel``.
 
@@ -189,41 +222,23 @@ def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
         NotFound: there is none.
         Conflict: it is not in a state for that.
     """
-    body: Any = {"pause": _pause, "resume": _resume, "cancel": _cancel}[wanted]
-    if not repeating(ledger, lambda work: body(work, backlog_id)):
-        state = backlog(ledger, backlog_id).state
-        raise Conflict(f"the backlog is {state}: it cannot be {wanted.rstrip('e')}ed")
+    becomes, was, change_jobs = _CHANGES[wanted]
+    change = f"UPDATE backlogs SET {becomes} WHERE id = :id AND {was}"
+    if not repeating(ledger, lambda work: work.run(change, {"id": backlog_id})):
+        now = backlog(ledger, backlog_id)
+        if now.state not in _LEADS_TO[wanted] or not now.open:
+            raise Conflict(f"the backlog is {now.state}: it cannot be {wanted.rstrip('e')}ed")
+    after: UUID | None = UUID(int=0)
+    while after is not None:
+        after = _change_window(ledger, change_jobs, {"id": backlog_id, "after": after})
 
 
-def _pause(work: Work, backlog_id: UUID) -> int:
-    """Paused jobs wait far in the future; the dispatcher passes them over. What was asked for in a more urgent lane
-    meanwhile is no longer the backlog's to stop.
-    """
-    paused = work.run(
-        "UPDATE backlogs SET state = 'paused' WHERE id = :id AND state IN ('listing', 'listed')", {"id": backlog_id}
-    )
-    if paused:
-        work.run(f"UPDATE jobs SET not_before = 'infinity' {_ITS_JOBS}", {"id": backlog_id})
-    return paused
+def _change_window(ledger: Ledger, change_jobs: str, window: dict[str, UUID]) -> UUID | None:
+    """Change the jobs of some images; the last of those images, or None if no more follow."""
 
+    def body(work: Work) -> UUID | None:
+        work.run(change_jobs, window)
+        end = work.row(_WINDOW_END, window)
+        return None if end is None else end["image_id"]
 
-def _resume(work: Work, backlog_id: UUID) -> int:
-    resumed = work.run(
-        "UPDATE backlogs SET state = CASE WHEN listed_at IS NULL THEN 'listing' ELSE 'listed' END "
-        "WHERE id = :id AND state = 'paused'",
-        {"id": backlog_id},
-    )
-    if resumed:
-        work.run(f"UPDATE jobs SET not_before = NULL {_ITS_JOBS} AND not_before = 'infinity'", {"id": backlog_id})
-    return resumed
-
-
-def _cancel(work: Work, backlog_id: UUID) -> int:
-    cancelled = work.run(
-        "UPDATE backlogs SET state = 'cancelled', finished_at = clock_timestamp() "
-        "WHERE id = :id AND state IN ('listing', 'listed', 'paused')",
-        {"id": backlog_id},
-    )
-    if cancelled:
-        work.run(_STOP, {"id": backlog_id})
-    return cancelled
+    return repeating(ledger, body)

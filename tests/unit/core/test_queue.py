@@ -1,5 +1,7 @@
 """The doorbell's names and habits. What it does to a broker is tested on a real one."""
 
+import pytest
+from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 
 from xraygpt_core.queue import CONTROL_QUEUE, make_celery, queue_name, queues_of, task_name
@@ -56,3 +58,13 @@ def test_making_the_application_opens_nothing() -> None:
     app = make_celery(SETTINGS)  # port 1 answers nobody
     assert app.main == "xraygpt"
     app.close()
+
+
+def test_a_worker_without_its_broker_looks_for_it_every_second() -> None:
+    app = make_celery(SETTINGS)
+    pauses: list[float] = []
+    with app.connection_for_read() as connection, pytest.raises(OperationalError):
+        connection.ensure_connection(lambda _error, pause: pauses.append(pause), max_retries=3)
+    app.close()
+    assert len(pauses) >= 2
+    assert max(pauses) <= 1
