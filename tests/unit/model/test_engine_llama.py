@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from xraygpt_core.errors import BundleError
+from xraygpt_core.model.engine.graphs import rounded
 from xraygpt_core.model.engine.llama import Cache, Llama
 from xraygpt_core.model.engine.weights import Matrix, free_bytes
 
@@ -111,6 +112,15 @@ def test_half_of_the_rows_can_be_computed_again() -> None:
     halves = torch.cat([llama.decode(cache, 0, 2, 12), llama.decode(cache, 2, 4, 12)])
     torch.testing.assert_close(whole, halves, rtol=1e-4, atol=1e-4)
     assert cache.lengths.tolist() == (before + 1).tolist()
+
+
+@pytest.mark.parametrize(("slots", "length"), [(13, 100), (16, 128), (3, 40)])
+def test_rounded_steps_hold_what_they_are_for_and_are_few(slots: int, length: int) -> None:
+    cache = Llama(small_model()).cache(slots, length)
+    found = {(r, t): rounded(cache, r, t) for r in range(1, slots + 1) for t in range(1, length)}
+    assert all(rows <= wide <= slots and longest <= deep < length for (rows, longest), (wide, deep) in found.items())
+    assert all((deep + 1) % 64 == 0 or deep == length - 1 for _, deep in found.values())
+    assert len(set(found.values())) <= 4
 
 
 def test_what_a_poisoned_row_left_behind_is_scrubbed() -> None:

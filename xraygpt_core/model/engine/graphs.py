@@ -10,8 +10,12 @@ _TOKENS = 64  # and for every so many tokens of the longest row
 
 
 def rounded(cache: Cache, rows: int, longest: int) -> tuple[int, int]:
-    """Rows and longest length of the graph that serves so many, so that there are few graphs."""
-    return min(cache.slots, -(-rows // _ROWS) * _ROWS), min(cache.length - 1, -(-longest // _TOKENS) * _TOKENS)
+    """Rows and longest length of the step that serves so many: few different ones, and keys in whole tiles.
+
+    A step attends to one token more than the longest row has, its own: that sum is what is rounded.
+    """
+    wide, seen = -(-rows // _ROWS) * _ROWS, -(-(longest + 1) // _TOKENS) * _TOKENS
+    return min(cache.slots, wide), min(cache.length, seen) - 1
 
 
 class Graphs:

@@ -136,7 +136,7 @@ class Runner:
         wide, deep = rows, longest
         if self.setting.invariant:
             wide, deep = cache.slots, cache.length - 1
-        elif self._graphs is not None:
+        elif self.llama.device.type == "cuda":
             wide, deep = rounded(cache, rows, longest)
         cache.lengths[rows:wide].zero_()
         decode = self.llama.decode if self._graphs is None else self._graphs.decode
