@@ -5,19 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tests.worker_bench import Bench
 from workers.edge import run_job
 from workers.gpu import Reader
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.model.engine.requests import Generated
 from xraygpt_core.states import JobKind
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
-
 
 BUNDLE = SimpleNamespace(name="demo", sha256="b" * 64, question="What do you see?")
 

@@ -1,166 +1,20 @@
-"""What the worker tests share: a bucket to put films into, worker processes to start, and waiting without guessing."""
+"""Fixtures of the worker tests."""
 
-import hashlib
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-import numpy as np
 import pytest
-from pydantic import SecretStr
 
 from tests.s3_tools import s3_client
+from tests.worker_bench import Bench, make_film
 from workers.context import Context
 from workers.heartbeat import Heart
-from xraygpt_core.dicom.write import phantom_dicom
 from xraygpt_core.ledger import jobs
-from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.fence import Claim
-from xraygpt_core.ledger.ingest import IngestedImage, complete_ingest
-from xraygpt_core.ledger.register import ObjectRef, Registered, register_objects
-from xraygpt_core.ledger.settle import settle
 from xraygpt_core.settings import Settings
-from xraygpt_core.states import JobKind, Lane
 from xraygpt_core.storage import ObjectStore
-
-T = TypeVar("T")
-
-
-def eventually(look: Callable[[], T | None], what: str, seconds: float = 120.0) -> T:
-    """The first true value of ``look``; fails the test, saying what did not happen, after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if seen := look():
-            return seen
-        time.sleep(0.05)
-    pytest.fail(f"not within {seconds:g} seconds: {what}")
-
-
-def make_film(seed: int = 0, *, study: str | None = None, view: str = "PA", **header: Any) -> bytes:
-    """A small DICOM radiograph of noise; every seed is another patient, study and image."""
-    pixels = np.random.default_rng(seed).integers(0, 4000, (256, 256), dtype=np.uint16)
-    uid = f"1.2.826.0.1.{seed}"
-    return phantom_dicom(
-        pixels,
-        view=view,
-        patient_id=f"PHANTOM{seed}",
-        study_uid=study or uid,
-        sop_uid=f"{uid}.1",
-        accession=f"A{seed}",
-        **header,
-    )
-
-
-@dataclass
-class Bench:
-    """A hospital's bucket, the ledger, and what a worker holds."""
-
-    settings: Settings
-    ledger: Ledger
-    store: ObjectStore
-    client: Any
-    context: Context
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    directory: Path = Path()
-
-    def upload(self, key: str, data: bytes) -> ObjectRef:
-        etag = self.client.put_object(Bucket=self.settings.bucket, Key=key, Body=data)["ETag"].strip('"')
-        return ObjectRef(self.settings.bucket, key, etag)
-
-    def register(self, key: str, data: bytes, lane: Lane = Lane.ROUTINE) -> Registered:
-        return register_objects(self.ledger, [self.upload(key, data)], lane, actor="test")[0]
-
-    def settled(self, number: int, lane: Lane = Lane.ROUTINE, png: bytes = b"") -> UUID:
-        """A study that waits for its summary, brought there by the ledger alone; its image is any bytes."""
-        png = png or b"normalised image %d" % number
-        sha256 = hashlib.sha256(png).hexdigest()
-        registered = self.register(f"incoming/{number}", png, lane)
-        key = f"normalised/{sha256[:2]}/{sha256}.png"
-        self.store.put(key, png, "image/png")
-        image = IngestedImage(
-            *(None, None, None, None),
-            view="PA",
-            modality="DX",
-            kind="picture",
-            rows=256,
-            columns=256,
-            pixel_sha256=sha256,
-            normalised_key=key,
-            normalised_sha256=sha256,
-            preview_key=key,
-            expected_images=None,
-            flags=(),
-        )
-        complete_ingest(self.ledger, self.claimed(JobKind.INGEST), image)
-        settle(self.ledger, self.claimed(JobKind.SETTLE))
-        return registered.study_id
-
-    def claimed(self, kind: JobKind) -> Claim:
-        """The oldest queued job of a kind, claimed."""
-        claim = jobs.claim(self.ledger, self.queued(kind)[0], kind, "test")
-        assert claim is not None
-        return claim
-
-    def queued(self, kind: JobKind) -> list[UUID]:
-        rows = self.rows("SELECT id FROM jobs WHERE kind = :kind AND state = 'queued' ORDER BY id", kind=kind)
-        return [row["id"] for row in rows]
-
-    def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
-        with self.ledger.work() as work:
-            return [dict(row) for row in work.rows(sql, values)]
-
-    def value(self, sql: str, **values: Any) -> Any:
-        rows = self.rows(sql, **values)
-        return next(iter(rows[0].values())) if rows else None
-
-    def keys(self, bucket: str) -> list[str]:
-        return [listed.key for listed in self.store.list(bucket)]
-
-    def start(self, role: str, **environment: str) -> subprocess.Popen[bytes]:
-        """A real worker process, whose loss is noticed within seconds. Its log is ``<directory>/<role>-<n>.log``."""
-        environment = {"XRAYGPT_LEASE_SECONDS": "5", **environment}
-        given = {f"XRAYGPT_{name.upper()}": _text(value) for name, value in self.settings if value is not None}
-        log = self.directory / f"{role}-{len(self.processes)}.log"
-        with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "workers", role], env={**os.environ, **given, **environment}, stderr=stderr
-            )
-        self.processes.append(process)
-        return process
-
-    def log(self, number: int = -1) -> str:
-        logs = sorted(self.directory.glob("*.log"), key=lambda path: int(path.stem.rpartition("-")[2]))
-        return logs[number].read_text()
-
-    def eventually(self, look: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
-        return eventually(look, what, seconds)
-
-    def until(self, sql: str, expected: Any, what: str, seconds: float = 120.0, **values: Any) -> None:
-        """Wait until a query gives this value, ticking like the control worker meanwhile."""
-
-        def look() -> bool:
-            tick(self.ledger)
-            return bool(self.value(sql, **values) == expected)
-
-        try:
-            eventually(look, what, seconds)
-        except pytest.fail.Exception as error:
-            seen = self.rows("SELECT kind, state, attempts, last_error FROM jobs ORDER BY id")
-            logs = "\n".join(path.read_text()[-3000:] for path in self.directory.glob("*.log"))
-            pytest.fail(f"{error}\n{seen}\n{logs}")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 @pytest.fixture

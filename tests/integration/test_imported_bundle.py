@@ -1,21 +1,16 @@
 """From downloaded files to a stored summary and back: import, a worker process, and the same words made again."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.published_parts import Parts, write_checkpoint, write_llama, write_parts
 from tests.unit.model.reference.seeded import picture_png
+from tests.worker_bench import Bench
 from xraygpt_core.ledger.origin import summary_origin
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.importing.importer import Wanted, import_bundle
 from xraygpt_core.model.trial import summarise_once
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 CPU = {"XRAYGPT_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "XRAYGPT_BATCH_SIZE": "4"}
 PNG = picture_png(512, 400)

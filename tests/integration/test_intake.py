@@ -2,19 +2,15 @@
 
 from collections.abc import Callable
 from itertools import permutations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from tests.worker_bench import Bench
 from xraygpt_core.intake import Noted, take_in
 from xraygpt_core.metrics import INGEST_EVENTS
 from xraygpt_core.s3_events import Events, ObjectHint
 from xraygpt_core.states import Lane
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 Hint = Callable[..., ObjectHint]
 NEWEST = "SELECT etag, deleted_at FROM object_keys WHERE key = :key ORDER BY seen_at DESC LIMIT 1"

@@ -5,7 +5,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
@@ -14,6 +13,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from migrations.upgrade import upgrade
+from tests.worker_bench import Bench
 from xraygpt.stack.postgres import Postgres, program
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.ledger import jobs
@@ -24,11 +24,6 @@ from xraygpt_core.ledger.read import lookup
 from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.states import JobKind
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 SUMMARY = NewSummary("Normal chest.", None, "Normal.", "demo", "b" * 64, {"seed": None}, 7, 1)
 

@@ -2,11 +2,12 @@
 
 import signal
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import redis
 
+from tests.worker_bench import Bench
 from workers import sweep
 from workers.control import Control
 from workers.sweep import list_backlogs, missed, retain
@@ -15,11 +16,6 @@ from xraygpt_core.ledger.guard import installed_at
 from xraygpt_core.metrics import MISSED_BY_EVENT
 from xraygpt_core.queue import CONTROL_QUEUE, make_celery
 from xraygpt_core.states import JobKind, Lane
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from tests.ledger_tools import film
+from tests.worker_bench import Bench
 from workers.context import Context
 from workers.drain import Drain
 from workers.edge import HandedBack
@@ -17,11 +18,6 @@ from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.ingest import complete_ingests, reject_image
 from xraygpt_core.queue import queues_of
 from xraygpt_core.states import JobKind, Lane, ReasonCode
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 QUEUES = queues_of(JobKind.INGEST)
 

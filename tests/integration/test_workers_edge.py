@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from tests.worker_bench import Bench
 from workers.edge import HandedBack, run_job
 from workers.heartbeat import Pulse
 from xraygpt_core.db import Database
@@ -16,11 +17,6 @@ from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.ingest import reject_image
 from xraygpt_core.states import JobKind, ReasonCode
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 CANARY = "DOE^JANE"
 

@@ -4,7 +4,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from tests.aws_tools import Aws, started
 from tests.lossy import LossyProxy
+from tests.worker_bench import Bench
 from workers import events
 from workers.events import Poller
 from xraygpt.stack.postgres import Postgres
@@ -20,11 +21,6 @@ from xraygpt_core.ledger.core import open_ledger
 from xraygpt_core.metrics import SQS_MESSAGES
 from xraygpt_core.settings import Settings
 from xraygpt_core.sqs import MessageQueue, Taken
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 AWKWARD = "in/DOE JANE+ü%41&.dcm"
 IMAGES = "SELECT count(*) FROM images"

@@ -3,21 +3,17 @@
 import threading
 from concurrent.futures import CancelledError
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from tests.reading_desk import Desk, generated
+from tests.worker_bench import Bench
 from workers.edge import run_job
 from workers.gpu import EXIT_BROKEN
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.model.engine.items import DeviceLost
 from xraygpt_core.model.engine.requests import Generated, SummaryRequest
 from xraygpt_core.states import JobKind
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 
 def job(bench: Bench, kind: JobKind) -> tuple[str, int]:

@@ -3,22 +3,17 @@
 import io
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.worker_bench import Bench
 from workers.roles import EXIT_OTHER_BUNDLE
 from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.serving import serve, served_bundle
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.tiny import make_tiny_bundle
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 CPU = {"XRAYGPT_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "XRAYGPT_BATCH_SIZE": "4"}
 

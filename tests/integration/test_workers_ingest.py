@@ -6,12 +6,13 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import redis
 from sqlalchemy import text
 
+from tests.worker_bench import Bench
 from workers.drain import Drain
 from workers.heartbeat import EXIT_STALLED
 from workers.ingest import Ingest
@@ -24,11 +25,6 @@ from xraygpt_core.ledger.register import ObjectRef, register_objects
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.queue import queues_of
 from xraygpt_core.states import JobKind, Lane
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 Film = Callable[..., bytes]
 CANARY = "DOE^CANARY"

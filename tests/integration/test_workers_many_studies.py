@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.worker_bench import Bench
 from workers.edge import run_job
 from workers.gpu import Reader
 from xraygpt_core.model.bundle import Bundle
@@ -21,11 +22,6 @@ from xraygpt_core.model.fetch import fetch_demo_bundle
 from xraygpt_core.model.tiny import make_tiny_bundle
 from xraygpt_core.settings import Settings, models_dir
 from xraygpt_core.states import JobKind
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 ROWS, AT_ONCE = 16, 20
 NOT_FINITE = b"poison: not finite"

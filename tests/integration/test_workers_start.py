@@ -1,18 +1,13 @@
 """What a worker process makes sure of before it touches anything."""
 
 import socket
-from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import pytest
 
+from tests.worker_bench import Bench
 from xraygpt_core.ledger.guard import check_fingerprint
 from xraygpt_core.privacy import load_pseudonymiser
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from tests.worker_bench import Bench
 from workers.bundles import served
 from workers.context import Context
 from workers.edge import run_job
@@ -20,11 +21,6 @@ from xraygpt_core.ledger.serving import Served, served_bundle
 from xraygpt_core.ledger.training import Run, cancel_run, create_run, promote, run
 from xraygpt_core.model.compose import write_bundle
 from xraygpt_core.states import JobKind
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Bench
-else:
-    Bench = Any
 
 PROGRAM = [str(Path(__file__).with_name("training_standin.py"))]
 
