@@ -60,6 +60,12 @@ class Stack:
             text=True,
         )
 
+    def down(self) -> None:
+        """Stop it, if it is up."""
+        if (self.home / "stack.json").exists():
+            down = self.call("down")
+            assert down.code == 0, down.stderr
+
     @property
     def facts(self) -> dict[str, Any]:
         """The content of stack.json."""
@@ -93,16 +99,27 @@ def link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
+_STACK = pytest.StashKey[Stack]()
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The whole stack, up and ready."""
     models = tmp_path_factory.mktemp("models")
     shutil.copytree(models_dir() / "demo", models / "demo", copy_function=link)  # what a test promotes stays here
     running = Stack(tmp_path_factory.mktemp("home"), models)
     up = running.call("up", "--detach")
     assert up.code == 0, up.stderr
+    request.session.stash[_STACK] = running
     try:
         yield running
     finally:
-        down = running.call("down")
-        assert down.code == 0, down.stderr
+        running.down()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The stack ends with the last of these tests: idle, its processes would cost all tests after them time."""
+    here = Path(__file__).parent
+    if _STACK in item.session.stash and (nextitem is None or not nextitem.path.is_relative_to(here)):
+        item.session.stash[_STACK].down()

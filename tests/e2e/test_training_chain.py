@@ -9,7 +9,7 @@ from tests.e2e.phantom_folder import write_phantoms
 
 pytestmark = pytest.mark.timeout(900)
 
-TINY = ["--steps", "6", "--batch", "2", "--phantoms", "24", "--checkpoint-every", "2", "--set", "align_steps=4"]
+TINY = ["--steps", "6", "--batch", "2", "--phantoms", "12", "--checkpoint-every", "2", "--set", "align_steps=4"]
 
 
 def run_state(stack, run_id):
