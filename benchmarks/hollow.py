@@ -5,7 +5,6 @@ constructors does no work: a store that returns nothing's bytes, a reader of ima
 has answered.
 """
 
-import hashlib
 import json
 import os
 import sys
@@ -83,25 +82,25 @@ class HollowEngine:
         return future
 
 
-def ingest(settings: Settings, closing: ExitStack) -> int:
-    """The ingest worker's jobs, as :func:`workers.roles.ingest` puts them together."""
+def serve_ingest(settings: Settings, closing: ExitStack, normaliser: Any, store: Any = None) -> int:
+    """The ingest worker's jobs, as :func:`workers.roles.ingest` puts them together; without a store, the real one."""
     process = start("ingest", settings, closing, threads=settings.ingest_concurrency)
-    context = replace(process.context, store=HollowStore())  # type: ignore[arg-type]
-    work = Ingest(context, process.pseudonymiser, HollowNormaliser)
+    context = replace(process.context, store=store or process.context.store)
+    work = Ingest(context, process.pseudonymiser, normaliser)
     process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(context)})
     return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency)
 
 
-def gpu(settings: Settings, closing: ExitStack) -> int:
-    """The GPU worker's jobs, as :func:`workers.roles.gpu` puts them together."""
+def serve_gpu(settings: Settings, closing: ExitStack, engine: Any, store: Any = None) -> int:
+    """The GPU worker's jobs, as :func:`workers.roles.gpu` puts them together; without a store, the real one."""
     from workers.gpu import Reader
 
     threads = 2 * settings.batch_size
     process = start("gpu", settings, closing, threads=threads)
     start_serving(process.context.ledger, settings.bundle)
-    context = replace(process.context, store=HollowStore())  # type: ignore[arg-type]
-    bundle: Any = SimpleNamespace(name=settings.bundle, sha256=hashlib.sha256(_PNG).hexdigest(), question="")
-    work = Reader(context, HollowEngine(), bundle, process.stop)  # type: ignore[arg-type]
+    context = replace(process.context, store=store or process.context.store)
+    bundle: Any = SimpleNamespace(name=settings.bundle, sha256="0" * 64, question="")
+    work = Reader(context, engine, bundle, process.stop)
     process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
     return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads)
 
@@ -113,7 +112,9 @@ def main() -> int:
     configure_logging(settings.log_level, role)
     print(json.dumps({"pid": os.getpid(), "role": role}), flush=True)
     with ExitStack() as closing:
-        return {"ingest": ingest, "gpu": gpu}[role](settings, closing)
+        if role == "ingest":
+            return serve_ingest(settings, closing, HollowNormaliser, HollowStore())
+        return serve_gpu(settings, closing, HollowEngine(), HollowStore())
 
 
 if __name__ == "__main__":

@@ -43,16 +43,11 @@ def shift_clocks(seconds: float) -> None:
 if __name__ == "__main__":
     shift_clocks(float(os.environ.get("CHAOS_CLOCK_SKEW", "0")))
 
-from workers.ingest import Ingest  # noqa: E402  # after the clocks
-from workers.process import start  # noqa: E402
+from benchmarks.hollow import serve_gpu, serve_ingest  # noqa: E402  # after the clocks
 from workers.roles import ROLES  # noqa: E402
-from workers.settle import Settle  # noqa: E402
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage  # noqa: E402
-from xraygpt_core.ledger.serving import start_serving  # noqa: E402
 from xraygpt_core.logs import configure_logging  # noqa: E402
-from xraygpt_core.queue import queues_of  # noqa: E402
-from xraygpt_core.settings import Settings, load_settings  # noqa: E402
-from xraygpt_core.states import JobKind  # noqa: E402
+from xraygpt_core.settings import load_settings  # noqa: E402
 
 
 class Normaliser:
@@ -88,34 +83,19 @@ class Engine:
         return future
 
 
-def ingest(settings: Settings, closing: ExitStack) -> int:
-    """As :func:`workers.roles.ingest` puts it together."""
-    process = start("ingest", settings, closing, threads=settings.ingest_concurrency)
-    work = Ingest(process.context, process.pseudonymiser, Normaliser)
-    process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(process.context)})
-    return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency)
-
-
-def gpu(settings: Settings, closing: ExitStack) -> int:
-    """As :func:`workers.roles.gpu` puts it together."""
-    from workers.gpu import Reader
-
-    threads = 2 * settings.batch_size
-    process = start("gpu", settings, closing, threads=threads)
-    start_serving(process.context.ledger, settings.bundle)
-    bundle: Any = SimpleNamespace(name=settings.bundle, sha256="0" * 64, question="")
-    work = Reader(process.context, Engine(), bundle, process.stop)  # type: ignore[arg-type]
-    process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
-    return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads)
-
-
 def main() -> int:
     """Run one until it is told to stop."""
     role = sys.argv[1]
     settings = load_settings()
     configure_logging(settings.log_level, role)
     with ExitStack() as closing:
-        return (ROLES | {"ingest": ingest, "gpu": gpu})[role](settings, closing)
+        match role:
+            case "ingest":
+                return serve_ingest(settings, closing, Normaliser)
+            case "gpu":
+                return serve_gpu(settings, closing, Engine())
+            case _:
+                return ROLES[role](settings, closing)
 
 
 if __name__ == "__main__":
