@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fallout import bury
 from xraygpt_core.ledger.fence import repeating
+from xraygpt_core.ledger.jobs import ready_in
 from xraygpt_core.queue import Queue, Ring, queue_name, queue_of, queues_of
 from xraygpt_core.states import JobKind, Lane
 
@@ -58,14 +59,12 @@ _DUE = f"""
 
 # How many are ready, as far as it matters: one queue's window each. They are counted in the index's own order, for
 # without one the planner may look for them through the whole table.
-_READY = """
+_READY = f"""
     SELECT q.kind, q.lane_rank, ready.jobs
     FROM unnest(CAST(:kinds AS text[]), CAST(:ranks AS smallint[])) AS q (kind, lane_rank)
     CROSS JOIN LATERAL (
         SELECT count(*) AS jobs FROM (
-            SELECT id FROM jobs
-            WHERE state = 'queued' AND not_before IS NULL AND kind = q.kind AND lane_rank = q.lane_rank
-            ORDER BY id LIMIT {window}
+            SELECT id FROM jobs WHERE {ready_in("q")} LIMIT {{window}}
         ) AS counted
     ) AS ready WHERE ready.jobs > 0
 """

@@ -23,7 +23,7 @@ from xraygpt_core.ledger.fence import ALL_OWNED, Claim, fenced
 from xraygpt_core.queue import Queue, Ring
 from xraygpt_core.states import JobKind, JobState, Lane
 
-__all__ = ["Claim", "add_job", "claim", "claim_next", "fail", "heartbeat", "release"]
+__all__ = ["Claim", "add_job", "claim", "claim_next", "fail", "heartbeat", "ready_in", "release"]
 
 LANES = list(Lane)
 
@@ -38,22 +38,34 @@ _THIS = """
     WITH due AS (SELECT id FROM jobs WHERE id = :id AND kind = :kind)
 """
 
+
+def ready_in(queue: str) -> str:
+    """The condition and order of what is ready in a queue, oldest first; ``queue`` has its kind and lane_rank.
+
+    Rows are compared, not columns set equal: else the planner, who believes every queue to be long, walks the primary
+    key in search of an empty one, past every job there is (90 ms a claim with 100,000 of them).
+    """
+    place = f"({queue}.kind, {queue}.lane_rank)"
+    return f"""
+        state = 'queued' AND not_before IS NULL AND (kind, lane_rank) >= {place} AND (kind, lane_rank) <= {place}
+        ORDER BY kind, lane_rank, id
+    """
+
+
 # The most urgent jobs of some queues (kind, lane), oldest first within a queue. The limit stands in the text, so that
 # the planner knows it.
-_NEXT = """
+_NEXT = f"""
     WITH ready AS (
         SELECT j.id, j.attempts, q.place
         FROM unnest(CAST(:kinds AS text[]), CAST(:ranks AS smallint[])) WITH ORDINALITY AS q (kind, lane_rank, place)
         CROSS JOIN LATERAL (
-            SELECT id, attempts FROM jobs
-            WHERE state = 'queued' AND not_before IS NULL AND kind = q.kind AND lane_rank = q.lane_rank
-            ORDER BY id LIMIT {limit} FOR UPDATE SKIP LOCKED
-        ) j LIMIT {limit}
+            SELECT id, attempts FROM jobs WHERE {ready_in("q")} LIMIT {{limit}} FOR UPDATE SKIP LOCKED
+        ) j LIMIT {{limit}}
     ), due AS (
         SELECT id FROM (
             SELECT id, attempts, first_value(attempts) OVER sorted AS first, row_number() OVER sorted AS number
             FROM ready WINDOW sorted AS (ORDER BY place, id)
-        ) r WHERE {which}
+        ) r WHERE {{which}}
     )
 """
 _ALL = "true"

@@ -5,18 +5,17 @@ import time
 from typing import Any
 
 from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.jobs import ready_in
 from xraygpt_core.states import Lane
 
 # Each state is counted in its own index: together they would be looked for in the whole table, finished jobs included.
 # What is ready may be a million: it is counted in the index alone, and the oldest of a queue is the first (ids grow).
-_COUNTS = """
+_COUNTS = f"""
     SELECT kind, lane_rank, state, sum(jobs)::bigint AS jobs,
            extract(epoch FROM clock_timestamp() - min(oldest))::float8 AS oldest_seconds
     FROM (
-        SELECT kind, lane_rank, 'queued' AS state, jobs, (
-            SELECT created_at FROM jobs
-            WHERE state = 'queued' AND not_before IS NULL AND kind = r.kind AND lane_rank = r.lane_rank
-            ORDER BY id LIMIT 1) AS oldest
+        SELECT kind, lane_rank, 'queued' AS state, jobs,
+               (SELECT created_at FROM jobs WHERE {ready_in("r")} LIMIT 1) AS oldest
         FROM (SELECT kind, lane_rank, count(*) AS jobs FROM jobs
               WHERE state = 'queued' AND not_before IS NULL GROUP BY kind, lane_rank) AS r
         UNION ALL
