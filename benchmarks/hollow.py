@@ -17,6 +17,7 @@ from typing import Any
 
 from workers.ingest import Ingest
 from workers.process import start
+from workers.roles import gpu_threads
 from workers.settle import Settle
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
 from xraygpt_core.ledger.serving import start_serving
@@ -84,25 +85,25 @@ class HollowEngine:
 
 def serve_ingest(settings: Settings, closing: ExitStack, normaliser: Any, store: Any = None) -> int:
     """The ingest worker's jobs, as :func:`workers.roles.ingest` puts them together; without a store, the real one."""
-    process = start("ingest", settings, closing, threads=settings.ingest_concurrency)
+    process = start("ingest", settings, closing, threads=settings.ingest_concurrency + 1)
     context = replace(process.context, store=store or process.context.store)
     work = Ingest(context, process.pseudonymiser, normaliser)
     process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(context)})
-    return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency)
+    return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency, attended=True)
 
 
 def serve_gpu(settings: Settings, closing: ExitStack, engine: Any, store: Any = None) -> int:
     """The GPU worker's jobs, as :func:`workers.roles.gpu` puts them together; without a store, the real one."""
     from workers.gpu import Reader
 
-    threads = 2 * settings.batch_size
+    threads = gpu_threads(settings)
     process = start("gpu", settings, closing, threads=threads)
     start_serving(process.context.ledger, settings.bundle)
     context = replace(process.context, store=store or process.context.store)
     bundle: Any = SimpleNamespace(name=settings.bundle, sha256="0" * 64, question="")
     work = Reader(context, engine, bundle, process.stop)
     process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
-    return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads)
+    return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads, attended=True)
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 Short jobs are taken several at a time, so many that they take about a quarter of a second; long ones one by one. So a
 stat job waits for no more than that, nobody sits on work that others could do, and short jobs share their transactions.
+While all threads of a process are at work, one more looks by itself for what somebody is waiting for, and does it.
 """
 
 import logging
@@ -16,7 +17,7 @@ from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.jobs import claim_next
 from xraygpt_core.queue import Queue, Ring, queue_of
-from xraygpt_core.states import JobKind
+from xraygpt_core.states import JobKind, Lane
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ BATCH_SECONDS = 0.25
 MOST = 64
 # Then the next message goes on: nobody who looks at the broker's tasks sees one that never ends.
 TASK_SECONDS = 10.0
+LOOK_SECONDS = 0.05
+_AFTER_ERROR_SECONDS = 1.0
 
 
 class Drain:
@@ -40,9 +43,45 @@ class Drain:
         self._bodies = bodies
         self._batches = all(isinstance(body, Batch) for body in bodies.values())
         self._pace = Pace()
+        self._lock = threading.Lock()
+        self._at_work = 0
 
     def __call__(self) -> None:
         """Work until nothing is ready, the process drains, or the time of a task is over."""
+        self._count(1)
+        try:
+            self._drain()
+        finally:
+            self._count(-1)
+
+    def attend(self, threads: int) -> None:
+        """Until the process drains: whenever all of its threads are at work, do what is urgent as soon as it is there.
+
+        It needs no doorbell: nobody would be free to hear it.
+        """
+        pause = LOOK_SECONDS
+        while not self._context.draining.wait(pause):
+            pause = LOOK_SECONDS if self._at_work < threads or self.urgent() else _AFTER_ERROR_SECONDS
+
+    def urgent(self) -> bool:
+        """Do what is urgent and ready, one job after the other. False: the ledger did not answer."""
+        queues = [(kind, lane) for kind, lane in self._queues if kind is JobKind.CHAT or lane is Lane.STAT]
+        while not self._context.draining.is_set():
+            try:
+                claims = claim_next(self._context.ledger, queues, self._context.name)
+            except XrayGPTError as error:
+                not_claimed(error)
+                return False
+            if not claims:
+                break
+            self._run(claims[0].kind, claims)
+        return True
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._at_work += change
+
+    def _drain(self) -> None:
         deadline = time.monotonic() + TASK_SECONDS
         while not self._context.draining.is_set():
             try:

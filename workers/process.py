@@ -39,6 +39,7 @@ class Process:
         app: the Celery application tasks are registered with.
         closing: what is closed, last in first out, when the process ends.
         queues: what it consumes, most urgent first, once it runs.
+        drains: what its threads do, once there are jobs to work on.
     """
 
     context: Context
@@ -46,16 +47,27 @@ class Process:
     pseudonymiser: Pseudonymiser
     closing: ExitStack
     queues: list[str] = field(default_factory=list)
+    drains: list[Drain] = field(default_factory=list)
 
     def work_on(self, bodies: Mapping[JobKind, Body | Batch]) -> None:
         """Register the task of each kind of job this process does."""
         drain = Drain(self.context, self.queues, bodies)
+        self.drains.append(drain)
         for kind in bodies:
             self.app.task(name=task_name(kind), shared=False)(_task(kind, drain))
 
-    def run(self, queues: Iterable[str], concurrency: int) -> int:
-        """Consume these queues, most urgent first, until told to stop; the exit code."""
+    def run(self, queues: Iterable[str], concurrency: int, *, attended: bool = False) -> int:
+        """Consume these queues, most urgent first, until told to stop; the exit code.
+
+        Args:
+            attended: one thread more takes what is urgent while all others are at work.
+        """
         self.queues.extend(queues)
+        attendants = [
+            threading.Thread(target=drain.attend, args=(concurrency,), name="attend", daemon=True)
+            for drain in self.drains
+            if attended
+        ]
         signals.setup_logging.connect(_keep_our_logging, weak=False)
         signals.worker_shutting_down.connect(lambda **_: self.context.draining.set(), weak=False)
         worker = self.app.Worker(
@@ -69,7 +81,12 @@ class Process:
             without_gossip=True,
         )
         threading.Thread(target=self._watch_drain, name="drain", daemon=True).start()
+        for attendant in attendants:
+            attendant.start()
         worker.start()
+        self.context.draining.set()
+        for attendant in attendants:
+            attendant.join()  # it finishes its job, or the watch above ends the process
         return int(worker.exitcode or 0)
 
     def stop(self, code: int) -> None:

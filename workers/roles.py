@@ -15,26 +15,31 @@ _CONTROL_THREADS = 4  # one per round, so that a long sweep does not hold up a t
 
 def ingest(settings: Settings, closing: ExitStack) -> int:
     """Ingest and settle: settling is short and lets studies finish, so it goes first within a lane."""
-    process = start("ingest", settings, closing, threads=settings.ingest_concurrency)
+    process = start("ingest", settings, closing, threads=settings.ingest_concurrency + 1)
     work = Ingest(process.context, process.pseudonymiser)
     closing.callback(work.close)
     process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(process.context)})
-    return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency)
+    return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency, attended=True)
 
 
 def gpu(settings: Settings, closing: ExitStack) -> int:
-    """Summaries and chat with the served bundle. A quarter more jobs than places: a freed place is filled at once."""
+    """Summaries and chat with the served bundle."""
     from workers.gpu import Reader  # the only role that needs torch
     from workers.serving import load_engine, watch
 
-    threads = settings.batch_size + max(4, settings.batch_size // 4)
+    threads = gpu_threads(settings)
     process = start("gpu", settings, closing, threads=threads)
     engine, bundle, wanted = load_engine(process.context)
     closing.callback(engine.close)
     work = Reader(process.context, engine, bundle, process.stop)
     process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
     watch(process.context.ledger, wanted, lambda: process.stop(EXIT_OTHER_BUNDLE))
-    return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads)
+    return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads, attended=True)
+
+
+def gpu_threads(settings: Settings) -> int:
+    """A quarter more jobs than places on the device: a place that becomes free is filled at once."""
+    return settings.batch_size + max(4, settings.batch_size // 4)
 
 
 def training(settings: Settings, closing: ExitStack) -> int:

@@ -1,14 +1,15 @@
 """From one doorbell to an empty queue: what a thread does, in which order, and what becomes of what goes wrong."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from tests.ledger_tools import film
-from tests.worker_bench import Bench
+from tests.worker_bench import Bench, eventually
 from workers.context import Context
 from workers.drain import Drain
 from workers.edge import HandedBack
@@ -191,6 +192,83 @@ def test_the_next_message_goes_on_when_a_task_has_run_for_long(bench: Bench, mon
     drain(bench, reader)
     assert reader.batches == [1]
     assert bench.ledger.doorbell.lengths(["ingest.backlog"]) == {"ingest.backlog": 1}
+
+
+@pytest.fixture
+def stuck(bench: Bench) -> Iterator[tuple[Drain, Reader]]:
+    """A process whose only thread is at work on a backlog, until the test is over."""
+    fill(bench, 3)
+    began, released = threading.Event(), threading.Event()
+
+    def wait(claim: Claim) -> None:
+        if claim.lane is Lane.BACKLOG:
+            began.set()
+            assert released.wait(60)
+
+    reader = Reader(bench, wait)
+    work = Drain(bench.context, QUEUES, {JobKind.INGEST: reader})
+    threads = [threading.Thread(target=work), threading.Thread(target=work.attend, args=(1,))]
+    for thread in threads:
+        thread.start()
+    assert began.wait(60)
+    yield work, reader
+    bench.context.draining.set()
+    released.set()
+    for thread in threads:
+        thread.join(60)
+
+
+def test_what_is_urgent_does_not_wait_for_threads_that_are_all_at_work(
+    bench: Bench, stuck: tuple[Drain, Reader]
+) -> None:
+    urgent = fill(bench, 2, Lane.STAT)
+    eventually(lambda: jobs(bench).get("done") == 2, "both urgent jobs are done")
+    assert stuck[1].seen[-2:] == urgent
+    assert bench.value("SELECT count(*) FROM jobs WHERE state = 'running' AND lane_rank > 0") == 1
+
+
+def test_nobody_but_the_urgent_is_let_past(bench: Bench, stuck: tuple[Drain, Reader]) -> None:
+    fill(bench, 2, Lane.ROUTINE)
+    assert stuck[0].urgent()
+    assert jobs(bench) == {"running": 1, "queued": 4}
+
+
+def test_while_a_thread_is_free_the_doorbell_is_left_to_it(bench: Bench) -> None:
+    work = Drain(bench.context, QUEUES, {JobKind.INGEST: Reader(bench)})
+    looked: list[int] = []
+    work.urgent = lambda: bool(looked.append(1))  # type: ignore[method-assign,func-returns-value]
+
+    class Clock:
+        def __init__(self, looks: int) -> None:
+            self.left = looks
+
+        def wait(self, _pause: float) -> bool:
+            self.left -= 1
+            return self.left < 0
+
+    work._context = replace(bench.context, draining=Clock(5))  # type: ignore[arg-type]
+    work.attend(1)
+    assert looked == []
+
+
+def test_a_database_that_is_away_is_not_asked_again_at_once(bench: Bench) -> None:
+    class Away:
+        def __getattr__(self, _name: str) -> Any:
+            raise Unavailable("PostgreSQL does not answer")
+
+    pauses: list[float] = []
+
+    class Clock:
+        def wait(self, pause: float) -> bool:
+            pauses.append(pause)
+            return len(pauses) > 3
+
+        def is_set(self) -> bool:
+            return False
+
+    context = replace(bench.context, ledger=Away(), draining=Clock())  # type: ignore[arg-type]
+    Drain(context, QUEUES, {JobKind.INGEST: Reader(bench)}).attend(0)
+    assert pauses[1:] == [1.0, 1.0, 1.0]
 
 
 def test_a_database_that_is_away_ends_the_task_and_nothing_else(bench: Bench) -> None:
