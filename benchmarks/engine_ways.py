@@ -13,6 +13,7 @@ import torch
 from benchmarks.engine_work import Job, Result, arrivals, embedded, jobs, model, peak_mib, useful
 from xraygpt_core import metrics
 from xraygpt_core.model.bundle import Decoding
+from xraygpt_core.model.engine.engine import own
 from xraygpt_core.model.engine.items import Item
 from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.requests import Generated
@@ -119,19 +120,24 @@ def _answer(item: Item, mates: int) -> Generated:
 
 def ours(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
     """The engine's own loop and step."""
-    llm = model(asked.shape, asked.dtype, asked.device)
     prompt = len(work[0].before) + len(work[0].image) + len(work[0].after)
-    setting = Setting(work[0].before, prompt + 150, llm.config.max_position_embeddings, Decoding())
-    runner = Runner(llm, Vectors(), setting, asked.rows, graphs=asked.graphs)
     cuda = asked.device != "cpu"
-    loop = Loop(
-        runner,
-        Endless(),
-        _answer,
-        prompt_tokens=4096 if cuda else 512,
-        lookahead=1 if cuda else 0,
-    )
-    loop.start()
+    made: list[Runner] = []
+
+    def take() -> Loop:
+        llm = model(asked.shape, asked.dtype, asked.device)
+        setting = Setting(work[0].before, prompt + 150, llm.config.max_position_embeddings, Decoding())
+        made.append(Runner(llm, Vectors(), setting, asked.rows, graphs=asked.graphs))
+        return Loop(
+            made[0],
+            Endless(),
+            _answer,
+            prompt_tokens=4096 if cuda else 512,
+            lookahead=1 if cuda else 0,
+        )
+
+    loop = own(take)
+    (runner,) = made
     _serve(loop, runner, work[: asked.rows], [0.0] * asked.rows, 2)
     counters = (metrics.ENGINE_IDEAL_SECONDS, metrics.ENGINE_BUSY_SECONDS)
     before = [counter._value.get() for counter in counters]

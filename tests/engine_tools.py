@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from xraygpt_core.model.bundle import Decoding
+from xraygpt_core.model.engine.engine import own
 from xraygpt_core.model.engine.items import Item, Place
 from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.requests import Generated
@@ -103,8 +104,7 @@ def serving(
     """The loop, running."""
     model = small_model().to(device, dtype)
     runner = SmallRunner(model, classes, decoding or Decoding(max_new_tokens=LONGEST), invariant)
-    loop = Loop(runner, Ends(), answer, prompt_tokens=100, lookahead=lookahead)  # type: ignore[arg-type]
-    loop.start()
+    loop = own(lambda: Loop(runner, Ends(), answer, prompt_tokens=100, lookahead=lookahead))  # type: ignore[arg-type]
     try:
         yield Served(loop, runner)
     finally:

@@ -1,5 +1,8 @@
 """The engine: batches never decide an item's fate, hooks are called, the urgent come first."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -10,7 +13,8 @@ import torch
 
 from xraygpt_core.errors import BundleError, InvalidRequest, Unavailable
 from xraygpt_core.model.bundle import Bundle, read_bundle
-from xraygpt_core.model.engine.engine import Engine
+from xraygpt_core.model.engine.engine import Engine, own
+from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.requests import ChatRequest, SummaryRequest
 from xraygpt_core.model.tiny import make_tiny_bundle
 
@@ -194,3 +198,39 @@ def test_a_missing_model_file_is_an_error(tmp_path: Path) -> None:
         read_bundle(bundle.path)
     with pytest.raises(BundleError, match=r"model\.safetensors"):
         Engine(bundle, device="cpu")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_nobody_foresaw_while_loading_leaves_no_caller_waiting() -> None:
+    def take() -> Loop:
+        raise LookupError
+
+    with pytest.raises(Unavailable, match="while it was loading"):
+        own(take)
+
+
+_HELPERS = """
+import os, sys, threading
+from pathlib import Path
+from xraygpt_core.model.bundle import read_bundle
+from xraygpt_core.model.engine.engine import Engine
+from xraygpt_core.model.engine.requests import SummaryRequest
+from xraygpt_core.model.trial import phantom_png
+
+def helpers():
+    return len(os.listdir("/proc/self/task")) - threading.active_count()
+
+before = helpers()
+engine = Engine(read_bundle(Path(sys.argv[1])), device="cpu", batch_size=4)
+engine.submit(SummaryRequest(phantom_png())).result(60)
+print(helpers() - before)
+engine.close()
+"""
+
+
+def test_only_the_engine_s_thread_has_helpers_that_compute(tiny: Bundle) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", _HELPERS, str(tiny.path)], env=environment, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) == 2, "a team of three, the engine's thread among them; a second team halves its speed"

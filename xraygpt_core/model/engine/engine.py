@@ -1,16 +1,20 @@
-"""The engine: one thread owns the device and serves many callers at once, each at its own place in its own text."""
+"""The engine: one thread owns the device and serves many callers at once, each at its own place in its own text.
+
+That thread loads the weights as well. On a CPU each thread that computes gets helpers of its own from OpenMP, and as
+soon as there are more of them than cores they stop waiting actively: a step took twice as long.
+"""
 
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 
 import torch
 
-from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.errors import InvalidRequest, Unavailable
 from xraygpt_core.metrics import ENGINE_KV_TOKENS
 from xraygpt_core.model.bundle import Bundle, check
-from xraygpt_core.model.engine.items import Item
+from xraygpt_core.model.engine.items import ITEM_ERRORS, Item
 from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
 from xraygpt_core.model.engine.runner import Runner, Setting
@@ -50,19 +54,22 @@ class Engine:
         lookahead: int | None = None,
     ) -> None:
         check(bundle)
-        self._loaded = load(bundle, device, dtype)
-        llm = self._loaded.llm
-        self._image_tokens = _image_tokens(self._loaded)
-        setting = _setting(self._loaded, self._image_tokens, invariant)
-        self._runner = runner = Runner(llm.model, self._loaded, setting, batch_size, memory=memory, graphs=graphs)
         self._tokenising = threading.Lock()  # the tokenizer is not safe for several threads
-        where = runner.llama.device.type
-        endings = Endings(llm.tokenizer, llm.ends, bundle.stop)
-        ahead = (1 if where == "cuda" else 0) if lookahead is None else lookahead
-        self._loop = Loop(runner, endings, self._answer, prompt_tokens=_PROMPT_TOKENS[where], lookahead=ahead)
-        self._endings = endings
-        ENGINE_KV_TOKENS.labels("room").set(sum(one.count * one.length for one in runner.classes))
-        self._loop.start()
+
+        def take() -> Loop:
+            self._loaded = load(bundle, device, dtype)
+            llm = self._loaded.llm
+            self._image_tokens = _image_tokens(self._loaded)
+            setting = _setting(self._loaded, self._image_tokens, invariant)
+            self._runner = Runner(llm.model, self._loaded, setting, batch_size, memory=memory, graphs=graphs)
+            self._endings = Endings(llm.tokenizer, llm.ends, bundle.stop)
+            where = self._runner.llama.device.type
+            ahead = (1 if where == "cuda" else 0) if lookahead is None else lookahead
+            prompts = _PROMPT_TOKENS[where]
+            return Loop(self._runner, self._endings, self._answer, prompt_tokens=prompts, lookahead=ahead)
+
+        self._loop = own(take)
+        ENGINE_KV_TOKENS.labels("room").set(sum(one.count * one.length for one in self._runner.classes))
 
     def submit(
         self,
@@ -132,6 +139,32 @@ class Engine:
             generate_seconds=time.monotonic() - item.run.started,
             software=self._loaded.software,
         )
+
+
+def own(take: Callable[[], Loop]) -> Loop:
+    """Make a loop and serve it in a thread that touches the device alone.
+
+    Raises:
+        What making it raises; Unavailable after an error nobody foresaw, which is on stderr.
+    """
+    taken: Future[Loop] = Future()
+
+    def live() -> None:
+        try:
+            loop = take()
+        except (*ITEM_ERRORS, OSError, TypeError) as error:
+            taken.set_exception(error)
+        else:
+            taken.set_result(loop)
+            loop.serve()
+        finally:
+            taken.cancel()  # without effect on what is there already
+
+    threading.Thread(target=live, name="engine", daemon=True).start()
+    try:
+        return taken.result()
+    except CancelledError:
+        raise Unavailable("the engine's thread ended while it was loading") from None
 
 
 def _image_tokens(loaded: Loaded) -> int:

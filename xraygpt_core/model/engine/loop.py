@@ -58,11 +58,7 @@ class Loop:
         self._changed = threading.Condition()
         self._closed = False
         self._turns: deque[list[Launch]] = deque()  # what the host has not looked at yet
-        self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
-
-    def start(self) -> None:
-        """Begin to serve."""
-        self._thread.start()
+        self._ended = threading.Event()
 
     def add(self, ticket: Place) -> None:
         """Queue a request, or fail its future."""
@@ -77,13 +73,14 @@ class Loop:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Finish what runs, fail what waits, end the thread."""
+        """Finish what runs, fail what waits, end :meth:`serve`."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join()
+        self._ended.wait()
 
-    def _serve(self) -> None:
+    def serve(self) -> None:
+        """Serve until it is closed, in the thread that made the runner: see :mod:`engine`."""
         lost: DeviceLost | None = None
         try:
             while self._work():
@@ -98,6 +95,7 @@ class Loop:
             for ticket in left:
                 gone = lost if lost is not None and ticket.state is State.RUNNING else None
                 ticket.payload.future.set_exception(gone or Unavailable("the engine is closed"))
+            self._ended.set()
 
     def _work(self) -> bool:
         """Wait for something to do. False: closed, and everything that ran is answered."""
