@@ -14,6 +14,7 @@ import redis
 from celery import Celery
 from celery.app.amqp import AMQP
 from kombu.exceptions import OperationalError
+from kombu.transport import redis as kombu_redis
 
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.settings import Settings
@@ -45,6 +46,19 @@ def queues_of(*kinds: JobKind) -> list[str]:
     return [queue_name(kind, lane) for lane in Lane for kind in kinds]
 
 
+class _Channel(kombu_redis.Channel):
+    """Puts no message back when it is closed: the dispatcher rings again for whatever is ready.
+
+    Kombu 5.7 tries to put it back through the connection that was just lost; the error ends a worker that is at work.
+    """
+
+    do_restore = False
+
+
+class _Transport(kombu_redis.Transport):
+    Channel = _Channel
+
+
 class _Connection(kombu.Connection):
     """A worker that lost its broker looks every second whether it is back. By kombu's own rule the pauses grow to half
     a minute, and what is rung meanwhile waits for whoever happens to look first.
@@ -53,6 +67,10 @@ class _Connection(kombu.Connection):
     def ensure_connection(self, *args: Any, **options: Any) -> Self:
         pauses = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
         return super().ensure_connection(*args, **(pauses | options))
+
+    def get_transport_cls(self) -> Any:
+        found = super().get_transport_cls()
+        return _Transport if found is kombu_redis.Transport else found
 
 
 class _Amqp(AMQP):
@@ -71,8 +89,8 @@ def make_celery(settings: Settings) -> Celery:
         accept_content=["json"],
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
-        # The ledger owns retries and leases. A message is only a hint, so it is acknowledged after the work,
-        # whatever came of it, and redelivery is the exception, not the plan.
+        # The ledger owns retries and leases. A message is only a hint, so it is acknowledged after the work, whatever
+        # came of it, and none is kept aside to be delivered again.
         task_acks_late=True,
         task_acks_on_failure=True,
         task_reject_on_worker_lost=False,
@@ -86,7 +104,7 @@ def make_celery(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         broker_pool_limit=4,
         broker_transport_options={
-            "visibility_timeout": 3600,
+            "ack_emulation": False,
             "queue_order_strategy": "priority",
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
