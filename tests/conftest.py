@@ -4,6 +4,7 @@ Every test gets a database of its own, copied from a migrated template, and an e
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -39,6 +40,12 @@ class ByFile(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return SLOWEST_FIRST[0] if nodeid.startswith(SLOWEST_FIRST[0]) else nodeid.partition("::")[0]
+
+
+def pytest_configure() -> None:
+    """Tests interrupt their children. In a shell's background SIGINT is ignored, and children would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

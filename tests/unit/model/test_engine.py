@@ -1,16 +1,15 @@
 """The engine: batches never decide an item's fate, hooks are called, the urgent come first."""
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+import xraygpt_core.model.engine.engine as engine_module
 from xraygpt_core.errors import BundleError, InvalidRequest, Unavailable
 from xraygpt_core.model.bundle import Bundle, read_bundle
 from xraygpt_core.model.engine.engine import Engine, own
@@ -209,28 +208,19 @@ def test_an_error_nobody_foresaw_while_loading_leaves_no_caller_waiting() -> Non
         own(take)
 
 
-_HELPERS = """
-import os, sys, threading
-from pathlib import Path
-from xraygpt_core.model.bundle import read_bundle
-from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.requests import SummaryRequest
-from xraygpt_core.model.trial import phantom_png
+def test_the_thread_that_serves_has_loaded_the_weights(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that compute have helpers of their own each, more than there are cores, and wait for one another."""
+    at_work: list[str] = []
 
-def helpers():
-    return len(os.listdir("/proc/self/task")) - threading.active_count()
+    def noted(act: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            at_work.append(threading.current_thread().name)
+            return act(*given, **named)
 
-before = helpers()
-engine = Engine(read_bundle(Path(sys.argv[1])), device="cpu", batch_size=4)
-engine.submit(SummaryRequest(phantom_png())).result(60)
-print(helpers() - before)
-engine.close()
-"""
+        return call
 
-
-def test_only_the_engine_s_thread_has_helpers_that_compute(tiny: Bundle) -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", _HELPERS, str(tiny.path)], env=environment, capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) == 2, "a team of three, the engine's thread among them; a second team halves its speed"
+    monkeypatch.setattr(engine_module, "load", noted(engine_module.load))
+    monkeypatch.setattr(engine_module, "Runner", noted(engine_module.Runner))
+    monkeypatch.setattr(Loop, "serve", noted(Loop.serve))
+    Engine(tiny, device="cpu", batch_size=1, dtype=torch.float32).close()
+    assert at_work == ["engine", "engine", "engine"]
