@@ -89,7 +89,8 @@ class Keeper:
             program.send(signal.SIGTERM)
         deadline = time.monotonic() + DRAIN_SECONDS
         for program in programs:
-            program.stop(signal.SIGTERM, max(0.0, deadline - time.monotonic()))
+            program.wait(max(0.0, deadline - time.monotonic()))
+            program.stop(signal.SIGKILL)  # asked a second time, one that is just leaving would break off
         for kept in reversed(self._kept.values()):
             if not isinstance(kept.unit, Child):
                 kept.unit.stop()

@@ -156,6 +156,22 @@ def test_services_stop_after_the_programs_last_one_first(tmp_path: Path) -> None
     assert order == ["broker", "postgres"]
 
 
+def test_a_program_is_asked_to_stop_only_once(tmp_path: Path) -> None:
+    program = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\n"
+        "print('up', flush=True)\n"
+        "signal.pause(); time.sleep(0.5)"
+    )
+    child = Child("gpu", [sys.executable, "-c", program], log=tmp_path / "log", directory=tmp_path)
+    child.start()
+    wait_for(lambda: "up" in (tmp_path / "log").read_text())
+    keeper = Keeper(lambda _line: None)
+    keeper.add("gpu", child)
+    keeper.stop()
+    assert (child.exit_code, (tmp_path / "log").read_text().count("asked")) == (0, 1)
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
