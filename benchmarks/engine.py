@@ -80,8 +80,8 @@ def _details(name: str, result: Result) -> list[Row]:
     return rows
 
 
-def _memory(suffix: str, engine: Result, static: Result | str) -> Sequence[Row]:
-    baseline = None if isinstance(static, str) else static.peak_mib
+def _memory(suffix: str, engine: Result, other: Result | str) -> Sequence[Row]:
+    baseline = None if isinstance(other, str) else other.peak_mib
     return [Row(f"engine{suffix}.peak_memory", engine.peak_mib, "MiB", baseline)]
 
 
@@ -92,6 +92,15 @@ def at(rows: int) -> list[Row]:
     if isinstance(engine, str):
         return [Row(f"engine_rows{rows}", None, engine)]
     return [_versus(f"engine_vs_generate_batched.rows{rows}", engine, static), *_details(f"engine.rows{rows}", engine)]
+
+
+def int8() -> list[Row]:
+    """The engine with eight bits a weight, beside itself."""
+    options = ("--studies", _STUDIES, "--rows", _ROWS)
+    small, plain = run("engine", *options, "--weights", "int8"), run("engine", *options)
+    if isinstance(small, str):
+        return [Row("engine_int8_vs_float32", None, small)]
+    return [_versus("engine_int8_vs_float32", small, plain), *_memory("_int8", small, plain)]
 
 
 def poisson() -> list[Row]:
@@ -113,6 +122,7 @@ def main() -> int:
         "saturated": saturated,
         "vllm": vllm,
         "poisson": poisson,
+        "int8": int8,
         "rows32": lambda: at(32),
         "rows64": lambda: at(64),
         "bfloat16": lambda: saturated("--dtype", "bfloat16", suffix=".bfloat16"),

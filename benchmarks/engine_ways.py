@@ -126,7 +126,8 @@ def ours(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
 
     def take() -> Loop:
         llm = model(asked.shape, asked.dtype, asked.device)
-        setting = Setting(work[0].before, prompt + 150, llm.config.max_position_embeddings, Decoding())
+        context = llm.config.max_position_embeddings
+        setting = Setting(work[0].before, prompt + 150, context, Decoding(), weights=asked.weights)
         made.append(Runner(llm, Vectors(), setting, asked.rows, graphs=asked.graphs))
         return Loop(
             made[0],
@@ -193,6 +194,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--studies", type=int, default=48)
     parser.add_argument("--per-second", type=float, default=0.0, help="Poisson arrivals; 0: all at once")
+    parser.add_argument("--weights", choices=["int8", "fp8"], help="of the engine; else as --dtype")
     parser.add_argument("--graphs", action="store_true", help="CUDA graphs")
     asked = parser.parse_args()
     hidden = {"smollm2-135m": 576, "vicuna-7b": 4096}[asked.shape]

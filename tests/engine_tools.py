@@ -52,8 +52,10 @@ class Vectors:
 class SmallRunner(Runner):
     """The real runner, with slots of the test's choice."""
 
-    def __init__(self, model: Any, classes: tuple[SlotClass, ...], decoding: Decoding, invariant: bool) -> None:
-        super().__init__(model, Vectors(), Setting(PREFIX, 48, 256, decoding, invariant), 1)
+    def __init__(
+        self, model: Any, classes: tuple[SlotClass, ...], decoding: Decoding, invariant: bool, weights: str | None
+    ) -> None:
+        super().__init__(model, Vectors(), Setting(PREFIX, 48, 256, decoding, invariant, weights), 1)
         self._take(classes)
 
 
@@ -100,10 +102,11 @@ def serving(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     invariant: bool = False,
+    weights: str | None = None,
 ) -> Iterator[Served]:
     """The loop, running."""
     model = small_model().to(device, dtype)
-    runner = SmallRunner(model, classes, decoding or Decoding(max_new_tokens=LONGEST), invariant)
+    runner = SmallRunner(model, classes, decoding or Decoding(max_new_tokens=LONGEST), invariant, weights)
     loop = own(lambda: Loop(runner, Ends(), answer, prompt_tokens=100, lookahead=lookahead))  # type: ignore[arg-type]
     try:
         yield Served(loop, runner)

@@ -13,6 +13,7 @@ from xraygpt.connect import find_gateway, gateway
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, bundles, load_bundle
 from xraygpt_core.model.bundle import verify as verify_files
+from xraygpt_core.model.compose import quantise_bundle
 from xraygpt_core.settings import models_dir
 
 models = typer.Typer(help="Model bundles: fetch, import, look at, serve.", no_args_is_help=True)
@@ -125,6 +126,25 @@ def _tried(bundle: Bundle) -> dict[str, Any]:
     made = summarise_once(bundle, phantom_png())
     software = {key: made.software[key] for key in ("device", "dtype")}
     return {"summary": made.text, "tokens": made.tokens, "seconds": round(made.generate_seconds, 2), **software}
+
+
+@models.command()
+def quantise(
+    name: Name,
+    weights: Annotated[str, typer.Argument(help="int8 (CPUs with VNNI) or fp8 (Hopper GPUs).")],
+    as_name: Annotated[str | None, typer.Option("--as", help="The new bundle's name; default: NAME-int8.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A bundle with eight bits a weight in its language model, and a name of its own: other weights, other texts."""
+    if weights not in ("int8", "fp8"):
+        raise typer.BadParameter(f"{weights!r} is neither int8 nor fp8")
+    bundle = quantise_bundle(load_bundle(models_dir(), name), models_dir(), as_name or f"{name}-{weights}", weights)
+    if as_json:
+        show.document({"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256})
+    else:
+        show.say(
+            f"bundle {bundle.name} is in {bundle.path}; measure it: python -m training_jobs evaluate, models verify"
+        )
 
 
 @models.command("export-llm")

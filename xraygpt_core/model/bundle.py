@@ -55,6 +55,7 @@ class Bundle:
     decoding: Decoding
     files: Mapping[str, str]  # path inside the bundle -> sha256
     dtype: str | None = None  # float32, bfloat16 or float16; None: what the device is fast at
+    weights: str | None = None  # int8 or fp8; None: in the precision above
 
 
 def load_bundle(models: Path, name: str) -> Bundle:
@@ -109,6 +110,7 @@ def _parse(path: Path, raw: bytes) -> Bundle:
         decoding=Decoding(**data["decoding"]),
         files=dict(data["files"]),
         dtype=llm.get("dtype"),
+        weights=llm.get("weights"),
     )
 
 

@@ -56,6 +56,24 @@ def compose_bundle(
         return commit()
 
 
+def quantise_bundle(base: Bundle, models: Path, name: str, weights: str) -> Bundle:
+    """The base with its LLM's matrices as ``int8`` or ``fp8``, made when it is loaded. Its files are hard links.
+
+    Raises:
+        BundleError: the base is quantised already, or ``name`` exists with other contents.
+    """
+    if base.weights is not None:
+        raise BundleError(f"bundle {base.name!r} has {base.weights} weights already; quantise the one it was made from")
+    with new_bundle(models, name) as (work, commit):
+        tables = tomllib.loads((base.path / FILE).read_text())
+        tables["name"] = name
+        tables["llm"]["weights"] = weights
+        for file in base.files:
+            _link(base.path / file, work / file)
+        write_toml(work, tables)
+        return commit()
+
+
 def _replaced(base: Bundle, projector: Path | None, adapter: Path | None) -> tuple[str, ...]:
     """Prefixes of the base's files that the new parts take the place of."""
     gone = []

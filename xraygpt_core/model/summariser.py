@@ -60,7 +60,7 @@ class Loaded:
             "transformers": version("transformers"),
             "device": str(self.llm.device),
             "dtype": str(self.llm.model.dtype).removeprefix("torch."),
-        }
+        } | ({"weights": self.bundle.weights} if self.bundle.weights else {})
 
     @property
     def decoding(self) -> dict[str, object]:

@@ -102,6 +102,11 @@ class VllmEngine:
         dtype: torch.dtype | None = None,
         patience: float = _PATIENCE_SECONDS,
     ) -> None:
+        if bundle.weights is not None:
+            raise BundleError(
+                f"bundle {bundle.name!r} has {bundle.weights} weights, which only our own engine makes: "
+                "serve the bundle it was made from, and start the vLLM server with --quantization"
+            )
         check(bundle)
         self._loaded: Loaded = load(bundle, device, dtype)
         self._loaded.llm.model.model.layers.to("meta")  # the server has them

@@ -6,7 +6,7 @@ import pytest
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, read_bundle, verify
-from xraygpt_core.model.compose import compose_bundle, new_bundle, write_bundle
+from xraygpt_core.model.compose import compose_bundle, new_bundle, quantise_bundle, write_bundle
 
 
 @pytest.fixture
@@ -112,3 +112,22 @@ def test_an_error_half_way_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no disk"):
         fail_half_way()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quantised_bundle_has_the_same_files_and_another_hash(base: Bundle) -> None:
+    made = quantise_bundle(base, base.path.parent, "base-int8", "int8")
+    assert (made.name, made.weights, made.files) == ("base-int8", "int8", base.files)
+    assert made.sha256 != base.sha256
+    assert (made.path / "llm/model.safetensors").samefile(base.path / "llm/model.safetensors")
+    verify(made)
+
+
+def test_quantised_weights_are_not_quantised_again(base: Bundle) -> None:
+    made = quantise_bundle(base, base.path.parent, "base-int8", "int8")
+    with pytest.raises(BundleError, match="int8 weights already"):
+        quantise_bundle(made, base.path.parent, "base-fp8", "fp8")
+
+
+def test_what_is_composed_of_a_quantised_bundle_is_quantised(base: Bundle, projector: Path) -> None:
+    made = quantise_bundle(base, base.path.parent, "base-int8", "int8")
+    assert compose_bundle(made, base.path.parent, "run-2", projector=projector, adapter=None).weights == "int8"

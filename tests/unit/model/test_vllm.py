@@ -3,14 +3,16 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from pathlib import Path
 
 import pytest
 import torch
 
 from tests.vllm_server import SmallVllm, small_vllm
-from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unavailable
+from xraygpt_core.errors import BundleError, ConfigurationError, InvalidRequest, Unavailable
 from xraygpt_core.model import vllm
 from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.compose import quantise_bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.items import RequestFailed
 from xraygpt_core.model.engine.requests import ChatRequest, ServerBusy, SummaryRequest
@@ -135,6 +137,12 @@ def test_a_closed_engine_takes_nothing(tiny: Bundle, server: SmallVllm, noise_pn
     made.close()
     with pytest.raises(Unavailable):
         made.submit(SummaryRequest(noise_png(1))).result(60)
+
+
+def test_weights_that_only_our_engine_makes_are_refused(tiny: Bundle, server: SmallVllm, tmp_path: Path) -> None:
+    small = quantise_bundle(tiny, tmp_path, "small", "int8")
+    with pytest.raises(BundleError, match="only our own engine"):
+        VllmEngine(small, Server(server.url), device="cpu", batch_size=1, dtype=torch.float32)
 
 
 @pytest.mark.parametrize("url", ["http://gpu-7:8000", "https://gpu-7:8000", "http://10.0.0.3"])

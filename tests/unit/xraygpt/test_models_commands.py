@@ -116,3 +116,17 @@ def test_where_or_how_it_cannot_be_written_is_said(
     done = xraygpt("models", "export-llm", "tiny", str(tmp_path / folder), "--dtype", dtype)
     assert said in str(done.exception)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_bundle_is_quantised_under_a_name_of_its_own_and_summarises(models: Path, xraygpt: Run) -> None:
+    make_tiny_bundle(models)
+    made = json.loads(xraygpt("models", "quantise", "tiny", "int8", "--json").stdout)
+    assert made["name"] == "tiny-int8"
+    assert json.loads(xraygpt("models", "verify", "tiny-int8", "--json").stdout)["tokens"] > 0
+    assert xraygpt("models", "quantise", "tiny", "int8", "--as", "other").exit_code == 0
+    assert (models / "other/bundle.toml").is_file()
+
+
+def test_a_kind_of_weights_that_is_unknown_is_a_wrong_usage(models: Path, xraygpt: Run) -> None:
+    make_tiny_bundle(models)
+    assert xraygpt("models", "quantise", "tiny", "int4").exit_code == 2

@@ -177,4 +177,5 @@ def _setting(loaded: Loaded, image_tokens: int, invariant: bool) -> Setting:
     before, after = tokenise(render(loaded.template, loaded.bundle.question), loaded.llm.tokenizer)
     decoding = loaded.bundle.decoding
     summary = len(before) + image_tokens + len(after) + decoding.max_new_tokens
-    return Setting(before, summary, loaded.llm.model.config.max_position_embeddings, decoding, invariant)
+    context = loaded.llm.model.config.max_position_embeddings
+    return Setting(before, summary, context, decoding, invariant, loaded.bundle.weights)

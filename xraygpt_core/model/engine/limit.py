@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
+
+from xraygpt_core.model.engine.narrow import product_of
 
 _REPEATS = 5
 _COPIED = {"cpu": 64 * 2**20, "cuda": 2**30}  # bytes, well beyond any cache
@@ -27,14 +30,16 @@ class Limit:
         return bytes_read / self.bytes_per_second + flops / self.flops_per_second
 
 
-def measure(device: torch.device, dtype: torch.dtype) -> Limit:
-    """Copy and multiply for a moment; the best of a few tries counts."""
+def measure(device: torch.device, dtype: torch.dtype, weights: str | None = None) -> Limit:
+    """Copy and multiply for a moment, by weights of this kind; the best of a few tries counts."""
     source = torch.zeros(_COPIED[device.type], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     side = _SIDE[device.type]
     square = torch.ones(side, side, device=device, dtype=dtype)
+    layer = nn.Linear(side, side, bias=False, device=device, dtype=dtype)
+    product = product_of(weights)([layer])
     copied = _best(lambda: target.copy_(source), device)
-    multiplied = _best(lambda: square @ square, device)
+    multiplied = _best(lambda: product(square), device)
     return Limit(2 * source.numel() / copied, 2 * side**3 / multiplied)
 
 

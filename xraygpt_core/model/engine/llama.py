@@ -5,17 +5,17 @@ The arithmetic is transformers' ``LlamaForCausalLM``, with q, k, v and gate, up 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.engine.weights import Matrix
+from xraygpt_core.model.engine.narrow import Product, product_of
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Layer:
     """One transformer block."""
 
     before_attention: Tensor
-    qkv: Matrix
-    out: Matrix
+    qkv: Product
+    out: Product
     before_mlp: Tensor
-    gate_up: Matrix
-    down: Matrix
+    gate_up: Product
+    down: Product
 
 
 class Cache:
@@ -81,13 +81,14 @@ def _zeros(sizes: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> 
 class Llama:
     """The weights on their device.
 
-    Takes the transformers model apart: the memory of its layers is given back while ours are built.
+    Takes the transformers model apart: the memory of its layers is given back while ours are built. ``weights`` is
+    ``int8``, ``fp8``, or None for the model's own precision.
 
     Raises:
-        BundleError: another architecture than LLaMA's.
+        BundleError: another architecture than LLaMA's, or weights this machine does not multiply.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, weights: str | None = None) -> None:
         config = model.config
         if config.model_type != "llama" or config.hidden_act != "silu":
             raise BundleError(f"the engine runs LLaMA models, not {config.model_type} with {config.hidden_act}")
@@ -104,9 +105,10 @@ class Llama:
         rotary = model.model.rotary_emb
         self._frequencies, self._scale = rotary.inv_freq.detach().float().to(self.device), rotary.attention_scaling
         self._angles: dict[int, tuple[Tensor, Tensor]] = {}
-        self.layers = [_take(layer) for layer in model.model.layers]
+        product = product_of(weights)
+        self.layers = [_take(layer, product) for layer in model.model.layers]
         self._norm: Tensor = model.model.norm.weight.detach()
-        self._head = Matrix([model.lm_head])
+        self._head = product([model.lm_head])
         model.lm_head.to("meta")
         matrices = [m for one in self.layers for m in (one.qkv, one.out, one.gate_up, one.down)] + [self._head]
         self.bytes = sum(matrix.bytes for matrix in matrices)  # read by every step
@@ -241,16 +243,16 @@ def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> None:
     heads.mul_(cos).addcmul_(partner, sin)
 
 
-def _take(layer: Any) -> Layer:
+def _take(layer: Any, product: Callable[[list[nn.Linear]], Product]) -> Layer:
     """One of transformers' layers as ours; its own memory is given back."""
     attention, mlp = layer.self_attn, layer.mlp
     taken = Layer(
         layer.input_layernorm.weight.detach(),
-        Matrix([attention.q_proj, attention.k_proj, attention.v_proj]),
-        Matrix([attention.o_proj]),
+        product([attention.q_proj, attention.k_proj, attention.v_proj]),
+        product([attention.o_proj]),
         layer.post_attention_layernorm.weight.detach(),
-        Matrix([mlp.gate_proj, mlp.up_proj]),
-        Matrix([mlp.down_proj]),
+        product([mlp.gate_proj, mlp.up_proj]),
+        product([mlp.down_proj]),
     )
     layer.to("meta")
     return taken

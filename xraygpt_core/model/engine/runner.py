@@ -37,6 +37,7 @@ class Setting:
         summary: tokens of a summary's prompt and longest answer.
         context: tokens the LLM can look back on.
         invariant: compute every row in shapes that do not depend on who else is there.
+        weights: ``int8`` or ``fp8``; None for the model's own precision.
     """
 
     before: list[int]
@@ -44,6 +45,7 @@ class Setting:
     context: int
     decoding: Decoding
     invariant: bool = False
+    weights: str | None = None
 
 
 class Runner:
@@ -56,7 +58,7 @@ class Runner:
         graphs: replay decode steps as CUDA graphs.
 
     Raises:
-        BundleError: no LLaMA, or there is no room for a single row.
+        BundleError: no LLaMA, weights this machine does not multiply, or no room for a single row.
     """
 
     def __init__(
@@ -69,8 +71,8 @@ class Runner:
         memory: int | None = None,
         graphs: bool = False,
     ) -> None:
-        self.limit = measure(model.device, model.dtype)  # first, while memory is free
-        self.llama = Llama(model)
+        self.limit = measure(model.device, model.dtype, setting.weights)  # first, while memory is free
+        self.llama = Llama(model, setting.weights)
         self.vision, self.setting = vision, setting
         self.llama.share(setting.before)
         give_back()

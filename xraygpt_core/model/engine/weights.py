@@ -19,11 +19,9 @@ class Matrix:
     """
 
     def __init__(self, layers: list[nn.Linear]) -> None:
-        weights = [layer.weight.detach() for layer in layers]
-        weight = weights[0] if len(weights) == 1 else torch.cat(weights)
+        weight, self._bias = fused(layers)
         self.bytes = weight.numel() * weight.element_size()
         self.flops = 2 * weight.numel()  # per row
-        self._bias = None if layers[0].bias is None else torch.cat([layer.bias.detach() for layer in layers])
         self._packed = _can_pack(weight)
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS) if self._packed else weight
 
@@ -32,6 +30,13 @@ class Matrix:
             packed: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
             return packed
         return functional.linear(x, self._weight, self._bias)
+
+
+def fused(layers: list[nn.Linear]) -> tuple[Tensor, Tensor | None]:
+    """Several linear layers of one input as one: weight (out, in) and bias (out), or None."""
+    weights = [layer.weight.detach() for layer in layers]
+    weight = weights[0] if len(weights) == 1 else torch.cat(weights)
+    return weight, None if layers[0].bias is None else torch.cat([layer.bias.detach() for layer in layers])
 
 
 def _can_pack(weight: Tensor) -> bool:
