@@ -17,10 +17,12 @@ from api_gateway import (
     images,
     lookup,
     query,
+    room,
     studies,
     summaries,
     training,
     uploads,
+    worklist,
 )
 from api_gateway.middleware import BodyLimit, Measured
 from api_gateway.problems import RESPONSES, Problem, translate_errors
@@ -30,7 +32,22 @@ from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.storage import ObjectStore
 
-_ROUTES = (studies, images, uploads, events, chat, summaries, training, bundles, backlogs, dead, lookup, query, health)
+_ROUTES = (
+    worklist,
+    studies,
+    images,
+    uploads,
+    events,
+    chat,
+    summaries,
+    training,
+    bundles,
+    backlogs,
+    dead,
+    lookup,
+    query,
+    health,
+)
 _ABOUT = """
 From chest X-rays in S3 to summaries in Postgres. Every text is an AI-generated draft, not a diagnosis.
 
@@ -55,6 +72,7 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
     for routes in _ROUTES:
         app.include_router(routes.router)
     docs.serve_docs(app)
+    room.serve_room(app)
     translate_errors(app)
     app.add_middleware(BodyLimit, uploads_bytes=ledger.settings.max_object_bytes)
     app.add_middleware(Measured)

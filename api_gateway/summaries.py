@@ -12,9 +12,10 @@ from api_gateway.once import RunsOnce
 from api_gateway.services import UsesLedger, UsesServices
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.change import resummarise, review_summary
+from xraygpt_core.ledger.change import resummarise
 from xraygpt_core.ledger.origin import summary_origin
 from xraygpt_core.ledger.read import summary
+from xraygpt_core.ledger.review import Seen, review_summary
 from xraygpt_core.states import NOTICE, Flag, ReviewState
 
 router = APIRouter(prefix="/v1", tags=["summaries"])
@@ -56,12 +57,24 @@ class OriginAnswer(Answer):
     notice: str = NOTICE
 
 
+class SeenSummary(Request):
+    """The summary as its reader saw it: these three fields, unchanged."""
+
+    review_state: ReviewState
+    reviewed_at: AwareDatetime | None
+    superseded_at: AwareDatetime | None = None
+
+
 class Review(Request):
-    """What a clinician says. ``text`` is the corrected summary and goes with ``edited`` only."""
+    """What a clinician says. ``text`` is the corrected summary and goes with ``edited`` only.
+
+    With ``seen`` the answer is 409 if the summary was reviewed or superseded since, and nothing is changed.
+    """
 
     state: ReviewState
     text: Annotated[Text, Field(max_length=20_000)] | None = None
     reviewer: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    seen: SeenSummary | None = None
 
 
 class Where(Request):
@@ -111,7 +124,8 @@ def get_image(summary_id: UUID, services: UsesServices, _: Caller) -> Response:
 @router.post("/summaries/{summary_id}/review")
 def post_review(summary_id: UUID, body: Review, ledger: UsesLedger, caller: Caller) -> SummaryAnswer:
     """Accept, correct or reject a summary. The model's own text is kept; ``draft`` takes a correction back."""
-    review_summary(ledger, summary_id, body.state, body.reviewer or caller, body.text)
+    seen = None if body.seen is None else Seen(**body.seen.model_dump())
+    review_summary(ledger, summary_id, body.state, body.reviewer or caller, body.text, seen)
     return SummaryAnswer.model_validate(summary(ledger, summary_id))
 
 

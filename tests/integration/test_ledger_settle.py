@@ -31,8 +31,8 @@ from tests.ledger_tools import (
 from xraygpt_core.errors import InvalidRequest, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import read
-from xraygpt_core.ledger.change import review_summary
 from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.review import review_summary
 from xraygpt_core.ledger.serving import serve
 from xraygpt_core.ledger.settle import settle
 from xraygpt_core.ledger.summarise import complete_summary, summarise_input

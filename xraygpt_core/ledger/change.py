@@ -1,11 +1,11 @@
-"""What people may do to a study: cancel it, purge it, review its summary, summarise it again, replay what died."""
+"""What people may do to a study: cancel it, purge it, summarise it again, replay what died."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.errors import Conflict, InvalidRequest, NotFound
+from xraygpt_core.errors import Conflict
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fallout import revision_of
 from xraygpt_core.ledger.fence import repeating
@@ -14,7 +14,7 @@ from xraygpt_core.ledger.objects import digest
 from xraygpt_core.ledger.read import resolve
 from xraygpt_core.ledger.serving import served_in
 from xraygpt_core.ledger.timeline import note
-from xraygpt_core.states import JobKind, Lane, ReviewState, StudyState
+from xraygpt_core.states import JobKind, Lane, StudyState
 
 # Any constant that nothing else in this database uses: "PURG" in ASCII.
 _PURGING = 0x50555247
@@ -174,34 +174,6 @@ def expired_studies(ledger: Ledger, *, limit: int = 100) -> list[UUID]:
             {"days": ledger.settings.retention_days, "limit": limit},
         )
     return [row["id"] for row in rows]
-
-
-def review_summary(ledger: Ledger, summary_id: UUID, state: ReviewState, reviewer: str, text: str | None) -> None:
-    """Keep what a clinician said about a summary. The model's own text stays as it was.
-
-    Who accepts or rejects a corrected summary speaks of the correction, so that stays too; ``draft`` takes it back.
-
-    Args:
-        text: the corrected text; given if and only if the state is ``edited``.
-
-    Raises:
-        InvalidRequest: text and state do not fit.
-        NotFound: no such summary.
-    """
-    if (state is ReviewState.EDITED) != bool(text and text.strip()):
-        raise InvalidRequest("give the corrected text with the state 'edited', and only then")
-    if "\0" in (text or "") + reviewer:
-        raise InvalidRequest("a text holds no NUL")
-    with ledger.work() as work:
-        row = work.row(
-            "UPDATE summaries SET review_state = :state, reviewed_by = :who, reviewed_at = clock_timestamp(), "
-            "edited_summary = CASE WHEN :state IN ('accepted', 'rejected') THEN edited_summary ELSE :text END "
-            "WHERE id = :id RETURNING study_id",
-            {"id": summary_id, "state": state, "who": reviewer, "text": text},
-        )
-        if row is None:
-            raise NotFound(f"there is no summary {summary_id}")
-        note(work, row["study_id"], f"summary {state}", who="person")
 
 
 def resummarise(

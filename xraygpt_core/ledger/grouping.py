@@ -7,6 +7,7 @@ from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Work
 from xraygpt_core.ledger.fallout import lock_study_of
+from xraygpt_core.ledger.worklist import raise_drafts
 from xraygpt_core.states import Flag
 
 if TYPE_CHECKING:
@@ -58,10 +59,9 @@ def belongs_to(work: Work, provisional: UUID, image: "IngestedImage") -> UUID:
         return _new_study(work, mine["lane_rank"])
     home_id: UUID = home["id"]
     if home_id != provisional and mine is not None:
-        work.run(
-            "UPDATE studies SET lane_rank = LEAST(lane_rank, :rank) WHERE id = :id",
-            {"id": home_id, "rank": mine["lane_rank"]},
-        )
+        mine_is_urgent = "UPDATE studies SET lane_rank = :rank WHERE id = :id AND lane_rank > :rank"
+        if work.run(mine_is_urgent, {"id": home_id, "rank": mine["lane_rank"]}):
+            raise_drafts(work, [home_id], mine["lane_rank"])
         if mine["uid_pseudonym"] is None and mine["revision"] == 0:
             work.run(
                 "UPDATE studies SET alias_of = :home, state = 'received' WHERE id = :id",

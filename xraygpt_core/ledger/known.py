@@ -9,6 +9,7 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ledger.core import Work
 from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered, digest, later, names
+from xraygpt_core.ledger.worklist import raise_drafts
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane, ReasonCode
 
@@ -63,6 +64,7 @@ _REVIVE = """
 
 _RAISE_STUDIES = """
     UPDATE studies SET lane_rank = :lane_rank WHERE id = ANY(CAST(:studies AS uuid[])) AND lane_rank > :lane_rank
+    RETURNING id
 """
 
 # Whoever is waiting beside the patient does not wait for a paused backlog ('infinity').
@@ -123,7 +125,8 @@ def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane) -> Non
         "lane_rank": lane.rank,
     }
     work.rings += [Ring(JobKind(row["kind"]), lane) for row in work.rows(_RAISE_JOBS, ids) if not row["later"]]
-    work.run(_RAISE_STUDIES, ids)
+    if raised := [row["id"] for row in work.rows(_RAISE_STUDIES, ids)]:
+        raise_drafts(work, raised, lane.rank)
 
 
 def _contents(work: Work, refs: Sequence[ObjectRef]) -> Sequence[RowMapping]:

@@ -54,7 +54,7 @@ _INPUTS = """
     JOIN images i ON i.id = s.chosen_image AND i.state = 'accepted'
 """
 
-_REVISIONS = "SELECT id, revision FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))"
+_STUDIES = "SELECT id, revision, lane_rank FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))"
 
 _SUPERSEDE = """
     UPDATE summaries SET superseded_at = clock_timestamp()
@@ -67,12 +67,13 @@ _WRITE = """
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
             id uuid, study_id uuid, image_id uuid, revision int, job_id uuid, attempt int, epoch bigint, bundle text,
             bundle_sha256 text, text text, findings text, impression text, provenance jsonb, tokens int,
-            batch_size int, flags jsonb, current boolean, waits jsonb)
+            batch_size int, flags jsonb, lane_rank int, current boolean, waits jsonb)
     ), texts AS (
         INSERT INTO summaries (id, study_id, image_id, revision, job_id, lease_epoch, bundle, bundle_sha256, summary,
-                               findings, impression, provenance, tokens, batch_size, flags, superseded_at)
+                               findings, impression, provenance, tokens, batch_size, flags, lane_rank,
+                               superseded_at)
         SELECT id, study_id, image_id, revision, job_id, epoch, bundle, bundle_sha256, text, findings, impression,
-               provenance, tokens, batch_size, ARRAY(SELECT jsonb_array_elements_text(flags)),
+               provenance, tokens, batch_size, ARRAY(SELECT jsonb_array_elements_text(flags)), lane_rank,
                CASE WHEN NOT current THEN clock_timestamp() END
         FROM n
     ), ended AS (
@@ -132,10 +133,12 @@ def _complete(ledger: Ledger, done: Sequence[Done]) -> list[UUID | None]:
     def body(work: Work, held: Collection[UUID]) -> None:
         mine = [one for one in done if one[0].job_id in held]
         studies = {given.study_id: given for _, given, _ in mine}
-        revisions = {row["id"]: row["revision"] for row in work.rows(_REVISIONS, {"ids": list(studies)})}
+        now = {row["id"]: row for row in work.rows(_STUDIES, {"ids": list(studies)})}
         # Two jobs of one study (another bundle was asked for): the last one is the current one.
         current = {
-            given.study_id: claim.job_id for claim, given, _ in mine if revisions.get(given.study_id) == given.revision
+            given.study_id: claim.job_id
+            for claim, given, _ in mine
+            if now[given.study_id]["revision"] == given.revision
         }
         reviewed = set()
         if current:
@@ -144,6 +147,7 @@ def _complete(ledger: Ledger, done: Sequence[Done]) -> list[UUID | None]:
         rows = [
             _row(ids[claim.job_id], claim, given, summary)
             | {"current": current.get(given.study_id) == claim.job_id}
+            | {"lane_rank": now[given.study_id]["lane_rank"]}
             | {"flags": [Flag.SUPERSEDES_REVIEWED] if given.study_id in reviewed else []}
             for claim, given, summary in mine
         ]

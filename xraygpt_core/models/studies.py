@@ -101,6 +101,8 @@ summaries = Table(
     Column("tokens", Integer, nullable=False),
     Column("batch_size", Integer, nullable=False),
     flags_column(),
+    # The study's, repeated here so that one index has the drafts in the order in which they are read.
+    Column("lane_rank", SmallInteger, nullable=False, server_default="1"),
     Column("review_state", Text, nullable=False, server_default="draft"),
     Column("reviewed_by", Text),
     moment("reviewed_at"),
@@ -111,6 +113,19 @@ summaries = Table(
     Index("ix_summaries_current", "study_id", unique=True, postgresql_where=text("superseded_at IS NULL")),
     Index(None, "summarised_at"),
     Index(None, "bundle", "summarised_at"),
+    Index(
+        "ix_summaries_awaiting",
+        "lane_rank",
+        "summarised_at",
+        "id",
+        postgresql_where=text("superseded_at IS NULL AND review_state = 'draft'"),
+    ),
+    Index(
+        "ix_summaries_signed",
+        "reviewed_at",
+        "id",
+        postgresql_where=text("superseded_at IS NULL AND review_state <> 'draft'"),
+    ),
 )
 
 chat_turns = Table(

@@ -1,0 +1,130 @@
+"""Lists of studies: what waits for a reader, what was signed, what arrived."""
+
+import base64
+import struct
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from api_gateway.auth import Caller
+from api_gateway.services import UsesLedger
+from api_gateway.wire import Answer
+from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.worklist import Listing, Place, worklist
+from xraygpt_core.states import NOTICE, Flag, Lane, ReasonCode, ReviewState, StudyState
+
+router = APIRouter(prefix="/v1", tags=["studies"])
+
+# Version, list, lane, microseconds since 1970, id: 27 bytes are 36 letters of base64, without padding.
+_CURSOR = struct.Struct(">BBbq16s")
+_VERSION = 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Cursor = Annotated[str, Query(pattern="^[A-Za-z0-9_-]{36}$", description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+class Listed(Answer):
+    """A study in a list. ``opening`` is how its text begins, by the model or as corrected: show ``notice`` with it."""
+
+    study_id: UUID
+    lane: Lane
+    state: StudyState
+    reason_code: ReasonCode | None
+    view: str | None
+    flags: list[Flag]
+    received_at: datetime
+    summary_id: UUID | None
+    summarised_at: datetime | None
+    review_state: ReviewState | None
+    reviewed_by: str | None
+    reviewed_at: datetime | None
+    opening: str | None
+    supersedes_reviewed: bool
+
+
+class Awaiting(Answer):
+    """How many drafts wait for a review in each lane. 100 means 100 or more."""
+
+    stat: Annotated[int, Field(le=100)]
+    routine: Annotated[int, Field(le=100)]
+    backlog: Annotated[int, Field(le=100)]
+
+
+class Studies(Answer):
+    """A page. ``next`` is null at the end; a page with filters may be short, or empty, and not be the last."""
+
+    studies: list[Listed]
+    next: str | None
+    awaiting: Awaiting
+    notice: str = NOTICE
+
+
+class Me(Answer):
+    """Under which name a review is signed with this key."""
+
+    name: str
+
+
+@router.get("/studies")
+def get_studies(
+    ledger: UsesLedger,
+    _: Caller,
+    listing: Annotated[Listing, Query(alias="list")] = Listing.ALL,
+    lane: Lane | None = None,
+    state: Annotated[list[StudyState] | None, Query(max_length=len(StudyState))] = None,
+    review: Annotated[list[ReviewState] | None, Query(max_length=len(ReviewState))] = None,
+    limit: Limit = 50,
+    cursor: Cursor | None = None,
+) -> Studies:
+    """A page of studies.
+
+    ``list=awaiting``: drafts nobody reviewed, stat before routine before backlog, the oldest draft first. ``signed``:
+    reviewed summaries, the last review first. ``all``: every study, the last arrival first. ``lane``, ``state`` and
+    ``review`` (the last two may be repeated) show only those.
+    """
+    page = worklist(
+        ledger,
+        listing,
+        limit=limit,
+        after=None if cursor is None else _place(listing, cursor),
+        lane=lane,
+        states=state,
+        reviews=review,
+    )
+    return Studies(
+        studies=[Listed.model_validate(row) for row in page.rows],
+        next=None if page.after is None else _cursor(listing, page.after),
+        awaiting=Awaiting.model_validate(page.awaiting),
+    )
+
+
+@router.get("/me")
+def get_me(caller: Caller) -> Me:
+    """Whose key this is."""
+    return Me(name=caller)
+
+
+def _cursor(listing: Listing, place: Place) -> str:
+    microseconds = (place.at - _EPOCH) // timedelta(microseconds=1)
+    packed = _CURSOR.pack(_VERSION, list(Listing).index(listing), place.rank, microseconds, place.id.bytes)
+    return base64.urlsafe_b64encode(packed).decode()
+
+
+def _place(listing: Listing, cursor: str) -> Place:
+    """Where a page begins.
+
+    Raises:
+        InvalidRequest: no page of this list ends there.
+    """
+    version, which, rank, microseconds, study = _CURSOR.unpack(base64.urlsafe_b64decode(cursor))
+    if version != _VERSION or which != list(Listing).index(listing):
+        raise InvalidRequest("the cursor belongs to another list: begin without one")
+    try:
+        at = _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        raise InvalidRequest("the cursor was changed on its way: begin without one") from None
+    return Place(rank, at, UUID(bytes=study))
