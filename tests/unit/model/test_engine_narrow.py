@@ -52,6 +52,14 @@ def test_fused_layers_of_eight_bits_are_close_to_the_exact_ones(kind: str, bias:
     assert float((found - wanted).norm() / wanted.norm()) < WRONG[kind]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_that_are_stored_by_column_are_the_same_weights(kind: str) -> None:
+    made, x = layers(outs=(48,)), torch.randn(3, 64, generator=torch.Generator().manual_seed(2))
+    wanted = KINDS[kind](made)(x)
+    made[0].weight.data = made[0].weight.data.t().contiguous().t()
+    torch.testing.assert_close(KINDS[kind](made)(x), wanted)
+
+
 @given(st.integers(1, 9), st.integers(0, 10_000), st.sampled_from([1e-6, 1.0, 1e4]))
 def test_int8_products_are_those_of_whole_numbers(rows: int, seed: int, size: float) -> None:
     made = layers(seed=seed)

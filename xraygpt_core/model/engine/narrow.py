@@ -44,7 +44,7 @@ class Fp8Matrix:
         weight, self._bias = fused(layers)
         self.bytes, self.flops = weight.numel(), 2 * weight.numel()
         small, scales = _shrunk(weight, _FP8_MOST)
-        self._weight, self._scales = small.to(torch.float8_e4m3fn).t(), scales.t().contiguous()
+        self._weight, self._scales = small.to(torch.float8_e4m3fn).contiguous().t(), scales.t().contiguous()
         # a GPU's kernel for scaled rows writes nothing else
         self._made = torch.bfloat16 if weight.device.type == "cuda" else torch.float32
 
@@ -89,7 +89,7 @@ def _check_integers() -> None:
 
 
 def _packed(weight: Tensor) -> Tensor:
-    packed: Tensor = torch.ops.onednn.qlinear_prepack(weight, None)
+    packed: Tensor = torch.ops.onednn.qlinear_prepack(weight.contiguous(), None)  # it takes no heed of strides
     return packed
 
 
