@@ -7,8 +7,11 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from api_gateway.auth import Caller
-from api_gateway.services import UsesLedger
-from api_gateway.wire import Answer, Request
+from api_gateway.services import UsesLedger, UsesServices
+from api_gateway.sources import source_object
+from api_gateway.wire import Answer, Request, Text
+from xraygpt_core.ledger.known import find_images
+from xraygpt_core.ledger.objects import ObjectRef
 from xraygpt_core.ledger.read import images_status
 from xraygpt_core.states import Flag, Lane, ReasonCode, StudyState
 
@@ -39,13 +42,47 @@ class ImageAnswer(Answer):
     impression: str | None
 
 
+class Content(Request):
+    """An object of the source bucket, ``s3://bucket/key``, and the ETag a listing shows for it, without quotes."""
+
+    uri: Text
+    etag: Annotated[Text, Field(min_length=1, max_length=200)]
+
+
+class Contents(Request):
+    """The objects to tell about."""
+
+    objects: Annotated[list[Content], Field(max_length=MAX_IMAGES)]
+
+
 class Images(Answer):
     """In the order asked; an id nobody knows is left out."""
 
     images: list[ImageAnswer]
 
 
+class Known(Answer):
+    """In the order asked; null for a content that was never registered."""
+
+    images: list[ImageAnswer | None]
+
+
 @router.post("/status")
 def post_status(body: ImageIds, ledger: UsesLedger, _: Caller) -> Images:
     """Where up to 1000 images stand."""
     return Images(images=[ImageAnswer.model_validate(one) for one in images_status(ledger, body.image_ids)])
+
+
+@router.post("/lookup")
+def post_lookup(body: Contents, services: UsesServices, _: Caller) -> Known:
+    """What became of up to 1000 objects, by address and content. Nothing is registered, and the bucket is not asked."""
+    refs = [
+        ObjectRef(*source_object(one.uri, f"objects[{place}]", services.settings), one.etag)
+        for place, one in enumerate(body.objects)
+    ]
+    ids = find_images(services.ledger, refs)
+    known = {
+        one.image_id: ImageAnswer.model_validate(one)
+        for one in images_status(services.ledger, [image_id for image_id in ids if image_id])
+    }
+    return Known(images=[None if image_id is None else known.get(image_id) for image_id in ids])

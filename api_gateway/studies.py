@@ -12,19 +12,18 @@ from pydantic import Field, JsonValue
 from api_gateway.auth import Caller
 from api_gateway.once import RunsOnce
 from api_gateway.services import Services, UsesLedger, UsesServices
+from api_gateway.sources import source_object
 from api_gateway.summaries import SummaryAnswer
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest, ObjectMissing
 from xraygpt_core.ledger.change import cancel_study, purge_study
 from xraygpt_core.ledger.read import preview_key, study, timeline
 from xraygpt_core.ledger.register import ObjectRef, Registered, register_objects
-from xraygpt_core.settings import Settings
 from xraygpt_core.states import Flag, ImageState, Lane, ReasonCode, StudyState
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 
 MAX_OBJECTS = 1000
-_MAX_KEY_BYTES = 1024  # Amazon S3 User Guide, "Naming Amazon S3 objects"
 _HEADS_AT_ONCE = 4  # more wait for the interpreter, not for the bucket
 
 
@@ -159,7 +158,7 @@ def _look_up(services: Services, uris: Sequence[str]) -> list[ObjectRef]:
     Raises:
         InvalidRequest: an address is malformed, of another bucket, or leads nowhere. Names its place, never its key.
     """
-    places = [_parsed(place, uri, services.settings) for place, uri in enumerate(uris)]
+    places = [source_object(uri, f"objects[{place}]", services.settings) for place, uri in enumerate(uris)]
 
     def look(place: int, bucket: str, key: str) -> ObjectRef:
         try:
@@ -172,16 +171,3 @@ def _look_up(services: Services, uris: Sequence[str]) -> list[ObjectRef]:
         return [look(0, *places[0])]
     with ThreadPoolExecutor(min(_HEADS_AT_ONCE, len(places))) as pool:
         return list(pool.map(look, range(len(places)), *zip(*places, strict=True)))
-
-
-def _parsed(place: int, uri: str, settings: Settings) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    if not uri.startswith("s3://") or not 0 < len(key.encode()) <= _MAX_KEY_BYTES:
-        raise InvalidRequest(
-            f"objects[{place}]: write it as s3://bucket/key, the key of at most {_MAX_KEY_BYTES} bytes"
-        )
-    if bucket == settings.derived_bucket:
-        raise InvalidRequest(f"objects[{place}]: the derived bucket holds XrayGPT's own images; submit the original")
-    if bucket != settings.bucket:
-        raise InvalidRequest(f"objects[{place}]: only objects of the bucket {settings.bucket!r} are read here")
-    return bucket, key

@@ -1,11 +1,15 @@
 """How far a backlog is, and in the end the proof that nothing of it is missing."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from xraygpt.submit import Row
+from xraygpt.client import Gateway
+from xraygpt.submit import ASK_AT_ONCE, Row, refresh, register_rows
+from xraygpt_core.states import StudyState
 
 SPAN_SECONDS = 30.0  # over which the speed is told
 
@@ -48,21 +52,76 @@ def words(now: dict[str, Any], speed: Speed) -> str:
     return f"{now['state']}: {counts}{cancelled}, {speed.per_second:.1f}/s, ETA {speed.eta(now['open'])}{problem}"
 
 
-def proof(rows: Sequence[Row]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Listed:
+    """An object as the bucket lists it now."""
+
+    uri: str
+    etag: str
+
+
+def compared(gateway: Gateway, listed: Iterable[Listed], lane: str) -> Iterator[Row]:
+    """What the ledger says of each object. One it never saw is registered now, and not at its end.
+
+    A thousand at a time: neither the objects nor the rows are ever all in memory.
+
+    Raises:
+        GatewayError: the gateway refuses, or does not answer.
+    """
+    objects = iter(listed)
+    while some := list(islice(objects, ASK_AT_ONCE)):
+        rows = [Row(one.uri, lane) for one in some]
+        asked = [{"uri": one.uri, "etag": one.etag} for one in some]
+        for row, image in zip(rows, gateway.post("/v1/images/lookup", {"objects": asked})["images"], strict=True):
+            if image is not None:
+                row.image_id = image["image_id"]
+                row.take(image)
+        unseen = [row for row in rows if row.image_id is None]
+        if unseen:
+            register_rows(gateway, [(row, row.source) for row in unseen], lane)
+            refresh(gateway, unseen)
+        yield from rows
+
+
+class Proof:
     """Objects listed = images in a terminal state, or the differences, object by object.
 
-    Args:
-        rows: one per object the bucket lists now, with what the ledger says of its image.
+    Attributes:
+        states: how many are in which state.
+        kinds: the same, with the reason where there is one.
     """
-    differences = [{"source": row.source, "state": str(row.state)} for row in rows if not row.ended]
-    return {"listed": len(rows), "ended": len(rows) - len(differences), "differences": differences}
 
+    def __init__(self) -> None:
+        self.states: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
+        self.differences: list[dict[str, str]] = []
 
-def tell(found: dict[str, Any], say: Callable[[str], None]) -> None:
-    """The proof for a person."""
-    if not found["listed"]:
-        say("nothing lies there: is the prefix right?")
-    for one in found["differences"]:
-        say(f"not at its end: {one['source']} ({one['state']})")
-    so = "nothing is missing" if not found["differences"] else f"{len(found['differences'])} are not at their end"
-    say(f"proof: {found['listed']} objects listed, {found['ended']} images ended; {so}")
+    def note(self, row: Row) -> None:
+        """One more object, and what became of it."""
+        self.states[str(row.state)] += 1
+        self.kinds[row.state if row.reason_code is None else f"{row.state}: {row.reason_code}"] += 1
+        if not row.ended:
+            self.differences.append({"source": row.source, "state": str(row.state)})
+
+    @property
+    def listed(self) -> int:
+        return self.states.total()
+
+    @property
+    def done(self) -> bool:
+        return not set(self.states) - {StudyState.SUMMARISED, StudyState.REJECTED}
+
+    def document(self) -> dict[str, Any]:
+        """For the JSON result."""
+        ended = self.listed - len(self.differences)
+        return {"listed": self.listed, "ended": ended, "differences": self.differences}
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """For a person."""
+        if not self.listed:
+            say("nothing lies there: is the prefix right?")
+        for one in self.differences:
+            say(f"not at its end: {one['source']} ({one['state']})")
+        missing = len(self.differences)
+        so = "nothing is missing" if not missing else f"{missing} are not at their end"
+        say(f"proof: {self.listed} objects listed, {self.listed - missing} images ended; {so}")

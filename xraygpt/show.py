@@ -1,10 +1,12 @@
 """What people see: tables, lines and progress. Documents for programs go to stdout, everything else to stderr."""
 
 import json
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from textwrap import shorten
+from textwrap import indent, shorten
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,6 +28,38 @@ def document(content: Any) -> None:
     """The one JSON document of ``--json``."""
     json.dump(content, sys.stdout, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write("\n")
+
+
+class Spool:
+    """A document with a list so long that it waits in a temporary file, not in memory, until the rest is known."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # __exit__ closes it
+        self._empty = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, item: Any) -> None:
+        """One more element of the list."""
+        self._file.write("\n" if self._empty else ",\n")
+        self._file.write(indent(json.dumps(item, indent=2, ensure_ascii=False, default=str), "    "))
+        self._empty = False
+
+    def write(self, rest: Mapping[str, Any]) -> None:
+        """The document: the list under its name, and the rest."""
+        self._file.seek(0)
+        sys.stdout.write(f'{{\n  "{self._name}": [')
+        shutil.copyfileobj(self._file, sys.stdout)
+        others = json.dumps(rest, indent=2, ensure_ascii=False, default=str)
+        sys.stdout.write("],\n" if self._empty else "\n  ],\n")
+        sys.stdout.write(others.removeprefix("{\n") + "\n")
 
 
 def console() -> Console:

@@ -53,7 +53,7 @@ class Row:
 
 
 def result(rows: Sequence[Row], seconds: float) -> dict[str, Any]:
-    """The document of ``demo``, ``submit`` and ``backlog --wait``."""
+    """The document of ``demo`` and ``submit``."""
     counts = Counter(str(row.state) for row in rows)
     return {"seconds": round(seconds, 3), "counts": dict(counts), "studies": [row.document() for row in rows]}
 
@@ -82,7 +82,7 @@ def register(gateway: Gateway, sources: Sequence[str], lane: str, say: Callable[
         for some in chunks(sources, REGISTER_AT_ONCE):
             new = [Row(source, lane) for source in some]
             uris = list(pool.map(lambda row: _uri(gateway, row, say), new))
-            _register(gateway, [(row, uri) for row, uri in zip(new, uris, strict=True) if uri], lane)
+            register_rows(gateway, [(row, uri) for row, uri in zip(new, uris, strict=True) if uri], lane)
             rows += new
             if len(sources) > REGISTER_AT_ONCE:
                 say(f"{len(rows)} of {len(sources)} submitted")
@@ -106,12 +106,13 @@ def _uri(gateway: Gateway, row: Row, say: Callable[[str], None]) -> str | None:
     return None
 
 
-def _register(gateway: Gateway, found: Sequence[tuple[Row, str]], lane: str) -> None:
-    if not found:
-        return
+def register_rows(gateway: Gateway, found: Sequence[tuple[Row, str]], lane: str) -> None:
+    """Register the object of each row; raises like :func:`register`."""
+    images: dict[str, Any] = {}
     unique = list(dict.fromkeys(uri for _, uri in found))  # byte-identical files are one object
-    answer = gateway.post("/v1/studies", {"objects": [{"uri": uri} for uri in unique], "lane": lane})
-    images = dict(zip(unique, answer["images"], strict=True))
+    for some in chunks(unique, REGISTER_AT_ONCE):
+        answer = gateway.post("/v1/studies", {"objects": [{"uri": uri} for uri in some], "lane": lane})
+        images |= zip(some, answer["images"], strict=True)
     for row, uri in found:
         row.image_id, row.study_id = images[uri]["image_id"], images[uri]["study_id"]
 

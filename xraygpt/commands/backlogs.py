@@ -3,23 +3,23 @@
 import contextlib
 import os
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from xraygpt import show
-from xraygpt.backlog import Speed, proof, tell, words
+from xraygpt.backlog import Listed, Proof, Speed, compared, words
 from xraygpt.client import Gateway
 from xraygpt.commands.options import UNFINISHED, AsJson, Timeout, Wait
-from xraygpt.commands.submitting import show_rows
+from xraygpt.commands.submitting import show_table
 from xraygpt.connect import gateway, home
 from xraygpt.sources import is_uri, split_uri
 from xraygpt.stack.home import running_stack
-from xraygpt.submit import all_done, refresh, register
+from xraygpt.submit import ASK_AT_ONCE, Row
 from xraygpt_core.errors import Unavailable
+from xraygpt_core.s3_listing import read_listings_quickly
 from xraygpt_core.states import Lane
 
 ENDED = frozenset({"done", "cancelled"})
@@ -69,20 +69,34 @@ def backlog(
         if not now.get("listed_at"):  # to ask for its objects by name would register what was paused or cancelled
             _show(now, as_json=as_json)
             raise typer.Exit(UNFINISHED)
-        # Asked for by name, each object is found again; one the listing never saw would be registered now, and show.
         show.say("comparing with what lies in the bucket now")
-        rows = register(client, list(_objects(target[0], since)), Lane.BACKLOG, lambda _: None)
-        refresh(client, rows)
-    found = proof(rows)
-    if as_json or len(rows) <= MOST_ROWS:
-        show_rows(rows, time.monotonic() - started, as_json=as_json, proof=found)
-    else:
-        show.fields(
-            Counter(row.state if row.reason_code is None else f"{row.state}: {row.reason_code}" for row in rows)
-        )
-    tell(found, show.say)
-    if not all_done(rows):
+        rows = compared(client, _objects(target[0], since), Lane.BACKLOG)
+        found = _show_proof(rows, started, now["registered"], as_json=as_json)
+    found.tell(show.say)
+    if not found.done:
         raise typer.Exit(UNFINISHED)
+
+
+def _show_proof(rows: Iterable[Row], started: float, expected: int, *, as_json: bool) -> Proof:
+    """Add up what became of each object, and show it."""
+    found, few = Proof(), list[Row]()
+    with show.Progress() as progress, show.Spool("studies") as spool:
+        for row in rows:
+            found.note(row)
+            if as_json:
+                spool.add(row.document())
+            elif found.listed <= MOST_ROWS:
+                few.append(row)
+            if found.listed % ASK_AT_ONCE == 0:
+                progress.update(found.listed, max(found.listed, expected), "compared")
+        if as_json:
+            seconds = round(time.monotonic() - started, 3)
+            spool.write({"seconds": seconds, "counts": dict(found.states), "proof": found.document()})
+    if not as_json and found.listed <= MOST_ROWS:
+        show_table(few)
+    elif not as_json:
+        show.fields(found.kinds)
+    return found
 
 
 def _show(progress: dict[str, Any], *, as_json: bool) -> None:
@@ -137,8 +151,8 @@ def _over(now: dict[str, Any], deadline: float | None) -> bool:
     return bool(now) and (now["state"] in ENDED or (deadline is not None and time.monotonic() > deadline))
 
 
-def _objects(uri: str, since: datetime | None) -> Iterator[str]:
-    """URIs below the prefix. The gateway never tells keys, so the client asks the bucket itself."""
+def _objects(uri: str, since: datetime | None) -> Iterator[Listed]:
+    """What lies below the prefix. The gateway never tells keys, so the client asks the bucket itself."""
     import boto3  # slow to import, and only this command needs it
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
@@ -153,13 +167,14 @@ def _objects(uri: str, since: datetime | None) -> Iterator[str]:
         region_name=os.environ.get("XRAYGPT_S3_REGION", "us-east-1"),
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
     )
+    read_listings_quickly(client)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     with contextlib.closing(client):
         try:
             for page in pages:
                 for found in page.get("Contents", []):
                     if since is None or found["LastModified"].replace(tzinfo=None) >= since:
-                        yield f"s3://{bucket}/{found['Key']}"
+                        yield Listed(f"s3://{bucket}/{found['Key']}", found["ETag"].strip('"'))
         except (BotoCoreError, ClientError) as error:
             raise Unavailable(
                 f"the backlog has ended; to prove it, this machine must list the bucket: {error}"

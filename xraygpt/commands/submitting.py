@@ -64,11 +64,16 @@ def tell(progress: show.Progress, rows: Sequence[Row]) -> None:
     progress.update(sum(row.ended for row in rows), len(rows), words)
 
 
-def show_rows(rows: Sequence[Row], seconds: float, *, as_json: bool, proof: dict[str, object] | None = None) -> None:
-    """The document, or a table of it. ``proof`` goes into the document."""
+def show_rows(rows: Sequence[Row], seconds: float, *, as_json: bool) -> None:
+    """The document, or a table of it."""
     if as_json:
-        show.document(result(rows, seconds) | ({"proof": proof} if proof else {}))
-        return
+        show.document(result(rows, seconds))
+    else:
+        show_table(rows)
+
+
+def show_table(rows: Sequence[Row]) -> None:
+    """What became of each input, and what its text is."""
     columns = ("study", "source", "view", "state", "seconds", "summary", "reason")
     show.table(columns, ((*_cells(row),) for row in rows))
     if any(row.summary for row in rows):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
-from xraygpt_core.ledger.core import Work
+from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered, digest, later, names
 from xraygpt_core.ledger.worklist import raise_drafts
 from xraygpt_core.queue import Ring
@@ -113,6 +113,15 @@ def find_known(work: Work, refs: Sequence[ObjectRef]) -> Known:
     if replaced:
         work.run(_REVIVE, {"images": replaced})
     return Known(found | _purged(work, [ref for ref in refs if ref.identity not in found]), studies)
+
+
+def find_images(ledger: Ledger, refs: Sequence[ObjectRef]) -> list[UUID | None]:
+    """The image of each object with exactly this content, in the order given; None where nobody registered it."""
+    with ledger.work() as work:
+        found = {(row["bucket"], row["key"], row["etag"]): row["image_id"] for row in _contents(work, refs)}
+        purged = _purged(work, [ref for ref in refs if ref.identity not in found])
+    found |= {identity: gone.image_id for identity, gone in purged.items()}
+    return [found.get(ref.identity) for ref in refs]
 
 
 def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane) -> None:

@@ -43,6 +43,7 @@ def document(client: TestClient) -> dict[str, Any]:
         ("get", "/v1/studies/{study_id}/chat"),
         ("get", "/v1/turns/{turn_id}/stream"),
         ("post", "/v1/images/status"),
+        ("post", "/v1/images/lookup"),
         ("put", "/v1/uploads/{sha256}"),
         ("post", "/v1/events/s3"),
         ("post", "/v1/lookup"),

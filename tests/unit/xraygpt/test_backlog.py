@@ -1,13 +1,14 @@
 """Progress and proof of a backlog."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
-from xraygpt.backlog import SPAN_SECONDS, Speed, proof, tell, words
+from xraygpt.backlog import SPAN_SECONDS, Listed, Proof, Speed, compared, words
+from xraygpt.client import Gateway
 from xraygpt.commands import backlogs
 from xraygpt.submit import Row
 from xraygpt_core.errors import Unavailable
@@ -65,23 +66,26 @@ def test_a_line_says_what_was_listed_and_what_became_of_it() -> None:
     assert "2 cancelled" in words(NOW | {"open": 4, "cancelled": 2}, speed)
 
 
-def row(number: int, state: str) -> Row:
-    return Row(f"s3://b/{number}", "backlog", state)
+def proof(*states: str) -> Proof:
+    found = Proof()
+    for number, state in enumerate(states, 1):
+        found.note(Row(f"s3://b/{number}", "backlog", state))
+    return found
 
 
 def test_everything_at_its_end_is_the_proof() -> None:
     said: list[str] = []
-    found = proof([row(1, "summarised"), row(2, "rejected"), row(3, "dead"), row(4, "cancelled")])
-    tell(found, said.append)
-    assert found == {"listed": 4, "ended": 4, "differences": []}
+    found = proof("summarised", "rejected", "dead", "cancelled")
+    found.tell(said.append)
+    assert found.document() == {"listed": 4, "ended": 4, "differences": []}
     assert said == ["proof: 4 objects listed, 4 images ended; nothing is missing"]
 
 
 def test_a_difference_is_named_object_by_object() -> None:
     said: list[str] = []
-    found = proof([row(1, "summarised"), row(2, "received"), row(3, "running")])
-    tell(found, said.append)
-    assert found["differences"] == [
+    found = proof("summarised", "received", "running")
+    found.tell(said.append)
+    assert found.document()["differences"] == [
         {"source": "s3://b/2", "state": "received"},
         {"source": "s3://b/3", "state": "running"},
     ]
@@ -92,34 +96,44 @@ def test_a_difference_is_named_object_by_object() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("states", "done"),
+    [([], True), (["summarised", "rejected"], True), (["summarised", "dead"], False), (["cancelled"], False)],
+)
+def test_done_is_summarised_or_rejected(states: list[str], done: bool) -> None:
+    assert proof(*states).done == done
+
+
 @pytest.fixture
 def finished(fake_gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A backlog of two objects that is done at the second look; what became of them is in ``ends``."""
     looks = iter(["listing", "done"])
     fake_gateway.ends = {"s3://b/old/1": "summarised", "s3://b/old/2": "rejected"}
+    fake_gateway.unseen = set()
 
     def registered(asked: Any) -> tuple[int, Any]:
         uris = [one["uri"] for one in asked.document["objects"]]
         return 202, {"images": [{"image_id": uri, "study_id": f"study of {uri}", "source": uri} for uri in uris]}
 
-    def status(asked: Any) -> Any:
+    def image(uri: str) -> dict[str, Any]:
         known = {"study_id": "s", "reason_code": None, "lane": "backlog", "view": None, "flags": [], "seconds": None}
-        return {
-            "images": [
-                {"image_id": i, "state": fake_gateway.ends[i], "summary": None} | known
-                for i in asked.document["image_ids"]
-            ]
-        }
+        return {"image_id": uri, "state": fake_gateway.ends[uri], "summary": None} | known
+
+    def looked_up(asked: Any) -> Any:
+        assert {one["etag"] for one in asked.document["objects"]} == {"e"}
+        uris = [one["uri"] for one in asked.document["objects"]]
+        return {"images": [None if uri in fake_gateway.unseen else image(uri) for uri in uris]}
 
     fake_gateway.answers |= {
         "POST /v1/backlogs": (202, {"backlog_id": "b"}),
         "GET /v1/backlogs/b": lambda _: NOW | {"backlog_id": "b", "open": 4, "state": next(looks), "listed_at": SEEN},
         "POST /v1/backlogs/b/resume": NOW | {"backlog_id": "b", "open": 4},
         "POST /v1/studies": registered,
-        "POST /v1/images/status": status,
+        "POST /v1/images/lookup": looked_up,
+        "POST /v1/images/status": lambda asked: {"images": [image(uri) for uri in asked.document["image_ids"]]},
     }
     monkeypatch.setattr(backlogs, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr(backlogs, "_objects", lambda _uri, _since: iter(fake_gateway.ends))
+    monkeypatch.setattr(backlogs, "_objects", lambda _uri, _since: (Listed(uri, "e") for uri in fake_gateway.ends))
     return fake_gateway
 
 
@@ -128,13 +142,16 @@ def test_waiting_ends_with_the_proof(finished: Any, xraygpt: Run) -> None:
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["proof"] == {"listed": 2, "ended": 2, "differences": []}
     assert "nothing is missing" in done.stderr
+    assert finished.bodies("/v1/studies") == [], "what is known is not registered again"
 
 
-def test_an_object_the_listing_never_saw_is_named(finished: Any, xraygpt: Run) -> None:
+def test_an_object_the_listing_never_saw_is_registered_and_named(finished: Any, xraygpt: Run) -> None:
     finished.ends["s3://b/old/3"] = "received"
+    finished.unseen.add("s3://b/old/3")
     done = xraygpt("backlog", "s3://b/old/", "--wait", "--json")
     assert done.exit_code == 3
     assert json.loads(done.stdout)["proof"]["differences"] == [{"source": "s3://b/old/3", "state": "received"}]
+    assert finished.bodies("/v1/studies") == [{"objects": [{"uri": "s3://b/old/3"}], "lane": "backlog"}]
 
 
 def test_a_lane_can_be_asked_for(finished: Any, xraygpt: Run) -> None:
@@ -155,7 +172,7 @@ def test_what_keeps_a_listing_from_going_on_is_said() -> None:
 
 def test_a_prefix_below_which_nothing_lies_is_doubted() -> None:
     said: list[str] = []
-    tell(proof([]), said.append)
+    proof().tell(said.append)
     assert said[0] == "nothing lies there: is the prefix right?"
 
 
@@ -209,3 +226,36 @@ def test_a_bucket_that_refuses_to_be_listed_for_the_proof_is_one_sentence(monkey
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(Unavailable, match="must list the bucket"):
         list(backlogs._objects("s3://b/old/", None))
+
+
+def test_objects_are_compared_a_thousand_at_a_time_and_none_is_kept(finished: Any) -> None:
+    finished.ends = {f"s3://b/old/{number}": "summarised" for number in range(2500)}
+    taken = 0
+
+    def listed() -> Iterator[Listed]:
+        nonlocal taken
+        for uri in finished.ends:
+            taken += 1
+            yield Listed(uri, "e")
+
+    with Gateway(finished.url, "key") as client:
+        rows = compared(client, listed(), "backlog")
+        assert next(rows).state == "summarised"
+        assert taken == 1000
+        assert 1 + sum(1 for _ in rows) == 2500
+    assert [len(body["objects"]) for body in finished.bodies("/v1/images/lookup")] == [1000, 1000, 500]
+
+
+def test_the_document_of_a_backlog_has_a_row_for_each_object(finished: Any, xraygpt: Run) -> None:
+    done = json.loads(xraygpt("backlog", "s3://b/old/", "--wait", "--json").stdout)
+    assert [(row["source"], row["state"]) for row in done["studies"]] == list(finished.ends.items())
+    assert set(done["studies"][0]) == {"study_id", "source", "state", "reason_code", "lane", "summary"}
+    assert done["counts"] == {"summarised": 1, "rejected": 1}
+    assert done["seconds"] >= 0
+
+
+def test_the_document_of_an_empty_prefix_has_no_rows(finished: Any, xraygpt: Run) -> None:
+    finished.ends = {}
+    done = xraygpt("backlog", "s3://b/old/", "--wait", "--json")
+    assert json.loads(done.stdout)["studies"] == []
+    assert "is the prefix right?" in done.stderr

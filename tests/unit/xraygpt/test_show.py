@@ -81,3 +81,18 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "2/2" in captured.err
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_spooled_list_and_the_rest_are_one_document(capsys: pytest.CaptureFixture[str], count: int) -> None:
+    rows = [{"source": f"Röntgen {number}", "state": "summarised"} for number in range(count)]
+    with show.Spool("studies") as spool:
+        for row in rows:
+            spool.add(row)
+        assert capsys.readouterr().out == "", "nothing is written before the whole is known"
+        spool.write({"seconds": 1.5, "counts": {"summarised": count}})
+    written = capsys.readouterr().out
+    assert json.loads(written) == {"studies": rows, "seconds": 1.5, "counts": {"summarised": count}}
+    if count:
+        show.document({"studies": rows, "seconds": 1.5, "counts": {"summarised": count}})
+        assert capsys.readouterr().out == written
