@@ -34,7 +34,11 @@ def build(configured: Settings) -> Flower:
     setup_logging()
     # The application reads this list when it is built; what is not in it answers 404 behind authentication.
     handlers[:] = [handler for handler in handlers if not (isinstance(handler, tuple) and handler[1] is Metrics)]
-    return Flower(capp=make_celery(configured), options=default_options, **settings)
+    celery = make_celery(configured)
+    # No pool of connections: Flower asks four things at once, each on two connections. Where a pool holds fewer, each
+    # of the four waits for ever for its second one; nothing about a worker is shown, and SIGTERM ends nothing.
+    celery.conf.broker_pool_limit = 0
+    return Flower(capp=celery, options=default_options, **settings)
 
 
 def leave(_number: int, _frame: FrameType | None) -> None:
