@@ -80,7 +80,8 @@ class ObjectServer(Server):
             keep=lambda line: LOGGED.match(line) is not None,
         )
         self._child.start()
-        self._child.wait_until(self._answers, START_SECONDS)
+        with httpx.Client(timeout=5, trust_env=False) as client:
+            self._child.wait_until(lambda: self._answers(client), START_SECONDS)
 
     def stop(self) -> None:
         if self._child:
@@ -155,13 +156,12 @@ class ObjectServer(Server):
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write("\n".join(lines) + "\n")
 
-    def _answers(self) -> bool:
+    def _answers(self, client: httpx.Client) -> bool:
         """S3 answers, and the master knows the volumes: before that, reading an object fails."""
         try:
-            with httpx.Client(timeout=5, trust_env=False) as client:
-                healthy = client.get(f"{self.url}/healthz").status_code == httpx.codes.OK
-                volumes = client.get(f"http://127.0.0.1:{self.ports['master']}/dir/status")
-                return healthy and bool(volumes.json()["Topology"]["DataCenters"])
+            healthy = client.get(f"{self.url}/healthz").status_code == httpx.codes.OK
+            volumes = client.get(f"http://127.0.0.1:{self.ports['master']}/dir/status")
+            return healthy and bool(volumes.json()["Topology"]["DataCenters"])
         except (httpx.TransportError, ValueError, KeyError):
             return False
 
