@@ -83,11 +83,12 @@ def _blur(value: Grey, sigma: float) -> Grey:
     reach = int(3 * sigma) + 1
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 0.1)) ** 2)
     for axis in (0, 1):
-        pads = [(reach, reach) if axis == which else (0, 0) for which in (0, 1)]
-        padded, size = np.pad(value, pads, mode="edge"), value.shape[axis]
-        parts = [w * padded.take(range(i, i + size), axis) for i, w in enumerate(weights / weights.sum())]
-        value = np.sum(parts, axis=0, dtype=np.float32)
-    return value.astype(np.float32)
+        padded = np.pad(value, [(reach, reach) if axis == which else (0, 0) for which in (0, 1)], mode="edge")
+        value = np.zeros(value.shape, np.float32)
+        for i, weight in enumerate(weights / weights.sum()):
+            part = padded[i : i + _SIDE] if axis == 0 else padded[:, i : i + _SIDE]
+            value += (weight * part).astype(np.float32)  # each product in double precision, their sum in single
+    return value
 
 
 def _lungs(rng: np.random.Generator, view: View) -> tuple[_Lung, _Lung]:
