@@ -1,0 +1,51 @@
+/**
+ * Elements, made without markup: a text is always a text node, so nothing that a model or a person wrote can become part
+ * of the page.
+ */
+
+/**
+ * An element. Attributes that are null or false are left out, true ones stand without a value, functions are listeners.
+ * @param {string} tag
+ * @param {Object<string, unknown>} attributes
+ * @param {...(Node|string|null|undefined|false)} children
+ */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, String(value));
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Put these in the place of everything an element holds. */
+export function fill(element, ...children) {
+  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+}
+
+/** A button; `key` is shown on it and told to assistive technology. */
+export function button(label, onclick, { key = null, kind = "", ...more } = {}) {
+  return h(
+    "button",
+    { type: "button", class: `button ${kind}`.trim(), click: onclick, "aria-keyshortcuts": key, ...more },
+    h("span", {}, label),
+    key && h("kbd", { "aria-hidden": "true" }, key),
+  );
+}
+
+/** Something folded away; `load` fills it when it is opened for the first time. */
+export function folded(title, body, load = null) {
+  const details = h("details", { class: "folded" }, h("summary", {}, title), body);
+  if (load) details.addEventListener("toggle", () => details.open && load(), { once: true });
+  return details;
+}
+
+/** Say something at the lower edge for a while; errors stay longer. */
+export function toast(text, { kind = "", link = null } = {}) {
+  const note = h("div", { class: `toast ${kind}`.trim() }, h("span", {}, text));
+  if (link) note.append(h("a", { href: link.href }, link.text));
+  document.getElementById("toasts").append(note);
+  setTimeout(() => note.remove(), kind === "bad" ? 12_000 : 7_000);
+}

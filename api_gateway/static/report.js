@@ -1,0 +1,109 @@
+/** The draft as it is read: its text, what to know about it, and where it came from. */
+
+import * as api from "./api.js";
+import { fill, folded, h } from "./dom.js";
+import { exact, moment } from "./time.js";
+import { flag, NOTICE, REVIEWS, step } from "./words.js";
+
+/** The notice that stands with every text of the model. */
+export const notice = () => h("p", { class: "notice" }, NOTICE);
+
+/** Findings and impression where the text has them, else the text as it is. */
+export function textOf(summary) {
+  const sections = [
+    ["Findings", summary.findings],
+    ["Impression", summary.impression],
+  ].filter(([, text]) => text);
+  if (!sections.length) return h("div", { class: "text" }, h("p", {}, summary.summary));
+  return h("div", { class: "text" }, ...sections.map(([title, text]) => [h("h3", {}, title), h("p", {}, text)]).flat());
+}
+
+/** What a reader must know about the film, each with a sentence. */
+export function flagsOf(study, summary) {
+  const codes = new Set([...(summary?.flags ?? []), ...study.flags]);
+  if (!codes.size) return null;
+  const items = [...codes].map(flag).map(([title, meaning, tone]) =>
+    h("li", { class: tone }, h("strong", {}, title), meaning && ` ${meaning}`),
+  );
+  return h("ul", { class: "cautions", "aria-label": "What to know about this film" }, ...items);
+}
+
+/** Who said what about it, and when; null for a draft. */
+export function signature(summary) {
+  if (summary.review_state === "draft") return null;
+  return h(
+    "p",
+    { class: `signature ${summary.review_state}` },
+    h("strong", {}, REVIEWS[summary.review_state]),
+    ` by ${summary.reviewed_by}, `,
+    h("time", { datetime: summary.reviewed_at, title: exact(summary.reviewed_at) }, moment(summary.reviewed_at)),
+  );
+}
+
+/** What somebody signed before a newer draft took its place. */
+export function earlier(reviewed) {
+  return h(
+    "section",
+    { class: "earlier", "aria-label": "Earlier signed version" },
+    h("h2", {}, "Earlier signed version"),
+    signature(reviewed),
+    textOf(reviewed),
+  );
+}
+
+/** The model's own text under a correction. */
+export function original(summary) {
+  const place = h("div", {}, "…");
+  return folded("What the model wrote", place, async () => {
+    try {
+      fill(place, notice(), h("p", { class: "text" }, (await api.origin(summary.summary_id)).text));
+    } catch (error) {
+      fill(place, error.message);
+    }
+  });
+}
+
+/** Which model wrote this from which image, folded away. */
+export function provenance(summary) {
+  const facts = [
+    ["Written", exact(summary.summarised_at)],
+    ["Model bundle", summary.bundle],
+    ["Bundle SHA-256", summary.bundle_sha256],
+    ["Summary", summary.summary_id],
+    ["Lease epoch", String(summary.lease_epoch)],
+    ...Object.entries(summary.provenance).map(([name, value]) => [
+      step(name),
+      typeof value === "object" && value !== null ? JSON.stringify(value) : String(value),
+    ]),
+  ];
+  return folded(
+    "Where this text comes from",
+    h("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+  );
+}
+
+/** Every step of the study, fetched when it is opened; at once with `open`. */
+export function history(studyId, open = false) {
+  const list = h("ol", { class: "steps" }, h("li", {}, "…"));
+  const details = folded("History", list, async () => {
+    try {
+      const { steps } = await api.timeline(studyId);
+      fill(
+        list,
+        ...steps.map((one) =>
+          h(
+            "li",
+            {},
+            h("time", { datetime: one.at }, exact(one.at)),
+            h("span", {}, step(one.what)),
+            one.attempt > 1 && h("span", { class: "muted" }, `attempt ${one.attempt}`),
+          ),
+        ),
+      );
+    } catch (error) {
+      fill(list, h("li", {}, error.message));
+    }
+  });
+  details.open = open;
+  return details;
+}

@@ -1,0 +1,19 @@
+/** Corrections that are being written. They stay in memory while one looks at other studies, and hold the tab back. */
+
+const texts = new Map();
+
+export const unsaved = (summaryId) => texts.get(summaryId);
+export const anyUnsaved = () => texts.size > 0;
+
+/** Keep a text until it is saved; one that equals what stands there is none. */
+export function keep(summaryId, text, stands) {
+  if (text === stands) texts.delete(summaryId);
+  else texts.set(summaryId, text);
+}
+
+export const drop = (summaryId) => texts.delete(summaryId);
+export const dropAll = () => texts.clear();
+
+addEventListener("beforeunload", (event) => {
+  if (anyUnsaved()) event.preventDefault();
+});

@@ -1,0 +1,59 @@
+/** The system's words in plain language, for people who read films and not manuals. */
+
+export const NOTICE = "AI-generated draft, not a diagnosis";
+
+export const LANES = { stat: "Stat", routine: "Routine", backlog: "Backlog" };
+
+export const REVIEWS = { draft: "Awaits review", accepted: "Accepted", edited: "Corrected", rejected: "Rejected" };
+
+/** What a reader must know about the film. `tone` is how loudly it is said. */
+export const FLAGS = {
+  not_verified_chest: ["Not verified as a chest", "A bare picture: nothing in the file says that it shows a chest.", "warn"],
+  burned_in_unchecked: ["Text in the picture unchecked", "Nobody promised that the pixels are free of patient data.", "warn"],
+  body_part_unknown: ["Body part not stated", "The header does not say which part of the body it shows.", "warn"],
+  view_unknown: ["View not stated", "The header does not say whether it is frontal or lateral.", "warn"],
+  secondary_capture: ["Secondary capture", "A copy of an image, not the detector's own pixels.", "note"],
+  sop_uid_reused: ["Instance UID reused", "Two different images carry the same SOPInstanceUID.", "warn"],
+  synthetic: ["Synthetic", "A phantom made by a program, not a person.", "note"],
+  supersedes_reviewed: ["Newer than a signed version", "An earlier version was reviewed; it stands below.", "warn"],
+};
+
+export const flag = (code) => FLAGS[code] ?? [code.replaceAll("_", " "), "", "note"];
+
+/** Where a study stands, and what comes next. */
+export const STATES = {
+  received: ["Received", "The image is registered and waits to be read."],
+  ingesting: ["Being read", "The image is being fetched, checked and stripped of its header."],
+  waiting: ["Waiting for the rest", "An image is read; more of the study may still arrive."],
+  queued: ["Waiting for the model", "The film is ready; its draft will be written next, urgent studies first."],
+  running: ["Being written", "The model is writing the draft now."],
+  summarised: ["Draft written", ""],
+  rejected: ["Not summarised", "The study was turned away and will not be summarised."],
+  dead: ["Failed", "Every attempt failed. Whoever runs the system can start it again; the film itself is untouched."],
+  cancelled: ["Cancelled", "Somebody stopped the work on this study, or its content was removed."],
+};
+
+export const OPEN = ["received", "ingesting", "waiting", "queued", "running"];
+export const UNREAD = ["rejected", "dead", "cancelled"];
+
+export const REASONS = {
+  not_dicom_or_image: "The file is neither DICOM nor PNG nor JPEG.",
+  empty: "The file is empty.",
+  truncated: "The file is cut off: it is shorter than its own header says.",
+  undecodable: "The image data could not be decoded.",
+  no_pixels: "The DICOM file holds no image.",
+  blank: "Every pixel of the image has the same value.",
+  too_small: "The image is too small to be read (shorter side below 224 pixels).",
+  multi_frame: "The file holds more than one frame, such as a cine loop or a volume.",
+  wrong_modality: "It is not a projection radiograph.",
+  wrong_body_part: "It is a radiograph of another part of the body.",
+  no_frontal_view: "The study has no frontal view, only lateral ones.",
+  burned_in_text: "The header says that patient data is burned into the pixels.",
+  too_large: "The file or the image is above the size limit.",
+  replaced: "The file was overwritten in the bucket before it was read.",
+};
+
+/** The steps of a study's history that a reader may meet, in plain words; others are shown as they are. */
+export function step(what) {
+  return what.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
+}

@@ -1,0 +1,149 @@
+"""A browser in the reading room of a real gateway: what a radiologist sees, and what the database then holds."""
+
+import io
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+
+from xraygpt_core.ledger.keys import create_api_key
+from xraygpt_core.states import Lane
+
+World = Any
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SCREEN = {"width": 1366, "height": 768}
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """Where a browser is; without one these tests are skipped, and the reason says how to get one."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("needs chromium or google-chrome: install one, or run `make browser` as root")
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(browser_path: str) -> Iterator[Browser]:
+    """One browser for the tests of a file; it knows nobody and keeps nothing."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def address(world: World) -> Iterator[str]:
+    """The gateway of this test's world, on a port of its own."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(world.client.app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(30)
+    listener.close()
+
+
+@dataclass
+class Room:
+    """A page of the reading room, who reads in it, and everything it said and asked for."""
+
+    page: Page
+    url: str
+    world: World
+    key: str
+    requests: list[str] = field(default_factory=list)
+    console: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", self._asked)
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.console.append(f"pageerror: {error}"))
+
+    def _asked(self, request: Request) -> None:
+        self.requests.append(request.url)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        self.console.append(f"{message.type}: {message.text}")
+
+    def enter(self, fragment: str = "", key: str | None = None) -> "Room":
+        """Open the page and sign in."""
+        self.page.goto(f"{self.url}/{fragment}")
+        self.page.get_by_label("Your API key").fill(key or self.key)
+        self.page.keyboard.press("Enter")
+        if key is None:
+            expect(self.page.get_by_role("navigation", name="Lists")).to_be_visible()
+        return self
+
+    def open(self, study_id: str) -> "Room":
+        """A study on the desk, its text in sight."""
+        self.enter(f"#/study/{study_id}")
+        expect(self.page.locator(".study-head h1")).to_be_visible()
+        return self
+
+    def rows(self) -> list[str]:
+        """The study ids of the list, from top to bottom."""
+        return [str(row.get_attribute("data-study")) for row in self.page.locator(".rows .row").all()]
+
+    def unexpected(self) -> list[str]:
+        """What the browser complained about; refusals that a test provoked are told by the page itself."""
+        return [line for line in self.console if "Failed to load resource" not in line]
+
+
+@pytest.fixture
+def newcomer(browser: Browser, address: str, world: World) -> Iterator[Room]:
+    """A page that nobody opened yet. At the end nothing was broken, and nothing asked for from anywhere else."""
+    context = browser.new_context(viewport=SCREEN, locale="en-GB", color_scheme="dark")
+    context.set_default_timeout(10_000)
+    room = Room(context.new_page(), address, world, create_api_key(world.ledger, "Dr. Reader"))
+    yield room
+    asked, said = [url for url in room.requests if not url.startswith(address)], room.unexpected()
+    context.close()
+    assert asked == []
+    assert said == []
+
+
+def picture(shade: int = 160, size: tuple[int, int] = (400, 500)) -> bytes:
+    """A film of two tones: its left half is black."""
+    image = Image.new("L", size, 0)
+    image.paste(shade, (size[0] // 2, 0, *size))
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def study(world: World, text: str = "No acute disease.", lane: Lane = Lane.ROUTINE, **more: Any) -> tuple[str, str]:
+    """A summarised study whose pictures lie in the bucket: study id, summary id."""
+    (image,) = world.submit(f"in/{os.urandom(6).hex()}.dcm", lane=lane)
+    study_id = world.ingest(image["image_id"], **more)
+    for folder in ("normalised", "preview"):
+        key = f"{folder}/{image['image_id']}.png"
+        world.s3.put_object(Bucket=world.settings.derived_bucket, Key=key, Body=picture())
+    return study_id, world.summarise(study_id, text)
+
+
+def shot(page: Page, name: str) -> None:
+    """A screenshot, for whoever set XRAYGPT_SCREENSHOTS to a folder."""
+    if folder := os.environ.get("XRAYGPT_SCREENSHOTS"):
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
