@@ -7,10 +7,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import botocore.session
 import psycopg
 import pytest
 import redis
@@ -61,6 +63,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(known, len(SLOWEST_FIRST))
 
     items.sort(key=rank)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_descriptions_are_read_once() -> Iterator[None]:
+    """botocore parses its descriptions of S3 anew for every session, 0.15 s of a processor for each store of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lru_cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")

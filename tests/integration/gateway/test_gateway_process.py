@@ -15,6 +15,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from xraygpt_core.ledger.keys import create_api_key
 from xraygpt_core.settings import Settings
 
 World = Any
@@ -65,12 +66,13 @@ class Gateway:
 
     def ready(self) -> "Gateway":
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
-                    return self
-            except httpx.TransportError:
-                time.sleep(0.05)  # nothing tells when another process listens
+        with httpx.Client(base_url=self.url, timeout=5) as client:
+            while time.monotonic() < deadline and self.process.poll() is None:
+                try:
+                    if client.get("/readyz").status_code == 200:
+                        return self
+                except httpx.TransportError:
+                    time.sleep(0.05)  # nothing tells when another process listens
         raise AssertionError(f"the gateway is not ready: {''.join(self.lines)}")
 
     def end(self, number: int = signal.SIGTERM) -> int:
@@ -111,7 +113,7 @@ def test_an_open_stream_does_not_hold_it_up(start: Start, world: World) -> None:
     gateway = start(world.settings).ready()
     study_id, _ = world.summarised()
     turn_id = world.client.post(f"/v1/studies/{study_id}/chat", json={"question": "Why?"}).json()["turn_id"]
-    headers = {"X-API-Key": create_key(world.settings)}
+    headers = {"X-API-Key": create_api_key(world.ledger, "local")}
     with httpx.stream("GET", f"{gateway.url}/v1/turns/{turn_id}/stream", headers=headers, timeout=30) as stream:
         assert stream.status_code == 200
         assert gateway.end() == 0
@@ -121,7 +123,7 @@ def test_an_open_stream_does_not_hold_it_up(start: Start, world: World) -> None:
 
 def test_its_log_is_json_and_holds_nothing_of_a_request(start: Start, world: World) -> None:
     gateway = start(world.settings).ready()
-    key = create_key(world.settings)
+    key = create_api_key(world.ledger, "local")
     with httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {key}"}) as client:
         uri = world.put("in/DOE^JANE.dcm")
         client.post("/v1/studies", json={"objects": [{"uri": uri}]}).raise_for_status()
