@@ -5,7 +5,7 @@ import os
 from xraygpt.client import PATIENCE_SECONDS, Gateway
 from xraygpt.stack.home import Home, running_stack
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.settings import data_dir
+from xraygpt_core.places import data_dir
 
 
 class NoStack(XrayGPTError):

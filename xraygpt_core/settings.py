@@ -3,7 +3,6 @@
 A setting that is missing or impossible stops the process with one sentence (:class:`ConfigurationError`).
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -11,22 +10,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.places import models_dir
 from xraygpt_core.states import Lane
-
-
-def user_cache() -> Path:
-    """The user's cache directory (XDG Base Directory specification)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xraygpt"
-
-
-def data_dir() -> Path:
-    """``XRAYGPT_HOME``, default ``.xraygpt`` in the current directory: where the one-machine stack keeps its data."""
-    return Path(os.environ.get("XRAYGPT_HOME") or ".xraygpt").absolute()
-
-
-def models_dir() -> Path:
-    """``XRAYGPT_MODELS``: where bundles live, shared by all data directories of a user."""
-    return Path(os.environ.get("XRAYGPT_MODELS") or user_cache() / "models").absolute()
 
 
 class Settings(BaseSettings):

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from xraygpt_core.settings import models_dir
+from xraygpt_core.places import models_dir
 
 XRAYGPT = [sys.executable, "-m", "xraygpt"]
 

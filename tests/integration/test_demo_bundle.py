@@ -20,9 +20,9 @@ from xraygpt_core.model.fetch import fetch_demo_bundle
 from xraygpt_core.model.prompt import template_named
 from xraygpt_core.model.summariser import Loaded, load
 from xraygpt_core.phantoms.findings import LABELS
+from xraygpt_core.places import models_dir
 from xraygpt_core.report.labeller import label_report, view_of
 from xraygpt_core.report.scores import micro_f1
-from xraygpt_core.settings import models_dir
 
 _TRAIN, _TEST = 160, 64  # phantoms of the probe
 _READ = 16  # phantoms that the engine puts into words

@@ -20,7 +20,8 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.fetch import fetch_demo_bundle
 from xraygpt_core.model.tiny import make_tiny_bundle
-from xraygpt_core.settings import Settings, models_dir
+from xraygpt_core.places import models_dir
+from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind
 
 ROWS, AT_ONCE = 16, 20

@@ -21,7 +21,7 @@ from xraygpt.stack.process import StackError
 from xraygpt.submit import all_done
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import load_bundle
-from xraygpt_core.settings import models_dir
+from xraygpt_core.places import models_dir
 from xraygpt_core.states import Lane
 
 LIMITS = (

@@ -14,7 +14,7 @@ from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, bundles, load_bundle
 from xraygpt_core.model.bundle import verify as verify_files
 from xraygpt_core.model.compose import quantise_bundle
-from xraygpt_core.settings import models_dir
+from xraygpt_core.places import models_dir
 
 models = typer.Typer(help="Model bundles: fetch, import, look at, serve.", no_args_is_help=True)
 

@@ -13,7 +13,7 @@ from xraygpt.connect import gateway
 from xraygpt_core.errors import BundleError, Unavailable
 from xraygpt_core.model.bundle import Bundle, load_bundle
 from xraygpt_core.model.bundle import check as check_files
-from xraygpt_core.settings import models_dir
+from xraygpt_core.places import models_dir
 
 DIFFERENT = 1
 

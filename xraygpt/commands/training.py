@@ -18,7 +18,7 @@ from xraygpt.connect import find_gateway, home
 from xraygpt.stack.process import die_with_parent
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import load_bundle
-from xraygpt_core.settings import models_dir
+from xraygpt_core.places import models_dir
 
 Stage = Literal["medical-llm", "stage1", "stage2"]
 RUN_ENDED = frozenset({"done", "dead", "cancelled"})

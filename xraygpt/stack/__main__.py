@@ -14,7 +14,7 @@ from typing import Any
 from xraygpt.stack.home import Home
 from xraygpt.stack.supervisor import Supervisor
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.settings import data_dir
+from xraygpt_core.places import data_dir
 
 
 def tell(message: dict[str, Any]) -> None:

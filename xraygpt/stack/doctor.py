@@ -15,7 +15,7 @@ from xraygpt.stack.home import Home
 from xraygpt.stack.ports import choose
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.model.bundle import bundles, check, load_bundle, verify
-from xraygpt_core.settings import models_dir
+from xraygpt_core.places import models_dir
 
 LEAST_DISK = 2 * 2**30
 LEAST_MEMORY = 4 * 2**30

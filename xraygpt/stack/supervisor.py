@@ -19,7 +19,7 @@ from xraygpt.stack.memory import recall, remember, secret
 from xraygpt.stack.ports import choose, occupy
 from xraygpt.stack.process import Child, end_leftovers, run_to_end
 from xraygpt.stack.services import Services
-from xraygpt_core.settings import models_dir
+from xraygpt_core.places import models_dir
 
 POLL_SECONDS = 0.2
 READY_SECONDS = 180.0

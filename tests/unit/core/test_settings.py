@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from xraygpt_core.errors import ConfigurationError
-from xraygpt_core.settings import Settings, data_dir, load_settings, models_dir, user_cache
+from xraygpt_core.settings import Settings, load_settings
 
 GOOD = {
     "XRAYGPT_DATABASE_URL": "postgresql://u:secret-word@localhost/x",
@@ -102,13 +102,3 @@ def test_settings_do_not_change_once_they_are_read(environment: pytest.MonkeyPat
 def test_every_setting_but_the_five_has_a_default() -> None:
     required = {name for name, field in Settings.model_fields.items() if field.is_required()}
     assert required == {"database_url", "redis_url", "bucket", "derived_bucket"}
-
-
-def test_directories_follow_the_environment_and_the_xdg_specification(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("XDG_CACHE_HOME", "/cache")
-    assert user_cache() == Path("/cache/xraygpt")
-    assert models_dir() == Path("/cache/xraygpt/models")
-    assert data_dir() == Path(".xraygpt").absolute()
-    environment.setenv("XRAYGPT_MODELS", "/m")
-    environment.setenv("XRAYGPT_HOME", "/h")
-    assert (models_dir(), data_dir()) == (Path("/m"), Path("/h"))
