@@ -83,7 +83,7 @@ export class Film {
     this.canvas.hidden = false;
     this.note.textContent = "";
     this.detail.textContent = detail;
-    this.#paint();
+    this.#draw();
     this.#place();
   }
 

@@ -61,7 +61,7 @@ function route() {
   if (!signedIn) return;
   const study = STUDY.exec(location.hash)?.[1];
   const list = location.hash.slice(2);
-  if (!study && !(list in LISTS)) {
+  if (!study && !Object.hasOwn(LISTS, list)) {
     history.replaceState(null, "", `#/${worklist.name}`);
     route();
     return;

@@ -17,7 +17,7 @@ export class Review {
   constructor(signed, refused) {
     this.signed = signed;
     this.refused = refused;
-    this.body = h("div", { class: "draft" });
+    this.body = h("div", { class: "report" });
     this.actions = h("div", { class: "actions", role: "group", "aria-label": "Review" });
     this.commands = {
       a: () => this.#editing() || this.accept(),

@@ -17,7 +17,7 @@ export function rowOf(data, list) {
     h("span", { class: "view" }, data.view ?? "–"),
     h("span", { class: data.opening ? "opening" : "opening muted" }, opening(data)),
     h("span", { class: "flags" }, ...flags(data)),
-    h("span", { class: `standing ${data.review_state ?? data.state}` }, standing(data, list)),
+    h("span", { class: "standing", "data-state": data.review_state ?? data.state }, standing(data, list)),
   );
   link.tick = () => (waited.textContent = since(from));
   return link;

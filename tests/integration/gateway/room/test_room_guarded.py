@@ -1,0 +1,157 @@
+"""The reading room keeps what it is told: keys, texts of strangers, addresses; and answers as they are written."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.integration.gateway.room.conftest import Room, study
+from xraygpt_core.ledger.keys import revoke_api_key
+from xraygpt_core.states import NOTICE
+
+World = Any
+
+HOSTILE = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 2"> <b>bold</b> &amp; \' javascript:'
+
+
+def test_a_wrong_key_is_told_and_another_one_may_be_tried(newcomer: Room, world: World) -> None:
+    study(world)
+    page = newcomer.enter(key="wrong").page
+    expect(page.get_by_role("alert")).to_contain_text("This key opens nothing")
+    assert page.evaluate("sessionStorage.length") == 0
+    page.get_by_label("Your API key").fill("schlüssel")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("letters and digits")
+    page.get_by_label("Your API key").fill(newcomer.key)
+    page.keyboard.press("Enter")
+    expect(page.locator(".rows .row")).to_have_count(1)
+    expect(page.locator(".who")).to_have_text("Dr. Reader")
+
+
+def test_a_reload_keeps_the_reader_and_signing_out_forgets_them(newcomer: Room) -> None:
+    page = newcomer.enter().page
+    page.reload()
+    expect(page.get_by_role("navigation", name="Lists")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Your API key")).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0
+    page.reload()
+    expect(page.get_by_label("Your API key")).to_be_visible()
+
+
+def test_a_revoked_key_leads_back_to_the_door_and_what_was_written_is_kept(newcomer: Room, world: World) -> None:
+    study_id, summary_id = study(world)
+    page = newcomer.open(study_id).page
+    page.keyboard.press("e")
+    page.get_by_label("Corrected text").fill("Half a sen")
+    revoke_api_key(world.ledger, "Dr. Reader")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Sign in again")
+    assert world.client.get(f"/v1/summaries/{summary_id}").json()["review_state"] == "draft"
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_markup_in_a_text_is_text(newcomer: Room, world: World) -> None:
+    _, summary_id = study(world, HOSTILE)
+    page = newcomer.enter().page
+    expect(page.locator(".opening")).to_have_text(HOSTILE)
+    page.locator(".rows .row").click()
+    expect(page.locator(".report")).to_contain_text(HOSTILE)
+    page.keyboard.press("e")
+    page.get_by_label("Corrected text").fill(f"Corrected {HOSTILE}")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".worklist .state")).to_have_text("Nothing waits for a review.")
+    world.client.post(
+        f"/v1/summaries/{summary_id}/review", json={"state": "edited", "text": HOSTILE, "reviewer": HOSTILE}
+    )
+    page.keyboard.press("2")
+    expect(page.locator(".standing")).to_contain_text(HOSTILE)
+    page.locator(".rows .row").click()
+    expect(page.locator(".signature")).to_contain_text(HOSTILE)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("#room script, #room b, #room img").count() == 0
+
+
+def test_an_answer_is_shown_as_it_is_written_with_its_notice(newcomer: Room, world: World) -> None:
+    study_id, summary_id = study(world)
+    page = newcomer.open(study_id).page
+    page.keyboard.press("q")
+    page.get_by_role("textbox", name="Question").fill(f"Is it normal? {HOSTILE}")
+    page.keyboard.press("Enter")
+    turn = page.locator(".turns li")
+    expect(turn).to_contain_text("Waiting for the model")
+    (asked,) = world.client.get(f"/v1/studies/{study_id}/chat").json()["turns"]
+    assert (asked["question"], asked["summary_id"]) == (f"Is it normal? {HOSTILE}", summary_id)
+    show, finish = world.write(asked["turn_id"])
+    show("Yes, the")
+    expect(turn.locator(".answer")).to_have_text("Yes, the")
+    show("Yes, the heart <b>is")
+    expect(turn.locator(".answer")).to_have_text("Yes, the heart <b>is")
+    finish("Yes, the heart <b>is</b> normal.")
+    expect(turn.locator(".answer")).to_have_text("Yes, the heart <b>is</b> normal.")
+    expect(turn).to_have_attribute("data-state", "done")
+    expect(turn).to_contain_text(NOTICE)
+    page.reload()
+    expect(turn.locator(".answer")).to_have_text("Yes, the heart <b>is</b> normal.")
+
+
+def test_a_question_whose_answer_fails_says_so(newcomer: Room, world: World) -> None:
+    study_id, _ = study(world)
+    turn_id = world.client.post(f"/v1/studies/{study_id}/chat", json={"question": "Why?"}).json()["turn_id"]
+    page = newcomer.open(study_id).page
+    expect(page.locator(".turns li")).to_contain_text("Waiting for the model")
+    world.kill("chat", turn_id)
+    expect(page.locator(".turns li")).to_contain_text("every attempt failed")
+
+
+def test_the_browser_keeps_a_key_and_nothing_else(newcomer: Room, world: World) -> None:
+    study_id, _ = study(world, accession_pseudonym=world.pseudonymiser.accession("A-77"))
+    page = newcomer.open(study_id).page
+    expect(page.locator(".stage canvas")).to_be_visible()
+    page.keyboard.press("a")
+    expect(page.locator(".signature")).to_be_visible()
+    assert page.evaluate("Object.keys(sessionStorage)") == ["xraygpt.key"]
+    assert page.evaluate("localStorage.length") == 0
+    assert page.evaluate("indexedDB.databases()") == []
+    assert page.evaluate("caches.keys()") == []
+    assert page.context.cookies() == []
+    assert page.title() == "Reading room"
+    assert page.url == f"{newcomer.url}/#/study/{study_id}"
+    assert not any(newcomer.key in url for url in newcomer.requests)
+
+
+def test_the_notice_is_in_sight_wherever_a_text_is(newcomer: Room, world: World) -> None:
+    study_id, _ = study(world, "Long. " * 900)
+    page = newcomer.open(study_id).page
+    page.locator(".scroll").evaluate("element => element.scrollTo(0, element.scrollHeight)")
+    expect(page.locator(".side > .notice")).to_be_in_viewport()
+    expect(page.locator(".side > .notice")).to_have_text(NOTICE)
+    page.keyboard.press("Escape")
+    expect(page.locator(".worklist .notice")).to_have_text(NOTICE)
+
+
+@pytest.mark.parametrize("fragment", ["#/nowhere", "#/study/../../etc", "#/study/<img src=x>", "#/__proto__", "#"])
+def test_an_address_nobody_knows_leads_to_the_worklist(newcomer: Room, fragment: str) -> None:
+    page = newcomer.enter(fragment).page
+    expect(page.locator(".worklist h1")).to_have_text("To review")
+    assert page.url == f"{newcomer.url}/#/awaiting"
+
+
+def test_a_study_nobody_knows_is_said_to_be_none(newcomer: Room) -> None:
+    page = newcomer.enter("#/study/00000000-0000-7000-8000-000000000000").page
+    expect(page.get_by_text("There is no such study.")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_every_control_has_a_name_and_every_field_a_label(newcomer: Room, world: World, scheme: str) -> None:
+    study_id, _ = study(world)
+    page = newcomer.open(study_id).page
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, a, input, select, textarea, [role=img]")].filter(element =>
+            !(element.getAttribute("aria-label") || element.textContent.trim() || element.labels?.length))
+            .map(element => element.outerHTML)"""
+    )
+    assert nameless == []
+    expect(page.get_by_role("toolbar", name="Film")).to_be_visible()
+    expect(page.get_by_role("group", name="Review")).to_be_visible()
