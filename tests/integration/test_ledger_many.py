@@ -1,5 +1,7 @@
 """Many jobs in one transaction end as they would have ended one by one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
@@ -24,6 +26,7 @@ from tests.ledger_tools import (
 from tests.lossy import Losing, LossyProxy
 from xraygpt_core.db import Database
 from xraygpt_core.errors import LeaseLost
+from xraygpt_core.ledger import fence
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.ingest import complete_ingests
@@ -180,28 +183,50 @@ def test_a_text_the_database_cannot_keep_fails_alone(ledger: Ledger) -> None:
     assert [isinstance(result, Exception) for result in results] == [place == 3 for place in range(6)]
 
 
-@pytest.mark.parametrize("what", ["confirmation", "commit"])
-def test_a_lost_commit_of_many_is_neither_lost_nor_done_twice(ledger: Ledger, what: Losing) -> None:
-    for _ in range(4):
-        put(ledger)
-    claims = claim_next(ledger, INGEST, "w", limit=4)
+@contextmanager
+def shaky_connection(ledger: Ledger, what: Losing) -> Iterator[Ledger]:
+    """The ledger through a connection that loses its next commit, or the confirmation of it."""
     url = ledger.settings.database_url.get_secret_value()
     host, port = url.rpartition("@")[2].partition("/")[0].split(":")
     proxy = LossyProxy(host, int(port))
     shaky = Ledger(ledger.settings, Database(url.replace(f":{port}/", f":{proxy.port}/")), ledger.doorbell)
     proxy.lose(what)
-    finished = complete_ingests(shaky, [(claim, film(f"u{claim.job_id}")) for claim in claims])
-    shaky.database.close()
-    proxy.close()
-    assert proxy.lost == 1
+    try:
+        yield shaky
+        assert proxy.lost == 1
+    finally:
+        shaky.database.close()
+        proxy.close()
+
+
+def four_claims(ledger: Ledger) -> list[Claim]:
+    for _ in range(4):
+        put(ledger)
+    return claim_next(ledger, INGEST, "w", limit=4)
+
+
+def assert_done_once(ledger: Ledger, claims: list[Claim], finished: set[UUID]) -> None:
     assert finished == {claim.job_id for claim in claims}
     assert one(ledger, "SELECT count(*) FROM images WHERE state = 'accepted'") == 4
     assert one(ledger, "SELECT count(*) FROM timeline WHERE what = 'image accepted'") == 4
 
 
-def test_registrations_that_meet_each_get_their_own_answer(ledger: Ledger) -> None:
-    refs = [[ObjectRef("source", f"k{n}-{m}", "e") for m in range(3)] for n in range(8)]
-    calls = [lambda some=some: register_objects(ledger, some, Lane.ROUTINE, actor="event") for some in refs]
-    answers = no_errors(together(*calls))
-    assert [[one.uri for one in answer] for answer in answers] == [[ref.uri for ref in some] for some in refs]
-    assert one(ledger, "SELECT count(*) FROM images") == 24
+@pytest.mark.parametrize("what", ["confirmation", "commit"])
+def test_a_lost_commit_of_many_is_neither_lost_nor_done_twice(ledger: Ledger, what: Losing) -> None:
+    claims = four_claims(ledger)
+    with shaky_connection(ledger, what) as shaky:
+        finished = complete_ingests(shaky, [(claim, film(f"u{claim.job_id}")) for claim in claims])
+    assert_done_once(ledger, claims, finished)
+
+
+@pytest.mark.parametrize("blind", [1, 3, 4, 6])
+def test_a_commit_that_arrives_after_some_looks_counts_for_all(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, blind: int
+) -> None:
+    """As many looks as are ``blind`` find nothing yet: fewer than there are jobs, or the whole first round."""
+    looks, look = iter(range(100)), fence._is_committed
+    monkeypatch.setattr(fence, "_is_committed", lambda *asked: next(looks) >= blind and look(*asked))
+    claims = four_claims(ledger)
+    with shaky_connection(ledger, "confirmation") as shaky:
+        finished = complete_ingests(shaky, [(claim, film(f"u{claim.job_id}")) for claim in claims])
+    assert_done_once(ledger, claims, finished)

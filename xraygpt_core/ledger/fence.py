@@ -116,23 +116,28 @@ def fenced_many(
     Raises:
         Unavailable: PostgreSQL went away, and it is sure that nothing was written.
     """
+    sent: set[UUID] = set()  # by commits that nobody confirmed
     for repeat in range(_REPEATS):
+        held: set[UUID] = set()
         try:
             with ledger.work() as work:
                 held = _take_many(work, claims)
-                if study_ids:
+                if held and study_ids:
                     work.rows(_LOCK_STUDIES, {"ids": study_ids})
-                body(work, held)
-                return held
+                if held:
+                    body(work, held)
         except Unavailable:
-            committed = {claim.job_id for claim in claims if _is_committed(ledger, claim)}
-            if committed:
-                return committed
+            sent |= held
+            if _any_committed(ledger, claims, sent):
+                return sent
             if repeat == _REPEATS - 1:
                 raise
         except DBAPIError as error:
             if not worth_repeating(error) or repeat == _REPEATS - 1:
                 raise
+        else:
+            # Or a commit was still on its way when we asked, and was first.
+            return sent if not held and _any_committed(ledger, claims, sent) else held
     raise AssertionError("the loop above returns or raises")
 
 
@@ -163,6 +168,11 @@ def _take(work: Work, claim: Claim, finish: JobState | None) -> None:
 def _take_many(work: Work, claims: Sequence[Claim]) -> set[UUID]:
     values = {"ids": [claim.job_id for claim in claims], "epochs": [claim.epoch for claim in claims]}
     return {row["id"] for row in work.rows(_FINISH, values)}
+
+
+def _any_committed(ledger: Ledger, claims: Sequence[Claim], sent: Collection[UUID]) -> bool:
+    """One transaction finishes all or none of them; and the commit may arrive between two looks."""
+    return any(_is_committed(ledger, claim) for claim in claims if claim.job_id in sent)
 
 
 def _is_committed(ledger: Ledger, claim: Claim) -> bool:

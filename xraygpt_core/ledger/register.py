@@ -24,26 +24,32 @@ _HOLD = """
     ORDER BY id FOR KEY SHARE
 """
 
+# An object that somebody else is registering is waited for and left out: the whole page need not begin again.
 # {seen_at} is a query per row, for the rows whose key held something else before.
 _INSERT = """
     WITH n AS (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
             image_id uuid, study_id uuid, job_id uuid, fresh boolean, bucket text, key text, etag text,
             version_id text, sequencer text, size bigint)
+    ), won AS (
+        INSERT INTO object_keys (image_id, bucket, key, etag, version_id, sequencer, size, seen_at)
+        SELECT image_id, bucket, key, etag, version_id, sequencer, size, {seen_at} FROM n AS o
+        ON CONFLICT (bucket, key, etag) DO NOTHING RETURNING image_id
+    ), mine AS (
+        SELECT n.* FROM n JOIN won USING (image_id)
     ), provisional AS (
-        INSERT INTO studies (id, lane_rank, state) SELECT study_id, :lane_rank, 'received' FROM n WHERE fresh
+        INSERT INTO studies (id, lane_rank, state)
+        SELECT DISTINCT study_id, :lane_rank, 'received' FROM mine WHERE fresh
     ), pictures AS (
-        INSERT INTO images (id, study_id, state) SELECT image_id, study_id, 'received' FROM n
+        INSERT INTO images (id, study_id, state) SELECT image_id, study_id, 'received' FROM mine
     ), work AS (
         INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts)
-        SELECT job_id, 'ingest', image_id, image_id::text, :lane_rank, :max_attempts FROM n
+        SELECT job_id, 'ingest', image_id, image_id::text, :lane_rank, :max_attempts FROM mine
     ), story AS (
         INSERT INTO timeline (study_id, image_id, job_id, what, who)
-        SELECT study_id, image_id, job_id, 'registered', :actor FROM n
+        SELECT study_id, image_id, job_id, 'registered', :actor FROM mine
     )
-    INSERT INTO object_keys (image_id, bucket, key, etag, version_id, sequencer, size, seen_at)
-    SELECT image_id, bucket, key, etag, version_id, sequencer, size, {seen_at} FROM n AS o
-    ON CONFLICT (bucket, key, etag) DO NOTHING
+    SELECT image_id FROM won
 """
 
 _NOTE_DELETED = """
@@ -97,13 +103,16 @@ def register_in(
     ledger: Ledger, work: Work, objects: Sequence[ObjectRef], lane: Lane, *, actor: str
 ) -> list[Registered]:
     """The same inside a transaction of :func:`registering`."""
-    unique = list({ref.identity: ref for ref in objects}.values())
-    known = find_known(work, unique)
-    raise_lane(work, known.found, lane)
-    new = [ref for ref in unique if ref.identity not in known.found]
-    of_key = {(ref.bucket, ref.key): known.studies.get((ref.bucket, ref.key)) for ref in new}
-    held = _held(work, {name: study_id for name, study_id in of_key.items() if study_id is not None})
-    found = known.found | _add(ledger, work, new, held, lane, actor)
+    found: dict[Identity, Registered] = {}
+    left = list({ref.identity: ref for ref in objects}.values())
+    while left:  # what others registered meanwhile is known at the next look
+        known = find_known(work, left)
+        raise_lane(work, known.found, lane)
+        new = [ref for ref in left if ref.identity not in known.found]
+        of_key = {(ref.bucket, ref.key): known.studies.get((ref.bucket, ref.key)) for ref in new}
+        held = _held(work, {name: study_id for name, study_id in of_key.items() if study_id is not None})
+        found |= known.found | _add(ledger, work, new, held, lane, actor)
+        left = [ref for ref in new if ref.identity not in found]
     return [found[ref.identity] for ref in objects]
 
 
@@ -142,33 +151,44 @@ def _add(
 ) -> dict[Identity, Registered]:
     """Insert what is new, into the studies of their keys where there are such.
 
+    Returns:
+        What was inserted; not what somebody else registered meanwhile.
+
     Raises:
-        _Raced: somebody else registered one of them meanwhile.
+        _Raced: of a key with several contents, somebody else registered one meanwhile.
     """
     if not refs:
         return {}
     rows = _rows(refs, of_key)
     values = {"rows": json.dumps(rows), "lane_rank": lane.rank, "max_attempts": ledger.settings.max_attempts}
     insert = _INSERT.format(seen_at=SEEN_AT if of_key else "clock_timestamp()")
-    if work.run(insert, values | {"actor": actor}) < len(refs):
-        raise _Raced
-    if lane is not Lane.BACKLOG:
-        work.rings.append(Ring(JobKind.INGEST, lane, len(refs)))
-    return {
+    won = {row["image_id"] for row in work.rows(insert, values | {"actor": actor})}
+    added = {
         ref.identity: Registered(UUID(row["image_id"]), UUID(row["study_id"]), ref.uri, new=True)
         for ref, row in zip(refs, rows, strict=True)
+        if UUID(row["image_id"]) in won
     }
+    lost = {(ref.bucket, ref.key) for ref in refs if ref.identity not in added}
+    if any((ref.bucket, ref.key) in lost for ref in refs if ref.identity in added):
+        raise _Raced  # two contents of a key, one of them in a study we have not seen: the other belongs there, too
+    if lane is not Lane.BACKLOG and added:
+        work.rings.append(Ring(JobKind.INGEST, lane, len(added)))
+    return added
 
 
 def _rows(refs: Sequence[ObjectRef], of_key: Mapping[tuple[str, str], UUID]) -> list[dict[str, Any]]:
-    """What is inserted for each object; the first of a key that is not known makes its study."""
+    """What is inserted for each object; contents of a key that is not known share a ``fresh`` study."""
     studies = {name: str(study_id) for name, study_id in of_key.items()}
     count = len(refs)
     ids = new_ids(3 * count)  # in the order of the list within each table
     rows = []
     for ref, image_id, job_id, study_id in zip(refs, ids, ids[count:], ids[2 * count :], strict=False):
         name = (ref.bucket, ref.key)
-        fresh = name not in studies
-        new = {"image_id": image_id, "job_id": job_id, "fresh": fresh, "study_id": studies.setdefault(name, study_id)}
+        new = {
+            "image_id": image_id,
+            "job_id": job_id,
+            "fresh": name not in of_key,
+            "study_id": studies.setdefault(name, study_id),
+        }
         rows.append(ref.__dict__ | new)
     return rows
