@@ -34,7 +34,26 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 HMAC_KEY = "5" * 64
-SLOWEST_FIRST = ("tests/e2e/", "tests/chaos/", "tests/integration/", "tests/unit/")
+# Folders, and the files among them that take a process more than about eight seconds.
+SLOWEST_FIRST = (
+    "tests/e2e/",
+    "tests/chaos/test_faults.py",
+    "tests/integration/test_cli_demo.py",
+    "tests/integration/test_demo_bundle.py",
+    "tests/integration/test_stack_supervisor.py",
+    "tests/chaos/",
+    "tests/integration/",
+    "tests/unit/test_import_card.py",
+    "tests/unit/dicom/test_sandbox.py",
+    "tests/unit/phantoms/test_wording.py",
+    "tests/unit/deploy/test_images.py",
+    "tests/unit/model/test_engine_",
+    "tests/unit/model/test_broken_imports.py",
+    "tests/unit/training_jobs/test_main.py",
+    "tests/unit/training_jobs/test_evaluate.py",
+    "tests/unit/xraygpt/test_cli.py",
+    "tests/unit/",
+)
 
 
 class ByFile(LoadScopeScheduling):
