@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo check format test test-long chaos clean test-vllm
+.PHONY: setup browser demo check format test test-long chaos clean test-vllm
 
 setup: $(STAMP) ## install everything into .venv and fetch the demo bundle
 	@$(BIN)/xraygpt models fetch demo
@@ -28,9 +28,22 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The reading room is tested in a browser: one that is there, or Debian's. Without one those tests are skipped.
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
+APT := timeout 300 apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o DPkg::Lock::Timeout=60
+browser: ## a Chromium for the reading room's tests, where none is there and we may install one
+	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		echo "installing chromium for the reading room's tests" >&2; \
+		{ $(APT) update && DEBIAN_FRONTEND=noninteractive $(APT) install --yes --no-install-recommends chromium; } \
+			>/dev/null 2>&1; \
+	fi; \
+	command -v chromium >/dev/null || \
+		echo "no chromium or google-chrome is on this machine: the reading room's browser tests will be skipped" >&2
+
 # Two processes: the suite waits for services more than it computes. Each has services of its own.
 # Which test goes where: tests/conftest.py.
-test: setup ## everything that fits into ten minutes
+test: setup browser ## everything that fits into ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n 2 --no-loadscope-reorder $(ARGS)
 
 test-long: setup ## what does not fit

@@ -7,6 +7,12 @@ import { moment } from "./time.js";
 
 const MOST_CHARACTERS = 2000;
 const OPEN = ["queued", "running"];
+const SAID = {
+  queued: "Waiting for the model …",
+  running: "Being written …",
+  dead: "No answer: every attempt failed.",
+  cancelled: "Cancelled.",
+};
 const AWAY = "The answer was interrupted. It is still being written; open the study again to see it.";
 
 export class Chat {
@@ -112,8 +118,7 @@ export class Chat {
 
   #tell({ item, answer, state }, now) {
     item.dataset.state = now;
-    const said = { queued: "Waiting for the model …", running: "Being written …", dead: "No answer: every attempt failed.", cancelled: "Cancelled." };
-    state.textContent = said[now] ?? "";
+    state.textContent = SAID[now] ?? "";
     state.hidden = !state.textContent || (now === "running" && answer.textContent !== "");
   }
 

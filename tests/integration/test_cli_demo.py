@@ -90,6 +90,7 @@ def test_demo_starts_the_stack_shows_every_input_and_stops_it(command: Command, 
     assert "not_dicom_or_image" in out
     assert "AI-generated draft, not a diagnosis" in out
     assert "/docs" in out
+    assert "reading room" in out
     assert "Where to look next" in out
     assert holder(command.home) is None
     assert not command.home.stack_file.exists()

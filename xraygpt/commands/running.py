@@ -42,6 +42,7 @@ def show_stack(stack: dict[str, Any], *, as_json: bool) -> None:
 def where_next(stack: dict[str, Any]) -> dict[str, str]:
     """What a person can open, and with which command."""
     return {
+        "reading room": f"{stack['gateway_url']}/ (sign in with the api_key in {home().stack_file})",
         "gateway": f"{stack['gateway_url']}/docs",
         "flower": f"{stack['flower_url']} (user {stack['flower_user']}, password in {home().stack_file})",
         "SQL": f"{stack['reader_url']} (views: study_summaries, …)",
@@ -82,7 +83,12 @@ def status(as_json: AsJson = False) -> None:
                 for worker in found["workers"]
             ),
         )
-        where = {"gateway": f"{found['gateway_url']}/docs", "flower": found["flower_url"], "data": found["home"]}
+        where = {
+            "reading room": f"{found['gateway_url']}/",
+            "gateway": f"{found['gateway_url']}/docs",
+            "flower": found["flower_url"],
+            "data": found["home"],
+        }
         show.fields({"problem": found["problem"], "bundle": found["bundle"]} | where)
     healthy = all(one["state"] != "restarting" for one in found["processes"].values())
     if not (found["running"] and healthy):

@@ -140,5 +140,6 @@ def test_status_of_another_machine_s_gateway(fake_gateway: Any, xraygpt: Run) ->
     found = json.loads(xraygpt("status", "--json").stdout)
     assert (found["running"], found["jobs"], found["bundle"]) == (True, [job], "demo")
     assert f"{fake_gateway.url}/docs" in xraygpt("status").stdout
+    assert "reading room" in xraygpt("status").stdout
     assert found["workers"] == [worker]
     assert "ingest-7@a" in xraygpt("status").stdout

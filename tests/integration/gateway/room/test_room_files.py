@@ -1,0 +1,102 @@
+"""The page's files: nothing inline, nothing from elsewhere, nothing that could become markup, colours one can read."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import api_gateway
+
+World = Any
+
+FOLDER = Path(api_gateway.__file__).parent / "static"
+SCRIPTS = sorted(FOLDER.glob("*.js"))
+SOURCES = [path for path in FOLDER.iterdir() if path.suffix in {".html", ".css", ".js"}]
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+COLOUR = re.compile(r"--([a-z-]+): (#[0-9a-f]{3,6});")
+
+
+def test_the_page_opens_without_a_key_and_lets_nothing_in_but_itself(shared: World) -> None:
+    answer = shared.stranger.get("/")
+    assert answer.status_code == 200
+    assert "Reading room" in answer.text
+    rules = dict(rule.split(" ", 1) for rule in answer.headers["content-security-policy"].split("; "))
+    assert rules["default-src"] == "'none'"
+    assert {rules[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
+    assert rules["frame-ancestors"] == rules["form-action"] == rules["base-uri"] == "'none'"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+def test_every_file_is_served_as_what_it_is_under_the_same_rules(shared: World, path: Path) -> None:
+    answer = shared.stranger.get(f"/room/{path.name}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].split(";")[0] == TYPES[path.suffix]
+    assert answer.content == path.read_bytes()
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    again = shared.stranger.get(f"/room/{path.name}", headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("path", ["/room/", "/room/../app.py", "/room/%2e%2e/app.py", "/room/nothing.js", "/room"])
+def test_nothing_else_lies_there(shared: World, path: str) -> None:
+    assert shared.stranger.get(path).status_code == 404
+
+
+def test_what_is_about_patients_is_not_kept_by_a_browser(world: World) -> None:
+    study_id, summary_id = world.summarised()
+    for path in ("/v1/studies", f"/v1/studies/{study_id}", f"/v1/summaries/{summary_id}", "/v1/me"):
+        assert world.client.get(path).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_a_file_is_small_comes_from_here_and_makes_no_markup_of_text(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) < 300
+    assert max(map(len, text.splitlines())) <= 140
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in text
+    for way in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "DOMParser", "localStorage"):
+        assert way not in text, way
+    if path.suffix == ".html":
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", text)
+
+
+def test_every_module_is_known_and_fetched_ahead() -> None:
+    imported = {name for path in SCRIPTS for name in re.findall(r'from "\./([a-z]+\.js)"', path.read_text())}
+    page = (FOLDER / "index.html").read_text()
+    ahead = set(re.findall(r'modulepreload" href="/room/([a-z]+\.js)"', page))
+    assert imported == ahead == {path.name for path in SCRIPTS} - {"main.js"}
+
+
+def colours(scheme: str) -> dict[str, str]:
+    dark, light = re.findall(r":root \{(.*?)\n *\}", (FOLDER / "base.css").read_text(), re.DOTALL)
+    return dict(COLOUR.findall(dark)) | (dict(COLOUR.findall(light)) if scheme == "light" else {})
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_every_text_stands_out_from_its_ground(scheme: str) -> None:
+    have = colours(scheme)
+    texts, grounds = ("text", "muted", "accent", "good", "warn", "bad"), ("ground", "panel", "raised")
+    pairs = [(text, ground) for text in texts for ground in grounds]
+    pairs += [("warn", "warn-ground"), ("bad", "bad-ground"), ("text", "bad-ground"), ("muted", "bad-ground")]
+    pairs += [("on-accent", "accent"), ("on-good", "good"), ("bad-ground", "bad")]
+    poor = {pair: round(contrast(have[pair[0]], have[pair[1]]), 2) for pair in pairs}
+    assert {pair: ratio for pair, ratio in poor.items() if ratio < 4.5} == {}
+    assert all(contrast(have["focus"], have[ground]) >= 3 for ground in grounds)
