@@ -67,10 +67,14 @@ _WINDOW_END = f"""
     ORDER BY image_id OFFSET {_WINDOW - 1} LIMIT 1
 """
 
+_IMAGES = f"""
+    SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after ORDER BY image_id LIMIT {_WINDOW}
+"""
+
+# Jobs that read these images, settle their studies and summarise them.
 _ITS_JOBS = f"""
-    WHERE state = 'queued' AND kind = 'ingest'
-      AND subject IN (SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
-                      ORDER BY image_id LIMIT {_WINDOW})
+    WHERE state = 'queued' AND kind IN ('ingest', 'settle', 'summarise')
+      AND subject IN (SELECT unnest(ARRAY[w.image_id, i.study_id]) FROM ({_IMAGES}) w JOIN images i ON i.id = w.image_id)
       AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
 """
 
@@ -79,19 +83,37 @@ _ITS_JOBS = f"""
 _REST = f"UPDATE jobs SET not_before = 'infinity' {_ITS_JOBS}"
 _GO_ON = f"UPDATE jobs SET not_before = NULL {_ITS_JOBS} AND not_before = 'infinity'"
 
-# A study is over with its last image; one whose object has another content that is being read goes on.
+# A study that has a summary, or an image that others sent, is not the backlog's to end.
+_ITS_OWN = """
+    (kind = 'ingest' OR NOT EXISTS (
+        SELECT FROM summaries m WHERE m.study_id = jobs.subject AND m.superseded_at IS NULL
+    ) AND NOT EXISTS (
+        SELECT FROM images o WHERE o.study_id = jobs.subject AND o.state IN ('received', 'accepted')
+          AND NOT EXISTS (SELECT FROM backlog_images n WHERE n.backlog_id = :id AND n.image_id = o.id)))
+"""
+
+# A study that is not read yet is over with its last image; one whose object has another content that is being read
+# goes on. One that is read is over with its own job, unless an image joined it at this very moment.
 _STOP = f"""
     WITH stopped AS (
-        UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp() {_ITS_JOBS}
-        RETURNING subject
-    ), closed AS (
+        UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp() {_ITS_JOBS} AND {_ITS_OWN}
+        RETURNING kind, subject, split_part(key, ':', 2) AS revision
+    ), unread AS (
         UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
-        WHERE id IN (SELECT subject FROM stopped) AND state = 'received' RETURNING id, study_id
+        WHERE id IN (SELECT subject FROM stopped WHERE kind = 'ingest') AND state = 'received' RETURNING id, study_id
+    ), ended AS (
+        UPDATE studies SET state = 'cancelled', reason_code = NULL, revision = studies.revision + 1,
+               finished_at = clock_timestamp()
+        FROM stopped j WHERE j.kind <> 'ingest' AND j.subject = studies.id AND j.revision = studies.revision::text
+          AND studies.state IN ('waiting', 'queued') RETURNING studies.id
+    ), read AS (
+        UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
+        WHERE study_id IN (SELECT id FROM ended) AND state = 'accepted'
     )
     UPDATE studies SET state = 'cancelled', finished_at = clock_timestamp()
-    WHERE id IN (SELECT study_id FROM closed) AND state = 'received'
+    WHERE id IN (SELECT study_id FROM unread) AND state = 'received'
       AND NOT EXISTS (SELECT FROM images i WHERE i.study_id = studies.id AND i.state IN ('received', 'accepted')
-                      AND i.id NOT IN (SELECT id FROM closed))
+                      AND i.id NOT IN (SELECT id FROM unread))
 """
 
 # What becomes of the backlog's own row, and then of its jobs.
@@ -210,7 +232,7 @@ def backlogs(ledger: Ledger) -> list[Backlog]:
 
 
 def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
-    """Pause, resume or cancel a backlog. Cancelling ends its queued ingest jobs; what is running finishes.
+    """Pause, resume or cancel a backlog: what of it is queued, to be read or to be summarised. What runs finishes.
 
     The oldest jobs, which would be next, are changed first, ten thousand a transaction. Asked for again, a change that
     was interrupted goes on.
