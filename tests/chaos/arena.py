@@ -7,6 +7,7 @@ asked.
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -64,6 +65,8 @@ class Arena:
     recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     uploaded: int = 0
     read: set[str] = field(default_factory=set)
+    database: psycopg.Connection[dict[str, Any]] | None = None
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10, trust_env=False))
 
     @property
     def bucket(self) -> str:
@@ -108,7 +111,7 @@ class Arena:
 
     def gateway_answers(self) -> bool:
         try:
-            return httpx.get(f"{self.gateway_url}/readyz", timeout=5, trust_env=False).is_success
+            return self.http.get(f"{self.gateway_url}/readyz").is_success
         except httpx.TransportError:
             return False
 
@@ -137,12 +140,10 @@ class Arena:
 
     def _told(self, body: bytes, lane: str) -> bool:
         try:
-            answer = httpx.post(
+            answer = self.http.post(
                 f"{self.gateway_url}/v1/events/s3?lane={lane}",
                 content=body,
                 headers={"Authorization": f"Bearer {TOKEN}"},
-                timeout=10,
-                trust_env=False,
             )
         except httpx.TransportError:
             return False
@@ -158,8 +159,17 @@ class Arena:
     # What the database says --------------------------------------------------------------------------------------
 
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
-        with psycopg.connect(self.postgres.url, connect_timeout=5, row_factory=dict_row) as connection:
-            return connection.execute(sql, values or None).fetchall()  # type: ignore[arg-type]
+        """On a connection that is kept while it lasts: a new one for each look costs more than what it looks at."""
+        kept = self.database
+        if kept is not None:
+            try:
+                return kept.execute(sql, values or None).fetchall()  # type: ignore[arg-type]
+            except psycopg.OperationalError:  # the server was killed or dropped it
+                kept.close()
+                self.database = None
+        url = self.postgres.url
+        self.database = psycopg.connect(url, connect_timeout=5, row_factory=dict_row, autocommit=True)
+        return self.database.execute(sql, values or None).fetchall()  # type: ignore[arg-type]
 
     def value(self, sql: str, *values: Any) -> Any:
         (row,) = self.rows(sql, *values)
@@ -190,6 +200,10 @@ class Arena:
             left = [{"database": str(error)}]
         return f"{left}\n{logs}"
 
+    def ready(self, name: str) -> bool:
+        """Has this process begun to ask for work?"""
+        return re.search(rf"-{self.children[name].pid}@\S+ ready\.", self.log(name)) is not None
+
     def busy(self, name: str) -> bool:
         """Does this process hold a job now?"""
         holder = f"%-{self.children[name].pid}@%"
@@ -201,6 +215,7 @@ class Arena:
         while self.value(UNFINISHED):
             if self.busy(name):
                 return True
+            time.sleep(0.01)
         return False  # the others were faster: more work
 
     @contextmanager
@@ -237,6 +252,9 @@ class Arena:
         return counts
 
     def stop(self) -> None:
+        self.http.close()
+        if self.database is not None:
+            self.database.close()
         for child in self.children.values():
             child.send(signal.SIGCONT)
             child.stop(signal.SIGKILL)

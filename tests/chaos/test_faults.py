@@ -193,6 +193,7 @@ def test_workers_whose_clocks_disagree_agree_on_the_work(arena: Arena, again: in
     """Ten minutes fast, ten minutes slow: the clock that counts is the database's. The slow one is killed at work."""
     arena.kill("ingest-1", CHAOS_CLOCK_SKEW="600")
     arena.kill("gpu-1", CHAOS_CLOCK_SKEW="-600")
+    arena.wait_until(lambda: arena.ready("gpu-1"), "the slow clock has started", 60)  # others would do all its work
     arena.wait_until(lambda: arena.upload_and_see_busy("gpu-1", LOAD), "the slow clock works", 60)
     arena.kill("gpu-1")
     with arena.recovering("clock skew and SIGKILL"):
