@@ -74,7 +74,8 @@ _IMAGES = f"""
 # Jobs that read these images, settle their studies and summarise them.
 _ITS_JOBS = f"""
     WHERE state = 'queued' AND kind IN ('ingest', 'settle', 'summarise')
-      AND subject IN (SELECT unnest(ARRAY[w.image_id, i.study_id]) FROM ({_IMAGES}) w JOIN images i ON i.id = w.image_id)
+      AND subject IN (SELECT unnest(ARRAY[n.image_id, i.study_id])
+                      FROM ({_IMAGES}) n JOIN images i ON i.id = n.image_id)
       AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
 """
 
