@@ -9,7 +9,9 @@ from tests.e2e.phantom_folder import write_phantoms
 
 pytestmark = pytest.mark.timeout(900)
 
-TINY = ["--steps", "6", "--batch", "2", "--phantoms", "12", "--checkpoint-every", "2", "--set", "align_steps=4"]
+TINY = ["--phantoms", "12", "--checkpoint-every", "2"]
+TO_BE_KILLED = [*TINY, "--steps", "6", "--batch", "2"]  # seconds of work are left after its first checkpoint
+UNDISTURBED = [*TINY, "--steps", "4", "--batch", "1", "--set", "align_steps=4"]
 
 
 def run_state(stack, run_id):
@@ -17,22 +19,22 @@ def run_state(stack, run_id):
 
 
 def start(stack, stage, *words):
-    began = stack.call("train", stage, *TINY, *words)
+    began = stack.call("train", stage, *words)
     assert began.code == 0, began.stderr
     return began.document["run_id"]
 
 
 def test_a_tiny_chain_survives_kill_nine_and_its_bundle_is_stamped_on_the_next_summaries(stack, tmp_path):
-    llm = start(stack, "medical-llm")
+    llm = start(stack, "medical-llm", *TO_BE_KILLED)
     stack.wait_until(lambda: run_state(stack, llm)[1] is not None, "a first checkpoint", seconds=400)
     os.kill(stack.facts["pids"]["training"], signal.SIGKILL)
     stack.wait_until(lambda: run_state(stack, llm)[0] == "done", "the LLM is trained", seconds=400)
     epochs = stack.rows(f"SELECT lease_epoch FROM jobs WHERE subject = '{llm}'")[0][0]
     assert epochs >= 2, "the run was taken up by a second worker"
 
-    stage1 = start(stack, "stage1", "--parent", llm)
+    stage1 = start(stack, "stage1", *UNDISTURBED, "--parent", llm)
     stack.wait_until(lambda: run_state(stack, stage1)[0] == "done", "stage 1 is done", seconds=400)
-    stage2 = start(stack, "stage2", "--parent", stage1)
+    stage2 = start(stack, "stage2", *UNDISTURBED, "--parent", stage1)
     stack.wait_until(lambda: run_state(stack, stage2)[0] == "done", "stage 2 is done", seconds=400)
 
     promoted = stack.call("models", "promote", stage2)
