@@ -137,3 +137,17 @@ def test_a_stream_that_breaks_is_an_error_of_ours() -> None:
 
     with gateway(handler) as client, pytest.raises(GatewayError, match="does not answer"):
         list(client.stream("/v1/turns/1/stream"))
+
+
+@pytest.mark.parametrize(
+    ("url", "checked"),
+    [("http://127.0.0.1:1", False), ("https://127.0.0.1:1", True), ("http://gateway", True), ("https://gateway", True)],
+)
+def test_certificates_are_checked_wherever_there_can_be_any(
+    url: str, checked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+    make = httpx.Client
+    monkeypatch.setattr(httpx, "Client", lambda **options: given.update(options) or make(**options))
+    with Gateway(url, "key"):
+        assert given["verify"] is checked
