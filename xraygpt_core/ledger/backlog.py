@@ -171,7 +171,7 @@ def add_page(ledger: Ledger, listing: Listing, page: Sequence[ObjectRef], *, nex
         False if the backlog is not at this page any more: paused, cancelled, or listed by somebody else.
     """
 
-    def body(work: Work) -> bool:
+    def body(work: Work, *, careful: bool) -> bool:
         # The backlog's row first: who pauses or cancels waits for this page, and then finds all of its images.
         moved = work.run(
             "UPDATE backlogs SET start_after = :next_after, listed = listed + :listed, problem = NULL, "
@@ -187,7 +187,7 @@ def add_page(ledger: Ledger, listing: Listing, page: Sequence[ObjectRef], *, nex
             },
         )
         if moved and page:
-            registered = register_in(ledger, work, page, listing.lane, actor="backlog")
+            registered = register_in(ledger, work, page, listing.lane, actor="backlog", careful=careful)
             work.run(
                 "INSERT INTO backlog_images (backlog_id, image_id) "
                 "SELECT :id, i FROM unnest(CAST(:images AS uuid[])) AS i ON CONFLICT DO NOTHING",

@@ -1,9 +1,11 @@
 """An object of the bucket becomes an image, a study and an ingest job: once, however often it is announced."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from xraygpt_core.ids import new_ids
@@ -17,6 +19,7 @@ from xraygpt_core.states import JobKind, Lane
 __all__ = ["ObjectRef", "Registered", "note_deleted", "register_in", "register_objects", "registering"]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 # Keeps a study from being purged, or from becoming an alias, until the new image is in it.
 _HOLD = """
@@ -24,32 +27,40 @@ _HOLD = """
     ORDER BY id FOR KEY SHARE
 """
 
-# An object that somebody else is registering is waited for and left out: the whole page need not begin again.
-# {seen_at} is a query per row, for the rows whose key held something else before.
-_INSERT = """
-    WITH n AS (
+_ROWS = """
+    n AS (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
             image_id uuid, study_id uuid, job_id uuid, fresh boolean, bucket text, key text, etag text,
-            version_id text, sequencer text, size bigint)
-    ), won AS (
-        INSERT INTO object_keys (image_id, bucket, key, etag, version_id, sequencer, size, seen_at)
-        SELECT image_id, bucket, key, etag, version_id, sequencer, size, {seen_at} FROM n AS o
-        ON CONFLICT (bucket, key, etag) DO NOTHING RETURNING image_id
-    ), mine AS (
-        SELECT n.* FROM n JOIN won USING (image_id)
-    ), provisional AS (
+            version_id text, sequencer text, size bigint))
+"""
+
+# {seen_at} is a query per row, for the rows whose key held something else before.
+_KEYS = """
+    INSERT INTO object_keys (image_id, bucket, key, etag, version_id, sequencer, size, seen_at)
+    SELECT image_id, bucket, key, etag, version_id, sequencer, size, {seen_at} FROM n AS o
+    ON CONFLICT (bucket, key, etag) DO NOTHING
+"""
+
+_WORK = """
+    provisional AS (
         INSERT INTO studies (id, lane_rank, state)
-        SELECT DISTINCT study_id, :lane_rank, 'received' FROM mine WHERE fresh
+        SELECT DISTINCT study_id, CAST(:lane_rank AS smallint), 'received' FROM {mine} WHERE fresh
     ), pictures AS (
-        INSERT INTO images (id, study_id, state) SELECT image_id, study_id, 'received' FROM mine
+        INSERT INTO images (id, study_id, state) SELECT image_id, study_id, 'received' FROM {mine}
     ), work AS (
         INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts)
-        SELECT job_id, 'ingest', image_id, image_id::text, :lane_rank, :max_attempts FROM mine
+        SELECT job_id, 'ingest', image_id, image_id::text, :lane_rank, :max_attempts FROM {mine}
     ), story AS (
         INSERT INTO timeline (study_id, image_id, job_id, what, who)
-        SELECT study_id, image_id, job_id, 'registered', :actor FROM mine
-    )
-    SELECT image_id FROM won
+        SELECT study_id, image_id, job_id, 'registered', :actor FROM {mine})
+"""
+
+_INSERT = f"WITH {_ROWS}, {_WORK.format(mine='n')} {_KEYS}"
+
+# A quarter slower: what somebody else registers at this moment is waited for, and left out.
+_INSERT_MINE = f"""
+    WITH {_ROWS}, won AS ({_KEYS} RETURNING image_id), mine AS (SELECT n.* FROM n JOIN won USING (image_id)),
+    {_WORK.format(mine="mine")} SELECT image_id FROM won
 """
 
 _NOTE_DELETED = """
@@ -84,25 +95,37 @@ def register_objects(ledger: Ledger, objects: Sequence[ObjectRef], lane: Lane, *
 
     def register_all(calls: Sequence[Sequence[ObjectRef]]) -> list[list[Registered]]:
         refs = [ref for call in calls for ref in call]
-        found = iter(registering(ledger, lambda work: register_in(ledger, work, refs, lane, actor=actor)))
+        register = partial(register_in, ledger, objects=refs, lane=lane, actor=actor)
+        found = iter(registering(ledger, register))
         return [list(islice(found, len(call))) for call in calls]
 
     return ledger.meeting(("register", lane, actor), register_all)(objects)
 
 
-def registering(ledger: Ledger, body: Callable[[Work], T]) -> T:
-    """Run ``body``, which calls :func:`register_in`, in one transaction, and again if others interfered."""
+class Registering(Protocol[T_co]):
+    """What is done in a registration's transaction."""
+
+    def __call__(self, work: Work, *, careful: bool) -> T_co:
+        """``careful``: as :func:`register_in`."""
+
+
+def registering(ledger: Ledger, body: Registering[T]) -> T:
+    """Run ``body``, which calls :func:`register_in`, in one transaction; carefully, if others interfere."""
+    with suppress(_Raced):
+        return repeating(ledger, partial(body, careful=False))
     while True:
-        try:
-            return repeating(ledger, body)
-        except _Raced:
-            continue
+        with suppress(_Raced):
+            return repeating(ledger, partial(body, careful=True))
 
 
 def register_in(
-    ledger: Ledger, work: Work, objects: Sequence[ObjectRef], lane: Lane, *, actor: str
+    ledger: Ledger, work: Work, objects: Sequence[ObjectRef], lane: Lane, *, actor: str, careful: bool
 ) -> list[Registered]:
-    """The same inside a transaction of :func:`registering`."""
+    """The same inside a transaction of :func:`registering`.
+
+    Args:
+        careful: a page goes on without the objects that somebody else is registering, instead of beginning again.
+    """
     found: dict[Identity, Registered] = {}
     left = list({ref.identity: ref for ref in objects}.values())
     while left:  # what others registered meanwhile is known at the next look
@@ -111,7 +134,7 @@ def register_in(
         new = [ref for ref in left if ref.identity not in known.found]
         of_key = {(ref.bucket, ref.key): known.studies.get((ref.bucket, ref.key)) for ref in new}
         held = _held(work, {name: study_id for name, study_id in of_key.items() if study_id is not None})
-        found |= known.found | _add(ledger, work, new, held, lane, actor)
+        found |= known.found | _add(ledger, work, new, held, lane, actor, careful=careful)
         left = [ref for ref in new if ref.identity not in found]
     return [found[ref.identity] for ref in objects]
 
@@ -148,6 +171,8 @@ def _add(
     of_key: Mapping[tuple[str, str], UUID],
     lane: Lane,
     actor: str,
+    *,
+    careful: bool,
 ) -> dict[Identity, Registered]:
     """Insert what is new, into the studies of their keys where there are such.
 
@@ -155,25 +180,38 @@ def _add(
         What was inserted; not what somebody else registered meanwhile.
 
     Raises:
-        _Raced: of a key with several contents, somebody else registered one meanwhile.
+        _Raced: somebody else registered one of them meanwhile; with ``careful`` only another content of its key.
     """
     if not refs:
         return {}
     rows = _rows(refs, of_key)
     values = {"rows": json.dumps(rows), "lane_rank": lane.rank, "max_attempts": ledger.settings.max_attempts}
-    insert = _INSERT.format(seen_at=SEEN_AT if of_key else "clock_timestamp()")
-    won = {row["image_id"] for row in work.rows(insert, values | {"actor": actor})}
+    values["actor"] = actor
+    insert = (_INSERT_MINE if careful else _INSERT).format(seen_at=SEEN_AT if of_key else "clock_timestamp()")
     added = {
         ref.identity: Registered(UUID(row["image_id"]), UUID(row["study_id"]), ref.uri, new=True)
         for ref, row in zip(refs, rows, strict=True)
-        if UUID(row["image_id"]) in won
     }
-    lost = {(ref.bucket, ref.key) for ref in refs if ref.identity not in added}
-    if any((ref.bucket, ref.key) in lost for ref in refs if ref.identity in added):
-        raise _Raced  # two contents of a key, one of them in a study we have not seen: the other belongs there, too
+    if careful:
+        added = _won(added, {row["image_id"] for row in work.rows(insert, values)})
+    elif work.run(insert, values) < len(refs):
+        raise _Raced
     if lane is not Lane.BACKLOG and added:
         work.rings.append(Ring(JobKind.INGEST, lane, len(added)))
     return added
+
+
+def _won(tried: dict[Identity, Registered], images: Collection[UUID]) -> dict[Identity, Registered]:
+    """Those whose images were inserted.
+
+    Raises:
+        _Raced: two contents of a key, one of them now in a study we have not seen: the other belongs there, too.
+    """
+    won = {identity: one for identity, one in tried.items() if one.image_id in images}
+    lost = {(bucket, key) for bucket, key, _etag in tried.keys() - won.keys()}
+    if any((bucket, key) in lost for bucket, key, _etag in won):
+        raise _Raced
+    return won
 
 
 def _rows(refs: Sequence[ObjectRef], of_key: Mapping[tuple[str, str], UUID]) -> list[dict[str, Any]]:
