@@ -1,15 +1,15 @@
 """The reading room: a page for radiologists, made of the files in ``static/``. It holds nothing; the API does."""
 
-from importlib.resources import files
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
-router = APIRouter(include_in_schema=False)
-_FILES = files("api_gateway") / "static"
+_FILES = Path(__file__).parent / "static"
 # Scripts, styles and answers come from this gateway alone; nothing is inline, nothing is framed, no form is sent.
 _RULES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -20,27 +20,36 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # A new version is asked for at once; the files hold no patient's data and may lie in the browser meanwhile.
-    "Cache-Control": "no-cache",
 }
 
 
 class _Room(StaticFiles):
-    """The page's files, with the same rules as the page."""
+    """The page's files. Their address changes with their content, so a browser fetches each of them once."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         answer = super().file_response(*args, **kwargs)
-        answer.headers.update(_HEADERS)
+        answer.headers.update(_HEADERS | {"Cache-Control": "public, max-age=31536000, immutable"})
         return answer
 
 
 def serve_room(app: FastAPI) -> None:
-    """Put the page at ``/`` and its files under ``/room``."""
-    app.mount("/room", _Room(directory=str(_FILES)), name="room")
+    """Put the page at ``/`` and its files under ``/room/<their hash>``."""
+    place = f"/room/{_content()}/"
+    page = (_FILES / "index.html").read_text().replace('"/room/', f'"{place}')
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    def get_room() -> HTMLResponse:
+        """The reading room. Asked for anew at each visit, so that nobody works with an old one."""
+        return HTMLResponse(page, headers=_HEADERS | {"Cache-Control": "no-cache"})
+
+    app.mount(place.rstrip("/"), _Room(directory=_FILES), name="room")
     app.include_router(router)
 
 
-@router.get("/")
-def get_room() -> FileResponse:
-    """The reading room."""
-    return FileResponse(str(_FILES / "index.html"), headers=_HEADERS)
+def _content() -> str:
+    """A short hash over all files and their names."""
+    digest = sha256()
+    for path in sorted(_FILES.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -193,9 +193,10 @@ export class Desk {
 
   async #showFilm() {
     const { signal } = this.#stop;
-    const { study_id: id, summary, view, state } = this.#study;
+    const { study_id: id, summary, view, state, images } = this.#study;
     const label = `Film${view ? `, ${view} view` : ""}`;
     const show = async (blob, detail) => signal.aborted || (await this.film.show(blob, label, detail));
+    if (!images.some((image) => image.state === "accepted")) return this.film.clear("There is no picture.");
     try {
       // While a newer image is read, the preview may be of that one: the draft is about its own.
       if (!summary || state === "summarised") await show(await api.preview(id, signal), "preview");

@@ -83,7 +83,12 @@ function route() {
     if (name === shown) tab.setAttribute("aria-current", study ? "true" : "page");
     else tab.removeAttribute("aria-current");
   }
-  if (!study) worklist.show(list).then(() => left && worklist.focus(0, left));
+  if (!study) worklist.show(list).then(() => left && idle() && worklist.focus(0, left));
+}
+
+/** Whether nobody has begun to type meanwhile. */
+function idle() {
+  return document.activeElement === document.body || main.contains(document.activeElement);
 }
 
 function toList() {

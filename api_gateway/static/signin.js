@@ -47,7 +47,7 @@ export function showSignIn(root, why, entered) {
       h(
         "form",
         { submit: enter },
-        h("img", { src: "/room/icon.svg", alt: "", width: 44, height: 44 }),
+        h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 44, height: 44 }),
         h("h1", {}, "Reading room"),
         h("p", { class: "muted" }, "Chest films with AI-generated drafts, for a radiologist to accept, correct or reject."),
         h("label", { for: "key" }, "Your API key"),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from xraygpt_core.ledger.keys import create_api_key
 from xraygpt_core.states import Lane
@@ -52,18 +52,62 @@ def browser(browser_path: str) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def address(world: World) -> Iterator[str]:
-    """The gateway of this test's world, on a port of its own."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(world.client.app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(30)
-    listener.close()
+class House:
+    """A gateway on one port, for one test's world after the other: the browser keeps its files meanwhile."""
+
+    def __init__(self) -> None:
+        self.app: Any = None
+        self._running = 0
+        self._quiet = threading.Condition()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        config = uvicorn.Config(
+            self._answer,
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]})
+        self._thread.start()
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        with self._quiet:
+            self._running += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            with self._quiet:
+                self._running -= 1
+                self._quiet.notify_all()
+
+    def leave(self) -> None:
+        """Wait until nothing of a closed page is being answered: its world ends now."""
+        with self._quiet:
+            assert self._quiet.wait_for(lambda: self._running == 0, 30)
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(30)
+        self._listener.close()
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    house = House()
+    yield house
+    house.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """What the tests of a file share is the browser's cache; each has a tab, and with it a session, of its own."""
+    context = browser.new_context(viewport=SCREEN, locale="en-GB", color_scheme="dark")
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
 
 
 @dataclass
@@ -97,9 +141,8 @@ class Room:
 
     def enter(self, fragment: str = "") -> "Room":
         """Open the page as somebody who typed their key before."""
-        given = f"if (!sessionStorage.length) sessionStorage.setItem('xraygpt.key', '{self.key}')"
-        self.page.goto(f"{self.url}/room/icon.svg")
-        self.page.evaluate(given)
+        self.page.goto(f"{self.url}/healthz")
+        self.page.evaluate("key => sessionStorage.setItem('xraygpt.key', key)", self.key)
         self.page.goto(f"{self.url}/{fragment}")
         expect(self.page.get_by_role("navigation", name="Lists")).to_be_visible()
         return self
@@ -121,14 +164,14 @@ class Room:
 
 
 @pytest.fixture
-def newcomer(browser: Browser, address: str, world: World) -> Iterator[Room]:
+def newcomer(context: BrowserContext, house: House, world: World) -> Iterator[Room]:
     """A page that nobody opened yet. At the end nothing was broken, and nothing asked for from anywhere else."""
-    context = browser.new_context(viewport=SCREEN, locale="en-GB", color_scheme="dark")
-    context.set_default_timeout(10_000)
-    room = Room(context.new_page(), address, world, create_api_key(world.ledger, "Dr. Reader"))
+    house.app = world.client.app
+    room = Room(context.new_page(), house.url, world, create_api_key(world.ledger, "Dr. Reader"))
     yield room
-    asked, said = [url for url in room.requests if not url.startswith(address)], room.unexpected()
-    context.close()
+    asked, said = [url for url in room.requests if not url.startswith(house.url)], room.unexpected()
+    room.page.close()
+    house.leave()
     assert asked == []
     assert said == []
 

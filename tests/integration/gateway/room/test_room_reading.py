@@ -35,7 +35,7 @@ def test_urgent_drafts_stand_first_and_the_keyboard_opens_them(newcomer: Room, w
     assert page.url.endswith(f"#/study/{usual}")
     shot(page, "desk")
     page.keyboard.press("Escape")
-    expect(page.locator(f'[data-study="{usual}"]')).to_be_focused()
+    expect(page.locator(f'.row[data-study="{usual}"]')).to_be_focused()
 
 
 def test_an_accepted_draft_stands_in_the_database_and_the_next_one_comes(newcomer: Room, world: World) -> None:
@@ -184,7 +184,7 @@ def test_what_comes_in_takes_neither_place_nor_focus_from_the_reader(newcomer: R
     urgent, _ = study(world, "Large pneumothorax.", Lane.STAT)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     wait_for_list(newcomer, urgent, first)
-    expect(page.locator(f'[data-study="{first}"]')).to_be_focused()
+    expect(page.locator(f'.row[data-study="{first}"]')).to_be_focused()
 
 
 def test_a_study_without_a_draft_says_why_in_plain_words(newcomer: Room, world: World) -> None:
@@ -192,10 +192,9 @@ def test_a_study_without_a_draft_says_why_in_plain_words(newcomer: Room, world: 
     world.reject(blank["image_id"], ReasonCode.BLANK)
     world.kill(JobKind.INGEST, dead["image_id"])
     page = newcomer.enter("#/unread").page
-    wait_for_list(newcomer, dead["study_id"], blank["study_id"])
-    for _ in range(2):
-        page.keyboard.press("j")
-    page.keyboard.press("Enter")
+    expect(page.locator(".rows .row")).to_have_count(2)
+    expect(page.locator(f'.row[data-study="{dead["study_id"]}"]')).to_contain_text("Every attempt failed.")
+    page.locator(f'.row[data-study="{blank["study_id"]}"]').click()
     expect(page.locator(".standing-card")).to_contain_text("Every pixel of the image has the same value.")
     expect(page.locator(".steps")).to_contain_text("Registered")
     expect(page.get_by_role("textbox", name="Question")).to_be_disabled()
