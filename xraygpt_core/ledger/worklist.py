@@ -102,7 +102,8 @@ _REACHED = {
         ORDER BY m.reviewed_at DESC, m.id DESC LIMIT :reach
     """,
     Listing.ALL: """
-        SELECT 0 AS rank, s.received_at AS at, s.id, s.lane_rank, NULL::uuid AS summary_id, s.id AS study_id FROM studies s
+        SELECT 0 AS rank, s.received_at AS at, s.id, s.lane_rank, NULL::uuid AS summary_id, s.id AS study_id
+        FROM studies s
         WHERE (s.received_at, s.id) < (:at, :id)
         ORDER BY s.received_at DESC, s.id DESC LIMIT :reach
     """,
