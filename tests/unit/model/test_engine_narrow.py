@@ -94,6 +94,19 @@ def test_results_come_in_the_precision_of_the_rows(kind: str, dtype: torch.dtype
     assert product(torch.ones(2, 64, dtype=dtype)).dtype == dtype
 
 
+@pytest.fixture
+def all_worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' models are small."""
+    monkeypatch.setattr(narrow, "_WORTH", 1)
+
+
+def test_small_matrices_stay_as_they_are() -> None:
+    make = product_of("int8")
+    assert isinstance(make(layers()), Matrix)
+    assert isinstance(make(layers(wide=1024, outs=(300, 300))), Int8Matrix)
+
+
+@pytest.mark.usefixtures("all_worth")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_reads_one_byte_a_weight(kind: str) -> None:
     model = small_model()
@@ -111,6 +124,7 @@ def test_the_limit_is_measured_with_the_products_that_are_used(kind: str, monkey
     assert set(used) == {1024}
 
 
+@pytest.mark.usefixtures("all_worth")
 def test_company_changes_no_text_of_whole_numbers() -> None:
     chance, source = random.Random(6), torch.Generator().manual_seed(6)
     work = [

@@ -4,6 +4,8 @@ Each output of a layer has a scale of its own, and so has each row that is multi
 section 2.1, vector-wise quantisation). A row's scale depends on that row alone, not on its company.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,7 @@ from xraygpt_core.model.engine.weights import Matrix, fused
 _INT8_MOST, _FP8_MOST = 127.0, 448.0  # the largest int8 used, and the largest number of float8_e4m3fn
 _ZERO = 128  # where rows have their zero: oneDNN multiplies unsigned rows by signed weights
 _LEAST = 1e-12  # scale of a row that is nothing but zeros
+_WORTH = 600_000  # weights; for a smaller matrix, rows take longer to quantise than the product saves
 _WORST = 1024  # products that are added up to see whether they overflow
 
 
@@ -28,12 +31,16 @@ class Int8Matrix:
         if weight.device.type != "cpu":
             raise BundleError("int8 weights are for CPUs; a GPU takes fp8 (xraygpt models quantise NAME fp8)")
         self.bytes, self.flops = weight.numel(), 2 * weight.numel()
-        whole, self._scales = _shrunk(weight, _INT8_MOST)
-        self._weight = _packed(whole.round_().to(torch.int8))
+        whole, scales = _shrunk(weight, _INT8_MOST)
+        self._weight, self._scales = _packed(whole.round_().to(torch.int8)), scales.view(-1)
+        self._none = torch.zeros(len(scales), dtype=torch.int32)
+        self._half = torch.full((1, 1), _ZERO + 0.5)
 
     def __call__(self, x: Tensor) -> Tensor:
-        whole, scales = _shrunk(x.flatten(0, -2), _INT8_MOST)
-        y = _product(whole.add_(_ZERO).round_().to(torch.uint8), self._weight, self._scales.view(-1))
+        rows = x.flatten(0, -2)
+        scales = rows.abs().amax(-1, keepdim=True).float().div_(_INT8_MOST)
+        whole = torch.addcdiv(self._half, rows.float(), scales).to(torch.uint8)  # cut off: rounded, with the half
+        y = _product(whole, self._weight, self._scales, self._none)
         return _finished(y.mul_(scales), self._bias, x)
 
 
@@ -58,8 +65,8 @@ class Fp8Matrix:
 Product = Matrix | Int8Matrix | Fp8Matrix
 
 
-def product_of(weights: str | None) -> type[Matrix] | type[Int8Matrix] | type[Fp8Matrix]:
-    """The class for a bundle's ``weights``: None keeps them as they are.
+def product_of(weights: str | None) -> Callable[[list[nn.Linear]], Product]:
+    """What makes products of layers, for a bundle's ``weights``: None keeps them as they are.
 
     Raises:
         BundleError: there is no such kind, or this machine does not multiply it.
@@ -69,10 +76,14 @@ def product_of(weights: str | None) -> type[Matrix] | type[Int8Matrix] | type[Fp
             return Matrix
         case "int8":
             _check_integers()
-            return Int8Matrix
+            return _int8_where_worth
         case "fp8":
             return Fp8Matrix
     raise BundleError(f"llm: weights {weights!r} are neither int8 nor fp8")
+
+
+def _int8_where_worth(layers: list[nn.Linear]) -> Product:
+    return Int8Matrix(layers) if sum(layer.weight.numel() for layer in layers) >= _WORTH else Matrix(layers)
 
 
 def _check_integers() -> None:
@@ -83,7 +94,7 @@ def _check_integers() -> None:
     """
     rows = torch.full((1, _WORST), 2 * _ZERO - 1, dtype=torch.uint8)
     weight = _packed(torch.full((16, _WORST), int(_INT8_MOST), dtype=torch.int8))
-    found = _product(rows, weight, torch.ones(16))
+    found = _product(rows, weight, torch.ones(16), torch.zeros(16, dtype=torch.int32))
     if not (found == (_ZERO - 1) * _INT8_MOST * _WORST).all():
         raise BundleError("int8 weights need a processor with VNNI instructions: on this one their products overflow")
 
@@ -93,9 +104,8 @@ def _packed(weight: Tensor) -> Tensor:
     return packed
 
 
-def _product(rows: Tensor, weight: Tensor, scales: Tensor) -> Tensor:
+def _product(rows: Tensor, weight: Tensor, scales: Tensor, zeros: Tensor) -> Tensor:
     """(n, in) unsigned times packed (out, in), each output scaled: (n, out) float32."""
-    zeros = torch.zeros(len(scales), dtype=torch.int32)
     product: Tensor = torch.ops.onednn.qlinear_pointwise(
         rows, 1.0, _ZERO, weight, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
     )
