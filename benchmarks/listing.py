@@ -1,19 +1,26 @@
-"""Registering everything below a prefix: objects a second, and the memory it takes, from a bucket of computed keys.
+"""A backlog of many objects: registering them, comparing them with the bucket, pausing, resuming, cancelling.
 
-``python -m benchmarks.listing`` lists the open backlogs as the control worker does, alone in its process.
+``python -m benchmarks.listing`` lists a bucket of computed keys as the control worker does, alone in its process.
 """
 
+import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 
 from benchmarks.figures import Row, peak_megabytes, say
 from benchmarks.stack import Services, serve_bucket
-from workers.sweep import list_backlogs
+from workers.sweep import PAGE, list_backlogs
 from xraygpt.stack.process import die_with_parent
-from xraygpt_core.ledger.backlog import create_backlog
-from xraygpt_core.ledger.core import open_ledger
+from xraygpt_core.ledger.backlog import backlog, change_backlog, create_backlog
+from xraygpt_core.ledger.core import Ledger, open_ledger
+from xraygpt_core.ledger.known import find_images
+from xraygpt_core.ledger.objects import ObjectRef
+from xraygpt_core.ledger.read import images_status
 from xraygpt_core.settings import load_settings
 from xraygpt_core.states import Lane
 from xraygpt_core.storage import ObjectStore
@@ -35,24 +42,58 @@ def measure(running: Services, keys: int) -> list[Row]:
         )
     finally:
         bucket.stop()
-    listed, seconds, megabytes = done.stdout.split()
-    if int(listed) != keys:
-        raise RuntimeError(f"{listed} of {keys} objects were listed")
+    found: dict[str, float] = json.loads(done.stdout)
+    if found["listed"] != keys or found["compared"] != keys:
+        raise RuntimeError(f"of {keys} objects {found['listed']} were listed and {found['compared']} compared")
     name = f"listing.{keys}"
     return [
-        Row(f"{name}.objects_per_second", keys / float(seconds), "1/s"),
-        Row(f"{name}.peak_memory", float(megabytes), "MB"),
+        Row(f"{name}.objects_per_second", keys / found["list"], "1/s"),
+        Row(f"{name}.peak_memory", found["megabytes"], "MB"),
+        Row(f"{name}.compared_per_second", keys / found["compare"], "1/s"),
+        *(Row(f"{name}.{wanted}", found[wanted], "s") for wanted in ("progress", "pause", "resume", "cancel")),
     ]
 
 
+class Stopwatch:
+    """Seconds of each thing that was done, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Time what happens inside."""
+        began = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - began
+
+
+def compared(ledger: Ledger, store: ObjectStore) -> int:
+    """What the gateway does for the proof at the end of a backlog; how many objects were found again."""
+    count = 0
+    objects = iter(store.list(store.bucket))
+    while page := list(islice(objects, PAGE)):
+        ids = find_images(ledger, [ObjectRef(store.bucket, one.key, one.etag) for one in page])
+        count += len(images_status(ledger, [image_id for image_id in ids if image_id is not None]))
+    return count
+
+
 def main() -> int:
-    """List; print how many objects, seconds and megabytes."""
-    settings = load_settings()
+    """List, compare, pause, resume, cancel; print what was found, and the seconds of each."""
+    settings, watch = load_settings(), Stopwatch()
     ledger, store = open_ledger(settings, pool_size=2), ObjectStore(settings)
-    create_backlog(ledger, settings.bucket, "", Lane.BACKLOG, None)
-    began = time.monotonic()
-    listed = list_backlogs(ledger, store)
-    print(listed, time.monotonic() - began, peak_megabytes(os.getpid()))
+    backlog_id = create_backlog(ledger, settings.bucket, "", Lane.BACKLOG, None)
+    with watch("list"):
+        listed = list_backlogs(ledger, store)
+    megabytes = peak_megabytes(os.getpid())
+    with watch("compare"):
+        found = compared(ledger, store)
+    with watch("progress"):
+        backlog(ledger, backlog_id)
+    for wanted in ("pause", "resume", "cancel"):
+        with watch(wanted):
+            change_backlog(ledger, backlog_id, wanted)
+    print(json.dumps(watch.seconds | {"listed": listed, "compared": found, "megabytes": megabytes}))
     ledger.close()
     return 0
 

@@ -27,10 +27,9 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(engine_work.SHAPES, "tiny", TINY)
 
 
-def asked(rows: int = 4, per_second: float = 0.0) -> argparse.Namespace:
-    return argparse.Namespace(
-        shape="tiny", device="cpu", dtype=torch.float32, rows=rows, per_second=per_second, graphs=False
-    )
+def asked(rows: int = 4, per_second: float = 0.0, weights: str | None = None) -> argparse.Namespace:
+    shape = {"shape": "tiny", "device": "cpu", "dtype": torch.float32, "weights": weights}
+    return argparse.Namespace(**shape, rows=rows, per_second=per_second, graphs=False)
 
 
 def result(**changed: float) -> Result:
