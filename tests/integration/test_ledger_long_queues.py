@@ -2,10 +2,11 @@
 
 import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from xraygpt_core.ledger import control, jobs, status
+from xraygpt_core.ledger import backlog, control, jobs, status
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.queue import queue_of, queues_of
 from xraygpt_core.states import JobKind, Lane
@@ -56,3 +57,43 @@ def test_an_urgent_job_is_claimed_before_all_of_them(long_queue: Ledger) -> None
     claims = jobs.claim_next(long_queue, QUEUES, "test", limit=2)
     assert [claim.lane for claim in claims] == [Lane.STAT, Lane.BACKLOG]
     assert claims[0].key == "777"
+
+
+SMALL_WINDOW = 100
+
+
+@pytest.fixture(params=["just filled", "known to the planner"])
+def long_backlog(ledger: Ledger, request: pytest.FixtureRequest) -> UUID:
+    """A paused backlog of twenty thousand images."""
+    backlog_id = backlog.create_backlog(ledger, "source", "archive/", Lane.BACKLOG, None)
+    with ledger.work() as work:
+        work.run(
+            """
+            WITH n AS (
+                SELECT gen_random_uuid() AS image, gen_random_uuid() AS study FROM generate_series(1, :count)
+            ), s AS (INSERT INTO studies (id, lane_rank, state) SELECT study, 2, 'received' FROM n
+            ), i AS (INSERT INTO images (id, study_id, state) SELECT image, study, 'received' FROM n
+            ), k AS (INSERT INTO object_keys (image_id, bucket, key, etag) SELECT image, 'b', image::text, 'e' FROM n
+            ), j AS (
+                INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts, not_before)
+                SELECT gen_random_uuid(), 'ingest', image, image::text, 2, 5, 'infinity' FROM n
+            )
+            INSERT INTO backlog_images (backlog_id, image_id) SELECT :id, image FROM n
+            """,
+            {"id": backlog_id, "count": LONG},
+        )
+        if request.param == "known to the planner":
+            for table in ("studies", "images", "jobs", "backlog_images"):
+                work.run(f"ANALYZE {table}")
+    return backlog_id
+
+
+@pytest.mark.parametrize("wanted", ["pause", "resume", "cancel"])
+def test_a_window_of_a_backlog_is_changed_without_a_walk_through_the_rest(
+    ledger: Ledger, long_backlog: UUID, wanted: str
+) -> None:
+    sql = backlog._CHANGES[wanted][2].replace("10000", str(SMALL_WINDOW))
+    found = plan(ledger, sql, {"id": long_backlog, "after": UUID(int=0)})
+    assert "ix_jobs_subject" in found
+    removed = [int(count) for count in re.findall(r"Rows Removed by (?:Join )?Filter: (\d+)", found)]
+    assert max(removed, default=0) <= SMALL_WINDOW

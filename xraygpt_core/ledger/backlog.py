@@ -71,18 +71,20 @@ _IMAGES = f"""
     SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after ORDER BY image_id LIMIT {_WINDOW}
 """
 
-# Jobs that read these images, settle their studies and summarise them.
+# Jobs that read these images, settle their studies and summarise them. The subjects are worked out once, as an array:
+# of a subquery the planner, who knows nothing of a table that was just filled, may make one look per job.
 _ITS_JOBS = f"""
     WHERE state = 'queued' AND kind IN ('ingest', 'settle', 'summarise')
-      AND subject IN (SELECT unnest(ARRAY[n.image_id, i.study_id])
-                      FROM ({_IMAGES}) n JOIN images i ON i.id = n.image_id)
+      AND subject = ANY (ARRAY(SELECT unnest(ARRAY[n.image_id, i.study_id])
+                               FROM ({_IMAGES}) n JOIN images i ON i.id = n.image_id))
       AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
 """
 
 # Paused jobs wait far in the future; the dispatcher passes them over. What was asked for in a more urgent lane
-# meanwhile is no longer the backlog's to stop.
+# meanwhile is no longer the backlog's to stop. No index knows isfinite: that of what waits would be walked through from
+# its beginning for every window.
 _REST = f"UPDATE jobs SET not_before = 'infinity' {_ITS_JOBS}"
-_GO_ON = f"UPDATE jobs SET not_before = NULL {_ITS_JOBS} AND not_before = 'infinity'"
+_GO_ON = f"UPDATE jobs SET not_before = NULL {_ITS_JOBS} AND NOT isfinite(not_before)"
 
 # A study that has a summary, or an image that others sent, is not the backlog's to end.
 _ITS_OWN = """
