@@ -9,7 +9,7 @@ from benchmarks import listing, path, queries, sizes, stock, waits
 from benchmarks.figures import Row, arguments, report, say, tell
 from benchmarks.stack import Services, services
 
-_PLANS = Path("query-plans.md")
+_PLANS = Path(__file__).with_name("query-plans.md")
 
 
 def cost(running: Services, studies: int) -> list[Row]:
