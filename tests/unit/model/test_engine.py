@@ -204,8 +204,11 @@ def test_an_error_nobody_foresaw_while_loading_leaves_no_caller_waiting() -> Non
     def take() -> Loop:
         raise LookupError
 
+    before = set(threading.enumerate())
     with pytest.raises(Unavailable, match="while it was loading"):
         own(take)
+    for thread in set(threading.enumerate()) - before:
+        thread.join()  # what it says on its way out belongs to this test, not to the next
 
 
 def test_the_thread_that_serves_has_loaded_the_weights(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
