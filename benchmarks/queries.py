@@ -59,9 +59,9 @@ def measure(running: Services, summaries: int, plans: Path | None) -> list[Row]:
             took = 1000 * (time.perf_counter() - began)
             rows.append(tell(Row(f"sql.{summaries}.{name}", took, "ms")))
             plan = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {sql}")
-            told.append(f"## {name}\n\n" + "\n".join(line for (line,) in plan) + "\n")
+            told.append(f"## {name}\n\n```\n" + "\n".join(line for (line,) in plan) + "\n```\n")
     if plans:
-        plans.write_text("\n".join(told))
+        plans.write_text(f"# Plans of the documented queries at {summaries} summaries\n\n" + "\n".join(told))
     return rows
 
 

@@ -23,7 +23,7 @@ class Int8Matrix:
     """``y = x Wᵀ + b`` in integers, which are exact in any order; for CPUs: x (…, in) to y (…, out).
 
     Raises:
-        BundleError: this processor adds pairs of products in 16 bits, where they overflow.
+        BundleError: the layers are on another device.
     """
 
     def __init__(self, layers: list[nn.Linear]) -> None:
