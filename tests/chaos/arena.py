@@ -209,14 +209,18 @@ class Arena:
         holder = f"%-{self.children[name].pid}@%"
         return bool(self.rows("SELECT id FROM jobs WHERE state = 'running' AND claimed_by LIKE %s", holder))
 
-    def upload_and_see_busy(self, name: str, count: int) -> bool:
-        """Give work; does this process take some of it before all is done?"""
+    def make_busy(self, name: str, count: int) -> None:
+        """Give work until this process holds some of it: while it starts, or is slow, the others may take it all."""
+        self.wait_until(lambda: self.ready(name), f"{name} has started", 60)
+        self.wait_until(lambda: self._takes_some(name, count), f"{name} holds a job", 60)
+
+    def _takes_some(self, name: str, count: int) -> bool:
         self.load(count)
         while self.value(UNFINISHED):
             if self.busy(name):
                 return True
             time.sleep(0.01)
-        return False  # the others were faster: more work
+        return False
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:

@@ -44,7 +44,7 @@ def test_a_killed_process_costs_time_and_nothing_else(arena: Arena, role: str, a
     events = arena.upload(LOAD)
     arena.tell(events[: LOAD // 2])
     if role in {"ingest", "gpu"}:
-        arena.wait_until(lambda: arena.busy(victim), f"{victim} holds a job", 20)
+        arena.make_busy(victim, LOAD)
     arena.kill(victim)
     arena.tell(events[LOAD // 2 :])
     with arena.recovering(f"SIGKILL {role}"):
@@ -57,8 +57,7 @@ def test_a_zombie_that_wakes_up_changes_nothing(arena: Arena, role: str, again: 
     """Stopped past its lease: somebody else does the work, and what the zombie then brings is refused."""
     victim = f"{role}-1"
     lost = arena.log(victim).count("lease lost")
-    arena.load(LOAD)
-    arena.wait_until(lambda: arena.busy(victim), f"{victim} holds a job", 20)
+    arena.make_busy(victim, LOAD)
     arena.children[victim].send(signal.SIGSTOP)
     pid = arena.children[victim].pid
     held = [
@@ -193,8 +192,7 @@ def test_workers_whose_clocks_disagree_agree_on_the_work(arena: Arena, again: in
     """Ten minutes fast, ten minutes slow: the clock that counts is the database's. The slow one is killed at work."""
     arena.kill("ingest-1", CHAOS_CLOCK_SKEW="600")
     arena.kill("gpu-1", CHAOS_CLOCK_SKEW="-600")
-    arena.wait_until(lambda: arena.ready("gpu-1"), "the slow clock has started", 60)  # others would do all its work
-    arena.wait_until(lambda: arena.upload_and_see_busy("gpu-1", LOAD), "the slow clock works", 60)
+    arena.make_busy("gpu-1", LOAD)
     arena.kill("gpu-1")
     with arena.recovering("clock skew and SIGKILL"):
         pass
@@ -204,9 +202,10 @@ def test_workers_whose_clocks_disagree_agree_on_the_work(arena: Arena, again: in
 @pytest.mark.parametrize("role", ["ingest", "gpu", "control"])
 def test_a_worker_that_is_told_to_stop_leaves_nothing_running(arena: Arena, role: str, again: int) -> None:
     name = f"{role}-2"
-    arena.load(LOAD)
-    if role != "control":
-        arena.wait_until(lambda: arena.busy(name), f"{name} holds a job", 20)
+    if role == "control":
+        arena.load(LOAD)
+    else:
+        arena.make_busy(name, LOAD)
     arena.children[name].send(signal.SIGTERM)
     assert arena.children[name].wait(20)
     # The control process shows no job to wait for: it may be told before it has begun, and then has nothing to drain.
