@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import botocore.session
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -32,6 +33,8 @@ from xraygpt_core.settings import Settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+hypothesis.settings.register_profile("busy machine", deadline=None)
+hypothesis.settings.load_profile("busy machine")
 
 HMAC_KEY = "5" * 64
 # Folders, and the files among them that take a process more than about eight seconds.

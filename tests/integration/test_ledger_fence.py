@@ -235,7 +235,9 @@ def test_locks_of_a_process_that_stands_still_end_with_its_leases(make_settings:
 
 
 def test_the_victim_of_a_deadlock_runs_again(ledger: Ledger) -> None:
-    """Two jobs lock the same two rows in opposite order: PostgreSQL ends one, and it simply repeats."""
+    """Two jobs lock the same two rows in opposite order: PostgreSQL ends one, and it simply repeats. It may be quick
+    enough to take its first row again before the other one wakes up: then once more.
+    """
     first, second = (take(ledger, JobKind.INGEST, put(ledger).image_id) for _ in range(2))
     studies = [row["id"] for row in rows(ledger, "SELECT id FROM studies ORDER BY id")]
     both_hold_one = threading.Barrier(2, timeout=10)
@@ -257,7 +259,7 @@ def test_the_victim_of_a_deadlock_runs_again(ledger: Ledger) -> None:
             lambda: fenced(ledger, second, body(studies[::-1]), finish=None),
         )
     )
-    assert len(runs) == 3
+    assert len(runs) >= 3
 
 
 def test_a_lost_connection_that_is_free_of_work_costs_one_attempt_at_most(ledger: Ledger) -> None:

@@ -9,16 +9,12 @@ import gdcm
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import settings
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from tests.sandbox_tools import LIMITS
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits
-
-settings.register_profile("busy machine", deadline=None)
-settings.load_profile("busy machine")
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 MakeDicom = Callable[..., bytes]
