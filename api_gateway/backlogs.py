@@ -12,7 +12,8 @@ from api_gateway.once import RunsOnce
 from api_gateway.services import UsesLedger
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.backlog import backlog, backlogs, change_backlog, create_backlog
+from xraygpt_core.ledger.backlog import backlog, backlogs, create_backlog
+from xraygpt_core.ledger.backlog_change import change_backlog
 from xraygpt_core.states import Lane
 
 router = APIRouter(prefix="/v1/backlogs", tags=["backlogs"])
@@ -86,6 +87,6 @@ def get_backlog(backlog_id: UUID, ledger: UsesLedger, _: Caller) -> BacklogAnswe
 def post_change(
     backlog_id: UUID, wanted: Literal["pause", "resume", "cancel"], ledger: UsesLedger, _: Caller
 ) -> BacklogAnswer:
-    """Pause, resume or cancel. What is running finishes."""
+    """Pause, resume or cancel. What is running finishes; what was cancelled comes back when it is resumed."""
     change_backlog(ledger, backlog_id, wanted)
     return BacklogAnswer.model_validate(backlog(ledger, backlog_id))

@@ -16,7 +16,8 @@ from benchmarks.figures import Row, peak_megabytes, say
 from benchmarks.stack import Services, serve_bucket
 from workers.sweep import PAGE, list_backlogs
 from xraygpt.stack.process import die_with_parent
-from xraygpt_core.ledger.backlog import backlog, change_backlog, create_backlog
+from xraygpt_core.ledger.backlog import backlog, create_backlog
+from xraygpt_core.ledger.backlog_change import change_backlog
 from xraygpt_core.ledger.core import Ledger, open_ledger
 from xraygpt_core.ledger.known import find_images
 from xraygpt_core.ledger.objects import ObjectRef

@@ -9,6 +9,9 @@ from itertools import count
 from typing import Any, TypeVar
 from uuid import UUID
 
+import pytest
+
+from xraygpt_core.ledger import backlog_change
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.ingest import IngestedImage, complete_ingest, reject_image
@@ -201,3 +204,13 @@ def no_errors(results: Sequence[T | BaseException]) -> list[T]:
             raise result
         good.append(result)
     return good
+
+
+def windows_of(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a backlog be changed so many images at a time."""
+    for name in ("_REST", "_GO_ON", "_STOP", "_TAKE_BACK", "_WINDOW_END"):
+        sql = getattr(backlog_change, name)
+        small = sql.replace(f"LIMIT {backlog_change._WINDOW}", f"LIMIT {count}")
+        small = small.replace(f"OFFSET {backlog_change._WINDOW - 1}", f"OFFSET {count - 1}")
+        assert small != sql
+        monkeypatch.setattr(backlog_change, name, small)

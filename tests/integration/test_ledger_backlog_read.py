@@ -23,7 +23,8 @@ from tests.ledger_tools import (
     together,
 )
 from xraygpt_core.errors import LeaseLost
-from xraygpt_core.ledger.backlog import add_page, backlog, change_backlog, create_backlog, listings
+from xraygpt_core.ledger.backlog import add_page, backlog, create_backlog, listings
+from xraygpt_core.ledger.backlog_change import change_backlog
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.ingest import complete_ingest

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from xraygpt_core.ledger import backlog, control, jobs, status
+from xraygpt_core.ledger import backlog, backlog_change, control, jobs, status
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.queue import queue_of, queues_of
 from xraygpt_core.states import JobKind, Lane
@@ -88,12 +88,26 @@ def long_backlog(ledger: Ledger, request: pytest.FixtureRequest) -> UUID:
     return backlog_id
 
 
-@pytest.mark.parametrize("wanted", ["pause", "resume", "cancel"])
+@pytest.mark.parametrize("change", ["_REST", "_GO_ON", "_STOP"])
 def test_a_window_of_a_backlog_is_changed_without_a_walk_through_the_rest(
-    ledger: Ledger, long_backlog: UUID, wanted: str
+    ledger: Ledger, long_backlog: UUID, change: str
 ) -> None:
-    sql = backlog._CHANGES[wanted][2].replace("10000", str(SMALL_WINDOW))
-    found = plan(ledger, sql, {"id": long_backlog, "after": UUID(int=0)})
+    found = plan_of_window(ledger, getattr(backlog_change, change), long_backlog)
     assert "ix_jobs_subject" in found
+
+
+def test_a_window_of_a_cancelled_backlog_is_taken_back_without_a_walk_through_the_rest(
+    ledger: Ledger, long_backlog: UUID
+) -> None:
+    backlog_change.change_backlog(ledger, long_backlog, "cancel")
+    found = plan_of_window(ledger, backlog_change._TAKE_BACK, long_backlog)
+    assert "uq_jobs_kind" in found
+
+
+def plan_of_window(ledger: Ledger, sql: str, backlog_id: UUID) -> str:
+    """How the first images of a backlog are changed; nothing else is looked at."""
+    small = sql.replace("10000", str(SMALL_WINDOW))
+    found = plan(ledger, small, {"id": backlog_id, "after": UUID(int=0)})
     removed = [int(count) for count in re.findall(r"Rows Removed by (?:Join )?Filter: (\d+)", found)]
     assert max(removed, default=0) <= SMALL_WINDOW
+    return found

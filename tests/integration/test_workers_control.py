@@ -11,7 +11,8 @@ from tests.worker_bench import Bench
 from workers import sweep
 from workers.control import Control
 from workers.sweep import list_backlogs, missed, retain
-from xraygpt_core.ledger.backlog import backlog, change_backlog, create_backlog
+from xraygpt_core.ledger.backlog import backlog, create_backlog
+from xraygpt_core.ledger.backlog_change import change_backlog
 from xraygpt_core.ledger.guard import installed_at
 from xraygpt_core.metrics import MISSED_BY_EVENT
 from xraygpt_core.queue import CONTROL_QUEUE, make_celery

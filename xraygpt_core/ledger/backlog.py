@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from xraygpt_core.errors import Conflict, NotFound
+from xraygpt_core.errors import NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Work
-from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.register import ObjectRef, register_in, registering
 from xraygpt_core.states import Lane
 
@@ -58,84 +57,6 @@ _PROGRESS = """
     LEFT JOIN images i ON i.id = n.image_id LEFT JOIN studies s ON s.id = i.study_id
     WHERE b.id = :id GROUP BY b.id
 """
-
-
-# A million jobs in one statement would hold their rows for a minute, and run into the statement's time limit.
-_WINDOW = 10_000
-_WINDOW_END = f"""
-    SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
-    ORDER BY image_id OFFSET {_WINDOW - 1} LIMIT 1
-"""
-
-_IMAGES = f"""
-    SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after ORDER BY image_id LIMIT {_WINDOW}
-"""
-
-# Jobs that read these images, settle their studies and summarise them. The subjects are worked out once, as an array:
-# of a subquery the planner, who knows nothing of a table that was just filled, may make one look per job.
-_ITS_JOBS = f"""
-    WHERE state = 'queued' AND kind IN ('ingest', 'settle', 'summarise')
-      AND subject = ANY (ARRAY(SELECT unnest(ARRAY[n.image_id, i.study_id])
-                               FROM ({_IMAGES}) n JOIN images i ON i.id = n.image_id))
-      AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
-"""
-
-# Paused jobs wait far in the future; the dispatcher passes them over. What was asked for in a more urgent lane
-# meanwhile is no longer the backlog's to stop. No index knows isfinite: that of what waits would be walked through from
-# its beginning for every window.
-_REST = f"UPDATE jobs SET not_before = 'infinity' {_ITS_JOBS}"
-_GO_ON = f"UPDATE jobs SET not_before = NULL {_ITS_JOBS} AND NOT isfinite(not_before)"
-
-# A study that has a summary, or an image that others sent, is not the backlog's to end.
-_ITS_OWN = """
-    (kind = 'ingest' OR NOT EXISTS (
-        SELECT FROM summaries m WHERE m.study_id = jobs.subject AND m.superseded_at IS NULL
-    ) AND NOT EXISTS (
-        SELECT FROM images o WHERE o.study_id = jobs.subject AND o.state IN ('received', 'accepted')
-          AND NOT EXISTS (SELECT FROM backlog_images n WHERE n.backlog_id = :id AND n.image_id = o.id)))
-"""
-
-# A study that is not read yet is over with its last image; one whose object has another content that is being read
-# goes on. One that is read is over with its own job, unless an image joined it at this very moment.
-_STOP = f"""
-    WITH stopped AS (
-        UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp() {_ITS_JOBS} AND {_ITS_OWN}
-        RETURNING kind, subject, split_part(key, ':', 2) AS revision
-    ), unread AS (
-        UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
-        WHERE id IN (SELECT subject FROM stopped WHERE kind = 'ingest') AND state = 'received' RETURNING id, study_id
-    ), ended AS (
-        UPDATE studies SET state = 'cancelled', reason_code = NULL, revision = studies.revision + 1,
-               finished_at = clock_timestamp()
-        FROM stopped j WHERE j.kind <> 'ingest' AND j.subject = studies.id AND j.revision = studies.revision::text
-          AND studies.state IN ('waiting', 'queued') RETURNING studies.id
-    ), read AS (
-        UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
-        WHERE study_id IN (SELECT id FROM ended) AND state = 'accepted'
-    )
-    UPDATE studies SET state = 'cancelled', finished_at = clock_timestamp()
-    WHERE id IN (SELECT study_id FROM unread) AND state = 'received'
-      AND NOT EXISTS (SELECT FROM images i WHERE i.study_id = studies.id AND i.state IN ('received', 'accepted')
-                      AND i.id NOT IN (SELECT id FROM unread))
-"""
-
-# What becomes of the backlog's own row, and then of its jobs.
-_CHANGES = {
-    "pause": ("state = 'paused'", "state IN ('listing', 'listed')", _REST),
-    "resume": (
-        "state = CASE WHEN listed_at IS NULL THEN 'listing' ELSE 'listed' END",
-        "state = 'paused'",
-        _GO_ON,
-    ),
-    "cancel": (
-        "state = 'cancelled', finished_at = clock_timestamp()",
-        "state IN ('listing', 'listed', 'paused')",
-        _STOP,
-    ),
-}
-
-
-_LEADS_TO = {"pause": {"paused"}, "resume": {"listing", "listed"}, "cancel": {"cancelled"}}
 
 
 def create_backlog(ledger: Ledger, bucket: str, prefix: str, lane: Lane, since: datetime | None) -> UUID:
@@ -232,38 +153,3 @@ def backlogs(ledger: Ledger) -> list[Backlog]:
     with ledger.work() as work:
         rows = work.rows("SELECT id FROM backlogs ORDER BY id DESC LIMIT 50")
     return [backlog(ledger, row["id"]) for row in rows]
-
-
-def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
-    """Pause, resume or cancel a backlog: what of it is queued, to be read or to be summarised. What runs finishes.
-
-    The oldest jobs, which would be next, are changed first, ten thousand a transaction. Asked for again, a change that
-    was interrupted goes on.
-
-    Args:
-        wanted: ``pause``, ``resume`` or ``cancel``.
-
-    Raises:
-        NotFound: there is none.
-        Conflict: it is not in a state for that.
-    """
-    becomes, was, change_jobs = _CHANGES[wanted]
-    change = f"UPDATE backlogs SET {becomes} WHERE id = :id AND {was}"
-    if not repeating(ledger, lambda work: work.run(change, {"id": backlog_id})):
-        now = backlog(ledger, backlog_id)
-        if now.state not in _LEADS_TO[wanted] or not now.open:
-            raise Conflict(f"the backlog is {now.state}: it cannot be {wanted.rstrip('e')}ed")
-    after: UUID | None = UUID(int=0)
-    while after is not None:
-        after = _change_window(ledger, change_jobs, {"id": backlog_id, "after": after})
-
-
-def _change_window(ledger: Ledger, change_jobs: str, window: dict[str, UUID]) -> UUID | None:
-    """Change the jobs of some images; the last of those images, or None if no more follow."""
-
-    def body(work: Work) -> UUID | None:
-        work.run(change_jobs, window)
-        end = work.row(_WINDOW_END, window)
-        return None if end is None else end["image_id"]
-
-    return repeating(ledger, body)

@@ -170,7 +170,13 @@ def test_a_backlog_is_started_paused_resumed_and_cancelled(world: World) -> None
     fresh = world.client.get(path)
     assert (fresh.json()["state"], fresh.json()["lane"], fresh.json()["registered"]) == ("listing", "backlog", 0)
     assert "DOE" not in fresh.text
-    for wanted, state in (("pause", "paused"), ("resume", "listing"), ("cancel", "cancelled")):
+    for wanted, state in (
+        ("pause", "paused"),
+        ("resume", "listing"),
+        ("cancel", "cancelled"),
+        ("resume", "listing"),
+        ("cancel", "cancelled"),
+    ):
         assert world.client.post(f"{path}/{wanted}").json()["state"] == state
     assert world.client.post(f"{path}/pause").status_code == 409
     assert [one["state"] for one in world.client.get("/v1/backlogs").json()["backlogs"]] == ["cancelled"]

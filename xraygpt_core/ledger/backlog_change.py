@@ -1,0 +1,176 @@
+"""Pausing, cancelling and resuming a backlog: what of it is queued. What runs finishes, and what was cancelled with a
+backlog comes back with it.
+"""
+
+from uuid import UUID
+
+from xraygpt_core.errors import Conflict
+from xraygpt_core.ledger.backlog import backlog
+from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.ledger.fence import repeating
+from xraygpt_core.ledger.jobs import LANES, add_job
+from xraygpt_core.states import JobKind
+
+# A million jobs in one statement would hold their rows for a minute, and run into the statement's time limit.
+_WINDOW = 10_000
+_WINDOW_END = f"""
+    SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
+    ORDER BY image_id OFFSET {_WINDOW - 1} LIMIT 1
+"""
+
+_IMAGES = f"""
+    SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after ORDER BY image_id LIMIT {_WINDOW}
+"""
+
+# Jobs that read these images, settle their studies and summarise them. The subjects are worked out once, as an array:
+# of a subquery the planner, who knows nothing of a table that was just filled, may make one look per job.
+_ITS_JOBS = f"""
+    WHERE state = 'queued' AND kind IN ('ingest', 'settle', 'summarise')
+      AND subject = ANY (ARRAY(SELECT unnest(ARRAY[n.image_id, i.study_id])
+                               FROM ({_IMAGES}) n JOIN images i ON i.id = n.image_id))
+      AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
+"""
+
+# Paused jobs wait far in the future; the dispatcher passes them over. What was asked for in a more urgent lane
+# meanwhile is no longer the backlog's to stop. No index knows isfinite: that of what waits would be walked through from
+# its beginning for every window.
+_REST = f"UPDATE jobs SET not_before = 'infinity' {_ITS_JOBS}"
+_GO_ON = f"UPDATE jobs SET not_before = NULL {_ITS_JOBS} AND NOT isfinite(not_before)"
+
+# A study that has a summary, or an image that others sent, is not the backlog's to end.
+_ITS_OWN = """
+    (kind = 'ingest' OR NOT EXISTS (
+        SELECT FROM summaries m WHERE m.study_id = jobs.subject AND m.superseded_at IS NULL
+    ) AND NOT EXISTS (
+        SELECT FROM images o WHERE o.study_id = jobs.subject AND o.state IN ('received', 'accepted')
+          AND NOT EXISTS (SELECT FROM backlog_images n WHERE n.backlog_id = :id AND n.image_id = o.id)))
+"""
+
+# A study that is not read yet is over with its last image; one whose object has another content that is being read
+# goes on. One that is read is over with its own job, unless an image joined it at this very moment.
+_STOP = f"""
+    WITH stopped AS (
+        UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp() {_ITS_JOBS} AND {_ITS_OWN}
+        RETURNING kind, subject, split_part(key, ':', 2) AS revision
+    ), unread AS (
+        UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
+        WHERE id IN (SELECT subject FROM stopped WHERE kind = 'ingest') AND state = 'received' RETURNING id, study_id
+    ), ended AS (
+        UPDATE studies SET state = 'cancelled', reason_code = NULL, revision = studies.revision + 1,
+               finished_at = clock_timestamp()
+        FROM stopped j WHERE j.kind <> 'ingest' AND j.subject = studies.id AND j.revision = studies.revision::text
+          AND studies.state IN ('waiting', 'queued') RETURNING studies.id
+    ), read AS (
+        UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
+        WHERE study_id IN (SELECT id FROM ended) AND state = 'accepted' RETURNING id, study_id
+    ), story AS (
+        INSERT INTO timeline (study_id, image_id, what, who, detail)
+        SELECT study_id, id, 'cancelled', 'backlog', jsonb_build_object('backlog', CAST(:id AS uuid))
+        FROM (TABLE unread UNION ALL TABLE read) AS gone
+    )
+    UPDATE studies SET state = 'cancelled', finished_at = clock_timestamp()
+    WHERE id IN (SELECT study_id FROM unread) AND state = 'received'
+      AND NOT EXISTS (SELECT FROM images i WHERE i.study_id = studies.id AND i.state IN ('received', 'accepted')
+                      AND i.id NOT IN (SELECT id FROM unread))
+"""
+
+# Images that this backlog's cancellation ended, and not a person, a newer content or another backlog; with them their
+# studies. An image that was being read meanwhile is in its study already, which is then settled anew.
+_READ = "EXISTS (SELECT FROM images i WHERE i.study_id = studies.id AND i.state = 'accepted')"
+_TAKE_BACK = f"""
+    WITH its AS (
+        SELECT i.id, i.study_id, i.state = 'cancelled' AS stopped FROM ({_IMAGES}) n
+        JOIN images i ON i.id = n.image_id JOIN studies s ON s.id = i.study_id
+        WHERE (i.state = 'cancelled' AND i.reason_code IS NULL
+               OR i.state IN ('received', 'accepted') AND s.state = 'cancelled')
+          AND s.purged_at IS NULL AND CAST(:id AS text) = (
+              SELECT t.detail ->> 'backlog' FROM timeline t
+              WHERE t.study_id = s.id AND t.what = 'cancelled'
+                AND (t.image_id = i.id OR t.image_id IS NULL OR i.state <> 'cancelled')
+              ORDER BY t.id DESC LIMIT 1)
+    ), unread AS (
+        UPDATE images SET state = 'received', finished_at = NULL
+        WHERE id = ANY (ARRAY(SELECT id FROM its WHERE stopped)) AND state = 'cancelled' RETURNING id, study_id
+    ), again AS (
+        UPDATE jobs SET state = 'queued', attempts = 0, not_before = NULL, finished_at = NULL
+        WHERE kind = 'ingest' AND key = ANY (ARRAY(SELECT id::text FROM unread))
+    ), story AS (
+        INSERT INTO timeline (study_id, image_id, what, who) SELECT study_id, id, 'resumed', 'backlog' FROM unread
+    )
+    UPDATE studies SET finished_at = NULL, revision = revision + {_READ}::int,
+           state = CASE WHEN {_READ} THEN 'waiting' ELSE 'received' END
+    WHERE id = ANY (ARRAY(SELECT study_id FROM its)) AND state = 'cancelled' AND reason_code IS NULL
+    RETURNING id, revision, lane_rank, state
+"""
+
+# What becomes of the backlog's own row, from which states, and which state says that it was begun before.
+_CHANGES = {
+    "pause": ("state = 'paused'", {"listing", "listed"}, "paused"),
+    "cancel": ("state = 'cancelled', finished_at = clock_timestamp()", {"listing", "listed", "paused"}, "cancelled"),
+    "resume": (
+        "state = CASE WHEN listed_at IS NULL THEN 'listing' ELSE 'listed' END, finished_at = NULL",
+        {"paused", "cancelled"},
+        None,
+    ),
+}
+
+
+def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
+    """Pause, resume or cancel a backlog: what of it is queued, to be read or to be summarised. What runs finishes.
+
+    Resumed, a cancelled backlog takes back what was cancelled with it: its objects are read again. The oldest jobs,
+    which would be next, are changed first, ten thousand a transaction. Asked for again, a change that was interrupted
+    goes on.
+
+    Args:
+        wanted: ``pause``, ``resume`` or ``cancel``.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it is not in a state for that.
+    """
+    becomes, states, begun = _CHANGES[wanted]
+    with ledger.work() as work:
+        row = work.row("SELECT state FROM backlogs WHERE id = :id", {"id": backlog_id})
+    if row is None or row["state"] not in states:
+        now = backlog(ledger, backlog_id)
+        if now.state != begun or not now.open:
+            raise Conflict(f"the backlog is {now.state}: it cannot be {wanted.rstrip('e')}ed")
+    values = {"id": backlog_id, "states": list(states)}
+
+    def change(work: Work) -> None:
+        work.run(f"UPDATE backlogs SET {becomes} WHERE id = :id AND state = ANY(:states)", values)
+
+    # Paused and cancelled first, it is not listed meanwhile; resumed last, it is not taken for done meanwhile.
+    if wanted != "resume":
+        repeating(ledger, change)
+    after: UUID | None = UUID(int=0)
+    while after is not None:
+        after = _change_window(ledger, wanted, {"id": backlog_id, "after": after})
+    if wanted == "resume":
+        repeating(ledger, change)
+
+
+def _change_window(ledger: Ledger, wanted: str, window: dict[str, UUID]) -> UUID | None:
+    """Change the jobs of some images; the last of those images, or None if no more follow."""
+
+    def body(work: Work) -> UUID | None:
+        match wanted:
+            case "pause":
+                work.run(_REST, window)
+            case "cancel":
+                work.run(_STOP, window)
+            case "resume":
+                work.run(_GO_ON, window)
+                _take_back(ledger, work, window)
+        end = work.row(_WINDOW_END, window)
+        return None if end is None else end["image_id"]
+
+    return repeating(ledger, body)
+
+
+def _take_back(ledger: Ledger, work: Work, window: dict[str, UUID]) -> None:
+    for study in work.rows(_TAKE_BACK, window):
+        if study["state"] == "waiting":
+            key, lane = f"{study['id']}:{study['revision']}", LANES[study["lane_rank"]]
+            add_job(work, JobKind.SETTLE, study["id"], key, lane, max_attempts=ledger.settings.max_attempts)
