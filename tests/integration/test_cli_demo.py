@@ -147,6 +147,7 @@ def test_a_demo_that_is_interrupted_leaves_no_process(command: Command, films: P
     process = interrupted.begin("demo", str(films))
     try:
         wait_for(lambda: home.stack_file.exists() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()[1] + interrupted.logs()
         pids = json.loads(home.stack_file.read_text())["pids"].values()
         process.send_signal(number)
     finally:
