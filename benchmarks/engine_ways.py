@@ -13,7 +13,7 @@ import torch
 from benchmarks.engine_work import Job, Result, arrivals, embedded, jobs, model, peak_mib, useful
 from xraygpt_core import metrics
 from xraygpt_core.model.bundle import Decoding
-from xraygpt_core.model.engine.engine import own
+from xraygpt_core.model.engine.engine import LOOKAHEAD, PROMPT_TOKENS, own
 from xraygpt_core.model.engine.items import Item
 from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.requests import Generated
@@ -121,7 +121,7 @@ def _answer(item: Item, mates: int) -> Generated:
 def ours(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
     """The engine's own loop and step."""
     prompt = len(work[0].before) + len(work[0].image) + len(work[0].after)
-    cuda = asked.device != "cpu"
+    where = "cpu" if asked.device == "cpu" else "cuda"
     made: list[Runner] = []
 
     def take() -> Loop:
@@ -133,8 +133,8 @@ def ours(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
             made[0],
             Endless(),
             _answer,
-            prompt_tokens=4096 if cuda else 512,
-            lookahead=1 if cuda else 0,
+            prompt_tokens=asked.prompt_tokens or PROMPT_TOKENS[where],
+            lookahead=LOOKAHEAD[where],
         )
 
     loop = own(take)
@@ -195,6 +195,7 @@ def main() -> int:
     parser.add_argument("--studies", type=int, default=48)
     parser.add_argument("--per-second", type=float, default=0.0, help="Poisson arrivals; 0: all at once")
     parser.add_argument("--weights", choices=["int8", "fp8"], help="of the engine; else as --dtype")
+    parser.add_argument("--prompt-tokens", type=int, help="most that are read at once; default: the engine's own")
     parser.add_argument("--graphs", action="store_true", help="CUDA graphs")
     asked = parser.parse_args()
     hidden = {"smollm2-135m": 576, "vicuna-7b": 4096}[asked.shape]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from xraygpt_core.errors import BundleError
+from xraygpt_core.model.engine import narrow
 from xraygpt_core.model.engine.graphs import rounded
 from xraygpt_core.model.engine.llama import Cache, Llama
 from xraygpt_core.model.engine.weights import Matrix, free_bytes
@@ -133,12 +134,29 @@ def test_what_a_poisoned_row_left_behind_is_scrubbed() -> None:
     assert llama.decode(cache, 0, 1, 20).isfinite().all()
 
 
-def test_the_memory_of_the_original_layers_is_given_back() -> None:
-    model = small_model()
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_memory_of_the_original_layers_is_given_back(tied: bool) -> None:
+    model = small_model(tie_word_embeddings=tied)
     Llama(model)
     assert all(parameter.is_meta for parameter in model.model.layers.parameters())
     assert model.lm_head.weight.is_meta
     assert not model.get_input_embeddings().weight.is_meta
+
+
+def test_a_table_that_is_the_head_as_well_is_kept_once() -> None:
+    model = small_model(tie_word_embeddings=True)
+    table = model.get_input_embeddings().weight.data_ptr()
+    llama = Llama(model)
+    assert llama.embedding.data_ptr() == llama._head._weight.data_ptr() == table
+
+
+def test_a_table_that_is_the_head_as_well_is_apart_where_the_head_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(narrow, "_WORTH", 0)
+    model = small_model(tie_word_embeddings=True, vocab_size=96)
+    table = model.get_input_embeddings().weight.clone()
+    llama = Llama(model, "int8")
+    assert isinstance(llama._head, narrow.Int8Matrix)
+    assert torch.equal(llama.embedding, table)
 
 
 def test_another_architecture_is_refused() -> None:
@@ -159,12 +177,13 @@ def test_what_a_step_costs_is_counted() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("rows", [1, 3, 33])
-def test_fused_and_packed_layers_multiply_alike(dtype: torch.dtype, rows: int) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_fused_and_packed_layers_multiply_alike(dtype: torch.dtype, rows: int, shared: bool) -> None:
     torch.manual_seed(0)
     layers = [torch.nn.Linear(24, width, dtype=dtype) for width in (16, 8)]
     x = torch.randn(rows, 24, dtype=dtype)
     expected = torch.cat([layer(x) for layer in layers], -1)
-    torch.testing.assert_close(Matrix(layers)(x), expected)
+    torch.testing.assert_close(Matrix(layers, shared=shared)(x), expected)
 
 
 def test_free_memory_is_measured() -> None:

@@ -25,7 +25,8 @@ from xraygpt_core.model.summariser import Loaded, load
 from xraygpt_core.report.sections import split_report
 
 # So many tokens of prompts are read between two steps: a second of a CPU, some ten milliseconds of a GPU.
-_PROMPT_TOKENS = {"cpu": 512, "cuda": 4096}
+PROMPT_TOKENS = {"cpu": 512, "cuda": 4096}
+LOOKAHEAD = {"cpu": 0, "cuda": 1}  # steps that are launched before the last one was looked at
 
 
 class Engine:
@@ -64,9 +65,8 @@ class Engine:
             self._runner = Runner(llm.model, self._loaded, setting, batch_size, memory=memory, graphs=graphs)
             self._endings = Endings(llm.tokenizer, llm.ends, bundle.stop)
             where = self._runner.llama.device.type
-            ahead = (1 if where == "cuda" else 0) if lookahead is None else lookahead
-            prompts = _PROMPT_TOKENS[where]
-            return Loop(self._runner, self._endings, self._answer, prompt_tokens=prompts, lookahead=ahead)
+            ahead = LOOKAHEAD[where] if lookahead is None else lookahead
+            return Loop(self._runner, self._endings, self._answer, prompt_tokens=PROMPT_TOKENS[where], lookahead=ahead)
 
         self._loop = own(take)
         ENGINE_KV_TOKENS.labels("room").set(sum(one.count * one.length for one in self._runner.classes))

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.engine.narrow import Product, product_of
+from xraygpt_core.model.engine.weights import Matrix
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ class Llama:
         product = product_of(weights)
         self.layers = [_take(layer, product) for layer in model.model.layers]
         self._norm: Tensor = model.model.norm.weight.detach()
-        self._head = product([model.lm_head])
+        shared = model.lm_head.weight is model.get_input_embeddings().weight and weights is None
+        self._head = Matrix([model.lm_head], shared=True) if shared else product([model.lm_head])
         model.lm_head.to("meta")
         matrices = [m for one in self.layers for m in (one.qkv, one.out, one.gate_up, one.down)] + [self._head]
         self.bytes = sum(matrix.bytes for matrix in matrices)  # read by every step
