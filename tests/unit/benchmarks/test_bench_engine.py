@@ -29,7 +29,7 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(rows: int = 4, per_second: float = 0.0, weights: str | None = None) -> argparse.Namespace:
     shape = {"shape": "tiny", "device": "cpu", "dtype": torch.float32, "weights": weights}
-    return argparse.Namespace(**shape, rows=rows, per_second=per_second, graphs=False)
+    return argparse.Namespace(**shape, rows=rows, per_second=per_second, prompt_tokens=None, graphs=False)
 
 
 def result(**changed: float) -> Result:
