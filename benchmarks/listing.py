@@ -51,7 +51,7 @@ def measure(running: Services, keys: int) -> list[Row]:
         Row(f"{name}.objects_per_second", keys / found["list"], "1/s"),
         Row(f"{name}.peak_memory", found["megabytes"], "MB"),
         Row(f"{name}.compared_per_second", keys / found["compare"], "1/s"),
-        *(Row(f"{name}.{wanted}", found[wanted], "s") for wanted in ("progress", "pause", "resume", "cancel")),
+        *(Row(f"{name}.{step}", found[step], "s") for step in ("progress", "pause", "resume", "cancel", "take_back")),
     ]
 
 
@@ -80,7 +80,7 @@ def compared(ledger: Ledger, store: ObjectStore) -> int:
 
 
 def main() -> int:
-    """List, compare, pause, resume, cancel; print what was found, and the seconds of each."""
+    """List, compare, pause, resume, cancel, take that back; print what was found, and the seconds of each."""
     settings, watch = load_settings(), Stopwatch()
     ledger, store = open_ledger(settings, pool_size=2), ObjectStore(settings)
     backlog_id = create_backlog(ledger, settings.bucket, "", Lane.BACKLOG, None)
@@ -91,8 +91,8 @@ def main() -> int:
         found = compared(ledger, store)
     with watch("progress"):
         backlog(ledger, backlog_id)
-    for wanted in ("pause", "resume", "cancel"):
-        with watch(wanted):
+    for name, wanted in (("pause", "pause"), ("resume", "resume"), ("cancel", "cancel"), ("take_back", "resume")):
+        with watch(name):
             change_backlog(ledger, backlog_id, wanted)
     print(json.dumps(watch.seconds | {"listed": listed, "compared": found, "megabytes": megabytes}))
     ledger.close()
