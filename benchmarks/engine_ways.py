@@ -19,7 +19,6 @@ from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.requests import Generated
 from xraygpt_core.model.engine.runner import Runner, Setting
 from xraygpt_core.model.engine.scheduler import Ticket
-from xraygpt_core.model.llm import store_by_column
 from xraygpt_core.model.prompt import Prompt
 
 _BLOCK = 32  # tokens in a page of transformers' paged cache
@@ -40,7 +39,7 @@ def static(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
     """transformers' ``generate`` in static batches: all rows run until the longest is done."""
     llm = model(asked.shape, asked.dtype, asked.device)
     if asked.device == "cpu":
-        store_by_column(llm)
+        _store_by_column(llm)
     _generate(llm, work[: asked.rows], 2)
     began, latencies = now(), []
     for start in range(0, len(work), asked.rows):
@@ -48,6 +47,16 @@ def static(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
         _generate(llm, some, max(job.tokens for job in some))
         latencies += [time.perf_counter() - began[0]] * len(some)
     return _result(work, began, latencies)
+
+
+def _store_by_column(llm: Any) -> None:
+    """Each matrix as transformers' product reads it best: two to four times faster for a small batch (MKL)."""
+    head = llm.get_output_embeddings()
+    if head.weight is llm.get_input_embeddings().weight:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+    for module in llm.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.weight.data = module.weight.data.t().contiguous().t()
 
 
 def _generate(llm: Any, some: Sequence[Job], tokens: int) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from xraygpt_core.ledger import backlog_change
+from xraygpt_core.ledger.backlog import add_page, create_backlog, listings
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.ingest import IngestedImage, complete_ingest, reject_image
@@ -30,6 +31,15 @@ def put(ledger: Ledger, key: str | None = None, etag: str = "e1", lane: Lane = L
     """Register one object; without a key it is one nobody has seen."""
     ref = ObjectRef("source", key or f"key-{next(_numbers)}", etag, **more)
     return register_objects(ledger, [ref], lane, actor="test")[0]
+
+
+def begun(ledger: Ledger, images: int, *, whole: bool = True) -> tuple[UUID, list[Registered]]:
+    """A backlog and its images; listed to its end, or not yet."""
+    backlog_id = create_backlog(ledger, "source", "archive/", Lane.BACKLOG, None)
+    listing = next(one for one in listings(ledger) if one.backlog_id == backlog_id)
+    refs = [ObjectRef("source", f"archive/{number}", "e") for number in range(images)]
+    add_page(ledger, listing, refs, next_after=f"archive/{images}", last=whole)
+    return backlog_id, [put(ledger, ref.key, "e", Lane.BACKLOG) for ref in refs]
 
 
 def film(study: str | None = "study-1", **changes: Any) -> IngestedImage:

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from tests.ledger_tools import (
+    begun,
     film,
     image_state,
     ingest,
@@ -34,15 +35,6 @@ from xraygpt_core.ledger.register import ObjectRef
 from xraygpt_core.states import JobKind, Lane
 
 pytestmark = pytest.mark.usefixtures("sound")
-
-
-def begun(ledger: Ledger, count: int) -> tuple[UUID, list[Registered]]:
-    """A backlog that is listed, and its images."""
-    backlog_id = create_backlog(ledger, "source", "archive/", Lane.BACKLOG, None)
-    (listing,) = listings(ledger)
-    refs = [ObjectRef("source", f"archive/{number}", "e") for number in range(count)]
-    add_page(ledger, listing, refs, next_after="z", last=True)
-    return backlog_id, [put(ledger, ref.key, "e", Lane.BACKLOG) for ref in refs]
 
 
 def read(ledger: Ledger, images: list[Registered]) -> list[UUID]:

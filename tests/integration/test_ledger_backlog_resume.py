@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from tests.ledger_tools import (
+    begun,
     film,
     image_state,
     ingest,
@@ -25,26 +26,16 @@ from tests.ledger_tools import (
 )
 from xraygpt_core.errors import Conflict
 from xraygpt_core.ledger import backlog_change
-from xraygpt_core.ledger.backlog import add_page, backlog, create_backlog, listings
+from xraygpt_core.ledger.backlog import backlog, listings
 from xraygpt_core.ledger.backlog_change import change_backlog
 from xraygpt_core.ledger.change import cancel_study, purge_study
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.ingest import complete_ingest, replace_image
 from xraygpt_core.ledger.objects import Registered
 from xraygpt_core.ledger.read import timeline
-from xraygpt_core.ledger.register import ObjectRef
 from xraygpt_core.states import JobKind, Lane
 
 pytestmark = pytest.mark.usefixtures("sound")
-
-
-def begun(ledger: Ledger, number_of: int, *, whole: bool = True) -> tuple[UUID, list[Registered]]:
-    """A backlog and its images; listed to its end, or not yet."""
-    backlog_id = create_backlog(ledger, "source", "archive/", Lane.BACKLOG, None)
-    listing = next(one for one in listings(ledger) if one.backlog_id == backlog_id)
-    refs = [ObjectRef("source", f"archive/{number}", "e") for number in range(number_of)]
-    add_page(ledger, listing, refs, next_after=f"archive/{number_of}", last=whole)
-    return backlog_id, [put(ledger, ref.key, "e", Lane.BACKLOG) for ref in refs]
 
 
 def cancelled_and_resumed(ledger: Ledger, backlog_id: UUID) -> None:
