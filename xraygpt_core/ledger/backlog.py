@@ -58,6 +58,11 @@ _PROGRESS = """
     WHERE b.id = :id GROUP BY b.id
 """
 
+_CLOSE = """
+    UPDATE backlogs SET state = 'done', finished_at = clock_timestamp() WHERE id = :id AND state = 'listed'
+    RETURNING state, finished_at
+"""
+
 
 def create_backlog(ledger: Ledger, bucket: str, prefix: str, lane: Lane, since: datetime | None) -> UUID:
     """Start listing everything under a prefix; the control worker does it page by page."""
@@ -140,10 +145,7 @@ def backlog(ledger: Ledger, backlog_id: UUID) -> Backlog:
         values = dict(row)
         ended = sum(values[name] for name in ("summarised", "rejected", "dead", "cancelled"))
         if values["state"] == "listed" and ended == values["registered"]:
-            work.run(
-                "UPDATE backlogs SET state = 'done', finished_at = clock_timestamp() WHERE id = :id", {"id": backlog_id}
-            )
-            values["state"] = "done"
+            values |= work.row(_CLOSE, {"id": backlog_id}) or {}
     lane = list(Lane)[values.pop("lane_rank")]
     return Backlog(**values, lane=lane, open=values["registered"] - ended)
 
