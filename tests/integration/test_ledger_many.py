@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.ledger_tools import (
+    do,
     expire,
     film,
     image_state,
@@ -82,6 +83,16 @@ def test_a_claim_of_many_stands_on_every_timeline(ledger: Ledger) -> None:
     claim_next(ledger, INGEST, "w", limit=3)
     told = rows(ledger, "SELECT image_id, who, epoch FROM timeline WHERE what = 'ingest started' ORDER BY image_id")
     assert [(row["image_id"], row["who"], row["epoch"]) for row in told] == [(image, "w", 1) for image in images]
+
+
+def test_a_claim_of_many_is_told_in_the_order_of_the_work_however_the_rows_lie(ledger: Ledger) -> None:
+    images = [put(ledger).image_id for _ in range(3)]
+    urgent = put(ledger, lane=Lane.STAT).image_id
+    do(ledger, "UPDATE jobs SET max_attempts = max_attempts WHERE subject = :image", image=images[0])
+    do(ledger, "ANALYZE jobs")
+    claim_next(ledger, INGEST, "w", limit=4)
+    told = rows(ledger, "SELECT image_id FROM timeline WHERE what = 'ingest started' ORDER BY id")
+    assert [row["image_id"] for row in told] == [urgent, *images]
 
 
 def test_images_of_many_studies_are_read_in_one_transaction(ledger: Ledger) -> None:

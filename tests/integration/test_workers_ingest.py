@@ -178,13 +178,14 @@ def test_a_worker_process_reads_what_is_rung_and_drains(bench: Bench, film: Film
 
 def test_lanes_are_emptied_in_their_order(bench: Bench, film: Film) -> None:
     expected = []
-    for place, lane in enumerate([Lane.BACKLOG, Lane.ROUTINE, Lane.STAT]):
+    # One stat film alone: a worker at work takes a second one aside, at the same moment as its next.
+    for place, (lane, films) in enumerate([(Lane.BACKLOG, 3), (Lane.ROUTINE, 3), (Lane.STAT, 1)]):
         registered = [
-            bench.register(f"{lane}{seed}.dcm", film(20 + 3 * place + seed), lane).image_id for seed in range(3)
+            bench.register(f"{lane}{seed}.dcm", film(20 + 3 * place + seed), lane).image_id for seed in range(films)
         ]
         expected = registered + expected
     bench.start("ingest", XRAYGPT_INGEST_CONCURRENCY="1")
-    bench.until("SELECT count(*) FROM jobs WHERE kind = 'ingest' AND state = 'done'", 9, "all are read")
+    bench.until("SELECT count(*) FROM jobs WHERE kind = 'ingest' AND state = 'done'", 7, "all are read")
     started = bench.rows("SELECT image_id FROM timeline WHERE what = 'ingest started' ORDER BY id")
     assert [row["image_id"] for row in started] == expected
 

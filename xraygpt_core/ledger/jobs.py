@@ -88,6 +88,7 @@ _CLAIM = """
         FROM claimed c
         LEFT JOIN images i ON c.kind = 'ingest' AND i.id = c.subject
         LEFT JOIN chat_turns t ON c.kind = 'chat' AND t.id = c.subject
+        ORDER BY c.lane_rank, c.id
     )
     SELECT * FROM claimed
 """
