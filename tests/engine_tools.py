@@ -1,5 +1,6 @@
 """A small random LLaMA, and the real runner and loop around it, without encoder, tokenizer or bundle files."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -53,9 +54,15 @@ class SmallRunner(Runner):
     """The real runner, with slots of the test's choice."""
 
     def __init__(
-        self, model: Any, classes: tuple[SlotClass, ...], decoding: Decoding, invariant: bool, weights: str | None
+        self,
+        model: Any,
+        classes: tuple[SlotClass, ...],
+        decoding: Decoding,
+        invariant: bool,
+        weights: str | None,
+        ahead: int,
     ) -> None:
-        super().__init__(model, Vectors(), Setting(PREFIX, 48, 256, decoding, invariant, weights), 1)
+        super().__init__(model, Vectors(), Setting(PREFIX, 48, 256, decoding, invariant, weights, ahead), 1)
         self._take(classes)
 
 
@@ -82,15 +89,46 @@ class Served:
     runner: SmallRunner
 
     def ask(
-        self, image: torch.Tensor, after: list[int], rank: int = 1, *, alone: bool = False, **hooks: Callable[..., Any]
+        self,
+        image: torch.Tensor,
+        after: list[int],
+        rank: int = 1,
+        *,
+        alone: bool = False,
+        longest: int = LONGEST,
+        **hooks: Callable[..., Any],
     ) -> "Future[Generated]":
         future: Future[Generated] = Future()
         cached = len(PREFIX) + len(image) + len(after)
         given = (hooks.get(name) for name in ("on_progress", "on_text", "cancelled"))
-        item = Item(image, after, cached, LONGEST, Prompt("", ""), future, *given)
-        ticket: Place = Ticket(item, rank, len(image) + len(after), cached + LONGEST, alone)
+        item = Item(image, after, cached, longest, Prompt("", ""), future, *given)
+        ticket: Place = Ticket(item, rank, len(image) + len(after), cached + longest, alone)
         self.loop.add(ticket)
         return future
+
+
+def picture(number: int) -> torch.Tensor:
+    return torch.randn(3, HIDDEN, generator=torch.Generator().manual_seed(number)) * 0.5
+
+
+def held(served: Served) -> threading.Event:
+    """Keep the loop busy until the event is set, so that what comes next enters together."""
+    started, released = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        started.set()
+        assert released.wait(60)
+
+    served.ask(picture(0), [5], on_progress=wait)
+    assert started.wait(60)
+    return released
+
+
+def together(served: Served, pictures: list[torch.Tensor]) -> "list[Future[Generated]]":
+    released = held(served)
+    futures = [served.ask(one, [4, 5, 6]) for one in pictures]
+    released.set()
+    return futures
 
 
 @contextmanager
@@ -103,11 +141,13 @@ def serving(
     dtype: torch.dtype = torch.float32,
     invariant: bool = False,
     weights: str | None = None,
+    answering: Callable[[Item, int], Generated] = answer,
 ) -> Iterator[Served]:
     """The loop, running."""
     model = small_model().to(device, dtype)
-    runner = SmallRunner(model, classes, decoding or Decoding(max_new_tokens=LONGEST), invariant, weights)
-    loop = own(lambda: Loop(runner, Ends(), answer, prompt_tokens=100, lookahead=lookahead))  # type: ignore[arg-type]
+    decoding = decoding or Decoding(max_new_tokens=LONGEST)
+    runner = SmallRunner(model, classes, decoding, invariant, weights, lookahead)
+    loop = own(lambda: Loop(runner, Ends(), answering, prompt_tokens=100, lookahead=lookahead))  # type: ignore[arg-type]
     try:
         yield Served(loop, runner)
     finally:

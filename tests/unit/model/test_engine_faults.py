@@ -1,46 +1,19 @@
 """What goes wrong inside a batch: the guilty request fails alone, memory is respected, a dead device is left."""
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
 import torch
 
-from tests.engine_tools import HIDDEN, LONGEST, Served, serving
+from tests.engine_tools import HIDDEN, LONGEST, Served, held, picture, serving, together
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.engine.items import DeviceLost, RequestFailed, device_is_gone, out_of_memory
-from xraygpt_core.model.engine.requests import Generated
 from xraygpt_core.model.engine.scheduler import SlotClass
 
 SLOTS = (SlotClass(48, 8), SlotClass(80, 1))
 POISON = 1234.5
-
-
-def picture(number: int) -> torch.Tensor:
-    return torch.randn(3, HIDDEN, generator=torch.Generator().manual_seed(number)) * 0.5
-
-
-def held(served: Served) -> threading.Event:
-    """Keep the loop busy until the event is set, so that what comes next enters together."""
-    started, released = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        started.set()
-        assert released.wait(60)
-
-    served.ask(picture(0), [5], on_progress=wait)
-    assert started.wait(60)
-    return released
-
-
-def together(served: Served, pictures: list[torch.Tensor]) -> "list[Future[Generated]]":
-    released = held(served)
-    futures = [served.ask(one, [4, 5, 6]) for one in pictures]
-    released.set()
-    return futures
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +187,9 @@ def test_a_row_draws_by_its_own_chance_whoever_its_mates_are() -> None:
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), True, False),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), False, True),
         (torch.AcceleratorError("unspecified launch failure"), False, True),
+        (torch.AcceleratorError("CUDA error: out of memory"), True, False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True, False),
+        (MemoryError(), True, False),
         (RuntimeError("shapes cannot be multiplied"), False, False),
     ],
 )

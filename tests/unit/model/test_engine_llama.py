@@ -129,7 +129,7 @@ def test_what_a_poisoned_row_left_behind_is_scrubbed() -> None:
     cache = llama.cache(1, 40)
     poison = torch.full((30, 48), float("nan"))
     assert not llama.prefill(cache, [0], [poison]).isfinite().any()
-    cache.scrub(0)
+    cache.scrub(0, 0)
     cache.ids[0] = llama.prefill(cache, [0], [llama.embed(PROMPTS[0])]).argmax()
     assert llama.decode(cache, 0, 1, 20).isfinite().all()
 

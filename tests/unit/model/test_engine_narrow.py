@@ -56,6 +56,29 @@ def test_fused_layers_of_eight_bits_are_close_to_the_exact_ones(kind: str, bias:
     assert float((found - wanted).norm() / wanted.norm()) < WRONG[kind]
 
 
+@pytest.mark.parametrize("bias", [False, True], ids=["plain", "biased"])
+def test_a_head_of_an_odd_number_of_outputs_is_filled_up_for_the_kernel_and_cut_again(
+    bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, real, sides = layers(bias=bias, outs=(33,)), torch._scaled_mm, []
+
+    def scaled_mm(rows: torch.Tensor, weight: torch.Tensor, *more: Any, **options: Any) -> torch.Tensor:
+        sides.append(weight.shape)
+        return real(rows, weight, *more, **options)
+
+    monkeypatch.setattr(torch, "_scaled_mm", scaled_mm)
+    x = torch.randn(5, 64, generator=torch.Generator().manual_seed(2))
+    found, wanted = Fp8Matrix(made)(x), exactly(made, x)
+    assert found.shape == (5, 33)
+    assert sides == [(64, 48)]
+    assert float((found - wanted).norm() / wanted.norm()) < WRONG["fp8"]
+
+
+def test_inputs_no_kernel_takes_are_refused_for_fp8() -> None:
+    with pytest.raises(BundleError, match="multiples of 16, not 40"):
+        Fp8Matrix(layers(wide=40))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_that_are_stored_by_column_are_the_same_weights(kind: str) -> None:
     made, x = layers(outs=(48,)), torch.randn(3, 64, generator=torch.Generator().manual_seed(2))

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from xraygpt_core.errors import BundleError, InvalidRequest
 from xraygpt_core.model.engine.memory import plan_slots
-from xraygpt_core.model.engine.scheduler import FAIR_EVERY, Scheduler, SlotClass, State, Ticket, similar
+from xraygpt_core.model.engine.scheduler import FAIR_EVERY, GROW_AFTER, Scheduler, SlotClass, State, Ticket, similar
 
 CLASSES = (SlotClass(10, 3), SlotClass(40, 1))
 
@@ -116,6 +116,29 @@ def test_out_of_memory_halves_what_runs_at_once() -> None:
         scheduler.put_back(one)
     assert scheduler.admit(100) == running[:4]
     assert [scheduler.halve() for _ in range(4)] == [2, 1, 1, 1]
+
+
+def test_after_a_thousand_admissions_without_trouble_twice_as_many_run() -> None:
+    scheduler: Scheduler[str] = Scheduler([SlotClass(10, 8)])
+    scheduler.limit = 6
+    for count in range(GROW_AFTER):
+        assert scheduler.limit == 6, count
+        filled(scheduler, 1)
+        (one,) = scheduler.admit(100)
+        scheduler.leave(one)
+    assert scheduler.limit == 8
+
+
+def test_a_class_with_a_free_slot_is_not_passed_over_for_ever() -> None:
+    scheduler: Scheduler[str] = Scheduler(CLASSES)
+    scheduler.limit = 1
+    short = ticket(rank=1)
+    scheduler.add(short)
+    for turn in range(1, FAIR_EVERY + 1):
+        scheduler.add(ticket(rank=0, tokens=30))
+        (one,) = scheduler.admit(100)
+        assert (one is short) == (turn == FAIR_EVERY)
+        scheduler.leave(one)
 
 
 def test_who_is_put_back_keeps_its_place_in_the_queue() -> None:

@@ -47,6 +47,13 @@ def test_an_adapter_is_merged(tiny: Bundle, adapter: Path) -> None:
     assert not torch.allclose(logits(tiny.llm, adapter), logits(tiny.llm, None), atol=1e-2)
 
 
+def test_rotary_frequencies_keep_their_precision(tiny: Bundle, adapter: Path) -> None:
+    for merged in (None, adapter):
+        model = load_llm(tiny.llm, merged, CPU, torch.bfloat16).model
+        assert model.model.rotary_emb.inv_freq.dtype == torch.float32
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+
+
 def test_a_saved_adapter_names_no_path_of_the_machine(adapter: Path) -> None:
     config = json.loads((adapter / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] is None

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 
 import torch
 
@@ -20,6 +21,7 @@ from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRe
 from xraygpt_core.model.engine.runner import Runner, Setting
 from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.engine.text import Endings
+from xraygpt_core.model.llm import pick_device
 from xraygpt_core.model.prompt import clean_answer, render, tokenise
 from xraygpt_core.model.summariser import Loaded, load
 from xraygpt_core.report.sections import split_report
@@ -40,6 +42,7 @@ class Engine:
 
     Raises:
         BundleError: the bundle is incomplete, changed on disk, or its parts do not fit together or into memory.
+        ConfigurationError: CUDA graphs without a GPU.
     """
 
     def __init__(
@@ -58,15 +61,16 @@ class Engine:
         self._tokenising = threading.Lock()  # the tokenizer is not safe for several threads
 
         def take() -> Loop:
+            where = use_device(device)
+            ahead = LOOKAHEAD[where.type] if lookahead is None else lookahead
             self._loaded = load(bundle, device, dtype)
             llm = self._loaded.llm
             self._image_tokens = _image_tokens(self._loaded)
-            setting = _setting(self._loaded, self._image_tokens, invariant)
+            setting = replace(_setting(self._loaded, self._image_tokens), invariant=invariant, ahead=ahead)
             self._runner = Runner(llm.model, self._loaded, setting, batch_size, memory=memory, graphs=graphs)
             self._endings = Endings(llm.tokenizer, llm.ends, bundle.stop)
-            where = self._runner.llama.device.type
-            ahead = LOOKAHEAD[where] if lookahead is None else lookahead
-            return Loop(self._runner, self._endings, self._answer, prompt_tokens=PROMPT_TOKENS[where], lookahead=ahead)
+            prompt_tokens = PROMPT_TOKENS[where.type]
+            return Loop(self._runner, self._endings, self._answer, prompt_tokens=prompt_tokens, lookahead=ahead)
 
         self._loop = own(take)
         ENGINE_KV_TOKENS.labels("room").set(sum(one.count * one.length for one in self._runner.classes))
@@ -173,9 +177,17 @@ def _image_tokens(loaded: Loaded) -> int:
     return loaded.image_tokens(blank).shape[1]
 
 
-def _setting(loaded: Loaded, image_tokens: int, invariant: bool) -> Setting:
+def use_device(name: str) -> torch.device:
+    """The device of this thread from now on: CUDA's streams, events and graphs are those of a thread's current one."""
+    device = pick_device(name)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+    return device
+
+
+def _setting(loaded: Loaded, image_tokens: int) -> Setting:
     before, after = tokenise(render(loaded.template, loaded.bundle.question), loaded.llm.tokenizer)
     decoding = loaded.bundle.decoding
     summary = len(before) + image_tokens + len(after) + decoding.max_new_tokens
     context = loaded.llm.model.config.max_position_embeddings
-    return Setting(before, summary, context, decoding, invariant, loaded.bundle.weights)
+    return Setting(before, summary, context, decoding, weights=loaded.bundle.weights)

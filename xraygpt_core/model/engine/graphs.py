@@ -25,6 +25,7 @@ class Graphs:
         self._llama = llama
         self._graphs: dict[tuple[int, int, int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
         self._pool = torch.cuda.graph_pool_handle()
+        self._side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def decode(self, cache: Cache, first: int, last: int, longest: int) -> Tensor:
         """Like :meth:`Llama.decode`; the logits live until the next replay."""
@@ -37,13 +38,13 @@ class Graphs:
 
     def _capture(self, cache: Cache, first: int, last: int, longest: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         before = cache.lengths.clone()
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # libraries choose their kernels before anything is recorded
+        self._side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._side):  # libraries choose their kernels before anything is recorded
             self._llama.decode(cache, first, last, longest)
-        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.current_stream().wait_stream(self._side)
         cache.lengths.copy_(before)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # "thread_local": other threads may go on using the device meanwhile
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             logits = self._llama.decode(cache, first, last, longest)
         return graph, logits

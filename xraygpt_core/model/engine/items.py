@@ -14,7 +14,7 @@ from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.prompt import Prompt
 
 # What one bad item can raise in a batch.
-ITEM_ERRORS = (RuntimeError, ValueError, IndexError, KeyError, XrayGPTError)
+ITEM_ERRORS = (RuntimeError, ValueError, IndexError, KeyError, MemoryError, XrayGPTError)
 
 
 class RequestFailed(XrayGPTError):
@@ -93,10 +93,14 @@ class Launch:
 def out_of_memory(error: BaseException) -> bool:
     """Is it for want of memory, on a GPU or in the host?"""
     said = str(error)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in said
+    typed = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return typed or any(words in said for words in ("out of memory", "can't allocate memory", "ALLOC_FAILED"))
 
 
 def device_is_gone(error: BaseException) -> bool:
     """After this no call to the device succeeds in this process (CUDA calls such errors sticky)."""
+    if isinstance(error, DeviceLost):
+        return True
     said = str(error)
-    return isinstance(error, torch.AcceleratorError) or "CUDA error" in said or "device-side assert" in said
+    broken = isinstance(error, torch.AcceleratorError) or "CUDA error" in said or "device-side assert" in said
+    return broken and not out_of_memory(error)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.engine.narrow import Product, product_of
-from xraygpt_core.model.engine.weights import Matrix
+from xraygpt_core.model.engine.weights import Matrix, sent
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,20 @@ class Cache:
         self.ids = torch.zeros(slots, dtype=torch.long, device=device)
         self.lengths = torch.zeros(slots, dtype=torch.long, device=device)
         self.rows = torch.arange(slots, device=device)
+        self.read = [0] * slots  # tokens of the longest prompt ever read together with one in this slot
 
     def move(self, source: int, target: int, tokens: int) -> None:
         """Copy a row of so many tokens."""
         self.kv[:, target, :tokens] = self.kv[:, source, :tokens]
         self.ids[target], self.lengths[target] = self.ids[source], self.lengths[source]
 
-    def scrub(self, slot: int) -> None:
-        """Forget a row that may hold infinities: masked, they would still spoil the next row of this slot."""
-        self.kv[:, slot] = 0
+    def scrub(self, slot: int, tokens: int) -> None:
+        """Forget a row that may hold infinities: masked, they would still spoil the next row of this slot.
+
+        Args:
+            tokens: how many steps have written; what prompts have is known.
+        """
+        self.kv[:, slot, : max(tokens, self.read[slot])] = 0
         self.ids[slot] = self.lengths[slot] = 0
 
 
@@ -129,7 +134,7 @@ class Llama:
 
     def embed(self, ids: Sequence[int]) -> Tensor:
         """Token ids to embeddings (tokens, hidden)."""
-        return self.embedding[torch.tensor(list(ids), dtype=torch.long, device=self.device)]
+        return self.embedding[sent(ids, self.device)]
 
     @torch.inference_mode()
     def share(self, ids: Sequence[int]) -> None:
@@ -152,11 +157,13 @@ class Llama:
         x = prompts[0].new_zeros(len(prompts), longest, prompts[0].shape[-1])
         for row, prompt in enumerate(prompts):
             x[row, : len(prompt)] = prompt
-        where = torch.tensor(list(slots), device=self.device)
+        where = sent(slots, self.device)
         if self._prefix is not None:
             cache.kv[:, where, :start] = self._prefix[:, None]
-        sizes = torch.tensor(lengths, device=self.device)
+        sizes = sent(lengths, self.device)
         cache.lengths[where] = sizes + start
+        for slot in slots:
+            cache.read[slot] = max(cache.read[slot], start + longest)
         visible = torch.ones(longest, start + longest, dtype=torch.bool, device=self.device).tril(start)
         cos, sin = (table[start : start + longest, None] for table in self._rotation(cache.length))
         for layer, kv in zip(self.layers, cache.kv, strict=True):

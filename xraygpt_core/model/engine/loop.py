@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 
-from xraygpt_core.errors import InvalidRequest, Unavailable
+from xraygpt_core.errors import InvalidRequest, Unavailable, XrayGPTError
 from xraygpt_core.metrics import (
     ENGINE_BUSY_SECONDS,
     ENGINE_DECODE_SECONDS,
@@ -85,9 +85,11 @@ class Loop:
         try:
             while self._work():
                 self._turn()
-        except DeviceLost as error:
-            log.critical("the device is lost", extra={"error": str(error)})
-            lost = error
+        except ITEM_ERRORS as error:  # CUDA tells of a fault at any later call, mostly where a result is read
+            if not device_is_gone(error):
+                raise
+            lost = error if isinstance(error, DeviceLost) else DeviceLost(_told(error))
+            log.critical("the device is lost", extra={"error": str(lost)})
         finally:  # closed, or an error nobody foresaw: no caller may wait for ever
             with self._changed:
                 self._closed = True
@@ -146,6 +148,8 @@ class Loop:
         try:
             launches += self._runner.enter(here)
         except ITEM_ERRORS as error:
+            if device_is_gone(error):
+                raise
             if out_of_memory(error) and len(self._scheduler.running) > 1:
                 self._make_room(here)
             else:
@@ -164,6 +168,8 @@ class Loop:
         try:
             launches.append(self._runner.step(kind, first, places, part=part))
         except ITEM_ERRORS as error:
+            if device_is_gone(error):
+                raise
             self._runner.rewind(kind, first, places)
             if out_of_memory(error) and len(self._scheduler.running) > 1:
                 self._make_room(places[len(places) // 2 :])
@@ -177,14 +183,12 @@ class Loop:
 
     def _halve(self, places: Sequence[Place], error: Exception, again: Callable[[Sequence[Place], int], None]) -> None:
         """Try both halves; a single one that raises is the bad one."""
-        if device_is_gone(error):
-            raise DeviceLost(_told(error)) from error
         if len(places) > 1:
             middle = len(places) // 2
             again(places[:middle], 0)
             again(places[middle:], middle)
             return
-        self._fail(places[0], error if not isinstance(error, RuntimeError) else RequestFailed(_told(error)), scrub=True)
+        self._fail(places[0], _blamed(error))
         try:
             self._runner.probe()
         except ITEM_ERRORS as worse:
@@ -195,6 +199,7 @@ class Loop:
         with self._changed:
             limit = self._scheduler.halve()
             for place in places:
+                self._runner.scrub(place)
                 self._scheduler.put_back(place)
         log.warning("out of memory: admission is halved", extra={"count": limit})
         self._runner.free()
@@ -205,7 +210,7 @@ class Loop:
             if place.state is not State.RUNNING or place.payload.run is not run:
                 continue  # ended or put back meanwhile
             if chosen < 0:
-                self._fail(place, RequestFailed("the model's numbers are not finite"), scrub=True)
+                self._fail(place, RequestFailed("the model's numbers are not finite"))
                 continue
             run.ids.append(chosen)
             self._guarded(place, lambda place=place: self._tell(place))  # type: ignore[misc]  # mypy infers no default
@@ -222,13 +227,20 @@ class Loop:
             self._fail(place, CancelledError())
 
     def _finish(self, place: Place, mates: int) -> None:
+        try:
+            answer = self._answer(place.payload, mates)
+        except ITEM_ERRORS as error:
+            self._fail(place, _blamed(error))
+            return
+        if place.payload.run.launched > len(place.payload.run.ids):  # a step nobody will look at may be not finite
+            self._runner.scrub(place)
         with self._changed:
             self._scheduler.leave(place)
-        place.payload.future.set_result(self._answer(place.payload, mates))
+        place.payload.future.set_result(answer)
 
-    def _fail(self, place: Place, error: BaseException, *, scrub: bool = False) -> None:
-        if scrub:
-            self._runner.scrub(place.kind, place.slot)
+    def _fail(self, place: Place, error: BaseException) -> None:
+        if place.state is State.RUNNING:
+            self._runner.scrub(place)
         with self._changed:
             self._scheduler.leave(place)
         place.payload.future.set_exception(error)
@@ -247,6 +259,11 @@ class Loop:
         ENGINE_REQUESTS.labels("running").set(len(running))
         ENGINE_REQUESTS.labels("waiting").set(len(waiting))
         ENGINE_KV_TOKENS.labels("used").set(sum(place.payload.cached + place.payload.run.launched for place in running))
+
+
+def _blamed(error: Exception) -> XrayGPTError:
+    """What the caller of the request is told."""
+    return error if isinstance(error, XrayGPTError) else RequestFailed(_told(error))
 
 
 def _told(error: Exception) -> str:

@@ -8,11 +8,14 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.engine.weights import Matrix, fused
 
 _INT8_MOST, _FP8_MOST = 127.0, 448.0  # the largest int8 used, and the largest number of float8_e4m3fn
+_FP8_TILE = 16  # a GPU's kernel takes sides that are multiples of it; Vicuna's first head has 32001 outputs
+_FP8_CAPABILITY = (8, 9)
 _ZERO = 128  # where rows have their zero: oneDNN multiplies unsigned rows by signed weights
 _LEAST = 1e-12  # scale of a row that is nothing but zeros
 _WORTH = 600_000  # weights; for a smaller matrix, rows take longer to quantise than the product saves
@@ -45,11 +48,18 @@ class Int8Matrix:
 
 
 class Fp8Matrix:
-    """``y = x Wᵀ + b`` in eight-bit floating point (e4m3, Micikevicius et al. 2022), as Hopper GPUs multiply it."""
+    """``y = x Wᵀ + b`` in eight-bit floating point (e4m3, Micikevicius et al. 2022), as Hopper GPUs multiply it.
+
+    Raises:
+        BundleError: this GPU does not, or not rows of this length.
+    """
 
     def __init__(self, layers: list[nn.Linear]) -> None:
         weight, self._bias = fused(layers)
+        _check_fp8(weight)
         self.bytes, self.flops = weight.numel(), 2 * weight.numel()
+        self._outputs = len(weight)
+        weight = functional.pad(weight, (0, 0, 0, -len(weight) % _FP8_TILE))
         small, scales = _shrunk(weight, _FP8_MOST)
         self._weight, self._scales = small.to(torch.float8_e4m3fn).contiguous().t(), scales.t().contiguous()
         # a GPU's kernel for scaled rows writes nothing else
@@ -58,7 +68,7 @@ class Fp8Matrix:
     def __call__(self, x: Tensor) -> Tensor:
         small, scales = _shrunk(x.flatten(0, -2), _FP8_MOST)
         rows = small.to(torch.float8_e4m3fn)
-        y = torch._scaled_mm(rows, self._weight, scales, self._scales, out_dtype=self._made)
+        y = torch._scaled_mm(rows, self._weight, scales, self._scales, out_dtype=self._made)[:, : self._outputs]
         return _finished(y, self._bias, x)
 
 
@@ -99,6 +109,17 @@ def _check_integers() -> None:
         raise BundleError("int8 weights need a processor with VNNI instructions: on this one their products overflow")
 
 
+def _check_fp8(weight: Tensor) -> None:
+    """
+    Raises:
+        BundleError: no kernel of this device multiplies it.
+    """
+    if weight.shape[1] % _FP8_TILE:
+        raise BundleError(f"fp8 weights need inputs in multiples of {_FP8_TILE}, not {weight.shape[1]}")
+    if weight.device.type == "cuda" and torch.cuda.get_device_capability(weight.device) < _FP8_CAPABILITY:
+        raise BundleError("fp8 weights need a GPU of the Ada or Hopper generation, or a later one")
+
+
 def _packed(weight: Tensor) -> Tensor:
     packed: Tensor = torch.ops.onednn.qlinear_prepack(weight.contiguous(), None)  # it takes no heed of strides
     return packed
@@ -119,5 +140,5 @@ def _shrunk(rows: Tensor, most: float) -> tuple[Tensor, Tensor]:
 
 
 def _finished(y: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
-    y = y.to(x.dtype).view(*x.shape[:-1], -1)
+    y = y.to(x.dtype).reshape(*x.shape[:-1], -1)
     return y if bias is None else y + bias

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.engine.graphs import Graphs, rounded
 from xraygpt_core.model.engine.items import Item, Launch, Place, Run
@@ -15,7 +16,7 @@ from xraygpt_core.model.engine.llama import Cache, Llama
 from xraygpt_core.model.engine.memory import plan_slots
 from xraygpt_core.model.engine.sampling import generator, pick
 from xraygpt_core.model.engine.scheduler import Move, SlotClass, similar
-from xraygpt_core.model.engine.weights import free_bytes, give_back
+from xraygpt_core.model.engine.weights import free_bytes, give_back, sent
 
 
 class Vision(Protocol):
@@ -38,6 +39,7 @@ class Setting:
         context: tokens the LLM can look back on.
         invariant: compute every row in shapes that do not depend on who else is there.
         weights: ``int8`` or ``fp8``; None for the model's own precision.
+        ahead: steps that are launched before anybody looked whether the row is done.
     """
 
     before: list[int]
@@ -46,6 +48,7 @@ class Setting:
     decoding: Decoding
     invariant: bool = False
     weights: str | None = None
+    ahead: int = 0
 
 
 class Runner:
@@ -59,6 +62,7 @@ class Runner:
 
     Raises:
         BundleError: no LLaMA, weights this machine does not multiply, or no room for a single row.
+        ConfigurationError: CUDA graphs without a GPU.
     """
 
     def __init__(
@@ -71,6 +75,8 @@ class Runner:
         memory: int | None = None,
         graphs: bool = False,
     ) -> None:
+        if graphs and model.device.type != "cuda":
+            raise ConfigurationError("XRAYGPT_CUDA_GRAPHS is set, but the engine does not run on a GPU: unset it")
         self.limit = measure(model.device, model.dtype, setting.weights)  # first, while memory is free
         self.llama = Llama(model, setting.weights)
         self.vision, self.setting = vision, setting
@@ -82,7 +88,7 @@ class Runner:
 
     def _take(self, classes: tuple[SlotClass, ...]) -> None:
         self.classes = classes
-        self.caches = [self.llama.cache(one.count, one.length) for one in classes]
+        self.caches = [self.llama.cache(one.count, one.length + self.setting.ahead) for one in classes]
 
     @property
     def context(self) -> int:
@@ -124,7 +130,7 @@ class Runner:
         logits = self.llama.prefill(cache, slots, prompts)
         for place in places:
             place.payload.run = Run(generator=generator(self.setting.decoding))
-        return self._launch(cache, torch.tensor(slots, device=self.llama.device), logits, places)
+        return self._launch(cache, sent(slots, self.llama.device), logits, places)
 
     def step(self, kind: int, first: int, places: Sequence[Place], *, part: bool = False) -> Launch:
         """One token more for the rows in the slots from ``first`` on; ``part``: others are in use as well."""
@@ -147,36 +153,38 @@ class Runner:
     def rewind(self, kind: int, first: int, places: Sequence[Place]) -> None:
         """A step broke off somewhere: the lengths are again what they were before."""
         lengths = [_length(place.payload) for place in places]
-        self.caches[kind].lengths[first : first + len(places)] = torch.tensor(lengths, device=self.llama.device)
+        self.caches[kind].lengths[first : first + len(places)] = sent(lengths, self.llama.device)
 
     def _launch(self, cache: Cache, slots: Tensor, logits: Tensor, places: Sequence[Place]) -> Launch:
-        """Choose the next ids, leave them where the next step reads them, and send a copy to the host."""
-        with torch.inference_mode():
-            ids = pick(logits, self.setting.decoding, [place.payload.run.generator for place in places])
-            cache.ids[slots] = ids
-        for place in places:
-            place.payload.run.launched += 1
+        """Choose the next ids, send a copy to the host, and leave them where the next step reads them.
+
+        In this order: whatever fails, the step can be tried again from the old ids.
+        """
         rows = [(place, place.payload.run) for place in places]
-        if ids.device.type != "cuda":
-            return Launch(rows, ids)
-        host = torch.empty(ids.shape, dtype=ids.dtype, pin_memory=True)
-        host.copy_(ids, non_blocking=True)
-        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        ready.record()
+        on_gpu = self.llama.device.type == "cuda"
+        host = torch.empty(len(rows), dtype=torch.long, pin_memory=on_gpu)
+        ready = torch.cuda.Event() if on_gpu else None  # type: ignore[no-untyped-call]
+        with torch.inference_mode():
+            ids = pick(logits, self.setting.decoding, [run.generator for _, run in rows])
+            host.copy_(ids, non_blocking=True)
+            if ready is not None:
+                ready.record()
+            cache.ids[slots] = ids
+        for _, run in rows:
+            run.launched += 1
         return Launch(rows, host, ready)
 
     def move(self, move: Move, place: Place) -> None:
         """A row changes its slot."""
         self.caches[move.kind].move(move.source, move.target, _length(place.payload))
 
-    def scrub(self, kind: int, slot: int) -> None:
-        """Nothing of a failed row stays behind."""
-        self.caches[kind].scrub(slot)
+    def scrub(self, place: Place) -> None:
+        """Nothing of a row that broke off stays behind."""
+        self.caches[place.kind].scrub(place.slot, _length(place.payload) + 1)  # a step that failed may have written
 
     def free(self) -> None:
-        """Give memory that only the allocator holds back to the device."""
-        if self.llama.device.type == "cuda":
-            torch.cuda.empty_cache()
+        """Give memory that only the allocators hold back to device and system."""
+        give_back()
 
     def probe(self) -> None:
         """Compute something known to be good. Raises what the device raises."""

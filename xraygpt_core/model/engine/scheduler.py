@@ -3,7 +3,8 @@
 A slot is one row of a key-value cache. Slots come in classes of one length, and a request waits for the shortest that
 holds it. The most urgent rank enters first, and within a rank whoever came first. So that nobody waits for ever, every
 :data:`FAIR_EVERY`-th place goes to whoever waits longest, whatever its rank. Hence the bound: a request with ``n``
-older ones waiting for the same class enters within ``FAIR_EVERY * (n + 1)`` admissions of that class.
+older ones waiting for the same class enters within ``FAIR_EVERY * (n + 1)`` admissions of that class; and a class that
+has a free slot and somebody waiting is passed over by the other fewer than :data:`FAIR_EVERY` times.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import Generic, TypeVar
 from xraygpt_core.errors import InvalidRequest
 
 FAIR_EVERY = 8
+GROW_AFTER = 1000  # admissions without running out of memory; then twice as many may run again
 
 T = TypeVar("T")
 
@@ -73,6 +75,7 @@ class _Queue(Generic[T]):
     length: int
     waiting: dict[int, dict[int, Ticket[T]]] = field(default_factory=dict)  # rank -> order -> ticket, oldest first
     turn: int = 0  # admissions so far
+    passed: int = 0  # admissions of others since, while somebody could have entered here
 
     def free(self) -> int | None:
         return next((slot for slot, ticket in enumerate(self.slots) if ticket is None), None)
@@ -96,7 +99,8 @@ class Scheduler(Generic[T]):
         self.classes = tuple(classes)
         self._queues: list[_Queue[T]] = [_Queue([None] * one.count, one.length) for one in classes]
         self._orders = 0
-        self.limit = sum(one.count for one in classes)
+        self.slots = self.limit = sum(one.count for one in classes)
+        self._grow_in = GROW_AFTER
 
     @property
     def waiting(self) -> list[Ticket[T]]:
@@ -166,8 +170,10 @@ class Scheduler(Generic[T]):
         queue.waiting[ticket.rank] = dict(sorted(waiting.items()))
 
     def halve(self) -> int:
-        """Out of memory: from now on half as many at once. Returns the new limit, 1 at least."""
-        self.limit = max(1, min(self.limit, len(self.running)) // 2)
+        """Out of memory: half as many at once, for the next :data:`GROW_AFTER` admissions. Returns the new limit, 1 at
+        least.
+        """
+        self.limit, self._grow_in = max(1, min(self.limit, len(self.running)) // 2), GROW_AFTER
         return self.limit
 
     def compact(self) -> Iterator[Move]:
@@ -181,16 +187,28 @@ class Scheduler(Generic[T]):
 
     def _next(self) -> Ticket[T] | None:
         """The most urgent candidate with a free slot. One that must be alone goes first: the device has to empty."""
-        ready = [one for queue in self._queues if queue.free() is not None and (one := queue.candidate()) is not None]
-        return min(ready, key=lambda ticket: (not ticket.alone, ticket.rank, ticket.order), default=None)
+        return min(self._ready(), key=self._urgency, default=None)
+
+    def _ready(self) -> list[Ticket[T]]:
+        return [one for queue in self._queues if queue.free() is not None and (one := queue.candidate()) is not None]
+
+    def _urgency(self, ticket: Ticket[T]) -> tuple[bool, bool, int, int]:
+        passed_over = self._queues[ticket.kind].passed >= FAIR_EVERY - 1
+        return (not ticket.alone, not passed_over, ticket.rank, ticket.order)
 
     def _enter(self, ticket: Ticket[T]) -> None:
+        for other in self._ready():
+            self._queues[other.kind].passed += 1
         queue = self._queues[ticket.kind]
+        queue.passed = 0
         slot = queue.free()
         assert slot is not None
         del queue.waiting[ticket.rank][ticket.order]
         queue.slots[slot], ticket.slot, ticket.state = ticket, slot, State.RUNNING
         queue.turn += 1
+        self._grow_in -= 1
+        if self._grow_in == 0:
+            self.limit, self._grow_in = min(self.slots, 2 * self.limit), GROW_AFTER
 
 
 def similar(lengths: Sequence[int], waste: float = 0.25) -> list[list[int]]:

@@ -1,6 +1,7 @@
 """Matrices laid out for the device that multiplies by them, and how much memory it has left."""
 
 import ctypes
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +53,18 @@ def _is_for_onednn(weight: Tensor) -> bool:
     )
 
 
+def sent(numbers: Sequence[int], device: torch.device) -> Tensor:
+    """Whole numbers as a tensor on the device; a GPU fetches them when it gets there, and the host does not wait."""
+    on_gpu = device.type == "cuda"
+    return torch.tensor(list(numbers), dtype=torch.long, pin_memory=on_gpu).to(device, non_blocking=True)
+
+
 def give_back() -> None:
-    """Return freed memory to the system: taking a model apart leaves holes all over the heap (malloc_trim(3))."""
+    """Return freed memory to device and system: taking a model apart leaves holes all over the heap (malloc_trim(3)),
+    and the old matrices in the GPU's allocator, where nobody would count them as free.
+    """
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim is not None:
         trim(0)
