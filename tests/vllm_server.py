@@ -1,6 +1,7 @@
 """The part of vLLM's server that we use: completions from ``prompt_embeds``, streamed, with its queue in /metrics.
 
-Slow, one token at a time, by transformers itself; it can be told to be away, full, or to break off.
+Slow, one token at a time, by transformers itself; it can be told to be away or full, to break off, to refuse, or
+what to say.
 """
 
 import base64
@@ -18,6 +19,19 @@ import torch
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import load_base
 
+# What vLLM 0.32 says of its queue: all who wait, and the same once more by reason.
+METRICS = """# TYPE vllm:num_requests_waiting gauge
+vllm:num_requests_waiting{{engine="0",model_name="m"}} {waiting}.0
+# TYPE vllm:num_requests_waiting_by_reason gauge
+vllm:num_requests_waiting_by_reason{{engine="0",model_name="m",reason="capacity"}} {waiting}.0
+vllm:num_requests_waiting_by_reason{{engine="0",model_name="m",reason="deferred"}} 0.0
+"""
+
+
+def choice(text: str, ended: str | None = None) -> dict[str, Any]:
+    """A piece of an answer; the last one says why it is the last."""
+    return {"index": 0, "text": text, "logprobs": None, "finish_reason": ended, "stop_reason": None}
+
 
 @dataclass
 class SmallVllm:
@@ -27,6 +41,8 @@ class SmallVllm:
         away: answers 503 to so many requests for text.
         breaks: closes so many streams after the first token.
         waiting: what it says about its queue.
+        refuses: the status it answers with, by path.
+        scripts: the next answers, each a list of events, word for word; each waits for ``pause`` first.
     """
 
     model: Any
@@ -36,13 +52,22 @@ class SmallVllm:
     away: int = 0
     breaks: int = 0
     waiting: int = 0
-    pause: threading.Event | None = None  # each stream waits for it after its first token
+    pause: threading.Event | None = None  # each stream waits for it, after its first token
+    refuses: dict[str, int] = field(default_factory=dict)
+    scripts: list[list[str]] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
     dropped: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def texts(self, body: dict[str, Any]) -> Iterator[tuple[str, int]]:
-        """Greedy text piece by piece, with the number of tokens so far; nothing after a stop sequence."""
+    def reset(self) -> None:
+        """Be well again, and forget."""
+        self.away = self.breaks = self.waiting = 0
+        self.pause = self.key = None
+        for kept in (self.refuses, self.scripts, self.asked, self.dropped):
+            kept.clear()
+
+    def texts(self, body: dict[str, Any]) -> Iterator[tuple[str, int, str | None]]:
+        """Greedy text piece by piece, the number of tokens so far, and why it ends; nothing after a stop sequence."""
         raw = base64.b64decode(body["prompt_embeds"])
         row = torch.load(io.BytesIO(raw), weights_only=True)[None]
         with self.lock, torch.inference_mode():
@@ -57,7 +82,9 @@ class SmallVllm:
             whole = self.tokenizer.decode(ids[:count], skip_special_tokens=True)
             stop = min((whole.find(word) for word in body["stop"] if word in whole), default=-1)
             text = whole if stop < 0 else whole[:stop]
-            yield text[len(said) :], count
+            cut_short = stop < 0 and count == body["max_tokens"]
+            last = stop >= 0 or count == len(ids)
+            yield text[len(said) :], count, ("length" if cut_short else "stop") if last else None
             said = text
             if stop >= 0:
                 return
@@ -71,7 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Quietly."""
 
     def do_GET(self) -> None:
-        self._send(200, f'vllm:num_requests_waiting{{model_name="m"}} {self.server.small.waiting}.0\n'.encode())
+        small = self.server.small
+        self._send(small.refuses.get(self.path, 200), METRICS.format(waiting=small.waiting).encode())
 
     def do_POST(self) -> None:
         small = self.server.small
@@ -81,6 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
         if small.away > 0:
             small.away -= 1
             return self._send(503, b"{}")
+        if self.path in small.refuses:
+            return self._send(small.refuses[self.path], b"{}")
         small.asked.append(body)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -94,9 +124,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, small: SmallVllm, body: dict[str, Any]) -> None:
         tokens = 0
-        for piece, count in small.texts(body):
+        if small.scripts:
+            script = small.scripts.pop(0)
+            if small.pause is not None:
+                small.pause.wait()
+            for event in script:
+                self.wfile.write(f"data: {event}\n\n".encode())
+            return
+        for piece, count, ended in small.texts(body):
             tokens = count
-            self._event({"choices": [{"text": piece}]})
+            self._event({"choices": [choice(piece, ended)]})
             if small.breaks > 0:
                 small.breaks -= 1
                 self.close_connection = True
@@ -104,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if small.pause is not None:
                 while not small.pause.wait(0.01):
-                    self._event({"choices": [{"text": ""}]})
+                    self._event({"choices": [choice("")]})
         self._event({"choices": [], "usage": {"completion_tokens": tokens}})
         self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True

@@ -8,11 +8,10 @@ The server must listen on loopback or ask for a key: it deserialises what it is 
 import base64
 import io
 import itertools
-import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,14 +22,15 @@ import httpx
 import torch
 from torch import Tensor
 
-from xraygpt_core.errors import BundleError, ConfigurationError, InvalidRequest, Unavailable
+from xraygpt_core.errors import BundleError, ConfigurationError, Unavailable
 from xraygpt_core.model.bundle import Bundle, check
-from xraygpt_core.model.engine.items import ITEM_ERRORS, RequestFailed
+from xraygpt_core.model.engine.items import ITEM_ERRORS
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
 from xraygpt_core.model.engine.text import cut
 from xraygpt_core.model.llm import attach_adapter, load_base, pick_dtype, quiet_peft
 from xraygpt_core.model.prompt import Prompt, clean_answer
 from xraygpt_core.model.summariser import Loaded, load
+from xraygpt_core.model.vllm_answers import ServerFailed, Standing, check_status, events, waiting
 from xraygpt_core.report.sections import split_report
 
 _PATIENCE_SECONDS = 30.0  # a server that does not answer for so long has its studies handed back
@@ -86,7 +86,7 @@ class VllmEngine:
 
     Args:
         batch_size: requests on their way at once.
-        patience: seconds without an answer after which a request is handed back.
+        patience: seconds after which a request that has got no answer is handed back.
 
     Raises:
         BundleError, ConfigurationError: as loading a bundle, and :class:`Server`.
@@ -110,12 +110,11 @@ class VllmEngine:
         check(bundle)
         self._loaded: Loaded = load(bundle, device, dtype)
         self._loaded.llm.model.model.layers.to("meta")  # the server has them
-        headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
-        self._client = httpx.Client(base_url=server.url, headers=headers, timeout=httpx.Timeout(patience))
-        self._patience, self._batch_size = patience, batch_size
+        self._client = _client(server, batch_size, patience)
+        self._patience, self._batch_size, self._standing = patience, batch_size, Standing()
         self._queue: queue.PriorityQueue[tuple[int, int, _Errand | None]] = queue.PriorityQueue()
         self._orders = itertools.count()
-        self._device, self._closed = threading.Lock(), threading.Event()
+        self._device, self._door, self._closed = threading.Lock(), threading.Lock(), threading.Event()
         self._threads = [threading.Thread(target=self._serve, name=f"vllm-{n}", daemon=True) for n in range(batch_size)]
         for thread in self._threads:
             thread.start()
@@ -130,7 +129,8 @@ class VllmEngine:
         on_text: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> "Future[Generated]":
-        """As :meth:`Engine.submit`. The future may also fail with ServerBusy: nobody answered, try again later."""
+        """As :meth:`Engine.submit`. The future may also fail with ServerBusy (nobody answered, try again later), and
+        with what the encoder raised."""
         future: Future[Generated] = Future()
         future.set_running_or_notify_cancel()
         turns = request.turns if isinstance(request, ChatRequest) else ()
@@ -141,19 +141,21 @@ class VllmEngine:
                 question = request.question or self._loaded.bundle.question
                 prompt = self._loaded.prompt(question, turns, len(tokens))
                 row = self._loaded.row(prompt, tokens)
-        except InvalidRequest as error:
+        except ITEM_ERRORS as error:
             future.set_exception(error)
             return future
-        if self._closed.is_set():
-            future.set_exception(Unavailable("the engine is closed"))
-            return future
         errand = _Errand(row, prompt, future, on_progress, on_text, cancelled)
-        self._queue.put((rank, next(self._orders), errand))
+        with self._door:
+            if self._closed.is_set():
+                future.set_exception(Unavailable("the engine is closed"))
+            else:
+                self._queue.put((rank, next(self._orders), errand))
         return future
 
     def close(self) -> None:
         """Finish what runs, fail what waits."""
-        self._closed.set()
+        with self._door:  # whoever is in the queue now is served or told; nobody enters it afterwards
+            self._closed.set()
         for _ in self._threads:
             self._queue.put((_LAST, next(self._orders), None))
         for thread in self._threads:
@@ -167,32 +169,35 @@ class VllmEngine:
         while (errand := self._queue.get()[2]) is not None:
             try:
                 errand.future.set_result(self._answer(errand))
-            except (*ITEM_ERRORS, CancelledError) as error:
+            except Exception as error:  # noqa: BLE001  # a thread that ended would leave its caller waiting for ever
                 errand.future.set_exception(error)
 
     def _answer(self, errand: _Errand) -> Generated:
-        """Ask until somebody answers, or patience ends."""
-        given_up = time.monotonic() + self._patience
+        """Ask until somebody answers, or patience ends.
+
+        It is counted from when the request came: who queued behind a server that is away has waited for it as well.
+        """
+        given_up = errand.submitted + self._patience
         while True:
             errand.check()
+            trouble = self._standing.trouble
+            if trouble is not None and (time.monotonic() > given_up or self._closed.is_set()):
+                raise ServerBusy(f"the vLLM server {trouble}")
             try:
                 if self._has_room():
-                    return self._ask(errand)
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code < 500 and error.response.status_code != 429:
-                    raise RequestFailed(f"vLLM refuses the request ({error.response.status_code})") from None
-            except httpx.HTTPError:
-                pass  # away, restarting, or broken off in the middle: the same question again
-            if time.monotonic() > given_up or self._closed.is_set():
-                raise ServerBusy("the vLLM server does not answer")
+                    made = self._ask(errand)
+                    self._standing.good()
+                    return made
+                self._standing.full()
+            except (httpx.HTTPError, ServerFailed) as error:
+                self._standing.bad(error)
             self._closed.wait(_PAUSE_SECONDS)
 
     def _has_room(self) -> bool:
         """Nobody queues inside the server: its queue knows no lanes."""
         response = self._client.get("/metrics")
-        response.raise_for_status()
-        waiting = [line for line in response.text.splitlines() if line.startswith("vllm:num_requests_waiting")]
-        return sum(float(line.rpartition(" ")[2]) for line in waiting) < self._batch_size
+        check_status(response)
+        return waiting(response.text) < self._batch_size
 
     def _ask(self, errand: _Errand) -> Generated:
         bundle, started = self._loaded.bundle, time.monotonic()
@@ -209,12 +214,12 @@ class VllmEngine:
         }
         text, tokens = "", 0
         with self._client.stream("POST", "/v1/completions", json=body) as response:
-            response.raise_for_status()
+            check_status(response)
             errand.moved()
-            for event in _events(response.iter_lines()):
+            for event in events(response.iter_lines()):
                 errand.check()  # leaving the block closes the connection, and the server drops the request
-                text += "".join(choice["text"] for choice in event["choices"])
-                tokens = (event.get("usage") or {}).get("completion_tokens", tokens)
+                text += event.text
+                tokens = event.usage.completion_tokens if event.usage else tokens
                 errand.moved()
                 if errand.on_text is not None:
                     errand.on_text(cut(text, bundle.stop)[0])
@@ -239,18 +244,18 @@ class VllmEngine:
         )
 
 
-def _events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Server-sent events of the completions protocol.
+def _client(server: Server, connections: int, timeout: float) -> httpx.Client:
+    """Straight to the server: a proxy of the environment would see the images' embeddings and the key.
 
-    Raises:
-        httpx.RemoteProtocolError: the stream ended before its end: what came is not the whole answer.
+    The environment's certificates (SSL_CERT_FILE) stay trusted.
     """
-    for line in lines:
-        if line == "data: [DONE]":
-            return
-        if line.startswith("data: "):
-            yield json.loads(line.removeprefix("data: "))
-    raise httpx.RemoteProtocolError("the stream broke off")
+    return httpx.Client(
+        base_url=server.url,
+        headers={"Authorization": f"Bearer {server.key}"} if server.key else {},
+        timeout=httpx.Timeout(timeout),
+        transport=httpx.HTTPTransport(limits=httpx.Limits(max_connections=connections)),
+        trust_env=False,
+    )
 
 
 def encode_embeddings(row: Tensor) -> str:

@@ -1,0 +1,260 @@
+"""A vLLM server that is away, refuses, or talks nonsense loses nothing: the same study is asked for again."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+import torch
+
+from tests.vllm_server import SmallVllm, choice, small_vllm
+from xraygpt_core.errors import Unavailable
+from xraygpt_core.model import vllm, vllm_answers
+from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.engine.items import RequestFailed
+from xraygpt_core.model.engine.requests import ServerBusy, SummaryRequest
+from xraygpt_core.model.vllm import Server, VllmEngine
+
+Png = Callable[[int], bytes]
+Make = Callable[..., VllmEngine]
+NOBODY = "http://127.0.0.1:9"  # the discard port, where nothing listens
+
+
+@pytest.fixture(scope="module")
+def running(tiny: Bundle) -> Iterator[SmallVllm]:
+    with small_vllm(tiny) as made:
+        yield made
+
+
+@pytest.fixture
+def server(running: SmallVllm, monkeypatch: pytest.MonkeyPatch) -> SmallVllm:
+    monkeypatch.setattr(vllm, "_PAUSE_SECONDS", 0.02)
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def make(tiny: Bundle, server: SmallVllm) -> Iterator[Make]:
+    """Makes engines that are closed afterwards."""
+    made: list[VllmEngine] = []
+
+    def one(url: str = server.url, key: str | None = None, **options: Any) -> VllmEngine:
+        wanted = {"batch_size": 1, "patience": 10.0} | options
+        made.append(VllmEngine(tiny, Server(url, key), device="cpu", dtype=torch.float32, **wanted))
+        return made[-1]
+
+    yield one
+    if server.pause is not None:
+        server.pause.set()
+    for engine in made:
+        engine.close()
+
+
+def data(*events: dict[str, Any]) -> list[str]:
+    """An answer of these events, with its end."""
+    return [*(json.dumps(event) for event in events), "[DONE]"]
+
+
+BEGUN = {"choices": [choice("The heart")]}
+WRONG_ANSWERS = {
+    "an error in the middle": data(BEGUN, {"error": {"message": "EngineCore died", "type": "X", "code": 500}}),
+    "aborted": data(BEGUN, {"choices": [choice("", "abort")]}),
+    "never said to have ended": data(BEGUN),
+    "broken off": data(BEGUN, {"choices": [choice("", "stop")]})[:-1],
+    "no text": data({"choices": [choice("") | {"text": None}]}),
+    "no choices": data({"id": "cmpl-1"}),
+    "no object": data([]),  # type: ignore[arg-type]  # which is what is wrong with it
+    "no number of tokens": data({"choices": [choice("Well.", "stop")], "usage": {"completion_tokens": "many"}}),
+    "no JSON": ["<html>", "[DONE]"],
+}
+
+
+@pytest.mark.parametrize("trouble", ["away", "breaks"])
+def test_a_server_that_fails_for_a_while_is_asked_again(
+    server: SmallVllm, make: Make, noise_png: Png, trouble: str
+) -> None:
+    engine = make()
+    expected = engine.submit(SummaryRequest(noise_png(1))).result(60).text
+    setattr(server, trouble, 2)
+    assert engine.submit(SummaryRequest(noise_png(1))).result(60).text == expected
+
+
+@pytest.mark.parametrize("answer", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+def test_an_answer_that_is_not_whole_is_asked_for_again(
+    server: SmallVllm, make: Make, noise_png: Png, answer: list[str]
+) -> None:
+    engine = make()
+    expected = engine.submit(SummaryRequest(noise_png(1))).result(60)
+    server.scripts += [answer, answer]
+    made = engine.submit(SummaryRequest(noise_png(1))).result(60)
+    assert (made.text, made.tokens) == (expected.text, expected.tokens)
+    assert server.scripts == []
+
+
+def test_a_server_that_stays_away_is_no_loss(make: Make, noise_png: Png) -> None:
+    with pytest.raises(ServerBusy):
+        make(NOBODY, patience=0.2).submit(SummaryRequest(noise_png(1))).result(60)
+
+
+def test_metrics_without_a_number_are_no_loss(make: Make, server: SmallVllm, noise_png: Png) -> None:
+    server.waiting = "many"  # type: ignore[assignment]  # which is what is wrong with it
+    with pytest.raises(ServerBusy, match="metrics"):
+        make(patience=0.2).submit(SummaryRequest(noise_png(1))).result(60)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/v1/completions"])
+@pytest.mark.parametrize("status", [302, 401, 403, 404, 408, 429, 500, 503])
+def test_what_is_about_the_server_costs_the_study_nothing(
+    server: SmallVllm, make: Make, noise_png: Png, path: str, status: int
+) -> None:
+    server.refuses[path] = status
+    with pytest.raises(ServerBusy, match=f"{status} to {path}"):
+        make(patience=0.1).submit(SummaryRequest(noise_png(1))).result(60)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_is_about_the_request_fails_it(server: SmallVllm, make: Make, noise_png: Png, status: int) -> None:
+    server.refuses["/v1/completions"] = status
+    with pytest.raises(RequestFailed, match=str(status)):
+        make().submit(SummaryRequest(noise_png(1))).result(60)
+
+
+def test_metrics_never_fail_a_request(server: SmallVllm, make: Make, noise_png: Png) -> None:
+    server.refuses["/metrics"] = 400
+    with pytest.raises(ServerBusy):
+        make(patience=0.1).submit(SummaryRequest(noise_png(1))).result(60)
+
+
+def test_after_a_refused_request_the_next_is_answered(server: SmallVllm, make: Make, noise_png: Png) -> None:
+    server.refuses["/v1/completions"] = 400
+    engine = make()
+    with pytest.raises(RequestFailed):
+        engine.submit(SummaryRequest(noise_png(1))).result(60)
+    server.refuses.clear()
+    assert engine.submit(SummaryRequest(noise_png(1))).result(60).tokens
+
+
+def test_work_waits_for_the_right_key(server: SmallVllm, make: Make, noise_png: Png) -> None:
+    server.key = "sesame"
+    future = make().submit(SummaryRequest(noise_png(1)))
+    assert not wait([future], 0.2).done
+    server.key = None  # as if it had been started anew, with ours
+    assert future.result(60).tokens
+
+
+def test_the_operator_is_told_once_what_is_wrong_with_the_key(
+    server: SmallVllm, make: Make, noise_png: Png, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.key = "sesame"
+    with pytest.raises(ServerBusy):
+        make(key="open", patience=0.2).submit(SummaryRequest(noise_png(1))).result(60)
+    (said,) = [vars(record)["reason"] for record in caplog.records if record.name == vllm_answers.__name__]
+    assert "401" in said
+    assert "XRAYGPT_VLLM_KEY" in said
+    assert "open" not in said
+
+
+def test_who_queued_behind_a_dead_server_has_waited_for_it_too(make: Make, noise_png: Png) -> None:
+    patience = 0.5
+    engine = make(NOBODY, patience=patience)
+    began = time.monotonic()
+    for future in [engine.submit(SummaryRequest(noise_png(1))) for _ in range(6)]:
+        with pytest.raises(ServerBusy):
+            future.result(60)
+    assert time.monotonic() - began < 3 * patience
+
+
+def test_who_queued_for_long_behind_a_server_that_works_is_asked_for(
+    server: SmallVllm, make: Make, noise_png: Png
+) -> None:
+    server.pause = threading.Event()
+    engine = make(patience=0.2)
+    futures = [engine.submit(SummaryRequest(noise_png(number))) for number in range(2)]
+    assert not wait(futures, 0.4).done
+    server.pause.set()
+    assert all(future.result(60).tokens for future in futures)
+
+
+def test_nothing_goes_through_a_proxy(
+    make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch, server: SmallVllm
+) -> None:
+    seen: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.path)
+            self.send_error(503)
+
+        def log_message(self, *_: Any) -> None:
+            """Quietly."""
+
+    with HTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server_address[1]}")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        tokens = make(patience=0.5).submit(SummaryRequest(noise_png(1)))
+        wait([tokens], 30)
+        proxy.shutdown()
+        thread.join()
+    assert seen == []
+    assert tokens.result().tokens
+
+
+def test_as_many_streams_as_the_batch_is_large(server: SmallVllm, make: Make, noise_png: Png) -> None:
+    many = 101  # an HTTP client has 100 connections if nobody asks for more
+    server.pause = threading.Event()
+    server.scripts += [data({"choices": [choice("Well.", "stop")]})] * many
+    engine = make(batch_size=many, patience=60)
+    futures = [engine.submit(SummaryRequest(noise_png(1))) for _ in range(many)]
+    ended = time.monotonic() + 30
+    while server.scripts and time.monotonic() < ended:
+        threading.Event().wait(0.01)
+    assert server.scripts == []
+    server.pause.set()
+    assert all(future.result(60).text for future in futures)
+
+
+def test_an_error_nobody_foresaw_fails_one_request(make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make()
+
+    def unforeseen(*_: Any) -> None:
+        raise TypeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "_generated", unforeseen)
+        with pytest.raises(TypeError):
+            engine.submit(SummaryRequest(noise_png(1))).result(60)
+    assert engine.submit(SummaryRequest(noise_png(1))).result(60).tokens
+
+
+def test_a_device_that_fails_on_an_image_fails_that_request(
+    make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make()
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("the device failed")
+
+    monkeypatch.setattr(type(engine._loaded), "features", broken)
+    future = engine.submit(SummaryRequest(noise_png(1)))
+    with pytest.raises(RuntimeError, match="the device failed"):
+        future.result(60)
+
+
+def test_who_comes_while_the_engine_closes_is_told(make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, real = make(), vllm._Errand
+
+    def just_then(*arguments: Any) -> Any:
+        engine.close()
+        return real(*arguments)
+
+    monkeypatch.setattr(vllm, "_Errand", just_then)
+    with pytest.raises(Unavailable):
+        engine.submit(SummaryRequest(noise_png(1))).result(5)

@@ -1,0 +1,136 @@
+"""What a vLLM server says, and whose fault it is.
+
+Only an objection to the body it was sent is the request's. Whatever else goes wrong, nonsense included, is about the
+server or how it is set up: the same request is worth another try, and no study loses an attempt by it.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.model.engine.items import RequestFailed
+
+log = logging.getLogger(__name__)
+
+_OBJECTIONS = {400, 413, 422}  # to the body of a request for text
+_ADVICE = {
+    401: ": XRAYGPT_VLLM_KEY must be the key it was started with",
+    403: ": XRAYGPT_VLLM_KEY must be the key it was started with, and a proxy before it must let us pass",
+    404: ": XRAYGPT_VLLM_URL must be the address under which vLLM has /metrics and /v1",
+}
+_WHOLE = {"stop", "length"}  # an answer that ends for another reason (abort, error …) is not all of it
+_WAITING = re.compile(r"^vllm:num_requests_waiting(?:\{.*\})? (\S+)", re.MULTILINE)  # not …_waiting_by_reason
+_QUIET_SECONDS = 60.0  # before the same is said to the operator again
+
+
+class ServerFailed(XrayGPTError):
+    """The vLLM server refused, or said something its protocol does not know; the same request is worth another try."""
+
+
+class _Choice(BaseModel):
+    text: str
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    completion_tokens: int
+
+
+class Event(BaseModel):
+    """One event of a streamed completion; the usage comes with the last one."""
+
+    choices: list[_Choice]
+    usage: _Usage | None = None
+
+    @property
+    def text(self) -> str:
+        """What it adds to the answer."""
+        return "".join(choice.text for choice in self.choices)
+
+
+class Standing:
+    """How the server stands: what was wrong when it was last asked by anybody. The operator is told of a change."""
+
+    def __init__(self) -> None:
+        self.trouble: str | None = None
+        self._told: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def good(self) -> None:
+        """It answered."""
+        self.trouble = None
+
+    def full(self) -> None:
+        """It has no room, which is no news to anybody."""
+        self.trouble = "has no room"
+
+    def bad(self, error: httpx.HTTPError | ServerFailed) -> None:
+        """It did not answer as it should."""
+        said = str(error) if isinstance(error, ServerFailed) else f"does not answer ({type(error).__name__})"
+        now = time.monotonic()
+        with self._lock:
+            news = said != self.trouble and now - self._told.get(said, -_QUIET_SECONDS) >= _QUIET_SECONDS
+            self.trouble = said
+            if news:
+                self._told[said] = now
+        if news:
+            log.warning("work waits for the vLLM server", extra={"reason": said})
+
+
+def check_status(response: httpx.Response) -> None:
+    """Go on only with an answer that is one.
+
+    Raises:
+        RequestFailed: the server objects to the body it was sent.
+        ServerFailed: it answers anything else but success.
+    """
+    if response.is_success:
+        return
+    status, request = response.status_code, response.request
+    if request.method == "POST" and status in _OBJECTIONS:
+        raise RequestFailed(f"vLLM refuses the request ({status})")
+    raise ServerFailed(f"answers {status} to {request.url.path}{_ADVICE.get(status, '')}")
+
+
+def waiting(metrics: str) -> float:
+    """How many requests wait inside the server, by the text of its /metrics; 0 if it does not say.
+
+    Raises:
+        ServerFailed: it says no number.
+    """
+    try:
+        return sum(float(number) for number in _WAITING.findall(metrics))
+    except ValueError:
+        raise ServerFailed("says no number of waiting requests in /metrics") from None
+
+
+def events(lines: Iterator[str]) -> Iterator[Event]:
+    """Server-sent events of the completions protocol, until its end.
+
+    Raises:
+        ServerFailed: an error, nonsense, or an end before the end: what came is not the whole answer.
+    """
+    ended = None
+    for line in lines:
+        if line == "data: [DONE]":
+            if ended not in _WHOLE:
+                raise ServerFailed(f"ended an answer before it was whole ({ended})")
+            return
+        if line.startswith("data: "):
+            event = _event(line.removeprefix("data: "))
+            ended = next((choice.finish_reason for choice in event.choices if choice.finish_reason), ended)
+            yield event
+    raise ServerFailed("broke off in the middle of an answer")
+
+
+def _event(data: str) -> Event:
+    try:
+        return Event.model_validate_json(data)  # an event that tells of an error has no choices
+    except ValidationError:
+        raise ServerFailed("reported an error, or nonsense, in the middle of an answer") from None
