@@ -8,20 +8,21 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import CancelledError, Future, wait
+from contextlib import suppress
 from typing import Any
 
 from workers.context import Context
 from workers.edge import HandedBack
 from workers.heartbeat import Pulse
-from xraygpt_core.errors import BundleError, Unavailable
+from xraygpt_core.errors import BundleError, InvalidRequest, Unavailable
 from xraygpt_core.ledger.chat import ChatInput, chat_input, complete_turn, stream_answer
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
 from xraygpt_core.metrics import BATCH_OCCUPANCY, SUMMARIES, TOKENS
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.items import DeviceLost
+from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
 from xraygpt_core.model.vllm import VllmEngine
 
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 EXIT_BROKEN = 70  # EX_SOFTWARE of sysexits.h
 _POLL_SECONDS = 0.25  # also how often the text of a chat turn is stored while it is written
 _ALONE_FROM = 3  # from this attempt on a request has the device to itself: it may be what kills those beside it
-_FAILURES = 3  # so many requests in a row: it is the device, not the requests
+_FAILURES = 10  # so many studies in a row, each for the first time: it is the device or the bundle, not the studies
 
 
 class Reader:
@@ -112,12 +113,23 @@ class Reader:
             on_text=errand.write if errand.shows else None,
             cancelled=errand.is_pointless,
         )
-        while not wait([future], _POLL_SECONDS).done:
-            errand.wait_on(self._context.draining.is_set())
         try:
-            made = future.result()
+            while not wait([future], _POLL_SECONDS).done:
+                errand.wait_on(self._context.draining.is_set())
+        finally:
+            errand.leave()
+        made = self._result(future, errand.pulse)
+        self._failures = 0
+        TOKENS.inc(made.tokens)
+        BATCH_OCCUPANCY.observe(made.batch_size)
+        return made
+
+    def _result(self, future: "Future[Generated]", pulse: Pulse) -> Generated:
+        """What the engine made, or whose fault it is that it made nothing."""
+        try:
+            return future.result()
         except CancelledError:
-            errand.pulse.check()
+            pulse.check()
             raise HandedBack("the engine dropped the request") from None
         except Unavailable:
             self._stop(EXIT_BROKEN)
@@ -127,17 +139,18 @@ class Reader:
         except DeviceLost:
             self._stop(EXIT_BROKEN)
             raise
-        except RuntimeError:
-            self._failed()
+        except InvalidRequest:
+            raise  # whoever looks at this image
+        except ITEM_ERRORS:
+            self._failed(pulse.claim)
             raise
-        self._failures = 0
-        TOKENS.inc(made.tokens)
-        BATCH_OCCUPANCY.observe(made.batch_size)
-        return made
 
-    def _failed(self) -> None:
-        """A broken device fails whatever it is given: leave before it has used up everybody's attempts."""
-        self._failures += 1
+    def _failed(self, claim: Claim) -> None:
+        """A broken device or bundle fails whatever it is given: leave before it has used up everybody's attempts.
+
+        A study that failed before says nothing new, and at the end of a backlog only such are left.
+        """
+        self._failures += claim.attempts == 1
         if self._failures >= _FAILURES:
             log.critical("the engine fails every request: the process exits", extra={"exit_code": EXIT_BROKEN})
             self._stop(EXIT_BROKEN)
@@ -175,6 +188,10 @@ class Errand:
         """Nobody waits for this any more."""
         return self._abandoned or self.pulse.lost.is_set()
 
+    def leave(self) -> None:
+        """The waiting is over, for whatever reason: a request that went on would go on for nobody."""
+        self._abandoned = True
+
     def wait_on(self, draining: bool) -> None:
         """Called by the waiting thread now and then: show what is new, and find out whether to go on.
 
@@ -182,7 +199,6 @@ class Errand:
             LeaseLost, HandedBack.
         """
         if draining and not self._begun:
-            self._abandoned = True
             raise HandedBack("the worker is stopping")
         if self.pulse.lost.is_set():
             self.pulse.check()
@@ -190,8 +206,9 @@ class Errand:
             self._seen = self._reader.moved
             self.pulse.progress()
         if self._show is not None and (text := self._text) != self._shown:
-            self._show(text)
-            self._shown = text
+            with suppress(Unavailable):  # it is only shown: the next look tries again
+                self._show(text)
+                self._shown = text
 
 
 def provenance(made: Generated, image_sha256: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tests.worker_bench import Bench
 from workers.edge import run_job
 from workers.gpu import EXIT_BROKEN
 from xraygpt_core.errors import Unavailable
-from xraygpt_core.model.engine.items import DeviceLost
+from xraygpt_core.model.engine.items import DeviceLost, RequestFailed
 from xraygpt_core.model.engine.requests import Generated, SummaryRequest
 from xraygpt_core.states import JobKind
 
@@ -76,15 +76,16 @@ def test_an_engine_that_is_gone_ends_the_process_and_costs_no_attempt(desk: Desk
 
 
 def test_a_device_that_fails_everything_is_left_before_all_attempts_are_used(desk: Desk) -> None:
-    for number in range(3):
+    for number in range(10):
         desk.bench.settled(number)
 
     def answer(_request: Any, _hooks: SimpleNamespace) -> Generated:
-        raise RuntimeError("CUDA error: device-side assert triggered")
+        raise RequestFailed("the model's numbers are not finite")
 
     desk.engine.answer = answer
     desk.do(JobKind.SUMMARISE)
     assert desk.stopped == [EXIT_BROKEN]
+    assert desk.bench.value("SELECT max(attempts) FROM jobs WHERE kind = 'summarise'") == 1
 
 
 def test_who_was_on_a_lost_device_has_used_an_attempt_and_later_runs_alone(desk: Desk, study: UUID) -> None:
@@ -110,14 +111,14 @@ def test_one_bad_item_fails_alone(desk: Desk) -> None:
 
     def answer(request: SummaryRequest, _hooks: SimpleNamespace) -> Generated:
         if request.image_png.endswith(b"1"):
-            raise RuntimeError("bad item")
+            raise RequestFailed("bad item")
         return generated("Normal chest.")
 
     desk.engine.answer = answer
     desk.do(JobKind.SUMMARISE)
     assert desk.stopped == []
     assert desk.bench.value("SELECT count(*) FROM summaries") == 3
-    assert desk.bench.value("SELECT last_error FROM jobs WHERE last_error IS NOT NULL").startswith("RuntimeError")
+    assert desk.bench.value("SELECT last_error FROM jobs WHERE last_error IS NOT NULL").startswith("RequestFailed")
 
 
 def test_waiting_behind_others_is_no_stall_while_the_engine_moves(desk: Desk, study: UUID) -> None:
