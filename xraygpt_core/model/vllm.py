@@ -9,10 +9,11 @@ import base64
 import io
 import itertools
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,6 @@ from xraygpt_core.report.sections import split_report
 
 _PATIENCE_SECONDS = 30.0  # a server that does not answer for so long has its studies handed back
 _PAUSE_SECONDS = 0.5  # between two looks at a server that is away or full
-_LAST = -1  # goes before every request: the thread that gets it ends
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -112,12 +112,10 @@ class VllmEngine:
         self._loaded.llm.model.model.layers.to("meta")  # the server has them
         self._client = _client(server, batch_size, patience)
         self._patience, self._batch_size, self._standing = patience, batch_size, Standing()
-        self._queue: queue.PriorityQueue[tuple[int, int, _Errand | None]] = queue.PriorityQueue()
+        self._queue: queue.PriorityQueue[tuple[int, int, _Errand]] = queue.PriorityQueue()
         self._orders = itertools.count()
         self._device, self._door, self._closed = threading.Lock(), threading.Lock(), threading.Event()
-        self._threads = [threading.Thread(target=self._serve, name=f"vllm-{n}", daemon=True) for n in range(batch_size)]
-        for thread in self._threads:
-            thread.start()
+        self._pool = ThreadPoolExecutor(batch_size, "vllm")  # each turn of it takes the most urgent request
 
     def submit(
         self,
@@ -150,26 +148,32 @@ class VllmEngine:
                 future.set_exception(Unavailable("the engine is closed"))
             else:
                 self._queue.put((rank, next(self._orders), errand))
+                self._pool.submit(self._serve)
         return future
 
     def close(self) -> None:
         """Finish what runs, fail what waits."""
         with self._door:  # whoever is in the queue now is served or told; nobody enters it afterwards
             self._closed.set()
-        for _ in self._threads:
-            self._queue.put((_LAST, next(self._orders), None))
-        for thread in self._threads:
-            thread.join()
-        while not self._queue.empty():
-            if (left := self._queue.get()[2]) is not None:
-                left.future.set_exception(Unavailable("the engine is closed"))
+        while (left := self._next()) is not None:
+            left.future.set_exception(Unavailable("the engine is closed"))
+        self._pool.shutdown()
         self._client.close()
 
+    def _next(self) -> _Errand | None:
+        """The most urgent request; None if closing took it."""
+        try:
+            return self._queue.get_nowait()[2]
+        except queue.Empty:
+            return None
+
     def _serve(self) -> None:
-        while (errand := self._queue.get()[2]) is not None:
-            try:
-                errand.future.set_result(self._answer(errand))
-            except Exception as error:  # noqa: BLE001  # a thread that ended would leave its caller waiting for ever
+        if (errand := self._next()) is None:
+            return
+        try:
+            errand.future.set_result(self._answer(errand))
+        finally:  # whatever it was, the caller is told; the pool's thread outlives it
+            if (error := sys.exception()) is not None:
                 errand.future.set_exception(error)
 
     def _answer(self, errand: _Errand) -> Generated:
