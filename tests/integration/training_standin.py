@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def appear(path: Path, files: dict[str, str]) -> None:
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f".{path.name}.tmp")  # as training_jobs does: nobody takes it for a whole one
     part.mkdir(parents=True)
     for name, text in files.items():
         (part / name).write_text(text)
