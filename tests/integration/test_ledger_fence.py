@@ -211,16 +211,21 @@ def test_a_process_stopped_in_the_middle_of_its_work_does_not_keep_its_locks(
 ) -> None:
     impatient = Database(settings.database_url.get_secret_value(), idle_seconds=1.0)
     got = take(ledger, JobKind.INGEST, put(ledger).image_id)
+    stopped: list[UUID] = []
 
     def stop_in_the_middle() -> None:
         with impatient.transaction() as connection:
             work = Work(connection)
             work.run("UPDATE jobs SET last_error = 'stopped here' WHERE id = :id", {"id": got.job_id})
+            stopped.append(got.job_id)
             expire(ledger, got.job_id)  # waits for the lock, which the server takes from the silent transaction
             work.run("SELECT 1")
 
-    with pytest.raises(Unavailable):
-        stop_in_the_middle()
+    for _ in range(5):  # on a busy machine the first statement may come too late: that is not the middle
+        with pytest.raises(Unavailable):
+            stop_in_the_middle()
+        if stopped:
+            break
     impatient.close()
     assert tick(ledger).requeued == 1
 
@@ -267,7 +272,7 @@ def test_a_lost_connection_that_is_free_of_work_costs_one_attempt_at_most(ledger
     do(
         ledger,
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
     )
     job_id = job_of(ledger, JobKind.INGEST, rows(ledger, "SELECT id FROM images")[0]["id"])
     assert claim(ledger, job_id, JobKind.INGEST, "w") is not None
