@@ -60,4 +60,4 @@ def test_it_asks_the_workers_everything_it_shows_at_once(flower: Started) -> Non
 def test_it_ends_though_it_is_just_asking_the_workers(flower: Started) -> None:
     process, _ = flower
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
