@@ -151,11 +151,11 @@ def test_a_request_whose_process_dies_may_be_sent_again_at_once(ledger: Ledger) 
 
 
 def test_an_action_may_be_silent_for_longer_than_other_transactions(ledger: Ledger) -> None:
-    hasty = Ledger(ledger.settings, Database(ledger.database.url, idle_seconds=0.1), ledger.doorbell)
+    hasty = Ledger(ledger.settings, Database(ledger.database.url, idle_seconds=1.0), ledger.doorbell)
 
     def silent() -> Answer:
         with ledger.work() as work:
-            work.row("SELECT pg_sleep(0.5)")
+            work.row("SELECT pg_sleep(2)")
         return {"number": 1}
 
     assert once(hasty, ATTEMPT, 202, silent) == {"number": 1}
