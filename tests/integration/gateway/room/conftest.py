@@ -105,7 +105,8 @@ def house() -> Iterator[House]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """What the tests of a file share is the browser's cache; each has a tab, and with it a session, of its own."""
     context = browser.new_context(viewport=SCREEN, locale="en-GB", color_scheme="dark")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)
     yield context
     context.close()
 
