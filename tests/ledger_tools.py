@@ -202,7 +202,8 @@ def together(*bodies: Callable[[], T]) -> list[T | BaseException]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(240)
+        assert not thread.is_alive(), "it does not end"
     return results
 
 

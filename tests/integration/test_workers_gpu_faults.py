@@ -40,11 +40,12 @@ def test_draining_hands_back_what_has_not_begun_and_finishes_what_has(desk: Desk
     for number in range(2):
         desk.bench.settled(number)
     begun = desk.bench.queued(JobKind.SUMMARISE)[0]
-    go_on = threading.Event()
+    in_engine, go_on = threading.Event(), threading.Event()
 
     def answer(request: SummaryRequest, hooks: SimpleNamespace) -> Generated:
         if request.image_png == b"normalised image 0":
             hooks.on_progress()
+            in_engine.set()
         else:
             desk.bench.context.draining.set()
             desk.bench.eventually(hooks.cancelled, "the engine is told to drop it")
@@ -58,7 +59,7 @@ def test_draining_hands_back_what_has_not_begun_and_finishes_what_has(desk: Desk
         target=run_job, args=(desk.bench.context, JobKind.SUMMARISE, str(begun), desk.reader.summarise)
     )
     other.start()
-    desk.bench.eventually(lambda: len(desk.engine.requests) == 1, "the first is in the engine")
+    assert in_engine.wait(60)
     desk.do(JobKind.SUMMARISE)
     other.join()
     rows = desk.bench.rows("SELECT state, attempts FROM jobs WHERE kind = 'summarise' ORDER BY id")
