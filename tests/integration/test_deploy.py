@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from botocore.exceptions import ClientError
 from tests.s3_tools import s3_client
 from xraygpt.stack import broker as embedded_broker
 from xraygpt.stack import s3 as embedded_s3
+from xraygpt.stack.ports import choose
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.s3 import ObjectServer
 
@@ -30,17 +30,11 @@ ONCE = {"total_max_attempts": 1}  # it is the test that asks again
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def weed_ports() -> dict[str, int]:
-    """Free ports for each of SeaweedFS's servers, whose gRPC listens 10000 above."""
+    """Free ports for each of SeaweedFS's servers and its gRPC."""
     found: dict[str, int] = {}
     for server in embedded_s3.SERVERS:
-        while (port := free_port()) > 55000 or port in found.values():
+        while (port := choose(offsets=(0, embedded_s3.GRPC_OFFSET))) in found.values():
             pass
         found[server] = port
     return found
@@ -81,7 +75,7 @@ def secrets(tmp_path: Path) -> Path:
 
 
 def test_the_broker_starts_with_its_password_and_ends_on_sigterm(tmp_path: Path, secrets: Path) -> None:
-    port = free_port()
+    port = choose()
     # The configuration on standard input is read last, so the port goes in front of the `-` that stands for it.
     server = ["sh", "-c", f'exec {embedded_broker.program()} "$@" --port {port} --bind 127.0.0.1', "valkey-server"]
     command = ["sh", str(DEPLOY / "broker.sh"), *server]

@@ -6,6 +6,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.worker_bench import Bench
+from xraygpt.stack.ports import choose
 from xraygpt_core.ledger.guard import check_fingerprint
 from xraygpt_core.privacy import load_pseudonymiser
 
@@ -37,10 +38,8 @@ def test_two_processes_on_one_metrics_port_are_told_apart(bench: Bench) -> None:
 
 
 def test_a_worker_tells_its_metrics(bench: Bench) -> None:
-    with socket.socket() as free:
-        free.bind(("0.0.0.0", 0))
-        port = free.getsockname()[1]
     bench.register("incoming/letter.txt", b"Dear colleague")
+    port = choose()
     bench.start("ingest", XRAYGPT_METRICS_PORT=str(port))
     bench.until("SELECT state FROM images", "rejected", "the job is done")
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:

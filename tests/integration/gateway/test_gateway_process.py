@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from xraygpt.stack.ports import choose
 from xraygpt_core.ledger.keys import create_api_key
 from xraygpt_core.settings import Settings
 
@@ -30,13 +30,6 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
     return own | more
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def create_key(settings: Settings) -> str:
     command = [sys.executable, "-m", "api_gateway", "create-key", "--name", "local"]
     done = subprocess.run(command, env=environment(settings), capture_output=True, text=True, check=True)
@@ -48,7 +41,7 @@ class Gateway:
     """A running gateway and its log."""
 
     def __init__(self, settings: Settings) -> None:
-        self.port = free_port()
+        self.port = choose()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "api_gateway"],
             env=environment(settings, XRAYGPT_GATEWAY_PORT=str(self.port), XRAYGPT_LOG_LEVEL="DEBUG"),
