@@ -21,7 +21,7 @@ from xraygpt_core.states import ReasonCode
 IMAGES_PER_CHILD = 500  # then a fresh one: codecs leak, and starting one costs half a second
 _START_SECONDS = 300.0  # a child that cannot start says so at once; a busy machine may take its time
 _STARVED = 10  # how many times longer it may take where other processes keep the processor
-_GRACE_SECONDS = 1.0  # between closing the socket and being gone
+_GRACE_SECONDS = 10.0  # between closing the socket and being gone: a killed one has its memory to give back first
 _CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.child")
 # All that a child gets of our environment. Everything else may be a secret or a switch.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TZ")
@@ -173,11 +173,16 @@ class _Child:
         nothing to wait for.
         """
         last, before, left = time.monotonic() + seconds * _STARVED, self._used()[1], seconds
-        while not select.select([self._channel], [], [], left)[0]:
+        while not self._answers_within(left):
             state, used = self._used()
             left = min(seconds - (used - before), last - time.monotonic())
             if state not in "RD" or left < 0.05 * seconds:
+                if self._answers_within(0):  # and then went to sleep, or had used up its time
+                    return
                 raise TimeoutError
+
+    def _answers_within(self, seconds: float) -> bool:
+        return bool(select.select([self._channel], [], [], seconds)[0])
 
     def _used(self) -> tuple[str, float]:
         """The child's state and CPU seconds (proc(5), stat); it is gone: a state that is never waited for."""
@@ -196,7 +201,7 @@ class _Child:
     def exit_status(self) -> int | None:
         """How it ended, if it did so by itself; else None. It is gone afterwards."""
         try:
-            return self._process.wait(_GRACE_SECONDS)
+            return self._process.wait(0 if self.answered else _GRACE_SECONDS)  # one that answers has no wish to end
         except subprocess.TimeoutExpired:
             return None
         finally:

@@ -23,6 +23,12 @@ def _kill_once(marker):
         _crash("SIGKILL")
 
 
+def _leave(seconds):
+    os.closerange(3, 64)
+    time.sleep(float(seconds))
+    os._exit(9)
+
+
 def _loop(_):
     while True:
         pass
@@ -68,6 +74,7 @@ _ORDERS = {
     b"write": _write_file,
     b"exit": lambda status: os._exit(int(status)),
     b"sleep": lambda seconds: time.sleep(float(seconds)),
+    b"leave": _leave,
     b"close": lambda _: os.closerange(3, 64),
 }
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,20 @@ def test_a_child_that_wants_to_run_is_given_more_time(hostile, make_dicom, monke
     assert refused(hostile, b"sleep 1.5").reason is ReasonCode.EMPTY
 
 
+def test_an_answer_that_comes_while_the_clock_is_looked_at_counts(hostile, monkeypatch):
+    looks = []
+
+    def slowly(child):
+        looks.append(child)
+        if len(looks) > 1:  # the first look is before the waiting
+            assert select.select([child._channel], [], [], 60)[0]
+        return "S", 0.0
+
+    monkeypatch.setattr(sandbox_module._Child, "_used", slowly)
+    assert refused(hostile, b"sleep 1.5").reason is ReasonCode.EMPTY
+    assert len(looks) == 2
+
+
 def test_a_child_that_never_gets_to_run_is_given_up(monkeypatch):
     monkeypatch.setattr(sandbox_module._Child, "_used", lambda _: ("R", 0.0))
     monkeypatch.setattr(sandbox_module, "_STARVED", 2)
@@ -102,6 +117,18 @@ def test_eating_memory_costs_one_image(hostile, make_dicom):
 def test_an_answer_that_makes_no_sense_costs_one_image(hostile, make_dicom, order):
     assert refused(hostile, order).reason is ReasonCode.UNDECODABLE
     assert hostile.normalise(make_dicom()).view == "PA"
+
+
+def test_a_child_that_takes_its_time_to_end_is_told_by_how_it_ended(hostile):
+    """As one that is killed while it has much memory to give back."""
+    assert "exit status 9" in refused(hostile, b"leave 1.5").detail
+
+
+def test_one_that_answered_nonsense_is_not_waited_for(hostile, monkeypatch):
+    monkeypatch.setattr(sandbox_module, "_GRACE_SECONDS", 60)
+    began = time.monotonic()
+    assert refused(hostile, b"lie").detail == "the decoder stopped talking"
+    assert time.monotonic() - began < 60
 
 
 def test_a_child_that_somebody_else_killed_is_replaced_and_the_image_tried_again(hostile, tmp_path):
