@@ -158,10 +158,13 @@ def test_services_stop_after_the_programs_last_one_first(tmp_path: Path) -> None
 
 def test_a_program_is_asked_to_stop_only_once(tmp_path: Path) -> None:
     program = (
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\n"
+        "import signal, time\n"
+        "asked = []\n"
+        "def told(*_): asked.append(1); print('asked', flush=True)\n"
+        "signal.signal(signal.SIGTERM, told)\n"
         "print('up', flush=True)\n"
-        "signal.pause(); time.sleep(0.5)"
+        "while not asked: time.sleep(0.01)\n"
+        "time.sleep(0.5)"
     )
     child = Child("gpu", [sys.executable, "-c", program], log=tmp_path / "log", directory=tmp_path)
     child.start()
