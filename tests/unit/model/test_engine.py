@@ -1,6 +1,7 @@
 """The engine: batches never decide an item's fate, hooks are called, the urgent come first."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -154,6 +155,10 @@ def test_a_closed_engine_fails_what_waits_and_takes_nothing_more(tiny: Bundle, n
     waiting = engine.submit(SummaryRequest(noise_png(1)))
     closer = threading.Thread(target=engine.close)
     closer.start()
+    deadline = time.monotonic() + 60
+    while not engine._loop._closed:  # what runs ends only then, so that what waits is never let in
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
     released.set()
     closer.join(60)
     with pytest.raises(Unavailable, match="closed"):
@@ -170,12 +175,15 @@ def test_an_error_nobody_foresaw_leaves_no_caller_waiting(tiny: Bundle, noise_pn
     def fail() -> None:
         raise Unforeseen
 
+    before = set(threading.enumerate())
     engine = Engine(tiny, device="cpu", batch_size=1, dtype=torch.float32)
     with pytest.raises(Unavailable):
         engine.submit(SummaryRequest(noise_png(1)), on_progress=fail).result(60)
     with pytest.raises(Unavailable):
         engine.submit(SummaryRequest(noise_png(1))).result(60)
-    engine.close()  # its thread ends with that error, while this test still allows it
+    engine.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()  # what it says on its way out belongs to this test, not to the next
 
 
 def test_a_changed_bundle_is_not_loaded(tmp_path: Path) -> None:
