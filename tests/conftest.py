@@ -24,6 +24,7 @@ from xdist.scheduler import LoadScopeScheduling
 from migrations.upgrade import upgrade
 from tests.invariants import check_invariants
 from tests.s3_tools import s3_client
+from xraygpt.stack import ports
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.s3 import ObjectServer
@@ -70,6 +71,11 @@ def pytest_configure() -> None:
     """Tests interrupt their children. In a shell's background SIGINT is ignored, and children would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    worker, count = os.environ.get("PYTEST_XDIST_WORKER"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if worker is not None:  # a part of the ports for each: between choice and start another one may choose the same
+        size = (ports.HIGHEST - ports.LOWEST + 1) // count
+        ports.LOWEST += size * int(worker.removeprefix("gw"))
+        ports.HIGHEST = ports.LOWEST + size - 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -93,6 +99,18 @@ def _service_descriptions_are_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lru_cache(botocore.session.create_loader))
         yield
+
+
+@pytest.fixture(scope="session")
+def int8_products() -> None:
+    """Skips where the product refuses int8 weights: on processors without VNNI instructions."""
+    from xraygpt_core.errors import BundleError
+    from xraygpt_core.model.engine.narrow import product_of  # torch, which most tests do without
+
+    try:
+        product_of("int8")
+    except BundleError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -150,6 +150,7 @@ def test_a_table_that_is_the_head_as_well_is_kept_once() -> None:
     assert llama.embedding.data_ptr() == llama._head._weight.data_ptr() == table
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_a_table_that_is_the_head_as_well_is_apart_where_the_head_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(narrow, "_WORTH", 0)
     model = small_model(tie_word_embeddings=True, vocab_size=96)

@@ -1,6 +1,10 @@
 """Weights of eight bits: what the products are, how far from the exact ones, and that company changes nothing."""
 
+import os
+import platform
 import random
+import subprocess
+import sys
 from concurrent.futures import Future
 from typing import Any
 
@@ -22,6 +26,7 @@ from xraygpt_core.model.engine.scheduler import SlotClass
 from xraygpt_core.model.engine.weights import Matrix
 
 KINDS = {"int8": Int8Matrix, "fp8": Fp8Matrix}
+ANY_KIND = [pytest.param("int8", marks=pytest.mark.usefixtures("int8_products")), "fp8"]
 WRONG = {"int8": 0.02, "fp8": 0.05}  # of a product's norm; int8 has seven bits a number, e4m3 has four
 
 
@@ -45,7 +50,7 @@ def by_hand(x: np.ndarray[Any, Any], w: np.ndarray[Any, Any]) -> tuple[np.ndarra
     return np.rint(shrunk).astype(np.int64) @ weights.T * scale, undecided @ np.abs(weights).T * scale
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ANY_KIND)
 @pytest.mark.parametrize("bias", [False, True], ids=["plain", "biased"])
 @pytest.mark.parametrize("shape", [(1, 64), (5, 64), (3, 7, 64)], ids=str)
 def test_fused_layers_of_eight_bits_are_close_to_the_exact_ones(kind: str, bias: bool, shape: tuple[int, ...]) -> None:
@@ -79,7 +84,7 @@ def test_inputs_no_kernel_takes_are_refused_for_fp8() -> None:
         Fp8Matrix(layers(wide=40))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ANY_KIND)
 def test_weights_that_are_stored_by_column_are_the_same_weights(kind: str) -> None:
     made, x = layers(outs=(48,)), torch.randn(3, 64, generator=torch.Generator().manual_seed(2))
     wanted = KINDS[kind](made)(x)
@@ -87,6 +92,7 @@ def test_weights_that_are_stored_by_column_are_the_same_weights(kind: str) -> No
     torch.testing.assert_close(KINDS[kind](made)(x), wanted)
 
 
+@pytest.mark.usefixtures("int8_products")
 @given(st.integers(1, 9), st.integers(0, 10_000), st.sampled_from([1e-6, 1.0, 1e4]))
 def test_int8_products_are_those_of_whole_numbers(rows: int, seed: int, size: float) -> None:
     made = layers(seed=seed)
@@ -97,6 +103,7 @@ def test_int8_products_are_those_of_whole_numbers(rows: int, seed: int, size: fl
     assert (wrong <= either_way + 2e-5 * np.abs(wanted) + 1e-5 * size).all()
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_a_row_has_the_same_numbers_alone_and_in_company() -> None:
     product = Int8Matrix(layers())
     x = torch.randn(33, 64, generator=torch.Generator().manual_seed(3)) * torch.logspace(-3, 3, 33)[:, None]
@@ -104,7 +111,7 @@ def test_a_row_has_the_same_numbers_alone_and_in_company() -> None:
     assert all(torch.equal(product(x[row : row + 1])[0], together[row]) for row in range(33))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ANY_KIND)
 def test_a_row_of_zeros_stays_zero_and_one_that_is_not_finite_spoils_nobody(kind: str) -> None:
     product = KINDS[kind](layers())
     good = torch.randn(1, 64, generator=torch.Generator().manual_seed(4))
@@ -116,7 +123,7 @@ def test_a_row_of_zeros_stays_zero_and_one_that_is_not_finite_spoils_nobody(kind
     assert not found[3].isfinite().any()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ANY_KIND)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_results_come_in_the_precision_of_the_rows(kind: str, dtype: torch.dtype) -> None:
     product = KINDS[kind]([layer.to(dtype) for layer in layers(bias=True)])
@@ -129,6 +136,7 @@ def all_worth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(narrow, "_WORTH", 1)
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_small_matrices_stay_as_they_are() -> None:
     make = product_of("int8")
     assert isinstance(make(layers()), Matrix)
@@ -136,7 +144,7 @@ def test_small_matrices_stay_as_they_are() -> None:
 
 
 @pytest.mark.usefixtures("all_worth")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ANY_KIND)
 def test_a_step_reads_one_byte_a_weight(kind: str) -> None:
     model = small_model()
     plain, small = Llama(small_model()), Llama(model, kind)
@@ -144,7 +152,7 @@ def test_a_step_reads_one_byte_a_weight(kind: str) -> None:
     assert small.flops == plain.flops
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ANY_KIND)
 def test_the_limit_is_measured_with_the_products_that_are_used(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
     whole = KINDS[kind].__call__
@@ -153,7 +161,7 @@ def test_the_limit_is_measured_with_the_products_that_are_used(kind: str, monkey
     assert set(used) == {1024}
 
 
-@pytest.mark.usefixtures("all_worth")
+@pytest.mark.usefixtures("all_worth", "int8_products")
 def test_company_changes_no_text_of_whole_numbers() -> None:
     chance, source = random.Random(6), torch.Generator().manual_seed(6)
     work = [
@@ -179,6 +187,17 @@ def test_a_processor_whose_products_overflow_is_told_so(monkeypatch: pytest.Monk
     monkeypatch.setattr(narrow, "_product", lambda *given: exact(*given).clamp(max=2**15 - 1))
     with pytest.raises(BundleError, match="VNNI"):
         product_of("int8")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86 processors have VNNI instructions, or lack them")
+def test_a_processor_without_vnni_refuses_int8_and_names_what_it_lacks() -> None:
+    """oneDNN is told to use no more than AVX2, in a process of its own: it looks once."""
+    code = "from xraygpt_core.model.engine.narrow import product_of; product_of('int8')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}, capture_output=True, text=True
+    )
+    assert done.stderr.strip().splitlines()[-1].startswith("xraygpt_core.errors.BundleError: ")
+    assert "VNNI" in done.stderr.splitlines()[-1]
 
 
 def test_int8_is_refused_where_another_device_would_have_to_multiply_it() -> None:

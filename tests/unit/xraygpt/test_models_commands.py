@@ -118,6 +118,7 @@ def test_where_or_how_it_cannot_be_written_is_said(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_a_bundle_is_quantised_under_a_name_of_its_own_and_summarises(models: Path, xraygpt: Run) -> None:
     make_tiny_bundle(models)
     made = json.loads(xraygpt("models", "quantise", "tiny", "int8", "--json").stdout)
