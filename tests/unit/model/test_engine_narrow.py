@@ -26,8 +26,16 @@ from xraygpt_core.model.engine.scheduler import SlotClass
 from xraygpt_core.model.engine.weights import Matrix
 
 KINDS = {"int8": Int8Matrix, "fp8": Fp8Matrix}
-ANY_KIND = [pytest.param("int8", marks=pytest.mark.usefixtures("int8_products")), "fp8"]
 WRONG = {"int8": 0.02, "fp8": 0.05}  # of a product's norm; int8 has seven bits a number, e4m3 has four
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of weights that this machine multiplies."""
+    chosen: str = request.param
+    if chosen == "int8":
+        request.getfixturevalue("int8_products")
+    return chosen
 
 
 def layers(*, bias: bool = False, seed: int = 1, wide: int = 64, outs: tuple[int, ...] = (32, 48)) -> list[nn.Linear]:
@@ -50,7 +58,6 @@ def by_hand(x: np.ndarray[Any, Any], w: np.ndarray[Any, Any]) -> tuple[np.ndarra
     return np.rint(shrunk).astype(np.int64) @ weights.T * scale, undecided @ np.abs(weights).T * scale
 
 
-@pytest.mark.parametrize("kind", ANY_KIND)
 @pytest.mark.parametrize("bias", [False, True], ids=["plain", "biased"])
 @pytest.mark.parametrize("shape", [(1, 64), (5, 64), (3, 7, 64)], ids=str)
 def test_fused_layers_of_eight_bits_are_close_to_the_exact_ones(kind: str, bias: bool, shape: tuple[int, ...]) -> None:
@@ -84,7 +91,6 @@ def test_inputs_no_kernel_takes_are_refused_for_fp8() -> None:
         Fp8Matrix(layers(wide=40))
 
 
-@pytest.mark.parametrize("kind", ANY_KIND)
 def test_weights_that_are_stored_by_column_are_the_same_weights(kind: str) -> None:
     made, x = layers(outs=(48,)), torch.randn(3, 64, generator=torch.Generator().manual_seed(2))
     wanted = KINDS[kind](made)(x)
@@ -111,7 +117,6 @@ def test_a_row_has_the_same_numbers_alone_and_in_company() -> None:
     assert all(torch.equal(product(x[row : row + 1])[0], together[row]) for row in range(33))
 
 
-@pytest.mark.parametrize("kind", ANY_KIND)
 def test_a_row_of_zeros_stays_zero_and_one_that_is_not_finite_spoils_nobody(kind: str) -> None:
     product = KINDS[kind](layers())
     good = torch.randn(1, 64, generator=torch.Generator().manual_seed(4))
@@ -123,7 +128,6 @@ def test_a_row_of_zeros_stays_zero_and_one_that_is_not_finite_spoils_nobody(kind
     assert not found[3].isfinite().any()
 
 
-@pytest.mark.parametrize("kind", ANY_KIND)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_results_come_in_the_precision_of_the_rows(kind: str, dtype: torch.dtype) -> None:
     product = KINDS[kind]([layer.to(dtype) for layer in layers(bias=True)])
@@ -144,7 +148,6 @@ def test_small_matrices_stay_as_they_are() -> None:
 
 
 @pytest.mark.usefixtures("all_worth")
-@pytest.mark.parametrize("kind", ANY_KIND)
 def test_a_step_reads_one_byte_a_weight(kind: str) -> None:
     model = small_model()
     plain, small = Llama(small_model()), Llama(model, kind)
@@ -152,7 +155,6 @@ def test_a_step_reads_one_byte_a_weight(kind: str) -> None:
     assert small.flops == plain.flops
 
 
-@pytest.mark.parametrize("kind", ANY_KIND)
 def test_the_limit_is_measured_with_the_products_that_are_used(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
     whole = KINDS[kind].__call__
