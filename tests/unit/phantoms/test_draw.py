@@ -139,12 +139,14 @@ def test_the_word_synthetic_is_in_the_pixels(population: Population) -> None:
 
 
 def test_a_phantom_takes_milliseconds() -> None:
-    """The training set has thousands. Processor time, and ample: 30 ms on the machine this was written on."""
-    draw_phantom(0)
-    start = time.process_time()
-    for seed in range(10):
+    """The training set has thousands. Processor time, the least of ten, and ample: 30 ms where this was written."""
+
+    def seconds(seed: int) -> float:
+        start = time.process_time()
         draw_phantom(seed)
-    assert (time.process_time() - start) / 10 < 0.2
+        return time.process_time() - start
+
+    assert min(seconds(seed) for seed in range(10)) < 0.2
 
 
 def test_the_views_differ_in_more_than_their_markers() -> None:

@@ -1,5 +1,6 @@
 """Evaluation: the shape of its answer, and that its scores and controls measure what they say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,10 +67,12 @@ def test_summaries_come_in_order_and_report_their_progress(tiny_bundle: Bundle) 
 
     pictures = [draw(study)[0] for study in phantom_studies(Phantoms(count=8), 0.0)]
     notes: list[tuple[int, int]] = []
-    texts = summaries(tiny_bundle, pictures, 2, lambda done, total: notes.append((done, total)), "cpu")
+    # In bfloat16, two products of different sizes may choose different kernels, and so different words.
+    bundle = replace(tiny_bundle, dtype="float32")
+    texts = summaries(bundle, pictures, 2, lambda done, total: notes.append((done, total)), "cpu")
     assert len(texts) == 8
     assert notes == [(done, 8) for done in range(1, 9)]
-    assert summaries(tiny_bundle, pictures[6:], 2, quiet, "cpu") == texts[6:]
+    assert summaries(bundle, pictures[6:], 2, quiet, "cpu") == texts[6:]
 
 
 def test_without_pictures_there_is_no_text(tiny_bundle: Bundle) -> None:

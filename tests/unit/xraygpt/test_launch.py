@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,7 +33,7 @@ REFUSING = """
 CRASHING = "    raise RuntimeError('never told')"
 SLOW = """
     with hold(home):
-        (home.root / "slow").touch()
+        print(json.dumps({"say": "starting postgres"}), flush=True)
         time.sleep(600)
 """
 
@@ -60,13 +58,6 @@ if True:
     path.write_text(program)
     path.chmod(0o755)
     monkeypatch.setattr(launch.sys, "executable", str(path))
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_start_returns_when_it_is_ready_and_stop_when_it_is_gone(
@@ -100,11 +91,14 @@ def test_ctrl_c_while_it_starts_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_pat
     program = (
         "import sys; from pathlib import Path; from xraygpt.stack.home import Home; from xraygpt.stack import launch\n"
         "launch.sys.executable = sys.argv[2]\n"
-        "launch.start(Home(Path(sys.argv[1])), print)"
+        "launch.start(Home(Path(sys.argv[1])), lambda line: print(line, flush=True))"
     )
     command = [PYTHON, "-c", program, str(home.root), str(tmp_path / "python")]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as starter:
-        wait_for((home.root / "slow").exists)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as starter:
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == b"starting postgres\n"  # the starter itself is waiting by now
         starter.send_signal(signal.SIGINT)
         assert starter.wait(60) != 0
     assert holder(home) is None
