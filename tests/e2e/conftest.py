@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from xraygpt.stack.launch import is_alive
 from xraygpt_core.places import models_dir
 
 XRAYGPT = [sys.executable, "-m", "xraygpt"]
@@ -83,6 +85,21 @@ class Stack:
         while not true():
             assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
             time.sleep(0.1)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one of its processes. While one is started again, stack.json has no process id of it, or its last."""
+
+        def killed() -> bool:
+            pid = self.facts["pids"][name]
+            if pid is None or not is_alive(pid):
+                return False
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return False
+            return True
+
+        self.wait_until(killed, f"{name} runs", seconds=120)
 
     def logs(self) -> str:
         """The last lines of every log, for a failing test."""

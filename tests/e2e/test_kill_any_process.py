@@ -1,8 +1,6 @@
 """SIGKILL of any one process of the stack loses nothing and makes nothing twice."""
 
 import json
-import os
-import signal
 
 import psycopg
 import pytest
@@ -31,7 +29,7 @@ def kill_in_the_middle(stack, folder, victims) -> dict:
     for place, victim in enumerate(victims, start=1):
         reached = before + total * place // (len(victims) + 2)
         stack.wait_until(lambda reached=reached: ended(stack) >= reached, f"{reached} summaries", seconds=400)
-        os.kill(stack.facts["pids"][victim], signal.SIGKILL)
+        stack.kill(victim)
         if victim == "supervisor":
             up = stack.call("up", "--detach")
             assert up.code == 0, up.stderr

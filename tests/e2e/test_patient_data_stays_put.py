@@ -46,7 +46,7 @@ def planted(stack, tmp_path_factory):
     )
     s3.put_object(Bucket=facts["bucket"], Key=f"inbox/{KEY}/broken.dcm", Body=b"\0" * 128 + b"DICM" + NAME.encode())
     counted = f"SELECT count(*) FROM object_keys k JOIN images i ON i.id = k.image_id JOIN studies s ON s.id = i.study_id WHERE key LIKE '%{KEY}%' AND (s.state = 'summarised' OR i.state = 'rejected')"  # noqa: E501
-    stack.wait_until(lambda: stack.rows(counted)[0][0] == 2, "both planted objects ended", seconds=90)
+    stack.wait_until(lambda: stack.rows(counted)[0][0] == 2, "both planted objects ended", seconds=400)
     found = stack.call("find", "--patient", PATIENT)
     study = found.document["studies"][0]
     assert stack.call("chat", study, "Is there a pleural effusion?").code == 0

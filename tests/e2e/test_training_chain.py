@@ -1,8 +1,5 @@
 """The language model, stage 1 and stage 2 are trained through the queue, and what they made is served."""
 
-import os
-import signal
-
 import pytest
 
 from tests.e2e.phantom_folder import write_phantoms
@@ -27,7 +24,7 @@ def start(stack, stage, *words):
 def test_a_tiny_chain_survives_kill_nine_and_its_bundle_is_stamped_on_the_next_summaries(stack, tmp_path):
     llm = start(stack, "medical-llm", *TO_BE_KILLED)
     stack.wait_until(lambda: run_state(stack, llm)[1] is not None, "a first checkpoint", seconds=400)
-    os.kill(stack.facts["pids"]["training"], signal.SIGKILL)
+    stack.kill("training")
     stack.wait_until(lambda: run_state(stack, llm)[0] == "done", "the LLM is trained", seconds=400)
     epochs = stack.rows(f"SELECT lease_epoch FROM jobs WHERE subject = '{llm}'")[0][0]
     assert epochs >= 2, "the run was taken up by a second worker"
