@@ -9,6 +9,7 @@ from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fallout import bury
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.jobs import ready_in
+from xraygpt_core.ledger.timeline import told
 from xraygpt_core.queue import Queue, Ring, queue_name, queue_of, queues_of
 from xraygpt_core.states import JobKind, Lane
 
@@ -34,13 +35,18 @@ class Ticked:
 # Those that run are few, and are all looked at: a lease in an index would cost every heartbeat an entry in every index.
 # What waits may be a paused backlog, waiting for infinity: only a clock that stands still during a statement can be
 # looked up in the index.
+_LOST = "jsonb_build_object('worker', c.claimed_by)"
 _EXPIRED = f"""
-    UPDATE jobs SET state = 'queued', lease_until = NULL, last_error = COALESCE(last_error, 'the worker was lost')
-    WHERE id = ANY (ARRAY(
-        SELECT id FROM jobs WHERE state = 'running' AND lease_until < statement_timestamp() AND attempts < max_attempts
-        ORDER BY lease_until LIMIT {_BATCH} FOR UPDATE SKIP LOCKED
-    )) AND state = 'running' AND lease_until < clock_timestamp()
-    RETURNING id
+    WITH expired AS (
+        UPDATE jobs SET state = 'queued', lease_until = NULL, last_error = COALESCE(last_error, 'the worker was lost')
+        WHERE id = ANY (ARRAY(
+            SELECT id FROM jobs
+            WHERE state = 'running' AND lease_until < statement_timestamp() AND attempts < max_attempts
+            ORDER BY lease_until LIMIT {_BATCH} FOR UPDATE SKIP LOCKED
+        )) AND state = 'running' AND lease_until < clock_timestamp()
+        RETURNING id, kind, subject, attempts, lease_epoch, claimed_by
+    )
+    {told("expired", "lease ended", who="'control'", detail=_LOST)}
 """
 
 _EXHAUSTED = f"""
@@ -103,7 +109,7 @@ def _bury_exhausted(work: Work) -> int:
     exhausted = work.rows(_EXHAUSTED)
     for row in exhausted:
         cause = f"; before that: {row['last_error']}" if row["last_error"] else ""
-        bury(work, row["id"], f"the worker was lost in attempt {row['attempts']} of as many{cause}")
+        bury(work, row["id"], f"the worker was lost in attempt {row['attempts']} of as many{cause}", who="control")
     return len(exhausted)
 
 

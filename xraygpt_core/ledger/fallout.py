@@ -3,7 +3,19 @@
 from uuid import UUID
 
 from xraygpt_core.ledger.core import Work
+from xraygpt_core.ledger.timeline import told
 from xraygpt_core.states import JobKind, ReasonCode, StudyState
+
+_ERROR = "jsonb_build_object('error', c.last_error)"
+_BURY = f"""
+    WITH dead AS (
+        UPDATE jobs SET state = 'dead', lease_until = NULL, finished_at = clock_timestamp(), last_error = :error
+        WHERE id = :id RETURNING id, kind, subject, key, attempts, lease_epoch, claimed_by, last_error
+    ), story AS (
+        {told("dead", "dead", who="COALESCE(CAST(:who AS text), c.claimed_by)", detail=_ERROR)}
+    )
+    SELECT kind, subject, key FROM dead
+"""
 
 _OPEN_IMAGES = """
     SELECT count(*) FILTER (WHERE state = 'received') AS received,
@@ -29,13 +41,13 @@ _CLOSE_REVISION = """
 _LOCK = "SELECT s.id, s.alias_of FROM images i JOIN studies s ON s.id = i.study_id WHERE i.id = :id FOR UPDATE OF s"
 
 
-def bury(work: Work, job_id: UUID, error: str) -> None:
-    """End a job for good as dead, and tell its subject."""
-    row = work.row(
-        "UPDATE jobs SET state = 'dead', lease_until = NULL, finished_at = clock_timestamp(), "
-        "last_error = :error WHERE id = :id RETURNING kind, subject, key",
-        {"id": job_id, "error": printable(error)},
-    )
+def bury(work: Work, job_id: UUID, error: str, *, who: str | None = None) -> None:
+    """End a job for good as dead, and tell its subject.
+
+    Args:
+        who: buries it; None is the worker that had it.
+    """
+    row = work.row(_BURY, {"id": job_id, "error": printable(error), "who": who})
     if row is None:
         return
     subject = row["subject"]

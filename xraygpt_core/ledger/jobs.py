@@ -20,6 +20,7 @@ from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Values, Work
 from xraygpt_core.ledger.fallout import bury, printable
 from xraygpt_core.ledger.fence import ALL_OWNED, Claim, fenced
+from xraygpt_core.ledger.timeline import told
 from xraygpt_core.queue import Queue, Ring
 from xraygpt_core.states import JobKind, JobState, Lane
 
@@ -71,7 +72,8 @@ _NEXT = f"""
 _ALL = "true"
 _ALONE_AGAIN = "number = 1 OR attempts = 0 AND first = 0"
 
-_CLAIM = """
+_WAITED = "jsonb_build_object('waited_seconds', round(extract(epoch FROM clock_timestamp() - c.created_at), 3))"
+_CLAIM = f"""
     , claimed AS (
         UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_epoch = lease_epoch + 1,
                lease_until = clock_timestamp() + make_interval(secs => :lease), claimed_by = :worker,
@@ -81,14 +83,7 @@ _CLAIM = """
                OR state = 'running' AND lease_until < clock_timestamp())
         RETURNING id, kind, subject, key, lane_rank, attempts, lease_epoch, created_at
     ), noted AS (
-        INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch, detail)
-        SELECT COALESCE(i.study_id, t.study_id, c.subject), i.id, c.id, c.kind || ' started', :worker, c.attempts,
-               c.lease_epoch,
-               jsonb_build_object('waited_seconds', round(extract(epoch FROM clock_timestamp() - c.created_at), 3))
-        FROM claimed c
-        LEFT JOIN images i ON c.kind = 'ingest' AND i.id = c.subject
-        LEFT JOIN chat_turns t ON c.kind = 'chat' AND t.id = c.subject
-        ORDER BY c.lane_rank, c.id
+        {told("claimed", "started", who=":worker", detail=_WAITED)} ORDER BY c.lane_rank, c.id
     )
     SELECT * FROM claimed
 """
@@ -102,10 +97,22 @@ _HEARTBEAT = f"""
     SELECT id FROM jobs WHERE {ALL_OWNED}
 """
 
-_RETRY = """
-    UPDATE jobs SET state = 'queued', lease_until = NULL, last_error = :error,
-           not_before = clock_timestamp() + make_interval(secs => :delay)
-    WHERE id = :id
+_TRIED = "id, kind, subject, attempts, lease_epoch, claimed_by, last_error"
+_PAUSE = "jsonb_build_object('error', c.last_error, 'retry_in_seconds', CAST(:delay AS float8))"
+_RETRY = f"""
+    WITH failed AS (
+        UPDATE jobs SET state = 'queued', lease_until = NULL, last_error = :error,
+               not_before = clock_timestamp() + make_interval(secs => :delay)
+        WHERE id = :id RETURNING {_TRIED}
+    )
+    {told("failed", "failed", who="c.claimed_by", detail=_PAUSE)}
+"""
+
+_HAND_BACK = f"""
+    WITH unfinished AS (
+        UPDATE jobs SET state = 'queued', lease_until = NULL, attempts = attempts - 1 WHERE id = :id RETURNING {_TRIED}
+    )
+    {told("unfinished", "handed back", who="c.claimed_by", attempt="c.attempts + 1")}
 """
 
 
@@ -235,10 +242,7 @@ def release(ledger: Ledger, claim: Claim) -> None:
     """
 
     def body(work: Work) -> None:
-        work.run(
-            "UPDATE jobs SET state = 'queued', lease_until = NULL, attempts = attempts - 1 WHERE id = :id",
-            {"id": claim.job_id},
-        )
+        work.run(_HAND_BACK, {"id": claim.job_id})
         work.rings.append(Ring(claim.kind, claim.lane))
 
     fenced(ledger, claim, body, finish=None)

@@ -14,6 +14,27 @@ _INSERT = """
 """
 
 
+def told(jobs: str, what: str, *, who: str, attempt: str = "c.attempts", detail: str = "NULL") -> str:
+    """The statement that writes one step for each of many jobs, on the timelines of the studies they are about.
+
+    What a job is about is looked up by its key, job by job: a join might walk through all images there are.
+
+    Args:
+        jobs: a relation with ``id``, ``kind``, ``subject``, ``attempts`` and ``lease_epoch``, called ``c`` in the
+            expressions that follow.
+        what: happened to the job; its kind is put in front.
+        who: an SQL expression, as are ``attempt`` and ``detail``.
+    """
+    return f"""
+        INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch, detail)
+        SELECT COALESCE((SELECT study_id FROM images WHERE c.kind = 'ingest' AND id = c.subject),
+                        (SELECT study_id FROM chat_turns WHERE c.kind = 'chat' AND id = c.subject), c.subject),
+               CASE c.kind WHEN 'ingest' THEN c.subject END, c.id, c.kind || ' {what}', {who}, {attempt}, c.lease_epoch,
+               {detail}
+        FROM {jobs} c
+    """
+
+
 def note(
     work: Work,
     study_id: UUID,
