@@ -12,7 +12,7 @@ from api_gateway.once import RunsOnce
 from api_gateway.services import UsesLedger
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.change import replay_dead
+from xraygpt_core.ledger.again import replay_dead
 from xraygpt_core.ledger.read import dead
 from xraygpt_core.states import JobKind
 

@@ -12,7 +12,7 @@ from api_gateway.once import RunsOnce
 from api_gateway.services import UsesLedger, UsesServices
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.change import resummarise
+from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.origin import summary_origin
 from xraygpt_core.ledger.read import summary
 from xraygpt_core.ledger.review import Seen, review_summary

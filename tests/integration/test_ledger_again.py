@@ -23,7 +23,8 @@ from tests.ledger_tools import (
 from xraygpt_core.errors import Conflict, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import read
-from xraygpt_core.ledger.change import cancel_study, replay_dead, resummarise
+from xraygpt_core.ledger.again import replay_dead, resummarise
+from xraygpt_core.ledger.change import cancel_study
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.jobs import fail

@@ -9,7 +9,7 @@ from tests.ledger_tools import do, no_errors, one, rows, summarise, together, wh
 from xraygpt_core.errors import Conflict, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import read
-from xraygpt_core.ledger.change import resummarise
+from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.review import Seen, review_summary
 from xraygpt_core.states import ReviewState

@@ -6,7 +6,8 @@ from tests.ledger_tools import do, expire, job, no_errors, one, put, rows, take,
 from xraygpt_core.errors import Conflict, InvalidRequest, LeaseLost, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import chat
-from xraygpt_core.ledger.change import purge_study, replay_dead
+from xraygpt_core.ledger.again import replay_dead
+from xraygpt_core.ledger.change import purge_study
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.fence import Claim

@@ -10,7 +10,8 @@ import pytest
 
 from tests.ledger_tools import do, film, ingest, one, put, reject, rows, settle_now, summarise, whole_study
 from xraygpt_core.ledger import worklist as lists
-from xraygpt_core.ledger.change import purge_study, resummarise
+from xraygpt_core.ledger.again import resummarise
+from xraygpt_core.ledger.change import purge_study
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.register import register_objects
 from xraygpt_core.ledger.review import review_summary

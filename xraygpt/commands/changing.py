@@ -6,6 +6,7 @@ import typer
 
 from xraygpt import show
 from xraygpt.client import Gateway
+from xraygpt.commands.backlogs import CHANGE_SECONDS
 from xraygpt.commands.options import AsJson, Study
 from xraygpt.connect import gateway
 
@@ -39,7 +40,7 @@ def resummarise(
         raise typer.BadParameter("give either studies or --where")
     body = {"study_ids": studies or None, "where": conditions(where) if where else None, "bundle": bundle}
     with gateway() as client:
-        answer = client.post("/v1/resummarise", body)
+        answer = client.post("/v1/resummarise", body, seconds=CHANGE_SECONDS)
     if as_json:
         show.document(answer)
     else:
@@ -95,12 +96,12 @@ def replay_dead(
     reason: Annotated[str | None, typer.Option(help="All dead jobs with this error.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue dead jobs again."""
+    """Queue dead jobs again. Interrupted, a repeat goes on with the rest."""
     if bool(jobs) + everything + (reason is not None) != 1:
         raise typer.BadParameter("give either jobs, or --all, or --reason")
     body = {"job_ids": jobs} if jobs else {"all": True} if everything else {"reason": reason}
     with gateway() as client:
-        answer = client.post("/v1/dead/replay", body)
+        answer = client.post("/v1/dead/replay", body, seconds=CHANGE_SECONDS)
     if as_json:
         show.document(answer)
     else:

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from xraygpt.client import Gateway
+from xraygpt.commands.backlogs import CHANGE_SECONDS
+
 Run = Callable[..., Result]
 
 
@@ -50,6 +53,21 @@ def test_dead_jobs_are_replayed_by_name_reason_or_all(fake_gateway: Any, xraygpt
     for arguments in (("1", "2"), ("--all",), ("--reason", "Unavailable")):
         assert json.loads(xraygpt("dead", "replay", *arguments, "--json").stdout) == {"replayed": 1}
     assert fake_gateway.bodies("/v1/dead/replay") == [{"job_ids": ["1", "2"]}, {"all": True}, {"reason": "Unavailable"}]
+
+
+@pytest.mark.parametrize("command", [("dead", "replay", "--all"), ("resummarise", "--where", "view=PA")])
+def test_a_million_at_a_time_are_waited_for(
+    xraygpt: Run, fake_gateway: Any, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    waited: list[float | None] = []
+
+    def post(_: Gateway, path: str, body: Any, *, seconds: float | None = None) -> dict[str, int]:
+        waited.append(seconds)
+        return {}
+
+    monkeypatch.setattr(Gateway, "post", post)
+    assert xraygpt(*command).exit_code == 0
+    assert waited == [CHANGE_SECONDS]
 
 
 def progress(state: str) -> dict[str, Any]:
