@@ -9,6 +9,8 @@ from tests.ledger_tools import (
     film,
     image_state,
     ingest,
+    job,
+    job_of,
     new_summary,
     no_errors,
     one,
@@ -26,9 +28,10 @@ from xraygpt_core.errors import Conflict, LeaseLost, NotFound, Unavailable
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import read
 from xraygpt_core.ledger.change import cancel_study, expired_studies, purge_study
-from xraygpt_core.ledger.chat import ask
+from xraygpt_core.ledger.chat import ask, complete_turn, stream_answer, turn
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.ingest import complete_ingest, ingest_inputs
+from xraygpt_core.ledger.jobs import fail
 from xraygpt_core.ledger.summarise import complete_summary
 from xraygpt_core.states import JobKind
 
@@ -115,6 +118,30 @@ def test_a_cancellation_and_a_new_content_at_the_same_moment_leave_no_open_work_
                 )
                 == []
             )
+
+
+@pytest.mark.parametrize("end", ["queued", "running", "dead"])
+def test_a_question_about_a_cancelled_study_ends_with_its_job(ledger: Ledger, end: str) -> None:
+    _, study_id = whole_study(ledger, film("u1"))
+    asked = ask(ledger, study_id, "Is the heart large?").turn_id
+    if end != "queued":
+        claimed = take(ledger, JobKind.CHAT, asked)
+        if end == "dead":
+            fail(ledger, claimed, "no", retry=False)
+        else:
+            stream_answer(ledger, claimed, "The heart")
+    ingest(ledger, put(ledger), film("u1"))
+    cancel_study(ledger, study_id)
+    assert turn(ledger, asked).state == job(ledger, job_of(ledger, JobKind.CHAT, asked))["state"] == "cancelled"
+
+
+def test_an_answer_that_was_given_stays_when_its_study_is_cancelled(ledger: Ledger) -> None:
+    _, study_id = whole_study(ledger, film("u1"))
+    asked = ask(ledger, study_id, "Is the heart large?").turn_id
+    complete_turn(ledger, take(ledger, JobKind.CHAT, asked), "No.", "demo", "f" * 64, {})
+    ingest(ledger, put(ledger), film("u1"))
+    cancel_study(ledger, study_id)
+    assert (turn(ledger, asked).state, turn(ledger, asked).answer) == ("done", "No.")
 
 
 def purge(ledger: Ledger, study_id: UUID) -> list[str]:

@@ -13,11 +13,37 @@ from xraygpt_core.ledger.timeline import note
 # Any constant that nothing else in this database uses: "PURG" in ASCII.
 _PURGING = 0x50555247
 
+# The subjects are worked out once, as an array: of "this id or one of those" the planner would make a walk through all
+# jobs there are. A question ends with its job.
 _CANCEL_JOBS = """
-    UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp()
-    WHERE state IN ('queued', 'running', 'dead') AND (
-        subject = :id OR subject IN (SELECT id FROM images WHERE study_id = :id)
-        OR subject IN (SELECT id FROM chat_turns WHERE study_id = :id))
+    WITH cancelled AS (
+        UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp()
+        WHERE state IN ('queued', 'running', 'dead') AND subject = ANY (ARRAY(
+            SELECT CAST(:id AS uuid) UNION ALL SELECT id FROM images WHERE study_id = :id
+            UNION ALL SELECT id FROM chat_turns WHERE study_id = :id))
+        RETURNING kind, subject
+    )
+    UPDATE chat_turns SET state = 'cancelled'
+    WHERE id = ANY (ARRAY(SELECT subject FROM cancelled WHERE kind = 'chat'))
+"""
+
+_FORGET_STORY = """
+    DELETE FROM timeline
+    WHERE study_id = ANY (ARRAY(SELECT CAST(:id AS uuid) UNION ALL SELECT id FROM studies WHERE alias_of = :id))
+"""
+
+_DERIVED = """
+    SELECT DISTINCT k.key FROM images i CROSS JOIN LATERAL (VALUES (i.normalised_key), (i.preview_key)) k (key)
+    WHERE i.study_id = :id AND k.key IS NOT NULL AND NOT EXISTS (
+        SELECT FROM images o WHERE o.normalised_sha256 = i.normalised_sha256 AND o.study_id <> :id)
+"""
+
+# The clock stands still for the statement, so that the index knows where the old ones end.
+_EXPIRED = """
+    SELECT id FROM studies
+    WHERE purged_at IS NULL AND alias_of IS NULL
+      AND received_at < statement_timestamp() - make_interval(days => :days)
+    ORDER BY received_at LIMIT :limit
 """
 
 _CLOSE_STUDY = """
@@ -78,10 +104,7 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
         derived = _derived_keys(work, home)
         work.run("DELETE FROM chat_turns WHERE study_id = :id", {"id": home})
         work.run("DELETE FROM summaries WHERE study_id = :id", {"id": home})
-        work.run(
-            "DELETE FROM timeline WHERE study_id = :id OR study_id IN (SELECT id FROM studies WHERE alias_of = :id)",
-            {"id": home},
-        )
+        work.run(_FORGET_STORY, {"id": home})
         work.run(
             "UPDATE images SET state = 'cancelled', reason_code = NULL, view = NULL, modality = NULL, kind = NULL, "
             "rows = NULL, columns = NULL, sop_pseudonym = NULL, pixel_sha256 = NULL, normalised_key = NULL, "
@@ -128,13 +151,7 @@ def _bury_keys(work: Work, study_id: UUID) -> None:
 
 def _derived_keys(work: Work, study_id: UUID) -> list[str]:
     """Derived objects have keys made from content, so another study may share them; those stay."""
-    rows = work.rows(
-        "SELECT DISTINCT k.key FROM images i CROSS JOIN LATERAL (VALUES (i.normalised_key), (i.preview_key)) k (key) "
-        "WHERE i.study_id = :id AND k.key IS NOT NULL AND NOT EXISTS (SELECT FROM images o "
-        "WHERE o.study_id <> :id AND o.normalised_sha256 = i.normalised_sha256)",
-        {"id": study_id},
-    )
-    return [row["key"] for row in rows]
+    return [row["key"] for row in work.rows(_DERIVED, {"id": study_id})]
 
 
 def expired_studies(ledger: Ledger, *, limit: int = 100) -> list[UUID]:
@@ -142,9 +159,5 @@ def expired_studies(ledger: Ledger, *, limit: int = 100) -> list[UUID]:
     if not ledger.settings.retention_days:
         return []
     with ledger.work() as work:
-        rows = work.rows(
-            "SELECT id FROM studies WHERE purged_at IS NULL AND alias_of IS NULL "
-            "AND received_at < clock_timestamp() - make_interval(days => :days) ORDER BY received_at LIMIT :limit",
-            {"days": ledger.settings.retention_days, "limit": limit},
-        )
+        rows = work.rows(_EXPIRED, {"days": ledger.settings.retention_days, "limit": limit})
     return [row["id"] for row in rows]

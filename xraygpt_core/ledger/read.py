@@ -130,9 +130,10 @@ _REVIEWED = f"""
     ORDER BY superseded_at DESC LIMIT 1
 """
 
+# The ids are worked out once, as an array: of "this one or one of those" the planner would walk through the table.
 _TIMELINE = """
     SELECT at, what, who, image_id, job_id, attempt, epoch, detail FROM timeline
-    WHERE study_id = :id OR study_id IN (SELECT id FROM studies WHERE alias_of = :id)
+    WHERE study_id = ANY (ARRAY(SELECT CAST(:id AS uuid) UNION ALL SELECT id FROM studies WHERE alias_of = :id))
     ORDER BY id
 """
 

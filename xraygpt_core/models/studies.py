@@ -31,6 +31,7 @@ studies = Table(
     Index(None, "patient_pseudonym", postgresql_where=text("patient_pseudonym IS NOT NULL")),
     Index(None, "accession_pseudonym", postgresql_where=text("accession_pseudonym IS NOT NULL")),
     Index(None, "received_at"),
+    Index("ix_studies_kept", "received_at", postgresql_where=text("purged_at IS NULL AND alias_of IS NULL")),
 )
 
 images = Table(
@@ -56,6 +57,7 @@ images = Table(
     moment("received_at", now=True),
     moment("finished_at"),
     Index(None, "study_id"),
+    Index(None, "normalised_sha256", postgresql_where=text("normalised_sha256 IS NOT NULL")),
 )
 
 object_keys = Table(

@@ -57,7 +57,7 @@ jobs = Table(
     Index("ix_jobs_ready", "kind", "lane_rank", "id", postgresql_where=text("state = 'queued' AND not_before IS NULL")),
     Index("ix_jobs_later", "not_before", postgresql_where=text("state = 'queued' AND not_before IS NOT NULL")),
     Index("ix_jobs_running", "kind", "lane_rank", postgresql_where=text("state = 'running'")),
-    Index("ix_jobs_dead", "finished_at", postgresql_where=text("state = 'dead'")),
+    Index("ix_jobs_dead", "id", postgresql_where=text("state = 'dead'")),
 )
 
 timeline = Table(

@@ -1,0 +1,125 @@
+"""Full tables slow nobody down: whoever looks for one study, or for a few among many, does not walk past the others."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.ledger_tools import do, one, rows
+from xraygpt_core.ledger import again, change, read
+from xraygpt_core.ledger.core import Ledger
+
+MANY = 4_000
+SMALL_WINDOW = 100
+NOBODY = UUID(int=0)
+
+FILL = """
+    WITH n AS MATERIALIZED (
+        SELECT n, gen_random_uuid() AS image, gen_random_uuid() AS study, gen_random_uuid() AS job
+        FROM generate_series(1, :count) AS n
+    ), s AS (
+        INSERT INTO studies (id, lane_rank, state, revision, chosen_image, received_at, purged_at)
+        SELECT study, 2, 'summarised', 1, image, clock_timestamp() - make_interval(days => 100, mins => :count - n),
+               CASE WHEN n <= :count / 2 THEN clock_timestamp() END FROM n
+    ), i AS (
+        INSERT INTO images (id, study_id, state, normalised_sha256, normalised_key, preview_key)
+        SELECT image, study, 'accepted', 'sha' || n, 'n/' || n, 'p/' || n FROM n
+    ), j AS (
+        INSERT INTO jobs (id, kind, subject, key, lane_rank, state, attempts, max_attempts, last_error, finished_at)
+        SELECT gen_random_uuid(), 'ingest', image, image::text, 2, 'dead', 5, 5, 'no', clock_timestamp() FROM n
+        UNION ALL
+        SELECT job, 'summarise', study, study || ':1:demo', 2, 'done', 1, 5, NULL, clock_timestamp() FROM n
+    ), m AS (
+        INSERT INTO summaries (id, study_id, image_id, revision, job_id, lease_epoch, bundle, bundle_sha256, summary,
+                               provenance, tokens, batch_size)
+        SELECT gen_random_uuid(), study, image, 1, job, 1, 'demo', 'f', 'clear', '{}', 1, 1 FROM n
+    )
+    INSERT INTO timeline (study_id, image_id, what, who)
+    SELECT study, image, w, 'test' FROM n CROSS JOIN (VALUES ('registered'), ('summarised')) v (w)
+"""
+
+
+@pytest.fixture(params=["just filled", "known to the planner"])
+def full(ledger: Ledger, request: pytest.FixtureRequest) -> Ledger:
+    """Four thousand summarised studies, half of them purged, each with a job that died beside it."""
+    do(ledger, FILL, count=MANY)
+    if request.param == "known to the planner":
+        for table in ("studies", "images", "jobs", "summaries", "timeline"):
+            do(ledger, f"ANALYZE {table}")
+    return ledger
+
+
+def plan(ledger: Ledger, sql: str, values: dict[str, Any]) -> str:
+    """How it is done. What it changes, stays as it was."""
+    with pytest.raises(_Undo) as undone, ledger.work() as work:
+        raise _Undo("\n".join(str(row["QUERY PLAN"]) for row in work.rows(f"EXPLAIN (ANALYZE) {sql}", values)))
+    return str(undone.value)
+
+
+class _Undo(Exception):  # it carries a plan out of a transaction
+    pass
+
+
+def walked(found: str) -> int:
+    """The most rows that any part of a plan looked at: those it took and those it passed over."""
+    taken = [int(float(count)) for count in re.findall(r"actual time=\S+ rows=([\d.]+)", found)]
+    removed = [int(count) for count in re.findall(r"Rows Removed by (?:Join )?Filter: (\d+)", found)]
+    return max([*taken, *removed])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        pytest.param(read._TIMELINE, id="timeline"),
+        pytest.param(change._CANCEL_JOBS, id="cancel"),
+        pytest.param(change._FORGET_STORY, id="purge the timeline"),
+        pytest.param(change._DERIVED, id="what a purge may delete"),
+    ],
+)
+def test_what_belongs_to_one_study_is_found_without_a_walk_through_the_others(full: Ledger, sql: str) -> None:
+    (study,) = rows(full, "SELECT id FROM studies WHERE purged_at IS NULL ORDER BY id DESC OFFSET 7 LIMIT 1")
+    assert walked(plan(full, sql, {"id": study["id"]})) <= 5
+
+
+def test_the_oldest_studies_are_found_without_a_walk_through_the_purged_ones(full: Ledger) -> None:
+    found = plan(full, change._EXPIRED, {"days": 30, "limit": 100})
+    assert walked(found) == 100
+    assert "ix_studies_kept" in found
+
+
+@pytest.mark.parametrize("after", [None, "the middle"])
+def test_a_page_of_dead_jobs_costs_a_page_wherever_it_is(full: Ledger, after: str | None) -> None:
+    middle = one(full, "SELECT id FROM jobs WHERE state = 'dead' ORDER BY id OFFSET 2000 LIMIT 1") if after else None
+    found = plan(full, read._DEAD, {"reason": None, "after": middle, "limit": 100})
+    assert walked(found) == 100
+    assert "ix_jobs_dead" in found
+
+
+def test_a_window_of_dead_jobs_is_replayed_without_a_walk_through_the_rest(full: Ledger) -> None:
+    small = again._REPLAY.format(which="true").replace("10000", str(SMALL_WINDOW))
+    assert walked(plan(full, small, {"after": NOBODY})) <= SMALL_WINDOW
+
+
+def test_a_window_of_studies_is_summarised_again_without_a_walk_through_the_rest(full: Ledger) -> None:
+    small = again._CANDIDATES.format(studies=again._ALL).replace("10000", str(SMALL_WINDOW))
+    anything = dict.fromkeys(("from_bundle", "since", "until", "view"))
+    assert walked(plan(full, small, anything | {"bundle": "better", "after": NOBODY})) <= SMALL_WINDOW
+
+
+def test_many_dead_jobs_are_all_replayed_and_told(full: Ledger, small_windows: Callable[[int], None]) -> None:
+    small_windows(1500)
+    do(full, "UPDATE images SET state = 'dead'")
+    assert again.replay_dead(full) == MANY
+    assert one(full, "SELECT count(*) FROM jobs WHERE state = 'queued' AND attempts = 0") == MANY
+    assert one(full, "SELECT count(*) FROM images WHERE state = 'received'") == MANY
+    assert one(full, "SELECT count(DISTINCT study_id) FROM timeline WHERE what = 'ingest replayed'") == MANY
+
+
+@pytest.fixture
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    def of(count: int) -> None:
+        monkeypatch.setattr(again, "_REPLAY", again._REPLAY.replace("LIMIT 10000", f"LIMIT {count}"))
+
+    return of
