@@ -7,7 +7,7 @@ from tests.e2e.phantom_folder import write_phantoms
 pytestmark = pytest.mark.timeout(900)
 
 TINY = ["--phantoms", "12", "--checkpoint-every", "2"]
-TO_BE_KILLED = [*TINY, "--steps", "6", "--batch", "2"]  # seconds of work are left after its first checkpoint
+TO_BE_KILLED = [*TINY, "--steps", "8", "--batch", "2"]  # three quarters of it are left after its first checkpoint
 UNDISTURBED = [*TINY, "--steps", "4", "--batch", "1", "--set", "align_steps=4"]
 
 
