@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from workers.context import Context
-from workers.edge import Batch, Body, not_claimed, run_batch, run_claim
+from workers.edge import Batch, Body, attempt, not_claimed, run_batch, run_claim
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.jobs import claim_next
@@ -57,25 +57,24 @@ class Drain:
     def attend(self, threads: int) -> None:
         """Until the process drains: whenever all of its threads are at work, do what is urgent as soon as it is there.
 
-        It needs no doorbell: nobody would be free to hear it.
+        It needs no doorbell: nobody would be free to hear it. No error ends it, for nobody would start it again.
         """
-        pause = LOOK_SECONDS
+        pause, trouble = LOOK_SECONDS, False
         while not self._context.draining.wait(pause):
-            pause = LOOK_SECONDS if self._at_work < threads or self.urgent() else _AFTER_ERROR_SECONDS
+            _, error = attempt(self.urgent) if self._at_work >= threads else (None, None)
+            if error is not None and not trouble:
+                log.warning("urgent jobs wait", extra={"error": type(error).__name__}, exc_info=error)
+            trouble = error is not None
+            pause = _AFTER_ERROR_SECONDS if trouble else LOOK_SECONDS
 
-    def urgent(self) -> bool:
-        """Do what is urgent and ready, one job after the other. False: the ledger did not answer."""
+    def urgent(self) -> None:
+        """Do what is urgent and ready, one job after the other. Raises what the ledger raises."""
         queues = [(kind, lane) for kind, lane in self._queues if kind is JobKind.CHAT or lane is Lane.STAT]
         while not self._context.draining.is_set():
-            try:
-                claims = claim_next(self._context.ledger, queues, self._context.name)
-            except XrayGPTError as error:
-                not_claimed(error)
-                return False
+            claims = claim_next(self._context.ledger, queues, self._context.name)
             if not claims:
                 break
             self._run(claims[0].kind, claims)
-        return True
 
     def _count(self, change: int) -> None:
         with self._lock:

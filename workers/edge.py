@@ -13,7 +13,7 @@ from uuid import UUID
 
 from workers.context import Context
 from workers.heartbeat import Pulse, told
-from xraygpt_core.errors import InvalidRequest, LeaseLost, Unavailable, XrayGPTError
+from xraygpt_core.errors import InvalidRequest, LeaseLost, Refused, Unavailable, XrayGPTError
 from xraygpt_core.ledger import jobs
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.metrics import JOB_ATTEMPTS, LEASE_LOST, STAGE_SECONDS
@@ -46,7 +46,7 @@ class Batch(Protocol):
 
 def run_job(context: Context, kind: JobKind, job_id: UUID | str, body: Body) -> None:
     """Do this job, if it is ours to do. Returns whatever happened; the ledger knows."""
-    claimed, error = _attempt(lambda: jobs.claim(context.ledger, UUID(str(job_id)), kind, context.name))
+    claimed, error = attempt(lambda: jobs.claim(context.ledger, UUID(str(job_id)), kind, context.name))
     if error is not None:
         not_claimed(error)
     elif claimed is not None:
@@ -57,14 +57,14 @@ def run_claim(context: Context, claim: Claim, body: Body) -> None:
     """Do one claimed job. Returns whatever happened; the ledger knows."""
     began = time.monotonic()
     with _beating(context, [claim]) as pulses:
-        _, error = _attempt(lambda: body(claim, pulses[0]))
+        _, error = attempt(lambda: body(claim, pulses[0]))
         _end(context, claim, began, error)
 
 
 def run_batch(context: Context, claims: Sequence[Claim], batch: Batch) -> None:
     """Do some claimed jobs one after the other and write their results together. Each fails by itself."""
     with _beating(context, claims) as pulses:
-        given, error = _attempt(lambda: batch.prepare(claims))
+        given, error = attempt(lambda: batch.prepare(claims))
         done: list[_Done] = []
         for claim, pulse in zip(claims, pulses, strict=True):
             began = time.monotonic()
@@ -75,7 +75,7 @@ def run_batch(context: Context, claims: Sequence[Claim], batch: Batch) -> None:
             if given is None or error is not None:
                 _end(context, claim, began, error)
                 continue
-            wanted, failure = _attempt(_doing(batch, claim, pulse, given))
+            wanted, failure = attempt(_doing(batch, claim, pulse, given))
             if failure is None and wanted is not None:
                 done.append((claim, wanted, began))
             else:
@@ -95,8 +95,8 @@ def _finish(context: Context, batch: Batch, done: Sequence[_Done]) -> None:
     """Write the results; if that fails for all together, for each alone, so that only the bad one fails."""
     if not done:
         return
-    finished, error = _attempt(lambda: batch.finish([(claim, wanted) for claim, wanted, _ in done]))
-    if error is not None and len(done) > 1 and not isinstance(error, Unavailable):
+    finished, error = attempt(lambda: batch.finish([(claim, wanted) for claim, wanted, _ in done]))
+    if error is not None and len(done) > 1 and (isinstance(error, Refused) or not isinstance(error, Unavailable)):
         for one in done:
             _finish(context, batch, [one])
         return
@@ -105,11 +105,11 @@ def _finish(context: Context, batch: Batch, done: Sequence[_Done]) -> None:
         _end(context, claim, began, error or lost)
 
 
-def _attempt(act: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    """What it returned, or what it raised."""
+def attempt(act: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """What it returned, or what it raised. For jobs, and for threads that serve as long as their process lives."""
     try:
         return act(), None
-    except Exception as error:  # noqa: BLE001  # the one broad except: what happened must reach the ledger
+    except Exception as error:  # noqa: BLE001  # the one broad except: what happened must reach the ledger, or be survived
         return None, error
 
 
@@ -136,7 +136,7 @@ def _end(context: Context, claim: Claim, began: float, error: Exception | None) 
         STAGE_SECONDS.labels(claim.kind).observe(seconds)
         log.info("job done", extra=told(claim) | {"seconds": round(seconds, 3)})
         return
-    _, failure = _attempt(lambda: _translate(context, claim, error))
+    _, failure = attempt(lambda: _translate(context, claim, error))
     match failure:
         case None:
             return

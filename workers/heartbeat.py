@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from xraygpt_core.errors import LeaseLost, Unavailable, XrayGPTError
+from sqlalchemy.exc import DBAPIError
+
+from xraygpt_core.errors import LeaseLost, XrayGPTError
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.metrics import LEASE_LOST
 
@@ -130,10 +132,12 @@ class Heart:
                 self._let_go(pulse)
         try:
             held = self._extend([pulse.claim for pulse in well]) if well else set()
-        except Unavailable:
+        except (XrayGPTError, DBAPIError) as error:
             # No answer says nothing about the lease. If it ends meanwhile the next answer will say so, and until then
             # nothing can be written anyway.
-            log.warning("no heartbeat: the database does not answer", extra={"held": len(well)})
+            log.warning(
+                "no heartbeat: the database did not take it", extra={"held": len(well), "error": type(error).__name__}
+            )
             return
         for pulse in well:
             if pulse.claim.job_id not in held:
@@ -174,7 +178,7 @@ def hand_back(claims: Iterable[Claim], release: Callable[[Claim], object]) -> No
     for claim in claims:
         try:
             release(claim)
-        except XrayGPTError:  # its lease ends by itself
+        except (XrayGPTError, DBAPIError):  # its lease ends by itself
             continue
 
 
@@ -184,7 +188,7 @@ def aside(act: Callable[[], object], seconds: float = ASIDE_SECONDS) -> None:
     def trying() -> None:
         try:
             act()
-        except XrayGPTError as error:  # the lease ends by itself then
+        except (XrayGPTError, DBAPIError) as error:  # the lease ends by itself then
             log.warning("the ledger was not told", extra={"error": type(error).__name__})
 
     thread = threading.Thread(target=trying, name="aside", daemon=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from workers.bundles import served
 from workers.context import Context
-from xraygpt_core.errors import Unavailable
+from workers.edge import attempt
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.serving import Served, served_bundle, start_serving
 from xraygpt_core.model.bundle import Bundle, verify
@@ -50,16 +50,16 @@ def _engine(settings: Settings, bundle: Bundle) -> Engine | VllmEngine:
 
 
 def watch(ledger: Ledger, loaded: Served, changed: Callable[[], None], *, seconds: float = _LOOK_SECONDS) -> None:
-    """Call ``changed`` once, from a thread, as soon as another bundle is to be served."""
+    """Call ``changed`` once, from a thread, as soon as another bundle is to be served. No error ends the watch."""
 
     def look() -> None:
-        never = threading.Event()
+        never, trouble = threading.Event(), False
         while not never.wait(seconds):
-            try:
-                now = served_bundle(ledger)
-            except Unavailable:
-                continue
-            if now != loaded:
+            now, error = attempt(lambda: served_bundle(ledger))
+            if error is not None and not trouble:
+                log.warning("no answer which bundle is served", extra={"error": type(error).__name__}, exc_info=error)
+            trouble = error is not None
+            if now is not None and now != loaded:
                 log.info("another bundle is served now", extra={"bundle": now.name})
                 changed()
                 return

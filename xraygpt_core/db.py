@@ -5,8 +5,9 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from xraygpt_core.errors import ConfigurationError, Unavailable
+from xraygpt_core.errors import ConfigurationError, Refused, Unavailable
 
 DRIVER = "postgresql+psycopg"
 _DEADLOCK_OR_SERIALISATION = {"40P01", "40001"}
@@ -52,13 +53,18 @@ class Database:
         Raises:
             Unavailable: the server does not answer, or went away in the middle. What was written is then unknown
                 only if the commit itself was lost; :func:`xraygpt_core.ledger.fence.fenced` deals with that case.
+            Refused: the server said that it cannot do this now, or all connections are in use. Nothing was written.
         """
         try:
             with self._engine.begin() as connection:
                 yield connection
+        except PoolTimeout as error:
+            raise Refused("all connections to PostgreSQL are in use") from error
         except DBAPIError as error:
             if connection_lost(error):
                 raise Unavailable("PostgreSQL does not answer") from error
+            if refused(error):
+                raise Refused(f"PostgreSQL cannot do this now: {type(error.orig).__name__}") from error
             raise
 
     def ping(self) -> None:
@@ -91,7 +97,7 @@ def connection_lost(error: DBAPIError) -> bool:
     """Did the connection break (server killed, restarted, unreachable), rather than the statement fail?"""
     if error.connection_invalidated:
         return True
-    state: str | None = getattr(error.orig, "sqlstate", None)
+    state = _sqlstate(error)
     if state is None:
         return error.orig.__class__.__name__ in {"OperationalError", "InterfaceError"}
     # Class 08: connection exception. 57P01-57P03: shutdown, crash, starting up. 53300: too many connections.
@@ -99,6 +105,19 @@ def connection_lost(error: DBAPIError) -> bool:
     return state.startswith("08") or state in {"57P01", "57P02", "57P03", "53300", "25P03"}
 
 
+def refused(error: DBAPIError) -> bool:
+    """Is it the server's condition, or somebody else's lock, that made the statement fail, and not what it says?"""
+    # Class 53: no room on the disk, no memory. 57: ended by an operator or by a time limit. 58: trouble with files.
+    # 55P03: a lock that others keep. 25006: the server only reads, as a replica does, or a hosted server without room.
+    state = _sqlstate(error) or ""
+    return state[:2] in {"53", "57", "58"} or state in {"55P03", "25006"}
+
+
 def worth_repeating(error: DBAPIError) -> bool:
     """Was the transaction the victim of a deadlock or a serialisation failure, and so may simply run again?"""
-    return getattr(error.orig, "sqlstate", None) in _DEADLOCK_OR_SERIALISATION
+    return _sqlstate(error) in _DEADLOCK_OR_SERIALISATION
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    return state

@@ -13,6 +13,7 @@ An error's docstring is what a user may read about it, and its message says what
     ├── ObjectReplaced            the object changed between the event and the read
     ├── ObjectMissing             the object is gone from the bucket
     ├── Unavailable               database, broker or bucket does not answer; worth a retry
+    │   └── Refused               the database answers that it cannot do this now; nothing was written
     ├── BundleError               a model bundle is missing, incomplete or does not fit together
     └── TrainingError             a training job cannot start or go on
 """
@@ -67,6 +68,10 @@ class ObjectMissing(XrayGPTError):
 
 class Unavailable(XrayGPTError):
     """A database, broker, bucket or model server does not answer; the work is retried later."""
+
+
+class Refused(Unavailable):
+    """The database cannot do this now: no room, no writing, or others are in the way. Nothing was written."""
 
 
 class BundleError(XrayGPTError):

@@ -28,10 +28,10 @@ from tests.ledger_tools import (
 )
 from tests.lossy import LossyProxy
 from xraygpt_core.db import Database
-from xraygpt_core.errors import LeaseLost, Unavailable
+from xraygpt_core.errors import LeaseLost, Refused, Unavailable
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger, Work, open_ledger
-from xraygpt_core.ledger.fence import fenced
+from xraygpt_core.ledger.fence import fenced, fenced_many
 from xraygpt_core.ledger.ingest import complete_ingest
 from xraygpt_core.ledger.jobs import claim, fail
 from xraygpt_core.ledger.settle import settle
@@ -193,6 +193,51 @@ def test_a_backend_ended_in_the_middle_of_its_work_leaves_nothing_and_the_work_i
     assert len(runs) == 2
     assert marks(ledger) == 1
     do(ledger, "UPDATE jobs SET finished_at = NULL")
+
+
+def only_reading(work: Work) -> None:
+    """The server refuses to write from now on, as one does whose disk is full."""
+    work.run("SET LOCAL transaction_read_only = on")
+
+
+def test_what_the_server_refuses_is_not_written_and_not_asked_again_at_once(ledger: Ledger) -> None:
+    got = take(ledger, JobKind.INGEST, put(ledger).image_id)
+    runs: list[int] = []
+
+    def body(work: Work) -> None:
+        runs.append(1)
+        only_reading(work)
+        mark(got.subject)(work)
+
+    with pytest.raises(Refused, match="ReadOnlySqlTransaction"):
+        fenced(ledger, got, body)
+    with pytest.raises(Refused, match="ReadOnlySqlTransaction"):
+        fenced_many(ledger, [got], lambda work, _: body(work))
+    assert len(runs) == 2
+    assert job(ledger, got.job_id)["state"] == "running"
+
+
+def test_a_refusal_while_a_commit_is_in_doubt_does_not_hide_what_became_of_it(lossy: Ledger, proxy: LossyProxy) -> None:
+    got = take(lossy, JobKind.INGEST, put(lossy).image_id)
+    runs: list[int] = []
+
+    def body(work: Work) -> None:
+        runs.append(1)
+        if len(runs) == 2:
+            only_reading(work)
+        mark(got.subject)(work)
+
+    proxy.lose("commit")
+    fenced(lossy, got, body, finish=JobState.QUEUED)
+    assert (proxy.lost, len(runs), marks(lossy)) == (1, 3, 1)
+    do(lossy, "UPDATE jobs SET finished_at = NULL")
+
+
+def test_a_statement_that_runs_into_its_time_limit_is_refused(settings: Settings, ledger: Ledger) -> None:
+    hasty = Database(settings.database_url.get_secret_value(), statement_timeout_seconds=0.05)
+    with pytest.raises(Refused, match="QueryCanceled"), hasty.transaction() as connection:
+        Work(connection).row("SELECT pg_sleep(20)")
+    hasty.close()
 
 
 def test_a_lease_that_ends_while_the_server_is_away_writes_nothing(

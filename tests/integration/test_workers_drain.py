@@ -1,12 +1,15 @@
 """From one doorbell to an empty queue: what a thread does, in which order, and what becomes of what goes wrong."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from tests.ledger_tools import film
 from tests.worker_bench import Bench, eventually
@@ -14,7 +17,7 @@ from workers.context import Context
 from workers.drain import Drain
 from workers.edge import HandedBack
 from workers.heartbeat import Pulse
-from xraygpt_core.errors import Unavailable
+from xraygpt_core.errors import Refused, Unavailable
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.ingest import complete_ingests, reject_image
 from xraygpt_core.queue import queues_of
@@ -229,7 +232,7 @@ def test_what_is_urgent_does_not_wait_for_threads_that_are_all_at_work(
 
 def test_nobody_but_the_urgent_is_let_past(bench: Bench, stuck: tuple[Drain, Reader]) -> None:
     fill(bench, 2, Lane.ROUTINE)
-    assert stuck[0].urgent()
+    stuck[0].urgent()
     assert jobs(bench) == {"running": 1, "queued": 4}
 
 
@@ -269,6 +272,56 @@ def test_a_database_that_is_away_is_not_asked_again_at_once(bench: Bench) -> Non
     context = replace(bench.context, ledger=Away(), draining=Clock())  # type: ignore[arg-type]
     Drain(context, QUEUES, {JobKind.INGEST: Reader(bench)}).attend(0)
     assert pauses[1:] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "error", [Unavailable("down"), OperationalError("SELECT", {}, psycopg.errors.DiskFull()), ZeroDivisionError()]
+)
+def test_no_error_ends_the_thread_that_does_what_is_urgent(
+    bench: Bench, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody would start it again. It says what is the matter when it begins, not every second."""
+    done = threading.Event()
+    urgent = fill(bench, 1, Lane.STAT)
+    reader = Reader(bench, lambda _: done.set())
+    work = Drain(bench.context, QUEUES, {JobKind.INGEST: reader})
+    asked: list[int] = []
+
+    class Clock:
+        def wait(self, _pause: float) -> bool:
+            return done.is_set()
+
+        def is_set(self) -> bool:
+            return False
+
+    class Failing:
+        """The ledger, once it was asked three times."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "work":
+                asked.append(1)
+                if len(asked) <= 3:
+                    raise error
+            return getattr(bench.ledger, name)
+
+    work._context = replace(bench.context, draining=Clock(), ledger=Failing())  # type: ignore[arg-type]
+    work.attend(0)
+    assert reader.seen == urgent
+    assert sum(record.levelno >= logging.WARNING for record in caplog.records) == 1
+
+
+def test_results_that_are_refused_together_are_written_one_by_one(bench: Bench) -> None:
+    images = fill(bench, 12)
+
+    class Crowded(Reader):
+        def finish(self, done: Sequence[tuple[Claim, Any]]) -> set[UUID]:
+            if len(done) > 1 or done[0][0].subject == images[3]:
+                raise Refused("PostgreSQL cannot do this now: LockNotAvailable")
+            return super().finish(done)
+
+    drain(bench, Crowded(bench))
+    assert jobs(bench) == {"done": 11, "queued": 1}
+    assert bench.value("SELECT subject FROM jobs WHERE last_error IS NOT NULL") == images[3]
 
 
 def test_a_database_that_is_away_ends_the_task_and_nothing_else(bench: Bench) -> None:

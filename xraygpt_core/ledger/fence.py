@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from xraygpt_core.db import worth_repeating
-from xraygpt_core.errors import LeaseLost, Unavailable
+from xraygpt_core.errors import LeaseLost, Refused, Unavailable
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.states import JobKind, JobState, Lane
 
@@ -66,7 +66,7 @@ def fenced(
 
     Raises:
         LeaseLost: the lease ended, or belongs to another epoch. Nothing was written.
-        Unavailable: PostgreSQL went away, and it is sure that nothing was written.
+        Unavailable: PostgreSQL went away or refuses, and it is sure that nothing was written.
     """
     results: list[T] = []
     lost = False
@@ -77,7 +77,9 @@ def fenced(
                 if study_id is not None:
                     work.row("SELECT id FROM studies WHERE id = :id FOR UPDATE", {"id": study_id})
                 results.append(body(work))
-        except Unavailable:
+        except Unavailable as error:
+            if isinstance(error, Refused) and not lost:
+                raise  # no commit of ours is on its way, and the server would say the same again
             # The commit may have reached the server before the connection broke: ask on a new connection.
             lost = True
             if _committed(ledger, claim, finish):
@@ -114,7 +116,7 @@ def fenced_many(
         The ids of the jobs that were finished. The others lost their leases, and nothing was written for them.
 
     Raises:
-        Unavailable: PostgreSQL went away, and it is sure that nothing was written.
+        Unavailable: PostgreSQL went away or refuses, and it is sure that nothing was written.
     """
     sent: set[UUID] = set()  # by commits that nobody confirmed
     for repeat in range(_REPEATS):
@@ -126,8 +128,11 @@ def fenced_many(
                     work.rows(_LOCK_STUDIES, {"ids": study_ids})
                 if held:
                     body(work, held)
-        except Unavailable:
-            sent |= held
+        except Unavailable as error:
+            if not isinstance(error, Refused):
+                sent |= held
+            elif not sent:
+                raise
             if _any_committed(ledger, claims, sent):
                 return sent
             if repeat == _REPEATS - 1:

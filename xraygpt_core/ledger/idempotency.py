@@ -82,13 +82,8 @@ def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[], Ans
         InvalidRequest: the key was used for another request.
         Conflict: the same request has been in the works for longer than a repeat can wait.
     """
-    try:
-        with ledger.work() as work:
-            return _once(work, attempt, status, action)
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
-            raise
-        raise Conflict("the same request is being answered right now; send it again in a moment") from None
+    with ledger.work() as work:
+        return _once(work, attempt, status, action)
 
 
 def forget_answers(ledger: Ledger) -> int:
@@ -104,7 +99,7 @@ def _once(work: Work, attempt: Attempt, status: int, action: Callable[[], Answer
     values = {"key": attempt.key_hash, "request": attempt.request_hash}
     # The action may be long (all dead jobs queued again), and all that is locked is this request's own key.
     work.run("SET LOCAL idle_in_transaction_session_timeout = '10min'")
-    if work.row(_BEGIN, {**values, "kept": KEPT_SECONDS}) is not None:
+    if _is_first(work, values):
         answer = action()
         work.run(_FINISH, {**values, "status": status, "body": json.dumps(answer)})
         return answer
@@ -112,6 +107,15 @@ def _once(work: Work, attempt: Attempt, status: int, action: Callable[[], Answer
     if row is None:
         raise Conflict("the answer to this request was just forgotten; send it again")
     return _same(attempt, dict(row))
+
+
+def _is_first(work: Work, values: dict[str, Any]) -> bool:
+    try:
+        return work.row(_BEGIN, {**values, "kept": KEPT_SECONDS}) is not None
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        raise Conflict("the same request is being answered right now; send it again in a moment") from None
 
 
 def _same(attempt: Attempt, row: dict[str, Any]) -> Answer:

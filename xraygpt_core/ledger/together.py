@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from xraygpt_core.errors import Refused
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -64,7 +66,7 @@ class Together(Generic[T, R]):
                     one.answers.append(answer)
             else:
                 call.answers.append(self._many([call.item])[0])
-        except DBAPIError:
+        except (DBAPIError, Refused):
             if len(batch) == 1:
                 raise
         finally:

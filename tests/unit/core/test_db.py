@@ -3,10 +3,11 @@
 import psycopg
 import pytest
 from psycopg import errors
+from sqlalchemy import QueuePool, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from xraygpt_core.db import Database, connection_lost, driver_url, worth_repeating
-from xraygpt_core.errors import ConfigurationError, Unavailable
+from xraygpt_core.db import Database, connection_lost, driver_url, refused, worth_repeating
+from xraygpt_core.errors import ConfigurationError, Refused, Unavailable
 
 
 def wrapped(error: Exception, *, invalidated: bool = False) -> DBAPIError:
@@ -61,6 +62,49 @@ def test_a_server_that_went_away_is_a_lost_connection(error: Exception) -> None:
 def test_a_statement_that_failed_is_not(error: Exception) -> None:
     assert not connection_lost(wrapped(error))
     assert connection_lost(wrapped(error, invalidated=True))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DiskFull(),
+        errors.OutOfMemory(),
+        errors.QueryCanceled(),
+        errors.IoError(),
+        errors.LockNotAvailable(),
+        errors.ReadOnlySqlTransaction(),
+    ],
+)
+def test_what_the_server_cannot_do_now_is_refused(error: Exception) -> None:
+    assert refused(wrapped(error))
+
+
+@pytest.mark.parametrize(
+    "error", [errors.UniqueViolation(), errors.UndefinedTable(), errors.DeadlockDetected(), psycopg.OperationalError()]
+)
+def test_a_statement_that_is_wrong_or_was_a_victim_is_not_refused(error: Exception) -> None:
+    assert not refused(wrapped(error))
+
+
+@pytest.fixture
+def one_connection(monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A database of a single connection, for which nobody waits."""
+    database = Database("postgresql://nobody:x@127.0.0.1:1/none")
+    pool = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": 0}
+    monkeypatch.setattr(database, "_engine", create_engine("sqlite://", **pool))
+    return database
+
+
+def test_a_refused_statement_leaves_its_transaction_as_one_of_our_errors(one_connection: Database) -> None:
+    with pytest.raises(Refused, match="DiskFull"), one_connection.transaction():
+        raise wrapped(errors.DiskFull("could not extend file of DOE^JANE"))
+    one_connection.close()
+
+
+def test_a_pool_whose_connections_are_all_in_use_refuses(one_connection: Database) -> None:
+    with one_connection.transaction(), pytest.raises(Refused, match="in use"):
+        one_connection.ping()
+    one_connection.close()
 
 
 def test_victims_of_deadlocks_and_of_serialisation_may_simply_run_again() -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import DataError
 
 from tests.ledger_tools import no_errors, together
-from xraygpt_core.errors import Unavailable
+from xraygpt_core.errors import Refused, Unavailable
 from xraygpt_core.ledger.together import Together
 
 
@@ -26,6 +26,8 @@ class Database:
         assert self.open.wait(20)
         if -1 in items:
             raise DataError("a bad row", {}, ValueError("bad"))
+        if -3 in items and len(items) > 1:
+            raise Refused("PostgreSQL cannot do this now")
         if -2 in items:
             raise Unavailable("PostgreSQL does not answer")
         return [2 * item for item in items]
@@ -81,6 +83,10 @@ def test_a_bad_item_fails_alone(database: Database) -> None:
     results = meet(database, meeting, [1, -1, 3])
     assert (results[0], results[2]) == (2, 6)
     assert isinstance(results[1], DataError)
+
+
+def test_what_is_refused_for_all_together_is_tried_for_each_alone(database: Database) -> None:
+    assert no_errors(meet(database, Together(database.double), [1, -3, 3])) == [2, -6, 6]
 
 
 def test_an_outage_is_everybodys(database: Database) -> None:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from workers.heartbeat import EXIT_STALLED, Heart
+from workers.heartbeat import EXIT_STALLED, Heart, hand_back
 from xraygpt_core.errors import LeaseLost, Unavailable
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.states import JobKind, Lane
@@ -15,9 +17,9 @@ from xraygpt_core.states import JobKind, Lane
 
 @dataclass
 class Leases:
-    """What the ledger would say; ``taken`` belongs to somebody else, ``down`` means that it does not answer."""
+    """What the ledger would say; ``taken`` belongs to somebody else, ``down`` is what it answers instead."""
 
-    down: bool = False
+    down: Exception | None = None
     taken: set[UUID] = field(default_factory=set)
     extended: list[set[UUID]] = field(default_factory=list)
     failed: dict[UUID, str] = field(default_factory=dict)
@@ -26,19 +28,19 @@ class Leases:
     now: float = 1000.0
 
     def extend(self, claims: Sequence[Claim]) -> set[UUID]:
-        if self.down:
-            raise Unavailable("down")
+        if self.down is not None:
+            raise self.down
         self.extended.append({claim.job_id for claim in claims})
         return self.extended[-1] - self.taken
 
     def fail(self, claim: Claim, error: str) -> None:
-        if self.down:
-            raise Unavailable("down")
+        if self.down is not None:
+            raise self.down
         self.failed[claim.job_id] = error
 
     def release(self, claim: Claim) -> None:
-        if self.down:
-            raise Unavailable("down")
+        if self.down is not None:
+            raise self.down
         self.released.append(claim.job_id)
 
     def clock(self) -> float:
@@ -148,18 +150,52 @@ def test_a_job_that_does_not_listen_ends_the_process(heart: Heart, leases: Lease
 def test_a_database_outage_takes_no_job_away(heart: Heart, leases: Leases) -> None:
     claim = a_claim()
     with heart.beating(claim, 10, 100) as pulse:
-        leases.down = True
+        leases.down = Unavailable("down")
         heart.beat()
         pulse.check()
-        leases.down = False
+        leases.down = None
         heart.beat()
         pulse.check()
     assert leases.extended == [{claim.job_id}]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("UPDATE", {}, psycopg.errors.DiskFull()),
+        OperationalError("UPDATE", {}, psycopg.errors.LockNotAvailable()),
+        ProgrammingError("UPDATE", {}, psycopg.errors.UndefinedColumn()),
+    ],
+)
+def test_a_beat_that_fails_in_the_database_is_followed_by_another(
+    heart: Heart, leases: Leases, error: Exception
+) -> None:
+    claim = a_claim()
+    with heart.beating(claim, 10, 100) as pulse:
+        leases.down = error
+        heart.beat()
+        pulse.check()
+        leases.down = None
+        heart.beat()
+    assert leases.extended == [{claim.job_id}]
+    assert leases.left == []
+
+
+def test_a_job_that_cannot_be_handed_back_keeps_none_of_the_others(leases: Leases) -> None:
+    refused, well = a_claim(), a_claim()
+
+    def release(claim: Claim) -> None:
+        if claim is refused:
+            raise ProgrammingError("UPDATE", {}, psycopg.errors.UndefinedColumn())
+        leases.release(claim)
+
+    hand_back([refused, well], release)
+    assert leases.released == [well.job_id]
+
+
 def test_a_stalled_job_ends_the_process_even_without_a_database(heart: Heart, leases: Leases) -> None:
     with heart.beating(a_claim(), 10, 100), heart.beating(a_claim(), 100, 100):
-        leases.down = True
+        leases.down = Unavailable("down")
         leases.now += 11
         heart.beat()
     assert leases.left == [EXIT_STALLED]

@@ -1,0 +1,50 @@
+"""The watch for another bundle, without a database."""
+
+import logging
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from workers.serving import watch
+from xraygpt_core.errors import Unavailable
+from xraygpt_core.ledger.serving import Served
+
+LOADED, OTHER = Served("demo", None), Served("better", None)
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, *answers: Served | Exception) -> Any:
+    """A ledger that gives these answers, one a look."""
+    left = iter(answers)
+
+    def served_bundle(_ledger: object) -> Served:
+        answer = next(left)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("workers.serving.served_bundle", served_bundle)
+    return SimpleNamespace()
+
+
+def disk_full() -> Exception:
+    return OperationalError("SELECT", {}, psycopg.errors.DiskFull())
+
+
+def test_another_bundle_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = threading.Event()
+    watch(answering(monkeypatch, LOADED, OTHER), LOADED, changed.set, seconds=0.001)
+    assert changed.wait(20)
+
+
+def test_whatever_the_database_answers_the_watch_goes_on_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    changed = threading.Event()
+    ledger = answering(monkeypatch, disk_full(), Unavailable("down"), disk_full(), LOADED, disk_full(), OTHER)
+    watch(ledger, LOADED, changed.set, seconds=0.001)
+    assert changed.wait(20)
+    assert sum(record.levelno == logging.WARNING for record in caplog.records) == 2, "once for each time of trouble"
