@@ -6,8 +6,9 @@ The message is acknowledged in any case. Whether the job runs again is the ledge
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Body = Callable[[Claim, Pulse], None]
-_Done = tuple[Claim, Any, float]  # with what is still to be written, and when it began
 
 
 class HandedBack(XrayGPTError):
@@ -42,6 +42,16 @@ class Batch(Protocol):
 
     def finish(self, done: Sequence[tuple[Claim, Any]], /) -> set[UUID]:
         """Write that for all of them in one transaction; the ids of the jobs that were still ours."""
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A job of a batch that is done but for what is still to be written about it."""
+
+    claim: Claim
+    pulse: Pulse
+    wanted: Any
+    began: float
 
 
 def run_job(context: Context, kind: JobKind, job_id: UUID | str, body: Body) -> None:
@@ -64,23 +74,32 @@ def run_claim(context: Context, claim: Claim, body: Body) -> None:
 def run_batch(context: Context, claims: Sequence[Claim], batch: Batch) -> None:
     """Do some claimed jobs one after the other and write their results together. Each fails by itself."""
     with _beating(context, claims) as pulses:
-        given, error = attempt(lambda: batch.prepare(claims))
+        with _turn(pulses):
+            given, error = attempt(lambda: batch.prepare(claims))
         done: list[_Done] = []
         for claim, pulse in zip(claims, pulses, strict=True):
             began = time.monotonic()
             if context.draining.is_set() and done:
                 error = HandedBack("the worker is stopping")
-            for other in pulses:
-                other.progress()  # those behind wait for this one, not for themselves
-            if given is None or error is not None:
-                _end(context, claim, began, error)
-                continue
-            wanted, failure = attempt(_doing(batch, claim, pulse, given))
-            if failure is None and wanted is not None:
-                done.append((claim, wanted, began))
-            else:
-                _end(context, claim, began, failure)
+            with pulse.turn():
+                if given is None or error is not None:
+                    _end(context, claim, began, error)
+                    continue
+                wanted, failure = attempt(_doing(batch, claim, pulse, given))
+                if failure is None and wanted is not None:
+                    done.append(_Done(claim, pulse, wanted, began))
+                else:
+                    _end(context, claim, began, failure)
         _finish(context, batch, done)
+
+
+@contextmanager
+def _turn(pulses: Iterable[Pulse]) -> Iterator[None]:
+    """These jobs are at work together."""
+    with ExitStack() as turns:
+        for pulse in pulses:
+            turns.enter_context(pulse.turn())
+        yield
 
 
 def _doing(batch: Batch, claim: Claim, pulse: Pulse, given: Mapping[UUID, Any]) -> Callable[[], Any]:
@@ -95,14 +114,16 @@ def _finish(context: Context, batch: Batch, done: Sequence[_Done]) -> None:
     """Write the results; if that fails for all together, for each alone, so that only the bad one fails."""
     if not done:
         return
-    finished, error = attempt(lambda: batch.finish([(claim, wanted) for claim, wanted, _ in done]))
+    with _turn(one.pulse for one in done):
+        finished, error = attempt(lambda: batch.finish([(one.claim, one.wanted) for one in done]))
     if error is not None and len(done) > 1 and (isinstance(error, Refused) or not isinstance(error, Unavailable)):
         for one in done:
             _finish(context, batch, [one])
         return
-    for claim, _, began in done:
-        lost = LeaseLost("it is not ours any more") if claim.job_id not in (finished or ()) else None
-        _end(context, claim, began, error or lost)
+    for one in done:
+        lost = LeaseLost("it is not ours any more") if one.claim.job_id not in (finished or ()) else None
+        with one.pulse.turn():
+            _end(context, one.claim, one.began, error or lost)
 
 
 def attempt(act: Callable[[], T]) -> tuple[T | None, Exception | None]:

@@ -27,13 +27,17 @@ EXIT_STALLED = 70  # EX_SOFTWARE of sysexits.h: the supervisor restarts with bac
 
 @dataclass
 class Pulse:
-    """The life signs of one running job. Its body reports progress; the heart sets ``lost``."""
+    """The life signs of one running job. Its body reports progress; the heart sets ``lost``.
+
+    Of several jobs that are done one after the other only the one whose turn it is can stall; the others ``wait``.
+    """
 
     claim: Claim
     stall_seconds: float
     max_seconds: float
     clock: Callable[[], float] = time.monotonic
     lost: threading.Event = field(default_factory=threading.Event)
+    waits: bool = False
 
     def __post_init__(self) -> None:
         self.started = self.moved = self.clock()
@@ -41,6 +45,16 @@ class Pulse:
     def progress(self) -> None:
         """The job moved. Callable from any thread, raises nothing."""
         self.moved = self.clock()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """The job's own work: its time counts from here. Before and after it waits for others."""
+        self.started = self.moved = self.clock()
+        self.waits = False
+        try:
+            yield
+        finally:
+            self.waits = True
 
     def check(self) -> None:
         """The job moved, and wants to know whether it is worth going on.
@@ -56,6 +70,8 @@ class Pulse:
     def trouble(self) -> str | None:
         """Why this job's lease is not to be extended, or None."""
         now = self.clock()
+        if self.waits:
+            return None
         if now - self.moved > self.stall_seconds:
             return f"stalled: no progress for {self.stall_seconds:g} seconds"
         if now - self.started > self.max_seconds:
@@ -125,11 +141,13 @@ class Heart:
 
     def beat(self) -> None:
         """One round: extend what moves, let go of what does not."""
-        pulses = self.running()
-        well = [pulse for pulse in pulses if not pulse.lost.is_set() and pulse.trouble is None]
-        for pulse in pulses:
-            if pulse not in well:
-                self._let_go(pulse)
+        well = []
+        for pulse in self.running():
+            trouble = pulse.trouble
+            if trouble is not None:
+                self._let_go(pulse, trouble)
+            elif not pulse.lost.is_set():
+                well.append(pulse)
         try:
             held = self._extend([pulse.claim for pulse in well]) if well else set()
         except (XrayGPTError, DBAPIError) as error:
@@ -157,13 +175,12 @@ class Heart:
             LEASE_LOST.labels(pulse.claim.kind).inc()
             log.warning("lease lost", extra=told(pulse.claim))
 
-    def _let_go(self, pulse: Pulse) -> None:
-        trouble = pulse.trouble
+    def _let_go(self, pulse: Pulse, trouble: str) -> None:
         if not pulse.lost.is_set():
             pulse.lost.set()
             log.error("job let go", extra=told(pulse.claim) | {"reason": trouble})
-            aside(lambda: self._fail(pulse.claim, trouble or ""))
-        if trouble is not None and trouble.startswith("stalled") and pulse in self.running():
+            aside(lambda: self._fail(pulse.claim, trouble))
+        if trouble.startswith("stalled") and pulse in self.running():
             self._exit(pulse)
 
     def _exit(self, stalled: Pulse) -> None:

@@ -135,6 +135,31 @@ def test_a_job_that_takes_too_long_is_told_and_the_process_stays(heart: Heart, l
     assert leases.left == []
 
 
+def test_a_job_that_waits_for_others_of_its_batch_does_not_stall(heart: Heart, leases: Leases) -> None:
+    waiting, working = a_claim(), a_claim()
+    with heart.beating(waiting, 10, 100) as one, heart.beating(working, 10, 100) as other:
+        with one.turn():
+            pass
+        with other.turn():
+            leases.now += 11
+            heart.beat()
+    assert list(leases.failed) == [working.job_id]
+    assert leases.released == [waiting.job_id]
+
+
+def test_the_time_of_a_job_counts_from_its_own_turn(heart: Heart, leases: Leases) -> None:
+    claim = a_claim()
+    with heart.beating(claim, 1000, 100) as pulse:
+        leases.now += 99
+        with pulse.turn():
+            leases.now += 99
+            heart.beat()
+            assert leases.failed == {}
+            leases.now += 2
+            heart.beat()
+    assert "longer than 100 seconds" in leases.failed[claim.job_id]
+
+
 def test_a_job_that_does_not_listen_ends_the_process(heart: Heart, leases: Leases) -> None:
     claim = a_claim()
     leases.taken.add(claim.job_id)
