@@ -13,7 +13,7 @@ from celery import Celery
 from celery.beat import Scheduler, Service
 
 from workers.context import Context
-from workers.sweep import list_backlogs, missed, retain
+from workers.sweep import list_backlogs, retain, sweep_bucket
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.guard import installed_at
@@ -57,9 +57,9 @@ class Control:
         now = datetime.now(UTC)
         until = now - timedelta(seconds=min(_GRACE_SECONDS, self._context.settings.sweep_seconds))
         since = self._swept_until or installed_at(self._context.ledger)
-        found = missed(self._context.ledger, self._context.store, since, until)
-        self._swept_until = until
-        log.info("bucket swept", extra={"swept": found})
+        swept = sweep_bucket(self._context.ledger, self._context.store, since, until)
+        self._swept_until = swept.until
+        log.info("bucket swept", extra={"swept": swept.missed})
 
     def list_backlogs(self) -> None:
         """Go on listing open backlogs."""

@@ -5,7 +5,7 @@ Events are hints and may be lost; a listing is the truth.
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from uuid import UUID
@@ -21,22 +21,39 @@ from xraygpt_core.storage import Listed, ObjectStore
 
 PAGE = 1000  # what a bucket answers at once
 _TURN = 20  # pages of one backlog before the next one has its turn
-# The bucket's clock and ours may differ, and an upload counts from its start: look back further than the last sweep.
+# An upload counts from its start: look back further than to what was seen last.
 _OVERLAP = timedelta(minutes=15)
 
 
-def missed(ledger: Ledger, store: ObjectStore, since: datetime, until: datetime) -> int:
-    """Register what changed in the source bucket between two moments and no event announced; how many that were."""
-    found = 0
-    recent = (
-        ObjectRef(store.bucket, listed.key, listed.etag, size=listed.size)
-        for listed in store.list(store.bucket)
-        if since - _OVERLAP <= listed.modified <= until and is_object(listed)
-    )
-    for page in pages(recent):
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found.
+
+    Attributes:
+        missed: objects that no event announced.
+        until: where the next sweep goes on: the newest object of this one, by the bucket's clock, which may be far from
+            ours; what is new later is not older than that.
+    """
+
+    missed: int
+    until: datetime
+
+
+def sweep_bucket(ledger: Ledger, store: ObjectStore, since: datetime, until: datetime) -> Swept:
+    """Register what changed in the source bucket between two moments and no event announced."""
+    found, newest = 0, since
+
+    def recent() -> Iterator[ObjectRef]:
+        nonlocal newest
+        for listed in store.list(store.bucket):
+            if since - _OVERLAP <= listed.modified <= until and is_object(listed):
+                newest = max(newest, listed.modified)
+                yield ObjectRef(store.bucket, listed.key, listed.etag, size=listed.size)
+
+    for page in pages(recent()):
         found += sum(one.new for one in register_objects(ledger, page, Lane.ROUTINE, actor="sweep"))
     MISSED_BY_EVENT.inc(found)
-    return found
+    return Swept(found, newest)
 
 
 def list_backlogs(ledger: Ledger, store: ObjectStore) -> int:

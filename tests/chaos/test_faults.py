@@ -15,7 +15,7 @@ import redis
 
 from tests.chaos.arena import LIMIT_SECONDS, Arena
 from tests.chaos.faulty_s3 import Trouble
-from workers.sweep import missed
+from workers.sweep import sweep_bucket
 from xraygpt_core.metrics import MISSED_BY_EVENT
 from xraygpt_core.storage import ObjectStore
 
@@ -219,8 +219,9 @@ def test_what_no_event_announced_the_sweep_finds_and_counts(arena: Arena, again:
         before = MISSED_BY_EVENT._value.get()
         now = datetime.now(UTC)
         store = ObjectStore(ledger.settings)
-        assert missed(ledger, store, now - timedelta(hours=1), now + timedelta(hours=1)) == LOAD - len(told)
-        assert missed(ledger, store, now - timedelta(hours=1), now + timedelta(hours=1)) == 0
+        since, until = now - timedelta(hours=1), now + timedelta(hours=1)
+        assert sweep_bucket(ledger, store, since, until).missed == LOAD - len(told)
+        assert sweep_bucket(ledger, store, since, until).missed == 0
         assert MISSED_BY_EVENT._value.get() == before + LOAD - len(told)
     arena.tell(events)  # they come after all
     with arena.recovering("events dropped"):

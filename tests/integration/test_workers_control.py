@@ -10,7 +10,7 @@ import redis
 from tests.worker_bench import Bench
 from workers import sweep
 from workers.control import Control
-from workers.sweep import list_backlogs, missed, retain
+from workers.sweep import list_backlogs, retain, sweep_bucket
 from xraygpt_core.ledger.backlog import backlog, create_backlog
 from xraygpt_core.ledger.backlog_change import change_backlog
 from xraygpt_core.ledger.guard import installed_at
@@ -33,7 +33,7 @@ def now() -> datetime:
 
 
 def swept(bench: Bench, since: datetime = LONG_AGO, until: datetime | None = None) -> int:
-    return missed(bench.ledger, bench.store, since, until or now() + HOUR)
+    return sweep_bucket(bench.ledger, bench.store, since, until or now() + HOUR).missed
 
 
 def test_a_sweep_registers_what_no_event_announced_and_counts_it(bench: Bench) -> None:
@@ -147,6 +147,28 @@ def test_the_schedule_holds_what_the_settings_ask_for(bench: Bench) -> None:
     assert {entry["options"]["queue"] for entry in app.conf.beat_schedule.values()} == {CONTROL_QUEUE}
     _, app = control_of(bench, sweep_seconds=0.0)
     assert set(app.conf.beat_schedule) == {"tick", "list", "forget"}
+
+
+@pytest.mark.parametrize("ahead", [-HOUR, HOUR])
+def test_a_sweep_finds_what_was_missed_although_its_clock_is_wrong(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    """Behind, it finds it once its clock has come that far; ahead, at once. Nothing is passed over for good."""
+    clock = [now() + ahead]
+
+    class Clock:
+        @staticmethod
+        def now(_zone: object) -> datetime:
+            return clock[0]
+
+    monkeypatch.setattr("workers.control.datetime", Clock)
+    control, _ = control_of(bench)
+    for number in range(3):
+        control.sweep()
+        bench.upload(f"incoming/{number}.dcm", b"missed %d" % number)
+        clock[0] += 2 * HOUR if ahead < timedelta() else HOUR / 6
+        control.sweep()
+        assert bench.value("SELECT count(*) FROM images") == number + 1
 
 
 def test_a_round_that_still_runs_is_not_started_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
