@@ -4,6 +4,7 @@ Who is woken by one takes the most urgent work there is, and goes on until none 
 for any number of jobs, and a message that is lost, doubled or late is harmless: nothing here is ever waited for.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, Lane
 
 CONTROL_QUEUE = "control"
+
+_CONNECTIONS = 4  # of a process to the broker, for its messages
+_ROOM_SECONDS = 5.0
 
 Queue = tuple[JobKind, Lane]
 
@@ -102,7 +106,7 @@ def make_celery(settings: Settings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_pool_limit=4,
+        broker_pool_limit=_CONNECTIONS,
         broker_transport_options={
             "ack_emulation": False,
             "queue_order_strategy": "priority",
@@ -137,6 +141,7 @@ class Doorbell:
         self.app = app
         self._redis: Any = redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=5)
         self._window = window
+        self._room = threading.BoundedSemaphore(_CONNECTIONS)
 
     def lengths(self, names: Iterable[str]) -> dict[str, int]:
         """How many messages each queue holds.
@@ -183,10 +188,16 @@ class Doorbell:
     def _fill(self, kind: JobKind, lane: Lane, wanted: int) -> int:
         """One message after the other, looking each time: many who ring at once do not each send all of them."""
         name, sent = queue_name(kind, lane), 0
-        with self.app.producer_pool.acquire(block=True, timeout=5) as producer:
-            while sent < wanted and self._redis.llen(name) < wanted:
-                self.app.send_task(task_name(kind), queue=name, producer=producer, ignore_result=True, retry=False)
-                sent += 1
+        # Kombu waits for one of its connections for ever, whatever it is asked.
+        if not self._room.acquire(timeout=_ROOM_SECONDS):
+            raise Unavailable("the broker does not take what is sent already")
+        try:
+            with self.app.producer_pool.acquire(block=True, timeout=_ROOM_SECONDS) as producer:
+                while sent < wanted and self._redis.llen(name) < wanted:
+                    self.app.send_task(task_name(kind), queue=name, producer=producer, ignore_result=True, retry=False)
+                    sent += 1
+        finally:
+            self._room.release()
         return sent
 
 

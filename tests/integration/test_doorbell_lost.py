@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,35 @@ def doorbell(app: Celery, own_broker: Broker) -> Doorbell:
     made = Doorbell(app, own_broker.url, window=4)
     assert made.ring([Ring(JobKind.INGEST, Lane.STAT)]) == 1
     return made
+
+
+def test_who_finds_every_connection_in_a_send_that_hangs_is_not_held_up_for_ever(
+    app: Celery, doorbell: Doorbell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xraygpt_core.queue._ROOM_SECONDS", 0.01)
+    hanging, released = threading.Semaphore(0), threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        hanging.release()
+        assert released.wait(60)
+
+    monkeypatch.setattr(app, "send_task", hang)
+    ring = [Ring(JobKind.SETTLE, Lane.STAT)]
+    threads = [threading.Thread(target=doorbell.ring, args=(ring,), daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert hanging.acquire(timeout=60)
+    answers: list[int] = []
+    fifth = threading.Thread(target=lambda: answers.append(doorbell.ring(ring)), daemon=True)
+    fifth.start()
+    fifth.join(30)
+    assert answers == [0], "the dispatcher rings again"
+    monkeypatch.undo()
+    released.set()
+    for thread in threads:
+        thread.join(60)
+    assert doorbell.ring(ring) == 1
 
 
 def taken(connection: Any) -> Any:
