@@ -110,5 +110,5 @@ def is_alive(pid: int) -> bool:
         return True
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:  # gone meanwhile, or no Linux
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or before it was read; or no Linux
         return not Path("/proc/self").exists()

@@ -130,6 +130,16 @@ def test_processes_are_running_restarting_or_external() -> None:
     json.dumps(states)
 
 
+def test_a_process_that_ends_while_its_state_is_read_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opened before it was reaped, read after: no such process (ESRCH)."""
+
+    def read_text(_path: Path) -> str:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(launch.Path, "read_text", read_text)
+    assert not is_alive(os.getpid())
+
+
 def test_a_process_that_waits_to_be_reaped_is_not_alive() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import Result
 
 from xraygpt.commands import training
+from xraygpt.stack.launch import is_alive
 
 Run = Callable[..., Result]
 JOB = """
@@ -88,5 +90,7 @@ def test_a_job_ends_with_the_command_that_started_it(tmp_path: Path) -> None:
             assert command.poll() is None
         command.kill()
     pid = int(pid_file.read_text())
-    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]:
-        pass
+    deadline = time.monotonic() + 60
+    while is_alive(pid):
+        assert time.monotonic() < deadline, "it outlived the command"
+        time.sleep(0.01)
