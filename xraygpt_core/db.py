@@ -40,9 +40,12 @@ class Database:
                 "application_name": "xraygpt",
                 "options": f"-c statement_timeout={milliseconds} -c lock_timeout=20000 -c timezone=UTC "
                 f"-c idle_in_transaction_session_timeout={idle}",
+                # A host that is lost without a word is noticed within some 25 seconds, also in the middle of a query.
+                "keepalives": 1,
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,
+                "tcp_user_timeout": 20_000,  # milliseconds
             },
         )
 

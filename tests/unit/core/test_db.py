@@ -1,5 +1,7 @@
 """The connection to PostgreSQL: what counts as a URL, as lost, as worth a repeat."""
 
+from typing import Any
+
 import psycopg
 import pytest
 from psycopg import errors
@@ -111,6 +113,16 @@ def test_victims_of_deadlocks_and_of_serialisation_may_simply_run_again() -> Non
     assert worth_repeating(wrapped(errors.DeadlockDetected()))
     assert worth_repeating(wrapped(errors.SerializationFailure()))
     assert not worth_repeating(wrapped(errors.UniqueViolation()))
+
+
+def test_a_server_that_is_lost_without_a_word_is_noticed_within_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("xraygpt_core.db.create_engine", lambda _url, **options: asked.update(options["connect_args"]))
+    Database("postgresql://nobody:x@127.0.0.1:1/none")
+    idle, interval, count = (asked[f"keepalives_{name}"] for name in ("idle", "interval", "count"))
+    assert asked["keepalives"] == 1
+    assert idle + interval * count <= 30
+    assert 1000 <= asked["tcp_user_timeout"] <= 30_000
 
 
 def test_making_a_pool_connects_to_nobody_and_using_it_says_that_nobody_answers() -> None:
