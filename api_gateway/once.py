@@ -1,6 +1,5 @@
 """The ``Idempotency-Key`` header: a repeated request gets the first one's answer and has no second effect."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,9 +10,6 @@ from api_gateway.auth import Caller
 from api_gateway.services import UsesLedger
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.idempotency import Answer, Attempt, answered, once
-
-# Each holds one connection of the pool while its action takes another: together they must not empty it.
-_room = threading.BoundedSemaphore(12)
 
 _Key = Annotated[
     str | None,
@@ -37,8 +33,7 @@ class Once:
     def __call__(self, action: Callable[[], Answer]) -> Answer:
         if self.attempt is None:
             return action()
-        with _room:
-            return once(self.ledger, self.attempt, self.status, action)
+        return once(self.ledger, self.attempt, self.status, action)
 
     def prepared(self, prepare: Callable[[], Callable[[], Answer]]) -> Answer:
         """Likewise, for an action that is slow to get ready: no connection is held meanwhile."""

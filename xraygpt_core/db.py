@@ -1,5 +1,6 @@
 """The connection to PostgreSQL. Nothing here knows what the tables mean."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,12 +23,17 @@ class Database:
         statement_timeout_seconds: a statement that runs longer is ended by the server.
         idle_seconds: so is a transaction that is silent for longer: a process stopped in the middle of one would
             keep its locks, and nobody could take over its work.
+
+    Attributes:
+        nesting: is held by whoever opens a transaction within another. Each has one connection and waits for a second:
+            if as many did so as there are connections, they would wait for each other.
     """
 
     def __init__(
         self, url: str, *, pool_size: int = 8, statement_timeout_seconds: float = 60.0, idle_seconds: float = 30.0
     ) -> None:
         self.url = driver_url(url)
+        self.nesting = threading.BoundedSemaphore(max(1, pool_size * 3 // 4))
         milliseconds, idle = int(statement_timeout_seconds * 1000), int(idle_seconds * 1000)
         self._engine = create_engine(
             self.url,

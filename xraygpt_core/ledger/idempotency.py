@@ -82,7 +82,7 @@ def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[], Ans
         InvalidRequest: the key was used for another request.
         Conflict: the same request has been in the works for longer than a repeat can wait.
     """
-    with ledger.work() as work:
+    with ledger.database.nesting, ledger.work() as work:
         return _once(work, attempt, status, action)
 
 

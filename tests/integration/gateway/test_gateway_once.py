@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
+from tests.ledger_tools import no_errors, together
 from xraygpt_core.db import Database
 from xraygpt_core.errors import Conflict, InvalidRequest, Unavailable
 from xraygpt_core.ledger.core import Ledger
@@ -160,6 +161,23 @@ def test_an_action_may_be_silent_for_longer_than_other_transactions(ledger: Ledg
 
     assert once(hasty, ATTEMPT, 202, silent) == {"number": 1}
     hasty.database.close()
+
+
+def test_as_many_requests_as_there_are_connections_do_not_wait_for_each_others(ledger: Ledger) -> None:
+    small = Ledger(ledger.settings, Database(ledger.database.url, pool_size=2), ledger.doorbell)
+    all_inside = threading.Barrier(4)  # each with a connection, and all of the pool's are taken
+
+    def action() -> Answer:
+        with suppress(threading.BrokenBarrierError):
+            all_inside.wait(0.2)
+        small.database.ping()
+        return {"number": 1}
+
+    attempts = [Attempt("tests", "POST /v1/x", f"key-{number}", b"{}") for number in range(4)]
+    answers = together(*[lambda attempt=attempt: once(small, attempt, 202, action) for attempt in attempts])
+    small.database.close()
+    assert no_errors(answers) == [{"number": 1}] * 4
+    assert all_inside.broken
 
 
 def test_what_was_answered_can_be_known_before_the_request_is_got_ready(ledger: Ledger) -> None:
