@@ -27,6 +27,7 @@ STATUS: dict[type[errors.XrayGPTError], HTTPStatus] = {
     errors.TrainingError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.Unauthorised: HTTPStatus.UNAUTHORIZED,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Refused: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ConfigurationError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _HEADERS = {

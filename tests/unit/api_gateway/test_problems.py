@@ -53,6 +53,7 @@ def test_every_error_of_the_core_has_a_status() -> None:
         (errors.InvalidRequest("no"), 422),
         (errors.Unauthorised("no key"), 401),
         (errors.Unavailable("away"), 503),
+        (errors.Refused("no room on the disk"), 503),
         (errors.Rejected(ReasonCode.BLANK, "every pixel is 0"), 422),
         (errors.Rejected(ReasonCode.TOO_LARGE, "more than 5 bytes"), 413),
     ],
