@@ -2,9 +2,11 @@
 backlog comes back with it.
 """
 
+from functools import partial
 from uuid import UUID
 
 from xraygpt_core.errors import Conflict
+from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.backlog import backlog
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
@@ -107,12 +109,20 @@ _TAKE_BACK = f"""
 _CHANGES = {
     "pause": ("state = 'paused'", {"listing", "listed"}, "paused"),
     "cancel": ("state = 'cancelled', finished_at = clock_timestamp()", {"listing", "listed", "paused"}, "cancelled"),
-    "resume": (
-        "state = CASE WHEN listed_at IS NULL THEN 'listing' ELSE 'listed' END, finished_at = NULL",
-        {"paused", "cancelled"},
-        None,
-    ),
+    # Resumed last, it is not taken for done meanwhile.
+    "resume": ("state = state", {"paused", "cancelled"}, None),
 }
+
+_BEGIN = """
+    UPDATE backlogs SET changing = :change, {becomes}
+    WHERE id = :id AND (state = ANY(:states) OR state = :begun AND (:again OR changing IS NOT NULL)) RETURNING id
+"""
+
+# Who wants another change waits for the window, and the next window finds out.
+_STILL = "SELECT id FROM backlogs WHERE id = :id AND changing = :change FOR SHARE"
+
+_RESUMED = "state = CASE WHEN listed_at IS NULL THEN 'listing' ELSE 'listed' END, finished_at = NULL,"
+_END = "UPDATE backlogs SET {becomes} changing = NULL WHERE id = :id AND changing = :change"
 
 
 def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
@@ -120,41 +130,64 @@ def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
 
     Resumed, a cancelled backlog takes back what was cancelled with it: its objects are read again. The oldest jobs,
     which would be next, are changed first, ten thousand a transaction. Asked for again, a change that was interrupted
-    goes on.
+    goes on; one that is overtaken by another change leaves the rest to that.
 
     Args:
         wanted: ``pause``, ``resume`` or ``cancel``.
 
     Raises:
         NotFound: there is none.
+        Conflict: it is not in a state for that, or it was changed again meanwhile.
+    """
+    # Paused and cancelled first, it is not listed meanwhile.
+    change = {"id": backlog_id, "change": _begin(ledger, backlog_id, wanted)}
+    after: UUID | None = UUID(int=0)
+    while after is not None:
+        after = _change_window(ledger, wanted, change | {"after": after})
+    sql = _END.format(becomes=_RESUMED if wanted == "resume" else "")
+
+    def end(work: Work) -> None:
+        if not work.run(sql, change):
+            raise _overtaken(wanted)
+
+    repeating(ledger, end)
+
+
+def _begin(ledger: Ledger, backlog_id: UUID, wanted: str) -> UUID:
+    """Make this the newest change of the backlog; its id.
+
+    Raises:
+        NotFound: there is no such backlog.
         Conflict: it is not in a state for that.
     """
     becomes, states, begun = _CHANGES[wanted]
-    with ledger.work() as work:
-        row = work.row("SELECT state FROM backlogs WHERE id = :id", {"id": backlog_id})
-    if row is None or row["state"] not in states:
+    sql, change = _BEGIN.format(becomes=becomes), new_id()
+
+    def begin(work: Work, *, again: bool) -> bool:
+        values = {"id": backlog_id, "change": change, "states": list(states), "begun": begun, "again": again}
+        return work.row(sql, values) is not None
+
+    if not repeating(ledger, partial(begin, again=False)):
         now = backlog(ledger, backlog_id)
-        if now.state != begun or not now.open:
+        if now.state != begun or not now.open or not repeating(ledger, partial(begin, again=True)):
             raise Conflict(f"the backlog is {now.state}: it cannot be {wanted.rstrip('e')}ed")
-    values = {"id": backlog_id, "states": list(states)}
+    return change
 
-    def change(work: Work) -> None:
-        work.run(f"UPDATE backlogs SET {becomes} WHERE id = :id AND state = ANY(:states)", values)
 
-    # Paused and cancelled first, it is not listed meanwhile; resumed last, it is not taken for done meanwhile.
-    if wanted != "resume":
-        repeating(ledger, change)
-    after: UUID | None = UUID(int=0)
-    while after is not None:
-        after = _change_window(ledger, wanted, {"id": backlog_id, "after": after})
-    if wanted == "resume":
-        repeating(ledger, change)
+def _overtaken(wanted: str) -> Conflict:
+    return Conflict(f"the backlog was changed again before all of it was {wanted.rstrip('e')}ed")
 
 
 def _change_window(ledger: Ledger, wanted: str, window: dict[str, UUID]) -> UUID | None:
-    """Change the jobs of some images; the last of those images, or None if no more follow."""
+    """Change the jobs of some images; the last of those images, or None if no more follow.
+
+    Raises:
+        Conflict: another change of the backlog is newer.
+    """
 
     def body(work: Work) -> UUID | None:
+        if work.row(_STILL, window) is None:
+            raise _overtaken(wanted)
         match wanted:
             case "pause":
                 work.run(_REST, window)

@@ -88,6 +88,7 @@ backlogs = Table(
     Column("start_after", Text, nullable=False, server_default=""),
     Column("listed", BigInteger, nullable=False, server_default="0"),
     Column("problem", Text),
+    Column("changing", UUID),
     moment("created_at", now=True),
     moment("listed_at"),
     moment("finished_at"),
