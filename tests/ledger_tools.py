@@ -33,12 +33,14 @@ def put(ledger: Ledger, key: str | None = None, etag: str = "e1", lane: Lane = L
     return register_objects(ledger, [ref], lane, actor="test")[0]
 
 
-def begun(ledger: Ledger, images: int, *, whole: bool = True) -> tuple[UUID, list[Registered]]:
+def begun(
+    ledger: Ledger, images: int, *, whole: bool = True, prefix: str = "archive/"
+) -> tuple[UUID, list[Registered]]:
     """A backlog and its images; listed to its end, or not yet."""
-    backlog_id = create_backlog(ledger, "source", "archive/", Lane.BACKLOG, None)
+    backlog_id = create_backlog(ledger, "source", prefix, Lane.BACKLOG, None)
     listing = next(one for one in listings(ledger) if one.backlog_id == backlog_id)
-    refs = [ObjectRef("source", f"archive/{number}", "e") for number in range(images)]
-    add_page(ledger, listing, refs, next_after=f"archive/{images}", last=whole)
+    refs = [ObjectRef("source", f"{prefix}{number}", "e") for number in range(images)]
+    add_page(ledger, listing, refs, next_after=f"{prefix}{images}", last=whole)
     return backlog_id, [put(ledger, ref.key, "e", Lane.BACKLOG) for ref in refs]
 
 
@@ -207,6 +209,29 @@ def together(*bodies: Callable[[], T]) -> list[T | BaseException]:
     return results
 
 
+def until_it_waits(ledger: Ledger, body: Callable[[], T]) -> Callable[[], T]:
+    """Run this in a thread until it waits for a lock that somebody holds, or is done; what waits for its result."""
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append(body())
+        except Exception as error:  # noqa: BLE001  # the test looks at it
+            results.append(error)
+
+    def end() -> T:
+        thread.join(60)
+        (result,) = no_errors(results)
+        return result
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while thread.is_alive() and not one(ledger, waits):
+        thread.join(0.01)
+    return end
+
+
 def no_errors(results: Sequence[T | BaseException]) -> list[T]:
     """The results, if nobody raised."""
     good = []
@@ -219,9 +244,10 @@ def no_errors(results: Sequence[T | BaseException]) -> list[T]:
 
 def windows_of(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a backlog be changed so many images at a time."""
-    for name in ("_REST", "_GO_ON", "_STOP", "_TAKE_BACK", "_WINDOW_END"):
-        sql = getattr(backlog_change, name)
-        small = sql.replace(f"LIMIT {backlog_change._WINDOW}", f"LIMIT {count}")
-        small = small.replace(f"OFFSET {backlog_change._WINDOW - 1}", f"OFFSET {count - 1}")
-        assert small != sql
-        monkeypatch.setattr(backlog_change, name, small)
+    window = backlog_change._WINDOW
+    for name, sql in vars(backlog_change).copy().items():
+        if isinstance(sql, str):
+            small = sql.replace(f"LIMIT {window}", f"LIMIT {count}").replace(
+                f"OFFSET {window - 1}", f"OFFSET {count - 1}"
+            )
+            monkeypatch.setattr(backlog_change, name, small)

@@ -100,12 +100,15 @@ def test_a_backlog_cancelled_while_it_is_paused_is_cancelled_whole(ledger: Ledge
     assert backlog(ledger, backlog_id).cancelled == 6
 
 
-def test_a_resumption_that_was_begun_can_be_taken_back_before_anything_is_open_again(ledger: Ledger) -> None:
+def test_a_resumption_that_was_begun_can_be_taken_back_before_anything_is_open_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     backlog_id, _ = begun(ledger, 2)
     change_backlog(ledger, backlog_id, "cancel")
-    with pytest.raises(InterruptedError), pytest.MonkeyPatch.context() as patch:
+    with monkeypatch.context() as patch:
         patch.setattr(backlog_change, "_change_window", interrupted)
-        change_backlog(ledger, backlog_id, "resume")
+        with pytest.raises(InterruptedError):
+            change_backlog(ledger, backlog_id, "resume")
     change_backlog(ledger, backlog_id, "cancel")
     assert backlog(ledger, backlog_id).state == "cancelled"
     with pytest.raises(Conflict, match="is cancelled"):

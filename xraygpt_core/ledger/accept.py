@@ -7,6 +7,7 @@ from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fallout import close_if_nothing_is_left
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.grouping import attach, belongs_to, lock_group
+from xraygpt_core.ledger.reopen import reopen_for_read
 from xraygpt_core.ledger.settle import reconsider
 from xraygpt_core.ledger.timeline import note
 from xraygpt_core.states import ReasonCode
@@ -63,7 +64,9 @@ def accept_image(ledger: Ledger, work: Work, claim: Claim, image: "IngestedImage
     replaced = replace_older(work, claim.subject)
     attach(work, study_id, claim.subject, image)
     note(work, study_id, "image accepted", who="ingest", image_id=claim.subject, claim=claim)
-    reconsider(ledger, work, study_id, quiet=image.kind == "dicom")
+    quiet = image.kind == "dicom"
+    if not reconsider(ledger, work, study_id, quiet=quiet) and reopen_for_read(work, study_id, claim.subject):
+        reconsider(ledger, work, study_id, quiet=quiet)
     for other in replaced - {study_id}:
         reconsider(ledger, work, other, quiet=False)
 

@@ -11,6 +11,7 @@ from xraygpt_core.ledger.backlog import backlog
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.jobs import LANES, add_job
+from xraygpt_core.ledger.reopen import STOPPED
 from xraygpt_core.states import JobKind
 
 # A million jobs in one statement would hold their rows for a minute, and run into the statement's time limit.
@@ -76,6 +77,16 @@ _STOP = f"""
                       AND i.id NOT IN (SELECT id FROM unread))
 """
 
+# Taken before anything is decided, jobs before studies as everywhere. What is stopped is then as it will be: a content
+# that is being registered or rejected at this moment is waited for, and the other content of its study sees it.
+_LOCK_JOBS = f"SELECT count(*) FROM (SELECT id FROM jobs {_ITS_JOBS} ORDER BY id FOR UPDATE) AS locked"
+_LOCK_STUDIES = f"""
+    SELECT count(*) FROM (
+        SELECT id FROM studies
+        WHERE id = ANY (ARRAY(SELECT i.study_id FROM ({_IMAGES}) n JOIN images i ON i.id = n.image_id))
+          AND state IN ('received', 'waiting', 'queued') ORDER BY id FOR UPDATE) AS locked
+"""
+
 # Images that this backlog's cancellation ended, and not a person, a newer content or another backlog; with them their
 # studies. An image that was being read meanwhile is in its study already, which is then settled anew.
 _READ = "EXISTS (SELECT FROM images i WHERE i.study_id = studies.id AND i.state = 'accepted')"
@@ -101,7 +112,7 @@ _TAKE_BACK = f"""
     )
     UPDATE studies SET finished_at = NULL, revision = revision + {_READ}::int,
            state = CASE WHEN {_READ} THEN 'waiting' ELSE 'received' END
-    WHERE id = ANY (ARRAY(SELECT study_id FROM its)) AND state = 'cancelled' AND reason_code IS NULL
+    WHERE id = ANY (ARRAY(SELECT study_id FROM its)) AND {STOPPED}
     RETURNING id, revision, lane_rank, state
 """
 
@@ -192,6 +203,8 @@ def _change_window(ledger: Ledger, wanted: str, window: dict[str, UUID]) -> UUID
             case "pause":
                 work.run(_REST, window)
             case "cancel":
+                work.run(_LOCK_JOBS, window)
+                work.run(_LOCK_STUDIES, window)
                 work.run(_STOP, window)
             case "resume":
                 work.run(_GO_ON, window)

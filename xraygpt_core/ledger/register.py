@@ -13,6 +13,7 @@ from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.known import SEEN_AT, find_known, raise_lane
 from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered
+from xraygpt_core.ledger.reopen import reopen_for_new
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane
 
@@ -196,6 +197,9 @@ def _add(
         added = _won(added, {row["image_id"] for row in work.rows(insert, values)})
     elif work.run(insert, values) < len(refs):
         raise _Raced
+    if of_key and added:
+        known = set(of_key.values())
+        reopen_for_new(work, {one.study_id: one.image_id for one in added.values() if one.study_id in known})
     if lane is not Lane.BACKLOG and added:
         work.rings.append(Ring(JobKind.INGEST, lane, len(added)))
     return added

@@ -70,16 +70,19 @@ _CHOOSE = """
 """
 
 
-def reconsider(ledger: Ledger, work: Work, study_id: UUID, *, quiet: bool) -> None:
+def reconsider(ledger: Ledger, work: Work, study_id: UUID, *, quiet: bool) -> bool:
     """An image came, went or was replaced: the study has a new revision, which is to be settled.
 
     Args:
         quiet: wait ``settle_seconds`` for the rest of the study, unless the header's count says it is complete.
             A bare picture has no rest.
+
+    Returns:
+        False if the study was cancelled: nothing is settled.
     """
     study = work.row(_GROW, {"id": study_id})
     if study is None:
-        return
+        return False
     complete = study["expected_images"] is not None and study["read"] >= study["expected_images"]
     add_job(
         work,
@@ -90,6 +93,7 @@ def reconsider(ledger: Ledger, work: Work, study_id: UUID, *, quiet: bool) -> No
         max_attempts=ledger.settings.max_attempts,
         delay=ledger.settings.settle_seconds if quiet and not complete else None,
     )
+    return True
 
 
 def settle(ledger: Ledger, claim: Claim) -> None:
