@@ -116,11 +116,11 @@ def test_a_study_that_a_person_cancelled_stays_cancelled(ledger: Ledger) -> None
     assert backlog(ledger, backlog_id).cancelled == 2
 
 
-def test_what_another_backlog_cancelled_stays_cancelled(ledger: Ledger) -> None:
+def test_what_ended_with_the_last_backlog_that_lists_it_comes_back_with_any_of_them(ledger: Ledger) -> None:
     first, (image,) = begun(ledger, 1)
     second, _ = begun(ledger, 1)
     change_backlog(ledger, first, "cancel")
-    cancelled_and_resumed(ledger, second)
+    change_backlog(ledger, second, "cancel")
     assert image_state(ledger, image.image_id) == ("cancelled", None)
     change_backlog(ledger, first, "resume")
     assert image_state(ledger, image.image_id) == ("received", None)

@@ -64,8 +64,9 @@ SMALL_WINDOW = 100
 
 @pytest.fixture(params=["just filled", "known to the planner"])
 def long_backlog(ledger: Ledger, request: pytest.FixtureRequest) -> UUID:
-    """A paused backlog of twenty thousand images."""
+    """A paused backlog of twenty thousand images, to be read and to be settled, beside another one that is as long."""
     backlog_id = backlog.create_backlog(ledger, "source", "archive/", Lane.BACKLOG, None)
+    other = backlog.create_backlog(ledger, "source", "other/", Lane.BACKLOG, None)
     with ledger.work() as work:
         work.run(
             """
@@ -76,24 +77,29 @@ def long_backlog(ledger: Ledger, request: pytest.FixtureRequest) -> UUID:
             ), k AS (INSERT INTO object_keys (image_id, bucket, key, etag) SELECT image, 'b', image::text, 'e' FROM n
             ), j AS (
                 INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts, not_before)
-                SELECT gen_random_uuid(), 'ingest', image, image::text, 2, 5, 'infinity' FROM n
+                SELECT gen_random_uuid(), 'ingest', image, image::text, 2, 5, timestamptz 'infinity' FROM n
+                UNION ALL SELECT gen_random_uuid(), 'settle', study, concat(study, chr(58), 0), 2, 5, 'infinity' FROM n
+            ), t AS (
+                INSERT INTO timeline (study_id, image_id, what, who) SELECT study, image, 'registered', 'backlog' FROM n
             )
-            INSERT INTO backlog_images (backlog_id, image_id) SELECT :id, image FROM n
+            INSERT INTO backlog_images (backlog_id, image_id)
+            SELECT :id, image FROM n UNION ALL SELECT :other, gen_random_uuid() FROM n
             """,
-            {"id": backlog_id, "count": LONG},
+            {"id": backlog_id, "other": other, "count": LONG},
         )
         if request.param == "known to the planner":
-            for table in ("studies", "images", "jobs", "backlog_images"):
+            for table in ("studies", "images", "jobs", "backlogs", "backlog_images", "timeline"):
                 work.run(f"ANALYZE {table}")
     return backlog_id
 
 
-@pytest.mark.parametrize("change", ["_REST", "_GO_ON", "_STOP"])
+@pytest.mark.parametrize("change", ["_REST", "_GO_ON", "_STOP", "_LOCK_JOBS", "_LOCK_STUDIES"])
 def test_a_window_of_a_backlog_is_changed_without_a_walk_through_the_rest(
     ledger: Ledger, long_backlog: UUID, change: str
 ) -> None:
     found = plan_of_window(ledger, getattr(backlog_change, change), long_backlog)
-    assert "ix_jobs_subject" in found
+    assert "ix_jobs_subject" in found or change == "_LOCK_STUDIES"
+    assert "uq_jobs_kind_key" not in found
 
 
 def test_a_window_of_a_cancelled_backlog_is_taken_back_without_a_walk_through_the_rest(
@@ -110,4 +116,5 @@ def plan_of_window(ledger: Ledger, sql: str, backlog_id: UUID) -> str:
     found = plan(ledger, small, {"id": backlog_id, "after": UUID(int=0)})
     removed = [int(count) for count in re.findall(r"Rows Removed by (?:Join )?Filter: (\d+)", found)]
     assert max(removed, default=0) <= SMALL_WINDOW
+    assert not re.search(r"Seq Scan on (jobs|studies|images|timeline|backlog_images)", found), found
     return found

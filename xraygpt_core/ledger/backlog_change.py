@@ -26,34 +26,55 @@ _IMAGES = f"""
 """
 
 # Jobs that read these images, settle their studies and summarise them. The subjects are worked out once, as an array:
-# of a subquery the planner, who knows nothing of a table that was just filled, may make one look per job.
-_ITS_JOBS = f"""
-    WHERE state = 'queued' AND kind IN ('ingest', 'settle', 'summarise')
-      AND subject = ANY (ARRAY(SELECT unnest(ARRAY[n.image_id, i.study_id])
+# of a subquery the planner, who knows nothing of a table that was just filled, may make one look per job; and of the
+# kinds, which these are by their subjects, a walk through all jobs there are.
+_JOBS = f"""
+    WHERE state = 'queued'
+      AND subject = ANY (ARRAY(SELECT unnest({{subjects}})
                                FROM ({_IMAGES}) n JOIN images i ON i.id = n.image_id))
       AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
 """
+_ITS_JOBS = _JOBS.format(subjects="ARRAY[n.image_id, i.study_id]")
+
+# Somebody else announced this image before the backlog did, or another backlog that is {open} lists it, too. Looked up
+# one by one, which a join, turned into a hash of everything there is, would not be.
+_WANTED = """
+    ((SELECT 1 FROM backlog_images x WHERE x.image_id = {image} AND x.backlog_id = ANY (ARRAY(
+          SELECT id FROM backlogs WHERE id <> :id AND state IN ({open}))) LIMIT 1) IS NOT NULL
+     OR (SELECT 1 FROM timeline t WHERE t.study_id = {study} AND t.image_id = {image} AND t.what = 'registered'
+           AND t.who <> 'backlog' LIMIT 1) IS NOT NULL)
+"""
+
+# A film's registration stands on the timeline of the study it was first in.
+_NAMES = "ANY (ARRAY(SELECT s.id FROM studies s WHERE s.id = o.study_id OR s.alias_of = o.study_id))"
+
+# A study that has a summary, or an image that others sent or want, is not the backlog's to stop.
+_OWN_STUDY = f"""
+    (SELECT 1 FROM summaries m WHERE m.study_id = jobs.subject AND m.superseded_at IS NULL) IS NULL
+    AND (SELECT 1 FROM images o WHERE o.study_id = jobs.subject AND o.state IN ('received', 'accepted')
+           AND ((SELECT 1 FROM backlog_images n WHERE n.backlog_id = :id AND n.image_id = o.id) IS NULL
+                OR {_WANTED.format(image="o.id", study=_NAMES, open="{open}")})
+         LIMIT 1) IS NULL
+"""
+_SUBJECTS = f"""
+    CASE WHEN {_WANTED.format(image="n.image_id", study="i.study_id", open="{open}")}
+         THEN ARRAY[i.study_id] ELSE ARRAY[n.image_id, i.study_id] END
+"""
+_OWN_JOBS = f"{_JOBS.format(subjects=_SUBJECTS)} AND (kind = 'ingest' OR {_OWN_STUDY})"
 
 # Paused jobs wait far in the future; the dispatcher passes them over. What was asked for in a more urgent lane
 # meanwhile is no longer the backlog's to stop. No index knows isfinite: that of what waits would be walked through from
 # its beginning for every window.
-_REST = f"UPDATE jobs SET not_before = 'infinity' {_ITS_JOBS}"
+_RUNS = "'listing', 'listed'"
+_OPEN = f"{_RUNS}, 'paused'"
+_REST = f"UPDATE jobs SET not_before = 'infinity' {_OWN_JOBS.format(open=_RUNS)}"
 _GO_ON = f"UPDATE jobs SET not_before = NULL {_ITS_JOBS} AND NOT isfinite(not_before)"
-
-# A study that has a summary, or an image that others sent, is not the backlog's to end.
-_ITS_OWN = """
-    (kind = 'ingest' OR NOT EXISTS (
-        SELECT FROM summaries m WHERE m.study_id = jobs.subject AND m.superseded_at IS NULL
-    ) AND NOT EXISTS (
-        SELECT FROM images o WHERE o.study_id = jobs.subject AND o.state IN ('received', 'accepted')
-          AND NOT EXISTS (SELECT FROM backlog_images n WHERE n.backlog_id = :id AND n.image_id = o.id)))
-"""
 
 # A study that is not read yet is over with its last image; one whose object has another content that is being read
 # goes on. One that is read is over with its own job, unless an image joined it at this very moment.
 _STOP = f"""
     WITH stopped AS (
-        UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp() {_ITS_JOBS} AND {_ITS_OWN}
+        UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp() {_OWN_JOBS.format(open=_OPEN)}
         RETURNING kind, subject, split_part(key, ':', 2) AS revision
     ), unread AS (
         UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
@@ -77,8 +98,8 @@ _STOP = f"""
                       AND i.id NOT IN (SELECT id FROM unread))
 """
 
-# Taken before anything is decided, jobs before studies as everywhere. What is stopped is then as it will be: a content
-# that is being registered or rejected at this moment is waited for, and the other content of its study sees it.
+# Taken before anything is decided, jobs before studies as everywhere. What is stopped is then as it will be: another
+# backlog's page is waited for, and a content that is being registered or rejected at this moment.
 _LOCK_JOBS = f"SELECT count(*) FROM (SELECT id FROM jobs {_ITS_JOBS} ORDER BY id FOR UPDATE) AS locked"
 _LOCK_STUDIES = f"""
     SELECT count(*) FROM (
@@ -87,8 +108,8 @@ _LOCK_STUDIES = f"""
           AND state IN ('received', 'waiting', 'queued') ORDER BY id FOR UPDATE) AS locked
 """
 
-# Images that this backlog's cancellation ended, and not a person, a newer content or another backlog; with them their
-# studies. An image that was being read meanwhile is in its study already, which is then settled anew.
+# Images that a backlog's cancellation ended, and not a person or a newer content; with them their studies. An image
+# that was being read meanwhile is in its study already, which is then settled anew.
 _READ = "EXISTS (SELECT FROM images i WHERE i.study_id = studies.id AND i.state = 'accepted')"
 _TAKE_BACK = f"""
     WITH its AS (
@@ -96,8 +117,8 @@ _TAKE_BACK = f"""
         JOIN images i ON i.id = n.image_id JOIN studies s ON s.id = i.study_id
         WHERE (i.state = 'cancelled' AND i.reason_code IS NULL
                OR i.state IN ('received', 'accepted') AND s.state = 'cancelled')
-          AND s.purged_at IS NULL AND CAST(:id AS text) = (
-              SELECT t.detail ->> 'backlog' FROM timeline t
+          AND s.purged_at IS NULL AND 'backlog' = (
+              SELECT t.who FROM timeline t
               WHERE t.study_id = s.id AND t.what = 'cancelled'
                 AND (t.image_id = i.id OR t.image_id IS NULL OR i.state <> 'cancelled')
               ORDER BY t.id DESC LIMIT 1)
@@ -201,6 +222,7 @@ def _change_window(ledger: Ledger, wanted: str, window: dict[str, UUID]) -> UUID
             raise _overtaken(wanted)
         match wanted:
             case "pause":
+                work.run(_LOCK_JOBS, window)
                 work.run(_REST, window)
             case "cancel":
                 work.run(_LOCK_JOBS, window)

@@ -75,6 +75,18 @@ _RAISE_JOBS = """
     RETURNING kind, not_before > clock_timestamp() AS later
 """
 
+# Locked first: a backlog that lists the same and is just being paused or cancelled leaves these jobs alone, or has
+# stopped them for us to see.
+_LOCK_JOBS = """
+    SELECT id FROM jobs
+    WHERE (subject = ANY(CAST(:studies AS uuid[])) OR subject = ANY(CAST(:images AS uuid[])))
+      AND state = 'queued' AND kind IN ('ingest', 'settle', 'summarise') ORDER BY id FOR UPDATE
+"""
+_WAKE = """
+    UPDATE jobs SET not_before = NULL
+    WHERE id = ANY(CAST(:jobs AS uuid[])) AND state = 'queued' AND not_before = 'infinity'
+"""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -136,6 +148,18 @@ def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane) -> Non
     work.rings += [Ring(JobKind(row["kind"]), lane) for row in work.rows(_RAISE_JOBS, ids) if not row["later"]]
     if raised := [row["id"] for row in work.rows(_RAISE_STUDIES, ids)]:
         raise_drafts(work, raised, lane.rank)
+
+
+def wake(work: Work, found: dict[Identity, Registered]) -> None:
+    """Let the open work of these objects go on that a paused backlog holds: another backlog lists them, too."""
+    if not found:
+        return
+    subjects = {
+        "studies": [known.study_id for known in found.values()],
+        "images": [known.image_id for known in found.values()],
+    }
+    if jobs := [row["id"] for row in work.rows(_LOCK_JOBS, subjects)]:
+        work.run(_WAKE, {"jobs": jobs})
 
 
 def _contents(work: Work, refs: Sequence[ObjectRef]) -> Sequence[RowMapping]:

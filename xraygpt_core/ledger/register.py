@@ -11,7 +11,7 @@ from uuid import UUID
 from xraygpt_core.ids import new_ids
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
-from xraygpt_core.ledger.known import SEEN_AT, find_known, raise_lane
+from xraygpt_core.ledger.known import SEEN_AT, find_known, raise_lane, wake
 from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered
 from xraygpt_core.ledger.reopen import reopen_for_new
 from xraygpt_core.queue import Ring
@@ -131,6 +131,8 @@ def register_in(
     left = list({ref.identity: ref for ref in objects}.values())
     while left:  # what others registered meanwhile is known at the next look
         known = find_known(work, left)
+        if actor == "backlog":
+            wake(work, known.found)
         raise_lane(work, known.found, lane)
         new = [ref for ref in left if ref.identity not in known.found]
         of_key = {(ref.bucket, ref.key): known.studies.get((ref.bucket, ref.key)) for ref in new}
