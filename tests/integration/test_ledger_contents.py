@@ -16,14 +16,17 @@ from tests.ledger_tools import (
     study_of,
     summarise,
     take,
+    until_it_waits,
     whole_study,
 )
 from xraygpt_core.ledger import read
+from xraygpt_core.ledger.accept import accept_image
 from xraygpt_core.ledger.change import cancel_study, purge_study
 from xraygpt_core.ledger.control import tick
-from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.ingest import replace_image
-from xraygpt_core.ledger.register import ObjectRef, note_deleted, register_objects
+from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.ledger.fence import fenced
+from xraygpt_core.ledger.ingest import complete_ingest, replace_image
+from xraygpt_core.ledger.register import ObjectRef, note_deleted, register_in, register_objects
 from xraygpt_core.states import JobKind, Lane
 
 
@@ -180,6 +183,36 @@ def test_a_doubled_event_of_a_replaced_content_does_not_bring_it_back(ledger: Le
     assert image_state(ledger, old.image_id) == ("cancelled", "replaced")
     put(ledger, "a", "e1", sequencer="03")
     assert image_state(ledger, old.image_id) == ("received", None)
+
+
+def test_a_content_that_comes_back_while_its_successor_is_being_accepted_is_read_again(ledger: Ledger) -> None:
+    first = put(ledger, "a", "A", sequencer="01")
+    study_id = ingest(ledger, first, film("u1"))
+    claim = take(ledger, JobKind.INGEST, put(ledger, "a", "B", sequencer="02").image_id)
+
+    def accepted(work: Work) -> object:
+        accept_image(ledger, work, claim, film("u1"))
+        return until_it_waits(ledger, lambda: put(ledger, "a", "A", sequencer="03"))
+
+    announced = fenced(ledger, claim, accepted)
+    assert callable(announced)
+    assert announced().image_id == first.image_id
+    assert image_state(ledger, first.image_id) == ("received", None)
+    assert ingest(ledger, first, film("u1")) == study_id
+    assert image_state(ledger, claim.subject) == ("cancelled", "replaced")
+
+
+def test_a_content_that_comes_back_just_before_its_successor_is_accepted_stays(ledger: Ledger) -> None:
+    first = put(ledger, "a", "A", sequencer="01")
+    ingest(ledger, first, film("u1"))
+    claim = take(ledger, JobKind.INGEST, put(ledger, "a", "B", sequencer="02").image_id)
+    with ledger.work() as work:
+        back = ObjectRef("source", "a", "A", sequencer="03")
+        register_in(ledger, work, [back], Lane.ROUTINE, actor="event", careful=False)
+        accepted = until_it_waits(ledger, lambda: complete_ingest(ledger, claim, film("u1")))
+    accepted()
+    assert image_state(ledger, first.image_id) == ("accepted", None)
+    assert image_state(ledger, claim.subject) == ("cancelled", "replaced")
 
 
 def test_a_purged_object_stays_purged(ledger: Ledger) -> None:

@@ -1,6 +1,6 @@
 """Objects that were announced before: found again, read again if their content came back, raised to a better lane."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -75,13 +75,14 @@ _RAISE_JOBS = """
     RETURNING kind, not_before > clock_timestamp() AS later
 """
 
-# Locked first: a backlog that lists the same and is just being paused or cancelled leaves these jobs alone, or has
-# stopped them for us to see.
+# Locked before anything is decided: a backlog that lists the same and is just being paused or cancelled leaves these
+# jobs alone, or has stopped them for us to see.
 _LOCK_JOBS = """
     SELECT id FROM jobs
     WHERE (subject = ANY(CAST(:studies AS uuid[])) OR subject = ANY(CAST(:images AS uuid[])))
       AND state = 'queued' AND kind IN ('ingest', 'settle', 'summarise') ORDER BY id FOR UPDATE
 """
+_LOCK_STUDIES = "SELECT id FROM studies WHERE id = ANY(CAST(:studies AS uuid[])) ORDER BY id FOR UPDATE"
 _WAKE = """
     UPDATE jobs SET not_before = NULL
     WHERE id = ANY(CAST(:jobs AS uuid[])) AND state = 'queued' AND not_before = 'infinity'
@@ -103,27 +104,24 @@ class Known:
 
 def find_known(work: Work, refs: Sequence[ObjectRef]) -> Known:
     """The objects that are known, or purged. A replaced content that is announced anew is to be read again."""
+    rows = _contents(work, refs)
+    anew = _announced_anew(rows, refs)
+    if anew:
+        # A content that follows may be in the middle of being accepted: then this one is replaced once we may look.
+        _hold(work, rows, {(ref.bucket, ref.key) for ref in anew.values()})
+        rows = _contents(work, refs)
+        anew = _announced_anew(rows, refs)
+    if anew:
+        work.run(_ANNOUNCE, {"names": names(list(anew.values()))})
+    if replaced := [row["image_id"] for row in rows if row["image_id"] in anew and _is_replaced(row)]:
+        work.run(_REVIVE, {"images": replaced})
     announced = {ref.identity: ref for ref in refs}
     found: dict[Identity, Registered] = {}
     studies: dict[tuple[str, str], UUID] = {}
-    anew: list[ObjectRef] = []
-    replaced: list[UUID] = []
-    for row in _contents(work, refs):
+    for row in rows:
         studies.setdefault((row["bucket"], row["key"]), row["study_id"])
-        ref = announced.get((row["bucket"], row["key"], row["etag"]))
-        if ref is None:
-            continue
-        found[ref.identity] = Registered(row["image_id"], row["study_id"], ref.uri, new=False)
-        again = _again(ref, row["sequencer"])
-        is_replaced = row["reason_code"] == ReasonCode.REPLACED
-        if again and is_replaced:
-            replaced.append(row["image_id"])
-        if again and (is_replaced or row["deleted_at"] or ref.sequencer):
-            anew.append(ref)
-    if anew:
-        work.run(_ANNOUNCE, {"names": names(anew)})
-    if replaced:
-        work.run(_REVIVE, {"images": replaced})
+        if ref := announced.get((row["bucket"], row["key"], row["etag"])):
+            found[ref.identity] = Registered(row["image_id"], row["study_id"], ref.uri, new=False)
     return Known(found | _purged(work, [ref for ref in refs if ref.identity not in found]), studies)
 
 
@@ -168,6 +166,31 @@ def _contents(work: Work, refs: Sequence[ObjectRef]) -> Sequence[RowMapping]:
         if work.row(_ANY_IN_RANGE, keys) is None:
             return []
     return work.rows(_CONTENTS, {"names": names(refs)})
+
+
+def _announced_anew(rows: Sequence[RowMapping], refs: Sequence[ObjectRef]) -> dict[UUID, ObjectRef]:
+    """Contents that are in the bucket now whatever was known of them, by image."""
+    announced = {ref.identity: ref for ref in refs}
+    anew = {}
+    for row in rows:
+        ref = announced.get((row["bucket"], row["key"], row["etag"]))
+        if ref is None or not _again(ref, row["sequencer"]):
+            continue
+        if _is_replaced(row) or row["deleted_at"] or ref.sequencer:
+            anew[row["image_id"]] = ref
+    return anew
+
+
+def _hold(work: Work, rows: Sequence[RowMapping], keys: Collection[tuple[str, str]]) -> None:
+    """Lock the open work of these keys, then their studies, as whoever accepts an image of them does."""
+    of_keys = [row for row in rows if (row["bucket"], row["key"]) in keys]
+    ids = {"studies": [row["study_id"] for row in of_keys], "images": [row["image_id"] for row in of_keys]}
+    work.rows(_LOCK_JOBS, ids)
+    work.rows(_LOCK_STUDIES, {"studies": ids["studies"]})
+
+
+def _is_replaced(row: RowMapping) -> bool:
+    return bool(row["reason_code"] == ReasonCode.REPLACED)
 
 
 def _again(ref: ObjectRef, known: str | None) -> bool:
