@@ -26,7 +26,7 @@ _VIEW_ORDER = {"PA": 0, "AP": 1, None: 2}
 _STUDIES = """
     SELECT s.id, s.revision, s.lane_rank, m.image_id AS summarised_image, m.bundle
     FROM studies s LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
-    WHERE s.id = ANY(CAST(:ids AS uuid[])) AND s.state <> 'cancelled'
+    WHERE s.id = ANY(CAST(:ids AS uuid[])) AND s.state <> 'cancelled' ORDER BY s.id
 """
 
 _CANDIDATES = """
