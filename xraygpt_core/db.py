@@ -3,8 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -82,8 +83,13 @@ class Database:
             connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
-        """Close every connection of the pool."""
+        """Close every connection of the pool; one that is in use, when it comes back."""
+        event.listen(self._engine, "checkin", _close_late)
         self._engine.dispose()
+
+
+def _close_late(_connection: Any, record: Any) -> None:
+    record.invalidate()
 
 
 def driver_url(url: str) -> str:

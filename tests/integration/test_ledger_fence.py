@@ -240,6 +240,16 @@ def test_a_statement_that_runs_into_its_time_limit_is_refused(settings: Settings
     hasty.close()
 
 
+def test_a_connection_in_use_when_all_are_closed_is_closed_when_it_comes_back(settings: Settings) -> None:
+    database = Database(settings.database_url.get_secret_value())
+    with database.transaction() as connection:
+        ours = connection.connection.driver_connection
+        database.close()
+        Work(connection).row("SELECT 1")
+    assert ours is not None
+    assert ours.closed
+
+
 def test_a_lease_that_ends_while_the_server_is_away_writes_nothing(
     ledger: Ledger, lossy: Ledger, proxy: LossyProxy
 ) -> None:
