@@ -27,7 +27,6 @@ from tests.ledger_tools import (
     together,
 )
 from tests.lossy import LossyProxy
-from xraygpt_core.db import Database
 from xraygpt_core.errors import LeaseLost, Refused, Unavailable
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger, Work, open_ledger
@@ -233,23 +232,6 @@ def test_a_refusal_while_a_commit_is_in_doubt_does_not_hide_what_became_of_it(lo
     do(lossy, "UPDATE jobs SET finished_at = NULL")
 
 
-def test_a_statement_that_runs_into_its_time_limit_is_refused(settings: Settings, ledger: Ledger) -> None:
-    hasty = Database(settings.database_url.get_secret_value(), statement_timeout_seconds=0.05)
-    with pytest.raises(Refused, match="QueryCanceled"), hasty.transaction() as connection:
-        Work(connection).row("SELECT pg_sleep(20)")
-    hasty.close()
-
-
-def test_a_connection_in_use_when_all_are_closed_is_closed_when_it_comes_back(settings: Settings) -> None:
-    database = Database(settings.database_url.get_secret_value())
-    with database.transaction() as connection:
-        ours = connection.connection.driver_connection
-        database.close()
-        Work(connection).row("SELECT 1")
-    assert ours is not None
-    assert ours.closed
-
-
 def test_a_lease_that_ends_while_the_server_is_away_writes_nothing(
     ledger: Ledger, lossy: Ledger, proxy: LossyProxy
 ) -> None:
@@ -259,39 +241,6 @@ def test_a_lease_that_ends_while_the_server_is_away_writes_nothing(
     with pytest.raises(LeaseLost):
         fenced(lossy, got, mark(got.subject))
     assert marks(ledger) == 0
-
-
-def test_a_process_stopped_in_the_middle_of_its_work_does_not_keep_its_locks(
-    settings: Settings, ledger: Ledger
-) -> None:
-    impatient = Database(settings.database_url.get_secret_value(), idle_seconds=1.0)
-    got = take(ledger, JobKind.INGEST, put(ledger).image_id)
-    stopped: list[UUID] = []
-
-    def stop_in_the_middle() -> None:
-        with impatient.transaction() as connection:
-            work = Work(connection)
-            work.run("UPDATE jobs SET last_error = 'stopped here' WHERE id = :id", {"id": got.job_id})
-            stopped.append(got.job_id)
-            expire(ledger, got.job_id)  # waits for the lock, which the server takes from the silent transaction
-            work.run("SELECT 1")
-
-    for _ in range(5):  # on a busy machine the first statement may come too late: that is not the middle
-        with pytest.raises(Unavailable):
-            stop_in_the_middle()
-        if stopped:
-            break
-    impatient.close()
-    assert tick(ledger).requeued == 1
-
-
-def test_locks_of_a_process_that_stands_still_end_with_its_leases(make_settings: Callable[..., Settings]) -> None:
-    for lease, idle in ((3.0, "3s"), (300.0, "30s")):
-        opened = open_ledger(make_settings(lease_seconds=lease))
-        assert rows(opened, "SHOW idle_in_transaction_session_timeout") == [
-            {"idle_in_transaction_session_timeout": idle}
-        ]
-        opened.close()
 
 
 def test_the_victim_of_a_deadlock_runs_again(ledger: Ledger) -> None:
