@@ -18,6 +18,8 @@ from xraygpt_core.ledger.core import Ledger, Work, open_ledger
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind
 
+pytestmark = pytest.mark.usefixtures("sound")
+
 
 def test_a_statement_that_runs_into_its_time_limit_is_refused(settings: Settings, ledger: Ledger) -> None:
     hasty = Database(settings.database_url.get_secret_value(), statement_timeout_seconds=0.05)
