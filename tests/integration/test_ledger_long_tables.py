@@ -9,7 +9,7 @@ import pytest
 
 from tests.ledger_tools import do, one, rows
 from xraygpt_core.ledger import again, change, read
-from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.core import Ledger, Work
 
 MANY, A_FEW = 4_000, 20  # an index counts what was deleted a moment ago, too
 SMALL_WINDOW = 100
@@ -61,14 +61,18 @@ def full(just_filled: Ledger) -> Ledger:
 def plan(ledger: Ledger, sql: str, values: dict[str, Any], *, by_index: bool = False) -> str:
     """How it is done. What it changes, stays as it was."""
     with pytest.raises(_Undo) as undone, ledger.work() as work:
-        if by_index:
-            work.by_index()
-        raise _Undo("\n".join(str(row["QUERY PLAN"]) for row in work.rows(f"EXPLAIN (ANALYZE) {sql}", values)))
+        raise _Undo(explained(work, sql, values, by_index=by_index))
     return str(undone.value)
 
 
 class _Undo(Exception):  # it carries a plan out of a transaction
     pass
+
+
+def explained(work: Work, sql: str, values: dict[str, Any], *, by_index: bool) -> str:
+    if by_index:
+        work.by_index()
+    return "\n".join(str(row["QUERY PLAN"]) for row in work.rows(f"EXPLAIN (ANALYZE) {sql}", values))
 
 
 def walked(found: str) -> int:
