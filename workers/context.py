@@ -1,8 +1,10 @@
 """What every job of a worker process gets: its settings, its services, and how long a job may be silent."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from workers.gate import Gate
 from workers.heartbeat import Heart
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.settings import Settings
@@ -17,6 +19,7 @@ class Context:
     Attributes:
         name: who claims, as the timeline shows it: role, host and process, nothing else.
         draining: set when the process was told to stop; long jobs hand themselves back then.
+        gates: which kinds of job are begun only while the buckets answer.
     """
 
     settings: Settings
@@ -25,6 +28,7 @@ class Context:
     heart: Heart
     name: str
     draining: threading.Event = field(default_factory=threading.Event)
+    gates: Mapping[JobKind, Gate] = field(default_factory=dict)
 
     def stall_seconds(self, kind: JobKind) -> float:
         """How long a job of this kind may report no progress before its lease is no longer extended."""
@@ -33,3 +37,15 @@ class Context:
     def max_seconds(self, kind: JobKind) -> float:
         """How long a job of this kind may run, progress or not."""
         return self.settings.train_max_seconds if kind is JobKind.TRAIN else self.settings.max_run_seconds
+
+    def may_begin(self, kind: JobKind) -> bool:
+        """Do the buckets a job of this kind needs answer? Asks them, if it is time to."""
+        return kind not in self.gates or self.gates[kind].lets_in()
+
+    def must_wait(self, kind: JobKind) -> bool:
+        """Are these buckets known to be away?"""
+        return kind in self.gates and self.gates[kind].shut
+
+    def nobody_could(self, kind: JobKind) -> bool:
+        """Did a job of this kind fail because the buckets answer nobody? From then on its like waits."""
+        return kind in self.gates and self.gates[kind].shuts()

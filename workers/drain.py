@@ -69,8 +69,8 @@ class Drain:
 
     def urgent(self) -> None:
         """Do what is urgent and ready, one job after the other. Raises what the ledger raises."""
-        queues = [(kind, lane) for kind, lane in self._queues if kind is JobKind.CHAT or lane is Lane.STAT]
         while not self._context.draining.is_set():
+            queues = [(kind, lane) for kind, lane in self._queues if kind is JobKind.CHAT or lane is Lane.STAT]
             claims = claim_next(self._context.ledger, queues, self._context.name)
             if not claims:
                 break
@@ -108,7 +108,10 @@ class Drain:
 
     @property
     def _queues(self) -> list[Queue]:
-        return [queue_of(name) for name in self._names]
+        """Most urgent first, without those whose jobs could not be done now."""
+        queues = [queue_of(name) for name in self._names]
+        begun = {kind for kind in dict(queues) if self._context.may_begin(kind)}
+        return [(kind, lane) for kind, lane in queues if kind in begun]
 
     def _several(self) -> list[Claim]:
         context = self._context

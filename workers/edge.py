@@ -81,6 +81,8 @@ def run_batch(context: Context, claims: Sequence[Claim], batch: Batch) -> None:
             began = time.monotonic()
             if context.draining.is_set() and done:
                 error = HandedBack("the worker is stopping")
+            elif context.must_wait(claim.kind):
+                error = HandedBack("the buckets do not answer")
             with pulse.turn():
                 if given is None or error is not None:
                     _end(context, claim, began, error)
@@ -176,6 +178,9 @@ def _translate(context: Context, claim: Claim, error: Exception) -> None:
         case HandedBack():
             jobs.release(context.ledger, claim)
             log.info("job handed back", extra=told(claim))
+        case Unavailable() if not isinstance(error, Refused) and context.nobody_could(claim.kind):
+            jobs.release(context.ledger, claim, describe(error))
+            log.warning("job handed back", extra=told(claim), exc_info=error)
         case _:
             said = describe(error)
             state = jobs.fail(context.ledger, claim, said, retry=not isinstance(error, InvalidRequest))

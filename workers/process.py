@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import celery.worker.state
 from celery import Celery, signals
@@ -15,6 +16,7 @@ from prometheus_client import start_http_server
 from workers.context import Context
 from workers.drain import Drain
 from workers.edge import Batch, Body
+from workers.gate import Gate
 from workers.heartbeat import Heart, aside, hand_back
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.ledger import jobs
@@ -126,7 +128,8 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
     closing.callback(heart.close)
     if settings.metrics_port:
         _tell_metrics(settings.metrics_port)
-    context = Context(settings, ledger, store, heart, f"{role}-{os.getpid()}@{platform.node()}")
+    name = f"{role}-{os.getpid()}@{platform.node()}"
+    context = Context(settings, ledger, store, heart, name, gates=gates_of(settings, store))
     return Process(context, make_celery(settings), pseudonymiser, closing)
 
 
@@ -137,6 +140,13 @@ def _tell_metrics(port: int) -> None:
         raise ConfigurationError(
             f"XRAYGPT_METRICS_PORT: cannot listen on {port} ({error.strerror}); give each worker of a host its own port"
         ) from None
+
+
+def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, Gate]:
+    """Half a lease between two looks: work goes on as soon after an outage as after the loss of a worker."""
+    both = Gate("both", partial(store.probe, source=True), settings.lease_seconds / 2)
+    derived = Gate("derived", partial(store.probe, source=False), settings.lease_seconds / 2)
+    return {JobKind.INGEST: both, **dict.fromkeys((JobKind.CHAT, JobKind.SUMMARISE, JobKind.TRAIN), derived)}
 
 
 def _heart(ledger: Ledger) -> Heart:

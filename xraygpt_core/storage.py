@@ -6,29 +6,24 @@ this module repeats a key, and none is chained to a library's error that would.
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
-import boto3
-from boto3.exceptions import Boto3Error
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, ObjectReplaced, Rejected, Unavailable
+from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, Rejected, Unavailable
+from xraygpt_core.ids import new_id
+from xraygpt_core.s3_client import s3_client, translated
 from xraygpt_core.s3_listing import read_listings_quickly
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import ReasonCode
 
 _CHUNK = 1 << 20
 _SPOOL = 8 << 20
-_MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
-_REPLACED = frozenset({"412", "PreconditionFailed"})
-
-T = TypeVar("T")
+_PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -60,8 +55,9 @@ class ObjectStore:
         self.bucket = settings.bucket
         self.derived_bucket = settings.derived_bucket
         self._max_upload = settings.max_object_bytes
-        self._client = _client(settings)
+        self._client = s3_client(settings)
         read_listings_quickly(self._client)
+        self._impatient = cache(lambda: s3_client(settings, seconds=_PROBE_SECONDS, attempts=1))
 
     # Reading ---------------------------------------------------------------------------------------------------
 
@@ -72,7 +68,7 @@ class ObjectStore:
             ObjectMissing, Unavailable.
         """
         with self._bucket_there(bucket):
-            return _head(_translated(lambda: self._client.head_object(Bucket=bucket, Key=key)))
+            return _head(translated(lambda: self._client.head_object(Bucket=bucket, Key=key)))
 
     def read(self, bucket: str, key: str, *, etag: str, version_id: str | None = None, max_bytes: int) -> bytes:
         """The bytes of exactly the object that was registered, never of one that took its key since.
@@ -85,7 +81,7 @@ class ObjectStore:
         """
         pinned = {"VersionId": version_id} if version_id else {}
         with self._bucket_there(bucket):
-            return _translated(lambda: self._fetch(max_bytes, Bucket=bucket, Key=key, IfMatch=f'"{etag}"', **pinned))
+            return translated(lambda: self._fetch(max_bytes, Bucket=bucket, Key=key, IfMatch=f'"{etag}"', **pinned))
 
     def get(self, key: str) -> bytes:
         """An object of the derived bucket.
@@ -93,7 +89,7 @@ class ObjectStore:
         Raises:
             ObjectMissing, Unavailable.
         """
-        return _translated(lambda: self._fetch(None, Bucket=self.derived_bucket, Key=key))
+        return translated(lambda: self._fetch(None, Bucket=self.derived_bucket, Key=key))
 
     def get_file(self, key: str, path: Path) -> None:
         """Copy an object of the derived bucket to a file, which appears when it is complete."""
@@ -108,7 +104,7 @@ class ObjectStore:
             _must_be_whole(part.stat().st_size, answer)
 
         try:
-            _translated(copy)
+            translated(copy)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -122,7 +118,7 @@ class ObjectStore:
         more: dict[str, str] = {"StartAfter": start_after} if start_after else {}
         while True:
             request = {"Bucket": bucket, "Prefix": prefix, **more}
-            page = _translated(lambda request=request: self._client.list_objects_v2(**request))  # type: ignore[misc]
+            page = translated(lambda request=request: self._client.list_objects_v2(**request))  # type: ignore[misc]
             for item in page.get("Contents", []):
                 yield Listed(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
             if not page.get("IsTruncated"):
@@ -134,11 +130,11 @@ class ObjectStore:
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Write to the derived bucket. Keys are made from content, so writing twice changes nothing."""
         put = self._client.put_object
-        _translated(lambda: put(Bucket=self.derived_bucket, Key=key, Body=data, ContentType=content_type))
+        translated(lambda: put(Bucket=self.derived_bucket, Key=key, Body=data, ContentType=content_type))
 
     def put_file(self, key: str, path: Path) -> None:
         """Copy a file to the derived bucket, in parts where it is large."""
-        _translated(lambda: self._client.upload_file(str(path), self.derived_bucket, key))
+        translated(lambda: self._client.upload_file(str(path), self.derived_bucket, key))
 
     def put_upload(self, sha256: str, chunks: Iterable[bytes]) -> Head:
         """Store a person's own file as ``uploads/<sha256>`` in the source bucket; nothing is written if it is there.
@@ -155,13 +151,13 @@ class ObjectStore:
             except ObjectMissing:
                 there = None
             if there is None or there.size != size:
-                _translated(lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=spool))
+                translated(lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=spool))
                 there = self.head(self.bucket, key)
         return there
 
     def delete(self, key: str) -> None:
         """Remove one object of the derived bucket; nothing happens if it is gone already."""
-        _translated(lambda: self._client.delete_object(Bucket=self.derived_bucket, Key=key))
+        translated(lambda: self._client.delete_object(Bucket=self.derived_bucket, Key=key))
 
     def delete_prefix(self, prefix: str) -> int:
         """Remove everything below a prefix of the derived bucket, and say how many objects that were."""
@@ -181,9 +177,22 @@ class ObjectStore:
         """
         for variable, bucket in (("XRAYGPT_BUCKET", self.bucket), ("XRAYGPT_DERIVED_BUCKET", self.derived_bucket)):
             try:
-                _translated(lambda bucket=bucket: self._client.head_bucket(Bucket=bucket))  # type: ignore[misc]
+                translated(lambda bucket=bucket: self._client.head_bucket(Bucket=bucket))  # type: ignore[misc]
             except ObjectMissing:
                 raise ConfigurationError(f"{variable}: there is no bucket {bucket!r}; create it first") from None
+
+    def probe(self, *, source: bool) -> None:
+        """Ask, without patience, whether the derived bucket takes and gives objects; and whether the source answers.
+
+        Raises:
+            Unavailable, ObjectMissing.
+        """
+        client, ours = self._impatient(), {"Bucket": self.derived_bucket, "Key": f"probe/{new_id()}"}
+        if source:
+            translated(lambda: client.head_bucket(Bucket=self.bucket))
+        translated(lambda: client.put_object(**ours, Body=b"probe"))
+        translated(lambda: client.get_object(**ours)["Body"].read())
+        translated(lambda: client.delete_object(**ours))
 
     @contextmanager
     def _bucket_there(self, bucket: str) -> Iterator[None]:
@@ -192,7 +201,7 @@ class ObjectStore:
             yield
         except ObjectMissing:
             try:
-                _translated(lambda: self._client.head_bucket(Bucket=bucket))
+                translated(lambda: self._client.head_bucket(Bucket=bucket))
             except ObjectMissing:
                 raise Unavailable("the bucket is not there") from None
             raise
@@ -207,50 +216,6 @@ class ObjectStore:
                 _must_fit(len(data), max_bytes)  # the header may lie
         _must_be_whole(len(data), answer)
         return bytes(data)
-
-
-def _client(settings: Settings) -> Any:
-    config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
-        connect_timeout=5,
-        read_timeout=30,
-        retries={
-            "mode": "standard",
-            "total_max_attempts": 2,
-        },  # the ledger owns retries; this one bridges a dropped connection
-        max_pool_connections=64,
-        # Other servers than AWS do not all know the newer checksum headers; TLS and our own sha256 guard the bytes.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    return boto3.session.Session().client(
-        "s3",
-        region_name=settings.s3_region,
-        endpoint_url=settings.s3_endpoint_url,
-        aws_access_key_id=settings.s3_access_key.get_secret_value() if settings.s3_access_key else None,
-        aws_secret_access_key=settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None,
-        config=config,
-    )
-
-
-def _translated(call: Callable[[], T]) -> T:
-    """Turn the library's errors into ours, and drop their text: it quotes URLs, and those hold keys."""
-    try:
-        return call()
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", "unknown"))
-        raise _named(code) from None
-    except (BotoCoreError, Boto3Error, ConnectionError, TimeoutError) as error:
-        raise Unavailable(f"the bucket does not answer ({type(error).__name__})") from None
-
-
-def _named(code: str) -> Exception:
-    if code in _REPLACED:
-        return ObjectReplaced("the object was overwritten since it was registered")
-    if code in _MISSING:
-        return ObjectMissing("the object is not in the bucket")
-    return Unavailable(f"the bucket refuses ({code})")
 
 
 def _head(answer: Any) -> Head:

@@ -158,6 +158,20 @@ def test_a_bucket_in_trouble_is_asked_again(arena: Arena, trouble: Trouble, shar
     within_the_limit(arena, f"bucket {trouble}")
 
 
+@pytest.mark.parametrize("trouble", ["busy", "reset"])
+def test_a_bucket_that_is_away_costs_time_and_no_attempts(arena: Arena, trouble: Trouble, again: int) -> None:
+    failures = "SELECT count(*) FROM timeline WHERE what LIKE '% failed'"
+    before = arena.value(failures)
+    with arena.bucket_proxy.in_trouble(trouble, 1.0):
+        arena.load(LOAD)
+        arena.wait_until(lambda: arena.bucket_proxy.troubled > 3, "the bucket is away", 60)
+        psycopg_sleep(arena, OUTAGE_SECONDS)
+        assert arena.value(failures) == before
+    with arena.recovering(f"bucket away ({trouble})"):
+        pass
+    within_the_limit(arena, f"bucket away ({trouble})")
+
+
 def test_an_object_that_was_replaced_between_event_and_read_is_read_as_it_is_now(arena: Arena, again: int) -> None:
     keys = [f"films/replaced-{again}-{number}.dcm" for number in range(6)]
     for name in ("ingest-1", "ingest-2"):

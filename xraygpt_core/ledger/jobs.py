@@ -108,11 +108,13 @@ _RETRY = f"""
     {told("failed", "failed", who="c.claimed_by", detail=_PAUSE)}
 """
 
+_CAUSE = "CASE WHEN CAST(:error AS text) IS NOT NULL THEN jsonb_build_object('error', CAST(:error AS text)) END"
 _HAND_BACK = f"""
     WITH unfinished AS (
-        UPDATE jobs SET state = 'queued', lease_until = NULL, attempts = attempts - 1 WHERE id = :id RETURNING {_TRIED}
+        UPDATE jobs SET state = 'queued', lease_until = NULL, attempts = attempts - 1,
+               last_error = COALESCE(CAST(:error AS text), last_error) WHERE id = :id RETURNING {_TRIED}
     )
-    {told("unfinished", "handed back", who="c.claimed_by", attempt="c.attempts + 1")}
+    {told("unfinished", "handed back", who="c.claimed_by", attempt="c.attempts + 1", detail=_CAUSE)}
 """
 
 
@@ -170,6 +172,8 @@ def claim_next(
         in_turn: they are done one after the other. Then a job that was tried before is taken alone: if it costs the
             next worker its life, too, it costs no other job an attempt.
     """
+    if not queues:
+        return []
     sql = _NEXT.format(limit=int(limit), which=_ALONE_AGAIN if in_turn else _ALL)
     values = {"kinds": [kind for kind, _ in queues], "ranks": [lane.rank for _, lane in queues]}
     taken = _claim(ledger, sql, values, worker)
@@ -234,15 +238,18 @@ def fail(ledger: Ledger, claim: Claim, error: str, *, retry: bool = True) -> Job
     return fenced(ledger, claim, body, finish=None)
 
 
-def release(ledger: Ledger, claim: Claim) -> None:
+def release(ledger: Ledger, claim: Claim, error: str | None = None) -> None:
     """Hand a job back unfinished, as a draining worker does. The attempt does not count; the epoch stays used.
+
+    Args:
+        error: what kept it from being done, in our own words: no patient data.
 
     Raises:
         LeaseLost: the job is no longer ours.
     """
 
     def body(work: Work) -> None:
-        work.run(_HAND_BACK, {"id": claim.job_id})
+        work.run(_HAND_BACK, {"id": claim.job_id, "error": None if error is None else printable(error)})
         work.rings.append(Ring(claim.kind, claim.lane))
 
     fenced(ledger, claim, body, finish=None)

@@ -1,0 +1,64 @@
+"""The client every request to a bucket goes through, and its library's errors in our own words."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from xraygpt_core.errors import ObjectMissing, ObjectReplaced, Unavailable
+from xraygpt_core.settings import Settings
+
+_MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
+_REPLACED = frozenset({"412", "PreconditionFailed"})
+
+T = TypeVar("T")
+
+
+def s3_client(settings: Settings, *, seconds: float = 30.0, attempts: int = 2) -> Any:
+    """boto3's client of the bucket's server, for many threads.
+
+    Args:
+        seconds: how long it waits for a byte.
+        attempts: how often it asks. The ledger owns retries; the second one bridges a dropped connection.
+    """
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+        connect_timeout=5,
+        read_timeout=seconds,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        max_pool_connections=64,
+        # Other servers than AWS do not all know the newer checksum headers; TLS and our own sha256 guard the bytes.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.session.Session().client(
+        "s3",
+        region_name=settings.s3_region,
+        endpoint_url=settings.s3_endpoint_url,
+        aws_access_key_id=settings.s3_access_key.get_secret_value() if settings.s3_access_key else None,
+        aws_secret_access_key=settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None,
+        config=config,
+    )
+
+
+def translated(call: Callable[[], T]) -> T:
+    """Turn the library's errors into ours, and drop their text: it quotes URLs, and those hold keys."""
+    try:
+        return call()
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", "unknown"))
+        raise _named(code) from None
+    except (BotoCoreError, Boto3Error, ConnectionError, TimeoutError) as error:
+        raise Unavailable(f"the bucket does not answer ({type(error).__name__})") from None
+
+
+def _named(code: str) -> Exception:
+    if code in _REPLACED:
+        return ObjectReplaced("the object was overwritten since it was registered")
+    if code in _MISSING:
+        return ObjectMissing("the object is not in the bucket")
+    return Unavailable(f"the bucket refuses ({code})")
