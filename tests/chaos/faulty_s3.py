@@ -70,7 +70,8 @@ class FaultyS3:
                 self.send_header("Content-Type", "application/xml")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                if self.command != "HEAD":  # an answer to it has no body: the next answer would begin with it
+                    self.wfile.write(data)
 
             def _hang_up(self) -> None:
                 self.close_connection = True
