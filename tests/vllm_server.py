@@ -42,6 +42,7 @@ class SmallVllm:
         breaks: closes so many streams after the first token.
         waiting: what it says about its queue.
         refuses: the status it answers with, by path.
+        chokes_on: the embeddings, as they are sent, that it answers with a 500.
         scripts: the next answers, each a list of events, word for word; each waits for ``pause`` first.
     """
 
@@ -52,6 +53,7 @@ class SmallVllm:
     away: int = 0
     breaks: int = 0
     waiting: int = 0
+    chokes_on: str | None = None
     pause: threading.Event | None = None  # each stream waits for it, after its first token
     refuses: dict[str, int] = field(default_factory=dict)
     scripts: list[list[str]] = field(default_factory=list)
@@ -62,7 +64,7 @@ class SmallVllm:
     def reset(self) -> None:
         """Be well again, and forget."""
         self.away = self.breaks = self.waiting = 0
-        self.pause = self.key = None
+        self.pause = self.key = self.chokes_on = None
         for kept in (self.refuses, self.scripts, self.asked, self.dropped):
             kept.clear()
 
@@ -112,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path in small.refuses:
             return self._send(small.refuses[self.path], b"{}")
         small.asked.append(body)
+        if body["prompt_embeds"] == small.chokes_on:
+            return self._send(500, b"{}")
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")

@@ -31,7 +31,7 @@ from xraygpt_core.model.engine.text import cut
 from xraygpt_core.model.llm import attach_adapter, load_base, pick_dtype, quiet_peft
 from xraygpt_core.model.prompt import Prompt, clean_answer
 from xraygpt_core.model.summariser import Loaded, load
-from xraygpt_core.model.vllm_answers import ServerFailed, Standing, check_status, events, waiting
+from xraygpt_core.model.vllm_answers import Blame, ServerFailed, Standing, check_status, events, waiting
 from xraygpt_core.report.sections import split_report
 
 _PATIENCE_SECONDS = 30.0  # a server that does not answer for so long has its studies handed back
@@ -181,7 +181,7 @@ class VllmEngine:
 
         It is counted from when the request came: who queued behind a server that is away has waited for it as well.
         """
-        given_up = errand.submitted + self._patience
+        given_up, blame = errand.submitted + self._patience, Blame(self._standing)
         while True:
             errand.check()
             trouble = self._standing.trouble
@@ -195,6 +195,7 @@ class VllmEngine:
                 self._standing.full()
             except (httpx.HTTPError, ServerFailed) as error:
                 self._standing.bad(error)
+                blame.failed(error)
             self._closed.wait(_PAUSE_SECONDS)
 
     def _has_room(self) -> bool:

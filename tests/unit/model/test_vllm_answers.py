@@ -9,7 +9,7 @@ import pytest
 from tests.vllm_server import METRICS, choice
 from xraygpt_core.model import vllm_answers
 from xraygpt_core.model.engine.items import RequestFailed
-from xraygpt_core.model.vllm_answers import ServerFailed, Standing, check_status, events, waiting
+from xraygpt_core.model.vllm_answers import AnswerFailed, Blame, ServerFailed, Standing, check_status, events, waiting
 
 
 def answer(method: str, status: int, path: str = "/v1/completions") -> httpx.Response:
@@ -139,3 +139,45 @@ def test_after_a_good_answer_there_is_no_trouble() -> None:
     standing.bad(ServerFailed("answers 503"))
     standing.good()
     assert standing.trouble is None
+
+
+FAILED = AnswerFailed("answers 500 to /v1/completions")
+
+
+def fail_often(error: ServerFailed | httpx.HTTPError, *, others: int) -> None:
+    """Twenty failures of one request; before each, so many others are answered."""
+    standing = Standing()
+    blame = Blame(standing)
+    for _ in range(20):
+        for _ in range(others):
+            standing.good()
+        blame.failed(error)
+
+
+@pytest.mark.parametrize("error", [FAILED, httpx.ReadError("gone"), httpx.RemoteProtocolError("gone")])
+def test_a_request_that_fails_again_and_again_between_good_answers_is_the_cause(
+    error: ServerFailed | httpx.HTTPError,
+) -> None:
+    with pytest.raises(RequestFailed):
+        fail_often(error, others=1)
+
+
+def test_a_server_that_answers_nobody_is_the_cause_itself() -> None:
+    fail_often(FAILED, others=0)
+
+
+@pytest.mark.parametrize(
+    "error", [ServerFailed("answers 503 to /v1/completions"), httpx.ConnectError("away"), httpx.ReadTimeout("slow")]
+)
+def test_what_says_nothing_about_a_request_never_blames_it(error: ServerFailed | httpx.HTTPError) -> None:
+    fail_often(error, others=3)
+
+
+def test_a_moment_in_which_others_were_luckier_is_no_proof() -> None:
+    standing = Standing()
+    blame = Blame(standing)
+    for _ in range(4):
+        standing.good()
+        blame.failed(FAILED)
+    for _ in range(20):
+        blame.failed(FAILED)

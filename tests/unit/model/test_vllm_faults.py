@@ -116,6 +116,32 @@ def test_what_is_about_the_server_costs_the_study_nothing(
         make(patience=0.1).submit(SummaryRequest(noise_png(1))).result(60)
 
 
+def choking(server: SmallVllm, engine: VllmEngine, png: bytes) -> SummaryRequest:
+    """A request that the server fails on from now on, whatever it answers others."""
+    engine.submit(SummaryRequest(png)).result(60)
+    server.chokes_on = server.asked[-1]["prompt_embeds"]
+    return SummaryRequest(png)
+
+
+def test_a_request_the_server_fails_on_while_it_answers_others_is_blamed(
+    server: SmallVllm, make: Make, noise_png: Png
+) -> None:
+    engine = make(batch_size=2, patience=60.0)
+    choked = engine.submit(choking(server, engine, noise_png(1)))
+    while not choked.done():
+        engine.submit(SummaryRequest(noise_png(2))).result(60)
+    with pytest.raises(RequestFailed, match="answers others in between"):
+        choked.result()
+
+
+def test_a_request_the_server_fails_on_while_there_are_no_others_is_no_loss(
+    server: SmallVllm, make: Make, noise_png: Png
+) -> None:
+    engine = make(patience=0.5)
+    with pytest.raises(ServerBusy, match="500"):
+        engine.submit(choking(server, engine, noise_png(1))).result(60)
+
+
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_what_is_about_the_request_fails_it(server: SmallVllm, make: Make, noise_png: Png, status: int) -> None:
     server.refuses["/v1/completions"] = status
