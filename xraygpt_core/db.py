@@ -12,6 +12,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from xraygpt_core.errors import ConfigurationError, Refused, Unavailable
 
 DRIVER = "postgresql+psycopg"
+# A host that is lost without a word is noticed within some 25 seconds, also in the middle of a query.
+LOST_HOST: dict[str, Any] = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds
+}
 _DEADLOCK_OR_SERIALISATION = {"40P01", "40001"}
 
 
@@ -47,12 +55,7 @@ class Database:
                 "application_name": "xraygpt",
                 "options": f"-c statement_timeout={milliseconds} -c lock_timeout=20000 -c timezone=UTC "
                 f"-c idle_in_transaction_session_timeout={idle}",
-                # A host that is lost without a word is noticed within some 25 seconds, also in the middle of a query.
-                "keepalives": 1,
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 20_000,  # milliseconds
+                **LOST_HOST,
             },
         )
 

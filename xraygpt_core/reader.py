@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 
+from xraygpt_core.db import LOST_HOST
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unavailable
 from xraygpt_core.settings import Settings
 
@@ -78,6 +79,7 @@ def run_query(settings: Settings, statement: str, *, seconds: float = MAX_SECOND
             connect_timeout=5,
             application_name="xraygpt-reader",
             options=f"{_OPTIONS} -c statement_timeout={int(seconds * 1000)}",
+            **LOST_HOST,
         ) as connection:
             connection.read_only = True
             return _rows(connection, statement, max_rows)

@@ -1,15 +1,21 @@
 """The connection to PostgreSQL: what counts as a URL, as lost, as worth a repeat."""
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors
+from pydantic import SecretStr
 from sqlalchemy import QueuePool, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from xraygpt_core.db import Database, connection_lost, driver_url, refused, worth_repeating
 from xraygpt_core.errors import ConfigurationError, Refused, Unavailable
+from xraygpt_core.reader import run_query
+from xraygpt_core.settings import Settings
+
+NOWHERE = "postgresql://nobody:x@127.0.0.1:1/none"
 
 
 def wrapped(error: Exception, *, invalidated: bool = False) -> DBAPIError:
@@ -91,7 +97,7 @@ def test_a_statement_that_is_wrong_or_was_a_victim_is_not_refused(error: Excepti
 @pytest.fixture
 def one_connection(monkeypatch: pytest.MonkeyPatch) -> Database:
     """A database of a single connection, for which nobody waits."""
-    database = Database("postgresql://nobody:x@127.0.0.1:1/none")
+    database = Database(NOWHERE)
     pool = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": 0}
     monkeypatch.setattr(database, "_engine", create_engine("sqlite://", **pool))
     return database
@@ -115,10 +121,31 @@ def test_victims_of_deadlocks_and_of_serialisation_may_simply_run_again() -> Non
     assert not worth_repeating(wrapped(errors.UniqueViolation()))
 
 
-def test_a_server_that_is_lost_without_a_word_is_noticed_within_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def asked_by_the_ledger(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     monkeypatch.setattr("xraygpt_core.db.create_engine", lambda _url, **options: asked.update(options["connect_args"]))
-    Database("postgresql://nobody:x@127.0.0.1:1/none")
+    Database(NOWHERE)
+    return asked
+
+
+def asked_by_the_reader(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    asked: dict[str, Any] = {}
+
+    def connect(_url: str, **options: Any) -> None:
+        asked.update(options)
+        raise psycopg.OperationalError("nobody there")
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    with pytest.raises(Unavailable):
+        run_query(Settings.model_construct(reader_url=SecretStr(NOWHERE)), "SELECT 1")
+    return asked
+
+
+@pytest.mark.parametrize("asked_by", [asked_by_the_ledger, asked_by_the_reader])
+def test_a_server_that_is_lost_without_a_word_is_noticed_within_half_a_minute(
+    monkeypatch: pytest.MonkeyPatch, asked_by: Callable[[pytest.MonkeyPatch], dict[str, Any]]
+) -> None:
+    asked = asked_by(monkeypatch)
     idle, interval, count = (asked[f"keepalives_{name}"] for name in ("idle", "interval", "count"))
     assert asked["keepalives"] == 1
     assert idle + interval * count <= 30
@@ -126,7 +153,7 @@ def test_a_server_that_is_lost_without_a_word_is_noticed_within_half_a_minute(mo
 
 
 def test_making_a_pool_connects_to_nobody_and_using_it_says_that_nobody_answers() -> None:
-    database = Database("postgresql://nobody:x@127.0.0.1:1/none")
+    database = Database(NOWHERE)
     with pytest.raises(Unavailable, match="PostgreSQL does not answer"):
         database.ping()
     database.close()
