@@ -144,9 +144,14 @@ def _tell_metrics(port: int) -> None:
 
 def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, Gate]:
     """Half a lease between two looks: work goes on as soon after an outage as after the loss of a worker."""
-    both = Gate("both", partial(store.probe, source=True), settings.lease_seconds / 2)
-    derived = Gate("derived", partial(store.probe, source=False), settings.lease_seconds / 2)
-    return {JobKind.INGEST: both, **dict.fromkeys((JobKind.CHAT, JobKind.SUMMARISE, JobKind.TRAIN), derived)}
+    most, probe = settings.lease_seconds / 2, store.probe
+    reading = Gate("derived", partial(probe, source=False, writes=False), most)
+    return {
+        JobKind.INGEST: Gate("both", partial(probe, source=True, writes=True), most),
+        JobKind.SUMMARISE: reading,
+        JobKind.CHAT: reading,
+        JobKind.TRAIN: Gate("derived, written", partial(probe, source=False, writes=True), most),
+    }
 
 
 def _heart(ledger: Ledger) -> Heart:

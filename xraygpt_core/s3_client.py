@@ -14,6 +14,8 @@ from xraygpt_core.settings import Settings
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 _REPLACED = frozenset({"412", "PreconditionFailed"})
 
+_BAD_REQUEST, _TOO_MANY_REQUESTS = 400, 429
+
 T = TypeVar("T")
 
 
@@ -54,6 +56,19 @@ def translated(call: Callable[[], T]) -> T:
         raise _named(code) from None
     except (BotoCoreError, Boto3Error, ConnectionError, TimeoutError) as error:
         raise Unavailable(f"the bucket does not answer ({type(error).__name__})") from None
+
+
+def answered(call: Callable[[], object]) -> None:
+    """Raise Unavailable unless somebody is there and in his senses, who may well say no."""
+
+    def ask() -> None:
+        try:
+            call()
+        except ClientError as error:
+            if not _BAD_REQUEST <= error.response["ResponseMetadata"]["HTTPStatusCode"] < _TOO_MANY_REQUESTS:
+                raise
+
+    translated(ask)
 
 
 def _named(code: str) -> Exception:

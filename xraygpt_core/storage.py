@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, Rejected, Unavailable
 from xraygpt_core.ids import new_id
-from xraygpt_core.s3_client import s3_client, translated
+from xraygpt_core.s3_client import answered, s3_client, translated
 from xraygpt_core.s3_listing import read_listings_quickly
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import ReasonCode
@@ -181,18 +181,28 @@ class ObjectStore:
             except ObjectMissing:
                 raise ConfigurationError(f"{variable}: there is no bucket {bucket!r}; create it first") from None
 
-    def probe(self, *, source: bool) -> None:
-        """Ask, without patience, whether the derived bucket takes and gives objects; and whether the source answers.
+    def probe(self, *, source: bool, writes: bool) -> None:
+        """Ask, without patience, whether the derived bucket gives objects, and what else is needed.
+
+        Args:
+            source: does the hospital's bucket answer?
+            writes: does the derived bucket take an object?
 
         Raises:
             Unavailable, ObjectMissing.
         """
-        client, ours = self._impatient(), {"Bucket": self.derived_bucket, "Key": f"probe/{new_id()}"}
+        client = self._impatient()
         if source:
             translated(lambda: client.head_bucket(Bucket=self.bucket))
-        translated(lambda: client.put_object(**ours, Body=b"probe"))
-        translated(lambda: client.get_object(**ours)["Body"].read())
-        translated(lambda: client.delete_object(**ours))
+        ours = {"Bucket": self.derived_bucket}
+        first = translated(lambda: client.list_objects_v2(**ours, Prefix="normalised/", MaxKeys=1))
+        for item in first.get("Contents", []):
+            key = item["Key"]
+            answered(lambda key=key: client.get_object(**ours, Key=key, Range="bytes=0-0")["Body"].read())  # type: ignore[misc]
+        if writes:
+            ours["Key"] = f"probe/{new_id()}"
+            translated(lambda: client.put_object(**ours, Body=b"probe"))
+            answered(lambda: client.delete_object(**ours))
 
     @contextmanager
     def _bucket_there(self, bucket: str) -> Iterator[None]:

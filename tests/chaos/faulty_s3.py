@@ -11,9 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Trouble = Literal["none", "busy", "slow", "truncated", "reset", "full"]
+Trouble = Literal["none", "busy", "slow", "truncated", "reset", "full", "forbidden"]
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 _SLOW_SECONDS = 1.0
+_REFUSALS = {
+    "busy": ("SlowDown", 503),
+    "full": ("XMinioStorageFull", 507),
+    "forbidden": ("InvalidObjectState", 403),
+}
 
 
 class FaultyS3:
@@ -21,12 +26,14 @@ class FaultyS3:
 
     ``busy``: 503 SlowDown. ``slow``: the answer comes a second late. ``truncated``: half of a body, then the connection
     ends. ``reset``: the connection ends before the answer. ``full``: a PUT finds the disk full.
+    ``forbidden``: 403 InvalidObjectState. Trouble falls only on paths with ``only`` in them.
     """
 
     def __init__(self, url: str) -> None:
         target = urlsplit(url)
         self.trouble: Trouble = "none"
         self.share = 0.0
+        self.only = ""
         self.troubled = 0
         outer = self
 
@@ -35,11 +42,11 @@ class FaultyS3:
 
             def forward(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                trouble = outer._falls_on(self.command)
+                trouble = outer._falls_on(self.command, self.path)
                 if trouble == "reset":
                     self._hang_up()
                     return
-                if trouble in {"busy", "full"}:
+                if trouble in _REFUSALS:
                     self._refuse(trouble)
                     return
                 if trouble == "slow":
@@ -64,7 +71,7 @@ class FaultyS3:
                     self._hang_up()
 
             def _refuse(self, trouble: str) -> None:
-                code, status = ("SlowDown", 503) if trouble == "busy" else ("XMinioStorageFull", 507)
+                code, status = _REFUSALS[trouble]
                 data = f"<Error><Code>{code}</Code><Message>in trouble</Message></Error>".encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/xml")
@@ -102,8 +109,9 @@ class FaultyS3:
         self._server.shutdown()
         self._server.server_close()
 
-    def _falls_on(self, method: str) -> Trouble:
+    def _falls_on(self, method: str, path: str) -> Trouble:
         fits = method == "PUT" if self.trouble == "full" else self.trouble != "truncated" or method == "GET"
+        fits = fits and self.only in path
         if self.trouble == "none" or not fits or random.random() >= self.share:
             return "none"
         self.troubled += 1

@@ -159,18 +159,42 @@ def test_what_needs_no_bucket_goes_on(guarded: Bench, proxy: FaultyS3) -> None:
     assert jobs(guarded) == {"done": 1, "queued": 3}
 
 
-@pytest.mark.parametrize(("source", "lost"), [(True, "bucket"), (True, "derived_bucket"), (False, "derived_bucket")])
-def test_a_missing_bucket_is_an_outage(bench: Bench, source: bool, lost: str) -> None:
+@pytest.mark.parametrize("lost", ["bucket", "derived_bucket"])
+def test_a_missing_bucket_is_an_outage(bench: Bench, lost: str) -> None:
     store = ObjectStore(bench.settings.model_copy(update={lost: "nowhere"}))
     with pytest.raises((ObjectMissing, Unavailable)):
-        store.probe(source=source)
+        store.probe(source=True, writes=False)
 
 
 def test_what_only_needs_our_own_bucket_does_not_ask_the_other(bench: Bench) -> None:
-    ObjectStore(bench.settings.model_copy(update={"bucket": "nowhere"})).probe(source=False)
+    ObjectStore(bench.settings.model_copy(update={"bucket": "nowhere"})).probe(source=False, writes=True)
 
 
-def test_a_look_at_the_buckets_leaves_nothing_there(bench: Bench) -> None:
-    bench.store.probe(source=True)
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_look_at_the_buckets_leaves_nothing_there(bench: Bench, writes: bool) -> None:
+    bench.store.probe(source=True, writes=writes)
     assert bench.keys(bench.settings.derived_bucket) == []
     assert bench.keys(bench.settings.bucket) == []
+
+
+def test_who_only_reads_is_not_kept_by_a_full_disk(bench: Bench, proxy: FaultyS3) -> None:
+    with proxy.in_trouble("full", 1.0):
+        bench.store.probe(source=True, writes=False)
+        with pytest.raises(Unavailable):
+            bench.store.probe(source=True, writes=True)
+
+
+def test_a_bucket_that_lists_its_objects_and_does_not_give_them_is_away(bench: Bench, proxy: FaultyS3) -> None:
+    bench.store.put("normalised/00/image.png", b"image", "image/png")
+    bench.store.probe(source=False, writes=False)
+    proxy.only = "/normalised/"
+    with proxy.in_trouble("busy", 1.0), pytest.raises(Unavailable):
+        bench.store.probe(source=False, writes=False)
+
+
+def test_an_object_that_is_refused_says_that_the_bucket_answers(bench: Bench, proxy: FaultyS3) -> None:
+    """One that was moved to an archive, say."""
+    bench.store.put("normalised/00/image.png", b"image", "image/png")
+    proxy.only = "/normalised/"
+    with proxy.in_trouble("forbidden", 1.0):
+        bench.store.probe(source=False, writes=False)
