@@ -114,10 +114,15 @@ def test_who_goes_back_to_the_queue_leaves_nothing_in_its_slot(monkeypatch: pyte
         assert failed[0].isfinite().all()
 
 
-def test_a_step_that_fails_after_its_ids_were_chosen_is_tried_again_from_the_old_ones(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    "decoding",
+    [None, Decoding(max_new_tokens=LONGEST, do_sample=True, temperature=1.3, top_p=0.9, seed=4)],
+    ids=["likeliest", "drawn"],
+)
+def test_a_step_that_fails_after_its_ids_were_chosen_is_tried_again_as_if_they_had_not_been(
+    monkeypatch: pytest.MonkeyPatch, decoding: Decoding | None
 ) -> None:
-    with serving(SLOTS) as served:
+    with serving(SLOTS, decoding=decoding) as served:
         expected = [served.ask(picture(number), [4, 5, 6]).result(60).text for number in range(3)]
         real, calls = torch.Tensor.copy_, []
 

@@ -14,7 +14,7 @@ from xraygpt_core.model.engine.items import Item, Launch, Place, Run
 from xraygpt_core.model.engine.limit import measure
 from xraygpt_core.model.engine.llama import Cache, Llama
 from xraygpt_core.model.engine.memory import plan_slots
-from xraygpt_core.model.engine.sampling import generator, pick
+from xraygpt_core.model.engine.sampling import drawing, generator, pick
 from xraygpt_core.model.engine.scheduler import Move, SlotClass, similar
 from xraygpt_core.model.engine.weights import free_bytes, give_back, sent
 
@@ -158,14 +158,15 @@ class Runner:
     def _launch(self, cache: Cache, slots: Tensor, logits: Tensor, places: Sequence[Place]) -> Launch:
         """Choose the next ids, send a copy to the host, and leave them where the next step reads them.
 
-        In this order: whatever fails, the step can be tried again from the old ids.
+        In this order: whatever fails, the step can be tried again from the old ids, and with the same luck.
         """
         rows = [(place, place.payload.run) for place in places]
         on_gpu = self.llama.device.type == "cuda"
         host = torch.empty(len(rows), dtype=torch.long, pin_memory=on_gpu)
         ready = torch.cuda.Event() if on_gpu else None  # type: ignore[no-untyped-call]
-        with torch.inference_mode():
-            ids = pick(logits, self.setting.decoding, [run.generator for _, run in rows])
+        chance = [run.generator for _, run in rows]
+        with torch.inference_mode(), drawing(chance):
+            ids = pick(logits, self.setting.decoding, chance)
             host.copy_(ids, non_blocking=True)
             if ready is not None:
                 ready.record()

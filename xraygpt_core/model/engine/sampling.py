@@ -1,6 +1,7 @@
 """The next token of each row: the likeliest, or drawn from the likely ones by the row's own generator."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -26,6 +27,19 @@ def generator(decoding: Decoding) -> torch.Generator | None:
     else:
         made.manual_seed(decoding.seed)
     return made
+
+
+@contextmanager
+def drawing(generators: Sequence[torch.Generator | None]) -> Iterator[None]:
+    """What the block draws counts if it ends well; else the same is drawn when it is tried again."""
+    before = [None if source is None else source.get_state() for source in generators]
+    try:
+        yield
+    except BaseException:
+        for source, state in zip(generators, before, strict=True):
+            if source is not None and state is not None:
+                source.set_state(state)
+        raise
 
 
 def _draw(logits: Tensor, top_p: float, generators: Sequence[torch.Generator | None]) -> Tensor:
