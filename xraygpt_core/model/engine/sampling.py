@@ -1,7 +1,7 @@
 """The next token of each row: the likeliest, or drawn from the likely ones by the row's own generator."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor
@@ -32,14 +32,12 @@ def generator(decoding: Decoding) -> torch.Generator | None:
 @contextmanager
 def drawing(generators: Sequence[torch.Generator | None]) -> Iterator[None]:
     """What the block draws counts if it ends well; else the same is drawn when it is tried again."""
-    before = [None if source is None else source.get_state() for source in generators]
-    try:
+    before = [(source, source.get_state()) for source in generators if source is not None]
+    with ExitStack() as back:
+        for source, state in before:
+            back.callback(source.set_state, state)
         yield
-    except BaseException:
-        for source, state in zip(generators, before, strict=True):
-            if source is not None and state is not None:
-                source.set_state(state)
-        raise
+        back.pop_all()
 
 
 def _draw(logits: Tensor, top_p: float, generators: Sequence[torch.Generator | None]) -> Tensor:
