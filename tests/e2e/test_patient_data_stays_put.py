@@ -97,15 +97,15 @@ def test_flower_and_the_metrics_show_none(stack, planted):
     facts = stack.facts
     auth = (facts["flower_user"], facts["flower_password"])
     for path in ("/", "/tasks", "/api/tasks", "/workers", "/broker"):
-        page = httpx.get(facts["flower_url"].rstrip("/") + path, auth=auth, timeout=20)
+        page = httpx.get(facts["flower_url"].rstrip("/") + path, auth=auth, timeout=120)
         assert page.status_code == 200, path
         assert not found_in(page.text), path
-    metrics = httpx.get(facts["gateway_url"] + "/metrics", headers={"X-API-Key": facts["api_key"]}, timeout=20)
+    metrics = httpx.get(facts["gateway_url"] + "/metrics", headers={"X-API-Key": facts["api_key"]}, timeout=120)
     assert not found_in(metrics.text)
 
 
 def test_flowers_own_metrics_are_not_exposed(stack):
-    answer = httpx.get(stack.facts["flower_url"].rstrip("/") + "/metrics", timeout=20)
+    answer = httpx.get(stack.facts["flower_url"].rstrip("/") + "/metrics", timeout=120)
 
     assert answer.status_code in {401, 403, 404}
 

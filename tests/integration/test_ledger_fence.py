@@ -249,7 +249,7 @@ def test_the_victim_of_a_deadlock_runs_again(ledger: Ledger) -> None:
     """
     first, second = (take(ledger, JobKind.INGEST, put(ledger).image_id) for _ in range(2))
     studies = [row["id"] for row in rows(ledger, "SELECT id FROM studies ORDER BY id")]
-    both_hold_one = threading.Barrier(2, timeout=10)
+    both_hold_one = threading.Barrier(2, timeout=60)
     runs: list[int] = []
 
     def body(order: list[UUID]) -> Callable[[Work], None]:
