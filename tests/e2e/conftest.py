@@ -41,6 +41,7 @@ class Stack:
             "XRAYGPT_MODELS": str(models),
             "XRAYGPT_SETTLE_SECONDS": "1",
             "XRAYGPT_LEASE_SECONDS": "6",
+            "XRAYGPT_MAX_ATTEMPTS": "20",  # a lease so short runs out while the machine stands still, too
             "OMP_NUM_THREADS": "1",  # two spinning threads beside another test process are slower than one
         }
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import subprocess
 from pathlib import Path
 
@@ -83,11 +84,15 @@ def test_the_broker_holds_none(stack, planted, tmp_path):
 
 
 def test_no_log_or_state_file_of_the_stack_holds_any(stack, planted):
-    for path in stack.home.rglob("*"):
+    files = [Path(folder, name) for folder, _, names in os.walk(stack.home) for name in names]
+    for path in files:
         relative = path.relative_to(stack.home).parts
         # The source bucket's volumes and its metadata are S3; PostgreSQL's files hold object_keys.
         if path.is_file() and not path.is_symlink() and relative[0] not in {"s3", "postgres"}:
-            content = path.read_bytes()
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:  # replaced or turned over just now, as stack.json is when a child starts
+                continue
             if path.suffix == ".gz":
                 content = gzip.decompress(content)
             assert not found_in(content), path.name

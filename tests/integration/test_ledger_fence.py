@@ -55,7 +55,7 @@ def proxy(database_url: str) -> Iterator[LossyProxy]:
 def lossy(proxy: LossyProxy, database_url: str, make_settings: Callable[..., Settings]) -> Iterator[Ledger]:
     """A ledger whose way to the database may lose a commit."""
     url = make_url(database_url).set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
-    opened = open_ledger(make_settings(database_url=SecretStr(url), lease_seconds=20.0))
+    opened = open_ledger(make_settings(database_url=SecretStr(url), lease_seconds=60.0))
     yield opened
     opened.close()
 
