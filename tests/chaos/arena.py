@@ -189,7 +189,7 @@ class Arena:
                 kept.close()
                 self.database = None
         url = self.postgres.url
-        self.database = psycopg.connect(url, connect_timeout=5, row_factory=dict_row, autocommit=True)
+        self.database = psycopg.connect(url, connect_timeout=30, row_factory=dict_row, autocommit=True)
         return self.database.execute(sql, values or None).fetchall()  # type: ignore[arg-type]
 
     def value(self, sql: str, *values: Any) -> Any:

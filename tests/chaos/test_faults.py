@@ -164,7 +164,7 @@ def test_a_bucket_that_is_away_costs_time_and_no_attempts(arena: Arena, trouble:
     before = arena.value(failures)
     with arena.bucket_proxy.in_trouble(trouble, 1.0):
         arena.load(LOAD)
-        arena.wait_until(lambda: arena.bucket_proxy.troubled > 3, "the bucket is away", 60)
+        arena.wait_until(lambda: arena.bucket_proxy.troubled > 3, "the bucket is away")
         psycopg_sleep(arena, OUTAGE_SECONDS)
         assert arena.value(failures) == before
     with arena.recovering(f"bucket away ({trouble})"):

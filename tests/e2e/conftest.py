@@ -77,7 +77,7 @@ class Stack:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What a query says, asked of the database itself."""
-        with psycopg.connect(self.facts["database_url"], connect_timeout=10) as connection:
+        with psycopg.connect(self.facts["database_url"], connect_timeout=60) as connection:
             return connection.execute(sql).fetchall()  # type: ignore[arg-type]  # our own constants
 
     def wait_until(self, true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
