@@ -7,7 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
+from moto.sqs.models import Message, sqs_backends
 
 REGION = "us-east-1"
 
@@ -45,6 +47,21 @@ class Aws:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         asked = self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
         return sum(int(asked[name]) for name in names)
+
+    def show_again(self, queue_url: str) -> None:
+        """End the visibility timeout of every message: nobody need wait for it, and none has to be so short that it
+        also ends under somebody who is at work.
+        """
+        for message in self._messages(queue_url):
+            message.visible_at = 0.0
+
+    def hidden_until(self, queue_url: str) -> float:
+        """When the last message of a queue is shown again, in milliseconds since 1970."""
+        return max(message.visible_at for message in self._messages(queue_url))
+
+    def _messages(self, queue_url: str) -> list[Message]:
+        name = queue_url.rpartition("/")[2]
+        return list(sqs_backends[DEFAULT_ACCOUNT_ID][REGION].queues[name]._messages)
 
     def send(self, queue_url: str, *bodies: str) -> None:
         for start in range(0, len(bodies), 10):

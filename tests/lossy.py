@@ -24,15 +24,17 @@ class LossyProxy:
         self._times = 0
         self.lost = 0
         self.meanwhile: Callable[[], None] = lambda: None
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def lose(self, what: Losing, times: int = 1) -> None:
         """Break the next ``times`` commits."""
         self._losing, self._times = what, times
 
     def close(self) -> None:
-        """Accept no more connections."""
-        self._listener.close()
+        """Accept no more connections. Closing alone would leave the thread in ``accept``, which takes one more."""
+        _shut(self._listener)
+        self._thread.join()
 
     def _accept(self) -> None:
         while True:
@@ -40,7 +42,11 @@ class LossyProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._target)
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                _shut(client)
+                continue
             broken = threading.Event()
             threading.Thread(target=self._forward, args=(client, server, broken), daemon=True).start()
             threading.Thread(target=self._answer, args=(server, client, broken), daemon=True).start()

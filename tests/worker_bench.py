@@ -31,7 +31,7 @@ from xraygpt_core.storage import ObjectStore
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T | None], what: str, seconds: float = 120.0) -> T:
+def eventually(look: Callable[[], T | None], what: str, seconds: float = 240.0) -> T:
     """The first true value of ``look``; fails the test, saying what did not happen, after ``seconds``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -122,8 +122,7 @@ class Bench:
         return [listed.key for listed in self.store.list(bucket)]
 
     def start(self, role: str, **environment: str) -> subprocess.Popen[bytes]:
-        """A real worker process, whose loss is noticed within seconds. Its log is ``<directory>/<role>-<n>.log``."""
-        environment = {"XRAYGPT_LEASE_SECONDS": "5", **environment}
+        """A real worker process. Its log is ``<directory>/<role>-<n>.log``."""
         given = {f"XRAYGPT_{name.upper()}": _text(value) for name, value in self.settings if value is not None}
         log = self.directory / f"{role}-{len(self.processes)}.log"
         with log.open("wb") as stderr:
@@ -133,14 +132,23 @@ class Bench:
         self.processes.append(process)
         return process
 
+    def lose(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL a worker, and end the leases it held: a lease so short that a test could wait for its end would also
+        end under a worker that lives, whenever the machine stands still for as long.
+        """
+        process.kill()
+        process.wait()
+        with self.ledger.work() as work:
+            work.run("UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second' WHERE state = 'running'")
+
     def log(self, number: int = -1) -> str:
         logs = sorted(self.directory.glob("*.log"), key=lambda path: int(path.stem.rpartition("-")[2]))
         return logs[number].read_text()
 
-    def eventually(self, look: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
+    def eventually(self, look: Callable[[], Any], what: str, seconds: float = 240.0) -> Any:
         return eventually(look, what, seconds)
 
-    def until(self, sql: str, expected: Any, what: str, seconds: float = 120.0, **values: Any) -> None:
+    def until(self, sql: str, expected: Any, what: str, seconds: float = 240.0, **values: Any) -> None:
         """Wait until a query gives this value, ticking like the control worker meanwhile."""
 
         def look() -> bool:

@@ -189,7 +189,7 @@ class Arena:
                 kept.close()
                 self.database = None
         url = self.postgres.url
-        self.database = psycopg.connect(url, connect_timeout=5, row_factory=dict_row, autocommit=True)
+        self.database = psycopg.connect(url, connect_timeout=30, row_factory=dict_row, autocommit=True)
         return self.database.execute(sql, values or None).fetchall()  # type: ignore[arg-type]
 
     def value(self, sql: str, *values: Any) -> Any:
@@ -226,11 +226,10 @@ class Arena:
         return re.search(rf"-{self.children[name].pid}@\S+ ready\.", self.log(name)) is not None
 
     def held(self, name: str) -> list[Any]:
-        """The ids of the jobs that this process holds now."""
+        """The ids of the jobs that this process holds now: a lease may have run out while the machine stood still."""
         holder = f"%-{self.children[name].pid}@%"
-        return [
-            row["id"] for row in self.rows("SELECT id FROM jobs WHERE state = 'running' AND claimed_by LIKE %s", holder)
-        ]
+        held = "state = 'running' AND lease_until > clock_timestamp() AND claimed_by LIKE %s"
+        return [row["id"] for row in self.rows(f"SELECT id FROM jobs WHERE {held}", holder)]
 
     def busy(self, name: str) -> bool:
         return bool(self.held(name))

@@ -68,7 +68,7 @@ def test_a_zombie_that_wakes_up_changes_nothing(arena: Arena, role: str, again: 
     arena.children[victim].send(signal.SIGCONT)
     done = arena.rows("SELECT claimed_by FROM jobs WHERE id = ANY(%s)", held)
     assert not any(f"-{pid}@" in row["claimed_by"] for row in done)
-    arena.wait_until(lambda: arena.log(victim).count("lease lost") > lost, "the zombie was refused", 60)
+    arena.wait_until(lambda: arena.log(victim).count("lease lost") > lost, "the zombie was refused")
     assert arena.rows("SELECT id, job_id, lease_epoch, summary FROM summaries ORDER BY id") == before
 
 
@@ -152,7 +152,7 @@ def test_a_database_that_takes_no_writes_delays_and_loses_nothing(arena: Arena, 
 def test_a_bucket_in_trouble_is_asked_again(arena: Arena, trouble: Trouble, share: float, again: int) -> None:
     with arena.bucket_proxy.in_trouble(trouble, share):
         arena.load(LOAD)
-        arena.wait_until(lambda: arena.bucket_proxy.troubled > 3, "the bucket is in trouble", 60)
+        arena.wait_until(lambda: arena.bucket_proxy.troubled > 3, "the bucket is in trouble")
     with arena.recovering(f"bucket {trouble}"):
         pass
     within_the_limit(arena, f"bucket {trouble}")
@@ -164,7 +164,7 @@ def test_a_bucket_that_is_away_costs_time_and_no_attempts(arena: Arena, trouble:
     before = arena.value(failures)
     with arena.bucket_proxy.in_trouble(trouble, 1.0):
         arena.load(LOAD)
-        arena.wait_until(lambda: arena.bucket_proxy.troubled > 3, "the bucket is away", 60)
+        arena.wait_until(lambda: arena.bucket_proxy.troubled > 3, "the bucket is away")
         psycopg_sleep(arena, OUTAGE_SECONDS)
         assert arena.value(failures) == before
     with arena.recovering(f"bucket away ({trouble})"):

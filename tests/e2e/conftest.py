@@ -41,6 +41,7 @@ class Stack:
             "XRAYGPT_MODELS": str(models),
             "XRAYGPT_SETTLE_SECONDS": "1",
             "XRAYGPT_LEASE_SECONDS": "6",
+            "XRAYGPT_MAX_ATTEMPTS": "20",  # a lease so short runs out while the machine stands still, too
             "OMP_NUM_THREADS": "1",  # two spinning threads beside another test process are slower than one
         }
 
@@ -76,7 +77,7 @@ class Stack:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What a query says, asked of the database itself."""
-        with psycopg.connect(self.facts["database_url"], connect_timeout=10) as connection:
+        with psycopg.connect(self.facts["database_url"], connect_timeout=60) as connection:
             return connection.execute(sql).fetchall()  # type: ignore[arg-type]  # our own constants
 
     def wait_until(self, true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:

@@ -124,7 +124,7 @@ def test_a_study_is_read_back_questioned_and_found(up: Command, films: Path) -> 
 def test_a_backlog_is_followed_to_its_end_with_a_row_per_object(up: Command, films: Path) -> None:
     stack = json.loads(up.home.stack_file.read_text())
     up.run("submit", str(films), "--wait")
-    done = up.run("backlog", f"s3://{stack['bucket']}/uploads/", "--wait", "--timeout", "120")
+    done = up.run("backlog", f"s3://{stack['bucket']}/uploads/", "--wait", "--timeout", "400")
     assert set(done["counts"]) == {"summarised", "rejected"}
     assert all(row["source"].startswith(f"s3://{stack['bucket']}/uploads/") for row in done["studies"])
 
@@ -151,7 +151,7 @@ def test_a_demo_that_is_interrupted_leaves_no_process(command: Command, films: P
         pids = json.loads(home.stack_file.read_text())["pids"].values()
         process.send_signal(number)
     finally:
-        process.communicate(timeout=120)
+        process.communicate(timeout=300)
     wait_for(lambda: not any(is_alive(pid) for pid in pids))
     assert holder(home) is None
 

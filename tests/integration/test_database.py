@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("sound")
 
 
 def test_a_statement_that_runs_into_its_time_limit_is_refused(settings: Settings, ledger: Ledger) -> None:
-    hasty = Database(settings.database_url.get_secret_value(), statement_timeout_seconds=0.05)
+    hasty = Database(settings.database_url.get_secret_value(), statement_timeout_seconds=1.0)
     with pytest.raises(Refused, match="QueryCanceled"), hasty.transaction() as connection:
         Work(connection).row("SELECT pg_sleep(20)")
     hasty.close()

@@ -16,7 +16,7 @@ CPU = {"XRAYGPT_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "XRAYGPT_BATCH_SIZE": "4
 PNG = picture_png(512, 400)
 
 
-def summarise_and_replay(bench: Bench, bundle: Bundle, seconds: float = 120.0) -> None:
+def summarise_and_replay(bench: Bench, bundle: Bundle, seconds: float = 240.0) -> None:
     """A worker process on this bundle summarises a study; its provenance is whole; the same text is made again."""
     study = bench.settled(1, png=PNG)
     bench.start("gpu", XRAYGPT_MODELS=str(bundle.path.parent), XRAYGPT_BUNDLE=bundle.name, **CPU)

@@ -55,7 +55,7 @@ def proxy(database_url: str) -> Iterator[LossyProxy]:
 def lossy(proxy: LossyProxy, database_url: str, make_settings: Callable[..., Settings]) -> Iterator[Ledger]:
     """A ledger whose way to the database may lose a commit."""
     url = make_url(database_url).set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
-    opened = open_ledger(make_settings(database_url=SecretStr(url), lease_seconds=20.0))
+    opened = open_ledger(make_settings(database_url=SecretStr(url), lease_seconds=60.0))
     yield opened
     opened.close()
 
@@ -249,7 +249,7 @@ def test_the_victim_of_a_deadlock_runs_again(ledger: Ledger) -> None:
     """
     first, second = (take(ledger, JobKind.INGEST, put(ledger).image_id) for _ in range(2))
     studies = [row["id"] for row in rows(ledger, "SELECT id FROM studies ORDER BY id")]
-    both_hold_one = threading.Barrier(2, timeout=10)
+    both_hold_one = threading.Barrier(2, timeout=60)
     runs: list[int] = []
 
     def body(order: list[UUID]) -> Callable[[Work], None]:

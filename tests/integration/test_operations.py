@@ -103,7 +103,7 @@ def test_queued_work_survives_an_upgrade(bench: Bench, film: Callable[..., bytes
     before = bench.start("ingest", XRAYGPT_INGEST_CONCURRENCY="1")
     bench.eventually(lambda: bench.value("SELECT count(*) FROM images WHERE state = 'accepted'"), "some are read")
     before.send_signal(signal.SIGTERM)
-    assert before.wait(90) == 0
+    assert before.wait(120) == 0
     assert bench.value("SELECT count(*) FROM jobs WHERE state = 'running'") == 0
     upgrade(database_url)
     bench.start("ingest")

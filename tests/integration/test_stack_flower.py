@@ -34,7 +34,7 @@ def flower(settings: Settings) -> Iterator[tuple[subprocess.Popen[bytes], httpx.
     command = [sys.executable, "-m", "xraygpt.stack.flower"]
     with (
         subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=AUTH, trust_env=False, timeout=20) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=AUTH, trust_env=False, timeout=120) as client,
     ):
         eventually(lambda: answers(client), "Flower answers")
         yield process, client
@@ -60,4 +60,4 @@ def test_it_asks_the_workers_everything_it_shows_at_once(flower: Started) -> Non
 def test_it_ends_though_it_is_just_asking_the_workers(flower: Started) -> None:
     process, _ = flower
     process.terminate()
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0

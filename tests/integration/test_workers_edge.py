@@ -150,7 +150,7 @@ def test_a_cancelled_job_is_told_by_the_next_beat(beating_bench: Bench, job: UUI
     def waiting(_claim: Claim, pulse: Pulse) -> None:
         with beating_bench.ledger.work() as work:
             work.run("UPDATE jobs SET state = 'cancelled', lease_until = NULL")
-        assert pulse.lost.wait(20)
+        assert pulse.lost.wait(60)
         told.set()
         pulse.check()
 

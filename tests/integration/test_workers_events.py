@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from tests.aws_tools import Aws, started
 from tests.lossy import LossyProxy
-from tests.worker_bench import Bench
+from tests.worker_bench import Bench, eventually
 from workers import events
 from workers.events import Poller
 from xraygpt.stack.postgres import Postgres
@@ -38,7 +38,7 @@ def polled(bench: Bench, aws: Aws) -> Callable[..., Poller]:
     queues: list[MessageQueue] = []
 
     def make(queue_url: str, **changes: Any) -> Poller:
-        settings = bench.settings.model_copy(update=_setting(aws, queue_url) | changes)
+        settings = bench.settings.model_copy(update=_setting(aws, queue_url, hidden=60) | changes)
         queues.append(MessageQueue(settings))
         context = bench.context
         object.__setattr__(context, "settings", settings)
@@ -49,8 +49,14 @@ def polled(bench: Bench, aws: Aws) -> Callable[..., Poller]:
         queue.close()
 
 
-def _setting(aws: Aws, queue_url: str) -> dict[str, Any]:
-    return {"sqs_queue_url": queue_url, "sqs_endpoint_url": aws.url, "sqs_wait_seconds": 1, "sqs_visibility_seconds": 2}
+def _setting(aws: Aws, queue_url: str, *, hidden: int) -> dict[str, Any]:
+    """``hidden``: for so many seconds nobody else is given what somebody took."""
+    return {
+        "sqs_queue_url": queue_url,
+        "sqs_endpoint_url": aws.url,
+        "sqs_wait_seconds": 1,
+        "sqs_visibility_seconds": hidden,
+    }
 
 
 def event(bucket: str, *keys: str, etag: str | None = "abc") -> str:
@@ -84,6 +90,16 @@ def poll_until(poller: Poller, reached: Callable[[], bool]) -> None:
         thread.join()
 
 
+def until_aside(poller: Poller, aws: Aws, queue_url: str, aside: str, count: int) -> None:
+    """Poll until so many messages were put aside; meanwhile none is hidden from whoever asks again."""
+
+    def reached() -> bool:
+        aws.show_again(queue_url)
+        return aws.waiting(aside) == count
+
+    poll_until(poller, reached)
+
+
 def empty(poller: Poller, aws: Aws, queue_url: str) -> None:
     """Poll until the queue is empty."""
     poll_until(poller, lambda: aws.waiting(queue_url) == 0)
@@ -114,7 +130,7 @@ def test_a_topic_nobody_named_is_left_to_the_queue(bench: Bench, aws: Aws, polle
     queue, aside = aws.redriven(2)
     envelope = {"Type": "Notification", "TopicArn": "arn:other", "Message": event(bench.settings.bucket, "a")}
     aws.send(queue, json.dumps(envelope))
-    poll_until(polled(queue, sns_topic_arns=("arn:ours",)), lambda: aws.waiting(aside) == 1)
+    until_aside(polled(queue, sns_topic_arns=("arn:ours",)), aws, queue, aside, 1)
     assert bench.value(IMAGES) == 0
 
 
@@ -124,7 +140,8 @@ def test_what_cannot_be_read_is_counted_and_ends_in_the_queues_own_dead_letters(
     queue, aside = aws.redriven(2)
     aws.send(queue, "{", "[" * 100_000, event(bench.settings.bucket, "a"), event("b", "%ff"))
     before = counted("poison"), counted("done")
-    poll_until(polled(queue, sqs_visibility_seconds=1), lambda: aws.waiting(aside) == 3)
+    poll_until(polled(queue), lambda: (counted("poison"), counted("done")) == (before[0] + 3, before[1] + 1))
+    until_aside(polled(queue), aws, queue, aside, 3)
     assert bench.value(IMAGES) == 1
     assert (counted("poison"), counted("done")) == (before[0] + 6, before[1] + 1)
 
@@ -136,7 +153,7 @@ def test_a_message_stays_in_the_queue_while_the_database_is_away(
     aws.send(queue, event(bench.settings.bucket, "a"))
     proxy = LossyProxy("127.0.0.1", postgres.port)
     away = open_ledger(through(bench.settings, proxy))
-    poller = polled(queue)
+    poller = polled(queue, sqs_visibility_seconds=2)
     object.__setattr__(poller._context, "ledger", away)
     proxy.lose("commit", times=1000)
     with pytest.raises(Unavailable):
@@ -170,15 +187,17 @@ def test_nobody_else_gets_a_message_while_it_is_worked_on(
 ) -> None:
     queue = aws.queue()
     aws.send(queue, event(bench.settings.bucket, "a"))
-    poller = polled(queue, sqs_visibility_seconds=4)
+    poller = polled(queue, sqs_visibility_seconds=9)
     other = MessageQueue(poller._context.settings)
     with psycopg.connect(bench.settings.database_url.get_secret_value()) as blocker:
         blocker.execute("LOCK TABLE images IN ACCESS EXCLUSIVE MODE")
         taken = poller._queue.receive()
         thread = threading.Thread(target=poller.take, args=(taken,))
         thread.start()
-        for _ in range(5):  # each look waits a second: together longer than the message would be hidden
-            assert other.receive() == []
+        for _ in range(2):  # it is hidden for longer, again and again
+            hidden = aws.hidden_until(queue)
+            eventually(lambda hidden=hidden: aws.hidden_until(queue) > hidden, "the message is hidden for longer")
+        assert other.receive() == []
         assert thread.is_alive()
     thread.join()
     other.close()
@@ -251,7 +270,7 @@ def test_a_queue_that_does_not_answer_at_the_start_is_unavailable(polled: Callab
 
 
 def environment(aws: Aws, queue_url: str) -> dict[str, str]:
-    given = {f"XRAYGPT_{name.upper()}": str(value) for name, value in _setting(aws, queue_url).items()}
+    given = {f"XRAYGPT_{name.upper()}": str(value) for name, value in _setting(aws, queue_url, hidden=2).items()}
     return given | {"AWS_EC2_METADATA_DISABLED": "true"}
 
 
@@ -270,7 +289,7 @@ def test_no_event_is_lost_when_pollers_are_killed(bench: Bench, aws: Aws) -> Non
     last = bench.start("events", **environment(aws, queue))
     bench.eventually(lambda: aws.waiting(queue) == 0, "an empty queue")
     last.send_signal(signal.SIGTERM)
-    assert last.wait(30) == 0
+    assert last.wait(120) == 0
     assert bench.value(IMAGES) == 600
     assert bench.value("SELECT count(DISTINCT key) FROM object_keys") == 600
     assert aws.waiting(aside) == 0
@@ -278,7 +297,7 @@ def test_no_event_is_lost_when_pollers_are_killed(bench: Bench, aws: Aws) -> Non
 
 
 def test_without_a_queue_it_says_what_is_missing(bench: Bench) -> None:
-    assert bench.start("events").wait(60) == 1
+    assert bench.start("events").wait(120) == 1
     assert "XRAYGPT_SQS_QUEUE_URL is not set" in bench.log()
 
 

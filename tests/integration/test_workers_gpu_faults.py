@@ -32,7 +32,7 @@ def test_a_lost_lease_cancels_the_request(desk: Desk, study: UUID) -> None:
 
     desk.engine.answer = answer
     desk.do(JobKind.SUMMARISE)
-    assert cancelled.wait(20)
+    assert cancelled.wait(60)
     assert desk.bench.value("SELECT count(*) FROM summaries") == 0
 
 
@@ -51,7 +51,7 @@ def test_draining_hands_back_what_has_not_begun_and_finishes_what_has(desk: Desk
             desk.bench.eventually(hooks.cancelled, "the engine is told to drop it")
             go_on.set()
             raise CancelledError
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return generated("Normal chest.")
 
     desk.engine.answer = answer

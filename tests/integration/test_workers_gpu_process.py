@@ -1,7 +1,6 @@
 """The GPU worker as a process, with a tiny bundle of random weights: the real engine, whatever it writes."""
 
 import io
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +64,7 @@ def test_a_killed_gpu_workers_studies_are_summarised_once(bench: Bench, tiny: Bu
     given = {"XRAYGPT_MODELS": str(models), "XRAYGPT_BUNDLE": "tiny", **CPU}
     first = bench.start("gpu", **given)
     bench.until("SELECT count(*) > 0 FROM jobs WHERE kind = 'summarise' AND state <> 'queued'", True, "some run")
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+    bench.lose(first)
     bench.start("gpu", **given)
     bench.until("SELECT count(*) FROM study_summaries", 12, "all are summarised")
     assert bench.value("SELECT count(*) FROM summaries WHERE superseded_at IS NULL") == 12

@@ -99,7 +99,10 @@ def test_a_full_disk_is_an_outage(guarded: Bench, proxy: FaultyS3) -> None:
     assert jobs(guarded) == {"done": 3}
 
 
-def test_the_rest_of_a_batch_goes_back_untouched_when_the_buckets_go_away(guarded: Bench, proxy: FaultyS3) -> None:
+def test_the_rest_of_a_batch_goes_back_untouched_when_the_buckets_go_away(
+    guarded: Bench, proxy: FaultyS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.drain.BATCH_SECONDS", 60.0)  # these jobs are short, on however slow a machine
     fill(guarded, 30)
     reader: Fetcher = Fetcher(guarded)
     drain(guarded, reader)

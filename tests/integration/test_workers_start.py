@@ -42,5 +42,5 @@ def test_a_worker_tells_its_metrics(bench: Bench) -> None:
     port = choose()
     bench.start("ingest", XRAYGPT_METRICS_PORT=str(port))
     bench.until("SELECT state FROM images", "rejected", "the job is done")
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         assert b'xraygpt_job_attempts_total{kind="ingest"} 1.0' in answer.read()

@@ -27,7 +27,7 @@ def stuck(bench: Bench) -> Iterator[tuple[Drain, Reader]]:
     def wait(claim: Claim) -> None:
         if claim.lane is Lane.BACKLOG:
             began.set()
-            assert released.wait(60)
+            assert released.wait(250)
 
     reader = Reader(bench, wait)
     work = Drain(bench.context, QUEUES, {JobKind.INGEST: reader})

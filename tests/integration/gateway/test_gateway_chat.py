@@ -81,7 +81,7 @@ def test_an_answer_is_streamed_while_it_grows(world: World) -> None:
     seen = threading.Event()
 
     def go_on() -> None:
-        assert seen.wait(20)
+        assert seen.wait(60)
         finish("The heart is normal.")
 
     worker = threading.Thread(target=go_on)

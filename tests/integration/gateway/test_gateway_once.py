@@ -76,7 +76,7 @@ class Slow:
 
     def __call__(self) -> Answer:
         self.inside.set()
-        assert self.leave.wait(20)
+        assert self.leave.wait(60)
         return {"number": 1}
 
 
@@ -94,7 +94,7 @@ def test_the_same_request_at_the_same_time_waits_for_the_first_answer(ledger: Le
     slow, second = Slow(), []
     first = threading.Thread(target=once, args=(ledger, ATTEMPT, 202, slow))
     first.start()
-    assert slow.inside.wait(20)
+    assert slow.inside.wait(60)
     repeat = threading.Thread(target=lambda: second.append(once(ledger, ATTEMPT, 202, lambda: {"number": 2})))
     repeat.start()
     wait_for_lock(ledger)
@@ -108,7 +108,7 @@ def test_a_repeat_that_waits_too_long_is_a_conflict(ledger: Ledger) -> None:
     slow = Slow()
     first = threading.Thread(target=once, args=(ledger, ATTEMPT, 202, slow))
     first.start()
-    assert slow.inside.wait(20)
+    assert slow.inside.wait(60)
     impatient = Ledger(ledger.settings, Impatient(ledger.database.url), ledger.doorbell)
     try:
         with pytest.raises(Conflict, match="right now"):
@@ -139,7 +139,7 @@ def test_a_request_whose_process_dies_may_be_sent_again_at_once(ledger: Ledger) 
 
     first = threading.Thread(target=dying)
     first.start()
-    assert slow.inside.wait(20)
+    assert slow.inside.wait(60)
     with ledger.work() as work:
         work.row(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -152,11 +152,11 @@ def test_a_request_whose_process_dies_may_be_sent_again_at_once(ledger: Ledger) 
 
 
 def test_an_action_may_be_silent_for_longer_than_other_transactions(ledger: Ledger) -> None:
-    hasty = Ledger(ledger.settings, Database(ledger.database.url, idle_seconds=1.0), ledger.doorbell)
+    hasty = Ledger(ledger.settings, Database(ledger.database.url, idle_seconds=2.0), ledger.doorbell)
 
     def silent() -> Answer:
         with ledger.work() as work:
-            work.row("SELECT pg_sleep(2)")
+            work.row("SELECT pg_sleep(3)")
         return {"number": 1}
 
     assert once(hasty, ATTEMPT, 202, silent) == {"number": 1}

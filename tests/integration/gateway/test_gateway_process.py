@@ -58,7 +58,7 @@ class Gateway:
         self.lines.extend(self.process.stderr)
 
     def ready(self) -> "Gateway":
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         with httpx.Client(base_url=self.url, timeout=5) as client:
             while time.monotonic() < deadline and self.process.poll() is None:
                 try:
@@ -70,7 +70,7 @@ class Gateway:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(120)
         self._reader.join()
         assert self.process.stderr is not None
         self.process.stderr.close()
@@ -98,7 +98,7 @@ Start = Callable[[Settings], Gateway]
 def test_it_serves_and_ends_with_status_zero(start: Start, s3_settings: Settings, number: int) -> None:
     gateway = start(s3_settings).ready()
     headers = {"X-API-Key": create_key(s3_settings)}
-    assert httpx.get(f"{gateway.url}/v1/status", headers=headers).status_code == 200
+    assert httpx.get(f"{gateway.url}/v1/status", headers=headers, timeout=60).status_code == 200
     assert gateway.end(number) == 0
 
 
@@ -107,7 +107,7 @@ def test_an_open_stream_does_not_hold_it_up(start: Start, world: World) -> None:
     study_id, _ = world.summarised()
     turn_id = world.client.post(f"/v1/studies/{study_id}/chat", json={"question": "Why?"}).json()["turn_id"]
     headers = {"X-API-Key": create_api_key(world.ledger, "local")}
-    with httpx.stream("GET", f"{gateway.url}/v1/turns/{turn_id}/stream", headers=headers, timeout=30) as stream:
+    with httpx.stream("GET", f"{gateway.url}/v1/turns/{turn_id}/stream", headers=headers, timeout=60) as stream:
         assert stream.status_code == 200
         assert gateway.end() == 0
         with pytest.raises(httpx.TransportError):
@@ -117,7 +117,7 @@ def test_an_open_stream_does_not_hold_it_up(start: Start, world: World) -> None:
 def test_its_log_is_json_and_holds_nothing_of_a_request(start: Start, world: World) -> None:
     gateway = start(world.settings).ready()
     key = create_api_key(world.ledger, "local")
-    with httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {key}"}) as client:
+    with httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
         uri = world.put("in/DOE^JANE.dcm")
         client.post("/v1/studies", json={"objects": [{"uri": uri}]}).raise_for_status()
         client.post("/v1/lookup", json={"patient": "DOE^JANE"}).raise_for_status()
@@ -140,7 +140,7 @@ def test_a_key_that_made_other_pseudonyms_is_refused(start: Start, s3_settings: 
     start(s3_settings).ready().end()
     other = s3_settings.model_copy(update={"hmac_key": SecretStr("6" * 64)})
     gateway = start(other)
-    assert gateway.process.wait(60) == 1
+    assert gateway.process.wait(120) == 1
     gateway.end()
     assert "back-up" in gateway.lines[-1]
 
@@ -148,7 +148,7 @@ def test_a_key_that_made_other_pseudonyms_is_refused(start: Start, s3_settings: 
 def test_a_database_that_does_not_answer_stops_it_with_a_sentence(start: Start, s3_settings: Settings) -> None:
     nowhere = s3_settings.model_copy(update={"database_url": SecretStr("postgresql://a:b@127.0.0.1:1/x")})
     gateway = start(nowhere)
-    assert gateway.process.wait(60) == 1
+    assert gateway.process.wait(120) == 1
     gateway.end()
     assert "Traceback" not in "".join(gateway.lines)
     assert "PostgreSQL does not answer" in gateway.lines[-1]

@@ -108,7 +108,7 @@ def started(service: dict[str, Any], tmp_path: Path) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
 
 

@@ -130,9 +130,9 @@ def test_bytes_behind_the_pixels_do_not_matter(make_dicom):
 
 
 def test_megabytes_of_padding_behind_the_pixels_cost_nothing(make_dicom):
-    data, started = make_dicom(), time.process_time()
+    data, started = make_dicom(), time.thread_time()
     assert normalise(data + bytes(64 * 2**20), LIMITS) == normalise(data, LIMITS)
-    assert time.process_time() - started < 5
+    assert time.thread_time() - started < 5
 
 
 def test_sequences_nested_without_end_are_rejected(make_dicom):

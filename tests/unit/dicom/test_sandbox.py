@@ -87,17 +87,18 @@ def test_a_child_that_wants_to_run_is_given_more_time(hostile, make_dicom, monke
     assert refused(hostile, b"sleep 1.5").reason is ReasonCode.EMPTY
 
 
-def test_an_answer_that_comes_while_the_clock_is_looked_at_counts(hostile, monkeypatch):
+def test_an_answer_that_comes_while_the_clock_is_looked_at_counts(hostile, monkeypatch, tmp_path):
     looks = []
 
     def slowly(child):
         looks.append(child)
         if len(looks) > 1:  # the first look is before the waiting
+            (tmp_path / "now").touch()
             assert select.select([child._channel], [], [], 60)[0]
         return "S", 0.0
 
     monkeypatch.setattr(sandbox_module._Child, "_used", slowly)
-    assert refused(hostile, b"sleep 1.5").reason is ReasonCode.EMPTY
+    assert refused(hostile, f"wait {tmp_path}/now".encode()).reason is ReasonCode.EMPTY
     assert len(looks) == 2
 
 
@@ -119,8 +120,9 @@ def test_an_answer_that_makes_no_sense_costs_one_image(hostile, make_dicom, orde
     assert hostile.normalise(make_dicom()).view == "PA"
 
 
-def test_a_child_that_takes_its_time_to_end_is_told_by_how_it_ended(hostile):
+def test_a_child_that_takes_its_time_to_end_is_told_by_how_it_ended(hostile, monkeypatch):
     """As one that is killed while it has much memory to give back."""
+    monkeypatch.setattr(sandbox_module, "_GRACE_SECONDS", 60)
     assert "exit status 9" in refused(hostile, b"leave 1.5").detail
 
 

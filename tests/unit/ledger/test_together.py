@@ -23,7 +23,7 @@ class Database:
     def double(self, items: Sequence[int]) -> list[int]:
         self.transactions.append(list(items))
         self.entered.set()
-        assert self.open.wait(20)
+        assert self.open.wait(60)
         if -1 in items:
             raise DataError("a bad row", {}, ValueError("bad"))
         if -3 in items and len(items) > 1:
@@ -47,7 +47,7 @@ def meet(database: Database, meeting: "Together[int, int]", items: Sequence[int]
     database.open.clear()
     first = threading.Thread(target=meeting, args=(100,))
     first.start()
-    assert database.entered.wait(20)
+    assert database.entered.wait(60)
 
     def open_when_all_wait() -> int:
         while waiting(meeting) < len(items):

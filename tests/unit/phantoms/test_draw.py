@@ -139,14 +139,14 @@ def test_the_word_synthetic_is_in_the_pixels(population: Population) -> None:
 
 
 def test_a_phantom_takes_milliseconds() -> None:
-    """The training set has thousands. Processor time, the least of ten, and ample: 30 ms where this was written."""
+    """The training set has thousands. This thread's time, the least of ten, and ample: 30 ms where it was written."""
 
     def seconds(seed: int) -> float:
-        start = time.process_time()
+        start = time.thread_time()
         draw_phantom(seed)
-        return time.process_time() - start
+        return time.thread_time() - start
 
-    assert min(seconds(seed) for seed in range(10)) < 0.2
+    assert min(seconds(seed) for seed in range(10)) < 0.5
 
 
 def test_the_views_differ_in_more_than_their_markers() -> None:

@@ -249,7 +249,7 @@ def test_a_process_whose_heart_breaks_exits(leases: Leases) -> None:
     heart = Heart(extend, leases.fail, leases.release, interval=0.001, leave=leave)
     heart.start()
     with heart.beating(a_claim(), 10, 100):
-        assert gone.wait(10)
+        assert gone.wait(60)
     heart.close()
     assert leases.left == [EXIT_STALLED]
 
@@ -264,6 +264,6 @@ def test_the_thread_beats_until_it_is_closed(leases: Leases) -> None:
     heart = Heart(extend, leases.fail, leases.release, interval=0.001)
     heart.start()
     with heart.beating(a_claim(), 10, 100):
-        assert beaten.wait(10)
+        assert beaten.wait(60)
     heart.close()
     assert not any(thread.name == "heartbeat" for thread in threading.enumerate())

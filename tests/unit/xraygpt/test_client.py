@@ -46,7 +46,7 @@ def test_a_gateway_that_comes_back_is_asked_again_under_the_same_idempotency_key
             raise httpx.ConnectError("down")
         return httpx.Response(503 if len(seen) == 2 else 202, json={"queued": 1})
 
-    with gateway(handler, patience=10) as client:
+    with gateway(handler, patience=60) as client:
         assert client.post("/v1/resummarise") == {"queued": 1}
     assert len(seen) == 3
     assert len(set(seen)) == 1
@@ -100,7 +100,7 @@ def test_an_upload_that_is_interrupted_is_sent_again_from_the_start(tmp_path: Pa
             raise httpx.ReadError("gone")
         return httpx.Response(200, json={"uri": "s3://b/k"})
 
-    with gateway(handler, patience=10) as client:
+    with gateway(handler, patience=60) as client:
         client.upload(tmp_path / "film.dcm", "0" * 64)
     assert bodies == [b"1234", b"1234"]
 

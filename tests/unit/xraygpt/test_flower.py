@@ -40,12 +40,12 @@ def flower() -> Iterator[str]:
             time.sleep(0.05)
         yield url
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
 
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthcheck", trust_env=False).status_code == 200
+        return httpx.get(f"{url}/healthcheck", timeout=60, trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -54,18 +54,18 @@ def answers(url: str) -> bool:
     "path", ["/", "/workers", "/tasks", "/broker", "/api/workers", "/api/tasks", "/api/task/types"]
 )
 def test_nothing_is_shown_without_the_password(flower: str, path: str) -> None:
-    assert httpx.get(flower + path, trust_env=False).status_code == 401
-    assert httpx.get(flower + path, auth=(USER, "wrong"), trust_env=False).status_code == 401
+    assert httpx.get(flower + path, timeout=60, trust_env=False).status_code == 401
+    assert httpx.get(flower + path, auth=(USER, "wrong"), timeout=60, trust_env=False).status_code == 401
 
 
 @pytest.mark.parametrize("auth", [None, (USER, PASSWORD)])
 def test_metrics_are_not_there(flower: str, auth: tuple[str, str] | None) -> None:
-    assert httpx.get(f"{flower}/metrics", auth=auth, trust_env=False).status_code == 404
+    assert httpx.get(f"{flower}/metrics", auth=auth, timeout=60, trust_env=False).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/tasks"])
 def test_pages_are_there_with_the_password(flower: str, path: str) -> None:
-    answer = httpx.get(flower + path, auth=(USER, PASSWORD), trust_env=False)
+    answer = httpx.get(flower + path, auth=(USER, PASSWORD), timeout=60, trust_env=False)
     assert (answer.status_code, "Flower" in answer.text) == (200, True)
 
 

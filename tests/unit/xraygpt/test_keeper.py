@@ -136,6 +136,13 @@ def test_a_worker_that_wants_another_bundle_starts_at_once(clock: Clock, tmp_pat
     child.stop()
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for a while does not make a program one that must be killed."""
+    monkeypatch.setattr("xraygpt.stack.keeper.DRAIN_SECONDS", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_services_stop_after_the_programs_last_one_first(tmp_path: Path) -> None:
     order: list[str] = []
     keeper = Keeper(order.append)
@@ -156,6 +163,7 @@ def test_services_stop_after_the_programs_last_one_first(tmp_path: Path) -> None
     assert order == ["broker", "postgres"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_program_is_asked_to_stop_only_once(tmp_path: Path) -> None:
     program = (
         "import signal, time\n"

@@ -9,8 +9,9 @@ from xraygpt.stack.process import StackError
 
 
 def listener() -> tuple[socket.socket, int]:
-    server = socket.create_server(("127.0.0.1", 0))
-    return server, server.getsockname()[1]
+    """Below the ephemeral ports, one of which the kernel may give to others once this server is closed."""
+    port = choose()
+    return socket.create_server(("127.0.0.1", port)), port
 
 
 def test_a_port_somebody_listens_on_is_not_free() -> None:

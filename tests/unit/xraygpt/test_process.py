@@ -20,7 +20,7 @@ def child(tmp_path: Path, program: str, **options: object) -> Child:
     return Child("helper", [sys.executable, "-c", program], log=tmp_path / "helper.log", directory=tmp_path, **options)  # type: ignore[arg-type]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -41,7 +41,7 @@ def logged(path: Path, text: str) -> Callable[[], bool]:
 def test_a_child_writes_stdout_and_stderr_to_its_log(tmp_path: Path) -> None:
     one = child(tmp_path, "import sys; print('out'); print('err', file=sys.stderr)")
     one.start()
-    assert one.wait(20)
+    assert one.wait(60)
     assert set(one.log.read_text().split()) == {"out", "err"}
     assert stat.S_IMODE(one.log.stat().st_mode) == 0o600
 
@@ -50,7 +50,7 @@ def test_a_child_runs_in_its_directory_with_its_environment_and_stdin(tmp_path: 
     program = "import os, sys; print(os.getcwd(), os.environ['NAME'], sys.stdin.read())"
     one = child(tmp_path, program, environment=os.environ | {"NAME": "value"}, stdin=b"given")
     one.start()
-    assert one.wait(20)
+    assert one.wait(60)
     assert one.log.read_text().split() == [str(tmp_path), "value", "given"]
 
 
@@ -178,5 +178,5 @@ def test_leftovers_are_ended_by_force_if_need_be(tmp_path: Path) -> None:
     one.start()
     wait_for(logged(one.log, "up"))
     end_leftovers(Path(sys.executable), tmp_path, signal.SIGTERM, seconds=0.1)
-    assert one.wait(20)
+    assert one.wait(60)
     assert one.exit_code == -signal.SIGKILL

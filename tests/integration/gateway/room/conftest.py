@@ -47,7 +47,7 @@ def browser_path() -> str:
 def browser(browser_path: str) -> Iterator[Browser]:
     """One browser for the tests of a file; it knows nobody and keeps nothing."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS), timeout=180_000)
         yield browser
         browser.close()
 
@@ -86,11 +86,11 @@ class House:
     def leave(self) -> None:
         """Wait until nothing of a closed page is being answered: its world ends now."""
         with self._quiet:
-            assert self._quiet.wait_for(lambda: self._running == 0, 30)
+            assert self._quiet.wait_for(lambda: self._running == 0, 120)
 
     def close(self) -> None:
         self._server.should_exit = True
-        self._thread.join(30)
+        self._thread.join()
         self._listener.close()
 
 

@@ -41,7 +41,7 @@ def test_urgent_drafts_stand_first_and_the_keyboard_opens_them(newcomer: Room, w
 def test_an_accepted_draft_stands_in_the_database_and_the_next_one_comes(newcomer: Room, world: World) -> None:
     first, summary_id = study(world, "First film.")
     second, _ = study(world, "Second film.")
-    page = newcomer.enter().page
+    page = looking_once(newcomer).enter().page
     wait_for_list(newcomer, first, second)
     page.keyboard.press("j")
     page.keyboard.press("Enter")
@@ -82,7 +82,10 @@ def test_a_rejected_draft_can_be_taken_back(newcomer: Room, world: World) -> Non
 
 
 def looking_once(room: Room) -> Room:
-    """The room fetches nothing of its own accord: what changed meanwhile, the reader learns by signing."""
+    """The room fetches nothing of its own accord: what changed meanwhile, the reader learns by signing.
+
+    What it says stays, too, until it was looked for.
+    """
     room.page.add_init_script(
         "window.setTimeout = (later => (act, ms) => (ms >= 2000 ? 0 : later(act, ms)))(window.setTimeout)"
     )
