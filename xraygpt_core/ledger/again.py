@@ -114,7 +114,6 @@ def resummarise(
 
     def window(after: UUID) -> tuple[int, UUID | None]:
         def body(work: Work) -> tuple[int, UUID | None]:
-            work.by_index()
             served = served_in(work).name
             if bundle is not None and bundle != served:
                 raise Conflict(f"the workers serve {served!r}: promote {bundle!r} first, then ask again")
@@ -164,11 +163,7 @@ def replay_dead(ledger: Ledger, *, job_ids: Sequence[UUID] | None = None, reason
     values: dict[str, Any] = {"ids": None if job_ids is None else list(job_ids), "reason": reason}
 
     def window(after: UUID) -> RowMapping | None:
-        def body(work: Work) -> RowMapping | None:
-            work.by_index()
-            return work.row(sql, values | {"after": after})
-
-        return repeating(ledger, body)
+        return repeating(ledger, lambda work: work.row(sql, values | {"after": after}))
 
     count, after = 0, UUID(int=0)
     while (row := window(after)) is not None:

@@ -25,19 +25,20 @@ _IMAGES = f"""
     SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after ORDER BY image_id LIMIT {_WINDOW}
 """
 
-# Jobs that read these images, settle their studies and summarise them. The subjects are worked out once, as an array:
-# of a subquery the planner, who knows nothing of a table that was just filled, may make one look per job; and of the
-# kinds, which these are by their subjects, a walk through all jobs there are.
+# Here and below everything is looked up by a key that is known before the look, or stands in an array. Whatever the
+# planner believes of a table that was just filled, which may be that it is empty: a join it may turn into one walk
+# through all rows for each row of the window.
+_WINDOW_IMAGES = f"({_IMAGES}) n CROSS JOIN LATERAL (SELECT * FROM images WHERE id = n.image_id LIMIT 1) i"
+
+# Jobs that read these images, settle their studies and summarise them. Which kinds, they are by their subjects.
 _JOBS = f"""
     WHERE state = 'queued'
-      AND subject = ANY (ARRAY(SELECT unnest({{subjects}})
-                               FROM ({_IMAGES}) n JOIN images i ON i.id = n.image_id))
+      AND subject = ANY (ARRAY(SELECT unnest({{subjects}}) FROM {_WINDOW_IMAGES}))
       AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
 """
 _ITS_JOBS = _JOBS.format(subjects="ARRAY[n.image_id, i.study_id]")
 
-# Somebody else announced this image before the backlog did, or another backlog that is {open} lists it, too. Looked up
-# one by one, which a join, turned into a hash of everything there is, would not be.
+# Somebody else announced this image before the backlog did, or another backlog that is {open} lists it, too.
 _WANTED = """
     ((SELECT 1 FROM backlog_images x WHERE x.image_id = {image} AND x.backlog_id = ANY (ARRAY(
           SELECT id FROM backlogs WHERE id <> :id AND state IN ({open}))) LIMIT 1) IS NOT NULL
@@ -46,7 +47,7 @@ _WANTED = """
 """
 
 # A film's registration stands on the timeline of the study it was first in.
-_NAMES = "ANY (ARRAY(SELECT s.id FROM studies s WHERE s.id = o.study_id OR s.alias_of = o.study_id))"
+_NAMES = "ANY (ARRAY(SELECT o.study_id UNION ALL SELECT s.id FROM studies s WHERE s.alias_of = o.study_id))"
 
 # A study that has a summary, or an image that others sent or want, is not the backlog's to stop.
 _OWN_STUDY = f"""
@@ -78,43 +79,49 @@ _STOP = f"""
         RETURNING kind, subject, split_part(key, ':', 2) AS revision
     ), unread AS (
         UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
-        WHERE id IN (SELECT subject FROM stopped WHERE kind = 'ingest') AND state = 'received' RETURNING id, study_id
+        WHERE id = ANY (ARRAY(SELECT subject FROM stopped WHERE kind = 'ingest')) AND state = 'received'
+        RETURNING id, study_id
     ), ended AS (
         UPDATE studies SET state = 'cancelled', reason_code = NULL, revision = studies.revision + 1,
                finished_at = clock_timestamp()
-        FROM stopped j WHERE j.kind <> 'ingest' AND j.subject = studies.id AND j.revision = studies.revision::text
-          AND studies.state IN ('waiting', 'queued') RETURNING studies.id
+        WHERE id = ANY (ARRAY(
+            SELECT s.id FROM stopped j
+            CROSS JOIN LATERAL (SELECT id, revision FROM studies WHERE id = j.subject LIMIT 1) s
+            WHERE j.kind <> 'ingest' AND j.revision = s.revision::text
+        )) AND state IN ('waiting', 'queued') RETURNING id
     ), read AS (
         UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
-        WHERE study_id IN (SELECT id FROM ended) AND state = 'accepted' RETURNING id, study_id
+        WHERE study_id = ANY (ARRAY(SELECT id FROM ended)) AND state = 'accepted' RETURNING id, study_id
     ), story AS (
         INSERT INTO timeline (study_id, image_id, what, who, detail)
         SELECT study_id, id, 'cancelled', 'backlog', jsonb_build_object('backlog', CAST(:id AS uuid))
         FROM (TABLE unread UNION ALL TABLE read) AS gone
     )
     UPDATE studies SET state = 'cancelled', finished_at = clock_timestamp()
-    WHERE id IN (SELECT study_id FROM unread) AND state = 'received'
-      AND NOT EXISTS (SELECT FROM images i WHERE i.study_id = studies.id AND i.state IN ('received', 'accepted')
-                      AND i.id NOT IN (SELECT id FROM unread))
+    WHERE id = ANY (ARRAY(SELECT study_id FROM unread)) AND state = 'received'
+      AND (SELECT 1 FROM images i WHERE i.study_id = studies.id AND i.state IN ('received', 'accepted')
+             AND i.id NOT IN (SELECT id FROM unread) LIMIT 1) IS NULL
 """
 
 # Taken before anything is decided, jobs before studies as everywhere. What is stopped is then as it will be: another
 # backlog's page is waited for, and a content that is being registered or rejected at this moment.
-_LOCK_JOBS = f"SELECT count(*) FROM (SELECT id FROM jobs {_ITS_JOBS} ORDER BY id FOR UPDATE) AS locked"
+_LOCK_JOBS = f"""
+    SELECT count(*) FROM (
+        SELECT id FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM jobs {_ITS_JOBS})) ORDER BY id FOR UPDATE) AS locked
+"""
 _LOCK_STUDIES = f"""
     SELECT count(*) FROM (
         SELECT id FROM studies
-        WHERE id = ANY (ARRAY(SELECT i.study_id FROM ({_IMAGES}) n JOIN images i ON i.id = n.image_id))
+        WHERE id = ANY (ARRAY(SELECT i.study_id FROM {_WINDOW_IMAGES}))
           AND state IN ('received', 'waiting', 'queued') ORDER BY id FOR UPDATE) AS locked
 """
 
 # Images that a backlog's cancellation ended, and not a person or a newer content; with them their studies. An image
 # that was being read meanwhile is in its study already, which is then settled anew.
-_READ = "EXISTS (SELECT FROM images i WHERE i.study_id = studies.id AND i.state = 'accepted')"
+_READ = "((SELECT 1 FROM images i WHERE i.study_id = studies.id AND i.state = 'accepted' LIMIT 1) IS NOT NULL)"
 _TAKE_BACK = f"""
     WITH its AS (
-        SELECT i.id, i.study_id, i.state = 'cancelled' AS stopped FROM ({_IMAGES}) n
-        CROSS JOIN LATERAL (SELECT * FROM images WHERE id = n.image_id LIMIT 1) i
+        SELECT i.id, i.study_id, i.state = 'cancelled' AS stopped FROM {_WINDOW_IMAGES}
         CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = i.study_id LIMIT 1) s
         WHERE (i.state = 'cancelled' AND i.reason_code IS NULL
                OR i.state IN ('received', 'accepted') AND s.state = 'cancelled')

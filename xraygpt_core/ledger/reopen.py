@@ -8,8 +8,8 @@ from xraygpt_core.ledger.core import Work
 # Of what is cancelled without a reason: a person says so on the timeline, and a purge has a moment of its own.
 STOPPED = """
     studies.state = 'cancelled' AND studies.reason_code IS NULL AND studies.purged_at IS NULL
-    AND NOT EXISTS (SELECT FROM timeline t
-                    WHERE t.study_id = studies.id AND t.what = 'cancelled' AND t.who = 'person')
+    AND (SELECT 1 FROM timeline t
+         WHERE t.study_id = studies.id AND t.what = 'cancelled' AND t.who = 'person' LIMIT 1) IS NULL
 """
 
 # A film of the backlog itself, that was being read when it was cancelled, is over with it. Not if somebody asked for it
