@@ -41,10 +41,10 @@ browser: ## a Chromium for the reading room's tests, where none is there and we 
 	command -v chromium >/dev/null || \
 		echo "no chromium or google-chrome is on this machine: the reading room's browser tests will be skipped" >&2
 
-# Two processes: the suite waits for services more than it computes. Each has services of its own.
+# Three processes: on two cores they leave hardly any of both unused. Each has services of its own.
 # Which test goes where: tests/conftest.py.
 test: setup browser ## everything that fits into ten minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n 2 --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n 3 --no-loadscope-reorder $(ARGS)
 
 test-long: setup ## what does not fit
 	$(BIN)/python -m pytest -m "long and not gpu" $(ARGS)
