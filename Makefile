@@ -41,9 +41,9 @@ browser: ## a Chromium for the reading room's tests, where none is there and we 
 	command -v chromium >/dev/null || \
 		echo "no chromium or google-chrome is on this machine: the reading room's browser tests will be skipped" >&2
 
-# Three processes: on two cores they leave hardly any of both unused. Each has services of its own.
+# Three processes, each with services of its own: two leave a third of two cores unused.
 # Which test goes where: tests/conftest.py.
-test: setup browser ## everything that fits into ten minutes
+test: setup browser ## everything but what takes long or needs a GPU
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n 3 --no-loadscope-reorder $(ARGS)
 
 test-long: setup ## what does not fit

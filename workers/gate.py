@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.metrics import AWAY
+from xraygpt_core.metrics import BUCKETS_AWAY
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Gate:
         self._asking = threading.Lock()
         self._pause = 0.0
         self._until: float | None = None  # None while it is open
-        self._away = AWAY.labels(buckets)
+        self._away = BUCKETS_AWAY.labels(buckets)
         self._away.set(0)
 
     @property
@@ -62,7 +62,9 @@ class Gate:
         if self._clock() < until or not self._asking.acquire(blocking=False):
             return False
         try:
-            if self._until is not None and self._trouble() is not None:
+            if self._until is None:
+                return True  # somebody else was first
+            if self._trouble() is not None:
                 self._wait(min(2 * self._pause, self._most))
                 return False
             log.warning("the buckets answer again: jobs go on", extra={"buckets": self._buckets})

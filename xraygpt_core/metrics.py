@@ -20,7 +20,9 @@ SQS_MESSAGES = Counter("xraygpt_sqs_messages_total", "Messages of the event queu
 # Workers and control.
 JOB_ATTEMPTS = Counter("xraygpt_job_attempts_total", "Claims taken", ["kind"])
 LEASE_LOST = Counter("xraygpt_lease_lost_total", "Jobs whose lease went to somebody else", ["kind"])
-AWAY = Gauge("xraygpt_buckets_away", "1 while this process begins no jobs for want of these buckets", ["buckets"])
+BUCKETS_AWAY = Gauge(
+    "xraygpt_buckets_away", "1 while this process begins no jobs for want of these buckets", ["buckets"]
+)
 STAGE_SECONDS = Histogram("xraygpt_stage_seconds", "Time a job ran", ["stage"], buckets=_SECONDS)
 MISSED_BY_EVENT = Counter("xraygpt_ingest_missed_by_event_total", "Objects only the bucket sweep found")
 

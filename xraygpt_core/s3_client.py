@@ -59,7 +59,11 @@ def translated(call: Callable[[], T]) -> T:
 
 
 def answered(call: Callable[[], object]) -> None:
-    """Raise Unavailable unless somebody is there and in his senses, who may well say no."""
+    """Make a request whose answer may be a no: only silence, a failing server (5xx) and one too busy (429) count.
+
+    Raises:
+        Unavailable.
+    """
 
     def ask() -> None:
         try:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, Rejected, Unavailable
-from xraygpt_core.ids import new_id
 from xraygpt_core.s3_client import answered, s3_client, translated
 from xraygpt_core.s3_listing import read_listings_quickly
 from xraygpt_core.settings import Settings
@@ -200,7 +199,7 @@ class ObjectStore:
             key = item["Key"]
             answered(lambda key=key: client.get_object(**ours, Key=key, Range="bytes=0-0")["Body"].read())  # type: ignore[misc]
         if writes:
-            ours["Key"] = f"probe/{new_id()}"
+            ours["Key"] = "probe"
             translated(lambda: client.put_object(**ours, Body=b"probe"))
             answered(lambda: client.delete_object(**ours))
 

@@ -3,7 +3,7 @@
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -13,14 +13,13 @@ from pydantic import SecretStr
 from tests.aws_tools import Aws, started
 from tests.lossy import LossyProxy
 from tests.worker_bench import Bench, eventually
-from workers import events
 from workers.events import Poller
 from xraygpt.stack.postgres import Postgres
 from xraygpt_core.errors import ConfigurationError, Unavailable
 from xraygpt_core.ledger.core import open_ledger
 from xraygpt_core.metrics import SQS_MESSAGES
 from xraygpt_core.settings import Settings
-from xraygpt_core.sqs import MessageQueue, Taken
+from xraygpt_core.sqs import MessageQueue
 
 AWKWARD = "in/DOE JANE+ü%41&.dcm"
 IMAGES = "SELECT count(*) FROM images"
@@ -203,46 +202,6 @@ def test_nobody_else_gets_a_message_while_it_is_worked_on(
     other.close()
     assert aws.waiting(queue) == 0
     assert bench.value(IMAGES) == 1
-
-
-class Failing:
-    """A queue that does not answer so many times, then stops the poller."""
-
-    visibility = 60
-
-    def __init__(self, times: int) -> None:
-        self.times = times
-        self.stop: Callable[[], None] = lambda: None
-
-    def check(self) -> bool:
-        return True
-
-    def receive(self) -> list[Taken]:
-        if self.times:
-            self.times -= 1
-            raise Unavailable("no")
-        self.stop()
-        return []
-
-    def delete(self, messages: Sequence[Taken]) -> int:
-        return len(messages)
-
-    def extend(self, messages: Sequence[Taken]) -> None:
-        """Nothing to hide."""
-
-
-def test_a_queue_that_does_not_answer_is_asked_again_ever_more_slowly(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    queue: Any = Failing(12)
-    poller = Poller(bench.context, queue)
-    queue.stop = poller.stop
-    waits: list[float] = []
-    monkeypatch.setattr(poller._stopping, "wait", waits.append)
-    poller.run()
-    assert len(waits) == 12
-    assert 0.25 <= waits[0] <= 0.75
-    assert all(events._LONGEST_PAUSE * 0.5 <= wait <= events._LONGEST_PAUSE * 1.5 for wait in waits[7:])
 
 
 def test_a_queue_without_dead_letters_is_warned_of(
