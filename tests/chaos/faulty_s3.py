@@ -44,9 +44,10 @@ class Allowance:
 class FaultyS3:
     """Forwards everything; while in trouble, a share of the requests does not get what it asked for.
 
-    ``busy``: 503 SlowDown. ``throttled``: so are requests beyond ``rate`` a second. ``slow``: the answer comes a second late. ``truncated``: half of a body, then the connection
-    ends. ``reset``: the connection ends before the answer. ``full``: a PUT finds the disk full.
-    ``forbidden``: 403 InvalidObjectState. Trouble falls only on paths with ``only`` in them.
+    ``busy``: 503 SlowDown. ``throttled``: 503 SlowDown for requests beyond ``rate`` a second. ``slow``: the answer is
+    a second late. ``truncated``: half of a body, then the connection ends. ``reset``: the connection ends before the
+    answer. ``full``: a PUT finds the disk full. ``forbidden``: 403 InvalidObjectState. Trouble falls only on paths with
+    ``only`` in them.
     """
 
     def __init__(self, url: str) -> None:
