@@ -12,7 +12,8 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.requests import ChatRequest, SummaryRequest
 from xraygpt_core.model.fetch import fetch_demo_bundle
-from xraygpt_core.model.vllm import Server, VllmEngine, export_llm
+from xraygpt_core.model.vllm import Server, VllmEngine
+from xraygpt_core.model.vllm_export import export_llm
 from xraygpt_core.places import models_dir
 
 pytestmark = [

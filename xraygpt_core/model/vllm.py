@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,10 +24,9 @@ from torch import Tensor
 
 from xraygpt_core.errors import BundleError, ConfigurationError, Unavailable
 from xraygpt_core.model.bundle import Bundle, check
-from xraygpt_core.model.engine.items import ITEM_ERRORS
+from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost, device_is_gone
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
 from xraygpt_core.model.engine.text import cut
-from xraygpt_core.model.llm import attach_adapter, load_base, pick_dtype, quiet_peft
 from xraygpt_core.model.prompt import Prompt, clean_answer
 from xraygpt_core.model.summariser import Loaded, load
 from xraygpt_core.model.vllm_answers import Blame, ServerFailed, Standing, check_status, events, waiting
@@ -115,6 +113,7 @@ class VllmEngine:
         self._queue: queue.PriorityQueue[tuple[int, int, _Errand]] = queue.PriorityQueue()
         self._orders = itertools.count()
         self._device, self._door, self._closed = threading.Lock(), threading.Lock(), threading.Event()
+        self._lost = False  # the device
         self._pool = ThreadPoolExecutor(batch_size, "vllm")  # each turn of it takes the most urgent request
 
     def submit(
@@ -127,18 +126,12 @@ class VllmEngine:
         on_text: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> "Future[Generated]":
-        """As :meth:`Engine.submit`. The future may also fail with ServerBusy (nobody answered, try again later), and
-        with what the encoder raised."""
+        """As :meth:`Engine.submit`, of which DeviceLost and Unavailable are about the encoder's device here. The future
+        may also fail with ServerBusy (nobody answered, try again later), and with what the encoder raised."""
         future: Future[Generated] = Future()
         future.set_running_or_notify_cancel()
-        turns = request.turns if isinstance(request, ChatRequest) else ()
         try:
-            image = self._loaded.encoder.preprocess(request.image_png)
-            with self._device:
-                tokens = self._loaded.image_tokens(self._loaded.features([image]))[0]
-                question = request.question or self._loaded.bundle.question
-                prompt = self._loaded.prompt(question, turns, len(tokens))
-                row = self._loaded.row(prompt, tokens)
+            row, prompt = self._prompt(request)
         except ITEM_ERRORS as error:
             future.set_exception(error)
             return future
@@ -150,6 +143,24 @@ class VllmEngine:
                 self._queue.put((rank, next(self._orders), errand))
                 self._pool.submit(self._serve)
         return future
+
+    def _prompt(self, request: SummaryRequest | ChatRequest) -> tuple[Tensor, Prompt]:
+        """The whole prompt as embeddings (tokens, hidden), and as words."""
+        loaded = self._loaded
+        image = loaded.encoder.preprocess(request.image_png)
+        turns = request.turns if isinstance(request, ChatRequest) else ()
+        with self._device:
+            if self._lost:
+                raise Unavailable("the device is lost")
+            try:
+                tokens = loaded.image_tokens(loaded.features([image]))[0]
+                prompt = loaded.prompt(request.question or loaded.bundle.question, turns, len(tokens))
+                return loaded.row(prompt, tokens), prompt
+            except ITEM_ERRORS as error:
+                if not device_is_gone(error):
+                    raise
+                self._lost = True
+                raise DeviceLost(f"{type(error).__name__} in the encoder") from error
 
     def close(self) -> None:
         """Finish what runs, fail what waits."""
@@ -268,20 +279,3 @@ def encode_embeddings(row: Tensor) -> str:
     buffer = io.BytesIO()
     torch.save(row.detach().cpu().contiguous().clone(), buffer)
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def export_llm(bundle: Bundle, folder: Path, dtype: str = "bfloat16") -> None:
-    """Write the bundle's LLM, its adapter merged in, as the folder a vLLM server is started with.
-
-    Raises:
-        BundleError: the LLM or its adapter cannot be loaded; the folder holds something already; no such precision.
-    """
-    wanted = pick_dtype(torch.device("cpu"), dtype)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BundleError(f"{folder} is not an empty folder: name one that is, or a new one")
-    model, tokenizer = load_base(bundle.llm, wanted if bundle.adapter is None else torch.float32)
-    if bundle.adapter is not None:
-        with quiet_peft():
-            model = attach_adapter(model, bundle.adapter).merge_and_unload().to(wanted)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)

@@ -16,7 +16,7 @@ from tests.vllm_server import SmallVllm, choice, small_vllm
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.model import vllm, vllm_answers
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.engine.items import RequestFailed
+from xraygpt_core.model.engine.items import DeviceLost, RequestFailed
 from xraygpt_core.model.engine.requests import ServerBusy, SummaryRequest
 from xraygpt_core.model.vllm import Server, VllmEngine
 
@@ -284,6 +284,21 @@ def test_a_device_that_fails_on_an_image_fails_that_request(
     future = engine.submit(SummaryRequest(noise_png(1)))
     with pytest.raises(RuntimeError, match="the device failed"):
         future.result(60)
+
+
+def test_a_dead_device_is_charged_to_one_request_and_asked_nothing_more(
+    make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, asked = make(), []
+
+    def dead(*_: Any) -> None:
+        asked.append(1)
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(type(engine._loaded), "features", dead)
+    futures = [engine.submit(SummaryRequest(noise_png(number))) for number in range(3)]
+    assert [type(future.exception(60)) for future in futures] == [DeviceLost, Unavailable, Unavailable]
+    assert asked == [1]
 
 
 def test_who_comes_while_the_engine_closes_is_told(make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch) -> None:
