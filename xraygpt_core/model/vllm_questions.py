@@ -14,7 +14,7 @@ def question(bundle: Bundle, row: Tensor, most: int) -> dict[str, Any]:
     """The body of a request for at most so many tokens of text that follow these embeddings (tokens, hidden)."""
     decoding = bundle.decoding
     return {
-        "prompt_embeds": _encoded(row),
+        "prompt_embeds": encode_embeddings(row),
         "max_tokens": most,
         "temperature": decoding.temperature if decoding.do_sample else 0.0,
         "top_p": decoding.top_p if decoding.do_sample else 1.0,
@@ -25,7 +25,7 @@ def question(bundle: Bundle, row: Tensor, most: int) -> dict[str, Any]:
     }
 
 
-def _encoded(row: Tensor) -> str:
+def encode_embeddings(row: Tensor) -> str:
     """Embeddings as vLLM's ``prompt_embeds``: base64 of ``torch.save``."""
     buffer = io.BytesIO()
     torch.save(row.detach().cpu().contiguous().clone(), buffer)
