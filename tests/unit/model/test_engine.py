@@ -199,6 +199,12 @@ def test_a_bundle_without_a_projector_is_not_loaded(tmp_path: Path) -> None:
         Engine(make_tiny_bundle(tmp_path, "base", projector=False), device="cpu")
 
 
+def test_a_bundle_whose_summaries_do_not_fit_into_the_context_is_not_loaded(tmp_path: Path) -> None:
+    """It would refuse every study, and for good: a request that does not fit is not tried again."""
+    with pytest.raises(BundleError, match="1000 of an answer do not fit into the LLM's 1024"):
+        Engine(make_tiny_bundle(tmp_path, max_new_tokens=1000), device="cpu")
+
+
 def test_a_missing_model_file_is_an_error(tmp_path: Path) -> None:
     bundle = make_tiny_bundle(tmp_path)
     (bundle.llm / "model.safetensors").unlink()
