@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.engine_work import Result, embedded, jobs, model, useful
 from xraygpt.stack.ports import occupy
-from xraygpt_core.model.vllm import encode_embeddings
+from xraygpt_core.model.vllm_questions import encode_embeddings
 
 SOURCE = Path(__file__).parents[1]
 PYTHON = SOURCE / ".venv-vllm" / "bin" / "python"  # made by `make test-vllm`

@@ -43,6 +43,8 @@ class SmallVllm:
         waiting: what it says about its queue.
         refuses: the status it answers with, by path.
         chokes_on: the embeddings, as they are sent, that it answers with a 500.
+        dies_of: the embeddings that kill it. It then breaks off what it was saying, and answers nothing more,
+        dead: until this is cleared, as a supervisor would start it again.
         scripts: the next answers, each a list of events, word for word; each waits for ``pause`` first.
     """
 
@@ -54,6 +56,8 @@ class SmallVllm:
     breaks: int = 0
     waiting: int = 0
     chokes_on: str | None = None
+    dies_of: str | None = None
+    dead: threading.Event = field(default_factory=threading.Event)
     pause: threading.Event | None = None  # each stream waits for it, after its first token
     refuses: dict[str, int] = field(default_factory=dict)
     scripts: list[list[str]] = field(default_factory=list)
@@ -64,8 +68,8 @@ class SmallVllm:
     def reset(self) -> None:
         """Be well again, and forget."""
         self.away = self.breaks = self.waiting = 0
-        self.pause = self.key = self.chokes_on = None
-        for kept in (self.refuses, self.scripts, self.asked, self.dropped):
+        self.pause = self.key = self.chokes_on = self.dies_of = None
+        for kept in (self.refuses, self.scripts, self.asked, self.dropped, self.dead):
             kept.clear()
 
     def texts(self, body: dict[str, Any]) -> Iterator[tuple[str, int, str | None]]:
@@ -101,7 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         small = self.server.small
-        self._send(small.refuses.get(self.path, 200), METRICS.format(waiting=small.waiting).encode())
+        if small.dead.is_set():
+            return self._hang_up()
+        return self._send(small.refuses.get(self.path, 200), METRICS.format(waiting=small.waiting).encode())
 
     def do_POST(self) -> None:
         small = self.server.small
@@ -114,6 +120,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path in small.refuses:
             return self._send(small.refuses[self.path], b"{}")
         small.asked.append(body)
+        if body["prompt_embeds"] == small.dies_of:
+            small.dead.set()
+        if small.dead.is_set():
+            return self._hang_up()
         if body["prompt_embeds"] == small.chokes_on:
             return self._send(500, b"{}")
         self.send_response(200)
@@ -140,15 +150,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._event({"choices": [choice(piece, ended)]})
             if small.breaks > 0:
                 small.breaks -= 1
-                self.close_connection = True
-                self.connection.shutdown(2)
+                self._hang_up()
                 return
-            if small.pause is not None:
-                while not small.pause.wait(0.01):
-                    self._event({"choices": [choice("")]})
+            while small.pause is not None and not small.pause.wait(0.01) and not small.dead.is_set():
+                self._event({"choices": [choice("")]})
+            if small.dead.is_set():
+                self._hang_up()
+                return
         self._event({"choices": [], "usage": {"completion_tokens": tokens}})
         self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(2)
 
     def _event(self, document: dict[str, Any]) -> None:
         self.wfile.write(f"data: {json.dumps(document)}\n\n".encode())

@@ -12,7 +12,8 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.requests import ChatRequest, SummaryRequest
 from xraygpt_core.model.fetch import fetch_demo_bundle
-from xraygpt_core.model.vllm import Server, VllmEngine, export_llm
+from xraygpt_core.model.vllm import Server, VllmEngine
+from xraygpt_core.model.vllm_export import export_llm
 from xraygpt_core.places import models_dir
 
 pytestmark = [
@@ -51,3 +52,9 @@ def test_a_real_vllm_server_writes_what_our_engine_writes(backend: VllmEngine, b
     assert len(texts) > len(requests), "the text streams"
     same = sum(a.text == b.text for a, b in zip(ours, theirs, strict=True))
     assert same >= len(requests) - 1  # another order of additions may turn a near tie
+
+
+def test_a_real_vllm_server_answers_the_word_that_shows_it_is_well(backend: VllmEngine) -> None:
+    (picture,) = [draw(study)[0] for study in phantom_studies(Phantoms(1, 10_000, "held_out"), 0.0)]
+    together = backend.submit(SummaryRequest(picture)).result(600)
+    assert backend.submit(SummaryRequest(picture), alone=True).result(600).text == together.text

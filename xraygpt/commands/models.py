@@ -155,7 +155,7 @@ def export_llm(
 ) -> None:
     """Write a bundle's language model, its adapter merged in, as the folder a vLLM server is started with."""
     needs_torch()
-    from xraygpt_core.model.vllm import export_llm as write
+    from xraygpt_core.model.vllm_export import export_llm as write
 
     write(load_bundle(models_dir(), name), folder, dtype)
     show.say(f"the language model of {name} is in {folder}")

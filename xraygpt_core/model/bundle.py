@@ -31,8 +31,12 @@ class Decoding:
     seed: int | None = None
 
     def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ValueError("decoding writes at least one token (max_new_tokens)")
         if self.do_sample and self.seed is None:
             raise ValueError("decoding that draws needs a seed, or no text could be made again")
+        if self.do_sample and not (self.temperature > 0 and self.top_p > 0):
+            raise ValueError("decoding that draws needs a temperature above 0 and a top_p above 0")
 
 
 @dataclass(frozen=True)

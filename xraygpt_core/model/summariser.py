@@ -8,7 +8,7 @@ from importlib.metadata import version
 import torch
 from torch import Tensor
 
-from xraygpt_core.errors import BundleError
+from xraygpt_core.errors import BundleError, InvalidRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoder import Encoder, load_encoder
 from xraygpt_core.model.llm import Llm, load_llm, pick_device, pick_dtype
@@ -81,11 +81,14 @@ def load(bundle: Bundle, device: str = "auto", dtype: torch.dtype | None = None)
     encoder.to(where)
     projector = load_projector(bundle.projector, bundle.projector_weights).to(where).eval().requires_grad_(False)
     llm = load_llm(bundle.llm, bundle.adapter, where, dtype or pick_dtype(where, bundle.dtype))
-    _check_fit(encoder, projector, llm)
-    return Loaded(bundle, encoder, projector, llm, template_named(bundle.template))
+    image_tokens = _check_fit(encoder, projector, llm)
+    loaded = Loaded(bundle, encoder, projector, llm, template_named(bundle.template))
+    _check_room(loaded, image_tokens)
+    return loaded
 
 
-def _check_fit(encoder: Encoder, projector: Projector, llm: Llm) -> None:
+def _check_fit(encoder: Encoder, projector: Projector, llm: Llm) -> int:
+    """How many tokens an image has."""
     try:
         with torch.inference_mode():
             tokens = projector(torch.zeros(1, encoder.positions, encoder.channels, device=llm.device))
@@ -95,3 +98,16 @@ def _check_fit(encoder: Encoder, projector: Projector, llm: Llm) -> None:
         ) from error
     if tokens.shape[-1] != llm.hidden:
         raise BundleError(f"the projector makes {tokens.shape[-1]} numbers a token, the LLM takes {llm.hidden}")
+    return int(tokens.shape[1])
+
+
+def _check_room(loaded: Loaded, image_tokens: int) -> None:
+    """A summary that does not fit would fail every study."""
+    bundle, context = loaded.bundle, loaded.llm.model.config.max_position_embeddings
+    try:
+        loaded.prompt(bundle.question, (), image_tokens)
+    except InvalidRequest as error:
+        raise BundleError(
+            f"bundle {bundle.name!r}: its question, {image_tokens} tokens of the image and "
+            f"{bundle.decoding.max_new_tokens} of an answer do not fit into the LLM's {context}"
+        ) from error

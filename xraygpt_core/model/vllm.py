@@ -5,18 +5,16 @@ the same face as :class:`~xraygpt_core.model.engine.engine.Engine`: claims, comm
 The server must listen on loopback or ask for a key: it deserialises what it is sent.
 """
 
-import base64
-import io
 import itertools
 import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,13 +23,23 @@ from torch import Tensor
 
 from xraygpt_core.errors import BundleError, ConfigurationError, Unavailable
 from xraygpt_core.model.bundle import Bundle, check
-from xraygpt_core.model.engine.items import ITEM_ERRORS
+from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost, RequestFailed, device_is_gone
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
 from xraygpt_core.model.engine.text import cut
-from xraygpt_core.model.llm import attach_adapter, load_base, pick_dtype, quiet_peft
 from xraygpt_core.model.prompt import Prompt, clean_answer
 from xraygpt_core.model.summariser import Loaded, load
-from xraygpt_core.model.vllm_answers import Blame, ServerFailed, Standing, check_status, events, waiting
+from xraygpt_core.model.vllm_answers import (
+    IN_THE_MIDDLE,
+    Blame,
+    Event,
+    ServerFailed,
+    Standing,
+    check_status,
+    events,
+    waiting,
+)
+from xraygpt_core.model.vllm_company import Company, Errand
+from xraygpt_core.model.vllm_questions import question
 from xraygpt_core.report.sections import split_report
 
 _PATIENCE_SECONDS = 30.0  # a server that does not answer for so long has its studies handed back
@@ -56,29 +64,6 @@ class Server:
             raise ConfigurationError(
                 "XRAYGPT_VLLM_URL: vLLM deserialises what it is sent; use loopback, or https and XRAYGPT_VLLM_KEY"
             )
-
-
-@dataclass(eq=False)
-class _Errand:
-    """One request on its way: its whole prompt as embeddings (tokens, hidden)."""
-
-    row: Tensor
-    prompt: Prompt
-    future: "Future[Generated]"
-    on_progress: Callable[[], None] | None
-    on_text: Callable[[str], None] | None
-    cancelled: Callable[[], bool] | None
-    submitted: float = field(default_factory=time.monotonic)
-
-    def moved(self) -> None:
-        """Say that it moves."""
-        if self.on_progress is not None:
-            self.on_progress()
-
-    def check(self) -> None:
-        """Raise CancelledError if nobody waits for it any more."""
-        if self.cancelled is not None and self.cancelled():
-            raise CancelledError
 
 
 class VllmEngine:
@@ -111,10 +96,12 @@ class VllmEngine:
         self._loaded: Loaded = load(bundle, device, dtype)
         self._loaded.llm.model.model.layers.to("meta")  # the server has them
         self._client = _client(server, batch_size, patience)
-        self._patience, self._batch_size, self._standing = patience, batch_size, Standing()
-        self._queue: queue.PriorityQueue[tuple[int, int, _Errand]] = queue.PriorityQueue()
+        self._patience, self._batch_size = patience, batch_size
+        self._standing, self._company = Standing(), Company()
+        self._queue: queue.PriorityQueue[tuple[int, int, Errand]] = queue.PriorityQueue()
         self._orders = itertools.count()
         self._device, self._door, self._closed = threading.Lock(), threading.Lock(), threading.Event()
+        self._lost = False  # the device
         self._pool = ThreadPoolExecutor(batch_size, "vllm")  # each turn of it takes the most urgent request
 
     def submit(
@@ -122,27 +109,23 @@ class VllmEngine:
         request: SummaryRequest | ChatRequest,
         *,
         rank: int = 1,
-        alone: bool = False,  # noqa: ARG002  # the server keeps its own batches apart
+        alone: bool = False,
         on_progress: Callable[[], None] | None = None,
         on_text: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> "Future[Generated]":
-        """As :meth:`Engine.submit`. The future may also fail with ServerBusy (nobody answered, try again later), and
-        with what the encoder raised."""
+        """As :meth:`Engine.submit`, of which DeviceLost and Unavailable are about the encoder's device here. The future
+        may also fail with ServerBusy (nobody answered, try again later), and with what the encoder raised."""
         future: Future[Generated] = Future()
         future.set_running_or_notify_cancel()
-        turns = request.turns if isinstance(request, ChatRequest) else ()
         try:
-            image = self._loaded.encoder.preprocess(request.image_png)
-            with self._device:
-                tokens = self._loaded.image_tokens(self._loaded.features([image]))[0]
-                question = request.question or self._loaded.bundle.question
-                prompt = self._loaded.prompt(question, turns, len(tokens))
-                row = self._loaded.row(prompt, tokens)
+            row, prompt = self._prompt(request)
         except ITEM_ERRORS as error:
             future.set_exception(error)
             return future
-        errand = _Errand(row, prompt, future, on_progress, on_text, cancelled)
+        name = hash(request)
+        alone = alone or self._company.suspects(name)
+        errand = Errand(name, alone, row, prompt, future, on_progress, on_text, cancelled)
         with self._door:
             if self._closed.is_set():
                 future.set_exception(Unavailable("the engine is closed"))
@@ -150,6 +133,24 @@ class VllmEngine:
                 self._queue.put((rank, next(self._orders), errand))
                 self._pool.submit(self._serve)
         return future
+
+    def _prompt(self, request: SummaryRequest | ChatRequest) -> tuple[Tensor, Prompt]:
+        """The whole prompt as embeddings (tokens, hidden), and as words."""
+        loaded = self._loaded
+        image = loaded.encoder.preprocess(request.image_png)
+        turns = request.turns if isinstance(request, ChatRequest) else ()
+        with self._device:
+            if self._lost:
+                raise Unavailable("the device is lost")
+            try:
+                tokens = loaded.image_tokens(loaded.features([image]))[0]
+                prompt = loaded.prompt(request.question or loaded.bundle.question, turns, len(tokens))
+                return loaded.row(prompt, tokens), prompt
+            except ITEM_ERRORS as error:
+                if not device_is_gone(error):
+                    raise
+                self._lost = True
+                raise DeviceLost(f"{type(error).__name__} in the encoder") from error
 
     def close(self) -> None:
         """Finish what runs, fail what waits."""
@@ -160,7 +161,7 @@ class VllmEngine:
         self._pool.shutdown()
         self._client.close()
 
-    def _next(self) -> _Errand | None:
+    def _next(self) -> Errand | None:
         """The most urgent request; None if closing took it."""
         try:
             return self._queue.get_nowait()[2]
@@ -171,12 +172,15 @@ class VllmEngine:
         if (errand := self._next()) is None:
             return
         try:
-            errand.future.set_result(self._answer(errand))
+            with self._company.waiting(errand.alone):
+                made = self._answer(errand)
+            self._company.answered(errand.request)
+            errand.future.set_result(made)
         finally:  # whatever it was, the caller is told; the pool's thread outlives it
             if (error := sys.exception()) is not None:
                 errand.future.set_exception(error)
 
-    def _answer(self, errand: _Errand) -> Generated:
+    def _answer(self, errand: Errand) -> Generated:
         """Ask until somebody answers, or patience ends.
 
         It is counted from when the request came: who queued behind a server that is away has waited for it as well.
@@ -186,42 +190,50 @@ class VllmEngine:
             errand.check()
             trouble = self._standing.trouble
             if trouble is not None and (time.monotonic() > given_up or self._closed.is_set()):
+                if blame.suspected:
+                    self._company.handed_back(errand.request)
                 raise ServerBusy(f"the vLLM server {trouble}")
             try:
-                if self._has_room():
-                    made = self._ask(errand)
-                    self._standing.good()
-                    return made
-                self._standing.full()
+                with self._company.entering(errand.alone) as may:
+                    if may and self._has_room():
+                        return self._try(errand)
             except (httpx.HTTPError, ServerFailed) as error:
                 self._standing.bad(error)
                 blame.failed(error)
-            self._closed.wait(_PAUSE_SECONDS)
+            if self._closed.wait(_PAUSE_SECONDS) and not may:
+                raise ServerBusy("the engine is closed")
+
+    def _try(self, errand: Errand) -> Generated:
+        """Ask once. A request that is alone is blamed if a server fails on it that has just shown that it is well."""
+        if errand.alone:
+            with self._asked(errand.row[:1], 1) as answer:  # the first word of every prompt, and one word about it
+                deque(answer, maxlen=0)
+            self._standing.good()
+        try:
+            made = self._ask(errand)
+        except IN_THE_MIDDLE as error:
+            if not errand.alone:
+                raise
+            self._standing.bad(error)
+            raise RequestFailed("vLLM fails on this request while it is alone, and was well just before") from error
+        self._standing.good()
+        return made
 
     def _has_room(self) -> bool:
         """Nobody queues inside the server: its queue knows no lanes."""
         response = self._client.get("/metrics")
         check_status(response)
-        return waiting(response.text) < self._batch_size
+        room = waiting(response.text) < self._batch_size
+        if not room:
+            self._standing.full()
+        return room
 
-    def _ask(self, errand: _Errand) -> Generated:
+    def _ask(self, errand: Errand) -> Generated:
         bundle, started = self._loaded.bundle, time.monotonic()
-        decoding = bundle.decoding
-        body: dict[str, Any] = {
-            "prompt_embeds": encode_embeddings(errand.row),
-            "max_tokens": decoding.max_new_tokens,
-            "temperature": decoding.temperature if decoding.do_sample else 0.0,
-            "top_p": decoding.top_p if decoding.do_sample else 1.0,
-            "seed": decoding.seed,
-            "stop": list(bundle.stop),
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
         text, tokens = "", 0
-        with self._client.stream("POST", "/v1/completions", json=body) as response:
-            check_status(response)
+        with self._asked(errand.row, bundle.decoding.max_new_tokens) as answer:
             errand.moved()
-            for event in events(response.iter_lines()):
+            for event in answer:
                 errand.check()  # leaving the block closes the connection, and the server drops the request
                 text += event.text
                 tokens = event.usage.completion_tokens if event.usage else tokens
@@ -230,7 +242,15 @@ class VllmEngine:
                     errand.on_text(cut(text, bundle.stop)[0])
         return self._generated(errand, cut(text, bundle.stop)[0], tokens, started)
 
-    def _generated(self, errand: _Errand, said: str, tokens: int, started: float) -> Generated:
+    @contextmanager
+    def _asked(self, row: Tensor, most: int) -> Iterator[Iterator[Event]]:
+        """What the server says to these embeddings (tokens, hidden), in at most so many tokens."""
+        body = question(self._loaded.bundle, row, most)
+        with self._client.stream("POST", "/v1/completions", json=body) as response:
+            check_status(response)
+            yield events(response.iter_lines())
+
+    def _generated(self, errand: Errand, said: str, tokens: int, started: float) -> Generated:
         text = clean_answer(self._loaded.template, said)
         findings, impression = split_report(text)
         return Generated(
@@ -261,27 +281,3 @@ def _client(server: Server, connections: int, timeout: float) -> httpx.Client:
         transport=httpx.HTTPTransport(limits=httpx.Limits(max_connections=connections)),
         trust_env=False,
     )
-
-
-def encode_embeddings(row: Tensor) -> str:
-    """Embeddings (tokens, hidden) as vLLM's ``prompt_embeds``: base64 of ``torch.save``."""
-    buffer = io.BytesIO()
-    torch.save(row.detach().cpu().contiguous().clone(), buffer)
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def export_llm(bundle: Bundle, folder: Path, dtype: str = "bfloat16") -> None:
-    """Write the bundle's LLM, its adapter merged in, as the folder a vLLM server is started with.
-
-    Raises:
-        BundleError: the LLM or its adapter cannot be loaded; the folder holds something already; no such precision.
-    """
-    wanted = pick_dtype(torch.device("cpu"), dtype)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BundleError(f"{folder} is not an empty folder: name one that is, or a new one")
-    model, tokenizer = load_base(bundle.llm, wanted if bundle.adapter is None else torch.float32)
-    if bundle.adapter is not None:
-        with quiet_peft():
-            model = attach_adapter(model, bundle.adapter).merge_and_unload().to(wanted)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)

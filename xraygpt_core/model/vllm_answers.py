@@ -40,6 +40,10 @@ class AnswerFailed(ServerFailed):
     """It took the request and failed on it: perhaps the request is the cause."""
 
 
+# How a request fails that the server had begun with; the server may have died of it.
+IN_THE_MIDDLE = (AnswerFailed, httpx.ReadError, httpx.RemoteProtocolError)
+
+
 class _Choice(BaseModel):
     text: str
     finish_reason: str | None = None
@@ -94,9 +98,14 @@ class Standing:
 
 
 class Blame:
-    """Whose fault it is that one request fails: the server's, as long as it answers nobody else."""
+    """Whose fault it is that one request fails: the server's, as long as it answers nobody else.
+
+    Attributes:
+        suspected: the server had begun with it when it failed.
+    """
 
     def __init__(self, standing: Standing) -> None:
+        self.suspected = False
         self._standing = standing
         self._answers = standing.answers
         self._times = 0
@@ -107,8 +116,9 @@ class Blame:
         Raises:
             RequestFailed: it answered others before this failure, as before enough others of this request.
         """
-        if not isinstance(error, AnswerFailed | httpx.ReadError | httpx.RemoteProtocolError):
+        if not isinstance(error, IN_THE_MIDDLE):
             return
+        self.suspected = True
         others = self._standing.answers > self._answers
         self._answers = self._standing.answers
         self._times += others

@@ -1,4 +1,4 @@
-"""A tiny bundle shared by the model's tests, and films made of noise."""
+"""A tiny bundle shared by the model's tests, films made of noise, and engines before a small vLLM server."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -9,8 +9,11 @@ import torch
 from PIL import Image
 
 from tests.published_parts import Parts, write_parts
+from tests.vllm_server import SmallVllm, small_vllm
+from xraygpt_core.model import vllm
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.tiny import make_tiny_bundle
+from xraygpt_core.model.vllm import Server, VllmEngine
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,3 +45,41 @@ def noise_png() -> Callable[[int], bytes]:
         return buffer.getvalue()
 
     return make
+
+
+@pytest.fixture(scope="module")
+def running_vllm(tiny: Bundle) -> Iterator[SmallVllm]:
+    with small_vllm(tiny) as made:
+        yield made
+
+
+@pytest.fixture
+def server(running_vllm: SmallVllm, monkeypatch: pytest.MonkeyPatch) -> SmallVllm:
+    monkeypatch.setattr(vllm, "_PAUSE_SECONDS", 0.02)
+    running_vllm.reset()
+    return running_vllm
+
+
+@pytest.fixture
+def make(tiny: Bundle, server: SmallVllm) -> Iterator[Callable[..., VllmEngine]]:
+    """Makes engines that are closed afterwards.
+
+    Patience is also how long an engine waits for a single answer: a test that wants little of it wants that not.
+    """
+    made: list[VllmEngine] = []
+
+    def one(
+        url: str = server.url, key: str | None = None, *, batch_size: int = 1, patience: float = 60.0
+    ) -> VllmEngine:
+        engine = VllmEngine(
+            tiny, Server(url, key), device="cpu", dtype=torch.float32, batch_size=batch_size, patience=60.0
+        )
+        made.append(engine)
+        engine._patience = patience
+        return engine
+
+    yield one
+    if server.pause is not None:
+        server.pause.set()
+    for engine in made:
+        engine.close()

@@ -90,6 +90,22 @@ def test_the_hash_changes_with_any_file(tmp_path: Path) -> None:
     assert read_bundle(one).sha256 != read_bundle(two).sha256
 
 
+@pytest.mark.parametrize(
+    ("decoding", "trouble"),
+    [
+        ({"max_new_tokens": 0}, "at least one token"),
+        ({"do_sample": True}, "needs a seed"),
+        ({"do_sample": True, "seed": 1, "temperature": 0.0}, "temperature above 0"),
+        ({"do_sample": True, "seed": 1, "top_p": 0.0}, "top_p above 0"),
+    ],
+)
+def test_decoding_that_writes_nothing_or_nothing_twice_is_refused(
+    tmp_path: Path, decoding: dict[str, object], trouble: str
+) -> None:
+    with pytest.raises(BundleError, match=trouble):
+        read_bundle(make(tmp_path / "b", decoding=decoding))
+
+
 def _tables(bundle: Bundle) -> dict[str, object]:
     return {
         "encoder": {"class": bundle.encoder, "weights": "encoder.safetensors", "size": 224},

@@ -14,6 +14,7 @@ import xraygpt_core.model.engine.engine as engine_module
 from xraygpt_core.errors import BundleError, InvalidRequest, Unavailable
 from xraygpt_core.model.bundle import Bundle, read_bundle
 from xraygpt_core.model.engine.engine import Engine, own
+from xraygpt_core.model.engine.items import DeviceLost
 from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.requests import ChatRequest, SummaryRequest
 from xraygpt_core.model.tiny import make_tiny_bundle
@@ -177,7 +178,7 @@ def test_an_error_nobody_foresaw_leaves_no_caller_waiting(tiny: Bundle, noise_pn
 
     before = set(threading.enumerate())
     engine = Engine(tiny, device="cpu", batch_size=1, dtype=torch.float32)
-    with pytest.raises(Unavailable):
+    with pytest.raises(DeviceLost, match="Unforeseen"):  # it counts as an attempt: else this one would come for ever
         engine.submit(SummaryRequest(noise_png(1)), on_progress=fail).result(60)
     with pytest.raises(Unavailable):
         engine.submit(SummaryRequest(noise_png(1))).result(60)
@@ -196,6 +197,12 @@ def test_a_changed_bundle_is_not_loaded(tmp_path: Path) -> None:
 def test_a_bundle_without_a_projector_is_not_loaded(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="has no projector"):
         Engine(make_tiny_bundle(tmp_path, "base", projector=False), device="cpu")
+
+
+def test_a_bundle_whose_summaries_do_not_fit_into_the_context_is_not_loaded(tmp_path: Path) -> None:
+    """It would refuse every study, and for good: a request that does not fit is not tried again."""
+    with pytest.raises(BundleError, match="1000 of an answer do not fit into the LLM's 1024"):
+        Engine(make_tiny_bundle(tmp_path, max_new_tokens=1000), device="cpu")
 
 
 def test_a_missing_model_file_is_an_error(tmp_path: Path) -> None:

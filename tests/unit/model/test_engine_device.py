@@ -1,6 +1,7 @@
 """A device that fails in its own way and time, and what a row that breaks off leaves behind in its slot."""
 
-from concurrent.futures import CancelledError
+import threading
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from xraygpt_core.errors import BundleError, ConfigurationError, Unavailable
 from xraygpt_core.model.bundle import Bundle, Decoding
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.items import DeviceLost, Launch, RequestFailed
+from xraygpt_core.model.engine.requests import Generated
 from xraygpt_core.model.engine.runner import Runner, Setting
 from xraygpt_core.model.engine.scheduler import SlotClass
 
@@ -37,6 +39,24 @@ def test_a_fault_that_shows_only_where_the_result_is_read_fails_who_was_on_the_d
         released.set()
         assert isinstance(running.payload.future.exception(60), DeviceLost)
         assert isinstance(waiting.exception(60), Unavailable)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_nobody_foresaw_is_charged_to_who_was_on_the_device_and_to_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def features(_images: Any) -> Any:
+        raise TypeError
+
+    before = set(threading.enumerate())
+    with serving(ONE_SLOT) as served:
+        monkeypatch.setattr(served.runner.vision, "features", features)
+        guilty, waiting = served.ask(picture(0), [4]), served.ask(picture(1), [4])
+        assert isinstance(guilty.exception(60), DeviceLost)
+        assert str(guilty.exception()) == "TypeError in the model step"
+        assert isinstance(waiting.exception(60), Unavailable)
+    for thread in set(threading.enumerate()) - before:
+        thread.join()  # what it says on its way out belongs to this test, not to the next
 
 
 @pytest.mark.parametrize("step", ["enter", "step", "scrub"])
@@ -94,6 +114,24 @@ def test_a_step_beyond_the_end_of_an_answer_leaves_nothing_in_its_slot(monkeypat
         served.ask(picture(2), [4] * 20, longest=3).result(60)
         monkeypatch.setattr(served.runner.llama, "decode", real)
         assert served.ask(picture(1), [4, 5, 6]).result(60).text == good
+
+
+def test_a_row_that_is_moved_before_anybody_looked_leaves_nothing_in_its_old_slot() -> None:
+    with serving(SLOTS, lookahead=1) as served:
+        texts = [[4] * 20, [4]]  # the short one comes into the slot the bad one leaves
+        good = [served.ask(picture(1), text).result(60).text for text in texts]
+        bad: list[Future[Generated]] = []
+
+        def second_token(text: str) -> None:
+            if text.count(" ") == 1:  # this row ends when the bad one has entered beside it, which then takes its slot
+                bad.append(served.ask(NOT_FINITE, [4] * 8))
+
+        assert served.ask(picture(0), [4, 5, 6], longest=3, on_text=second_token).result(60).tokens == 3
+        assert isinstance(bad[0].exception(60), RequestFailed)
+        released = held(served)
+        futures = [served.ask(picture(1), text) for text in texts]
+        released.set()
+        assert [future.result(60).text for future in futures] == good
 
 
 def test_who_goes_back_to_the_queue_leaves_nothing_in_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:

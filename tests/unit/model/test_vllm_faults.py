@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import wait
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -12,55 +12,16 @@ from typing import Any
 import pytest
 import torch
 
-from tests.vllm_server import SmallVllm, choice, small_vllm
+from tests.vllm_server import SmallVllm, choice
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.model import vllm, vllm_answers
-from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.engine.items import RequestFailed
+from xraygpt_core.model.engine.items import DeviceLost, RequestFailed
 from xraygpt_core.model.engine.requests import ServerBusy, SummaryRequest
-from xraygpt_core.model.vllm import Server, VllmEngine
+from xraygpt_core.model.vllm import VllmEngine
 
 Png = Callable[[int], bytes]
 Make = Callable[..., VllmEngine]
 NOBODY = "http://127.0.0.1:9"  # the discard port, where nothing listens
-
-
-@pytest.fixture(scope="module")
-def running(tiny: Bundle) -> Iterator[SmallVllm]:
-    with small_vllm(tiny) as made:
-        yield made
-
-
-@pytest.fixture
-def server(running: SmallVllm, monkeypatch: pytest.MonkeyPatch) -> SmallVllm:
-    monkeypatch.setattr(vllm, "_PAUSE_SECONDS", 0.02)
-    running.reset()
-    return running
-
-
-@pytest.fixture
-def make(tiny: Bundle, server: SmallVllm) -> Iterator[Make]:
-    """Makes engines that are closed afterwards.
-
-    Patience is also how long an engine waits for a single answer: a test that wants little of it wants that not.
-    """
-    made: list[VllmEngine] = []
-
-    def one(
-        url: str = server.url, key: str | None = None, *, batch_size: int = 1, patience: float = 60.0
-    ) -> VllmEngine:
-        engine = VllmEngine(
-            tiny, Server(url, key), device="cpu", dtype=torch.float32, batch_size=batch_size, patience=60.0
-        )
-        made.append(engine)
-        engine._patience = patience
-        return engine
-
-    yield one
-    if server.pause is not None:
-        server.pause.set()
-    for engine in made:
-        engine.close()
 
 
 def data(*events: dict[str, Any]) -> list[str]:
@@ -286,13 +247,28 @@ def test_a_device_that_fails_on_an_image_fails_that_request(
         future.result(60)
 
 
+def test_a_dead_device_is_charged_to_one_request_and_asked_nothing_more(
+    make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, asked = make(), []
+
+    def dead(*_: Any) -> None:
+        asked.append(1)
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(type(engine._loaded), "features", dead)
+    futures = [engine.submit(SummaryRequest(noise_png(number))) for number in range(3)]
+    assert [type(future.exception(60)) for future in futures] == [DeviceLost, Unavailable, Unavailable]
+    assert asked == [1]
+
+
 def test_who_comes_while_the_engine_closes_is_told(make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine, real = make(), vllm._Errand
+    engine, real = make(), vllm.Errand
 
     def just_then(*arguments: Any) -> Any:
         engine.close()
         return real(*arguments)
 
-    monkeypatch.setattr(vllm, "_Errand", just_then)
+    monkeypatch.setattr(vllm, "Errand", just_then)
     with pytest.raises(Unavailable):
         engine.submit(SummaryRequest(noise_png(1))).result(60)

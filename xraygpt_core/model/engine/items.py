@@ -22,7 +22,7 @@ class RequestFailed(XrayGPTError):
 
 
 class DeviceLost(XrayGPTError):
-    """The device failed while this request was on it, and answers nothing more."""
+    """The device, or the engine's thread, failed while this request was on it, and answers nothing more."""
 
 
 @dataclass

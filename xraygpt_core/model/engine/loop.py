@@ -1,6 +1,7 @@
 """The thread that owns the device: let requests in, step all rows, look at what came out, over and over."""
 
 import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -91,11 +92,13 @@ class Loop:
             lost = error if isinstance(error, DeviceLost) else DeviceLost(_told(error))
             log.critical("the device is lost", extra={"error": str(lost)})
         finally:  # closed, or an error nobody foresaw: no caller may wait for ever
+            if (unforeseen := sys.exception()) is not None:  # one of those on the device may be the cause
+                lost = DeviceLost(_told(unforeseen))
             with self._changed:
                 self._closed = True
                 left = [*self._scheduler.running, *self._scheduler.waiting]
             for ticket in left:
-                gone = lost if lost is not None and ticket.state is State.RUNNING else None
+                gone = lost if ticket.state is State.RUNNING else None
                 ticket.payload.future.set_exception(gone or Unavailable("the engine is closed"))
             self._ended.set()
 
@@ -266,6 +269,6 @@ def _blamed(error: Exception) -> XrayGPTError:
     return error if isinstance(error, XrayGPTError) else RequestFailed(_told(error))
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """Kind of an error only: a library's message may hold anything."""
     return f"{type(error).__name__} in the model step"

@@ -176,8 +176,10 @@ class Runner:
         return Launch(rows, host, ready)
 
     def move(self, move: Move, place: Place) -> None:
-        """A row changes its slot."""
-        self.caches[move.kind].move(move.source, move.target, _length(place.payload))
+        """A row changes its slot, and nothing of it stays behind: nobody may have looked at its last step yet."""
+        cache, tokens = self.caches[move.kind], _length(place.payload)
+        cache.move(move.source, move.target, tokens)
+        cache.scrub(move.source, tokens)
 
     def scrub(self, place: Place) -> None:
         """Nothing of a row that broke off stays behind."""
