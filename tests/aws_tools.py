@@ -1,12 +1,15 @@
 """Amazon's queues, topics and events as moto's server plays them, in a thread of this process."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import boto3
+import moto.sqs.models
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 from moto.sqs.models import Message, sqs_backends
@@ -44,9 +47,7 @@ class Aws:
 
     def waiting(self, queue_url: str) -> int:
         """Messages in a queue, hidden ones too."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        asked = self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
-        return sum(int(asked[name]) for name in names)
+        return len(self._messages(queue_url))
 
     def show_again(self, queue_url: str) -> None:
         """End the visibility timeout of every message: nobody need wait for it, and none has to be so short that it
@@ -102,13 +103,17 @@ class Aws:
 
 @contextmanager
 def started() -> Iterator[Aws]:
-    """A moto server while the block runs."""
+    """A moto server while the block runs.
+
+    A poller that waits has it look at every message a hundred times a second, each time by a clock made of two dates.
+    """
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     aws = Aws(f"http://{host}:{port}")
     try:
-        yield aws
+        with patch.object(moto.sqs.models, "unix_time_millis", lambda: time.time() * 1000):
+            yield aws
     finally:
         aws.close()
         server.stop()
