@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Many processes of ours start, and pytest rewrites every test: what was compiled is kept, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup browser demo check format test test-long chaos clean test-vllm
 
@@ -42,7 +44,7 @@ browser: ## a Chromium for the reading room's tests, where none is there and we 
 		echo "no chromium or google-chrome is on this machine: the reading room's browser tests will be skipped" >&2
 
 # Three processes, each with services of its own: two leave a third of two cores unused.
-# Which test goes where: tests/conftest.py.
+# Which test goes where: tests/order.py.
 test: setup browser ## everything but what takes long or needs a GPU
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n 3 --no-loadscope-reorder $(ARGS)
 

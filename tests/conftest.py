@@ -3,6 +3,7 @@
 Every test gets a database of its own, copied from a migrated template, and an emptied broker.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -19,10 +20,10 @@ import pytest
 import redis
 from psycopg import sql
 from pydantic import SecretStr
-from xdist.scheduler import LoadScopeScheduling
 
 from migrations.upgrade import upgrade
 from tests.invariants import check_invariants
+from tests.order import ByFile, rank
 from tests.s3_tools import s3_client
 from xraygpt.stack import ports
 from xraygpt.stack.broker import Broker
@@ -44,33 +45,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("busy machine")
 
 HMAC_KEY = "5" * 64
-# Folders, and the files among them that take a process more than about eight seconds.
-SLOWEST_FIRST = (
-    "tests/e2e/",
-    "tests/chaos/test_faults.py",
-    "tests/integration/test_cli_demo.py",
-    "tests/integration/test_demo_bundle.py",
-    "tests/integration/test_stack_supervisor.py",
-    "tests/chaos/",
-    "tests/integration/",
-    "tests/unit/test_import_card.py",
-    "tests/unit/dicom/test_sandbox.py",
-    "tests/unit/phantoms/test_wording.py",
-    "tests/unit/deploy/test_images.py",
-    "tests/unit/model/test_engine_",
-    "tests/unit/model/test_broken_imports.py",
-    "tests/unit/training_jobs/test_main.py",
-    "tests/unit/training_jobs/test_evaluate.py",
-    "tests/unit/xraygpt/test_cli.py",
-    "tests/unit/",
-)
-
-
-class ByFile(LoadScopeScheduling):
-    """A file's tests stay in one process, with the fixtures they share; all end-to-end tests share one stack."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return SLOWEST_FIRST[0] if nodeid.startswith(SLOWEST_FIRST[0]) else nodeid.partition("::")[0]
 
 
 def pytest_configure() -> None:
@@ -84,6 +58,17 @@ def pytest_configure() -> None:
         ports.HIGHEST = ports.LOWEST + size - 1
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[Any]:
+    """Modules and tests stay to the end: the garbage collector looks through them neither meanwhile nor later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
@@ -91,12 +76,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow files first, so that the processes end together; within a kind the order stays random."""
-
-    def rank(item: pytest.Item) -> int:
-        known = (i for i, folder in enumerate(SLOWEST_FIRST) if item.nodeid.startswith(folder))
-        return next(known, len(SLOWEST_FIRST))
-
-    items.sort(key=rank)
+    items.sort(key=lambda item: rank(item.nodeid))
 
 
 @pytest.fixture(scope="session", autouse=True)
