@@ -18,7 +18,7 @@ from benchmarks.figures import Row, arguments, report, say
 _SOURCE = Path(__file__).parents[1]
 _SECONDS = 420  # for one way; the slowest is one by one
 _ROWS, _STUDIES = 16, 48
-_LONG = {"rows64", "bfloat16"}
+_LONG = {"rows64", "bfloat16", "vllm.bfloat16"}
 _POISSON_LOAD = 0.7  # of the rate at saturation
 
 
@@ -53,12 +53,13 @@ def saturated(*options: object, suffix: str = "") -> list[Row]:
     return [*rows, *_details(f"engine{suffix}", engine), *_memory(suffix, engine, others["generate_batched"])]
 
 
-def vllm() -> list[Row]:
-    """Beside vLLM's CPU build, which serves the same weights in float32 over HTTP."""
-    engine, other = run("engine", "--studies", _STUDIES, "--rows", _ROWS), run_vllm(_STUDIES, _ROWS)
+def vllm(dtype: str = "float32", suffix: str = "") -> list[Row]:
+    """Beside vLLM's CPU build, which serves the same weights over HTTP."""
+    engine = run("engine", "--studies", _STUDIES, "--rows", _ROWS, "--dtype", dtype)
+    other = run_vllm(_STUDIES, _ROWS, dtype)
     if isinstance(engine, str):
-        return [Row("engine_vs_vllm_cpu", None, f"null: {engine}")]
-    return [_versus("engine_vs_vllm_cpu", engine, other)]
+        return [Row(f"engine_vs_vllm_cpu{suffix}", None, f"null: {engine}")]
+    return [_versus(f"engine_vs_vllm_cpu{suffix}", engine, other)]
 
 
 def _versus(name: str, engine: Result, other: Result | str) -> Row:
@@ -126,6 +127,7 @@ def main() -> int:
         "rows32": lambda: at(32),
         "rows64": lambda: at(64),
         "bfloat16": lambda: saturated("--dtype", "bfloat16", suffix=".bfloat16"),
+        "vllm.bfloat16": lambda: vllm("bfloat16", ".bfloat16"),
     }
     chosen = asked.only or [name for name in parts if asked.full or name not in _LONG]
     rows: list[Row] = []

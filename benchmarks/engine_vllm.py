@@ -21,18 +21,18 @@ PYTHON = SOURCE / ".venv-vllm" / "bin" / "python"  # made by `make test-vllm`
 _START_SECONDS = 600  # alone it takes about one minute
 
 
-def run_vllm(studies: int, rows: int) -> Result | str:
+def run_vllm(studies: int, rows: int, dtype: str = "float32") -> Result | str:
     """What its server did, or why it was not asked."""
     if not PYTHON.is_file():
         return "vLLM is not set up (make test-vllm)"
     with tempfile.TemporaryDirectory() as folder:
-        llm = model("smollm2-135m", torch.float32, "cpu")
+        llm = model("smollm2-135m", getattr(torch, dtype), "cpu")
         llm.generation_config.eos_token_id = None
         llm.save_pretrained(folder)
         work = jobs(studies, 576)
         prompts = [encode_embeddings(embedded(llm, job)) for job in work]
         del llm
-        with server(Path(folder), rows, "--skip-tokenizer-init") as url:
+        with server(Path(folder), rows, "--skip-tokenizer-init", dtype=dtype) as url:
             _ask_all(url, prompts[:rows], [2] * rows, rows)
             began = time.perf_counter()
             latencies = _ask_all(url, prompts, [job.tokens for job in work], rows)
@@ -41,12 +41,12 @@ def run_vllm(studies: int, rows: int) -> Result | str:
 
 
 @contextlib.contextmanager
-def server(folder: Path, rows: int, *options: str) -> Iterator[str]:
+def server(folder: Path, rows: int, *options: str, dtype: str = "float32") -> Iterator[str]:
     """vLLM's server on a loopback port, up and answering."""
     with occupy(0) as held:
         port = str(held.getsockname()[1])
     command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--host", "127.0.0.1"]
-    command += ["--port", port, "--enable-prompt-embeds", "--dtype", "float32", "--max-num-seqs", str(rows)]
+    command += ["--port", port, "--enable-prompt-embeds", "--dtype", dtype, "--max-num-seqs", str(rows)]
     command += ["--max-model-len", "1024", "--served-model-name", "xraygpt", *options]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "2"}
     with tempfile.NamedTemporaryFile() as log:

@@ -49,8 +49,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def pick_dtype(device: torch.device, wanted: str | None = None) -> torch.dtype:
-    """What the bundle wants; or bfloat16 where the hardware multiplies it, and float32 on a CPU that does not, which
-    computes five times faster so.
+    """What the bundle wants; or bfloat16 where the hardware multiplies it, and float32 on a CPU that does not.
 
     Raises:
         BundleError: there is no such precision.
@@ -59,9 +58,12 @@ def pick_dtype(device: torch.device, wanted: str | None = None) -> torch.dtype:
         if wanted not in _DTYPES:
             raise BundleError(f"llm: dtype {wanted!r} is none of {', '.join(_DTYPES)}")
         return _DTYPES[wanted]
-    if device.type == "cpu" and not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
-        return torch.float32
-    return torch.bfloat16
+    return torch.bfloat16 if device.type != "cpu" or cpu_multiplies_bfloat16() else torch.float32
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Does this processor have instructions for it? Without them it computes five times slower than in float32."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def load_llm(folder: Path, adapter: Path | None, device: torch.device, dtype: torch.dtype) -> Llm:

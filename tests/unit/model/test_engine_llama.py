@@ -10,7 +10,7 @@ from xraygpt_core.errors import BundleError
 from xraygpt_core.model.engine import narrow
 from xraygpt_core.model.engine.graphs import rounded
 from xraygpt_core.model.engine.llama import Cache, Llama
-from xraygpt_core.model.engine.weights import Matrix, free_bytes
+from xraygpt_core.model.engine.weights import Matrix, free_bytes, widens
 
 PROMPTS = [[5, 9, 11, 3, 8, 20, 21], [5, 9, 40], [5, 9, 3, 3, 17, 60, 61, 62, 63, 64, 2], [5, 9, 33, 90, 7]]
 NEW = 12
@@ -185,6 +185,59 @@ def test_fused_and_packed_layers_multiply_alike(dtype: torch.dtype, rows: int, s
     x = torch.randn(rows, 24, dtype=dtype)
     expected = torch.cat([layer(x) for layer in layers], -1)
     torch.testing.assert_close(Matrix(layers, shared=shared)(x), expected)
+
+
+@pytest.mark.parametrize("bias", [False, True], ids=["plain", "biased"])
+@pytest.mark.parametrize("rows", [1, 3, 33])
+def test_wide_layers_round_once_at_the_end(rows: int, bias: bool) -> None:
+    """Whole numbers add up to the same in any order, and to more than the eight bits of bfloat16."""
+    source = torch.Generator().manual_seed(0)
+    layers = [torch.nn.Linear(24, width, bias=bias, dtype=torch.bfloat16) for width in (16, 8)]
+    for parameter in (one for layer in layers for one in layer.parameters()):
+        parameter.data = torch.randint(-99, 100, parameter.shape, generator=source).to(torch.bfloat16)
+    x = torch.randint(-99, 100, (rows, 24), generator=source).to(torch.bfloat16)
+    exact = torch.cat([copy.deepcopy(layer).float()(x.float()) for layer in layers], -1)
+    product = Matrix(layers, wide=True)
+    assert product.bytes == 4 * 24 * 24
+    assert torch.equal(product(x), exact.bfloat16())
+    assert not torch.equal(exact.bfloat16().float(), exact)
+
+
+def on_a_cpu(monkeypatch: pytest.MonkeyPatch, *, with_bfloat16: bool, free: int = 2**40) -> None:
+    monkeypatch.setattr("xraygpt_core.model.engine.weights.cpu_multiplies_bfloat16", lambda: with_bfloat16)
+    monkeypatch.setattr("xraygpt_core.model.engine.weights.free_bytes", lambda _device: free)
+
+
+def test_a_cpu_that_does_not_multiply_bfloat16_computes_such_a_model_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_a_cpu(monkeypatch, with_bfloat16=False)
+    assert widens(small_model().to(torch.bfloat16))
+    assert not widens(small_model())
+
+
+def test_a_cpu_that_multiplies_bfloat16_does_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_a_cpu(monkeypatch, with_bfloat16=True)
+    assert not widens(small_model().to(torch.bfloat16))
+
+
+def test_a_model_that_would_not_fit_in_float32_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small_model().to(torch.bfloat16)
+    size = 4 * sum(one.numel() for one in model.parameters())
+    on_a_cpu(monkeypatch, with_bfloat16=False, free=size - 1)
+    assert not widens(model)
+    on_a_cpu(monkeypatch, with_bfloat16=False, free=size)
+    assert widens(model)
+
+
+def test_a_model_computed_in_float32_keeps_its_own_precision_elsewhere() -> None:
+    plain, wide = Llama(small_model().to(torch.bfloat16)), Llama(small_model().to(torch.bfloat16), "float32")
+    assert wide.token_bytes == plain.token_bytes
+    assert wide.bytes == 2 * plain.bytes
+    prompts = [plain.embed([5, 6, 7])]
+    found, wanted = (llama.prefill(llama.cache(2, 16), [1], prompts) for llama in (wide, plain))
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found, wanted, atol=0.05, rtol=0.05)
 
 
 def test_free_memory_is_measured() -> None:

@@ -88,7 +88,7 @@ class Llama:
     """The weights on their device.
 
     Takes the transformers model apart: the memory of its layers is given back while ours are built. ``weights`` is
-    ``int8``, ``fp8``, or None for the model's own precision.
+    ``int8``, ``fp8``, ``float32``, or None for the model's own precision.
 
     Raises:
         BundleError: another architecture than LLaMA's, or weights this machine does not multiply.

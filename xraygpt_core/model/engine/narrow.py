@@ -5,6 +5,7 @@ section 2.1, vector-wise quantisation). A row's scale depends on that row alone,
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +77,8 @@ Product = Matrix | Int8Matrix | Fp8Matrix
 
 
 def product_of(weights: str | None) -> Callable[[list[nn.Linear]], Product]:
-    """What makes products of layers, for a bundle's ``weights``: None keeps them as they are.
+    """What makes products of layers, for a bundle's ``weights``: None keeps them as they are, ``float32`` is not a
+    bundle's choice but the machine's (:func:`~xraygpt_core.model.engine.weights.widens`).
 
     Raises:
         BundleError: there is no such kind, or this machine does not multiply it.
@@ -84,6 +86,8 @@ def product_of(weights: str | None) -> Callable[[list[nn.Linear]], Product]:
     match weights:
         case None:
             return Matrix
+        case "float32":
+            return partial(Matrix, wide=True)
         case "int8":
             _check_integers()
             return _int8_where_worth

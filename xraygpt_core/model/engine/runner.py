@@ -16,7 +16,7 @@ from xraygpt_core.model.engine.llama import Cache, Llama
 from xraygpt_core.model.engine.memory import plan_slots
 from xraygpt_core.model.engine.sampling import drawing, generator, pick
 from xraygpt_core.model.engine.scheduler import Move, SlotClass, similar
-from xraygpt_core.model.engine.weights import free_bytes, give_back, sent
+from xraygpt_core.model.engine.weights import free_bytes, give_back, sent, widens
 
 
 class Vision(Protocol):
@@ -77,8 +77,9 @@ class Runner:
     ) -> None:
         if graphs and model.device.type != "cuda":
             raise ConfigurationError("XRAYGPT_CUDA_GRAPHS is set, but the engine does not run on a GPU: unset it")
-        self.limit = measure(model.device, model.dtype, setting.weights)  # first, while memory is free
-        self.llama = Llama(model, setting.weights)
+        weights = setting.weights or ("float32" if widens(model) else None)
+        self.limit = measure(model.device, model.dtype, weights)  # first, while memory is free
+        self.llama = Llama(model, weights)
         self.vision, self.setting = vision, setting
         self.llama.share(setting.before)
         give_back()
