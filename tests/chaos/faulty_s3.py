@@ -11,43 +11,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Trouble = Literal["none", "busy", "throttled", "slow", "truncated", "reset", "full", "forbidden"]
+Trouble = Literal["none", "busy", "slow", "truncated", "reset", "full", "forbidden"]
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 _SLOW_SECONDS = 1.0
 _REFUSALS = {
     "busy": ("SlowDown", 503),
-    "throttled": ("SlowDown", 503),
     "full": ("XMinioStorageFull", 507),
     "forbidden": ("InvalidObjectState", 403),
 }
 
 
-class Allowance:
-    """So many requests a second, and of what was not used at most a tenth of a second's worth later."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._left = 0.0
-        self._seen = time.monotonic()
-
-    def one_more(self, rate: float) -> bool:
-        with self._lock:
-            now = time.monotonic()
-            self._left = min(self._left + (now - self._seen) * rate, max(1.0, rate / 10))
-            self._seen = now
-            if self._left < 1:
-                return False
-            self._left -= 1
-            return True
-
-
 class FaultyS3:
     """Forwards everything; while in trouble, a share of the requests does not get what it asked for.
 
-    ``busy``: 503 SlowDown. ``throttled``: 503 SlowDown for requests beyond ``rate`` a second. ``slow``: the answer is
-    a second late. ``truncated``: half of a body, then the connection ends. ``reset``: the connection ends before the
-    answer. ``full``: a PUT finds the disk full. ``forbidden``: 403 InvalidObjectState. Trouble falls only on paths with
-    ``only`` in them.
+    ``busy``: 503 SlowDown. ``slow``: the answer comes a second late. ``truncated``: half of a body, then the connection
+    ends. ``reset``: the connection ends before the answer. ``full``: a PUT finds the disk full.
+    ``forbidden``: 403 InvalidObjectState. Trouble falls only on paths with ``only`` in them.
     """
 
     def __init__(self, url: str) -> None:
@@ -55,9 +34,7 @@ class FaultyS3:
         self.trouble: Trouble = "none"
         self.share = 0.0
         self.only = ""
-        self.rate = 0.0
         self.troubled = 0
-        self._allowed = Allowance()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -136,8 +113,6 @@ class FaultyS3:
         fits = method == "PUT" if self.trouble == "full" else self.trouble != "truncated" or method == "GET"
         fits = fits and self.only in path
         if self.trouble == "none" or not fits or random.random() >= self.share:
-            return "none"
-        if self.trouble == "throttled" and self._allowed.one_more(self.rate):
             return "none"
         self.troubled += 1
         return self.trouble

@@ -201,14 +201,3 @@ def test_an_object_that_is_refused_says_that_the_bucket_answers(bench: Bench, pr
     proxy.only = "/normalised/"
     with proxy.in_trouble("forbidden", 1.0):
         bench.store.probe(source=False, writes=False)
-
-
-def test_a_bucket_that_serves_only_so_many_requests_a_second_kills_no_job(guarded: Bench, proxy: FaultyS3) -> None:
-    """Whoever asks is refused at that moment, the look as well; and a job has but three attempts, with no pause."""
-    fill(guarded, 80)
-    proxy.rate = 30.0
-    with proxy.in_trouble("throttled", 1.0):
-        while jobs(guarded).get("queued"):
-            drain(guarded, Fetcher(guarded))
-            tick(guarded.ledger)
-    assert jobs(guarded) == {"done": 80}

@@ -22,7 +22,7 @@ class Matrix:
 
     Args:
         shared: the weight is kept as it is, because others read it: an embedding table that is the head as well.
-        wide: weights are kept and multiplied in float32, whatever ``x`` is; so is what ``y`` is added up from.
+        wide: weights are kept and multiplied in float32, whatever the precision of ``x`` and ``y``.
     """
 
     def __init__(self, layers: list[nn.Linear], *, shared: bool = False, wide: bool = False) -> None:
@@ -47,8 +47,9 @@ class Matrix:
 
 
 def widens(model: nn.Module) -> bool:
-    """Are a model's matrices to be :class:`Matrix` with ``wide``? Where a CPU without bfloat16 instructions has memory
-    for it: on a pair of Ice Lake cores, a layer's products of 16 rows take half of the time, and of 32 rows two fifths.
+    """Are a model's matrices to be :class:`Matrix` with ``wide``?
+
+    On a CPU without bfloat16 instructions, where half of the free memory (:func:`free_bytes`) holds them in float32.
     """
     weight = next(model.parameters())
     if weight.device.type != "cpu" or weight.dtype != torch.bfloat16 or cpu_multiplies_bfloat16():
