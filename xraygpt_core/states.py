@@ -83,10 +83,11 @@ class ReasonCode(StrEnum):
     BURNED_IN_TEXT = "burned_in_text"  # the header says that patient data is in the pixels
     TOO_LARGE = "too_large"  # above the byte or pixel limit
     REPLACED = "replaced"  # the object was overwritten before it was read
+    NOT_A_CHEST = "not_a_chest"  # the pixels show something else than a chest radiograph
 
 
 class Flag(StrEnum):
-    """What a reader of the summary must know about its image."""
+    """What a reader of the summary must know about its image or its text."""
 
     BODY_PART_UNKNOWN = "body_part_unknown"  # a CR/DX that does not say what it shows
     BURNED_IN_UNCHECKED = "burned_in_unchecked"  # nobody promised that the pixels are free of patient data
@@ -96,6 +97,22 @@ class Flag(StrEnum):
     SYNTHETIC = "synthetic"  # a phantom, not a person
     SOP_UID_REUSED = "sop_uid_reused"  # two different images carry one SOPInstanceUID
     SUPERSEDES_REVIEWED = "supersedes_reviewed"  # a newer draft beside a summary somebody reviewed
+    HEADER_CONTRADICTS_PIXELS = "header_contradicts_pixels"  # the labels were wrong; the pixel data decided
+    IMPLAUSIBLE_PIXELS = "implausible_pixels"  # the picture does not look like a film that was decoded rightly
+    CHEST_UNCERTAIN = "chest_uncertain"  # the pixels may show something else than a chest
+    STUDY_UID_SHARED = "study_uid_shared"  # another patient's images carry the same StudyInstanceUID
+    DERIVED_IMAGE = "derived_image"  # computed from a film, such as a bone or soft-tissue image; no other was there
+    FOR_PROCESSING = "for_processing"  # the detector's raw values, not made for reading; no other image was there
+    ORIENTATION_UNCERTAIN = "orientation_uncertain"  # it may be turned or mirrored
+    OUT_OF_SCOPE = "out_of_scope"  # the model was not made for, or not measured on, films like this one
+    CONSISTENCY = "consistency"  # two sentences of the text, or its view and the header's, contradict each other
+
+
+# A draft beside one of these is not offered for signing as if it were like any other.
+DOUBTS = frozenset({
+    Flag.HEADER_CONTRADICTS_PIXELS, Flag.IMPLAUSIBLE_PIXELS, Flag.CHEST_UNCERTAIN, Flag.NOT_VERIFIED_CHEST,
+    Flag.DERIVED_IMAGE, Flag.FOR_PROCESSING, Flag.ORIENTATION_UNCERTAIN, Flag.OUT_OF_SCOPE, Flag.CONSISTENCY,
+})  # fmt: skip
 
 
 class ReviewState(StrEnum):

@@ -16,7 +16,22 @@ export const FLAGS = {
   sop_uid_reused: ["Instance UID reused", "Two different images carry the same SOPInstanceUID.", "warn"],
   synthetic: ["Synthetic", "A phantom made by a program, not a person.", "note"],
   supersedes_reviewed: ["Newer than a signed version", "An earlier version was reviewed; it stands below.", "warn"],
+  header_contradicts_pixels: ["Header contradicts pixels", "The file's labels were wrong about its pixels; the pixels decided. Compare with the original.", "warn"],
+  implausible_pixels: ["Doubtful picture", "This does not look like a film that was exposed and decoded rightly.", "warn"],
+  chest_uncertain: ["Perhaps no chest", "The picture may show something else than a chest.", "warn"],
+  study_uid_shared: ["Study UID shared", "Another patient's images carry the same Study Instance UID; they are kept apart.", "warn"],
+  derived_image: ["Derived image", "Computed from a film, such as a bone or soft-tissue image; the study has no other.", "warn"],
+  for_processing: ["Raw detector image", "Not made for reading; the study has no other image.", "warn"],
+  orientation_uncertain: ["Orientation uncertain", "The film may be turned or mirrored: check the side marker.", "warn"],
+  out_of_scope: ["Outside the model's scope", "The model was not made for, or not measured on, films like this one.", "warn"],
+  consistency: ["The text contradicts itself", "Two of its statements, or the view it names, do not agree.", "warn"],
 };
+
+/** A draft beside one of these is not offered for signing as if it were like any other; as in states.py. */
+export const DOUBTS = new Set([
+  "header_contradicts_pixels", "implausible_pixels", "chest_uncertain", "not_verified_chest", "derived_image",
+  "for_processing", "orientation_uncertain", "out_of_scope", "consistency",
+]);
 
 export const flag = (code) => FLAGS[code] ?? [code.replaceAll("_", " "), "", "note"];
 
@@ -51,6 +66,7 @@ export const REASONS = {
   burned_in_text: "The header says that patient data is burned into the pixels.",
   too_large: "The file or the image is above the size limit.",
   replaced: "The file was overwritten in the bucket before it was read.",
+  not_a_chest: "The picture shows something else than a chest radiograph.",
 };
 
 /** The steps of a study's history that a reader may meet, in plain words; others are shown as they are. */
