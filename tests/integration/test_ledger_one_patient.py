@@ -153,6 +153,14 @@ def test_a_purge_of_one_patient_leaves_the_other_alone(ledger: Ledger) -> None:
     assert read.study(ledger, b).summary is not None
 
 
+def test_a_picture_that_takes_the_place_of_a_film_keeps_the_word_of_a_shared_uid(ledger: Ledger) -> None:
+    ingest(ledger, put(ledger), of("A"))
+    b = ingest(ledger, put(ledger, "key"), of("B"))
+    assert ingest(ledger, put(ledger, "key", "e2"), picture()) == b
+    settle_now(ledger, b)
+    assert Flag.STUDY_UID_SHARED in read.study(ledger, b).flags
+
+
 # One arrival: StudyInstanceUID, PatientID, issuer, an object that may hold something already, bare picture.
 ARRIVALS = st.lists(
     st.lists(
@@ -183,7 +191,7 @@ def test_no_sequence_of_arrivals_gives_a_study_two_patients_and_both_paths_leave
 
 
 @pytest.mark.long
-@settings(max_examples=1500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ARRIVALS)
 def test_nor_does_any_of_very_many(ledger: Ledger, batches: Batches) -> None:
     assert arrive(ledger, batches) == arrive(ledger, batches, plain=False)

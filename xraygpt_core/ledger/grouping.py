@@ -1,6 +1,6 @@
 """Which study an image belongs to. Every object starts in a provisional study; its header says where it belongs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -88,14 +88,19 @@ class Home:
     first: bool = False
 
 
+def lock_uid(work: Work, study_pseudonym: str | None) -> None:
+    """Whoever brings an image of this StudyInstanceUID, or changes which study is whose, waits here for the others."""
+    if study_pseudonym is not None:
+        work.row("SELECT pg_advisory_xact_lock(hashtextextended(:uid, 0))", {"uid": study_pseudonym})
+
+
 def lock_group(work: Work, image_id: UUID, study_pseudonym: str | None) -> UUID:
     """Lock the study the image is in, and everybody else who brings an image of the same study. Returns the study.
 
     Raises:
         LeaseLost: the image was purged.
     """
-    if study_pseudonym is not None:
-        work.row("SELECT pg_advisory_xact_lock(hashtextextended(:uid, 0))", {"uid": study_pseudonym})
+    lock_uid(work, study_pseudonym)
     study_id = lock_study_of(work, image_id)
     if study_id is None:
         raise LeaseLost(f"image {image_id} was purged")
@@ -109,16 +114,19 @@ def belongs_to(work: Work, provisional: UUID, image: "IngestedImage") -> Home:
     patient = patient_of(image.__dict__)
     mine = work.row(_MINE, {"id": provisional})
     assert mine is not None, "it is locked"
-    studies = homes(work, image.study_pseudonym) if image.study_pseudonym is not None else []
+    if image.study_pseudonym is None:
+        return _without_uid(work, provisional, mine, patient)
+    studies = homes(work, image.study_pseudonym)
     home_id = home_of(patient, studies)
     if home_id is None:
-        # An object that was overwritten with an image of another study, or patient: that is a study of its own.
-        fits = _may_adopt(mine, patient, has_uid=image.study_pseudonym is not None)
-        study_id = provisional if fits else new_study(work, mine["lane_rank"])
-        return Home(study_id, tuple(one for one, _ in studies), first=True)
+        # Of an object that was overwritten with an image of another study, or patient: that is a study of its own.
+        # A patient whose study that is would become another's, or this one get a second study under one UID.
+        free = mine["uid_pseudonym"] is None and patient_of(mine).becomes(patient)
+        study_id = provisional if free else new_study(work, mine["lane_rank"])
+        return Home(study_id, _others(studies, study_id), first=True)
     if home_id != provisional:
         _move(work, provisional, home_id, mine)
-    return Home(home_id, tuple(one for one, _ in studies if one != home_id))
+    return Home(home_id, _others(studies, home_id))
 
 
 def homes(work: Work, uid: str) -> list[tuple[UUID, Patient]]:
@@ -126,15 +134,16 @@ def homes(work: Work, uid: str) -> list[tuple[UUID, Patient]]:
     return [(row["id"], patient_of(row)) for row in work.rows(_HOMES, {"uid": uid})]
 
 
-def _may_adopt(mine: RowMapping, patient: Patient, *, has_uid: bool) -> bool:
-    """May an image that has no study yet stay where its object was registered?
+def _without_uid(work: Work, provisional: UUID, mine: RowMapping, patient: Patient) -> Home:
+    """An image that names no study stays with its object, unless that belonged to somebody else."""
+    uid, owner = mine["uid_pseudonym"], patient_of(mine)
+    if not (owner.stays(patient) or (uid is None and owner.becomes(patient))):
+        return Home(new_study(work, mine["lane_rank"]))
+    return Home(provisional, _others(homes(work, uid), provisional) if uid is not None else ())
 
-    Not if a patient whose study that is would become another's, or a second study of this patient's under one UID.
-    """
-    owner = patient_of(mine)
-    if mine["uid_pseudonym"] is None:
-        return owner.becomes(patient) or (not has_uid and owner.stays(patient))
-    return not has_uid and owner.stays(patient)
+
+def _others(studies: Sequence[tuple[UUID, Patient]], study_id: UUID) -> tuple[UUID, ...]:
+    return tuple(one for one, _ in studies if one != study_id)
 
 
 def _move(work: Work, provisional: UUID, home_id: UUID, mine: RowMapping) -> None:
