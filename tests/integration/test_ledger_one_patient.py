@@ -191,7 +191,7 @@ def test_no_sequence_of_arrivals_gives_a_study_two_patients_and_both_paths_leave
 
 
 @pytest.mark.long
-@settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ARRIVALS)
 def test_nor_does_any_of_very_many(ledger: Ledger, batches: Batches) -> None:
     assert arrive(ledger, batches) == arrive(ledger, batches, plain=False)
