@@ -121,18 +121,13 @@ class Bench:
     def keys(self, bucket: str) -> list[str]:
         return [listed.key for listed in self.store.list(bucket)]
 
-    def environment(self) -> dict[str, str]:
-        """These settings, as a process reads them."""
-        return {f"XRAYGPT_{name.upper()}": _text(value) for name, value in self.settings if value is not None}
-
     def start(self, role: str, **environment: str) -> subprocess.Popen[bytes]:
         """A real worker process. Its log is ``<directory>/<role>-<n>.log``."""
+        given = {f"XRAYGPT_{name.upper()}": _text(value) for name, value in self.settings if value is not None}
         log = self.directory / f"{role}-{len(self.processes)}.log"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "workers", role],
-                env={**os.environ, **self.environment(), **environment},
-                stderr=stderr,
+                [sys.executable, "-m", "workers", role], env={**os.environ, **given, **environment}, stderr=stderr
             )
         self.processes.append(process)
         return process

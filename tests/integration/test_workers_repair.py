@@ -1,18 +1,16 @@
-"""``python -m workers.repair`` on real films, as older versions left them: joined by their StudyInstanceUID alone."""
+"""What ``python -m workers.repair`` does to films that an older version joined by their StudyInstanceUID alone."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from tests.worker_bench import Bench, make_film
 from workers.drain import Drain
 from workers.ingest import Ingest
+from workers.repair import Repair, main
 from workers.settle import Settle
+from xraygpt_core.dicom.sandbox import header_sandbox
+from xraygpt_core.dicom.types import Limits
 from xraygpt_core.ledger.read import lookup
 from xraygpt_core.ledger.register import Registered
 from xraygpt_core.privacy import load_pseudonymiser
@@ -42,15 +40,16 @@ def ingest(bench: Bench) -> Iterator[Callable[[], None]]:
     work.close()
 
 
-def repaired(bench: Bench, *options: str) -> dict[str, Any]:
-    environment = {**os.environ, **bench.environment()}
-    command = [sys.executable, "-m", "workers.repair", "--json", *options]
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+@pytest.fixture
+def repair(bench: Bench) -> Iterator[Repair]:
+    """What the command does once it has its services."""
+    with header_sandbox(Limits(10**6, 30.0, 2**30)) as sandbox:
+        yield Repair(bench.ledger, bench.store, load_pseudonymiser(bench.settings), sandbox)
 
 
-def test_studies_of_two_patients_are_shown_and_then_taken_apart(bench: Bench, ingest: Callable[[], None]) -> None:
+def test_studies_of_two_patients_are_shown_and_then_taken_apart(
+    bench: Bench, ingest: Callable[[], None], repair: Repair
+) -> None:
     def sent(number: int) -> Registered:
         return bench.register(f"incoming/{number}.dcm", make_film(number, study="1.2.3"))
 
@@ -60,13 +59,15 @@ def test_studies_of_two_patients_are_shown_and_then_taken_apart(bench: Bench, in
         work.run(JOIN)
     bench.client.delete_object(Bucket=bench.settings.bucket, Key="incoming/3.dcm")
 
-    (shown,) = repaired(bench)["found"]
+    report = repair.run(apply=False)
+    assert report.lines()[1] == f"  to a study of their own: {second.image_id}"
+    (shown,) = report.document()["found"]
     assert shown["study_id"] == str(first.study_id)
     assert shown["leave"] == [{"study_id": None, "images": [str(second.image_id)]}]
     assert shown["unread"] == {str(third.image_id): "no longer in the bucket"}
     assert bench.value("SELECT count(DISTINCT study_id) FROM images") == 1
 
-    done = repaired(bench, "--apply")
+    done = repair.run(apply=True).document()
     assert (done["applied"], done["studies"], done["images"], done["found"]) == (True, 1, 2, [shown])
     ingest()
     names = load_pseudonymiser(bench.settings)
@@ -74,3 +75,11 @@ def test_studies_of_two_patients_are_shown_and_then_taken_apart(bench: Bench, in
         assert lookup(bench.ledger, "patient", names.patient(f"PHANTOM{number}") or "") == [registered.study_id]
         assert lookup(bench.ledger, "accession", names.accession(f"A{number}") or "") == [registered.study_id]
     assert bench.value("SELECT count(*) FROM studies WHERE state = 'queued'") == 2
+
+
+def test_a_setting_that_is_missing_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XRAYGPT_DATABASE_URL", raising=False)
+    assert main([]) == 1
+    assert "XRAYGPT_DATABASE_URL" in capsys.readouterr().err
