@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import psycopg
+import psycopg2
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg2 import sql
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.keeper import Unit
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.process import StackError
 from xraygpt.stack.s3 import ObjectServer
+from xraygpt_core.db import libpq_url
 
 READER = "xraygpt_reader"
 
@@ -100,15 +101,15 @@ class Services:
             return given
         statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(READER), sql.Literal(password))
         try:
-            with psycopg.connect(self.database_url, autocommit=True, connect_timeout=10) as connection:
-                connection.execute(statement)
-        except psycopg.Error as error:
-            raise StackError(
-                f"database: no password for {READER} ({error.sqlstate}); set XRAYGPT_READER_URL"
-            ) from error
+            with contextlib.closing(psycopg2.connect(libpq_url(self.database_url), connect_timeout=10)) as connection:
+                connection.cursor().execute(statement)
+                connection.commit()
+        except psycopg2.Error as error:
+            why = error.pgcode or " ".join(str(error).split())
+            raise StackError(f"database: no password for {READER} ({why}); set XRAYGPT_READER_URL") from error
         if self._postgres:
             return f"postgresql://{READER}:{password}@127.0.0.1:{self._postgres.port}/xraygpt"
-        return make_conninfo("", **{**conninfo_to_dict(self.database_url), "user": READER, "password": password})
+        return str(make_dsn(**parse_dsn(libpq_url(self.database_url)) | {"user": READER, "password": password}))
 
 
 def _create_bucket(client: Any, bucket: str, region: str) -> None:
