@@ -17,7 +17,9 @@ from xraygpt.stack.keeper import Unit
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.process import StackError
 from xraygpt.stack.s3 import ObjectServer
-from xraygpt_core.db import libpq_url
+from xraygpt_core.db import driver_url, libpq_url
+from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.settings import check_redis_url
 
 READER = "xraygpt_reader"
 
@@ -34,6 +36,7 @@ class Services:
         self.bucket = environ.get("XRAYGPT_BUCKET", "xraygpt-source")
         self.derived_bucket = environ.get("XRAYGPT_DERIVED_BUCKET", "xraygpt-derived")
         self.units: dict[str, Unit] = {}
+        _check(environ)
         self._postgres = self._broker = self._s3 = None
         if "XRAYGPT_DATABASE_URL" not in environ:
             self._postgres = self.units["postgres"] = Postgres(root / "postgres")
@@ -110,6 +113,23 @@ class Services:
         if self._postgres:
             return f"postgresql://{READER}:{password}@127.0.0.1:{self._postgres.port}/xraygpt"
         return str(make_dsn(**parse_dsn(libpq_url(self.database_url)) | {"user": READER, "password": password}))
+
+
+def _check(environ: Mapping[str, str]) -> None:
+    """An address that no process could use stops the stack before it starts anything.
+
+    Raises:
+        StackError: naming the variable and what is wrong with it.
+    """
+    try:
+        if "XRAYGPT_DATABASE_URL" in environ:
+            driver_url(environ["XRAYGPT_DATABASE_URL"])
+        if "XRAYGPT_REDIS_URL" in environ:
+            check_redis_url(environ["XRAYGPT_REDIS_URL"])
+    except ConfigurationError as error:
+        raise StackError(str(error)) from None
+    except ValueError as error:
+        raise StackError(f"XRAYGPT_REDIS_URL: {error}") from None
 
 
 def _create_bucket(client: Any, bucket: str, region: str) -> None:

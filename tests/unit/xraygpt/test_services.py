@@ -55,6 +55,17 @@ def test_a_reader_that_is_given_is_not_touched(tmp_path: Path) -> None:
     assert services(tmp_path, XRAYGPT_READER_URL="postgresql://r@db/films").reader_url("x") == "postgresql://r@db/films"
 
 
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [("XRAYGPT_REDIS_URL", "sentinel://a:26379"), ("XRAYGPT_DATABASE_URL", "mysql://films")],
+)
+def test_an_address_nobody_can_use_stops_the_stack_before_it_starts_anything(
+    tmp_path: Path, name: str, url: str
+) -> None:
+    with pytest.raises(StackError, match=name):
+        services(tmp_path, **{name: url})
+
+
 class Buckets:
     """An S3 client that knows some buckets and refuses others."""
 
