@@ -20,8 +20,6 @@ MACHINE_PATH = re.compile(r"(?<![\w./}-])/(?:work|root|home/\w+|opt/pypi[\w-]*|t
 # Used as they are, linked to nothing of ours and replaceable by whoever installs them: what the LGPL asks for.
 LGPL = {
     "psycopg2-binary": "the PostgreSQL driver, imported unchanged from its own wheel",
-    "psycopg": "another driver, of the tests alone",
-    "psycopg-binary": "the same driver's compiled half",
 }
 
 
