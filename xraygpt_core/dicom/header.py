@@ -91,12 +91,18 @@ def identifiers(dataset: Any) -> Identifiers:
         accession_issuer = word(issuer, "LocalNamespaceEntityID") or word(issuer, "UniversalEntityID")
     return Identifiers(
         patient_id=whole(dataset, "PatientID"),
-        patient_id_issuer=whole(dataset, "IssuerOfPatientID"),
+        patient_id_issuer=whole(dataset, "IssuerOfPatientID") or _universal_issuer(dataset),
         study_instance_uid=word(dataset, "StudyInstanceUID"),
         accession_number=word(dataset, "AccessionNumber"),
         accession_issuer=accession_issuer,
         sop_instance_uid=word(dataset, "SOPInstanceUID"),
     )
+
+
+def _universal_issuer(dataset: Any) -> str | None:
+    """The issuer's universal id, in Issuer of Patient ID Qualifiers Sequence (0010,0024)."""
+    qualifiers = first_item(dataset, "IssuerOfPatientIDQualifiersSequence")
+    return word(qualifiers, "UniversalEntityID") if qualifiers is not None else None
 
 
 def view(dataset: Any) -> str | None:
