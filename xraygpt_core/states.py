@@ -1,6 +1,6 @@
 """The words of the system: states, lanes, job kinds and reason codes. Stored, shown and sent as written here."""
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class Lane(StrEnum):
@@ -84,6 +84,17 @@ class ReasonCode(StrEnum):
     TOO_LARGE = "too_large"  # above the byte or pixel limit
     REPLACED = "replaced"  # the object was overwritten before it was read
     NOT_A_CHEST = "not_a_chest"  # the pixels show something else than a chest radiograph
+
+
+class Origin(IntEnum):
+    """How the pixels came about; of the images of a study, one with a smaller number is the better to summarise."""
+
+    DETECTOR = 0  # the film itself, or a header that says nothing else
+    PROCESSED = 1  # derived, for a reason that makes it no worse a film: the device's own processing, or compression
+    DERIVED = 2  # derived, and nobody says how
+    FOR_PROCESSING = 3  # the detector's raw values
+    COMPUTED = 4  # shows less than a film, or more: soft tissue, subtracted, suppressed, enhanced, marked
+    BONE = 5  # without lungs
 
 
 class Flag(StrEnum):
