@@ -79,7 +79,7 @@ class ReasonCode(StrEnum):
     MULTI_FRAME = "multi_frame"  # more than one frame: a cine loop or a volume
     WRONG_MODALITY = "wrong_modality"  # not a projection radiograph
     WRONG_BODY_PART = "wrong_body_part"  # a radiograph of something else
-    NO_FRONTAL_VIEW = "no_frontal_view"  # the study has lateral views only
+    NO_FRONTAL_VIEW = "no_frontal_view"  # the study has lateral and oblique views only
     BURNED_IN_TEXT = "burned_in_text"  # the header says that patient data is in the pixels
     TOO_LARGE = "too_large"  # above the byte or pixel limit
     REPLACED = "replaced"  # the object was overwritten before it was read
@@ -104,7 +104,7 @@ class Flag(StrEnum):
     BURNED_IN_UNCHECKED = "burned_in_unchecked"  # nobody promised that the pixels are free of patient data
     NOT_VERIFIED_CHEST = "not_verified_chest"  # a bare picture: nothing says that it is a chest
     SECONDARY_CAPTURE = "secondary_capture"  # a copy of an image, not the detector's own
-    VIEW_UNKNOWN = "view_unknown"  # frontal or lateral is not said
+    VIEW_UNKNOWN = "view_unknown"  # frontal or lateral is not said, or both are
     SYNTHETIC = "synthetic"  # a phantom, not a person
     SOP_UID_REUSED = "sop_uid_reused"  # two different images carry one SOPInstanceUID
     SUPERSEDES_REVIEWED = "supersedes_reviewed"  # a newer draft beside a summary somebody reviewed

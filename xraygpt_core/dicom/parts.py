@@ -60,6 +60,7 @@ upperext lowerext tib fib tibfib extremit rdventricle thventricle
 _STATED_WORDS = """
 ribs rippe rippen cote cotes costilla costillas costela costelas costa coste zebra revben ребра brustbein esternon
 esterno sterno mostek phantom arms elbows wrists ankles thumbs shoulders femurs limb limbs trochanter clavicles
+bras avantbras pie pies
 kiefer nase nasennebenhohlen nnh felsenbein steissbein kreuzbein schlusselbein daumen handwurzel zehe zehen vorfuss
 ruckfuss ferse mittelfuss kolon magen niere blase sein mama schaedel huefte fuesse bacin sacro hueso huesos abd abdo
 sacroiliac metacarpal metatarsal tarsal carpal navicular bonelength longbone longbones longleg
@@ -83,4 +84,8 @@ CHEST = frozenset(_CHEST_WORDS.split())
 OTHER = frozenset((_HEAD_AND_SPINE_WORDS + _ARM_WORDS + _LEG_WORDS + _BELLY_WORDS).split())
 STATED_OTHER = frozenset((_DEFINED_TERMS + _STATED_WORDS).split())
 CHEST_SIGNS = ("胸", "肺", "흉부")
-OTHER_SIGNS = ("腹", "膝", "骨盆", "骨盤", "腰椎", "颈椎", "頸椎", "头", "頭", "肩", "足", "복부", "무릎")
+OTHER_SIGNS = (
+    "腹", "膝", "骨盆", "骨盤", "头", "頭", "肩", "足", "복부", "무릎", "椎", "腕",
+    "肘", "踝", "髋", "股骨",
+)  # fmt: skip
+SPINE_SIGNS = ("胸椎", "胸骨", "흉추")  # name no chest, though they contain it

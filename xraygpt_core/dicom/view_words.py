@@ -14,7 +14,8 @@ _WORDS = {
     """,
     # "side" in English and "sida" (AIDS in Spanish and French) are too common; see IN_POSITION.
     "LATERAL": """
-        lat lats ll llat rlat latl latr ltlat rtlat latlt latrt leftlat rightlat latleft latright
+        lat lats ll llat rlat latl latr ltlat rtlat latlt latrt leftlat rightlat latleft latright llateral rlateral
+        ltlateral rtlateral xtlat
         lateral laterale laterales laterals lateralis lateraal laterala lateralna lateralne lateralny lateralt
         laterolateral laterolaterale latero lateralaufnahme lateralbild lateralprojektion mediolateral lateromedial
         profil profile profilo perfil seitlich seitl seitliche seitlicher seitliches seitaufnahme seitenaufnahme
@@ -36,7 +37,7 @@ _WEAKLY_FRONTAL = """
 # What is a view only where nothing but a view can stand: View Position (0018,5101) as a whole, without blanks.
 IN_POSITION = {
     "rl": "LATERAL", "ml": "LATERAL", "lm": "LATERAL", "side": "LATERAL", "sida": "LATERAL", "yan": "LATERAL",
-    "sivu": "LATERAL", "rlateral": "LATERAL", "dv": "PA", "vd": "AP", "f": "FRONTAL",
+    "sivu": "LATERAL", "dv": "PA", "vd": "AP", "f": "FRONTAL",
 }  # fmt: skip
 # Scripts without blanks. "Back to front" stands before the signs that it contains.
 SIGNS = (

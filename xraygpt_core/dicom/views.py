@@ -52,8 +52,9 @@ _LISTED = re.compile(
 )
 # Words without a blank between them, as on small displays: CHESTLAT, THORAXPA, PALAT.
 _GLUED = re.compile(
-    "chest|thorax|thorac|torax|torace|toraks|cxr|thx|portable|port|erect|upright|supine|sitting|standing|views?|"
-    "lateral|llat|rlat|lat|frontal|oblique|obl|decubitus|decub|lld|rld|left|right|pa|ap|ll"
+    "chest|thorax|thorac|torax|torace|toraks|cxr|thx|portable|port|erect|upright|supine|sitting|standing|views?|xtable|"
+    "lateral|llat|rlat|lat|frontal|oblique|obl|decubitus|decub|lld|rld|left|right|seitlich|seitl|perfil|profil|face|"
+    "frente|pa|ap|ll"
 )
 
 

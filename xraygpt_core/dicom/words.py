@@ -4,7 +4,16 @@ import re
 import unicodedata
 from enum import Enum
 
-from xraygpt_core.dicom.parts import CHEST, CHEST_SIGNS, GLUE, OTHER, OTHER_SIGNS, OTHER_STEMS, STATED_OTHER
+from xraygpt_core.dicom.parts import (
+    CHEST,
+    CHEST_SIGNS,
+    GLUE,
+    OTHER,
+    OTHER_SIGNS,
+    OTHER_STEMS,
+    SPINE_SIGNS,
+    STATED_OTHER,
+)
 
 _LETTERS = str.maketrans({"ß": "ss", "ł": "l", "ø": "o", "æ": "ae"})  # the ones that Unicode does not take apart
 _NOT_SAID = frozenset({"", "unknown", "other", "none", "undefined", "unspecified", "default", "na", "null"})
@@ -31,9 +40,10 @@ def described_part(text: str) -> Part:
     """What a free text names. A text that names the chest beside another part counts as the chest."""
     text = re.sub("c-arm", "", text, flags=re.IGNORECASE)  # the machine, not the limb
     words = {*plain_words(text), *plain_words(apart(text))}
-    if words & CHEST or any(sign in text for sign in CHEST_SIGNS):
+    spine = any(sign in text for sign in SPINE_SIGNS)
+    if words & CHEST or (not spine and any(sign in text for sign in CHEST_SIGNS)):
         return Part.CHEST
-    if words & OTHER or any(sign in text for sign in OTHER_SIGNS):
+    if words & OTHER or spine or any(sign in text for sign in OTHER_SIGNS):
         return Part.OTHER
     return Part.NOT_SAID
 

@@ -24,7 +24,8 @@ NAMED = {
     """,
     "LATERAL": """
         LL | RL | LAT | LATERAL | LEFT LAT | XTABLE LATERAL | X-TABLE LAT | CROSS-TABLE | L-LAT | RTLAT
-        | chest_lat | CHESTLAT | ThoraxLat | LATERAL-LEFT | SWIMMERS | DORSAL DECUBITUS LATERAL
+        | chest_lat | CHESTLAT | LLATERAL | XTABLELAT | THORAXSEITL | ThoraxLat | LATERAL-LEFT
+        | SWIMMERS | DORSAL DECUBITUS LATERAL
         | PORTABLE LATERAL | seitlich | Thorax seitl. | profil | perfil | latero-laterale | Torace L.L.
         | boczne | sidobild | dwars | боковая проекция | 側面 | yan
         | Thorax 2 Ebenen lat

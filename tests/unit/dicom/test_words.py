@@ -22,7 +22,7 @@ def test_a_text_names_the_chest(text):
     [
         "Knee AP/LAT", "HÜFTE links", "Hüftgelenk", "Épaule droite", "mano izquierda", "Ombro", "ginocchio dx",
         "Bekken", "Schädel", "thoracic spine", "BWS", "rachis lombaire", "abdomen", "KUB", "手 足", "колено",
-        "foot 3 views", "Fuß re.",
+        "foot 3 views", "Fuß re.", "胸椎正側位", "KneeLat",
     ],
 )  # fmt: skip
 def test_a_text_names_another_part(text):
