@@ -19,9 +19,10 @@ _WORDS = {
         lateral laterale laterales laterals lateralis lateraal laterala lateralna lateralne lateralny lateralt
         laterolateral laterolaterale latero lateralaufnahme lateralbild lateralprojektion mediolateral lateromedial
         profil profile profilo perfil seitlich seitl seitliche seitlicher seitliches seitaufnahme seitenaufnahme
-        seitenbild seitansicht dwars dwarse dwarsopname zijdelings zijdelingse zijopname zijaanzicht boczne boczna
+        seitenbild seitbild seitansicht profilansicht profilaufnahme
+        dwars dwarse dwarsopname zijdelings zijdelingse zijopname zijaanzicht boczne boczna
         boczny bok bocni bocna sidobild sidoprojektion sidebillede sideoptagelse sidebilde sideprojeksjon sivukuva
-        sivuprojektio oldaliranyu yangrafi swimmer swimmers боковая боковой боковую боковые боковом бок
+        sivuprojektio oldaliranyu swimmer swimmers боковая боковой боковую боковые боковом бок
     """,
     "OBLIQUE": """
         obl obliq oblique obliques obliqua oblicua oblicuo oblicuas obliquo obliek schrag schraeg schragaufnahme
@@ -39,11 +40,11 @@ IN_POSITION = {
     "rl": "LATERAL", "ml": "LATERAL", "lm": "LATERAL", "side": "LATERAL", "sida": "LATERAL", "yan": "LATERAL",
     "sivu": "LATERAL", "dv": "PA", "vd": "AP", "f": "FRONTAL",
 }  # fmt: skip
-# Scripts without blanks. "Back to front" stands before the signs that it contains.
+# Scripts without blanks; 正侧位 is an examination, frontal and lateral.
 SIGNS = (
     ("后前", "PA"), ("後前", "PA"), ("前后", "AP"), ("前後", "AP"), ("正位", "FRONTAL"), ("正面", "FRONTAL"),
-    ("정면", "FRONTAL"), ("侧位", "LATERAL"), ("側位", "LATERAL"), ("側面", "LATERAL"), ("측면", "LATERAL"),
-    ("斜位", "OBLIQUE"),
+    ("正侧", "FRONTAL"), ("正側", "FRONTAL"), ("정면", "FRONTAL"), ("侧位", "LATERAL"), ("側位", "LATERAL"),
+    ("側面", "LATERAL"), ("측면", "LATERAL"), ("斜位", "OBLIQUE"),
 )  # fmt: skip
 
 # SNOMED CT, and the SNOMED-RT codes older writers use.

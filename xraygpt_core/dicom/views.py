@@ -36,7 +36,7 @@ _PHRASES = tuple(
         (r"передне ?задн\w*", "ap"),
         (r"p a", "pa"),
         (r"a p", "ap"),
-        (r"l l", "ll"),
+        (r"l l|yan ?grafi\w*", "ll"),
         (r"(?:x|cross) ?table", "crosstable"),
         (rf"(?:(?:pa|ap|frontal|{_LATERAL}) )?{_OBLIQUE}(?: (?:pa|ap))?", "oblique"),
     )

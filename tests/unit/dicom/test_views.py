@@ -28,16 +28,16 @@ NAMED = {
         | SWIMMERS | DORSAL DECUBITUS LATERAL
         | PORTABLE LATERAL | seitlich | Thorax seitl. | profil | perfil | latero-laterale | Torace L.L.
         | boczne | sidobild | dwars | боковая проекция | 側面 | yan
-        | Thorax 2 Ebenen lat
+        | Thorax 2 Ebenen lat | Akciğer yan grafi
     """,
     "OBLIQUE": """
         RLO | LLO | RAO | LAO | OBLIQUE | AP OBLIQUE | LATERAL OBLIQUE | left anterior oblique | schräg | oblicua
     """,
 }  # fmt: skip
 NO_VIEW = """
-    PA/LAT | PA and lateral | PALAT | AP+LAT | Thorax p.a. und seitlich | frente e perfil | PA y L | F+P | 2 views
-    | CHEST 2V | Thorax in 2 Ebenen | CHEST 2 VIEWS PORTABLE | PA, LAT AND OBLIQUE | MAP | bilateral | laterality
-    | plate | flat panel | lap | erect | been here | long side
+    PA/LAT | PA and lateral | PALAT | AP+LAT | Thorax p.a. und seitlich | frente e perfil | 胸部正侧位
+    | PA y L | F+P | 2 views | CHEST 2V | Thorax in 2 Ebenen | CHEST 2 VIEWS PORTABLE | PA, LAT AND OBLIQUE
+    | MAP | bilateral | laterality | plate | flat panel | lap | erect | been here | long side
 """
 
 
