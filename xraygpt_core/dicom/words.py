@@ -38,7 +38,7 @@ class Part(Enum):
 
 def described_part(text: str) -> Part:
     """What a free text names. A text that names the chest beside another part counts as the chest."""
-    text = re.sub("c-arm", "", text, flags=re.IGNORECASE)  # the machine, not the limb
+    text = re.sub("c-arm", "", text[:_LONGEST_TEXT], flags=re.IGNORECASE)  # the machine, not the limb
     words = {*plain_words(text), *plain_words(apart(text))}
     spine = any(sign in text for sign in SPINE_SIGNS)
     if words & CHEST or (not spine and any(sign in text for sign in CHEST_SIGNS)):
@@ -64,7 +64,7 @@ def stated_part(body_part: str) -> Part:
 
 def apart(text: str) -> str:
     """The text with blanks where its case, or a digit beside a letter, shows that words were glued together."""
-    return _CAMELS.sub(" ", _JOINTS.sub(" ", text))
+    return _CAMELS.sub(" ", _JOINTS.sub(" ", text[:_LONGEST_TEXT]))
 
 
 def plain_words(text: str) -> list[str]:
