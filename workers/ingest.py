@@ -156,4 +156,5 @@ def pseudonymised(
         preview_key=preview_key,
         expected_images=image.expected_images,
         flags=image.flags,
+        origin=image.origin,
     )

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from xraygpt_core.dicom.types import Identifiers, NormalisedImage
 from xraygpt_core.errors import Rejected
-from xraygpt_core.states import Flag, ReasonCode
+from xraygpt_core.states import Flag, Origin, ReasonCode
 
 T = TypeVar("T")
 
@@ -169,11 +169,12 @@ def _image(fields: dict[str, Any], normalised: bytes, preview: bytes) -> Normali
     """Raises ValueError, TypeError or KeyError for anything but what :func:`pack_image` was given."""
     flags = tuple(Flag(flag) for flag in fields.pop("flags"))
     identifiers = _identifiers(fields.pop("identifiers"))
+    origin = Origin(fields.pop("origin"))
     for name, kinds in _KINDS.items():
         if type(fields[name]) not in kinds:
             raise TypeError(name)
     if not normalised.startswith(_PNG) or not preview.startswith(_PNG):
         raise ValueError("an image without pixels")
     return NormalisedImage(
-        normalised_png=normalised, preview_png=preview, flags=flags, identifiers=identifiers, **fields
+        normalised_png=normalised, preview_png=preview, flags=flags, origin=origin, identifiers=identifiers, **fields
     )
