@@ -93,6 +93,19 @@ def test_what_belongs_to_one_study_is_found_without_a_walk_through_the_others(
     assert walked(plan(full, sql, {"id": study["id"]})) <= A_FEW
 
 
+def test_a_number_leads_to_its_studies_without_a_walk_through_the_others(full: Ledger) -> None:
+    do(
+        full,
+        "UPDATE studies SET uid_pseudonym = 'u' || id, patient_pseudonym = 'p' || id, accession_pseudonym = 'a' || id, "
+        "other_pseudonyms = CASE WHEN id::text LIKE '%7' THEN ARRAY['o' || id] ELSE '{}' END",
+    )
+    (study,) = rows(full, "SELECT id FROM studies WHERE other_pseudonyms <> '{}' ORDER BY id DESC LIMIT 1")
+    for column in read._PSEUDONYM_COLUMNS.values():
+        for value in (f"{column[0]}{study['id']}", f"o{study['id']}"):
+            found = plan(full, read._LOOKUP.format(column=column), {"value": value})
+            assert walked(found) <= A_FEW
+
+
 def test_the_oldest_studies_are_found_without_a_walk_through_the_purged_ones(full: Ledger) -> None:
     found = plan(full, change._EXPIRED, {"days": 30, "limit": 100})
     assert walked(found) <= 100 + A_FEW

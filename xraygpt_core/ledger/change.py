@@ -108,13 +108,15 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
         work.run(
             "UPDATE images SET state = 'cancelled', reason_code = NULL, view = NULL, modality = NULL, kind = NULL, "
             "rows = NULL, columns = NULL, sop_pseudonym = NULL, pixel_sha256 = NULL, normalised_key = NULL, "
-            "normalised_sha256 = NULL, preview_key = NULL, duplicate_of = NULL, flags = '{}' WHERE study_id = :id",
+            "normalised_sha256 = NULL, preview_key = NULL, duplicate_of = NULL, flags = '{}', "
+            "patient_pseudonym = NULL, patient_id_pseudonym = NULL, accession_pseudonym = NULL WHERE study_id = :id",
             {"id": home},
         )
         work.run(_CLOSE_STUDY, {"id": home})
         work.run(
-            "UPDATE studies SET uid_pseudonym = NULL, patient_pseudonym = NULL, accession_pseudonym = NULL, "
-            "view = NULL, chosen_image = NULL, flags = '{}', purged_at = clock_timestamp() WHERE id = :id",
+            "UPDATE studies SET uid_pseudonym = NULL, patient_pseudonym = NULL, patient_id_pseudonym = NULL, "
+            "accession_pseudonym = NULL, other_pseudonyms = '{}', view = NULL, chosen_image = NULL, flags = '{}', "
+            "purged_at = clock_timestamp() WHERE id = :id",
             {"id": home},
         )
         work.run(_CANCEL_JOBS, {"id": home})  # what was added while we waited for the study

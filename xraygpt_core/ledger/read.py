@@ -144,6 +144,13 @@ _DEAD = """
     ORDER BY id LIMIT :limit
 """
 
+# One pseudonym never stands for two kinds of thing, so all the others share a column; nearly every study has none.
+_LOOKUP = """
+    SELECT id FROM studies WHERE {column} = :value
+    UNION SELECT id FROM studies
+    WHERE other_pseudonyms @> ARRAY[CAST(:value AS text)] AND other_pseudonyms <> '{{}}'
+    ORDER BY id DESC LIMIT 1000
+"""
 _PSEUDONYM_COLUMNS = {"study": "uid_pseudonym", "patient": "patient_pseudonym", "accession": "accession_pseudonym"}
 
 
@@ -259,11 +266,7 @@ def dead(
 
 
 def lookup(ledger: Ledger, kind: Literal["study", "patient", "accession"], pseudonym: str) -> list[UUID]:
-    """The studies of a pseudonym, newest first (at most 1000)."""
-    column = _PSEUDONYM_COLUMNS[kind]
+    """The studies of a pseudonym, newest first (at most 1000); of a StudyInstanceUID, those of every patient."""
     with ledger.work() as work:
-        rows = work.rows(
-            f"SELECT id FROM studies WHERE {column} = :value ORDER BY id DESC LIMIT 1000",
-            {"value": pseudonym},
-        )
+        rows = work.rows(_LOOKUP.format(column=_PSEUDONYM_COLUMNS[kind]), {"value": pseudonym})
     return [row["id"] for row in rows]
