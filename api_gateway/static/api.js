@@ -73,15 +73,19 @@ export const film = (summaryId, signal) => blob(`/v1/summaries/${summaryId}/imag
 /** The hospital's number travels in the body, never in an address. `kind`: accession, patient or study_uid. */
 export const lookup = (kind, value) => post("/v1/lookup", { [kind]: value });
 
-/** Sign, if the summary still stands as it was read; a 409 says that it does not. */
-export const review = (summary, state, text) =>
+/**
+ * Sign, if the summary still stands as it was read; a 409 says that it does not.
+ * `more`: text, reason, undo; `film`: what was seen of it.
+ */
+export const review = (summary, state, more = {}, film = {}) =>
   post(`/v1/summaries/${summary.summary_id}/review`, {
     state,
-    ...(text === undefined ? {} : { text }),
+    ...more,
     seen: {
       review_state: summary.review_state,
       reviewed_at: summary.reviewed_at,
       superseded_at: summary.superseded_at,
+      ...film,
     },
   });
 
