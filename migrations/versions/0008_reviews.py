@@ -1,6 +1,7 @@
 """Reviews are rows that are only added, and a key knows whether a person or a program holds it.
 
 Keys that were made before become persons', the kind that may do less: a program that names reviewers needs a new one.
+The one-machine stack's own, ``local``, becomes both.
 """
 
 from pathlib import Path

@@ -2,6 +2,9 @@
 
 ALTER TABLE api_keys ADD COLUMN kind TEXT NOT NULL DEFAULT 'person';
 
+-- The name under which the one-machine stack makes its own.
+UPDATE api_keys SET kind = 'both' WHERE name = 'local';
+
 CREATE TABLE reviews (
     id UUID NOT NULL,
     summary_id UUID NOT NULL,
@@ -31,7 +34,7 @@ FROM summaries
 WHERE review_state <> 'draft' OR reviewed_by IS NOT NULL;
 
 -- The database's owner writes for all of us, so it is not rights that keep a review but this.
-CREATE FUNCTION reviews_are_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION reviews_are_kept() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
         IF EXISTS (SELECT FROM summaries m JOIN studies s ON s.id = m.study_id

@@ -86,12 +86,15 @@ def test_what_was_reviewed_before_reviews_were_rows_becomes_their_first_row(bare
                 "%s, %s, %s)",
                 [study, state, by, text],
             )
-        connection.execute("INSERT INTO api_keys (id, name, sha256) VALUES (gen_random_uuid(), 'old', 'x')")
+        for name in ("local", "old"):
+            connection.execute(
+                "INSERT INTO api_keys (id, name, sha256) VALUES (gen_random_uuid(), %s, %s)", [name, name]
+            )
     upgrade(bare_url)
     with psycopg.connect(bare_url) as connection:
         kept = connection.execute("SELECT action, reviewer, text, key_id FROM summary_reviews ORDER BY reviewer")
         assert kept.fetchall() == [(*one, None) for one in said if one[1]]
-        assert connection.execute("SELECT kind FROM api_keys").fetchall() == [("person",)]
+        assert connection.execute("SELECT kind FROM api_keys ORDER BY name").fetchall() == [("both",), ("person",)]
 
 
 def test_two_databases_have_salts_of_their_own(database_url: str, bare_url: str) -> None:

@@ -20,7 +20,6 @@ from xraygpt.stack.ports import choose, occupy
 from xraygpt.stack.process import Child, end_leftovers, run_to_end
 from xraygpt.stack.services import Services
 from xraygpt_core.places import models_dir
-from xraygpt_core.states import KeyKind
 
 POLL_SECONDS = 0.2
 READY_SECONDS = 180.0
@@ -230,12 +229,11 @@ class Supervisor:
         return ready.status_code == ours.status_code == httpx.codes.OK
 
     def _check_key(self, environment: Mapping[str, str]) -> None:
-        """Keep the API key of the last start if this database knows it as ours, else create one."""
+        """Keep the API key of the last start if this database knows it, else create one."""
         if key := self._secrets.get("api_key"):
             headers = {"Authorization": f"Bearer {key}"}
-            answer = httpx.get(f"{self._gateway_url}/v1/me", headers=headers, timeout=30, trust_env=False)
-            lesser = answer.is_success and answer.json()["kind"] != KeyKind.BOTH  # made before keys had a kind
-            if answer.status_code != httpx.codes.UNAUTHORIZED and not lesser:
+            answer = httpx.get(f"{self._gateway_url}/v1/status", headers=headers, timeout=30, trust_env=False)
+            if answer.status_code != httpx.codes.UNAUTHORIZED:
                 return
         self._secrets["api_key"] = self._run_once("create-key", environment).split()[-1]
         remember(self.home.secrets_file, self._secrets)

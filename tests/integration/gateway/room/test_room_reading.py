@@ -69,19 +69,6 @@ def test_a_correction_takes_the_place_of_the_text_and_the_models_own_stays_in_re
     expect(page.locator(".report .folded .text")).to_have_text("Normal chest.")
 
 
-def test_a_rejected_draft_can_be_taken_back(newcomer: Room, world: World) -> None:
-    study_id, summary_id = study(world)
-    page = newcomer.open(study_id).page
-    newcomer.press("r", "Reject")
-    expect(page.locator(".signature")).to_contain_text("Rejected by Dr. Reader")
-    assert stored(world, summary_id)[0] == "rejected"
-    page.keyboard.press("t")
-    page.get_by_role("dialog").get_by_role("button", name="Take it back").click()
-    expect(page.get_by_role("button", name="Reject")).to_be_visible()
-    expect(page.locator(".signature")).to_have_count(0)
-    assert stored(world, summary_id)[0] == "draft"
-
-
 def looking_once(room: Room) -> Room:
     """The room fetches nothing of its own accord: what changed meanwhile, the reader learns by signing.
 
