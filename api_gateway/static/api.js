@@ -33,7 +33,8 @@ async function ask(path, { method = "GET", body, headers = {}, signal } = {}) {
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Refused(0, "The gateway does not answer. Nothing was changed.");
+    const unsure = method === "GET" ? "" : " Look how it stands before you repeat it.";
+    throw new Refused(0, `The gateway does not answer.${unsure}`);
   }
   if (answer.status === 401) onUnauthorised();
   if (!answer.ok) throw new Refused(answer.status, await sentence(answer));

@@ -6,7 +6,7 @@ import { bind } from "./keys.js";
 
 const UNDO_MS = 10_000;
 
-const offers = new Set();
+const offers = new Map(); // what ends an offer -> the summary it is about
 
 /**
  * Say what was done, and offer to undo it.
@@ -30,9 +30,10 @@ export function offerUndo(text, kind, summary, undone) {
     unbind();
     note.remove();
   };
-  offers.add(end);
+  for (const [older, id] of offers) if (id === summary.summary_id) older(); // only the last act can be undone
+  offers.set(end, summary.summary_id);
   setTimeout(end, UNDO_MS);
 }
 
 /** Withdraw all offers: they were another reader's, or the door is shut. */
-export const withdrawOffers = () => [...offers].forEach((end) => end());
+export const withdrawOffers = () => [...offers.keys()].forEach((end) => end());
