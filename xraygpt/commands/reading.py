@@ -48,7 +48,8 @@ def _show_reviews(reviews: list[dict[str, Any]]) -> None:
     if reviews:
         show.paragraph("\nReview history:", style="bold")
     for one in reviews:
-        show.paragraph(f"{one['at']} {one['action']} by {one['reviewer']}")
+        key = f", signed by {one['key_name']}" if one["key_name"] not in (None, one["reviewer"]) else ""
+        show.paragraph(f"{one['at']} {one['action']} by {one['reviewer']}{key}")
         for name in ("reason", "text"):
             if one[name] is not None:
                 show.fields({name: one[name]})

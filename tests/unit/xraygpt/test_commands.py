@@ -154,11 +154,11 @@ def test_what_was_reviewed_is_shown_beside_a_newer_draft(fake_gateway: Any, xray
 
 
 def test_the_review_history_is_shown_with_what_was_taken_back(fake_gateway: Any, xraygpt: Run) -> None:
-    act = {"at": "2026-11-21T00:00:00Z", "reviewer": "Dr. A", "reason": None, "text": None}
+    act = {"at": "2026-11-21T00:00:00Z", "reviewer": "Dr. A", "key_name": "pacs", "reason": None, "text": None}
     acts = [act | {"action": "edited", "text": "Heart enlarged."}, act | {"action": "draft", "reason": "Wrong side."}]
     fake_gateway.answers["GET /v1/studies/s"] = study(reviews=acts)
     shown = xraygpt("summary", "s").stdout
-    assert shown.index("Heart enlarged.") < shown.index("draft by Dr. A") < shown.index("Wrong side.")
+    assert shown.index("Heart enlarged.") < shown.index("draft by Dr. A, signed by pacs") < shown.index("Wrong side.")
     assert json.loads(xraygpt("summary", "s", "--json").stdout)["reviews"] == acts
 
 
