@@ -103,7 +103,7 @@ def review_and_look(ledger: Ledger, steps: list[list[Act] | None]) -> None:
 
 
 @pytest.mark.usefixtures("sound")
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_no_sequence_of_reviews_by_three_people_loses_a_text(ledger: Ledger, steps: list[list[Act] | None]) -> None:
     review_and_look(ledger, steps)
