@@ -118,6 +118,17 @@ RULES = {
         HAVING count(DISTINCT COALESCE(i.patient_id_pseudonym, i.patient_pseudonym)) > 1
             OR count(DISTINCT i.patient_pseudonym) FILTER (WHERE i.patient_id_pseudonym IS NOT NULL) > 1
     """,
+    "a summary stands as the last act on it says, unless that was undone": """
+        SELECT m.id, m.review_state, r.action FROM summaries m
+        LEFT JOIN LATERAL (SELECT * FROM reviews WHERE summary_id = m.id ORDER BY position DESC LIMIT 1) r ON true
+        WHERE r.action IS NULL AND (m.review_state <> 'draft' OR m.edited_summary IS NOT NULL)
+           OR r.action <> 'undone' AND (m.review_state, m.edited_summary, m.reviewed_by, m.reviewed_at)
+              IS DISTINCT FROM (r.action, r.text, r.reviewer, r.at)
+    """,
+    "the acts on a summary are numbered from 1 without a gap": """
+        SELECT summary_id FROM reviews GROUP BY summary_id
+        HAVING min(position) <> 1 OR max(position) <> count(*)
+    """,
     "what is not purged has its object's key": """
         SELECT i.id FROM images i JOIN studies s ON s.id = i.study_id
         WHERE s.purged_at IS NULL AND NOT EXISTS (SELECT FROM object_keys k WHERE k.image_id = i.id)

@@ -7,7 +7,7 @@ Images that were read before do not say it (``names_read``); ``xraygpt repair`` 
 from alembic import op
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
