@@ -1,12 +1,13 @@
 """Make the chest check of an encoder, and say how often it errs on what it has not seen.
 
-A linear head by weighted logistic regression with an L2 penalty, on the features' means in six zones. Each kind of
+A linear head by weighted logistic regression with an L2 penalty, on the principal components of the features' means in
+six zones. Each kind of
 picture counts with the square root of its number, chest and other the same in sum.
 """
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from xraygpt_core.model.encoder import Encoder, load_encoder
 from xraygpt_core.model.llm import pick_device
 
 _FOLDS = 5
+_COMPONENTS = 512
 _PENALTY = 0.003
 _STEPS = 100  # of L-BFGS
 _BATCH = 16
@@ -37,15 +39,37 @@ Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Basis:
+    """The principal components of the pictures' features; no label is asked for them.
+
+    Attributes:
+        axes: (d, components), for features less ``mean`` and divided by ``spread``.
+    """
+
+    mean: Floats
+    spread: Floats
+    axes: Floats
+
+    def coordinates(self, features: Floats) -> Floats:
+        """(n, d) to (n, components)."""
+        return np.asarray((features - self.mean) / self.spread @ self.axes, np.float32)
+
+
+@dataclass(frozen=True)
 class Line:
-    """A fitted head: score = features . weight + bias."""
+    """A fitted head: score = coordinates . weight + bias."""
 
     weight: Floats
     bias: float
 
-    def scores(self, features: Floats) -> Floats:
-        """(n, d) to (n,)."""
-        return np.asarray(features @ self.weight + np.float32(self.bias), np.float32)
+    def scores(self, coordinates: Floats) -> Floats:
+        """(n, components) to (n,)."""
+        return np.asarray(coordinates @ self.weight + np.float32(self.bias), np.float32)
+
+    def on_features(self, basis: Basis) -> "Line":
+        """The same head for features."""
+        weight = (basis.axes @ self.weight / basis.spread).astype(np.float32)
+        return Line(weight, self.bias - float(basis.mean @ weight))
 
 
 def make_chest_check(
@@ -74,9 +98,11 @@ def make_chest_check(
     encoder.to(where)
     table = encoded(encoder, where, pictures(chest, other, drawn), notify)
     notify(f"{len(table.chest)} pictures of {len(set(table.kind))} kinds encoded")
+    basis = principal(table.features)
+    table = replace(table, features=basis.coordinates(table.features))
     unseen = unseen_scores(table, notify)
     reject, doubt = thresholds(table, unseen)
-    line = fit(table, np.ones(len(table.chest), np.bool_))
+    line = fit(table, np.ones(len(table.chest), np.bool_)).on_features(basis)
     shape = (zones_of(encoder.positions), encoder.channels)
     check = ChestCheck(torch.from_numpy(line.weight).reshape(shape), line.bias, reject, doubt)
     out.mkdir(parents=True, exist_ok=True)
@@ -115,17 +141,23 @@ def _pooled(encoder: Encoder, device: torch.device, batch: Sequence[Picture]) ->
     return pooled.cpu().numpy()
 
 
-def fit(table: Table, used: NDArray[np.bool_]) -> Line:
-    """The head learned from the rows that are used."""
-    features, kinds, chest = table.features[used], table.kind[used], table.chest[used]
-    weights = _weights(kinds, chest)
-    mean = (weights @ features).astype(np.float32)
-    off = features - mean
-    spread = np.sqrt(weights @ off**2).astype(np.float32)
+def principal(features: Floats, most: int = _COMPONENTS) -> Basis:
+    """The first principal components of standardised features (Halko et al. 2011, randomised)."""
+    mean, spread = features.mean(0), features.std(0)
     spread += np.float32(1e-3) * spread.mean()  # a channel that hardly varies would be made loud
-    x = torch.from_numpy(off / spread)
+    x = torch.from_numpy((features - mean) / spread)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        _, _, axes = torch.svd_lowrank(x, min(most, *x.shape), niter=2)
+    return Basis(mean, spread, axes.numpy())
+
+
+def fit(table: Table, used: NDArray[np.bool_]) -> Line:
+    """The head learned from the rows that are used; the table's features are coordinates."""
+    kinds, chest = table.kind[used], table.chest[used]
+    x = torch.from_numpy(table.features[used])
     sign = torch.from_numpy(np.where(chest, 1, -1).astype(np.float32))
-    counts = torch.from_numpy(weights)
+    counts = torch.from_numpy(_weights(kinds, chest))
     line = torch.zeros(x.shape[1] + 1, requires_grad=True)
     steps = torch.optim.LBFGS([line], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
@@ -138,8 +170,7 @@ def fit(table: Table, used: NDArray[np.bool_]) -> Line:
 
     steps.step(loss)  # type: ignore[no-untyped-call]
     found = line.detach().numpy()
-    weight = (found[:-1] / spread).astype(np.float32)
-    return Line(weight, float(found[-1] - mean @ weight))
+    return Line(found[:-1], float(found[-1]))
 
 
 def _weights(kinds: NDArray[np.str_], chest: NDArray[np.bool_]) -> Floats:

@@ -152,6 +152,27 @@ def test_a_signed_study_that_was_settled_for_another_bundle_is_summarised_still(
     assert state_of(ledger, study_id) == "summarised"
 
 
+def test_a_refused_image_is_looked_at_again_when_somebody_asks_for_its_study(ledger: Ledger) -> None:
+    study_id, (image,) = settled(ledger, "PA")
+    refuse(ledger, study_id)
+    settle_now(ledger, study_id)
+    serve(ledger, "newer")
+    assert resummarise(ledger, study_ids=[study_id], bundle=None) == 1
+    assert resummarise(ledger, study_ids=[study_id], bundle=None) == 0
+    settle_now(ledger, study_id)
+    summarise(ledger, study_id, bundle="newer")
+    assert state_of(ledger, study_id) == "summarised"
+    assert image_state(ledger, image.image_id) == ("accepted", None)
+
+
+def test_what_was_refused_stays_refused_when_all_is_summarised_again(ledger: Ledger) -> None:
+    study_id, _ = settled(ledger, "PA")
+    refuse(ledger, study_id)
+    settle_now(ledger, study_id)
+    serve(ledger, "newer")
+    assert resummarise(ledger, study_ids=None, bundle=None) == 0
+
+
 def test_a_worker_whose_lease_has_ended_refuses_nothing(ledger: Ledger) -> None:
     study_id, (image,) = settled(ledger, "PA")
     taken, given = start_summary(ledger, study_id)

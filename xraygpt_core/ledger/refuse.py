@@ -1,5 +1,8 @@
 """The GPU worker looked at an image and refuses it: it is no chest. The study goes on without it."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fallout import lock_study_of
 from xraygpt_core.ledger.fence import Claim, fenced
@@ -22,6 +25,14 @@ _KEEP = """
 _REJECT = """
     UPDATE images SET state = 'rejected', reason_code = :reason, finished_at = clock_timestamp()
     WHERE id = :image AND state = 'accepted'
+"""
+
+_LOCK = "SELECT id FROM studies WHERE id = ANY(CAST(:ids AS uuid[])) AND state <> 'cancelled' ORDER BY id FOR UPDATE"
+
+_ACCEPT_AGAIN = """
+    UPDATE images SET state = 'accepted', reason_code = NULL
+    WHERE study_id = ANY(CAST(:ids AS uuid[])) AND state = 'rejected' AND reason_code = 'not_a_chest'
+    RETURNING id, study_id
 """
 
 
@@ -51,3 +62,19 @@ def refuse_image(ledger: Ledger, claim: Claim, given: SummariseInput, reason: Re
             reconsider(ledger, work, study_id, quiet=False)
 
     fenced(ledger, claim, body)
+
+
+def look_again(ledger: Ledger, work: Work, study_ids: Sequence[UUID]) -> set[UUID]:
+    """A person asks for these studies once more: what was refused in them is shown to the bundle that is served now.
+
+    Returns:
+        The studies that are settled anew for it.
+    """
+    ids = [row["id"] for row in work.rows(_LOCK, {"ids": list(study_ids)})]
+    images = work.rows(_ACCEPT_AGAIN, {"ids": ids})
+    for image in images:
+        note(work, image["study_id"], "image looked at again", who="person", image_id=image["id"])
+    studies: set[UUID] = {image["study_id"] for image in images}
+    for study_id in sorted(studies):
+        reconsider(ledger, work, study_id, quiet=False)
+    return studies
