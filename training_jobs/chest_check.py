@@ -32,8 +32,8 @@ _COMPONENTS = 512
 _PENALTY = 0.003
 _STEPS = 100  # of L-BFGS
 _BATCH = 16
-_FLAGGED = 0.005  # share of unseen chest films that may fall below the upper threshold
-_MARGIN = 1.0  # how far below the worst unseen chest the lower one lies: odds of e to 1
+_FLAGGED = 0.005  # the upper threshold lies below the scores of all but this share of unseen chest films
+_MARGIN = 1.0  # how far below what was found the thresholds lie: odds of e to 1
 
 Notify = Callable[[str], None]
 
@@ -202,6 +202,6 @@ def unseen_scores(table: Table, notify: Notify) -> dict[str, Floats]:
 def thresholds(table: Table, unseen: dict[str, Floats]) -> tuple[float, float]:
     """``reject`` and ``doubt``, from one half of the patients; the report is about the other half."""
     films = table.chest & first_half(table)
-    doubt = float(np.quantile(unseen["patient"][films & table.original], _FLAGGED))
+    doubt = float(np.quantile(unseen["patient"][films & table.original], _FLAGGED)) - _MARGIN
     reject = float(unseen["patient"][films].min()) - _MARGIN
     return round(min(reject, doubt), 3), round(doubt, 3)
