@@ -20,7 +20,7 @@ from xraygpt_core.ledger.chat import ChatInput, chat_input, complete_turn, strea
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.refuse import refuse_image
 from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
-from xraygpt_core.metrics import BATCH_OCCUPANCY, SUMMARIES, TOKENS
+from xraygpt_core.metrics import BATCH_OCCUPANCY, IMAGES_REFUSED, SUMMARIES, TOKENS
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost
@@ -65,6 +65,7 @@ class Reader:
             made = self._ask(request, claim.lane.rank + 1, Errand(self, pulse))
         except Rejected as error:
             refuse_image(self._context.ledger, claim, given, error.reason, error.detail)
+            IMAGES_REFUSED.inc()
             return
         summary = NewSummary(
             text=_not_empty(made),

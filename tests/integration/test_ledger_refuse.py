@@ -113,6 +113,18 @@ def test_the_text_of_another_film_is_the_current_one_again(ledger: Ledger) -> No
     assert (study.state, study.summary is not None and study.summary.image_id) == ("summarised", registered.image_id)
 
 
+def test_a_copy_of_the_refused_film_is_looked_at_for_itself(ledger: Ledger) -> None:
+    images = [put(ledger), put(ledger)]
+    for image in images:
+        study_id = ingest(ledger, image, film("study-1", sop_pseudonym="sop", pixel_sha256="same"))
+    for _ in images:
+        settle_now(ledger, study_id)
+        refuse(ledger, study_id)
+    settle_now(ledger, study_id)
+    assert [image_state(ledger, image.image_id)[0] for image in images] == ["rejected", "rejected"]
+    assert state_of(ledger, study_id) == "rejected"
+
+
 def again_with_another_bundle(ledger: Ledger, study_id: UUID) -> None:
     serve(ledger, "newer")
     assert resummarise(ledger, study_ids=[study_id], bundle=None) == 1
