@@ -33,7 +33,8 @@ _PENALTY = 0.003
 _STEPS = 100  # of L-BFGS
 _BATCH = 16
 _FLAGGED = 0.005  # the upper threshold lies below the scores of all but this share of unseen chest films
-_MARGIN = 1.0  # how far below what was found the thresholds lie: odds of e to 1
+_REFUSED = 0.002  # and the lower one below those of all but this share of unseen films and variants of films
+_DOUBT_BELOW, _REJECT_BELOW = 1.0, 2.0  # how far below what was found the thresholds lie, in natural log-odds
 
 Notify = Callable[[str], None]
 
@@ -202,6 +203,6 @@ def unseen_scores(table: Table, notify: Notify) -> dict[str, Floats]:
 def thresholds(table: Table, unseen: dict[str, Floats]) -> tuple[float, float]:
     """``reject`` and ``doubt``, from one half of the patients; the report is about the other half."""
     films = table.chest & first_half(table)
-    doubt = float(np.quantile(unseen["patient"][films & table.original], _FLAGGED)) - _MARGIN
-    reject = float(unseen["patient"][films].min()) - _MARGIN
+    doubt = float(np.quantile(unseen["patient"][films & table.original], _FLAGGED)) - _DOUBT_BELOW
+    reject = float(np.quantile(unseen["patient"][films], _REFUSED)) - _REJECT_BELOW
     return round(min(reject, doubt), 3), round(doubt, 3)

@@ -51,14 +51,14 @@ def pictures(chest: Sequence[Path], other: Sequence[Path], drawn: int) -> Iterat
     """Everything, folder by folder and drawer by drawer; the same for the same folders.
 
     Args:
-        drawn: pictures of each drawer of what is no chest; of the three drawers of chests, six times as many.
+        drawn: pictures of each drawer of what is no chest; of the three drawers of chests, four times as many.
 
     Raises:
         TrainingError: a folder has no readable picture.
     """
     for folder in chest:
         yield from _films(folder)
-    yield from _drawn_chests(6 * drawn)
+    yield from _drawn_chests(4 * drawn)
     for folder in other:
         for number, picture in enumerate(folder_pictures(folder, chest=False)):
             yield picture
@@ -119,18 +119,15 @@ def _drawn_chests(count: int) -> Iterator[Picture]:
 
 
 def _variant(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Inverted, turned, a part of it, on a larger plate, or as training films are varied: it stays what it is."""
+    """In the other sense, turned, a part of it, or as training films are varied: what it shows stays what it is."""
     grey = picture.grey
     match int(rng.integers(10)):
-        case 0 | 1:
+        case 0 | 1 | 2:
             grey = (255 - grey).astype(np.uint8)
-        case 2:
+        case 3:
             grey = np.ascontiguousarray(np.rot90(grey, int(rng.integers(1, 4))))
-        case 3 | 4 | 5:
+        case 4 | 5 | 6:
             grey = _part(grey, float(rng.uniform(0.6, 0.9)), rng.random(2))
-        case 6:
-            edges = [tuple(int(share * side) for share in rng.uniform(0, 0.5, 2)) for side in grey.shape]
-            grey = np.pad(grey, edges, constant_values=int(rng.choice([0, 20, 250, 255])))
         case _:
             grey = augment(grey, rng)
     return Picture(grey, picture.kind, picture.group, picture.chest, original=False)

@@ -62,16 +62,12 @@ def test_a_fitted_head_tells_chests_from_others() -> None:
     assert ((scores > 0) == new.chest).mean() > 0.99
 
 
-def test_the_thresholds_come_from_the_worst_unseen_chests() -> None:
+def test_the_thresholds_lie_below_nearly_all_unseen_chests() -> None:
     known = table()
     scores = np.where(known.chest, 10, -10).astype(np.float32)
-    (worst,) = np.flatnonzero(known.chest & (known.group == known.group[0]))[:1]
-    for one in np.flatnonzero(known.chest):
-        scores[one] += one / 1000
-    scores[worst] = 4
+    scores += np.arange(400, dtype=np.float32) / 1000
     reject, doubt = thresholds(known, {"patient": scores})
-    assert reject < doubt <= 10.5
-    assert reject in (3.0, pytest.approx(9, abs=0.1))  # one below the worst of the half it is set on
+    assert (reject, doubt) == (pytest.approx(8, abs=0.05), pytest.approx(9, abs=0.05))
 
 
 def test_pictures_of_one_patient_share_a_group(chests: Path) -> None:
