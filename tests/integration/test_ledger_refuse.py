@@ -16,6 +16,7 @@ from tests.ledger_tools import (
     put,
     rows,
     settle_now,
+    sign,
     start_summary,
     state_of,
     summarise,
@@ -27,7 +28,6 @@ from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.refuse import refuse_image
 from xraygpt_core.ledger.register import Registered
-from xraygpt_core.ledger.review import review_summary
 from xraygpt_core.ledger.serving import serve
 from xraygpt_core.ledger.summarise import complete_summary
 from xraygpt_core.states import Flag, ReasonCode, ReviewState
@@ -144,7 +144,7 @@ def test_a_draft_of_a_bundle_that_did_not_look_is_taken_back(ledger: Ledger) -> 
 def test_what_a_person_has_signed_stays(ledger: Ledger, said: ReviewState) -> None:
     registered, study_id = whole_study(ledger)
     text = "Clear." if said is ReviewState.EDITED else None
-    review_summary(ledger, one(ledger, "SELECT id FROM summaries"), said, "Dr A", text)
+    sign(ledger, one(ledger, "SELECT id FROM summaries"), said, text)
     again_with_another_bundle(ledger, study_id)
     refuse(ledger, study_id)
     study = read.study(ledger, study_id)
@@ -155,7 +155,7 @@ def test_what_a_person_has_signed_stays(ledger: Ledger, said: ReviewState) -> No
 
 def test_a_signed_study_that_was_settled_for_another_bundle_is_summarised_still(ledger: Ledger) -> None:
     _, study_id = whole_study(ledger, film("study-1"))
-    review_summary(ledger, one(ledger, "SELECT id FROM summaries"), ReviewState.ACCEPTED, "Dr A", None)
+    sign(ledger, one(ledger, "SELECT id FROM summaries"), ReviewState.ACCEPTED)
     serve(ledger, "newer")
     ingest(ledger, put(ledger), film("study-1", view="LATERAL"))
     settle_now(ledger, study_id)
@@ -210,7 +210,7 @@ def test_an_image_that_was_replaced_meanwhile_stays_replaced(ledger: Ledger) -> 
 
 def test_a_text_carries_its_own_flags_beside_the_ledgers(ledger: Ledger) -> None:
     _, study_id = whole_study(ledger, film("study-1"))
-    review_summary(ledger, one(ledger, "SELECT id FROM summaries"), ReviewState.ACCEPTED, "Dr A", None)
+    sign(ledger, one(ledger, "SELECT id FROM summaries"), ReviewState.ACCEPTED)
     ingest(ledger, put(ledger), film("study-1", rows=3000))
     settle_now(ledger, study_id)
     taken, given = start_summary(ledger, study_id)

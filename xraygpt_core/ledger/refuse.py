@@ -14,7 +14,7 @@ from xraygpt_core.states import ReasonCode
 # A text of this image that a person has signed or judged says what it is: no head of a newer bundle takes that away.
 _VOUCHED = """
     SELECT id FROM summaries
-    WHERE image_id = :image AND superseded_at IS NULL AND review_state IN ('accepted', 'edited')
+    WHERE image_id = :image AND superseded_at IS NULL AND review_state IN ('accepted', 'edited') FOR UPDATE
 """
 
 _KEEP = """
