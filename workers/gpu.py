@@ -15,16 +15,18 @@ from typing import Any
 from workers.context import Context
 from workers.edge import HandedBack
 from workers.heartbeat import Pulse
-from xraygpt_core.errors import BundleError, InvalidRequest, Unavailable
+from xraygpt_core.errors import BundleError, InvalidRequest, Rejected, Unavailable
 from xraygpt_core.ledger.chat import ChatInput, chat_input, complete_turn, stream_answer
 from xraygpt_core.ledger.fence import Claim
+from xraygpt_core.ledger.refuse import refuse_image
 from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
-from xraygpt_core.metrics import BATCH_OCCUPANCY, SUMMARIES, TOKENS
+from xraygpt_core.metrics import BATCH_OCCUPANCY, IMAGES_REFUSED, SUMMARIES, TOKENS
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
 from xraygpt_core.model.vllm import VllmEngine
+from xraygpt_core.states import Flag
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +54,19 @@ class Reader:
         self.moved = time.monotonic()
 
     def summarise(self, claim: Claim, pulse: Pulse) -> None:
-        """Write the summary of one study."""
+        """Write the summary of one study, or refuse its image."""
         given = summarise_input(self._context.ledger, claim)
         if given is None:
             return
         png = self._image(given.normalised_key, given.normalised_sha256)
         # Chat goes first (rank 0), then the lanes in their order.
-        made = self._ask(SummaryRequest(png), claim.lane.rank + 1, Errand(self, pulse))
+        request = SummaryRequest(png, only_chests=True)
+        try:
+            made = self._ask(request, claim.lane.rank + 1, Errand(self, pulse))
+        except Rejected as error:
+            refuse_image(self._context.ledger, claim, given, error.reason, error.detail)
+            IMAGES_REFUSED.inc()
+            return
         summary = NewSummary(
             text=_not_empty(made),
             findings=made.findings,
@@ -68,6 +76,7 @@ class Reader:
             provenance=provenance(made, given.normalised_sha256),
             tokens=made.tokens,
             batch_size=made.batch_size,
+            flags=(Flag.CHEST_UNCERTAIN,) if made.chest is not None and made.chest.uncertain else (),
         )
         complete_summary(self._context.ledger, claim, given, summary)
         SUMMARIES.inc()
@@ -139,7 +148,7 @@ class Reader:
         except DeviceLost:
             self._stop(EXIT_BROKEN)
             raise
-        except InvalidRequest:
+        except (InvalidRequest, Rejected):
             raise  # whoever looks at this image
         except ITEM_ERRORS:
             self._failed(pulse.claim)
@@ -222,7 +231,7 @@ def provenance(made: Generated, image_sha256: str) -> dict[str, Any]:
         "software": made.software,
         "waited_seconds": round(made.waited_seconds, 3),
         "generate_seconds": round(made.generate_seconds, 3),
-    }
+    } | ({"chest_score": made.chest.score} if made.chest is not None else {})
 
 
 def _not_empty(made: Generated) -> str:

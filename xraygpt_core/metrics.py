@@ -41,6 +41,7 @@ ENGINE_IDEAL_SECONDS = Counter(
 )
 TOKENS = Counter("xraygpt_tokens_total", "Tokens generated")
 SUMMARIES = Counter("xraygpt_summaries_total", "Summaries committed")
+IMAGES_REFUSED = Counter("xraygpt_images_refused_total", "Images the chest check refused")
 
 
 def jobs_by_state(counts: Iterable[Mapping[str, Any]]) -> CollectorRegistry:

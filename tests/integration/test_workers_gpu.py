@@ -1,6 +1,7 @@
 """Summaries and chat through a small engine of ours, with a real ledger and bucket."""
 
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -8,10 +9,13 @@ from uuid import UUID
 from tests.reading_desk import Desk, generated
 from tests.worker_bench import Bench
 from workers.serving import watch
+from xraygpt_core.errors import Rejected
 from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.serving import Served, serve, served_bundle
+from xraygpt_core.ledger.settle import settle
+from xraygpt_core.model.chest_check import Chest
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
-from xraygpt_core.states import JobKind, Lane
+from xraygpt_core.states import JobKind, Lane, ReasonCode
 
 
 def summary(bench: Bench) -> dict[str, Any]:
@@ -44,7 +48,33 @@ def test_a_study_gets_its_summary_with_its_provenance(desk: Desk, study: UUID) -
 
 def test_the_engine_sees_the_normalised_image_and_nothing_else(desk: Desk, study: UUID) -> None:
     desk.do(JobKind.SUMMARISE)
-    assert desk.engine.requests == [SummaryRequest(b"normalised image 1")]
+    assert desk.engine.requests == [SummaryRequest(b"normalised image 1", only_chests=True)]
+
+
+def test_a_picture_that_is_no_chest_ends_its_study_and_no_other(desk: Desk, study: UUID) -> None:
+    hand = desk.bench.settled(2, Lane.ROUTINE)
+
+    def answer(request: Any, _hooks: SimpleNamespace) -> Generated:
+        if request.image_png == b"normalised image 2":
+            raise Rejected(ReasonCode.NOT_A_CHEST, "the score is too low")
+        return generated("Normal chest.")
+
+    desk.engine.answer = answer
+    desk.do(JobKind.SUMMARISE)
+    settle(desk.bench.ledger, desk.bench.claimed(JobKind.SETTLE))
+    states = desk.bench.rows("SELECT id, state, reason_code FROM studies")
+    assert {row["id"]: (row["state"], row["reason_code"]) for row in states} == {
+        study: ("summarised", None),
+        hand: ("rejected", "not_a_chest"),
+    }
+    assert desk.stopped == []
+
+
+def test_a_text_about_a_picture_in_doubt_says_so(desk: Desk, study: UUID) -> None:
+    desk.engine.answer = lambda request, hooks: replace(generated("Normal chest."), chest=Chest(1.25, uncertain=True))
+    desk.do(JobKind.SUMMARISE)
+    row = summary(desk.bench)
+    assert (row["flags"], row["provenance"]["chest_score"]) == (["chest_uncertain"], 1.25)
 
 
 def test_lanes_and_chat_have_their_rank(desk: Desk) -> None:

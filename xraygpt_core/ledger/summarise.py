@@ -33,6 +33,7 @@ class NewSummary:
     Attributes:
         provenance: template, prompt, seed, decoding settings, software versions, image sha256.
         batch_size: how many requests shared the step that finished it.
+        flags: what a reader of this text must know.
     """
 
     text: str
@@ -43,6 +44,7 @@ class NewSummary:
     provenance: dict[str, Any]
     tokens: int
     batch_size: int
+    flags: tuple[Flag, ...] = ()
 
 
 _WAITS = ("waited_seconds", "generate_seconds")  # of the provenance, for the timeline
@@ -148,7 +150,7 @@ def _complete(ledger: Ledger, done: Sequence[Done]) -> list[UUID | None]:
             _row(ids[claim.job_id], claim, given, summary)
             | {"current": current.get(given.study_id) == claim.job_id}
             | {"lane_rank": now[given.study_id]["lane_rank"]}
-            | {"flags": [Flag.SUPERSEDES_REVIEWED] if given.study_id in reviewed else []}
+            | {"flags": [*summary.flags, *([Flag.SUPERSEDES_REVIEWED] if given.study_id in reviewed else [])]}
             for claim, given, summary in mine
         ]
         if rows:

@@ -60,6 +60,7 @@ class Bundle:
     files: Mapping[str, str]  # path inside the bundle -> sha256
     dtype: str | None = None  # float32, bfloat16 or float16; None: what the device is fast at
     weights: str | None = None  # int8 or fp8; None: in the precision above
+    chest_check: Path | None = None  # the head that asks whether an image is a chest; None: nothing asks
 
 
 def load_bundle(models: Path, name: str) -> Bundle:
@@ -115,6 +116,7 @@ def _parse(path: Path, raw: bytes) -> Bundle:
         files=dict(data["files"]),
         dtype=llm.get("dtype"),
         weights=llm.get("weights"),
+        chest_check=path / data["chest_check"]["weights"] if "chest_check" in data else None,
     )
 
 

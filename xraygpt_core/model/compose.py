@@ -13,6 +13,7 @@ from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import FILE, Bundle, hash_files, read_bundle, write_toml
 
 PROJECTOR_FILE = "projector.safetensors"
+CHEST_CHECK_FILE = "chest_check.safetensors"
 ADAPTER_FOLDER = "adapter"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -25,8 +26,9 @@ def compose_bundle(
     projector: Path | None,
     adapter: Path | None,
     projector_class: str = "MapProjector",
+    chest_check: Path | None = None,
 ) -> Bundle:
-    """The base with another projector and/or LLM adapter, as ``models/name``. Unchanged files are hard links.
+    """The base with another projector, LLM adapter and/or chest check, as ``models/name``. The rest are hard links.
 
     Composing the same parts again gives the bundle that is there.
 
@@ -36,7 +38,7 @@ def compose_bundle(
     with new_bundle(models, name) as (work, commit):
         tables = tomllib.loads((base.path / FILE).read_text())
         tables["name"] = name
-        replaced = _replaced(base, projector, adapter)
+        replaced = _replaced(base, projector, adapter, chest_check)
         for file in base.files:
             if not file.startswith(replaced):
                 _link(base.path / file, work / file)
@@ -51,6 +53,10 @@ def compose_bundle(
                 _copy(adapter / file, work / ADAPTER_FOLDER / file)
                 new.append(f"{ADAPTER_FOLDER}/{file}")
             tables["llm"]["adapter"] = ADAPTER_FOLDER
+        if chest_check is not None:
+            _copy(chest_check, work / CHEST_CHECK_FILE)
+            tables["chest_check"] = {"weights": CHEST_CHECK_FILE}
+            new.append(CHEST_CHECK_FILE)
         tables["files"] = files | hash_files(work, new)
         write_toml(work, tables)
         return commit()
@@ -74,13 +80,15 @@ def quantise_bundle(base: Bundle, models: Path, name: str, weights: str) -> Bund
         return commit()
 
 
-def _replaced(base: Bundle, projector: Path | None, adapter: Path | None) -> tuple[str, ...]:
+def _replaced(base: Bundle, projector: Path | None, adapter: Path | None, chest_check: Path | None) -> tuple[str, ...]:
     """Prefixes of the base's files that the new parts take the place of."""
     gone = []
     if projector is not None and base.projector_weights is not None:
         gone.append(str(base.projector_weights.relative_to(base.path)))
     if adapter is not None and base.adapter is not None:
         gone.append(f"{base.adapter.relative_to(base.path)}/")
+    if chest_check is not None and base.chest_check is not None:
+        gone.append(str(base.chest_check.relative_to(base.path)))
     return tuple(gone)
 
 

