@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from api_gateway.auth import Caller
 from api_gateway.once import RunsOnce
 from api_gateway.services import UsesLedger, UsesServices
-from api_gateway.wire import Answer, Request, Text
+from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.origin import summary_origin
@@ -25,6 +25,7 @@ class SummaryAnswer(Answer):
     """A text (as corrected, where somebody did), where it came from, and the notice to show with it.
 
     ``findings`` and ``impression`` are sections of the model's text: null where it has none, or was corrected.
+    ``consistency`` quotes the model's own text, corrected or not.
     """
 
     summary_id: UUID
@@ -41,6 +42,8 @@ class SummaryAnswer(Answer):
     reviewed_by: str | None
     reviewed_at: datetime | None
     flags: list[Flag]
+    scope: ScopeAnswer
+    consistency: list[Contradiction]
     provenance: dict[str, Any]
     notice: str
 
@@ -53,6 +56,9 @@ class OriginAnswer(Answer):
     bundle: str
     bundle_sha256: str
     lease_epoch: int
+    flags: list[Flag]
+    scope: ScopeAnswer
+    consistency: list[Contradiction]
     provenance: dict[str, Any]
     notice: str = NOTICE
 

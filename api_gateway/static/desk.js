@@ -5,7 +5,7 @@ import { Chat } from "./chat.js";
 import { button, fill, h, toast } from "./dom.js";
 import { Film } from "./film.js";
 import { bind } from "./keys.js";
-import { earlier, flagsOf, history, notice, provenance, textOf } from "./report.js";
+import { beyondScope, doubted, earlier, flagsOf, history, notice, provenance, textOf } from "./report.js";
 import { Review } from "./review.js";
 import { reader } from "./session.js";
 import { exact, moment, since } from "./time.js";
@@ -35,6 +35,7 @@ export class Desk {
     this.afterwards = signed;
     this.head = h("header", { class: "study-head" });
     this.notice = notice(); // above what scrolls: the text is never seen without it
+    this.scope = h("div", { class: "scope" }); // and never without its limits
     this.origins = h("div", { class: "origins" });
     this.banner = h("div", { class: "banner", role: "alert", hidden: true });
     this.about = h("div", { class: "about" });
@@ -47,6 +48,7 @@ export class Desk {
       { class: "side", "aria-label": "Draft" },
       this.head,
       this.notice,
+      this.scope,
       h("div", { class: "scroll" }, this.banner, this.reading, this.review.actions, this.below, this.chat.element, this.origins),
     );
     this.element = h("section", { class: "desk", "aria-label": "Study" }, this.film.element, this.side);
@@ -69,6 +71,7 @@ export class Desk {
     this.film.clear("Fetching the film …");
     fill(this.head);
     fill(this.about, h("p", { class: "muted" }, "Looking …"));
+    fill(this.scope);
     fill(this.below);
     fill(this.origins);
     this.review.show(null);
@@ -147,6 +150,8 @@ export class Desk {
       ),
     );
     fill(this.about, ...this.#standing(), flagsOf(study, study.summary));
+    fill(this.scope, beyondScope(study.summary));
+    this.review.doubted = doubted(study);
     this.review.show(study.summary);
     this.notice.hidden = !study.summary && !study.reviewed;
     fill(this.below, study.reviewed && earlier(study.reviewed), lost && this.#rescued(lost));

@@ -7,6 +7,8 @@ import { drop, keep, unsaved } from "./unsaved.js";
 import { original, signature, textOf } from "./report.js";
 
 export class Review {
+  /** Whether something keeps this draft from being signed like any other: accepting is no main button then. */
+  doubted = false;
   #summary = null;
   #busy = false;
 
@@ -96,7 +98,7 @@ export class Review {
     );
     fill(
       this.actions,
-      state !== "accepted" && button("Accept", () => this.accept(), { key: "a", kind: "good" }),
+      state !== "accepted" && button("Accept", () => this.accept(), { key: "a", kind: this.doubted ? "" : "good" }),
       button("Correct", () => this.correct(), { key: "e" }),
       state !== "rejected" && button("Reject", () => this.#sign("rejected"), { key: "r", kind: "bad" }),
       state !== "draft" && button("Take back", () => this.takeBack(), { key: "t" }),

@@ -108,7 +108,7 @@ def reader(postgres: Postgres, database_url: str) -> Iterator[psycopg.Connection
 def described(view: str) -> list[tuple[str, str]]:
     """(column, type) of each row of the table below a view's heading."""
     section = DOCUMENT.partition(f"\n## {view}\n")[2].partition("\n## ")[0]
-    return re.findall(r"^\| (\w+) \| ((?!type)[\w ]+) \|", section, re.MULTILINE)
+    return re.findall(r"^\| (\w+) \| ((?!type)[\w \[\]]+) \|", section, re.MULTILINE)
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.scope import scope_of
 from xraygpt_core.states import NOTICE, TERMINAL_STUDY_STATES, Lane
 
 # Ingesting and running are what a live lease says; storing them would cost every claim a second row.
@@ -26,7 +27,10 @@ STUDY_STATE = """
 
 @dataclass(frozen=True)
 class ImageStatus:
-    """One object as its submitter sees it: its own state if it ended alone, its study's otherwise."""
+    """One object as its submitter sees it: its own state if it ended alone, its study's otherwise.
+
+    ``flags`` are the image's and, where there is a text, the text's; ``scope`` and ``consistency`` are the text's.
+    """
 
     image_id: UUID
     study_id: UUID
@@ -39,6 +43,8 @@ class ImageStatus:
     summary: str | None
     findings: str | None
     impression: str | None
+    scope: dict[str, Any] | None
+    consistency: list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,13 @@ class Summary:
     reviewed_at: datetime | None
     flags: list[str]
     provenance: dict[str, Any]
+    consistency: list[dict[str, str]]
     notice: str = NOTICE
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What the bundle that wrote it was made for."""
+        return scope_of(self.provenance)
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,9 @@ _STATUS = f"""
                     THEN 'ingesting' ELSE 'received' END
                 ELSE {STUDY_STATE} END AS state,
            CASE i.state WHEN 'accepted' THEN s.reason_code ELSE i.reason_code END AS reason_code,
-           s.lane_rank, COALESCE(i.view, s.view) AS view, i.flags,
+           s.lane_rank, COALESCE(i.view, s.view) AS view,
+           i.flags || COALESCE(m.flags, '{{}}') AS flags, COALESCE(m.consistency, '[]') AS consistency,
+           CASE WHEN m.id IS NOT NULL THEN jsonb_build_object('scope', m.provenance -> 'scope') END AS provenance,
            extract(epoch FROM COALESCE(m.summarised_at, i.finished_at) - i.received_at)::float8 AS seconds,
            {_TEXT}
     FROM images i JOIN studies s ON s.id = i.study_id
@@ -118,7 +132,7 @@ _STATUS = f"""
 _SUMMARY = f"""
     SELECT id AS summary_id, study_id, image_id, {_TEXT},
            bundle, bundle_sha256, lease_epoch, summarised_at, superseded_at, review_state, reviewed_by, reviewed_at,
-           flags, provenance
+           flags, provenance, consistency
     FROM summaries m
 """
 
@@ -200,13 +214,17 @@ def images_status(ledger: Ledger, image_ids: Sequence[UUID]) -> list[ImageStatus
     """Where these objects stand, in the order asked; unknown ids are left out."""
     with ledger.work() as work:
         rows = {row["image_id"]: dict(row) for row in work.rows(_STATUS, {"ids": list(image_ids)})}
-    found = [rows[image_id] for image_id in image_ids if image_id in rows]
-    return [
-        ImageStatus(
-            **{name: value for name, value in row.items() if name != "lane_rank"}, lane=list(Lane)[row["lane_rank"]]
-        )
-        for row in found
-    ]
+    return [_status(rows[image_id]) for image_id in image_ids if image_id in rows]
+
+
+def _status(row: dict[str, Any]) -> ImageStatus:
+    shown = {name: value for name, value in row.items() if name not in ("lane_rank", "provenance", "flags")}
+    return ImageStatus(
+        **shown,
+        lane=list(Lane)[row["lane_rank"]],
+        flags=list(dict.fromkeys(row["flags"])),
+        scope=None if row["provenance"] is None else scope_of(row["provenance"]),
+    )
 
 
 def summary(ledger: Ledger, summary_id: UUID) -> Summary:

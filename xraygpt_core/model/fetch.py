@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +26,10 @@ from xraygpt_core.model.compose import (
     new_bundle,
     write_bundle,
 )
+from xraygpt_core.scope import Scope, parse_scope
 
 BASE, DEMO = "base", "demo"
+SCOPE_FILE = "scope.toml"
 QUESTION = "Describe the given chest x-ray image in detail."
 
 Progress = Callable[[str], None]
@@ -73,7 +76,7 @@ def fetch_demo_bundle(models: Path, progress: Progress) -> Bundle:
                 return demo
             progress("the demo bundle is of another version; making it anew")
             shutil.rmtree(demo.path)
-        demo = compose_bundle(base, models, DEMO, projector=ours / PROJECTOR_FILE, adapter=ours)
+        demo = compose_bundle(base, models, DEMO, projector=ours / PROJECTOR_FILE, adapter=ours, scope=_declared(ours))
     progress(f"demo bundle ready in {demo.path}")
     return demo
 
@@ -81,7 +84,12 @@ def fetch_demo_bundle(models: Path, progress: Progress) -> Bundle:
 def _is_current(demo: Bundle, ours: Path) -> bool:
     """Whether a demo bundle was made from the weights of this version."""
     parts = {PROJECTOR_FILE: PROJECTOR_FILE} | {f"{ADAPTER_FOLDER}/{name}": name for name in ADAPTER_FILES}
-    return all(demo.files.get(inside) == file_sha256(ours / name) for inside, name in parts.items())
+    same = all(demo.files.get(inside) == file_sha256(ours / name) for inside, name in parts.items())
+    return same and demo.scope == _declared(ours)
+
+
+def _declared(ours: Path) -> Scope:
+    return parse_scope(tomllib.loads((ours / SCOPE_FILE).read_text()))
 
 
 def fetch_base_bundle(models: Path, progress: Progress) -> Bundle:
