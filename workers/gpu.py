@@ -27,7 +27,7 @@ from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBus
 from xraygpt_core.model.vllm import VllmEngine
 from xraygpt_core.report.consistency import Contradiction, chat_contradictions, contradictions
 from xraygpt_core.scope import is_outside
-from xraygpt_core.states import Flag
+from xraygpt_core.states import Flag, JobKind
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Reader:
         )
         complete_summary(self._context.ledger, claim, given, summary)
         SUMMARIES.inc()
-        _count("summarise", summary.flags, found)
+        _count(JobKind.SUMMARISE, summary.flags, found)
 
     def chat(self, claim: Claim, pulse: Pulse) -> None:
         """Answer one question, and show the answer while it is written."""
@@ -97,7 +97,7 @@ class Reader:
             flags,
             tuple(one.document() for one in found),
         )
-        _count("chat", flags, found)
+        _count(JobKind.CHAT, flags, found)
 
     def _scope_flags(self, of_film: Collection[str]) -> tuple[Flag, ...]:
         """What is to be said of a text about such a film, whatever it says."""
@@ -244,7 +244,7 @@ def provenance(made: Generated, image_sha256: str) -> dict[str, Any]:
     }
 
 
-def _count(job: str, flags: Collection[Flag], found: Collection[Contradiction]) -> None:
+def _count(job: JobKind, flags: Collection[Flag], found: Collection[Contradiction]) -> None:
     if Flag.OUT_OF_SCOPE in flags:
         OUT_OF_SCOPE.labels(job).inc()
     for kind in {one.kind for one in found}:

@@ -42,7 +42,7 @@ ENGINE_IDEAL_SECONDS = Counter(
 TOKENS = Counter("xraygpt_tokens_total", "Tokens generated")
 SUMMARIES = Counter("xraygpt_summaries_total", "Summaries committed")
 OUT_OF_SCOPE = Counter(
-    "xraygpt_out_of_scope_total", "Summaries and answers about films the model was not made for", ["job"]
+    "xraygpt_out_of_scope_total", "Summaries and answers about films the model was not made for", ["kind"]
 )
 CONTRADICTIONS = Counter("xraygpt_contradictions_total", "Summaries and answers with a contradiction", ["kind"])
 

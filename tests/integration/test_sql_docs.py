@@ -43,11 +43,12 @@ ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
                 "tokens": 9,
                 "batch_size": 1,
                 "review_state": "rejected",
+                "flags": flags,
             },
         )
-        for summary, study, text in (
-            (SUMMARY, EXAMPLE, "The heart is not enlarged. Large left pleural effusion."),
-            (IMAGE, OTHER, "No pneumothorax or pleural effusion. The lungs are clear."),
+        for summary, study, text, flags in (
+            (SUMMARY, EXAMPLE, "The heart is not enlarged. Large left pleural effusion.", []),
+            (IMAGE, OTHER, "No pneumothorax or pleural effusion. The lungs are clear.", ["out_of_scope"]),
         )
     ),
     ("images", {"id": IMAGE, "study_id": EXAMPLE, "state": "accepted"}),

@@ -7,14 +7,15 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "sql.md").read_text()
-VIEWS = (ROOT / "migrations" / "versions" / "0001_views.sql").read_text()
-NAMES = re.findall(r"CREATE VIEW (\w+) AS", VIEWS)
+FIRST, *LATER = (path.read_text() for path in sorted((ROOT / "migrations" / "versions").glob("*_views.sql")))
+NAMES = re.findall(r"CREATE VIEW (\w+) AS", FIRST)
 QUERIES = re.findall(r"```sql\n(.*?)```", DOCUMENT, re.DOTALL)
 
 
 def columns_of(view: str) -> list[str]:
     """The columns a view is created with: of each item of its select list, the last word."""
-    body = VIEWS.partition(f"CREATE VIEW {view} AS\nSELECT")[2].partition("\nFROM")[0]
+    newest = [text for text in (FIRST, *LATER) if f"CREATE VIEW {view} AS" in text][-1]
+    body = newest.partition(f"CREATE VIEW {view} AS\nSELECT")[2].partition("\nFROM")[0]
     items, depth = [""], 0
     for letter in body:
         depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(letter, 0)
@@ -42,7 +43,7 @@ def test_a_view_is_described_column_by_column(view: str) -> None:
 
 
 def test_the_reader_may_select_the_described_views() -> None:
-    (granted,) = re.findall(r"GRANT SELECT ON ([\w, ]+) TO xraygpt_reader;", VIEWS)
+    (granted,) = re.findall(r"GRANT SELECT ON ([\w, ]+) TO xraygpt_reader;", FIRST)
     assert granted.split(", ") == NAMES
 
 
