@@ -41,10 +41,11 @@ class Contradiction:
         return Contradiction(self.kind, self.other, self.one)
 
     def document(self) -> dict[str, str]:
-        """As it is stored."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        """As it is stored: long sentences are cut."""
+        return {name: str(value)[:_QUOTED] for name, value in asdict(self).items()}
 
 
+_QUOTED = 300  # characters
 _VIEWS = ("PA", "AP")
 _COMPARES = re.compile(r"\b(?:compar\w+|prior|previous\w*|earlier|since|follow ?up|recommend\w*|suggest\w*)\b", re.I)
 _ONLY_SOME = re.compile(

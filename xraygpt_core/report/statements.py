@@ -15,7 +15,7 @@ Spot = tuple[str, str]  # side, zone
 
 _END = re.compile(r"(?<!\b[Nn]o\.)(?<!\b[Dd]r\.)(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"[^\W\d_]{2}")
-_MOST_LETTERS = 300  # of a sentence that is quoted
+_MOST_LETTERS = 1000  # of a sentence: a model that never ends one must not cost its worker seconds
 
 _LINES = re.compile(r"\b(?:lines?|tubes?|catheters?|drains?|ports?|mediport|port ?a ?cath|picc|cvc|ett|tracheostomy)\b")
 _ANY_DEVICE = re.compile(r"^(?:medical )?devices?$")
