@@ -16,7 +16,7 @@ export const FLAGS = {
   sop_uid_reused: ["Instance UID reused", "Two different images carry the same SOPInstanceUID.", "warn"],
   synthetic: ["Synthetic", "A phantom made by a program, not a person.", "note"],
   supersedes_reviewed: ["Newer than a signed version", "An earlier version was reviewed; it stands below.", "warn"],
-  header_contradicts_pixels: ["Header contradicts pixels", "The file's labels were wrong about its pixels; the pixels decided. Compare with the original.", "warn"],
+  header_contradicts_pixels: ["Header contradicts pixels", "The file's labels were wrong about its pixels; the pixels decided.", "warn"],
   implausible_pixels: ["Doubtful picture", "This does not look like a film that was exposed and decoded rightly.", "warn"],
   chest_uncertain: ["Perhaps no chest", "The picture may show something else than a chest.", "warn"],
   study_uid_shared: ["Study UID shared", "Another patient's images carry the same Study Instance UID; they are kept apart.", "warn"],

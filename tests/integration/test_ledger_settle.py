@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from psycopg.errors import UniqueViolation
+from psycopg2.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
 from tests.ledger_tools import (
