@@ -46,15 +46,27 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+class FigureAnswer(Answer):
+    """One measurement of a validated model: ``value`` of ``metric`` on ``n`` films, with its 95 % interval."""
+
+    name: str
+    n: int
+    metric: str
+    value: float
+    interval: tuple[float, float]
+
+
 class ScopeAnswer(Answer):
     """What the bundle of a text was made for: ``synthetic``, ``research``, ``validated``, or null if it does not say.
 
-    ``says`` is one sentence to show with the text. With the flag ``out_of_scope`` the film lies outside of it.
+    ``says`` is one sentence to show with the text, ``validated_on`` what a ``validated`` model was measured on. With
+    the flag ``out_of_scope`` the film lies outside of it.
     """
 
     made_for: MadeFor | None
     says: str
     card: str | None
+    validated_on: list[FigureAnswer] = []
 
 
 class Contradiction(Answer):

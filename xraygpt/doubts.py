@@ -33,6 +33,19 @@ def beyond(scope: Mapping[str, Any] | None) -> str:
     return f"Outside the model's scope: {scope['says']}{card}"
 
 
+def inside(text: Mapping[str, Any]) -> str | None:
+    """What the model of a text within its scope was made for and measured on; None for one outside."""
+    scope = text.get("scope")
+    if scope is None or Flag.OUT_OF_SCOPE in (text.get("flags") or ()):
+        return None
+    figures = [
+        f"{one['name']}: {one['metric']} {one['value']:.3g} ({one['interval'][0]:.3g} to {one['interval'][1]:.3g}, "
+        f"n = {one['n']})"
+        for one in scope.get("validated_on") or ()
+    ]
+    return "; ".join([f"{scope['made_for'] or 'nothing declared'}: {scope['says']}", *figures])
+
+
 def quoted(consistency: Sequence[Mapping[str, str]]) -> list[str]:
     """Each contradiction as a sentence that quotes both."""
     return [f"Contradiction ({one['kind']}): “{one['one']}” – “{one['other']}”" for one in consistency]

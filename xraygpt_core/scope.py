@@ -19,7 +19,7 @@ _FIGURE_KEYS = frozenset({"name", "n", "metric", "value", "interval"})
 class MadeFor(StrEnum):
     """What a bundle claims."""
 
-    SYNTHETIC = "synthetic"  # drawn films; whatever it says about a person's film is worth nothing
+    SYNTHETIC = "synthetic"  # drawn films, not people's; whatever it says about a person's film is worth nothing
     RESEARCH = "research"  # people's films, and nobody vouches for it: no film of a hospital lies inside
     VALIDATED = "validated"  # people's films, measured: the figures stand in validated_on
 
@@ -50,8 +50,12 @@ class Scope:
     validated_on: tuple[Figure, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """What travels with each text. The figures stay in the bundle, whose hash travels too."""
-        return {"made_for": self.made_for, "says": self.says, "card": self.card}
+        """What travels with each text: the figures only if they are a claim about films like the reader's.
+
+        The others stay in the bundle, whose hash travels too.
+        """
+        figures = self.figures() if self.made_for is MadeFor.VALIDATED else []
+        return {"made_for": self.made_for, "says": self.says, "card": self.card, "validated_on": figures}
 
     def figures(self) -> list[dict[str, Any]]:
         """``validated_on`` for programs."""
@@ -86,7 +90,7 @@ def inherited(scope: Scope, base: str) -> Scope:
     if scope.made_for is None:
         return UNDECLARED
     made_for = MadeFor.RESEARCH if scope.made_for is MadeFor.VALIDATED else scope.made_for
-    films = "drawn films" if made_for is MadeFor.SYNTHETIC else "research"
+    films = "synthetic films" if made_for is MadeFor.SYNTHETIC else "research"
     return Scope(made_for, f"Made from the bundle {base}: for {films} only, and not measured itself.")
 
 

@@ -106,6 +106,10 @@ export function provenance(summary) {
     ["Bundle SHA-256", summary.bundle_sha256],
     ["Summary", summary.summary_id],
     ["Made for", [summary.scope.made_for, summary.scope.says].filter(Boolean).join(": ")],
+    ...summary.scope.validated_on.map(({ name, n, metric, value, interval: [low, high] }) => [
+      "Measured",
+      `${name}: ${metric} ${value} (${low} to ${high}), n = ${n}`,
+    ]),
     ["Lease epoch", String(summary.lease_epoch)],
     ...Object.entries(summary.provenance)
       .filter(([name]) => name !== "scope")

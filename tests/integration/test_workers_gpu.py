@@ -40,7 +40,7 @@ def test_a_study_gets_its_summary_with_its_provenance(desk: Desk, study: UUID) -
         "software": {"torch": "2.13.0"},
         "waited_seconds": 0.123,
         "generate_seconds": 1.0,
-        "scope": {"made_for": "synthetic", "says": "For drawn films only.", "card": None},
+        "scope": {"made_for": "synthetic", "says": "For drawn films only.", "card": None, "validated_on": []},
     }
     assert desk.bench.value("SELECT state FROM studies WHERE id = :id", id=study) == "summarised"
 
@@ -97,7 +97,7 @@ def test_a_film_of_a_person_lies_outside_of_a_model_for_drawn_films(desk: Desk, 
     desk.do(JobKind.CHAT)
     (turn,) = transcript(desk.bench.ledger, study)
     assert turn.flags == ["out_of_scope"]
-    assert turn.scope == {"made_for": "synthetic", "says": "For drawn films only.", "card": None}
+    assert turn.scope == {"made_for": "synthetic", "says": "For drawn films only.", "card": None, "validated_on": []}
 
 
 def test_a_drawn_film_lies_inside(desk: Desk, study: UUID) -> None:

@@ -38,8 +38,7 @@ def _show_text(text: dict[str, Any]) -> None:
     else:
         show.paragraph(text["summary"])
     show.fields({name: text[name] for name in ("bundle", "summarised_at", "review_state", "reviewed_by")})
-    if text["flags"]:
-        show.fields({"flags": ", ".join(text["flags"])})
+    show.fields({"made for": doubts.inside(text), "flags": ", ".join(text["flags"]) or None})
     for sentence in doubts.below(text):
         show.paragraph(sentence, style="bold")
 

@@ -77,6 +77,10 @@ _AKIN = {
 }
 _PLACED = frozenset({"effusion", "pneumothorax", "consolidation", "nodule"})
 _BARE = re.compile(r"^\W*(yes|no)\b[\s,.!]*", re.I)
+_BARE_SIDE = re.compile(r"^\W*(?:(?:it is|on|in|the) )*(left|right|both|bilateral\w*)(?: (?:sides?|lungs?))?\W*$", re.I)
+_LATERAL = re.compile(
+    r"^(?:an? |the |single )*lateral (?:chest )?(?:view|radiograph|film|projection|x-?ray)\b(?! and)", re.I
+)
 _DEFINES = re.compile(
     r"^(?:an? |the term )?(?:[\w]+ ){0,3}?\w+ (?:is (?:an?|the|when|air|fluid|defined|caused)|are (?:a|collections)|"
     r"refers? to|means?|occurs?|happens?|describes?)\b"
@@ -104,7 +108,7 @@ def contradictions(
 
 def chat_contradictions(question: str, answer: str, draft: str, view: str | None) -> tuple[Contradiction, ...]:
     """Where an answer contradicts the draft it is about, the header, or itself."""
-    said = [one for one in statements(answer) if not _only_defines(one)] or _yes_or_no(question, answer)
+    said = [one for one in statements(answer) if not _only_defines(one)] or _in_short(question, answer)
     known = statements(draft)
     against = [*_between(said, known), *(one.turned() for one in _misplaced(known, said))]
     against += _left_out(draft, known, said, "The draft does not mention it.")
@@ -182,8 +186,12 @@ def _left_out(text: str, first: Sequence[Statement], second: Sequence[Statement]
 
 def _views(text: str) -> list[tuple[str, str]]:
     """(sentence, view) of each sentence that names one, comparisons with other films left out."""
-    named = ((one, view_of(one)) for one in raw_sentences(text) if not _COMPARES.search(one))
+    named = ((one, _view(one)) for one in raw_sentences(text) if not _COMPARES.search(one))
     return [(sentence, view) for sentence, view in named if view is not None]
+
+
+def _view(sentence: str) -> str | None:
+    return view_of(sentence) or ("lateral" if _LATERAL.match(sentence) else None)
 
 
 def _other_view(text: str, header: str | None) -> list[Contradiction]:
@@ -201,16 +209,22 @@ def _views_apart(some: Sequence[tuple[str, str]], others: Sequence[tuple[str, st
     return [Contradiction(Kind.VIEW, one, other) for one, a in some for other, b in others if a != b]
 
 
-def _yes_or_no(question: str, answer: str) -> list[Statement]:
-    """What a bare yes or no says: the question as a statement."""
-    bare = _BARE.match(answer)
-    if bare is None:
+def _in_short(question: str, answer: str) -> list[Statement]:
+    """What a bare yes, no or side says: the question as a statement."""
+    asked = [replace(one, sentence=f"{question.strip()} {answer.strip()}") for one in statements(_ended(question))]
+    there = [one for one in asked if one.status is Status.ASSERTED]
+    if (side := _BARE_SIDE.match(answer)) is not None:
+        sides = frozenset(("left", "right") if side[1].lower()[0] == "b" else (side[1].lower(),))
+        return [replace(one, sides=sides, spots=frozenset()) for one in there]
+    if (bare := _BARE.match(answer)) is None:
         return []
-    yes = bare[1].lower() == "yes"
-    quoted = f"{question.strip()} {answer.strip()}"
     # "Is this film normal?" "No." says that something is there, and not what.
-    asked = [one for one in statements(question.replace("?", ".")) if yes or one.status is Status.ASSERTED]
-    return [replace(one, sentence=quoted, status=one.status if yes else Status.DENIED) for one in asked]
+    return asked if bare[1].lower() == "yes" else [replace(one, status=Status.DENIED) for one in there]
+
+
+def _ended(question: str) -> str:
+    """A question with full stops: a question mark leaves a finding open, and it is the answer that closes it."""
+    return question.replace("?", ".")
 
 
 def _only_defines(one: Statement) -> bool:

@@ -34,7 +34,8 @@ _SIZE = r"(?:size|silhouette|shadow|contours?|outline|and|mediastin\w+|vasculari
 _IS = r"(?:is|are|remains?|appears?|within|overall|grossly|stable|of|in|the|and|size)"
 _HEART = r"(?:heart|cardiac|cardio ?mediastinal)"
 _NORMAL_HEART = re.compile(
-    rf"\bnormal (?:sized? )?{_HEART}\b|\b{_HEART}(?: {_SIZE})*(?: {_IS})* (?:normal|unremarkable)\b(?! variant)"
+    rf"\b(?:normal|unremarkable) (?:sized? )?{_HEART}\b|"
+    rf"\b{_HEART}(?: {_SIZE})*(?: {_IS})* (?:normal|unremarkable)\b(?! variant)"
 )
 _NOT_QUITE = re.compile(
     r"\b(?:upper|top|high|borderline|near|limits? of|prominent|mild\w*|slight\w*|otherwise|abnormal|not|previous\w*)\b"
@@ -59,10 +60,12 @@ _BETWEEN = (
     rf"thoracic|lung|radiographic|infectious|inflammatory|x ray|abnormal|{_THING})"
 )
 _NOTHING_ACUTE = re.compile(
+    r"\bnothing acute\b|"
     rf"\b(?:no|without)(?: \w+)?? ?(?:evidence (?:of|for) )?(?:an? |any )?(?:acute|active)(?: {_BETWEEN})*? {_THING}\b"
 )
-_FILM = r"(?:chest|study|exam(?:ination)?|radiographs?|films?|x ?rays?)"
+_FILM = r"(?:chest|study|exam(?:ination)?|radiographs?|films?|x ?rays?|cxr)"
 _NOTHING_AT_ALL = re.compile(
+    r"^normal$|"
     rf"\b(?:normal|unremarkable|negative)(?: (?:frontal|portable|pa|ap|and|lateral|two|view|adult))* {_FILM}\b|"
     rf"\b{_FILM}(?: (?:is|are|appears?|within))* (?:normal|unremarkable|negative)\b|"
     r"\bno (?:significant |radiographic |visible |other )?(?:abnormalit(?:y|ies)|abnormal findings?)\b(?! (?:of|in) )"
@@ -133,19 +136,20 @@ def _device(words: str) -> str:
 def _in_other_words(raw: str, plain: str) -> list[Statement]:
     """Denials that do not name what they deny."""
     denied: list[Statement] = []
+    said = " ".join(plain.replace(":", " ").split())  # "Heart: normal."
 
     def deny(kind: str, *, sided: bool = False, general: bool = False) -> None:
         sides = frozenset(_ONE_SIDE.findall(plain)) if sided else frozenset()
         denied.append(Statement(raw, plain, kind, Status.DENIED, sides, general=general))
 
-    if _NORMAL_HEART.search(plain) and not _NOT_QUITE.search(plain):
+    if _NORMAL_HEART.search(said) and not _NOT_QUITE.search(said):
         deny("cardiomegaly")
-    if _CLEAR_LUNGS.search(plain) and not _NOT_ALL_OF_THEM.search(plain):
+    if _CLEAR_LUNGS.search(said) and not _NOT_ALL_OF_THEM.search(said):
         deny("consolidation", sided=True)
-    if _CLEAR_PLEURA.search(plain):
+    if _CLEAR_PLEURA.search(said):
         deny("effusion", sided=True)
-    if not _SAVE_FOR.search(plain):
-        everything = _NOTHING_AT_ALL.search(plain)
-        for kind in sorted(ABNORMAL if everything else ACUTE if _NOTHING_ACUTE.search(plain) else ()):
+    if not _SAVE_FOR.search(said):
+        everything = _NOTHING_AT_ALL.search(said)
+        for kind in sorted(ABNORMAL if everything else ACUTE if _NOTHING_ACUTE.search(said) else ()):
             deny(kind, general=True)
     return denied

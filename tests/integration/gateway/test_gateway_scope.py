@@ -6,7 +6,12 @@ from uuid import UUID
 from xraygpt_core.states import Flag
 
 World = Any
-SCOPE = {"made_for": "synthetic", "says": "Made for drawn films.", "card": "https://example.org/card"}
+SCOPE = {
+    "made_for": "synthetic",
+    "says": "Made for drawn films.",
+    "card": "https://example.org/card",
+    "validated_on": [],
+}
 TWO = {"kind": "side", "one": "Left effusion.", "other": "Right effusion."}
 PROVENANCE = {"template": "xraygpt", "scope": SCOPE}
 LIMITS: dict[str, Any] = {"flags": (Flag.OUT_OF_SCOPE,), "consistency": (TWO,), "provenance": PROVENANCE}
@@ -38,7 +43,8 @@ def test_every_answer_with_the_text_says_where_its_model_ends(world: World) -> N
 def test_a_text_of_a_bundle_that_declared_nothing_says_that(world: World) -> None:
     study_id, _ = world.summarised()
     scope = world.client.get(f"/v1/studies/{study_id}").json()["summary"]["scope"]
-    assert scope == {"made_for": None, "says": "This bundle does not say what it was made for.", "card": None}
+    says = "This bundle does not say what it was made for."
+    assert scope == {"made_for": None, "says": says, "card": None, "validated_on": []}
 
 
 def test_a_newer_draft_keeps_its_limits_beside_the_flag_of_a_reviewed_one(world: World) -> None:

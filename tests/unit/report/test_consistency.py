@@ -21,6 +21,9 @@ SECTIONS, SIDE, VIEW, CHAT = "findings/impression", "side", "view", "chat"
         ("No pleural effusion.", "Left pleural effusion.", SECTIONS),
         ("The lungs are clear.", "Right lower lobe pneumonia.", SECTIONS),
         ("Normal heart size.", "Cardiomegaly.", SECTIONS),
+        ("Heart: normal. Lungs: clear.", "Cardiomegaly.", SECTIONS),
+        ("Left pleural effusion.", "Normal.", SECTIONS),
+        ("Right upper lobe consolidation.", "Nothing acute.", SECTIONS),
         ("The cardiomediastinal silhouette is within normal limits.", "Enlarged heart.", SECTIONS),
         ("The costophrenic angles are sharp.", "Bilateral pleural effusions.", SECTIONS),
         ("The heart is enlarged. No effusion.", "Cardiomegaly and pulmonary nodule.", SECTIONS),  # never spoken of
@@ -89,6 +92,7 @@ def test_a_text_without_sections_is_read_as_one() -> None:
         ("PA and lateral views. Clear lungs.", "AP", True),
         ("PA and lateral views. Clear lungs.", "PA", False),
         ("PA view. Compared to the portable film of yesterday, clear lungs.", "PA", False),
+        ("Lateral chest radiograph. Clear lungs.", "PA", True),
         ("AP chest radiograph.", None, False),
         ("AP chest radiograph.", "LATERAL", False),
         ("AP chest radiograph. The PA film shows clear lungs.", None, True),
@@ -110,6 +114,7 @@ def test_another_view_than_the_headers_is_marked(findings: str, header: str | No
         ("Is there a pneumothorax?", "No", "Findings: There is a left pneumothorax."),
         ("Is there a pneumothorax?", "No, there is no pneumothorax.", "Findings: Left pneumothorax."),
         ("Which side?", "The effusion is on the right.", "Findings: Left pleural effusion."),
+        ("On which side is the effusion?", "Right.", "Findings: Left pleural effusion."),
         ("Anything else?", "There is a pulmonary nodule.", "Findings: Normal heart size. No effusion."),
         ("Is it an AP film?", "Yes, AP view.", "Findings: PA view. Normal heart size."),
     ],
@@ -123,6 +128,7 @@ def test_an_answer_against_its_draft_is_marked(question: str, answer: str, draft
     [
         ("Is there an effusion?", "Yes.", "Findings: Left pleural effusion."),
         ("Is there an effusion?", "Yes, a left pleural effusion.", "Findings: Left pleural effusion."),
+        ("On which side is the effusion?", "On the left side.", "Findings: Left pleural effusion."),
         ("Is the heart normal?", "No.", "Findings: The heart is enlarged."),
         ("What is a pneumothorax?", "A pneumothorax is air in the pleural space.", "Findings: No pneumothorax."),
         ("Could it be pneumonia?", "It may represent pneumonia.", "Findings: No consolidation."),

@@ -10,7 +10,7 @@ from xraygpt_core.states import Flag
 
 World = Any
 CARD = "https://example.org/card"
-SCOPE = {"made_for": "synthetic", "says": "Made for drawn films.", "card": CARD}
+SCOPE = {"made_for": "synthetic", "says": "Made for drawn films.", "card": CARD, "validated_on": []}
 TWO = {"kind": "findings/impression", "one": "Clear lungs.", "other": "Left lower zone consolidation."}
 OUTSIDE: dict[str, Any] = {"flags": (Flag.OUT_OF_SCOPE,), "provenance": {"scope": SCOPE}}
 
