@@ -62,7 +62,7 @@ export const REASONS = {
   multi_frame: "The file holds more than one frame, such as a cine loop or a volume.",
   wrong_modality: "It is not a projection radiograph.",
   wrong_body_part: "It is a radiograph of another part of the body.",
-  no_frontal_view: "The study has no frontal view, only lateral ones.",
+  no_frontal_view: "The study has no frontal view, only lateral or oblique ones.",
   burned_in_text: "The header says that patient data is burned into the pixels.",
   too_large: "The file or the image is above the size limit.",
   replaced: "The file was overwritten in the bucket before it was read.",
