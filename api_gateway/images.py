@@ -10,9 +10,9 @@ from api_gateway.auth import Caller
 from api_gateway.services import UsesLedger, UsesServices
 from api_gateway.sources import source_object
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
+from xraygpt_core.ledger.images import images_status
 from xraygpt_core.ledger.known import find_images
 from xraygpt_core.ledger.objects import ObjectRef
-from xraygpt_core.ledger.read import images_status
 from xraygpt_core.states import Flag, Lane, ReasonCode, StudyState
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
