@@ -7,7 +7,7 @@ once, a failed one fails alone.
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from typing import Any
@@ -20,13 +20,15 @@ from xraygpt_core.ledger.chat import ChatInput, chat_input, complete_turn, strea
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.refuse import refuse_image
 from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
-from xraygpt_core.metrics import BATCH_OCCUPANCY, IMAGES_REFUSED, SUMMARIES, TOKENS
+from xraygpt_core.metrics import BATCH_OCCUPANCY, CONTRADICTIONS, IMAGES_REFUSED, OUT_OF_SCOPE, SUMMARIES, TOKENS
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
 from xraygpt_core.model.vllm import VllmEngine
-from xraygpt_core.states import Flag
+from xraygpt_core.report.consistency import Contradiction, chat_contradictions, contradictions
+from xraygpt_core.scope import is_outside
+from xraygpt_core.states import Flag, JobKind
 
 log = logging.getLogger(__name__)
 
@@ -67,19 +69,23 @@ class Reader:
             refuse_image(self._context.ledger, claim, given, error.reason, error.detail)
             IMAGES_REFUSED.inc()
             return
+        doubts = (Flag.CHEST_UNCERTAIN,) if made.chest is not None and made.chest.uncertain else ()
+        found = contradictions(made.findings, made.impression, given.view, made.text)
         summary = NewSummary(
             text=_not_empty(made),
             findings=made.findings,
             impression=made.impression,
             bundle=self._bundle.name,
             bundle_sha256=self._bundle.sha256,
-            provenance=provenance(made, given.normalised_sha256),
+            provenance=self._provenance(made, given.normalised_sha256),
             tokens=made.tokens,
             batch_size=made.batch_size,
-            flags=(Flag.CHEST_UNCERTAIN,) if made.chest is not None and made.chest.uncertain else (),
+            flags=(*doubts, *self._scope_flags(given.flags)),
+            consistency=tuple(one.document() for one in found),
         )
         complete_summary(self._context.ledger, claim, given, summary)
         SUMMARIES.inc()
+        _count(JobKind.SUMMARISE, summary.flags, found)
 
     def chat(self, claim: Claim, pulse: Pulse) -> None:
         """Answer one question, and show the answer while it is written."""
@@ -87,14 +93,26 @@ class Reader:
         png = self._image(given.normalised_key, given.normalised_sha256)
         errand = Errand(self, pulse, lambda text: stream_answer(self._context.ledger, claim, text))
         made = self._ask(ChatRequest(png, self._conversation(given), given.question), 0, errand)
+        answer, flags = _not_empty(made), self._scope_flags(given.flags)
+        found = chat_contradictions(given.question, answer, given.stands, given.view)
         complete_turn(
             self._context.ledger,
             claim,
-            _not_empty(made),
+            answer,
             self._bundle.name,
             self._bundle.sha256,
-            provenance(made, given.normalised_sha256),
+            self._provenance(made, given.normalised_sha256),
+            flags,
+            tuple(one.document() for one in found),
         )
+        _count(JobKind.CHAT, flags, found)
+
+    def _scope_flags(self, of_film: Collection[str]) -> tuple[Flag, ...]:
+        """What is to be said of a text about such a film, whatever it says."""
+        return (Flag.OUT_OF_SCOPE,) if is_outside(self._bundle.scope, of_film) else ()
+
+    def _provenance(self, made: Generated, image_sha256: str) -> dict[str, Any]:
+        return provenance(made, image_sha256) | {"scope": self._bundle.scope.document()}
 
     def _conversation(self, given: ChatInput) -> tuple[tuple[str, str], ...]:
         """The summary is the answer to the bundle's own question; what was asked since follows."""
@@ -232,6 +250,13 @@ def provenance(made: Generated, image_sha256: str) -> dict[str, Any]:
         "waited_seconds": round(made.waited_seconds, 3),
         "generate_seconds": round(made.generate_seconds, 3),
     } | ({"chest_score": made.chest.score} if made.chest is not None else {})
+
+
+def _count(job: JobKind, flags: Collection[Flag], found: Collection[Contradiction]) -> None:
+    if Flag.OUT_OF_SCOPE in flags:
+        OUT_OF_SCOPE.labels(job).inc()
+    for kind in {one.kind for one in found}:
+        CONTRADICTIONS.labels(kind).inc()
 
 
 def _not_empty(made: Generated) -> str:

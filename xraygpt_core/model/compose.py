@@ -11,6 +11,7 @@ from typing import Any
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import FILE, Bundle, hash_files, read_bundle, write_toml
+from xraygpt_core.scope import Scope, inherited, scope_table
 
 PROJECTOR_FILE = "projector.safetensors"
 CHEST_CHECK_FILE = "chest_check.safetensors"
@@ -27,17 +28,20 @@ def compose_bundle(
     adapter: Path | None,
     projector_class: str = "MapProjector",
     chest_check: Path | None = None,
+    scope: Scope | None = None,
 ) -> Bundle:
     """The base with another projector, LLM adapter and/or chest check, as ``models/name``. The rest are hard links.
 
     Composing the same parts again gives the bundle that is there.
 
+    Args:
+        scope: what the new bundle declares. None: what it inherits, without the figures of weights it does not have.
+
     Raises:
         BundleError: a part is missing, or ``name`` exists with other contents.
     """
     with new_bundle(models, name) as (work, commit):
-        tables = tomllib.loads((base.path / FILE).read_text())
-        tables["name"] = name
+        tables = _tables_of(base, name, scope)
         replaced = _replaced(base, projector, adapter, chest_check)
         for file in base.files:
             if not file.startswith(replaced):
@@ -71,13 +75,21 @@ def quantise_bundle(base: Bundle, models: Path, name: str, weights: str) -> Bund
     if base.weights is not None:
         raise BundleError(f"bundle {base.name!r} has {base.weights} weights already; quantise the one it was made from")
     with new_bundle(models, name) as (work, commit):
-        tables = tomllib.loads((base.path / FILE).read_text())
-        tables["name"] = name
+        tables = _tables_of(base, name, None)
         tables["llm"]["weights"] = weights
         for file in base.files:
             _link(base.path / file, work / file)
         write_toml(work, tables)
         return commit()
+
+
+def _tables_of(base: Bundle, name: str, scope: Scope | None) -> dict[str, Any]:
+    tables = tomllib.loads((base.path / FILE).read_text())
+    tables["name"] = name
+    tables.pop("scope", None)
+    if (declared := scope_table(scope or inherited(base.scope, base.name))) is not None:
+        tables["scope"] = declared
+    return tables
 
 
 def _replaced(base: Bundle, projector: Path | None, adapter: Path | None, chest_check: Path | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ from xraygpt_core.model.compose import (
     new_bundle,
     write_bundle,
 )
+from xraygpt_core.scope import Scope, parse_scope
 
 BASE, DEMO = "base", "demo"
+SCOPE_FILE = "scope.toml"
 QUESTION = "Describe the given chest x-ray image in detail."
 
 Progress = Callable[[str], None]
@@ -75,7 +78,13 @@ def fetch_demo_bundle(models: Path, progress: Progress) -> Bundle:
             progress("the demo bundle is of another version; making it anew")
             shutil.rmtree(demo.path)
         demo = compose_bundle(
-            base, models, DEMO, projector=ours / PROJECTOR_FILE, adapter=ours, chest_check=ours / CHEST_CHECK_FILE
+            base,
+            models,
+            DEMO,
+            projector=ours / PROJECTOR_FILE,
+            adapter=ours,
+            chest_check=ours / CHEST_CHECK_FILE,
+            scope=_declared(ours),
         )
     progress(f"demo bundle ready in {demo.path}")
     return demo
@@ -86,7 +95,12 @@ def _is_current(demo: Bundle, ours: Path) -> bool:
     parts = {name: name for name in (PROJECTOR_FILE, CHEST_CHECK_FILE)} | {
         f"{ADAPTER_FOLDER}/{name}": name for name in ADAPTER_FILES
     }
-    return all(demo.files.get(inside) == file_sha256(ours / name) for inside, name in parts.items())
+    same = all(demo.files.get(inside) == file_sha256(ours / name) for inside, name in parts.items())
+    return same and demo.scope == _declared(ours)
+
+
+def _declared(ours: Path) -> Scope:
+    return parse_scope(tomllib.loads((ours / SCOPE_FILE).read_text()))
 
 
 def fetch_base_bundle(models: Path, progress: Progress) -> Bundle:
