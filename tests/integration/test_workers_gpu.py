@@ -76,7 +76,8 @@ def test_a_text_about_a_picture_in_doubt_says_so(desk: Desk, study: UUID) -> Non
     desk.engine.answer = lambda request, hooks: replace(generated("Normal chest."), chest=Chest(1.25, uncertain=True))
     desk.do(JobKind.SUMMARISE)
     row = summary(desk.bench)
-    assert (row["flags"], row["provenance"]["chest_score"]) == (["chest_uncertain"], 1.25)
+    assert row["provenance"]["chest_score"] == 1.25
+    assert "chest_uncertain" in row["flags"]
 
 
 def test_lanes_and_chat_have_their_rank(desk: Desk) -> None:
