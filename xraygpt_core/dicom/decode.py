@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.pixels import apply_color_lut, get_decoder
+from pydicom.pixels import get_decoder
 
 from xraygpt_core.dicom.header import PARSE_ERRORS, integer, word
+from xraygpt_core.dicom.palette import colours_of
 from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, PIXEL_DATA, Parsed
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
@@ -118,7 +119,7 @@ def decode(parsed: Parsed, image: Layout) -> Values:
         raise Rejected(ReasonCode.UNDECODABLE, "the transfer syntax is not one of a still image")
     if values is None:
         raise Rejected(ReasonCode.UNDECODABLE, f"no decoder could read the pixels (transfer syntax {syntax})")
-    return _palette(parsed.dataset, values) if image.photometric == "PALETTE COLOR" else values
+    return colours_of(parsed.dataset, values)[0] if image.photometric == "PALETTE COLOR" else values
 
 
 def _decode_compressed(encoded: bytes, image: Layout, syntax: str) -> Values | None:
@@ -154,16 +155,6 @@ def _drop_unused_bits(values: Values, image: Layout) -> Values:
     if not unused:
         return values
     return np.right_shift(np.left_shift(values, above), unused)
-
-
-def _palette(dataset: Any, values: Values) -> Values:
-    """Colours of an indexed image (PS3.3 C.7.6.3.1.5), as 8 bits."""
-    try:
-        colours = apply_color_lut(values, dataset)
-    except PARSE_ERRORS:
-        raise Rejected(ReasonCode.UNDECODABLE, "the palette cannot be read") from None
-    narrow: Values = colours if colours.dtype == np.uint8 else (colours >> 8).astype(np.uint8)
-    return narrow
 
 
 def pixel_sha256(values: Values) -> str:

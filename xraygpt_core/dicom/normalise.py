@@ -56,11 +56,14 @@ def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
     flags = accept.accept(dataset, limits)
     image = layout(dataset)
     values = decode(parsed, image)
+    shown = grey_of_dicom(values, dataset, image.stored)
+    if shown.contradicted:
+        flags = (*flags, Flag.HEADER_CONTRADICTS_PIXELS)
     view = header.view(dataset)
     expected = header.integer(dataset, "NumberOfStudyRelatedInstances")
     return _result(
         values,
-        grey_of_dicom(values, dataset, image.stored),
+        shown.grey,
         kind="dicom",
         view=view,
         modality=accept.modality(dataset),
