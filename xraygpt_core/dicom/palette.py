@@ -6,7 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from xraygpt_core.dicom.header import PARSE_ERRORS, integer
-from xraygpt_core.dicom.tables import Descriptor, Entries, Table, first_input, look_up, read_descriptor, table_of
+from xraygpt_core.dicom.tables import (
+    Descriptor,
+    Entries,
+    Table,
+    first_input,
+    look_up,
+    read_descriptor,
+    table_of,
+    value_of,
+)
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
@@ -53,12 +62,12 @@ def _palette(dataset: Any, colour: str) -> Table:
         ValueError: it is missing or broken.
     """
     big = dataset.original_encoding[1] is False
-    descriptor = read_descriptor(dataset.get(f"{colour}PaletteColorLookupTableDescriptor"), big=big)
+    descriptor = read_descriptor(value_of(dataset, f"{colour}PaletteColorLookupTableDescriptor"), big=big)
     if descriptor is None:
         raise ValueError("no descriptor")
-    data = dataset.get(f"{colour}PaletteColorLookupTableData")
+    data = value_of(dataset, f"{colour}PaletteColorLookupTableData")
     if data is None:
-        return _segmented(dataset.get(f"Segmented{colour}PaletteColorLookupTableData"), descriptor, big=big)
+        return _segmented(value_of(dataset, f"Segmented{colour}PaletteColorLookupTableData"), descriptor, big=big)
     table = table_of(data, descriptor, big=big, smooth=False)
     if table is None:
         raise ValueError("no entries")

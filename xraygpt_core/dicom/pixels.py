@@ -5,6 +5,7 @@ of at most 65,536 entries, through which the image is looked up at the end.
 """
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy.typing as npt
 
 from xraygpt_core.dicom.decode import Values
 from xraygpt_core.dicom.header import integer
-from xraygpt_core.dicom.transforms import RARE, Mapped, modality, presentation, rescale, voi
+from xraygpt_core.dicom.tables import value_of
+from xraygpt_core.dicom.transforms import RARE, Mapped, modality, numbers_of, presentation, rescale, voi
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
@@ -130,23 +132,26 @@ def _offsets(values: Values, low: int) -> npt.NDArray[Any]:
 
 def _padding(dataset: Any, stored: _Table) -> npt.NDArray[np.bool_]:
     """Which stored values are not image: Pixel Padding Value and its Range Limit (PS3.3 C.7.5.1.1.2)."""
-    first = _stored_value(dataset, "PixelPaddingValue")
+    first = _stored_value(dataset, "PixelPaddingValue", stored)
     if first is None:
         return np.zeros(len(stored), dtype=bool)
-    last = _stored_value(dataset, "PixelPaddingRangeLimit")
+    last = _stored_value(dataset, "PixelPaddingRangeLimit", stored)
     last = first if last is None else last
     return (stored >= min(first, last)) & (stored <= max(first, last))
 
 
-def _stored_value(dataset: Any, keyword: str) -> int | None:
-    """A value written as US or SS; some writers take the wrong one of the two."""
-    value = integer(dataset, keyword)
-    if value is None:
+def _stored_value(dataset: Any, keyword: str, stored: _Table) -> int | None:
+    """A value written as US or SS; some writers take the wrong one of the two, and so the sign that occurs counts."""
+    value = value_of(dataset, keyword)
+    if isinstance(value, bytes) and len(value) >= 2:
+        value = int.from_bytes(value[:2], "big" if dataset.original_encoding[1] is False else "little")
+    found = numbers_of(value)
+    if not found or not isfinite(found[0]):
         return None
-    signed = integer(dataset, "PixelRepresentation") == 1
-    if signed and value > 0x7FFF:
-        return value - 0x10000
-    return value + 0x10000 if not signed and value < 0 else value
+    bits = int(found[0]) & 0xFFFF
+    signed = bits - 0x10000 if bits > 0x7FFF else bits
+    choices = (signed, bits) if integer(dataset, "PixelRepresentation") == 1 else (bits, signed)
+    return next((one for one in choices if stored[0] <= one <= stored[-1]), choices[0])
 
 
 def _refuse_blank(counts: npt.NDArray[Any]) -> None:

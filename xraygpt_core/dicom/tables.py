@@ -57,11 +57,22 @@ def read_table(item: Any) -> Table | None:
     """The table of an item of a Modality, VOI or Presentation LUT Sequence; None if it is absent, broken or flat."""
     try:
         big = item.original_encoding[1] is False
-        descriptor = read_descriptor(item.get("LUTDescriptor"), big=big)
-        table = None if descriptor is None else table_of(item.get("LUTData"), descriptor, big=big)
+        descriptor = read_descriptor(value_of(item, "LUTDescriptor"), big=big)
+        table = None if descriptor is None else table_of(value_of(item, "LUTData"), descriptor, big=big)
     except PARSE_ERRORS:
         return None
     return None if table is None or table.entries.min() == table.entries.max() else table
+
+
+def value_of(dataset: Any, keyword: str) -> Any:
+    """A value, or its bytes where it cannot be told what they are (US or SS, without Pixel Representation)."""
+    try:
+        value = dataset.get(keyword)
+    except PARSE_ERRORS:
+        value = None
+    if value is None and keyword in dataset:  # pydicom takes what it cannot tell for absent
+        return getattr(dataset.get_item(keyword), "value", None)
+    return value
 
 
 def read_descriptor(value: Any, *, big: bool) -> Descriptor | None:
@@ -69,7 +80,7 @@ def read_descriptor(value: Any, *, big: bool) -> Descriptor | None:
     if isinstance(value, bytes):
         found = [int(one) for one in np.frombuffer(value[:6], dtype=">u2" if big else "<u2")]
     else:
-        found = [int(one) & 0xFFFF for one in _listed(value)]
+        found = [int(one) & 0xFFFF for one in listed(value)]
     if len(found) < 3:
         return None
     swapped = [(one & 0xFF) << 8 | one >> 8 for one in found]
@@ -137,7 +148,8 @@ def missing(table: Table, first: int, inputs: Inputs, counts: Counts) -> float:
     return float(counts[lacking].sum() / max(1, counts.sum()))
 
 
-def _listed(value: Any) -> Sequence[Any]:
+def listed(value: Any) -> Sequence[Any]:
+    """One value or many, as many."""
     if value is None:
         return []
     return value if hasattr(value, "__len__") and not isinstance(value, str) else [value]
@@ -147,7 +159,7 @@ def _bytes_of(data: Any, *, big: bool) -> tuple[bytes, bool]:
     """LUT Data as bytes, and whether its words are big endian. Numbers were put in order when they were read."""
     if isinstance(data, bytes):
         return data, big
-    numbers = np.asarray(_listed(data), dtype=np.int64) & 0xFFFF
+    numbers = np.asarray(listed(data), dtype=np.int64) & 0xFFFF
     return numbers.astype("<u2").tobytes(), False
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from xraygpt_core.dicom.header import PARSE_ERRORS, integer, values, word
-from xraygpt_core.dicom.tables import Counts, Inputs, Table, first_input, look_up, missing, read_table
+from xraygpt_core.dicom.tables import Counts, Inputs, Table, first_input, listed, look_up, missing, read_table, value_of
 
 RARE = 0.001  # of all pixels: a hot pixel or a lead marker must not decide what is shown
 _LACKING = 0.01  # of all pixels may hit an entry that the file promises and does not hold
@@ -113,12 +113,14 @@ def presentation(dataset: Any, seen: Inputs, counts: Counts) -> Mapped:
 
 def numbers(dataset: Any, keyword: str) -> list[float]:
     """All values of one element as numbers, NaN for one that is none; a malformed one does not spoil the others."""
-    found = values(dataset, keyword)
-    if not found:
-        element = dataset.get_item(keyword) if keyword in dataset else None
-        raw = getattr(element, "value", None)
-        found = raw.decode("latin1").replace(",", ".").split("\\") if isinstance(raw, bytes) else []
-    return [_number(one) for one in found]
+    return numbers_of(value_of(dataset, keyword))
+
+
+def numbers_of(value: Any) -> list[float]:
+    """The same of a value that was read already; the bytes of one that could not be read are text."""
+    if isinstance(value, bytes):
+        value = value.decode("latin1").replace(",", ".").split("\\")
+    return [_number(one) for one in listed(value)]
 
 
 def shows(seen: Inputs, counts: Counts) -> bool:

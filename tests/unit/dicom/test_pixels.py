@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_windowing
+from pydicom.uid import ImplicitVRLittleEndian
 
 from xraygpt_core.dicom.normalise import normalise
 from xraygpt_core.dicom.pixels import grey_of_colour, grey_of_dicom, grey_of_wide
@@ -249,3 +250,18 @@ def test_a_wide_picture_uses_the_whole_range(values):
     seen = grey_of_wide(values)
     assert seen.min() == 0
     assert seen.max() == 255
+
+
+def test_without_pixel_representation_tables_and_padding_of_implicit_files_are_read(make_dicom, limits):
+    ramp = np.linspace(100, 4095, 230 * 230).reshape(230, 230).astype(np.uint16)
+    ramp[:, :9] = 0
+    curve = np.sqrt(np.arange(4096) / 4095) * 4095
+    elements = {"VOILUTSequence": lut(4096, 0, 12, curve.astype("<u2").tobytes()), "PixelPaddingValue": 0}
+    data = make_dicom(
+        ramp, syntax=ImplicitVRLittleEndian, PhotometricInterpretation="MONOCHROME1", **elements, PixelRepresentation=0
+    )
+    sign = b"\x28\0\x03\x01\2\0\0\0\0\0"
+    assert sign in data
+    without = normalise(data.replace(sign, b""), limits)
+    assert without == normalise(data, limits)
+    assert (np.asarray(Image.open(BytesIO(without.normalised_png)))[:, :9] == 0).all()

@@ -1,0 +1,40 @@
+"""The register of mutations: what each does to a film whose right picture stays known, and why it may be refused."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+TABLES, FILES = "tables", "files"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One kind of fault."""
+
+    name: str
+    stage: str  # TABLES: on the draft, before it is encoded; FILES: on the file
+    group: str  # two of one group are not combined
+    fits: Callable
+    apply: Callable
+    reasons: frozenset  # that would be true of a film with this fault
+    survives: bool = False  # nothing is known about the picture; the process must live
+
+
+REGISTER: dict[str, Mutation] = {}
+
+
+def of_tables(group, fits=lambda draft: True, reasons=()):
+    """Register ``apply(draft)``."""
+    return _register(TABLES, group, fits, reasons, survives=False)
+
+
+def of_files(group, fits=lambda draft, file: True, reasons=(), *, survives=False):
+    """Register ``apply(draft, file)``."""
+    return _register(FILES, group, fits, reasons, survives=survives)
+
+
+def _register(stage, group, fits, reasons, *, survives):
+    def keep(apply):
+        REGISTER[apply.__name__] = Mutation(apply.__name__, stage, group, fits, apply, frozenset(reasons), survives)
+        return apply
+
+    return keep
