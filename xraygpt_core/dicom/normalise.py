@@ -11,11 +11,11 @@ from io import BytesIO
 from PIL import Image
 
 from xraygpt_core.dicom import accept, header
-from xraygpt_core.dicom.decode import Values, decode, layout, pixel_sha256
-from xraygpt_core.dicom.parse import PIXEL_DATA, is_dicom, parse
+from xraygpt_core.dicom.decode import decode, pixel_sha256, true_size
+from xraygpt_core.dicom.parse import Parsed, is_dicom, parse
 from xraygpt_core.dicom.picture import is_picture, read_picture
 from xraygpt_core.dicom.pixels import Grey, grey_of_dicom
-from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
+from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage, Values
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import Flag, ReasonCode
 
@@ -50,19 +50,20 @@ def normalise(data: bytes, limits: Limits) -> NormalisedImage:
 def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
     parsed = parse(data, limits)
     dataset = parsed.dataset
-    if PIXEL_DATA not in dataset:
+    if parsed.pixels is None:
         reason = ReasonCode.TRUNCATED if parsed.cut else ReasonCode.NO_PIXELS
         raise Rejected(reason, "the file ends before its pixels" if parsed.cut else "there is no Pixel Data element")
+    wrong_size = _correct_size(parsed)
     flags = accept.accept(dataset, limits)
-    image = layout(dataset)
-    values = decode(parsed, image)
-    shown = grey_of_dicom(values, dataset, image.stored)
-    if shown.contradicted:
+    decoded = decode(parsed)
+    dataset.PixelRepresentation = int(decoded.signed)  # what the header's padding and range are read by
+    shown = grey_of_dicom(decoded.values, dataset, decoded.stored_bits)
+    if shown.contradicted or decoded.contradicted or wrong_size:
         flags = (*flags, Flag.HEADER_CONTRADICTS_PIXELS)
     view = header.view(dataset)
     expected = header.integer(dataset, "NumberOfStudyRelatedInstances")
     return _result(
-        values,
+        decoded.values,
         shown.grey,
         kind="dicom",
         view=view,
@@ -71,6 +72,15 @@ def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
         flags=flags if view else (*flags, Flag.VIEW_UNKNOWN),
         identifiers=header.identifiers(dataset),
     )
+
+
+def _correct_size(parsed: Parsed) -> bool:
+    """Hold the size limits against what a codestream says: True if the header says something else."""
+    size = true_size(parsed)
+    if size is None or size == (header.integer(parsed.dataset, "Rows"), header.integer(parsed.dataset, "Columns")):
+        return False
+    parsed.dataset.Rows, parsed.dataset.Columns = size
+    return True
 
 
 def _normalise_picture(data: bytes, limits: Limits) -> NormalisedImage:

@@ -1,4 +1,6 @@
-"""Films with one or two faults whose right picture is known all the same: exact, refused for a true reason, or flagged."""
+"""Films with one or two faults and a right picture that is known: exact, refused for a true reason, or flagged."""
+
+import sys
 
 import pytest
 
@@ -9,7 +11,7 @@ SHORT, LONG = 100, 2000
 
 def hold(sandbox, seeds):
     counts, wrong = judge(sandbox, seeds)
-    print(f"\nfilms {seeds.start} to {seeds.stop - 1}: {dict(counts)}")
+    sys.stdout.write(f"films {seeds.start} to {seeds.stop - 1}: {dict(counts)}\n")
     assert not wrong, "\n".join(wrong)
     return counts
 

@@ -1,0 +1,91 @@
+"""From the bits of a sample to its value (PS3.5 8.1.1): Bits Stored, High Bit and Pixel Representation, and what the
+values themselves say where these are missing or wrong."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xraygpt_core.dicom.layout import Layout
+from xraygpt_core.dicom.measure import is_better
+from xraygpt_core.dicom.types import Values
+
+_RARE = 0.05  # of the pixels: an overlay is drawn in fewer (a mask in nearly all of them)
+
+
+@dataclass(frozen=True)
+class Field:
+    """Which bits of a sample are the value."""
+
+    stored: int
+    low: int  # the lowest of them
+    signed: bool
+
+    def of(self, raw: Values) -> Values:
+        """Values of unsigned samples, as int16 or uint16 (int8 or uint8 of bytes)."""
+        container = raw.dtype.itemsize * 8
+        above = container - self.low - self.stored
+        meant = raw.view(f"i{raw.dtype.itemsize}") if self.signed else raw
+        if not above and not self.low:
+            return meant
+        shifted: Values = np.right_shift(np.left_shift(meant, above), above + self.low)
+        return shifted
+
+
+def read_bits(raw: Values, image: Layout, width: int) -> tuple[Values, int, bool, bool]:
+    """Values of a grey image.
+
+    Args:
+        raw: unsigned samples (rows, columns), as they stand in memory.
+        image: what the header claims.
+        width: bits of a sample that can be used: allocated, or the precision of a codestream.
+
+    Returns:
+        Values, their bits, True if they are signed, True if the header's claim was wrong.
+    """
+    used = int(np.bitwise_or.reduce(raw, axis=None))
+    claimed, contradicted = _claimed(image, width, used)
+    claimed, moved = _without_low_bits(raw, claimed, width, used)
+    values, chosen = _settle(raw, claimed, width, used)
+    return values, chosen.stored, chosen.signed, contradicted or moved or chosen != claimed
+
+
+def _claimed(image: Layout, width: int, used: int) -> tuple[Field, bool]:
+    """What the header says, repaired where it cannot be: True."""
+    top = max(used.bit_length(), 1)
+    if not image.stored:  # a high bit says as much
+        said = image.high_bit + 1 if 0 < image.high_bit < width else top
+        return Field(said, 0, image.signed), not 0 < image.high_bit < width
+    if image.stored > width:
+        return Field(width, 0, image.signed), True
+    high_bit = image.stored - 1 if image.high_bit < 0 else image.high_bit
+    if not image.stored - 1 <= high_bit < width:
+        return Field(image.stored, 0, image.signed), True
+    return Field(image.stored, high_bit - image.stored + 1, image.signed), False
+
+
+def _without_low_bits(raw: Values, claimed: Field, width: int, used: int) -> tuple[Field, bool]:
+    """Bits below the field belong to the value if each of them is set about as often as not; overlays are drawn rarely."""
+    if not claimed.low or not used & ((1 << claimed.low) - 1):
+        return claimed, False
+    shares = [np.count_nonzero(raw & (1 << bit)) / raw.size for bit in range(claimed.low)]
+    if any(not _RARE < share < 1 - _RARE for share in shares):
+        return claimed, False
+    fits = used.bit_length() <= claimed.stored
+    return Field(claimed.stored if fits else claimed.low + claimed.stored, 0, claimed.signed), True
+
+
+def _settle(raw: Values, claimed: Field, width: int, used: int) -> tuple[Values, Field]:
+    """The header's reading, unless another one is clearly that of a picture."""
+    values = claimed.of(raw)
+    readings = []
+    top = claimed.low + claimed.stored
+    if used >> top:  # bits above the field: old overlays, a sign, or values wider than the header says
+        bits = max(used.bit_length(), top)
+        readings += [Field(bits, 0, False), Field(width, 0, True)]
+    if used >> (top - 1) & 1:  # what could be a sign
+        readings.append(Field(claimed.stored, claimed.low, not claimed.signed))
+    for reading in readings:
+        other = reading.of(raw)
+        if is_better(other, values):
+            values, claimed = other, reading
+    return values, claimed

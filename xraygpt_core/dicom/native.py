@@ -1,0 +1,161 @@
+"""Uncompressed Pixel Data: which bytes are which sample (PS3.5 8.1, 8.2 and annex A), in the header's way or another.
+
+The length says how many bytes a pixel has, whatever Bits Allocated and Samples per Pixel say. Byte order, the order of the
+colour planes and exchanged Rows and Columns show in the picture: only one reading is one (:mod:`xraygpt_core.dicom.measure`).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from xraygpt_core.dicom.layout import GREY, Layout, is_consistent, of_samples
+from xraygpt_core.dicom.measure import CLEARLY, roughness, row_roughness
+from xraygpt_core.dicom.types import Values
+from xraygpt_core.errors import Rejected
+from xraygpt_core.states import ReasonCode
+
+_UNFIT = 0.5  # of the pixels: more than old overlays may cover
+
+
+def is_native_length(length: int, image: Layout) -> bool:
+    """True if so many bytes are this image, a byte of padding included."""
+    return image.native_bytes <= length <= image.native_bytes + 1 and image.native_bytes > 0
+
+
+def read_native(value: bytes, image: Layout, *, little: bool, cut: bool) -> tuple[Values, Layout, bool]:
+    """The samples of an uncompressed image.
+
+    Args:
+        value: of Pixel Data.
+        image: what the header claims.
+        little: the byte order of the dataset.
+        cut: the file ends within the value.
+
+    Returns:
+        Unsigned samples (rows, columns) or (rows, columns, samples) in this machine's byte order, how they were stored, and
+        True if that is not what the header claims.
+
+    Raises:
+        Rejected: TRUNCATED, UNDECODABLE.
+    """
+    true = _of_length(value, image, little, cut)
+    if true.photometric == "YBR_FULL_422":
+        return _samples_422(value, true), true, true != image
+    if true.samples == 3:
+        found = _with_planes(value, true, little)
+        return _shaped(value, found, little), found, found != image
+    little_too = _is_little(value, true, little) if true.allocated == 16 else little
+    raw, exchanged = with_stride(_shaped(value, true, little_too))
+    return raw, true, true != image or little_too != little or exchanged
+
+
+def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
+    """The claim, with the samples and bytes a pixel that the length allows.
+
+    Raises:
+        Rejected: TRUNCATED, UNDECODABLE.
+    """
+    length, area = len(value), image.rows * image.columns
+    claims = image.allocated in (8, 16) and is_consistent(image)
+    if claims and is_native_length(length, image):
+        return image
+    others = [] if cut else _others(image, length, area)
+    if claims and length > image.native_bytes:
+        better = [one for one in others if _rough(value, one, little) < CLEARLY * _rough(value, image, little)]
+        return better[0] if better else image
+    if len(others) > 1:
+        others.sort(key=lambda one: _rough(value, one, little))
+    if others:
+        return others[0]
+    if claims or cut:
+        raise Rejected(ReasonCode.TRUNCATED, f"{length} bytes of pixels; {image.native_bytes} are promised")
+    raise Rejected(ReasonCode.UNDECODABLE, f"{length} bytes do not fit the description of {area} pixels")
+
+
+def _others(image: Layout, length: int, area: int) -> list[Layout]:
+    """What else so many bytes may be."""
+    shared = replace(of_samples(image, 3), allocated=8, photometric="YBR_FULL_422", planar=0)
+    full = "YBR_FULL" if image.photometric.startswith("YBR") else None
+    found = [
+        replace(of_samples(image, samples, full if samples == 3 else None), allocated=bits)
+        for samples, bits in ((1, 16), (1, 8), (3, 8), (3, 16))
+    ]
+    if image.photometric == "YBR_FULL":
+        found.append(shared)
+    return [one for one in found if is_native_length(length, one)]
+
+
+def _rough(value: bytes, image: Layout, little: bool) -> float:
+    """Of the smoothest reading of this layout."""
+    if image.samples == 3:
+        if image.photometric == "YBR_FULL_422":
+            return roughness(_samples_422(value, image)[..., 0])
+        return min(roughness(_shaped(value, replace(image, planar=planar), little)[..., 0]) for planar in (0, 1))
+    orders = (True, False) if image.allocated == 16 else (little,)
+    return min(_signed_or_not(_shaped(value, image, order)) for order in orders)
+
+
+def _signed_or_not(raw: Values) -> float:
+    """Values around zero look rough unless their sign is seen."""
+    return min(roughness(raw), roughness(raw.view(f"i{raw.dtype.itemsize}")))
+
+
+def _is_little(value: bytes, image: Layout, little: bool) -> bool:
+    """The byte order in which 16-bit samples are a picture; the dataset's own unless it is clearly the other."""
+    raw = _shaped(value, image, little)
+    swapped = raw.byteswap()
+    here, there = _signed_or_not(raw), _signed_or_not(swapped)
+    if there < CLEARLY * here:
+        return not little
+    if here < CLEARLY * there or image.photometric not in GREY:
+        return little
+    fits = _outside(swapped, image) == 0 and _outside(raw, image) > _UNFIT
+    return little != fits
+
+
+def _outside(raw: Values, image: Layout) -> float:
+    """Share of the pixels with bits above High Bit; sign extension has them, too, and is not counted."""
+    top = (image.high_bit if image.high_bit >= 0 else image.stored - 1) + 1
+    if not 0 < top < 16:
+        return 0.0
+    above = raw >> top
+    extended = (above == (1 << (16 - top)) - 1) & image.signed
+    return float(np.count_nonzero((above != 0) & ~extended) / raw.size)
+
+
+def _with_planes(value: bytes, image: Layout, little: bool) -> Layout:
+    """Colour by pixel or by plane (PS3.3 C.7.6.3.1.3): the header's, unless the other is clearly a picture."""
+    other = replace(image, planar=1 - image.planar)
+    here = roughness(_shaped(value, image, little)[..., 0])
+    return other if roughness(_shaped(value, other, little)[..., 0]) < CLEARLY * here else image
+
+
+def with_stride(raw: Values) -> tuple[Values, bool]:
+    """Rows and Columns exchanged: True, if rows fit together only so."""
+    rows, columns = raw.shape
+    if rows == columns:
+        return raw, False
+    turned = raw.reshape(columns, rows)
+    here = row_roughness(raw)
+    return (turned, True) if here > 0.1 and row_roughness(turned) < CLEARLY * here else (raw, False)
+
+
+def _shaped(value: bytes, image: Layout, little: bool) -> Values:
+    """(rows, columns) or (rows, columns, samples)."""
+    wide = image.allocated == 16
+    count = image.rows * image.columns * image.samples
+    raw = np.frombuffer(value, dtype=("<u2" if little else ">u2") if wide else "u1", count=count)
+    raw = raw.astype(np.uint16 if wide else np.uint8, copy=False)
+    if image.samples == 1:
+        return raw.reshape(image.rows, image.columns)
+    if image.planar:
+        return raw.reshape(image.samples, image.rows, image.columns).transpose(1, 2, 0)
+    return raw.reshape(image.rows, image.columns, image.samples)
+
+
+def _samples_422(value: bytes, image: Layout) -> Values:
+    """Two luminances share their chrominances: Y1 Y2 CB CR (PS3.3 C.7.6.3.1.2)."""
+    count = image.native_bytes // 4 * 4
+    four = np.frombuffer(value, dtype="u1", count=count).reshape(-1, 4)
+    pairs = np.stack([four[:, (0, 2, 3)], four[:, (1, 2, 3)]], axis=1)
+    return pairs.reshape(image.rows, image.columns, 3)
