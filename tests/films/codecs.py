@@ -24,6 +24,8 @@ RLE, JPEG, JPEG_EXTENDED = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.50", "1.2
 J2K, J2K_LOSSY = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"
 LOSSLESS = (RLE, "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", J2K)
 
+JPEGS = (JPEG, JPEG_EXTENDED, "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+
 
 @dataclass(frozen=True)
 class Coded:
@@ -36,9 +38,11 @@ class Coded:
 def syntaxes(values, bits, signed):
     """The compressed syntaxes that can hold these values."""
     if values.ndim == 3:
-        return [RLE, JPEG, J2K]
+        return [RLE, J2K, *([JPEG] if bits == 8 else [])]
     if signed:
         return [RLE, J2K]
+    if bits == 8 and values.size % 2:
+        return [RLE, J2K, JPEG]  # GDCM reads no native file of odd length
     lossy = [JPEG] if bits == 8 else [JPEG_EXTENDED] if bits == 12 else []
     return [*LOSSLESS, "1.2.840.10008.1.2.4.81", J2K_LOSSY, *lossy]
 
@@ -118,3 +122,19 @@ def _fragments(file):
         out += b"" if first else file[at + 8 : at + 8 + length]
         at, first = at + 8 + length, False
     return out
+
+
+def boxed(stream):
+    """A JP2 file of a grey codestream (ISO/IEC 15444-1 annex I)."""
+    end = len(stream) - (stream[-2:] != b"\xff\xd9")
+    rows, columns = (struct.unpack_from(">I", stream, at)[0] for at in (12, 8))
+    depth = stream[42]
+    header = _box(b"ihdr", struct.pack(">IIHBBBB", rows, columns, 1, depth, 7, 0, 0))
+    header += _box(b"colr", struct.pack(">BBBI", 1, 0, 0, 17))
+    boxes = _box(b"jP  ", b"\r\n\x87\n") + _box(b"ftyp", b"jp2 \0\0\0\0jp2 ") + _box(b"jp2h", header)
+    out = boxes + _box(b"jp2c", stream[:end])
+    return out + b"\0" * (len(out) % 2)
+
+
+def _box(kind, body):
+    return struct.pack(">I", len(body) + 8) + kind + body

@@ -42,7 +42,7 @@ class Draft:
     def expected(self):
         """The 8-bit picture, by the standard's formulas on every pixel."""
         if self.colour:
-            return luma(self.stored)
+            return luma(self.stored / (2.0**self.bits - 1) * 255)
         if self.colours is not None:
             return luma(self.colours[self.stored])
         values = self.stored.astype(float)
@@ -68,12 +68,14 @@ class Draft:
 
 def draft(rng):
     """A film without a fault, of a random kind."""
-    rows, columns = (int(2 * one) for one in rng.integers(112, 150, 2))
+    even = int(rng.choice([1, 2]))
+    rows, columns = (int(one) // even * even for one in rng.integers(224, 300, 2))
     kind = rng.choice(["grey", "colour", "palette"], p=[0.84, 0.1, 0.06])
     shape = draw(rng, rows, columns)
     if kind == "colour":
-        stored = np.stack([255 * shape, 200 * shape + 30, 240 - 200 * shape], axis=-1).round().astype(np.uint8)
-        made = Draft(rng, stored, 8, "RGB", EXPLICIT)
+        bits = int(rng.choice([8, 8, 8, 12, 16]))
+        stored = np.stack([shape, 0.8 * shape + 0.1, 0.95 - 0.8 * shape], axis=-1) * (2**bits - 1)
+        made = Draft(rng, stored.round().astype("u1" if bits == 8 else "u2"), bits, "RGB", EXPLICIT)
     elif kind == "palette":
         made = _palette(rng, shape)
     else:

@@ -48,6 +48,8 @@ class File:
     preamble: bool = True
     blank_vr: str | None = None  # of one private element
     behind: bytes = b""
+    zlib_header: bool = False
+    group_length: int = 0  # more in the file meta than there is
 
     def encode(self):
         body = b"".join(self._element(tag, *self.header[tag]) for tag in sorted(self.header))
@@ -56,10 +58,10 @@ class File:
             body += struct.pack(self._order + "H", 4) + b"1234"
         body += self._pixel_element() + self.behind
         if self.deflated:
-            packer = zlib.compressobj(wbits=-15)
+            packer = zlib.compressobj(wbits=15 if self.zlib_header else -15)
             body = packer.compress(body) + packer.flush()
             body += b"\0" * (len(body) % 2)
-        meta = _meta(self.label)
+        meta = _meta(self.label, self.group_length)
         return b"\0" * 128 + b"DICM" + meta + body if self.preamble else meta + body
 
     @property
@@ -89,6 +91,8 @@ class File:
             return encoded + (b"\0" if vr == "UI" else b" ") * (len(encoded) % 2), False
         if isinstance(value, np.ndarray):
             return _words(value, self.little, vr), False
+        if isinstance(value, float):
+            return struct.pack(self._order + ("d" if vr == "FD" else "f"), value), False
         if isinstance(value, list):
             kinds = [_PACK.get(vr, "H" if one >= 0 else "h") for one in value]
             return struct.pack(self._order + "".join(kinds), *value), False
@@ -126,7 +130,7 @@ def _words(values, little, vr):
     return np.frombuffer(encoded, "<u2").astype(">u2").tobytes() if swapped else encoded
 
 
-def _meta(label):
+def _meta(label, more):
     uid = label.encode() + b"\0" * (len(label) % 2)
     body = b"\2\0\1\0OB\0\0\2\0\0\0\0\1" + b"\2\0\x10\0UI" + struct.pack("<H", len(uid)) + uid
-    return b"\2\0\0\0UL\4\0" + struct.pack("<I", len(body)) + body
+    return b"\2\0\0\0UL\4\0" + struct.pack("<I", len(body) + more) + body

@@ -35,6 +35,32 @@ def elements_behind_the_pixels(draft, file):
     file.behind = b"\xfc\xff\xfc\xffOB\0\0" + struct.pack("<I", len(junk)) + junk
 
 
+@of_files("tail")
+def junk_behind_the_last_element(draft, file):
+    file.behind = bytes(draft.rng.integers(0, 256, int(draft.rng.choice([7, 64, 3000])), "u1"))
+
+
+@of_files("tail+allocated", native)
+def a_second_frame_s_worth_of_bytes(draft, file):
+    encoded = file.pixels.tobytes()
+    file.tail = [b"\0" * len(encoded), encoded][int(draft.rng.integers(2))]
+
+
+@of_files("meta")
+def a_wrong_group_length_of_the_meta_information(draft, file):
+    file.group_length = int(draft.rng.choice([-8, 4, 4000]))
+
+
+@of_files("icon")
+def overlays_and_private_elements(draft, file):
+    file.header[0x60000010], file.header[0x60000011] = ("US", [64]), ("US", [64])
+    file.header[0x60000040], file.header[0x60000050] = ("CS", "G"), ("SS", [1, 1])
+    file.header[0x60000100], file.header[0x60000102] = ("US", [1]), ("US", [0])
+    file.header[0x60003000] = ("OW", np.zeros(256, "u2"))
+    file.header[0x00290010] = ("LO", "SOMEBODY")
+    file.header[0x00291001] = ("UN", bytes(draft.rng.integers(0, 256, 700, "u1")))
+
+
 @of_files("tail", native, reasons=("truncated",))
 def pixels_cut(draft, file):
     file.cut = int(draft.rng.choice([1, 2, 100, 20_000]))

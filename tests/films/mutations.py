@@ -12,11 +12,15 @@ class Mutation:
 
     name: str
     stage: str  # TABLES: on the draft, before it is encoded; FILES: on the file
-    group: str  # two of one group are not combined
+    group: str  # two of one group are not combined; "a+b" belongs to both
     fits: Callable
     apply: Callable
     reasons: frozenset  # that would be true of a film with this fault
     survives: bool = False  # nothing is known about the picture; the process must live
+
+    def may_join(self, other):
+        """True if the right picture is still known after both."""
+        return not set(self.group.split("+")) & set(other.group.split("+"))
 
 
 REGISTER: dict[str, Mutation] = {}

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tests.films.drafts import lut_item, palette_header
+from tests.films.drafts import lut_item
 from tests.films.drawing import Lut, Rescale, Window
-from tests.films.encoding import Items
+from tests.films.encoding import IMPLICIT, Items
 from tests.films.mutations import of_tables
 
 _VOI, _MODALITY, _PRESENTATION = 0x00283010, 0x00283000, 0x20500010
@@ -113,10 +113,21 @@ def voi_lut_of_16_bits_over_fewer(draft):
 
 
 @of_tables("voi", _takes_lut)
+def voi_lut_in_the_other_byte_order(draft):
+    table = _curve(draft, _ends(draft), int(draft.rng.choice([10, 12, 16])))
+    _set_voi(draft, table, _item(draft, table, data=table.entries.astype("u2").byteswap()))
+
+
+@of_tables("voi", _takes_lut)
 def voi_lut_of_bits_nobody_has(draft):
     table = _curve(draft, _ends(draft), 12)
     bits = int(draft.rng.choice([0, 17, 32, 4096]))
     _set_voi(draft, table, _item(draft, table, bits=bits, data=table.entries.astype("u2")))
+
+
+def _meets(first, low, high):
+    """Does a table of 256 entries, with the first input of either sign, reach the values?"""
+    return any(low - 300 <= one <= high + 300 for one in (first, first - 65536))
 
 
 def _unusable(draft):
@@ -124,7 +135,7 @@ def _unusable(draft):
     count = 256
     flat = np.full(count, int(draft.rng.choice([0, 255, 4095])), "u2")
     rising = np.arange(count, dtype="u2") * 16
-    beyond = high + 5000 if high < 60_000 else low - 5000 if low > -27_000 else None
+    places = [one for one in (high + 5000, low - 5000) if not _meets(one % 65536, low, high)]
     kinds = [
         {},
         lut_item([count, low % 65536, 12], flat),
@@ -133,8 +144,7 @@ def _unusable(draft):
         {0x00283006: ("OW", rising)},
         lut_item([count], rising),
     ]
-    if beyond is not None:
-        kinds.append(lut_item([count, beyond % 65536, 12], rising))
+    kinds += [lut_item([count, one % 65536, 12], rising) for one in places if abs(one) < 65536]
     return kinds[int(draft.rng.integers(len(kinds)))]
 
 
@@ -171,6 +181,15 @@ def only_unusable_windows(draft):
     center, width = draft.rng.choice(["100000", "-50000", "", "x"]), draft.rng.choice(["0", "-3", "", "0.4"])
     draft.header[_CENTER], draft.header[_WIDTH] = ("DS", str(center)), ("DS", str(width))
     draft.header[_FUNCTION] = ("CS", "LINEAR")
+
+
+@of_tables("voi", _has_window)
+def a_window_in_other_numbers(draft):
+    center, width = draft.voi.center, draft.voi.width
+    if draft.rng.random() < 0.5 or draft.syntax == IMPLICIT:
+        draft.header[_CENTER], draft.header[_WIDTH] = ("DS", f"{center:.1f}".replace(".", ",")), ("DS", f"{width:.8e}")
+    else:
+        draft.header[_CENTER], draft.header[_WIDTH] = ("FD", center), ("FL", width)
 
 
 @of_tables("voi", lambda draft: _has_window(draft) and draft.voi.function == "LINEAR")
@@ -254,42 +273,3 @@ def padding_of_either_sign(draft):
     draft.padding = draft.stored == value
     vr = "US" if value >= 0 or draft.rng.random() < 0.5 else "SS"
     draft.header[0x00280120] = (vr, [value % 65536 if vr == "US" else value])
-
-
-@of_tables("palette", is_palette)
-def palette_of_8_under_16_bits(draft):
-    palette_header(draft, 16, draft.colours)
-    if draft.rng.random() < 0.5:
-        for tag in (0x00281201, 0x00281202, 0x00281203):
-            draft.header[tag] = ("OW", draft.header[tag][1].astype("u1"))
-
-
-@of_tables("palette", is_palette)
-def palette_of_8_bits(draft):
-    palette_header(draft, 8, draft.colours)
-    if draft.rng.random() < 0.5:
-        for tag in (0x00281201, 0x00281202, 0x00281203):
-            draft.header[tag] = ("OW", draft.header[tag][1].astype("u2"))
-
-
-@of_tables("palette", is_palette)
-def palette_too_short_or_too_long(draft):
-    entries = draft.colours * 257
-    if draft.rng.random() < 0.5:
-        entries = entries[:240]
-        draft.colours = draft.colours[np.minimum(np.arange(256), 239)]
-    else:
-        entries = np.concatenate([entries, entries[:9]])
-    palette_header(draft, 16, entries)
-    for tag in (0x00281101, 0x00281102, 0x00281103):
-        draft.header[tag] = ("US", [256, 0, 16])
-
-
-@of_tables("palette", is_palette)
-def palette_in_segments(draft):
-    for place in range(3):
-        column = draft.colours[:, place] * 257
-        segments = np.concatenate([[0, 128], column[:128], [0, 128], column[128:]]).astype("u2")
-        draft.header[0x00281101 + place] = ("US", [256, 0, 16])
-        draft.header[0x00281201 + place] = None
-        draft.header[0x00281221 + place] = ("OW", segments)

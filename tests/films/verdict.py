@@ -7,13 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from tests.films import label_mutations, length_mutations, table_mutations
+from tests.films import label_mutations, layout_mutations, length_mutations, palette_mutations, table_mutations
 from tests.films.drafts import draft, file_of
 from tests.films.mutations import FILES, REGISTER, TABLES
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import DOUBTS
 
-_MODULES = (label_mutations, length_mutations, table_mutations)  # each fills the register when it is imported
+_MODULES = (
+    label_mutations,
+    layout_mutations,
+    length_mutations,
+    palette_mutations,
+    table_mutations,
+)  # each fills the register
 _ORDER = ("modality", "voi", "presentation", "padding", "palette")
 
 
@@ -54,7 +60,7 @@ def _tables(made, rng, only):
         picked = [able[place] for place in rng.permutation(len(able))[:count]] if able else []
     done = []
     for one in sorted(picked, key=lambda one: _ORDER.index(one.group)):
-        if one.group not in {other.group for other in done} and one.fits(made):
+        if all(one.may_join(other) for other in done) and one.fits(made):
             one.apply(made)
             done.append(one)
     return done
@@ -66,7 +72,7 @@ def _files(made, file, rng, count, only):
     for place in rng.permutation(len(kinds)):
         one = kinds[place]
         wanted = one.name in only if only is not None else len(done) < count
-        if wanted and one.group not in {other.group for other in done} and one.fits(made, file):
+        if wanted and all(one.may_join(other) for other in done) and one.fits(made, file):
             one.apply(made, file)
             done.append(one)
     return done

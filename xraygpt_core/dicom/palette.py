@@ -62,10 +62,10 @@ def _palette(dataset: Any, colour: str) -> Table:
         ValueError: it is missing or broken.
     """
     big = dataset.original_encoding[1] is False
-    descriptor = read_descriptor(value_of(dataset, f"{colour}PaletteColorLookupTableDescriptor"), big=big)
+    data = value_of(dataset, f"{colour}PaletteColorLookupTableData")
+    descriptor = read_descriptor(value_of(dataset, f"{colour}PaletteColorLookupTableDescriptor"), data, big=big)
     if descriptor is None:
         raise ValueError("no descriptor")
-    data = value_of(dataset, f"{colour}PaletteColorLookupTableData")
     if data is None:
         return _segmented(value_of(dataset, f"Segmented{colour}PaletteColorLookupTableData"), descriptor, big=big)
     table = table_of(data, descriptor, big=big, smooth=False)

@@ -29,6 +29,11 @@ class Descriptor:
     first: int  # the bits of the first input mapped, 0 to 65535: its sign is not in the file
     bits: int  # of an entry; 0 if the file says nothing possible
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Bytes of so many entries of 8 bits, also with one of padding, and of 16."""
+        return self.count, self.count + self.count % 2, 2 * self.count
+
 
 @dataclass(frozen=True)
 class Table:
@@ -57,8 +62,9 @@ def read_table(item: Any) -> Table | None:
     """The table of an item of a Modality, VOI or Presentation LUT Sequence; None if it is absent, broken or flat."""
     try:
         big = item.original_encoding[1] is False
-        descriptor = read_descriptor(value_of(item, "LUTDescriptor"), big=big)
-        table = None if descriptor is None else table_of(value_of(item, "LUTData"), descriptor, big=big)
+        data = value_of(item, "LUTData")
+        descriptor = read_descriptor(value_of(item, "LUTDescriptor"), data, big=big)
+        table = None if descriptor is None else table_of(data, descriptor, big=big)
     except PARSE_ERRORS:
         return None
     return None if table is None or table.entries.min() == table.entries.max() else table
@@ -75,18 +81,25 @@ def value_of(dataset: Any, keyword: str) -> Any:
     return value
 
 
-def read_descriptor(value: Any, *, big: bool) -> Descriptor | None:
-    """Number of entries, first input and bits, in whatever VR they were written: US, SS, or the bytes of OW and UN."""
-    if isinstance(value, bytes):
-        found = [int(one) for one in np.frombuffer(value[:6], dtype=">u2" if big else "<u2")]
-    else:
-        found = [int(one) & 0xFFFF for one in listed(value)]
-    if len(found) < 3:
+def read_descriptor(value: Any, data: Any, *, big: bool) -> Descriptor | None:
+    """Number of entries, first input and bits, in whatever VR they were written: US, SS, or the bytes of OW and UN.
+
+    Bytes in the other order than the file's are known by the length of the data, which fits only so.
+    """
+    if not isinstance(value, bytes):
+        return _described([int(one) & 0xFFFF for one in listed(value)])
+    orders = (">u2", "<u2") if big else ("<u2", ">u2")
+    found, swapped = (_described([int(one) for one in np.frombuffer(value[:6], order)]) for order in orders)
+    length = len(data) if isinstance(data, bytes) else -1
+    if found and swapped and swapped.bits and length in swapped.lengths and length not in found.lengths:
+        return swapped
+    return found
+
+
+def _described(numbers: list[int]) -> Descriptor | None:
+    if len(numbers) < 3:
         return None
-    swapped = [(one & 0xFF) << 8 | one >> 8 for one in found]
-    if isinstance(value, bytes) and not 1 <= found[2] <= 16 and 1 <= swapped[2] <= 16:
-        found = swapped
-    return Descriptor(found[0] or _MOST_ENTRIES, found[1], found[2] if 1 <= found[2] <= 16 else 0)
+    return Descriptor(numbers[0] or _MOST_ENTRIES, numbers[1], numbers[2] if 1 <= numbers[2] <= 16 else 0)
 
 
 def table_of(data: Any, descriptor: Descriptor, *, big: bool, smooth: bool = True) -> Table | None:
@@ -105,10 +118,10 @@ def table_of(data: Any, descriptor: Descriptor, *, big: bool, smooth: bool = Tru
     words, reordered = _in_order(words, descriptor.bits) if smooth else (words, False)
     count, promised_octets = descriptor.count, 1 <= descriptor.bits <= 8
     if not descriptor.bits:
-        wide = len(raw) not in (count, count + count % 2)
+        wide = len(raw) not in descriptor.lengths[:2]
     elif promised_octets and len(raw) == 2 * count:  # C.7.6.3.1.5, note 1: 8 bits padded to 16
         wide = bool(words.max() <= 255) or not smooth or _is_ragged(octets[:count], words)
-    elif not promised_octets and len(raw) in (count, count + count % 2) and len(raw) > 1:
+    elif not promised_octets and len(raw) in descriptor.lengths[:2] and len(raw) > 1:
         too_wide = int(words.max()).bit_length() > descriptor.bits
         wide = smooth and not too_wide and _is_ragged(octets, words)
     else:

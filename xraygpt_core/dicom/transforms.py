@@ -119,7 +119,7 @@ def numbers(dataset: Any, keyword: str) -> list[float]:
 def numbers_of(value: Any) -> list[float]:
     """The same of a value that was read already; the bytes of one that could not be read are text."""
     if isinstance(value, bytes):
-        value = value.decode("latin1").replace(",", ".").split("\\")
+        value = value.decode("latin1").split("\\")
     return [_number(one) for one in listed(value)]
 
 
@@ -131,7 +131,7 @@ def shows(seen: Inputs, counts: Counts) -> bool:
 
 def _number(value: Any) -> float:
     try:
-        return float(value)
+        return float(value.replace(",", ".") if isinstance(value, str) else value)
     except PARSE_ERRORS:
         return float("nan")
 
