@@ -11,10 +11,10 @@ import numpy as np
 from openjpeg import encode as openjpeg
 from PIL import Image
 
+from tests.films import jpeg12
 from tests.films.encoding import EXPLICIT, File
 
 _GDCM = {
-    "1.2.840.10008.1.2.4.51": "JPEGExtendedProcess2_4",
     "1.2.840.10008.1.2.4.57": "JPEGLosslessProcess14",
     "1.2.840.10008.1.2.4.70": "JPEGLosslessProcess14_1",
     "1.2.840.10008.1.2.4.80": "JPEGLSLossless",
@@ -59,7 +59,9 @@ def compress(values, bits, syntax):
         return Coded(
             openjpeg(values, bits_stored=bits, photometric_interpretation=kind, **lossy), 2.0 if lossy else 0.6
         )
-    return Coded(_by_gdcm(values, bits, syntax), 2.0 if syntax == JPEG_EXTENDED else 0.6)
+    if syntax == JPEG_EXTENDED:
+        return Coded(jpeg12.encode(values), 2.0)
+    return Coded(_by_gdcm(values, bits, syntax), 0.6)
 
 
 def _jpeg(values):

@@ -139,7 +139,8 @@ def file_of(made):
         header.pop(tag, None)
     if made.syntax in NATIVE:
         little, deflated = made.syntax != BIG, made.syntax == DEFLATED
-        vr = "OW" if made.stored.dtype.itemsize == 2 or made.syntax == IMPLICIT else "OB"
+        narrow = made.stored.dtype.itemsize == 1 and made.syntax != IMPLICIT and made.rng.random() < 0.7
+        vr = "OB" if narrow else "OW"
         return File(
             header, made.syntax, made.stored, implicit=made.syntax == IMPLICIT, little=little, deflated=deflated, vr=vr
         )
