@@ -7,6 +7,7 @@ JPEG 2000 (ISO/IEC 15444-15) and RLE (PS3.5 annex G). Only headers are read here
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from xraygpt_core.dicom.jpeg import JpegHeader, read_jpeg_header
 
@@ -122,6 +123,17 @@ def _rle(data: bytes) -> Codestream | None:
     if not 1 <= segments <= 15 or offsets[0] != 64 or any(offsets[segments:]):
         return None
     used = offsets[:segments]
-    if any(second <= first for first, second in zip(used, used[1:], strict=False)):
+    if any(second <= first for first, second in pairwise(used)):
         return None
     return Codestream(Kind.RLE, 0, 0, segments, 0, photometric=None, complete=used[-1] < len(data))
+
+
+def is_rle_short(data: bytes, size: int) -> bool:
+    """True if the last segment's runs (PS3.5 G.3) give fewer bytes than ``size``; of use where decoding failed."""
+    segments, *offsets = struct.unpack_from("<16I", data)
+    position, produced = offsets[segments - 1], 0
+    while position < len(data) and produced < size:
+        head = data[position]
+        position += 2 + head if head < 128 else 1 if head == 128 else 2
+        produced += head + 1 if head < 128 else 0 if head == 128 else 257 - head
+    return produced < size or position > len(data)

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.pixels import apply_color_lut
 
+from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.header import PARSE_ERRORS, values
-from xraygpt_core.dicom.types import Values
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
@@ -22,7 +22,7 @@ def look_up(indices: Values, dataset: Any) -> tuple[Values, bool]:
         dataset: the header.
 
     Returns:
-        Red, green and blue (rows, columns, 3) of 8 bits; True if the descriptor says another width than the entries have.
+        Red, green and blue (rows, columns, 3) of 8 bits; True if the descriptor gives another width than they have.
 
     Raises:
         Rejected: UNDECODABLE.

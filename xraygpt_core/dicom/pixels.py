@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.header import PARSE_ERRORS, first_item, integer, number, values, word
-from xraygpt_core.dicom.types import Values
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
