@@ -8,7 +8,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 
 from xraygpt_core.dicom.arrays import Values
-from xraygpt_core.dicom.codestream import Codestream, Kind, is_rle_short
+from xraygpt_core.dicom.codestream import Codestream, Kind, rle_sizes
 from xraygpt_core.dicom.header import PARSE_ERRORS
 from xraygpt_core.dicom.jpeg import read_jpeg_header
 from xraygpt_core.dicom.layout import Layout
@@ -54,7 +54,7 @@ def decode_stream(frame: bytes, stream: Codestream, image: Layout) -> Values:
             if stream.kind in _TOLERANT:
                 _refuse_filled(frame, values, stream, partial(_decode, stream=stream, image=image, call=call))
             return values
-    if stream.kind is Kind.RLE and is_rle_short(frame, image.rows * image.columns):
+    if stream.kind is Kind.RLE and _is_short(rle_sizes(frame), image.rows * image.columns):
         raise Rejected(ReasonCode.TRUNCATED, "an RLE segment ends before the picture does")
     raise Rejected(ReasonCode.UNDECODABLE, f"no decoder could read the {stream.kind} codestream")
 
@@ -111,3 +111,8 @@ def _refuse_filled(frame: bytes, values: Values, stream: Codestream, decode: Cal
         probed = decode(frame[: header.end] + probe + frame[header.end :])
         if probed is not None and not np.array_equal(probed, values):
             raise Rejected(ReasonCode.TRUNCATED, f"the {stream.kind} codestream has data for a part of the picture")
+
+
+def _is_short(sizes: list[int], pixels: int) -> bool:
+    """True if the last segment alone is too short; if all are alike, the header gives a wrong size."""
+    return sizes[-1] < pixels and (len(sizes) == 1 or max(sizes) - sizes[-1] > len(sizes))

@@ -128,12 +128,17 @@ def _rle(data: bytes) -> Codestream | None:
     return Codestream(Kind.RLE, 0, 0, segments, 0, photometric=None, complete=used[-1] < len(data))
 
 
-def is_rle_short(data: bytes, size: int) -> bool:
-    """True if the last segment's runs (PS3.5 G.3) give fewer bytes than ``size``; of use where decoding failed."""
+def rle_sizes(data: bytes) -> list[int]:
+    """How many bytes the runs of each segment (PS3.5 G.3) give; of use where decoding failed."""
     segments, *offsets = struct.unpack_from("<16I", data)
-    position, produced = offsets[segments - 1], 0
-    while position < len(data) and produced < size:
+    ends = [*offsets[1:segments], len(data)]
+    return [_runs(data, begin, end) for begin, end in zip(offsets, ends, strict=False)]
+
+
+def _runs(data: bytes, position: int, end: int) -> int:
+    produced = 0
+    while position + 1 < end:
         head = data[position]
-        position += 2 + head if head < 128 else 1 if head == 128 else 2
         produced += head + 1 if head < 128 else 0 if head == 128 else 257 - head
-    return produced < size or position > len(data)
+        position += 2 + head if head < 128 else 1 if head == 128 else 2
+    return produced - max(position - end, 0)
