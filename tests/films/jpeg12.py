@@ -1,4 +1,4 @@
-"""A JPEG encoder of 12 bits, extended sequential DCT (ISO/IEC 10918-1, process 4). No wheel has one that keeps to 12 bits.
+"""A JPEG encoder of 12 bits, extended sequential DCT (ISO/IEC 10918-1, process 4): no wheel has one that keeps to 12.
 
 Huffman codes all have one length, which the standard allows: the file is larger and the encoder short.
 """

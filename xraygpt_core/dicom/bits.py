@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.layout import Layout
 from xraygpt_core.dicom.measure import is_better
-from xraygpt_core.dicom.types import Values
 
 _RARE = 0.05  # of the pixels: an overlay is drawn in fewer (a mask in nearly all of them)
 
@@ -44,7 +44,7 @@ def read_bits(raw: Values, image: Layout, width: int) -> tuple[Values, int, bool
     """
     used = int(np.bitwise_or.reduce(raw, axis=None))
     claimed, contradicted = _claimed(image, width, used)
-    claimed, moved = _without_low_bits(raw, claimed, width, used)
+    claimed, moved = _without_low_bits(raw, claimed, used)
     values, chosen = _settle(raw, claimed, width, used)
     return values, chosen.stored, chosen.signed, contradicted or moved or chosen != claimed
 
@@ -63,8 +63,8 @@ def _claimed(image: Layout, width: int, used: int) -> tuple[Field, bool]:
     return Field(image.stored, high_bit - image.stored + 1, image.signed), False
 
 
-def _without_low_bits(raw: Values, claimed: Field, width: int, used: int) -> tuple[Field, bool]:
-    """Bits below the field belong to the value if each of them is set about as often as not; overlays are drawn rarely."""
+def _without_low_bits(raw: Values, claimed: Field, used: int) -> tuple[Field, bool]:
+    """Bits below the field belong to the value if each of them is set now and then; overlays are drawn rarely."""
     if not claimed.low or not used & ((1 << claimed.low) - 1):
         return claimed, False
     shares = [np.count_nonzero(raw & (1 << bit)) / raw.size for bit in range(claimed.low)]

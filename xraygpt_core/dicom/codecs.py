@@ -1,16 +1,17 @@
-"""The decoders of codestreams: fuzzed by others, free to ship, and called with what the codestream says about itself."""
+"""The decoders of codestreams: fuzzed by others, free to ship, and called with what the codestream says of itself."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 
-from xraygpt_core.dicom.codestream import Codestream, Kind
+from xraygpt_core.dicom.arrays import Values
+from xraygpt_core.dicom.codestream import Codestream, Kind, rle_sizes
 from xraygpt_core.dicom.header import PARSE_ERRORS
 from xraygpt_core.dicom.jpeg import read_jpeg_header
 from xraygpt_core.dicom.layout import Layout
-from xraygpt_core.dicom.types import Values
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
@@ -27,7 +28,8 @@ PLUGINS: dict[Kind, tuple[tuple[str, str], ...]] = {
     Kind.RLE: (("1.2.840.10008.1.2.5", "pydicom"),),  # pylibjpeg-rle panics on broken runs, past every except
 }
 _TOLERANT = frozenset({Kind.DCT, Kind.DCT_12, Kind.LOSSLESS})  # libjpeg fills what is missing with grey
-_PROBE = bytes((37 * step + 11) % 251 for step in range(64))  # no marker in it
+# Codes of any table, and zeros: GDCM gives up after two warnings, and zeros are a valid code of every table.
+_PROBES = (bytes((37 * step + 11) % 251 for step in range(256)), bytes(1024))
 
 
 def decode_stream(frame: bytes, stream: Codestream, image: Layout) -> Values:
@@ -46,19 +48,22 @@ def decode_stream(frame: bytes, stream: Codestream, image: Layout) -> Values:
     """
     if not stream.complete:
         raise Rejected(ReasonCode.TRUNCATED, f"the {stream.kind} codestream ends early")
-    for syntax, plugin in PLUGINS[stream.kind]:
-        values = _decode(frame, stream, image, syntax, plugin)
+    for call in PLUGINS[stream.kind]:
+        values = _decode(frame, stream, image, call)
         if values is not None:
             if stream.kind in _TOLERANT:
-                _refuse_filled(frame, values, stream, lambda data: _decode(data, stream, image, syntax, plugin))
+                _refuse_filled(frame, values, stream, partial(_decode, stream=stream, image=image, call=call))
             return values
+    if stream.kind is Kind.RLE and _is_short(rle_sizes(frame), image.rows * image.columns):
+        raise Rejected(ReasonCode.TRUNCATED, "an RLE segment ends before the picture does")
     raise Rejected(ReasonCode.UNDECODABLE, f"no decoder could read the {stream.kind} codestream")
 
 
-def _decode(frame: bytes, stream: Codestream, image: Layout, syntax: str, plugin: str) -> Values | None:
+def _decode(frame: bytes, stream: Codestream, image: Layout, call: tuple[str, str]) -> Values | None:
     """One attempt; None if this decoder cannot read it. What it said is dropped: it may quote the header."""
     precision = image.allocated if stream.kind is Kind.RLE else stream.precision
     photometric = _as_decoded(frame, stream, image)
+    syntax, plugin = call
     try:
         values, _ = get_decoder(syntax).as_array(
             encapsulate([frame]), decoding_plugin=plugin, index=0, raw=image.samples == 1,
@@ -91,8 +96,8 @@ def _as_decoded(frame: bytes, stream: Codestream, image: Layout) -> str:
 def _refuse_filled(frame: bytes, values: Values, stream: Codestream, decode: Callable[[bytes], Values | None]) -> None:
     """Raise if the decoder ran out of data before it had every pixel, and said nothing.
 
-    It leaves grey or black behind, which a film may have, too. So a few bytes are put behind the data: a decoder that has
-    every pixel does not look at them, one that has not goes on reading.
+    It leaves grey or black behind, which a film may have, too. So a few bytes are put behind the data: a decoder that
+    has every pixel does not look at them, one that has not goes on reading.
 
     Raises:
         Rejected: TRUNCATED.
@@ -102,6 +107,12 @@ def _refuse_filled(frame: bytes, values: Values, stream: Codestream, decode: Cal
     header = read_jpeg_header(frame)
     if header is None or (header.process != 0xC2 and not flat):
         return
-    probed = decode(frame[: header.end] + _PROBE + frame[header.end :])
-    if probed is None or not np.array_equal(probed, values):
-        raise Rejected(ReasonCode.TRUNCATED, f"the {stream.kind} codestream has data for a part of the picture")
+    for probe in _PROBES:
+        probed = decode(frame[: header.end] + probe + frame[header.end :])
+        if probed is not None and not np.array_equal(probed, values):
+            raise Rejected(ReasonCode.TRUNCATED, f"the {stream.kind} codestream has data for a part of the picture")
+
+
+def _is_short(sizes: list[int], pixels: int) -> bool:
+    """True if the last segment alone is too short; if all are alike, the header gives a wrong size."""
+    return sizes[-1] < pixels and (len(sizes) == 1 or max(sizes) - sizes[-1] > len(sizes))

@@ -7,6 +7,7 @@ JPEG 2000 (ISO/IEC 15444-15) and RLE (PS3.5 annex G). Only headers are read here
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from xraygpt_core.dicom.jpeg import JpegHeader, read_jpeg_header
 
@@ -122,6 +123,22 @@ def _rle(data: bytes) -> Codestream | None:
     if not 1 <= segments <= 15 or offsets[0] != 64 or any(offsets[segments:]):
         return None
     used = offsets[:segments]
-    if any(second <= first for first, second in zip(used, used[1:], strict=False)):
+    if any(second <= first for first, second in pairwise(used)):
         return None
     return Codestream(Kind.RLE, 0, 0, segments, 0, photometric=None, complete=used[-1] < len(data))
+
+
+def rle_sizes(data: bytes) -> list[int]:
+    """How many bytes the runs of each segment (PS3.5 G.3) give; of use where decoding failed."""
+    segments, *offsets = struct.unpack_from("<16I", data)
+    ends = [*offsets[1:segments], len(data)]
+    return [_runs(data, begin, end) for begin, end in zip(offsets, ends, strict=False)]
+
+
+def _runs(data: bytes, position: int, end: int) -> int:
+    produced = 0
+    while position + 1 < end:
+        head = data[position]
+        produced += head + 1 if head < 128 else 0 if head == 128 else 257 - head
+        position += 2 + head if head < 128 else 1 if head == 128 else 2
+    return produced - max(position - end, 0)

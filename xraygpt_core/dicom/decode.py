@@ -1,4 +1,4 @@
-"""From Pixel Data (7FE0,0010) to stored values. Where header and data disagree the data decide, and the image says so."""
+"""From Pixel Data (7FE0,0010) to stored values; where header and data disagree the data decide, and are marked."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.pixels import convert_color_space
 
+from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.bits import read_bits
 from xraygpt_core.dicom.codecs import decode_stream
 from xraygpt_core.dicom.codestream import LABELS, Codestream, Kind, identify
 from xraygpt_core.dicom.fragments import read_fragments
 from xraygpt_core.dicom.layout import GREY, PALETTE, Layout, layout, of_stream
-from xraygpt_core.dicom.native import is_native_length, read_native, with_stride
+from xraygpt_core.dicom.native import is_native_length, read_native, unswap, with_stride
 from xraygpt_core.dicom.palette import colours_of
 from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Parsed
-from xraygpt_core.dicom.types import Values
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
@@ -30,6 +30,7 @@ class Encoded:
     frame: bytes
     stream: Codestream | None  # None: uncompressed
     little: bool  # byte order, if uncompressed
+    words: bool  # written as words of 16 bits, whatever a sample has (VR OW)
     cut: bool  # the file ends within them
     contradicted: bool  # the transfer syntax names something else
 
@@ -74,13 +75,15 @@ def locate(parsed: Parsed) -> Encoded:
     if fragments is None:
         stream = None if is_native_length(len(pixels.value), claimed) else identify(pixels.value)
         expected = LABELS[stream.kind] if stream is not None else _NATIVE
-        found = Encoded(pixels.value, stream, parsed.encoding.little, pixels.cut, _is_wrong(label, expected))
+        found = Encoded(
+            pixels.value, stream, parsed.encoding.little, pixels.vr == b"OW", pixels.cut, _is_wrong(label, expected)
+        )
     else:
         frame, stream = _joined(fragments.items, claimed)
         if stream is None and not frame:
             raise Rejected(ReasonCode.NO_PIXELS, "Pixel Data has no fragment")
         expected = LABELS[stream.kind] if stream is not None else frozenset({_ENCAPSULATED_UNCOMPRESSED})
-        found = Encoded(frame, stream, True, fragments.cut or pixels.cut, _is_wrong(label, expected))
+        found = Encoded(frame, stream, True, False, fragments.cut or pixels.cut, _is_wrong(label, expected))
     return _checked(found, claimed, fragments is not None)
 
 
@@ -122,7 +125,9 @@ def decode(parsed: Parsed) -> Decoded:
     """
     encoded, claimed = locate(parsed), layout(parsed.dataset)
     if encoded.stream is None:
-        raw, true, wrong = read_native(encoded.frame, claimed, little=encoded.little, cut=encoded.cut)
+        swapped = encoded.words and not encoded.little and claimed.allocated == 8
+        value = unswap(encoded.frame) if swapped else encoded.frame
+        raw, true, wrong = read_native(value, claimed, little=encoded.little, cut=encoded.cut)
         width = true.allocated
     else:
         true = of_stream(claimed, encoded.stream)
@@ -143,7 +148,7 @@ def decode(parsed: Parsed) -> Decoded:
 
 
 def _stream_contradicts(claimed: Layout, true: Layout) -> bool:
-    """Bits Allocated and the order of the planes are no matter of a compressed picture; how many colours there are is."""
+    """Bits Allocated and the order of the planes are no matter of a compressed picture; size and colours are."""
     same = (true.rows, true.columns, true.samples) == (claimed.rows, claimed.columns, claimed.samples)
     return not same or _family(claimed.photometric) != _family(true.photometric)
 

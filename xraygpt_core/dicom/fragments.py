@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+_TAGS = frozenset({_ITEM, _SEQUENCE_END})
 _HEADS = {b"\xfe\xff\x00\xe0": "<", b"\xff\xfe\xe0\x00": ">"}  # always little endian, but for writers who swap all
 
 
@@ -24,14 +25,15 @@ def read_fragments(value: bytes) -> Fragments | None:
     order = _HEADS.get(value[:4])
     if order is None:
         return None
-    items, position = [], 0
-    while (tag := _tag(value, position, order)) == _ITEM:
+    items, position, cut = [], 0, False
+    while _tag(value, position, order) == _ITEM:
         length = struct.unpack_from(f"{order}I", value, position + 4)[0]
         items.append(value[position + 8 : position + 8 + length])
         position += 8 + length
-        if length % 2 and _tag(value, position, order) not in (_ITEM, _SEQUENCE_END):
+        cut = position > len(value)
+        if length % 2 and _tag(value, position, order) not in _TAGS and _tag(value, position + 1, order) in _TAGS:
             position += 1  # an odd length, though the byte that makes it even was written
-    return Fragments(tuple(items), cut=tag is None and position > len(value))
+    return Fragments(tuple(items), cut)
 
 
 def _tag(value: bytes, position: int, order: str) -> int | None:

@@ -15,7 +15,7 @@ PALETTE = "PALETTE COLOR"
 
 @dataclass(frozen=True)
 class Layout:
-    """Of a single-frame image. As read from a header, numbers may contradict each other; 0 stands for what is absent."""
+    """Of a single-frame image. As read from a header, numbers may contradict each other; 0 is what is absent."""
 
     rows: int
     columns: int
@@ -91,7 +91,7 @@ def of_stream(image: Layout, stream: Codestream) -> Layout:
 
 
 def _said_by_dct(image: Layout, stream: Codestream) -> str | None:
-    """Three components without any word about them are YCbCr (as every JPEG reader takes them), but for a header's RGB."""
+    """Three components without a word about them are YCbCr, as every JPEG reader takes them, but for a header's RGB."""
     silent = stream.kind is Kind.DCT and image.photometric not in COLOUR
     return "YBR_FULL" if silent else None
 

@@ -1,4 +1,4 @@
-"""Which of two readings of the same bytes is a picture: neighbours in a picture are alike, in scrambled bytes they are not.
+"""Which of two readings of the same bytes is a picture: its neighbours are alike, those of scrambled bytes are not.
 
 All measures look at pairs of rows spread over the image, at most about a million pixels: a film of any size costs
 milliseconds.
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xraygpt_core.dicom.types import Values
+from xraygpt_core.dicom.arrays import Values
 
 _Wide = npt.NDArray[np.int32]
 
 CLEARLY = 0.5  # times as rough: the margin by which another reading than the header's must win
 _SAMPLE = 2**20  # pixels
+_LEAST = 2**12  # pixels; of fewer nothing is concluded
 _FEW = 64  # pairs of neighbours that a decision needs at least
 _SHARE = 0.0002  # of all pairs looked at
 _CONTRARY = 0.05  # pairs that speak for the header, for one against it
@@ -37,19 +38,28 @@ def sample(values: Values) -> Sample:
     )
 
 
-def roughness(values: Values) -> float:
-    """Mean difference of neighbours over that of pixels drawn at random: 1 for noise, near 0 for a smooth picture."""
+def variation(values: Values) -> float:
+    """Mean difference of neighbours: the smaller for the same bytes, the more of a picture they are."""
     pairs = sample(values)
     across = np.abs(np.diff(pairs.upper, axis=1)).mean(dtype=np.float64)
     down = np.abs(pairs.lower - pairs.upper).mean(dtype=np.float64)
-    flat = pairs.upper.ravel()
+    return float(across + down) / 2
+
+
+def roughness(values: Values) -> float:
+    """:func:`variation` over the difference of pixels drawn at random: 1 for noise, near 0 for a smooth picture."""
+    if values.size < _LEAST:
+        return 1.0
+    flat = sample(values).upper.ravel()
     order = np.random.default_rng(0).permutation(flat.size)
     spread = np.abs(flat - flat[order]).mean(dtype=np.float64)
-    return float((across + down) / 2 / spread) if spread else 1.0
+    return float(variation(values) / spread) if spread else 1.0
 
 
 def row_roughness(values: Values) -> float:
     """Mean difference of a row and the next over that of rows far apart: rows of the wrong length do not fit."""
+    if values.size < _LEAST:
+        return 1.0
     pairs = sample(values)
     down = np.abs(pairs.lower - pairs.upper).mean(dtype=np.float64)
     spread = np.abs(pairs.upper - np.roll(pairs.upper, pairs.upper.shape[1] // 3, axis=1)).mean(dtype=np.float64)
@@ -59,9 +69,9 @@ def row_roughness(values: Values) -> float:
 def is_better(other: Values, header: Values) -> bool:
     """True if another reading of the same stored bits must be right.
 
-    Where the two readings disagree about the difference of neighbours, they do so by a power of two: a bit that one of
-    them takes for a sign, drops or keeps. The neighbours that are alike in one reading only decide. An edge from black to
-    white may look alike in the wrong reading, which is why almost none may speak for the header.
+    Where the two readings disagree about the difference of neighbours, they do so by a power of two: a bit that one
+    of them takes for a sign, drops or keeps. The neighbours that are alike in one reading only decide. An edge from
+    black to white may look alike in the wrong reading, which is why almost none may speak for the header.
     """
     for_other = for_header = seen = 0
     first, second = sample(other), sample(header)

@@ -1,25 +1,32 @@
 """Uncompressed Pixel Data: which bytes are which sample (PS3.5 8.1, 8.2 and annex A), in the header's way or another.
 
-The length says how many bytes a pixel has, whatever Bits Allocated and Samples per Pixel say. Byte order, the order of the
-colour planes and exchanged Rows and Columns show in the picture: only one reading is one (:mod:`xraygpt_core.dicom.measure`).
+The length says how many bytes a pixel has, whatever Bits Allocated and Samples per Pixel say. Byte order, the order of
+the colour planes and exchanged Rows and Columns show in the picture: only one reading is one
+(:mod:`xraygpt_core.dicom.measure`).
 """
 
 from dataclasses import replace
 
 import numpy as np
 
+from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.layout import GREY, Layout, is_consistent, of_samples
-from xraygpt_core.dicom.measure import CLEARLY, roughness, row_roughness
-from xraygpt_core.dicom.types import Values
+from xraygpt_core.dicom.measure import CLEARLY, roughness, row_roughness, variation
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
 _UNFIT = 0.5  # of the pixels: more than old overlays may cover
+_FEW = 2**12  # pixels: of fewer nothing is concluded
 
 
 def is_native_length(length: int, image: Layout) -> bool:
     """True if so many bytes are this image, a byte of padding included."""
     return image.native_bytes <= length <= image.native_bytes + 1 and image.native_bytes > 0
+
+
+def unswap(value: bytes) -> bytes:
+    """Bytes of words that were written big endian (PS3.5 A.3), in the order of the pixels."""
+    return np.frombuffer(value, dtype=">u2", count=len(value) // 2).astype("<u2").tobytes() + value[len(value) & ~1 :]
 
 
 def read_native(value: bytes, image: Layout, *, little: bool, cut: bool) -> tuple[Values, Layout, bool]:
@@ -32,8 +39,8 @@ def read_native(value: bytes, image: Layout, *, little: bool, cut: bool) -> tupl
         cut: the file ends within the value.
 
     Returns:
-        Unsigned samples (rows, columns) or (rows, columns, samples) in this machine's byte order, how they were stored, and
-        True if that is not what the header claims.
+        Unsigned samples (rows, columns) or (rows, columns, samples) in this machine's byte order, how they were stored,
+        and True if that is not what the header claims.
 
     Raises:
         Rejected: TRUNCATED, UNDECODABLE.
@@ -55,11 +62,11 @@ def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
     Raises:
         Rejected: TRUNCATED, UNDECODABLE.
     """
-    length, area = len(value), image.rows * image.columns
+    length = len(value)
     claims = image.allocated in (8, 16) and is_consistent(image)
     if claims and is_native_length(length, image):
         return image
-    others = [] if cut else _others(image, length, area)
+    others = [] if cut else _others(image, length)
     if claims and length > image.native_bytes:
         better = [one for one in others if _rough(value, one, little) < CLEARLY * _rough(value, image, little)]
         return better[0] if better else image
@@ -69,10 +76,12 @@ def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
         return others[0]
     if claims or cut:
         raise Rejected(ReasonCode.TRUNCATED, f"{length} bytes of pixels; {image.native_bytes} are promised")
-    raise Rejected(ReasonCode.UNDECODABLE, f"{length} bytes do not fit the description of {area} pixels")
+    raise Rejected(
+        ReasonCode.UNDECODABLE, f"{length} bytes do not fit the description of {image.rows * image.columns} pixels"
+    )
 
 
-def _others(image: Layout, length: int, area: int) -> list[Layout]:
+def _others(image: Layout, length: int) -> list[Layout]:
     """What else so many bytes may be."""
     shared = replace(of_samples(image, 3), allocated=8, photometric="YBR_FULL_422", planar=0)
     full = "YBR_FULL" if image.photometric.startswith("YBR") else None
@@ -126,8 +135,11 @@ def _outside(raw: Values, image: Layout) -> float:
 def _with_planes(value: bytes, image: Layout, little: bool) -> Layout:
     """Colour by pixel or by plane (PS3.3 C.7.6.3.1.3): the header's, unless the other is clearly a picture."""
     other = replace(image, planar=1 - image.planar)
-    here = roughness(_shaped(value, image, little)[..., 0])
-    return other if roughness(_shaped(value, other, little)[..., 0]) < CLEARLY * here else image
+    here, there = (
+        sum(variation(samples[..., colour]) for colour in range(3))
+        for samples in (_shaped(value, image, little), _shaped(value, other, little))
+    )
+    return other if there < CLEARLY * here and image.rows * image.columns >= _FEW else image
 
 
 def with_stride(raw: Values) -> tuple[Values, bool]:

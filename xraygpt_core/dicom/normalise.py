@@ -11,11 +11,12 @@ from io import BytesIO
 from PIL import Image
 
 from xraygpt_core.dicom import accept, header
+from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.decode import decode, pixel_sha256, true_size
 from xraygpt_core.dicom.parse import Parsed, is_dicom, parse
 from xraygpt_core.dicom.picture import is_picture, read_picture
 from xraygpt_core.dicom.pixels import Grey, grey_of_dicom
-from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage, Values
+from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import Flag, ReasonCode
 

@@ -24,12 +24,11 @@ from xraygpt_core.dicom.elements import (
     VRS,
     Element,
     Encoding,
-    guess_encoding,
     tag_at,
-    walk,
 )  # fmt: skip
 from xraygpt_core.dicom.header import PARSE_ERRORS, text
 from xraygpt_core.dicom.types import Limits
+from xraygpt_core.dicom.walk import guess_encoding, walk
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
@@ -105,7 +104,7 @@ def _is_contradicted(label: str | None, encoding: Encoding, inflated: bool) -> b
 def _dataset(data: bytes, elements: list[Element], encoding: Encoding) -> Dataset:
     """A dataset of raw elements, which pydicom converts when they are asked for."""
     raw = {BaseTag(element.tag): _raw(data, element, encoding) for element in elements}
-    dataset = Dataset(raw)  # type: ignore[arg-type]
+    dataset = Dataset(raw)
     charset: Any = "iso8859"
     try:
         if 0x00080005 in raw:

@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from xraygpt_core.dicom.accept import check_size
+from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.header import PARSE_ERRORS
 from xraygpt_core.dicom.pixels import Grey, grey_of_wide, refuse_constant
-from xraygpt_core.dicom.types import Limits, Values
+from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 

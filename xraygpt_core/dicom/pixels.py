@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.header import integer
 from xraygpt_core.dicom.tables import value_of
 from xraygpt_core.dicom.transforms import RARE, Mapped, modality, numbers_of, presentation, rescale, voi
-from xraygpt_core.dicom.types import Values
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 

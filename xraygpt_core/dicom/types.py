@@ -1,13 +1,8 @@
 """What goes into and what comes out of reading one image."""
 
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy.typing as npt
 
 from xraygpt_core.states import Flag
-
-Values = npt.NDArray[Any]  # (rows, columns) stored values, or (rows, columns, 3) red, green, blue
 
 
 @dataclass(frozen=True)
