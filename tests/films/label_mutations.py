@@ -213,7 +213,7 @@ def an_icon_before_the_pixels(draft, file):
     file.header[tag] = ("SQ", Items([icon]))
 
 
-@of_files("meta")
+@of_files("meta", legal=True)
 def no_preamble(draft, file):
     file.preamble = False
 

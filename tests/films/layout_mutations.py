@@ -31,7 +31,7 @@ def values_at_the_high_end(draft, file):
         file.header[_HIGH] = ("US", [15])
 
 
-@of_files("stored+high+allocated", _spare)
+@of_files("stored+high+allocated", _spare, legal=True)
 def overlays_in_the_spare_bits(draft, file):
     drawn = np.zeros(file.pixels.shape, dtype=np.int64)
     drawn[20:60, 30:33] = drawn[100:103, 40:150] = 1
@@ -39,7 +39,7 @@ def overlays_in_the_spare_bits(draft, file):
     file.pixels = (kept | drawn << int(draft.rng.integers(draft.bits, 16))).astype("u2")
 
 
-@of_files("stored+high+allocated", lambda draft, file: _spare(draft, file) and draft.signed)
+@of_files("stored+high+allocated", lambda draft, file: _spare(draft, file) and draft.signed, legal=True)
 def negative_values_without_their_sign_extension(draft, file):
     file.pixels = (_words(file) & (1 << draft.bits) - 1).astype("u2")
 
@@ -71,13 +71,13 @@ def a_planar_configuration_of_grey(draft, file):
     file.header[_PLANAR] = ("US", [int(draft.rng.integers(0, 3))])
 
 
-@of_files("samples", lambda draft, file: draft.colour and native(draft, file))
+@of_files("samples", lambda draft, file: draft.colour and native(draft, file), legal=True)
 def planes_one_after_the_other(draft, file):
     file.pixels = np.ascontiguousarray(file.pixels.transpose(2, 0, 1))
     file.header[_PLANAR] = ("US", [1])
 
 
-@of_files("photometric", lambda draft, file: draft.colour and native(draft, file) and draft.bits == 8)
+@of_files("photometric", lambda draft, file: draft.colour and native(draft, file) and draft.bits == 8, legal=True)
 def luma_and_chroma(draft, file):
     """PS3.3 C.7.6.3.1.2."""
     to_ycc = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])

@@ -27,7 +27,7 @@ def bytes_behind_the_pixels(draft, file):
     file.tail = bytes(draft.rng.integers(0, 256, count, "u1")) if draft.rng.random() < 0.5 else b"\0" * count
 
 
-@of_files("tail")
+@of_files("tail", legal=True)
 def elements_behind_the_pixels(draft, file):
     if not file.little or file.implicit:
         return
@@ -51,7 +51,7 @@ def a_wrong_group_length_of_the_meta_information(draft, file):
     file.group_length = int(draft.rng.choice([-8, 4, 4000]))
 
 
-@of_files("icon")
+@of_files("icon", legal=True)
 def overlays_and_private_elements(draft, file):
     file.header[0x60000010], file.header[0x60000011] = ("US", [64]), ("US", [64])
     file.header[0x60000040], file.header[0x60000050] = ("CS", "G"), ("SS", [1, 1])
@@ -79,12 +79,12 @@ def pixels_of_another_vr(draft, file):
         file.vr = "OB" if file.vr == "OW" else "OW"
 
 
-@of_files("fragments", coded)
+@of_files("fragments", coded, legal=True)
 def several_fragments(draft, file):
     _split(draft, file, 9)
 
 
-@of_files("fragments", coded)
+@of_files("fragments", coded, legal=True)
 def several_fragments_and_a_true_offset_table(draft, file):
     _split(draft, file, 9)
     file.offsets = _offsets(0)
@@ -107,7 +107,7 @@ def an_offset_table_of_nonsense(draft, file):
     file.offsets = wrong[int(draft.rng.integers(len(wrong)))]
 
 
-@of_files("fragments", coded)
+@of_files("fragments", coded, legal=True)
 def no_offset_table_item(draft, file):
     file.offsets = None
 
@@ -139,7 +139,7 @@ def no_delimiter(draft, file):
     file.delimiter = False
 
 
-@of_files("padding behind", coded)
+@of_files("padding behind", coded, legal=True)
 def padding_behind_the_codestream(draft, file):
     file.fragments[-1] += b"\0" * int(draft.rng.choice([2, 30, 3000]))
 

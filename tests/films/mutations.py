@@ -16,6 +16,7 @@ class Mutation:
     fits: Callable
     apply: Callable
     reasons: frozenset  # that would be true of a film with this fault
+    legal: bool = False  # not a fault: must come out exact and without a doubt
     survives: bool = False  # nothing is known about the picture; the process must live
 
     def may_join(self, other):
@@ -26,19 +27,19 @@ class Mutation:
 REGISTER: dict[str, Mutation] = {}
 
 
-def of_tables(group, fits=lambda draft: True, reasons=()):
+def of_tables(group, fits=lambda draft: True, reasons=(), **kind):
     """Register ``apply(draft)``."""
-    return _register(TABLES, group, fits, reasons, survives=False)
+    return _register(TABLES, group, fits, reasons, kind)
 
 
-def of_files(group, fits=lambda draft, file: True, reasons=(), *, survives=False):
+def of_files(group, fits=lambda draft, file: True, reasons=(), **kind):
     """Register ``apply(draft, file)``."""
-    return _register(FILES, group, fits, reasons, survives=survives)
+    return _register(FILES, group, fits, reasons, kind)
 
 
-def _register(stage, group, fits, reasons, *, survives):
+def _register(stage, group, fits, reasons, kind):
     def keep(apply):
-        REGISTER[apply.__name__] = Mutation(apply.__name__, stage, group, fits, apply, frozenset(reasons), survives)
+        REGISTER[apply.__name__] = Mutation(apply.__name__, stage, group, fits, apply, frozenset(reasons), **kind)
         return apply
 
     return keep

@@ -15,7 +15,7 @@ def palette_of_8_under_16_bits(draft):
             draft.header[tag] = ("OW", draft.header[tag][1].astype("u1"))
 
 
-@of_tables("palette", is_palette)
+@of_tables("palette", is_palette, legal=True)
 def palette_of_8_bits(draft):
     palette_header(draft, 8, draft.colours)
     if draft.rng.random() < 0.5:
@@ -36,7 +36,7 @@ def palette_too_short_or_too_long(draft):
         draft.header[tag] = ("US", [256, 0, 16])
 
 
-@of_tables("palette", is_palette)
+@of_tables("palette", is_palette, legal=True)
 def palette_in_segments(draft):
     for place in range(3):
         column = draft.colours[:, place] * 257

@@ -67,7 +67,7 @@ def _set_voi(draft, table, item, *others):
         draft.header[_CENTER], draft.header[_WIDTH] = ("DS", "77"), ("DS", "33")
 
 
-@of_tables("voi", _takes_lut)
+@of_tables("voi", _takes_lut, legal=True)
 def voi_lut(draft):
     table = _curve(draft, _ends(draft))
     _set_voi(draft, table, _item(draft, table))
@@ -83,7 +83,7 @@ def voi_lut_data_too_short(draft):
     _set_voi(draft, Lut(kept, table.first, table.bits), item)
 
 
-@of_tables("voi", _takes_lut)
+@of_tables("voi", _takes_lut, legal=True)
 def voi_lut_data_too_long(draft):
     table = _curve(draft, _ends(draft))
     junk = draft.rng.integers(0, 2**table.bits, int(draft.rng.choice([2, 6, 40])))
@@ -100,13 +100,13 @@ def voi_lut_of_bytes_under_more_bits(draft):
     _set_voi(draft, table, item)
 
 
-@of_tables("voi", _takes_lut)
+@of_tables("voi", _takes_lut, legal=True)
 def voi_lut_of_words_under_8_bits(draft):
     table = _curve(draft, _ends(draft), 8)
     _set_voi(draft, table, _item(draft, table, data=table.entries.astype("u2")))
 
 
-@of_tables("voi", _takes_lut)
+@of_tables("voi", _takes_lut, legal=True)
 def voi_lut_of_16_bits_over_fewer(draft):
     table = _curve(draft, _ends(draft), int(draft.rng.choice([8, 10, 12])))
     _set_voi(draft, table, _item(draft, table, bits=16, data=table.entries.astype("u2")))
@@ -148,19 +148,19 @@ def _unusable(draft):
     return kinds[int(draft.rng.integers(len(kinds)))]
 
 
-@of_tables("voi", _takes_lut)
+@of_tables("voi", _takes_lut, legal=True)
 def unusable_voi_lut_before_a_good_one(draft):
     table = _curve(draft, _ends(draft))
     _set_voi(draft, table, _item(draft, table), _unusable(draft))
 
 
-@of_tables("voi", is_grey)
+@of_tables("voi", is_grey, legal=True)
 def unusable_voi_lut_beside_the_rest(draft):
     items = [_unusable(draft) for _ in range(int(draft.rng.integers(0, 3)))]
     draft.header[_VOI] = ("SQ", Items(items, undefined=bool(draft.rng.random() < 0.5)))
 
 
-@of_tables("voi", _has_window)
+@of_tables("voi", _has_window, legal=True)
 def unusable_window_before_a_good_one(draft):
     first = [("2000000", "100"), ("-900000", "5"), ("", "400"), ("nan", "400"), ("12", "0"), ("12", "-400")]
     center, width = first[int(draft.rng.integers(len(first)))]
@@ -168,7 +168,7 @@ def unusable_window_before_a_good_one(draft):
     draft.header[_WIDTH] = ("DS", f"{width}\\{draft.voi.width}")
 
 
-@of_tables("voi", _has_window)
+@of_tables("voi", _has_window, legal=True)
 def two_good_windows(draft):
     draft.header[_CENTER] = ("DS", f"{draft.voi.center}\\{draft.voi.center + 40}")
     draft.header[_WIDTH] = ("DS", f"{draft.voi.width}\\{draft.voi.width / 2}")
@@ -183,7 +183,7 @@ def only_unusable_windows(draft):
     draft.header[_FUNCTION] = ("CS", "LINEAR")
 
 
-@of_tables("voi", _has_window)
+@of_tables("voi", _has_window, legal=True)
 def a_window_in_other_numbers(draft):
     center, width = draft.voi.center, draft.voi.width
     if draft.rng.random() < 0.5 or draft.syntax == IMPLICIT:
@@ -192,7 +192,7 @@ def a_window_in_other_numbers(draft):
         draft.header[_CENTER], draft.header[_WIDTH] = ("FD", center), ("FL", width)
 
 
-@of_tables("voi", lambda draft: _has_window(draft) and draft.voi.function == "LINEAR")
+@of_tables("voi", lambda draft: _has_window(draft) and draft.voi.function == "LINEAR", legal=True)
 def no_or_another_function(draft):
     draft.header[_FUNCTION] = (None, ("CS", "linear"), ("CS", ""), ("CS", "NONSENSE"))[int(draft.rng.integers(4))]
 
@@ -206,7 +206,7 @@ def _modality_lut(draft, item_of):
     draft.header[_MODALITY] = ("SQ", Items([item], undefined=bool(draft.rng.random() < 0.5)))
 
 
-@of_tables("modality", is_grey)
+@of_tables("modality", is_grey, legal=True)
 def modality_lut(draft):
     _modality_lut(draft, lambda table: (_item(draft, table), table))
 
@@ -241,18 +241,18 @@ def slope_that_is_none(draft):
     draft.header[0x00281052], draft.header[0x00281053] = ("DS", "0"), ("DS", slope)
 
 
-@of_tables("modality", lambda draft: is_grey(draft) and draft.voi is None)
+@of_tables("modality", lambda draft: is_grey(draft) and draft.voi is None, legal=True)
 def any_rescale_without_a_window(draft):
     draft.modality = Rescale(float(draft.rng.choice([0.01, 7.0, -3.0])), float(draft.rng.choice([-9000, 0.5, 100])))
 
 
-@of_tables("presentation", is_grey)
+@of_tables("presentation", is_grey, legal=True)
 def presentation_lut(draft):
     draft.presented = _curve(draft, [0, int(draft.rng.choice([255, 4095]))], 12)
     draft.header[_PRESENTATION] = ("SQ", Items([_item(draft, draft.presented)]))
 
 
-@of_tables("presentation", is_grey)
+@of_tables("presentation", is_grey, legal=True)
 def presentation_shape(draft):
     inverse = draft.photometric == "MONOCHROME1"
     draft.header[0x20500020] = ("CS", "INVERSE" if inverse and draft.rng.random() < 0.7 else "IDENTITY")
@@ -264,7 +264,7 @@ def unusable_presentation_lut(draft):
     draft.header[_PRESENTATION] = ("SQ", Items([flat if draft.rng.random() < 0.5 else {}]))
 
 
-@of_tables("padding", lambda draft: is_grey(draft) and draft.bits < 16 and draft.bits != 8)
+@of_tables("padding", lambda draft: is_grey(draft) and draft.bits < 16 and draft.bits != 8, legal=True)
 def padding_of_either_sign(draft):
     value = int(draft.rng.choice([2**draft.bits - 1, 0])) - (2 ** (draft.bits - 1) if draft.signed else 0)
     border = int(draft.rng.integers(4, 30))

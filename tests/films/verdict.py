@@ -33,6 +33,7 @@ class Film:
     expected: np.ndarray | None  # None: only that the process survives
     tolerance: float  # mean grey levels
     reasons: frozenset
+    legal: bool  # it has no fault
 
 
 def film(seed, only=None):
@@ -47,7 +48,15 @@ def film(seed, only=None):
     known = not any(one.survives for one in chosen)
     kind = f"{made.photometric} {'s' if made.signed else 'u'}{made.bits} {label.removeprefix('1.2.840.10008.1.2')}"
     about = f"{kind}: {' + '.join(one.name for one in chosen) or 'nothing'}"
-    return Film(seed, about, file.encode(), made.expected() if known else None, made.tolerance, reasons)
+    return Film(
+        seed,
+        about,
+        file.encode(),
+        made.expected() if known else None,
+        made.tolerance,
+        reasons,
+        all(one.legal for one in chosen),
+    )
 
 
 def _tables(made, rng, only):
@@ -93,9 +102,12 @@ def verdict(sandbox, film):
         return "survived"
     seen = np.asarray(Image.open(io.BytesIO(image.normalised_png)))
     off = np.inf if seen.shape != film.expected.shape else np.abs(seen.astype(int) - film.expected).mean()
+    doubted = bool(DOUBTS & set(image.flags))
+    if film.legal and doubted:
+        return "WRONG: a film without a fault is doubted"
     if off <= film.tolerance:
         return "exact"
-    return "flagged" if DOUBTS & set(image.flags) else f"WRONG: {off:.1f} grey levels off"
+    return "flagged" if doubted else f"WRONG: {off:.1f} grey levels off"
 
 
 def judge(sandbox, seeds):
