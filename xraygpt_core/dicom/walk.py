@@ -87,7 +87,8 @@ def _best_reading(data: bytes, position: int, encoding: Encoding) -> Element | N
     standard = read_element(data, position, encoding)
     if not encoding.implicit and vr not in VRS:
         for reading in _other_readings(data, position, encoding, tag):
-            if reading.end <= len(data) and _may_follow(data, reading.end, encoding, tag):
+            unclosed = reading.undefined and tag == PIXEL_DATA
+            if unclosed or (reading.end <= len(data) and _may_follow(data, reading.end, encoding, tag)):
                 return reading
     if standard is not None or (not encoding.implicit and vr not in LONG_VRS):
         return standard
