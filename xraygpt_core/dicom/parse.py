@@ -63,8 +63,8 @@ class Parsed:
 
 
 def is_dicom(data: bytes) -> bool:
-    """True for a DICOM file (PS3.10), for file meta information without preamble, and for a bare dataset whose first group
-    names a DICOM SOP class.
+    """True for a DICOM file (PS3.10), also without its preamble, and for a bare dataset whose first group names a DICOM
+    SOP class.
 
     A bare dataset has no magic word, so it must read as elements up to SOPClassUID (0008,0016): random bytes do not.
     """
