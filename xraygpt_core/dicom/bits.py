@@ -7,7 +7,7 @@ import numpy as np
 
 from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.layout import Layout
-from xraygpt_core.dicom.measure import is_better
+from xraygpt_core.dicom.measure import CLEARLY, is_better, roughness
 
 _RARE = 0.05  # of the pixels: an overlay is drawn in fewer (a mask in nearly all of them)
 
@@ -45,7 +45,8 @@ def read_bits(raw: Values, image: Layout, width: int) -> tuple[Values, int, bool
     used = int(np.bitwise_or.reduce(raw, axis=None))
     claimed, contradicted = _claimed(image, width, used)
     claimed, moved = _without_low_bits(raw, claimed, used)
-    values, chosen = _settle(raw, claimed, width, used)
+    varying = used & ~int(np.bitwise_and.reduce(raw, axis=None))
+    values, chosen = _settle(raw, claimed, width, varying)
     return values, chosen.stored, chosen.signed, contradicted or moved or chosen != claimed
 
 
@@ -74,17 +75,21 @@ def _without_low_bits(raw: Values, claimed: Field, used: int) -> tuple[Field, bo
     return Field(claimed.stored if fits else claimed.low + claimed.stored, 0, claimed.signed), True
 
 
-def _settle(raw: Values, claimed: Field, width: int, used: int) -> tuple[Values, Field]:
-    """The header's reading, unless another one is clearly that of a picture."""
+def _settle(raw: Values, claimed: Field, width: int, varying: int) -> tuple[Values, Field]:
+    """The header's reading, unless another one is clearly that of a picture.
+
+    Args:
+        varying: the bits that are not alike in all samples; the others say nothing.
+    """
     values = claimed.of(raw)
-    readings = []
     top = claimed.low + claimed.stored
-    if used >> top:  # bits above the field: old overlays, a sign, or values wider than the header says
-        bits = max(used.bit_length(), top)
-        readings += [Field(bits, 0, False), Field(width, 0, True)]
-    if used >> (top - 1) & 1:  # what could be a sign
-        readings.append(Field(claimed.stored, claimed.low, not claimed.signed))
-    for reading in readings:
+    if varying >> top:  # bits above the field: old overlays, a sign, or values wider than the header says
+        for reading in (Field(max(varying.bit_length(), top), 0, False), Field(width, 0, True)):
+            other = reading.of(raw)
+            if is_better(other, values) or roughness(other) < CLEARLY * roughness(values):
+                values, claimed = other, reading
+    if varying >> (top - 1) & 1:  # what could be a sign
+        reading = Field(claimed.stored, claimed.low, not claimed.signed)
         other = reading.of(raw)
         if is_better(other, values):
             values, claimed = other, reading

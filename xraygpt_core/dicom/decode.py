@@ -134,7 +134,7 @@ def decode(parsed: Parsed) -> Decoded:
         raw = decode_stream(encoded.frame, encoded.stream, true)
         wrong = _stream_contradicts(claimed, true)
         width = encoded.stream.precision or true.allocated
-        if encoded.stream.kind is Kind.RLE and true.samples == 1:
+        if encoded.stream.kind is Kind.RLE:
             raw, exchanged = with_stride(raw)
             wrong |= exchanged
     wrong |= encoded.contradicted or parsed.contradicted

@@ -16,6 +16,7 @@ from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
 _UNFIT = 0.5  # of the pixels: more than old overlays may cover
+_UNEVEN = 0.1  # difference of a row and the next, of that of any two
 _FEW = 2**12  # pixels: of fewer nothing is concluded
 
 
@@ -50,7 +51,8 @@ def read_native(value: bytes, image: Layout, *, little: bool, cut: bool) -> tupl
         return _samples_422(value, true), true, true != image
     if true.samples == 3:
         found = _with_planes(value, true, little)
-        return _shaped(value, found, little), found, found != image
+        raw, exchanged = with_stride(_shaped(value, found, little))
+        return raw, found, found != image or exchanged
     little_too = _is_little(value, true, little) if true.allocated == 16 else little
     raw, exchanged = with_stride(_shaped(value, true, little_too))
     return raw, true, true != image or little_too != little or exchanged
@@ -86,12 +88,22 @@ def _others(image: Layout, length: int) -> list[Layout]:
     shared = replace(of_samples(image, 3), allocated=8, photometric="YBR_FULL_422", planar=0)
     full = "YBR_FULL" if image.photometric.startswith("YBR") else None
     found = [
-        replace(of_samples(image, samples, full if samples == 3 else None), allocated=bits)
+        replace(_of_width(image, bits), samples=samples, photometric=of_samples(image, samples, full).photometric)
         for samples, bits in ((1, 16), (1, 8), (3, 8), (3, 16))
     ]
     if image.photometric == "YBR_FULL":
         found.append(shared)
     return [one for one in found if is_native_length(length, one)]
+
+
+def _of_width(image: Layout, allocated: int) -> Layout:
+    """With so many bits allocated; Bits Stored and High Bit are dropped where they come from the wrong number."""
+    if allocated == image.allocated:
+        return image
+    fits = 8 < image.stored <= allocated
+    return replace(
+        image, allocated=allocated, stored=image.stored if fits else 0, high_bit=image.high_bit if fits else -1
+    )
 
 
 def _rough(value: bytes, image: Layout, little: bool) -> float:
@@ -144,12 +156,12 @@ def _with_planes(value: bytes, image: Layout, little: bool) -> Layout:
 
 def with_stride(raw: Values) -> tuple[Values, bool]:
     """Rows and Columns exchanged: True, if rows fit together only so."""
-    rows, columns = raw.shape
+    rows, columns = raw.shape[:2]
     if rows == columns:
         return raw, False
-    turned = raw.reshape(columns, rows)
-    here = row_roughness(raw)
-    return (turned, True) if here > 0.1 and row_roughness(turned) < CLEARLY * here else (raw, False)
+    turned = np.ascontiguousarray(raw).reshape(columns, rows, *raw.shape[2:])
+    here, there = (row_roughness(one if one.ndim == 2 else one[..., 1]) for one in (raw, turned))
+    return (turned, True) if here > _UNEVEN and there < CLEARLY * here else (raw, False)
 
 
 def _shaped(value: bytes, image: Layout, little: bool) -> Values:

@@ -57,7 +57,8 @@ def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
     wrong_size = _correct_size(parsed)
     flags = accept.accept(dataset, limits)
     decoded = decode(parsed)
-    dataset.PixelRepresentation = int(decoded.signed)  # what the header's padding and range are read by
+    if decoded.values.ndim == 2:  # what the header's tables, padding and ranges are read by
+        dataset.BitsStored, dataset.PixelRepresentation = decoded.stored_bits, int(decoded.signed)
     shown = grey_of_dicom(decoded.values, dataset, decoded.stored_bits)
     if shown.contradicted or decoded.contradicted or wrong_size:
         flags = (*flags, Flag.HEADER_CONTRADICTS_PIXELS)

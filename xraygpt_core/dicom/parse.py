@@ -37,6 +37,7 @@ DEFLATED, EXPLICIT_BIG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 _STANDARD = "1.2.840.10008."
 _ENCODINGS = {IMPLICIT_LITTLE: IMPLICIT, EXPLICIT_BIG: BIG}  # all others: explicit little endian
 
+_GROUP_2 = b"\2\0\0\0UL\4\0"  # (0002,0000), with which every file meta information begins
 _HEADER_ROOM = 16 * 2**20  # what a dataset may hold beside its pixels
 
 
@@ -62,11 +63,12 @@ class Parsed:
 
 
 def is_dicom(data: bytes) -> bool:
-    """True for a DICOM file (PS3.10), and for a bare dataset whose first group names a DICOM SOP class.
+    """True for a DICOM file (PS3.10), also without its preamble, and for a bare dataset whose first group names a DICOM
+    SOP class.
 
     A bare dataset has no magic word, so it must read as elements up to SOPClassUID (0008,0016): random bytes do not.
     """
-    return data[128:132] == b"DICM" or _bare_encoding(data) is not None
+    return data[128:132] == b"DICM" or data.startswith(_GROUP_2) or _bare_encoding(data) is not None
 
 
 def parse(data: bytes, limits: Limits) -> Parsed:
@@ -141,7 +143,7 @@ def _inflated(data: bytes, offset: int, label: str | None, limits: Limits) -> tu
     readable = _begins_with_elements(data, offset)
     if label == DEFLATED:
         return (data, offset, False) if readable else (_inflate(data[offset:], limits), 0, True)
-    if not readable and label is not None:
+    if not readable and offset:
         try:
             inflated = _inflate(data[offset:], limits)
         except Rejected:

@@ -87,7 +87,8 @@ def _best_reading(data: bytes, position: int, encoding: Encoding) -> Element | N
     standard = read_element(data, position, encoding)
     if not encoding.implicit and vr not in VRS:
         for reading in _other_readings(data, position, encoding, tag):
-            if reading.end <= len(data) and _may_follow(data, reading.end, encoding, tag):
+            unclosed = reading.undefined and tag == PIXEL_DATA
+            if unclosed or (reading.end <= len(data) and _may_follow(data, reading.end, encoding, tag)):
                 return reading
     if standard is not None or (not encoding.implicit and vr not in LONG_VRS):
         return standard
@@ -176,8 +177,13 @@ def _begins(data: bytes, offset: int, encoding: Encoding) -> bool:
 
 
 def _may_follow(data: bytes, position: int, encoding: Encoding, after: int) -> bool:
-    """:func:`looks_like_element`, or an element of the dictionary whose VR is none."""
+    """:func:`looks_like_element`, or an element of the dictionary, or a private one, whose VR is none."""
     if looks_like_element(data, position, encoding, after):
         return True
     tag = tag_at(data, position, encoding.order)
-    return tag > after and tag >> 16 != 0xFFFE and vr_of(tag) != b"UN"
+    if tag <= after or tag >> 16 == 0xFFFE:
+        return False
+    if vr_of(tag) != b"UN":
+        return True
+    readings = _other_readings(data, position, encoding, tag) if tag >> 16 & 1 else []
+    return any(one.end < len(data) and looks_like_element(data, one.end, encoding, tag) for one in readings)
