@@ -193,7 +193,8 @@ def an_element_with_an_impossible_vr(draft, file):
 
 @of_files("vr", lambda draft, file: not file.implicit)
 def numbers_as_another_vr(draft, file):
-    for tag in (_ROWS, _COLUMNS, _ALLOCATED, _STORED, _HIGH, _SIGN, _SAMPLES):
+    numbers = {_ROWS, _COLUMNS, _ALLOCATED, _STORED, _HIGH, _SIGN, _SAMPLES}
+    for tag in sorted(numbers & set(file.header)):
         vr, value = file.header[tag]
         file.header[tag] = (_choice(draft, vr, "UN", "SS"), value)
 

@@ -100,7 +100,7 @@ def a_photometric_interpretation_in_other_letters(draft, file):
 
 
 def _jpeg_2000(draft, file):
-    return file.label in (codecs.J2K, codecs.J2K_LOSSY)
+    return draft.syntax in (codecs.J2K, codecs.J2K_LOSSY)
 
 
 @of_files("stream", lambda draft, file: _jpeg_2000(draft, file) and not draft.colour)
@@ -108,7 +108,7 @@ def a_jpeg_2000_file_around_the_codestream(draft, file):
     file.fragments = [codecs.boxed(b"".join(file.fragments))]
 
 
-@of_files("stream", lambda draft, file: file.label == codecs.J2K and not draft.colour and not draft.signed)
+@of_files("stream", lambda draft, file: draft.syntax == codecs.J2K and not draft.colour and not draft.signed)
 def a_codestream_of_more_bits_than_stored(draft, file):
     if draft.bits in (8, 16):
         return
@@ -126,18 +126,18 @@ def grey_as_three_components(draft, file):
     draft.tolerance = max(draft.tolerance, made.tolerance)
 
 
-@of_files("stream", lambda draft, file: file.label == codecs.RLE and draft.bits > 8 and not draft.colour)
+@of_files("stream", lambda draft, file: draft.syntax == codecs.RLE and draft.bits > 8 and not draft.colour)
 def planes_of_bytes_in_the_other_order(draft, file):
     swapped = draft.stored.view("u2").byteswap()
     file.fragments = [codecs.compress(swapped, 16, codecs.RLE).stream]
 
 
-@of_files("stream", lambda draft, file: file.label == DEFLATED, reasons=_CANNOT_TELL)
+@of_files("stream", lambda draft, file: draft.syntax == DEFLATED, reasons=_CANNOT_TELL)
 def deflated_with_the_header_of_zlib(draft, file):
     file.zlib_header = True
 
 
-@of_files("stream", lambda draft, file: file.label in codecs.JPEGS, reasons=("truncated",))
+@of_files("stream", lambda draft, file: draft.syntax in codecs.JPEGS, reasons=("truncated",))
 def no_end_of_image(draft, file):
     stream = b"".join(file.fragments)
     file.fragments = [stream[: stream.rindex(b"\xff\xd9") // 2 * 2]]

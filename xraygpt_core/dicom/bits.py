@@ -61,6 +61,9 @@ def _claimed(image: Layout, width: int, used: int) -> tuple[Field, bool]:
     high_bit = image.stored - 1 if image.high_bit < 0 else image.high_bit
     if not image.stored - 1 <= high_bit < width:
         return Field(image.stored, 0, image.signed), True
+    spare = width - image.stored
+    if spare and high_bit < top - 1 and not used & ((1 << spare) - 1):  # so many bits, but at the other end
+        return Field(image.stored, spare, image.signed), True
     return Field(image.stored, high_bit - image.stored + 1, image.signed), False
 
 

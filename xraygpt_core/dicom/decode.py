@@ -12,7 +12,7 @@ from xraygpt_core.dicom.codecs import decode_stream
 from xraygpt_core.dicom.codestream import LABELS, Codestream, Kind, identify
 from xraygpt_core.dicom.fragments import read_fragments
 from xraygpt_core.dicom.layout import GREY, PALETTE, Layout, layout, of_stream
-from xraygpt_core.dicom.native import is_native_length, read_native, unswap, with_stride
+from xraygpt_core.dicom.native import in_order, is_native_length, read_native, unswap, with_stride
 from xraygpt_core.dicom.palette import colours_of
 from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Parsed
 from xraygpt_core.errors import Rejected
@@ -135,8 +135,9 @@ def decode(parsed: Parsed) -> Decoded:
         wrong = _stream_contradicts(claimed, true)
         width = encoded.stream.precision or true.allocated
         if encoded.stream.kind is Kind.RLE:
+            raw, swapped = in_order(raw, true) if true.samples == 1 and true.allocated == 16 else (raw, False)
             raw, exchanged = with_stride(raw)
-            wrong |= exchanged
+            wrong |= swapped or exchanged
     wrong |= encoded.contradicted or parsed.contradicted
     if true.samples == 3:
         return _colour(raw, true, claimed, encoded.stream is None, wrong)
@@ -163,9 +164,17 @@ def _colour(raw: Values, true: Layout, claimed: Layout, native: bool, wrong: boo
     """Red, green and blue; their luma, if the header says that the picture is grey, and so how it is to be shown."""
     if native and true.photometric.startswith("YBR"):
         raw = convert_color_space(raw, "YBR_FULL", "RGB")
+    stored = _colour_bits(raw, claimed)
+    wrong |= stored != claimed.stored
     if claimed.photometric not in GREY:
-        return Decoded(raw, true.allocated, False, wrong)
-    return Decoded(luma(raw), true.allocated, False, True)
+        return Decoded(raw, stored, False, wrong)
+    return Decoded(luma(raw), stored, False, True)
+
+
+def _colour_bits(raw: Values, claimed: Layout) -> int:
+    """Bits Stored, unless values go beyond, or leave three quarters of them unused: no colour film is so dark."""
+    used = max(8, int(raw.max()).bit_length())
+    return claimed.stored if used <= claimed.stored <= min(used + 1, 8 * raw.itemsize) else used + used % 2
 
 
 def luma(values: Values) -> Values:

@@ -16,6 +16,7 @@ _Wide = npt.NDArray[np.int32]
 CLEARLY = 0.5  # times as rough: the margin by which another reading than the header's must win
 _SAMPLE = 2**20  # pixels
 _LEAST = 2**12  # pixels; of fewer nothing is concluded
+_LONGER, _ALIKE = 1.25, 0.25  # steps between and within pairs of samples
 _FEW = 64  # pairs of neighbours that a decision needs at least
 _SHARE = 0.0002  # of all pairs looked at
 _CONTRARY = 0.05  # pairs that speak for the header, for one against it
@@ -85,3 +86,20 @@ def is_better(other: Values, header: Values) -> bool:
         for_header += int(np.count_nonzero(differ & (4 * np.abs(step_header) < jump)))
         seen += step_other.size
     return for_other > max(_FEW, _SHARE * seen) and for_header < _CONTRARY * for_other
+
+
+def are_pairs_exchanged(values: Values) -> bool:
+    """True if the first and the second of each two samples must have changed places.
+
+    Then the step from one pair to the next is between samples three apart, and greater than the step within a pair;
+    once they are exchanged back both are of one size. Noise and doubled pixels are not.
+    """
+    if values.size < _LEAST:
+        return False
+    pairs = values.reshape(-1)[: values.size // 2 * 2].reshape(-1, 2).astype(np.int16)
+    step = max(1, 2 * len(pairs) // _SAMPLE)
+    here, following = pairs[:-1:step], pairs[1::step]
+    within = np.abs(here[:, 1] - here[:, 0]).mean(dtype=np.float64)
+    between = np.abs(following[:, 0] - here[:, 1]).mean(dtype=np.float64)
+    back = np.abs(following[:, 1] - here[:, 0]).mean(dtype=np.float64)
+    return bool(between > _LONGER * max(within, back) and abs(back - within) < _ALIKE * within)

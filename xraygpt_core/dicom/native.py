@@ -11,7 +11,7 @@ import numpy as np
 
 from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.layout import GREY, Layout, is_consistent, of_samples
-from xraygpt_core.dicom.measure import CLEARLY, roughness, row_roughness, variation
+from xraygpt_core.dicom.measure import CLEARLY, are_pairs_exchanged, roughness, row_roughness, variation
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
@@ -53,9 +53,10 @@ def read_native(value: bytes, image: Layout, *, little: bool, cut: bool) -> tupl
         found = _with_planes(value, true, little)
         raw, exchanged = with_stride(_shaped(value, found, little))
         return raw, found, found != image or exchanged
-    little_too = _is_little(value, true, little) if true.allocated == 16 else little
-    raw, exchanged = with_stride(_shaped(value, true, little_too))
-    return raw, true, true != image or little_too != little or exchanged
+    raw, swapped = in_order(_shaped(value, true, little), true)
+    raw, exchanged = with_stride(raw)
+    more = value[true.native_bytes :].strip(b"\0")  # padding says nothing
+    return raw, true, true != image or swapped or exchanged or len(more) > 1
 
 
 def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
@@ -68,10 +69,11 @@ def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
     claims = image.allocated in (8, 16) and is_consistent(image)
     if claims and is_native_length(length, image):
         return image
-    others = [] if cut else _others(image, length)
     if claims and length > image.native_bytes:
-        better = [one for one in others if _rough(value, one, little) < CLEARLY * _rough(value, image, little)]
-        return better[0] if better else image
+        limit = CLEARLY * _rough(value, image, little)
+        others = [] if cut else [one for one in _readings(image) if one.native_bytes <= length]
+        return min((one for one in others if _rough(value, one, little) < limit), default=image, key=_bytes_of)
+    others = [] if cut else [one for one in _readings(image) if is_native_length(length, one)]
     if len(others) > 1:
         others.sort(key=lambda one: _rough(value, one, little))
     if others:
@@ -83,8 +85,12 @@ def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
     )
 
 
-def _others(image: Layout, length: int) -> list[Layout]:
-    """What else so many bytes may be."""
+def _bytes_of(image: Layout) -> int:
+    return image.native_bytes
+
+
+def _readings(image: Layout) -> list[Layout]:
+    """What else the bytes may be, of whatever number."""
     shared = replace(of_samples(image, 3), allocated=8, photometric="YBR_FULL_422", planar=0)
     full = "YBR_FULL" if image.photometric.startswith("YBR") else None
     found = [
@@ -93,7 +99,7 @@ def _others(image: Layout, length: int) -> list[Layout]:
     ]
     if image.photometric == "YBR_FULL":
         found.append(shared)
-    return [one for one in found if is_native_length(length, one)]
+    return found
 
 
 def _of_width(image: Layout, allocated: int) -> Layout:
@@ -121,17 +127,24 @@ def _signed_or_not(raw: Values) -> float:
     return min(roughness(raw), roughness(raw.view(f"i{raw.dtype.itemsize}")))
 
 
-def _is_little(value: bytes, image: Layout, little: bool) -> bool:
-    """The byte order in which 16-bit samples are a picture; the dataset's own unless it is clearly the other."""
-    raw = _shaped(value, image, little)
+def in_order(raw: Values, image: Layout) -> tuple[Values, bool]:
+    """Samples in the byte order in which they are a picture: True, if it is clearly not the one they were read in."""
+    if raw.dtype.itemsize == 1:
+        return (_exchanged(raw), True) if are_pairs_exchanged(raw) else (raw, False)
     swapped = raw.byteswap()
     here, there = _signed_or_not(raw), _signed_or_not(swapped)
     if there < CLEARLY * here:
-        return not little
+        return swapped, True
     if here < CLEARLY * there or image.photometric not in GREY:
-        return little
+        return raw, False
     fits = _outside(swapped, image) == 0 and _outside(raw, image) > _UNFIT
-    return little != fits
+    return (swapped, True) if fits else (raw, False)
+
+
+def _exchanged(raw: Values) -> Values:
+    """8-bit samples that share a word of the other byte order (PS3.5 section 7.3)."""
+    flat = np.frombuffer(unswap(raw.tobytes()), dtype=np.uint8)
+    return flat.reshape(raw.shape)
 
 
 def _outside(raw: Values, image: Layout) -> float:
