@@ -96,8 +96,10 @@ def _joined(items: tuple[bytes, ...], claimed: Layout) -> tuple[bytes, Codestrea
     for begin in (1, 0):
         frame = b"".join(items[begin:])
         stream = identify(frame)
-        if stream is not None or is_native_length(len(frame), claimed):
+        if stream is not None:
             return frame, stream
+        if is_native_length(len(frame), claimed) or (begin and not frame[claimed.native_bytes :].strip(b"\0")):
+            return frame[: claimed.native_bytes + 1], None
     return b"".join(items[1:]), None
 
 
