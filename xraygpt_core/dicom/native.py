@@ -66,10 +66,10 @@ def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
     """
     length = len(value)
     claims = image.allocated in (8, 16) and is_consistent(image)
-    if claims and is_native_length(length, image):
-        return image
     others = [] if cut else _others(image, length)
-    if claims and length > image.native_bytes:
+    if claims and length >= image.native_bytes:
+        if is_native_length(length, image) and image.photometric != "YBR_FULL_422":
+            return image
         better = [one for one in others if _rough(value, one, little) < CLEARLY * _rough(value, image, little)]
         return better[0] if better else image
     if len(others) > 1:
