@@ -98,7 +98,8 @@ def _joined(items: tuple[bytes, ...], claimed: Layout) -> tuple[bytes, Codestrea
         stream = identify(frame)
         if stream is not None:
             return frame, stream
-        if is_native_length(len(frame), claimed) or (begin and not frame[claimed.native_bytes :].strip(b"\0")):
+        padded = begin and len(frame) >= claimed.native_bytes and not frame[claimed.native_bytes :].strip(b"\0")
+        if is_native_length(len(frame), claimed) or padded:
             return frame[: claimed.native_bytes + 1], None
     return b"".join(items[1:]), None
 

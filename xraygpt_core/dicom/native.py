@@ -55,7 +55,8 @@ def read_native(value: bytes, image: Layout, *, little: bool, cut: bool) -> tupl
         return raw, found, found != image or exchanged
     little_too = _is_little(value, true, little) if true.allocated == 16 else little
     raw, exchanged = with_stride(_shaped(value, true, little_too))
-    return raw, true, true != image or little_too != little or exchanged
+    surplus = len(value) > true.native_bytes + 1 and any(value[true.native_bytes + 1 :])
+    return raw, true, true != image or little_too != little or exchanged or surplus
 
 
 def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
