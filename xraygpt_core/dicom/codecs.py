@@ -52,7 +52,7 @@ def decode_stream(frame: bytes, stream: Codestream, image: Layout) -> Values:
         values = _decode(frame, stream, image, call)
         if values is not None:
             if stream.kind in _TOLERANT:
-                _refuse_filled(frame, values, stream, partial(_decode, stream=stream, image=image, call=call))
+                refuse_filled(frame, values, partial(_decode, stream=stream, image=image, call=call))
             return values
     if stream.kind is Kind.RLE and _is_short(rle_sizes(frame), image.rows * image.columns):
         raise Rejected(ReasonCode.TRUNCATED, "an RLE segment ends before the picture does")
@@ -93,11 +93,16 @@ def _as_decoded(frame: bytes, stream: Codestream, image: Layout) -> str:
     return {"YBR_FULL_422": "YBR_FULL"}.get(image.photometric, image.photometric)
 
 
-def _refuse_filled(frame: bytes, values: Values, stream: Codestream, decode: Callable[[bytes], Values | None]) -> None:
+def refuse_filled(frame: bytes, values: Values, decode: Callable[[bytes], Values | None]) -> None:
     """Raise if the decoder ran out of data before it had every pixel, and said nothing.
 
     It leaves grey or black behind, which a film may have, too. So a few bytes are put behind the data: a decoder that
     has every pixel does not look at them, one that has not goes on reading.
+
+    Args:
+        frame: a JPEG codestream.
+        values: what it was decoded to, (rows, columns) or (rows, columns, samples).
+        decode: the same decoder; None if it fails.
 
     Raises:
         Rejected: TRUNCATED.
@@ -110,7 +115,7 @@ def _refuse_filled(frame: bytes, values: Values, stream: Codestream, decode: Cal
     for probe in _PROBES:
         probed = decode(frame[: header.end] + probe + frame[header.end :])
         if probed is not None and not np.array_equal(probed, values):
-            raise Rejected(ReasonCode.TRUNCATED, f"the {stream.kind} codestream has data for a part of the picture")
+            raise Rejected(ReasonCode.TRUNCATED, "the JPEG codestream has data for a part of the picture only")
 
 
 def _is_short(sizes: list[int], pixels: int) -> bool:

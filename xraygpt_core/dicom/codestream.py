@@ -75,10 +75,11 @@ def _of_jpeg(header: JpegHeader) -> Codestream | None:
     kind = _SOFS.get(header.process)
     if kind is None or not header.rows or not header.columns:
         return None
-    if kind is Kind.DCT and header.precision != 8:
-        kind = Kind.DCT_12
+    precision = header.precision
+    if kind is Kind.DCT and precision != 8:
+        kind, precision = Kind.DCT_12, min(precision, 12)  # there is no other; GDCM writes 16
     return Codestream(
-        kind, header.rows, header.columns, header.components, header.precision,
+        kind, header.rows, header.columns, header.components, precision,
         photometric=header.photometric, complete=header.complete, more=header.more,
     )  # fmt: skip
 

@@ -96,8 +96,11 @@ def _joined(items: tuple[bytes, ...], claimed: Layout) -> tuple[bytes, Codestrea
     for begin in (1, 0):
         frame = b"".join(items[begin:])
         stream = identify(frame)
-        if stream is not None or is_native_length(len(frame), claimed):
+        if stream is not None:
             return frame, stream
+        padded = begin and len(frame) >= claimed.native_bytes and not frame[claimed.native_bytes :].strip(b"\0")
+        if is_native_length(len(frame), claimed) or padded:
+            return frame[: claimed.native_bytes + 1], None
     return b"".join(items[1:]), None
 
 

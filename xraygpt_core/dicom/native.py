@@ -55,8 +55,8 @@ def read_native(value: bytes, image: Layout, *, little: bool, cut: bool) -> tupl
         return raw, found, found != image or exchanged
     raw, swapped = in_order(_shaped(value, true, little), true)
     raw, exchanged = with_stride(raw)
-    more = value[true.native_bytes :].strip(b"\0")  # padding says nothing
-    return raw, true, true != image or swapped or exchanged or len(more) > 1
+    surplus = len(value) > true.native_bytes + 1 and any(value[true.native_bytes + 1 :])
+    return raw, true, true != image or swapped or exchanged or surplus
 
 
 def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
@@ -67,9 +67,9 @@ def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
     """
     length = len(value)
     claims = image.allocated in (8, 16) and is_consistent(image)
-    if claims and is_native_length(length, image):
-        return image
-    if claims and length > image.native_bytes:
+    if claims and length >= image.native_bytes:
+        if is_native_length(length, image) and image.photometric != "YBR_FULL_422":
+            return image
         limit = CLEARLY * _rough(value, image, little)
         others = [] if cut else [one for one in _readings(image) if one.native_bytes <= length]
         return min((one for one in others if _rough(value, one, little) < limit), default=image, key=_bytes_of)
