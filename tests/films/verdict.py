@@ -87,6 +87,11 @@ def _files(made, file, rng, count, only):
     return done
 
 
+def grey_of(image):
+    """The normalised picture, 8-bit (rows, columns)."""
+    return np.asarray(Image.open(io.BytesIO(image.normalised_png)))
+
+
 def verdict(sandbox, film):
     """ "exact", "flagged", "rejected: REASON", "survived" or "WRONG: why"."""
     try:
@@ -100,7 +105,7 @@ def verdict(sandbox, film):
         )
     if film.expected is None:
         return "survived"
-    seen = np.asarray(Image.open(io.BytesIO(image.normalised_png)))
+    seen = grey_of(image)
     off = np.inf if seen.shape != film.expected.shape else np.abs(seen.astype(int) - film.expected).mean()
     doubted = bool(DOUBTS & set(image.flags))
     if film.legal and doubted:

@@ -112,24 +112,32 @@ def table_of(data: Any, descriptor: Descriptor, *, big: bool, smooth: bool = Tru
         smooth: the table is a curve, so that a jagged reading is the wrong one; a palette need not be.
     """
     raw, swap = _bytes_of(data, big=big)
+    length, raw = len(raw), raw[: 2 * _MOST_ENTRIES]
     words, octets = np.frombuffer(raw[: len(raw) // 2 * 2], ">u2" if swap else "<u2"), _octets(raw, swap=swap)
     if not len(octets):
         return None
     words, reordered = _in_order(words, descriptor.bits) if smooth else (words, False)
-    count, promised_octets = descriptor.count, 1 <= descriptor.bits <= 8
+    wide = _is_wide(words, octets, length, descriptor, smooth=smooth)
+    entries = (words if wide else octets)[: descriptor.count]
+    if not len(entries):
+        return None
+    padded = wide and int(entries.max()) <= 0xFF  # 8 bits, each with a word of its own: C.7.6.3.1.5, note 1
+    contradicted = descriptor.bits > 0 and wide != (descriptor.bits > 8) and not padded
+    return Table(entries, descriptor, contradicted or (wide and reordered))
+
+
+def _is_wide(words: Entries, octets: Entries, length: int, descriptor: Descriptor, *, smooth: bool) -> bool:
+    """True for entries of 16 bits: what the descriptor says, unless only the other width fits."""
+    count, as_octets = descriptor.count, length in descriptor.lengths[:2] and length > 1
     if not descriptor.bits:
-        wide = len(raw) not in descriptor.lengths[:2]
-    elif promised_octets and len(raw) == 2 * count:  # C.7.6.3.1.5, note 1: 8 bits padded to 16
-        wide = bool(words.max() <= 255) or not smooth or _is_ragged(octets[:count], words)
-    elif not promised_octets and len(raw) in descriptor.lengths[:2] and len(raw) > 1:
-        too_wide = int(words.max()).bit_length() > descriptor.bits
-        wide = smooth and not too_wide and _is_ragged(octets, words)
-    else:
-        wide = not promised_octets
-    entries = (words if wide else octets)[:count]
-    padded = wide and promised_octets and bool(entries.max() <= 255) if len(entries) else False
-    contradicted = wide == promised_octets and not padded and descriptor.bits > 0
-    return Table(entries, descriptor, contradicted or (wide and reordered)) if len(entries) else None
+        return not as_octets
+    if descriptor.bits > 8:
+        too_wide = as_octets and int(words.max()).bit_length() > descriptor.bits
+        return not (as_octets and (not smooth or too_wide or not _is_ragged(octets, words)))
+    if length <= count + 1:
+        return False
+    padded = length == 2 * count and int(words.max()) <= 0xFF
+    return padded or (length == 2 * count and not smooth) or (smooth and _is_ragged(octets[:count], words))
 
 
 def first_input(table: Table, inputs: Inputs, counts: Counts, *, signed: bool) -> int:

@@ -15,6 +15,7 @@ from xraygpt_core.dicom.header import PARSE_ERRORS, integer, values, word
 from xraygpt_core.dicom.tables import Counts, Inputs, Table, first_input, listed, look_up, missing, read_table, value_of
 
 RARE = 0.001  # of all pixels: a hot pixel or a lead marker must not decide what is shown
+_MOST = 32  # tables or windows that are tried
 _LACKING = 0.01  # of all pixels may hit an entry that the file promises and does not hold
 
 
@@ -69,7 +70,7 @@ def voi(dataset: Any, meant: Inputs, counts: Counts) -> Mapped | None:
 
 def windows(dataset: Any) -> Iterator[tuple[float, float]]:
     """Window Center and Width in pairs; of two lists the shorter one's last value stands for those it lacks."""
-    centers, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
+    centers, widths = (numbers(dataset, keyword)[:_MOST] for keyword in ("WindowCenter", "WindowWidth"))
     if centers and widths:
         for place in range(max(len(centers), len(widths))):
             pair = centers[min(place, len(centers) - 1)], widths[min(place, len(widths) - 1)]
@@ -137,7 +138,7 @@ def _number(value: Any) -> float:
 
 
 def _items(dataset: Any, keyword: str) -> list[Any]:
-    return [item for item in values(dataset, keyword) if hasattr(item, "get")]
+    return [item for item in values(dataset, keyword)[:_MOST] if hasattr(item, "get")]
 
 
 def _tabled(item: Any, inputs: Inputs, counts: Counts, *, signed: bool) -> tuple[Mapped, Table] | None:
