@@ -19,7 +19,7 @@ _LEAST = 2**12  # pixels; of fewer nothing is concluded
 _LONGER, _ALIKE = 1.25, 0.25  # steps between and within pairs of samples
 _FEW = 64  # pairs of neighbours that a decision needs at least
 _SHARE = 0.0002  # of all pairs looked at
-_CONTRARY = 0.05  # pairs that speak for the header, for one against it
+_CONTRARY = 0.25  # pairs that speak for the header, for one against it; on real pictures it is 0.08 or above 12
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
 _UNFIT = 0.5  # of the pixels: more than old overlays may cover
+_EVEN = 0.8  # times as uneven: on real pictures it is below 0.77 or above 1.3
 _UNEVEN = 0.1  # difference of a row and the next, of that of any two
 _FEW = 2**12  # pixels: of fewer nothing is concluded
 
@@ -174,7 +175,7 @@ def with_stride(raw: Values) -> tuple[Values, bool]:
         return raw, False
     turned = np.ascontiguousarray(raw).reshape(columns, rows, *raw.shape[2:])
     here, there = (row_roughness(one if one.ndim == 2 else one[..., 1]) for one in (raw, turned))
-    return (turned, True) if here > _UNEVEN and there < CLEARLY * here else (raw, False)
+    return (turned, True) if here > _UNEVEN and there < _EVEN * here else (raw, False)
 
 
 def _shaped(value: bytes, image: Layout, little: bool) -> Values:
