@@ -79,7 +79,9 @@ def _decode(frame: bytes, stream: Codestream, image: Layout, call: tuple[str, st
     if values.shape != shape or values.dtype.itemsize * 8 != image.allocated:
         return None
     raw = np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
-    return raw & np.array((1 << precision) - 1, raw.dtype) if image.samples == 1 else raw
+    if image.samples == 1 and precision < image.allocated:  # a sign may be spread over the bits above
+        raw = np.bitwise_and(raw, np.array((1 << precision) - 1, raw.dtype), out=raw if raw.flags.writeable else None)
+    return raw
 
 
 def _as_decoded(frame: bytes, stream: Codestream, image: Layout) -> str:

@@ -98,24 +98,26 @@ def _jpeg_2000(data: bytes) -> Codestream:
             transformed = data[position + 8] == 1  # multiple component transformation (A.6.1, table A.17)
         position += 2 + length
     tiles = -(-(right - tile_left) // tile_width) * -(-(bottom - tile_top) // tile_height)
+    complete, end = _tile_parts(data, position, tiles)
     return Codestream(
         Kind.HTJ2K if high_throughput else Kind.JPEG_2000, bottom - top, right - left, components, precision,
-        photometric="RGB" if transformed else None, complete=_has_every_tile(data, position, tiles),
+        photometric="RGB" if transformed else None, complete=complete,
+        more=b"\xff\x4f\xff\x51" in data[end : end + 8],
     )  # fmt: skip
 
 
-def _has_every_tile(data: bytes, position: int, tiles: int) -> bool:
-    """Every tile begins, and no tile-part (Psot, A.4.2) is longer than what there is of it."""
+def _tile_parts(data: bytes, position: int, tiles: int) -> tuple[bool, int]:
+    """True if every tile begins, and no tile-part (Psot, A.4.2) is longer than what there is of it; where they end."""
     seen: set[int] = set()
     while data[position : position + 2] == b"\xff\x90" and position + 12 <= len(data):
         tile, length = struct.unpack_from(">HI", data, position + 4)
         seen.add(tile)
         if length == 0:  # up to the end of the codestream
-            return len(seen) >= tiles and data.rstrip(b"\0").endswith(b"\xff\xd9")
+            return len(seen) >= tiles and data.rstrip(b"\0").endswith(b"\xff\xd9"), len(data)
         if length < 14:
-            return False
+            return False, position
         position += length
-    return position <= len(data) and len(seen) >= tiles
+    return position <= len(data) and len(seen) >= tiles, position
 
 
 def _rle(data: bytes) -> Codestream | None:
