@@ -165,7 +165,7 @@ def sign_missing(draft, file):
     _put(file, _SIGN, None)
 
 
-@of_files("size", coded, reasons=_CANNOT_TELL)
+@of_files("size", coded, reasons=("undecodable", "truncated"))
 def another_size_than_the_codestream(draft, file):
     rows, columns = draft.stored.shape[:2]
     if draft.rng.random() < 0.5:

@@ -16,7 +16,7 @@ _Wide = npt.NDArray[np.int32]
 CLEARLY = 0.5  # times as rough: the margin by which another reading than the header's must win
 _SAMPLE = 2**18  # pixels
 _LEAST = 2**12  # pixels; of fewer nothing is concluded
-_LONGER, _ALIKE = 1.25, 0.25  # steps between and within pairs of samples
+_SURE, _ALIKE = 8.0, 0.3  # standard errors; of the excess
 _FEW = 64  # pairs of neighbours that a decision needs at least
 _SHARE = 0.0002  # of all pairs looked at
 _CONTRARY = 0.25  # pairs that speak for the header, for one against it; on real pictures it is 0.08 or above 12
@@ -91,8 +91,9 @@ def is_better(other: Values, header: Values) -> bool:
 def are_pairs_exchanged(values: Values) -> bool:
     """True if the first and the second of each two samples must have changed places.
 
-    Then the step from one pair to the next is between samples three apart, and greater than the step within a pair;
-    once they are exchanged back both are of one size. Noise and doubled pixels are not.
+    In order, the step within a pair and that to the next pair are alike, and smaller than a step over three samples.
+    Exchanged, the step to the next pair is the one over three, and the step within is like that from a first to the
+    next second. Noise, doubled pixels, grids and the blocks of a JPEG are neither.
     """
     if values.size < _LEAST:
         return False
@@ -100,6 +101,7 @@ def are_pairs_exchanged(values: Values) -> bool:
     step = max(1, 2 * len(pairs) // _SAMPLE)
     here, following = pairs[:-1:step], pairs[1::step]
     within = np.abs(here[:, 1] - here[:, 0]).mean(dtype=np.float64)
-    between = np.abs(following[:, 0] - here[:, 1]).mean(dtype=np.float64)
-    back = np.abs(following[:, 1] - here[:, 0]).mean(dtype=np.float64)
-    return bool(between > _LONGER * max(within, back) and abs(back - within) < _ALIKE * within)
+    between, back = np.abs(following[:, 0] - here[:, 1]), np.abs(following[:, 1] - here[:, 0])
+    excess = (between - back).astype(np.float64)
+    surely = excess.mean() > _SURE * excess.std() / np.sqrt(len(excess))
+    return bool(surely and abs(within - back.mean(dtype=np.float64)) < _ALIKE * excess.mean())

@@ -79,8 +79,9 @@ def grey_of_colour(values: Values, stored_bits: int) -> Grey:
     Raises:
         Rejected: BLANK.
     """
-    wide = values >> max(0, stored_bits - 8) if values.dtype.itemsize == 2 else values
-    weighted = wide[..., 0] * np.uint32(299) + wide[..., 1] * np.uint32(587) + wide[..., 2] * np.uint32(114)
+    weighted = values[..., 0] * np.uint32(299) + values[..., 1] * np.uint32(587) + values[..., 2] * np.uint32(114)
+    if stored_bits > 8:
+        weighted = np.minimum(weighted * (255.0 / (2**stored_bits - 1)), 255_000).astype(np.uint32)
     grey: Grey = ((weighted + 500) // 1000).astype(np.uint8)
     refuse_constant(grey)
     return grey
