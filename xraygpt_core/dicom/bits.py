@@ -10,6 +10,9 @@ from xraygpt_core.dicom.layout import Layout
 from xraygpt_core.dicom.measure import CLEARLY, is_better, roughness
 
 _RARE = 0.05  # of the pixels: an overlay is drawn in fewer (a mask in nearly all of them)
+_MANY = 0.003  # of the pixels: values with a sign are no letters
+_WIDE = 0.1  # times as different as the others
+_SAMPLE = 2**16  # pixels
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,20 @@ def _settle(raw: Values, claimed: Field, width: int, varying: int) -> tuple[Valu
             other = reading.of(raw)
             if is_better(other, values) or roughness(other) < CLEARLY * roughness(values):
                 values, claimed = other, reading
-    if varying >> (top - 1) & 1:  # what could be a sign
-        reading = Field(claimed.stored, claimed.low, not claimed.signed)
+    reading = Field(claimed.stored, claimed.low, not claimed.signed)
+    if varying >> (claimed.low + claimed.stored - 1) & 1 and _may_have_signs(raw, claimed):
         other = reading.of(raw)
-        if is_better(other, values):
+        if is_better(other, values, without_ends=True):
             values, claimed = other, reading
     return values, claimed
+
+
+def _may_have_signs(raw: Values, claimed: Field) -> bool:
+    """True if the values with the highest bit are many and differ: white letters on black have it, too."""
+    few = Field(claimed.stored, claimed.low, False).of(raw.ravel()[:: max(1, raw.size // _SAMPLE)])
+    is_high = few >> (claimed.stored - 1) > 0
+    high, low = few[is_high], few[~is_high]
+    if high.size < _MANY * few.size:
+        return False
+    spread, other = (np.subtract(*np.percentile(one, (95, 5))) if one.size else 0 for one in (high, low))
+    return bool(spread > _WIDE * other)

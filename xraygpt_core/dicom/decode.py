@@ -84,7 +84,7 @@ def locate(parsed: Parsed) -> Encoded:
             raise Rejected(ReasonCode.NO_PIXELS, "Pixel Data has no fragment")
         expected = LABELS[stream.kind] if stream is not None else frozenset({_ENCAPSULATED_UNCOMPRESSED})
         found = Encoded(frame, stream, True, False, fragments.cut or pixels.cut, _is_wrong(label, expected))
-    return _checked(found, claimed, fragments is not None)
+    return _checked(found, claimed, label, fragments is not None)
 
 
 def _is_wrong(label: str | None, expected: frozenset[str]) -> bool:
@@ -104,7 +104,7 @@ def _joined(items: tuple[bytes, ...], claimed: Layout) -> tuple[bytes, Codestrea
     return b"".join(items[1:]), None
 
 
-def _checked(found: Encoded, claimed: Layout, encapsulated: bool) -> Encoded:
+def _checked(found: Encoded, claimed: Layout, label: str | None, encapsulated: bool) -> Encoded:
     """Raises: Rejected: TRUNCATED, MULTI_FRAME, UNDECODABLE for what cannot be the frame."""
     if found.stream is not None:
         if (found.cut and found.stream.kind is Kind.RLE) or not found.stream.complete:
@@ -112,8 +112,8 @@ def _checked(found: Encoded, claimed: Layout, encapsulated: bool) -> Encoded:
         if found.stream.more:
             raise Rejected(ReasonCode.MULTI_FRAME, "more than one frame")
     elif encapsulated and not is_native_length(len(found.frame), claimed):
-        if found.cut:
-            raise Rejected(ReasonCode.TRUNCATED, "the file ends within a fragment")
+        if found.cut or (found.frame and label in _NATIVE | {_ENCAPSULATED_UNCOMPRESSED}):
+            raise Rejected(ReasonCode.TRUNCATED, "the fragments end before the picture does")
         raise Rejected(ReasonCode.UNDECODABLE, "the fragments are no codestream of a still image")
     elif found.contradicted and not found.cut and len(found.frame) < claimed.native_bytes // 2:
         raise Rejected(ReasonCode.UNDECODABLE, "Pixel Data are neither fragments nor as long as the pixels")

@@ -67,24 +67,26 @@ def row_roughness(values: Values) -> float:
     return float(down / spread) if spread else 1.0
 
 
-def is_better(other: Values, header: Values) -> bool:
+def is_better(other: Values, header: Values, *, without_ends: bool = False) -> bool:
     """True if another reading of the same stored bits must be right.
 
     Where the two readings disagree about the difference of neighbours, they do so by a power of two: a bit that one
     of them takes for a sign, drops or keeps. The neighbours that are alike in one reading only decide. An edge from
-    black to white may look alike in the wrong reading, which is why almost none may speak for the header.
+    black to white may look alike in the wrong reading, which is why few may speak for the header.
+
+    Args:
+        without_ends: neighbours of which one is as black or as white as can be are not counted.
     """
     for_other = for_header = seen = 0
-    first, second = sample(other), sample(header)
-    for step_other, step_header in (
-        (np.diff(first.upper, axis=1), np.diff(second.upper, axis=1)),
-        (first.lower - first.upper, second.lower - second.upper),
-    ):
-        jump = np.abs(step_other - step_header)
+    for (one, two), (first, second) in zip(_neighbours(sample(other)), _neighbours(sample(header)), strict=True):
+        jump = np.abs((two - one) - (second - first))
         differ = jump > 0
-        for_other += int(np.count_nonzero(differ & (4 * np.abs(step_other) < jump)))
-        for_header += int(np.count_nonzero(differ & (4 * np.abs(step_header) < jump)))
-        seen += step_other.size
+        if without_ends:
+            least, most = header.min(), header.max()
+            differ &= (first != least) & (first != most) & (second != least) & (second != most)
+        for_other += int(np.count_nonzero(differ & (4 * np.abs(two - one) < jump)))
+        for_header += int(np.count_nonzero(differ & (4 * np.abs(second - first) < jump)))
+        seen += one.size
     return for_other > max(_FEW, _SHARE * seen) and for_header < _CONTRARY * for_other
 
 
@@ -105,3 +107,8 @@ def are_pairs_exchanged(values: Values) -> bool:
     excess = (between - back).astype(np.float64)
     surely = excess.mean() > _SURE * excess.std() / np.sqrt(len(excess))
     return bool(surely and abs(within - back.mean(dtype=np.float64)) < _ALIKE * excess.mean())
+
+
+def _neighbours(pairs: Sample) -> tuple[tuple[_Wide, _Wide], tuple[_Wide, _Wide]]:
+    """Side by side, and one above the other."""
+    return (pairs.upper[:, :-1], pairs.upper[:, 1:]), (pairs.upper, pairs.lower)
