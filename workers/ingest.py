@@ -155,4 +155,5 @@ def pseudonymised(
         preview_key=preview_key,
         expected_images=image.expected_images,
         flags=image.flags,
+        origin=image.origin,
     )

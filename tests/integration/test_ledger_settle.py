@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from psycopg.errors import UniqueViolation
+from psycopg2.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
 from tests.ledger_tools import (
@@ -36,7 +36,7 @@ from xraygpt_core.ledger.review import review_summary
 from xraygpt_core.ledger.serving import serve
 from xraygpt_core.ledger.settle import settle
 from xraygpt_core.ledger.summarise import complete_summary, summarise_input
-from xraygpt_core.states import Flag, JobKind, ReviewState
+from xraygpt_core.states import Flag, JobKind, Origin, ReviewState
 
 pytestmark = pytest.mark.usefixtures("sound")
 
@@ -100,9 +100,22 @@ def test_pa_is_chosen_before_ap(ledger: Ledger) -> None:
     assert start_summary(ledger, study_id)[1].image_id == pa.image_id
 
 
-def test_lateral_views_alone_end_the_study_as_rejected(ledger: Ledger) -> None:
+def test_what_was_computed_from_a_film_is_not_summarised_before_it(ledger: Ledger) -> None:
+    bone, derived, original = put(ledger), put(ledger), put(ledger)
+    study_id = ingest(ledger, bone, film("u1", view="PA", origin=Origin.BONE, flags=(Flag.DERIVED_IMAGE,)))
+    settle_now(ledger, study_id)
+    assert read.study(ledger, study_id).flags == ["derived_image"]
+    ingest(ledger, derived, film("u1", view="PA", rows=4000, origin=Origin.PROCESSED))
+    ingest(ledger, original, film("u1", view="PA"))
+    settle_now(ledger, study_id)
+    assert start_summary(ledger, study_id)[1].image_id == original.image_id
+    assert read.study(ledger, study_id).flags == []
+
+
+def test_side_views_alone_end_the_study_as_rejected(ledger: Ledger) -> None:
     registered = put(ledger)
-    study_id = ingest(ledger, registered, film("u1", view="LATERAL"))
+    study_id = ingest(ledger, registered, film("u1", view="OBLIQUE"))
+    ingest(ledger, put(ledger), film("u1", view="LATERAL"))
     settle_now(ledger, study_id)
     status = read.images_status(ledger, [registered.image_id])[0]
     assert (status.state, status.reason_code) == ("rejected", "no_frontal_view")

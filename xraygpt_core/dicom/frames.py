@@ -13,7 +13,7 @@ from typing import Any
 
 from xraygpt_core.dicom.types import Identifiers, NormalisedImage
 from xraygpt_core.errors import Rejected
-from xraygpt_core.states import Flag, ReasonCode
+from xraygpt_core.states import Flag, Origin, ReasonCode
 
 READY = b"ready"
 _LENGTH = struct.Struct(">Q")
@@ -140,6 +140,7 @@ def unpack(reply: bytes) -> NormalisedImage:
 def _image(fields: dict[str, Any], normalised: bytes, preview: bytes) -> NormalisedImage:
     """Raises ValueError, TypeError or KeyError for anything but what :func:`pack_image` was given."""
     flags = tuple(Flag(flag) for flag in fields.pop("flags"))
+    origin = Origin(fields.pop("origin"))
     identifiers = Identifiers(**fields.pop("identifiers"))
     for name, kinds in _KINDS.items():
         if type(fields[name]) not in kinds:
@@ -149,5 +150,5 @@ def _image(fields: dict[str, Any], normalised: bytes, preview: bytes) -> Normali
     if not normalised.startswith(_PNG) or not preview.startswith(_PNG):
         raise ValueError("an image without pixels")
     return NormalisedImage(
-        normalised_png=normalised, preview_png=preview, flags=flags, identifiers=identifiers, **fields
+        normalised_png=normalised, preview_png=preview, flags=flags, origin=origin, identifiers=identifiers, **fields
     )

@@ -10,15 +10,17 @@ from io import BytesIO
 
 from PIL import Image
 
-from xraygpt_core.dicom import accept, header
+from xraygpt_core.dicom import accept, header, views
 from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.decode import decode, pixel_sha256, true_size
+from xraygpt_core.dicom.orientation import turned
+from xraygpt_core.dicom.origin import flags_of, origin
 from xraygpt_core.dicom.parse import Parsed, is_dicom, parse
 from xraygpt_core.dicom.picture import is_picture, read_picture
 from xraygpt_core.dicom.pixels import Grey, grey_of_dicom
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
 from xraygpt_core.errors import Rejected
-from xraygpt_core.states import Flag, ReasonCode
+from xraygpt_core.states import Flag, Origin, ReasonCode
 
 NORMALISED_SIDE, PREVIEW_SIDE = 2048, 1024  # pixels
 _MOST_IMAGES = 1000  # a study of more is a header's slip
@@ -59,18 +61,24 @@ def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
     decoded = decode(parsed)
     if decoded.values.ndim == 2:  # what the header's tables, padding and ranges are read by
         dataset.BitsStored, dataset.PixelRepresentation = decoded.stored_bits, int(decoded.signed)
-    if decoded.contradicted or wrong_size:
-        flags = (*flags, Flag.HEADER_CONTRADICTS_PIXELS)
-    view = header.view(dataset)
+    view = views.view(dataset)
+    made = origin(dataset, captured=Flag.SECONDARY_CAPTURE in flags, synthetic=Flag.SYNTHETIC in flags)
+    grey, uncertain = turned(grey_of_dicom(decoded.values, dataset, decoded.stored_bits), dataset, view)
+    doubts = (
+        (Flag.HEADER_CONTRADICTS_PIXELS, decoded.contradicted or wrong_size),
+        (Flag.ORIENTATION_UNCERTAIN, uncertain),
+        (Flag.VIEW_UNKNOWN, view is None),
+    )
     expected = header.integer(dataset, "NumberOfStudyRelatedInstances")
     return _result(
         decoded.values,
-        grey_of_dicom(decoded.values, dataset, decoded.stored_bits),
+        grey,
         kind="dicom",
         view=view,
+        made=made,
         modality=accept.modality(dataset),
         expected_images=expected if expected is not None and 1 <= expected <= _MOST_IMAGES else None,
-        flags=flags if view else (*flags, Flag.VIEW_UNKNOWN),
+        flags=(*flags, *flags_of(made), *(flag for flag, doubtful in doubts if doubtful)),
         identifiers=header.identifiers(dataset),
     )
 
@@ -91,6 +99,7 @@ def _normalise_picture(data: bytes, limits: Limits) -> NormalisedImage:
         grey,
         kind="picture",
         view=None,
+        made=Origin.DETECTOR,
         modality=None,
         expected_images=None,
         flags=(Flag.NOT_VERIFIED_CHEST, Flag.BURNED_IN_UNCHECKED, Flag.VIEW_UNKNOWN),
@@ -104,6 +113,7 @@ def _result(
     *,
     kind: str,
     view: str | None,
+    made: Origin,
     modality: str | None,
     expected_images: int | None,
     flags: tuple[Flag, ...],
@@ -117,6 +127,7 @@ def _result(
         columns=values.shape[1],
         pixel_sha256=pixel_sha256(values),
         view=view,
+        origin=made,
         modality=modality,
         kind=kind,
         expected_images=expected_images,

@@ -19,7 +19,7 @@ _ACCEPT = """
     UPDATE images SET state = 'accepted', study_id = :study_id, view = :view, modality = :modality, kind = :kind,
            rows = :rows, columns = :columns, sop_pseudonym = :sop_pseudonym, pixel_sha256 = :pixel_sha256,
            normalised_key = :normalised_key, normalised_sha256 = :normalised_sha256, preview_key = :preview_key,
-           duplicate_of = NULL, flags = :flags, finished_at = clock_timestamp()
+           duplicate_of = NULL, flags = :flags, origin = :origin, finished_at = clock_timestamp()
     WHERE id = :image_id
 """
 

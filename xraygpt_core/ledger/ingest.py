@@ -12,7 +12,7 @@ from xraygpt_core.ledger.fence import Claim, fenced, fenced_many
 from xraygpt_core.ledger.grouping import lock_group
 from xraygpt_core.ledger.register import ObjectRef, register_objects
 from xraygpt_core.ledger.settle import reconsider
-from xraygpt_core.states import Flag, ReasonCode
+from xraygpt_core.states import Flag, Origin, ReasonCode
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class IngestedImage:
     preview_key: str
     expected_images: int | None
     flags: tuple[Flag, ...]
+    origin: Origin = Origin.DETECTOR
 
 
 _INPUTS = """

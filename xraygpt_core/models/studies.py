@@ -42,6 +42,8 @@ images = Table(
     Column("state", Text, nullable=False),
     Column("reason_code", Text),
     Column("view", Text),
+    # How the pixels came about: states.Origin. Settle reads it.
+    Column("origin", SmallInteger, nullable=False, server_default=text("0")),
     Column("modality", Text),
     Column("kind", Text),
     Column("rows", Integer),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from xraygpt_core.dicom import frames
 from xraygpt_core.dicom.types import Identifiers, NormalisedImage
 from xraygpt_core.errors import Rejected
-from xraygpt_core.states import Flag, ReasonCode
+from xraygpt_core.states import Flag, Origin, ReasonCode
 
 PNG = b"\x89PNG\r\n\x1a\n"
 IMAGE = NormalisedImage(
@@ -28,6 +28,7 @@ IMAGE = NormalisedImage(
     expected_images=2,
     flags=(Flag.SYNTHETIC, Flag.VIEW_UNKNOWN),
     identifiers=Identifiers(patient_id="Ü"),
+    origin=Origin.BONE,
 )
 
 

@@ -1,4 +1,4 @@
-"""Single values, identifiers and the view."""
+"""Single values and identifiers."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from pydicom.dataset import Dataset
 
 from xraygpt_core.dicom import header
 from xraygpt_core.dicom.normalise import normalise
-from xraygpt_core.states import Flag
 
 
 def dataset(**values):
@@ -20,59 +19,6 @@ def dataset(**values):
 
 def item(**values):
     return [dataset(**values)]
-
-
-@pytest.mark.parametrize(
-    ("position", "view"),
-    [
-        ("PA", "PA"),
-        ("AP", "AP"),
-        ("AP SUPINE", "AP"),
-        ("a.p.", "AP"),
-        ("LL", "LATERAL"),
-        ("RL", "LATERAL"),
-        ("LATERAL", "LATERAL"),
-    ],
-)
-def test_the_view_position_names_the_view(position, view):
-    assert header.view(dataset(ViewPosition=position)) == view
-
-
-@pytest.mark.parametrize(
-    ("code", "view"),
-    [("272479007", "PA"), ("R-10206", "AP"), ("399173006", "LATERAL"), ("R-10236", "LATERAL"), ("1", None)],
-)
-def test_the_view_code_names_the_view(code, view):
-    assert header.view(dataset(ViewCodeSequence=item(CodeValue=code))) == view
-
-
-@pytest.mark.parametrize(
-    ("words", "view"),
-    [
-        ("view: PA", "PA"),
-        ("Thorax a.p. liegend", "AP"),
-        ("CHEST LAT", "LATERAL"),
-        ("Chest PA/LAT", None),
-        ("MAP", None),
-        ("", None),
-    ],
-)
-def test_the_series_description_names_the_view(words, view):
-    assert header.view(dataset(SeriesDescription=words)) == view
-
-
-def test_rows_from_front_to_back_are_a_side_view():
-    assert header.view(dataset(PatientOrientation=["A", "F"])) == "LATERAL"
-    assert header.view(dataset(PatientOrientation=["L", "F"])) is None
-
-
-def test_an_unsaid_view_is_flagged(make_dicom, limits):
-    image = normalise(make_dicom(ViewPosition=None), limits)
-    assert (image.view, image.flags) == (None, (Flag.VIEW_UNKNOWN,))
-
-
-def test_a_lateral_film_is_accepted_for_the_study_to_judge(make_dicom, limits):
-    assert normalise(make_dicom(ViewPosition="LL"), limits).view == "LATERAL"
 
 
 def test_identifiers_come_as_written_and_without_padding(make_dicom, limits):
