@@ -90,11 +90,19 @@ def parse(data: bytes, limits: Limits) -> Parsed:
         pixels = PixelElement(
             data[last.start : last.value_end], last.vr, cut=not last.undefined and last.end > len(data)
         )
+    if pixels is None and _are_pixels_behind(data, elements[-1].end if elements else offset, encoding):
+        raise Rejected(ReasonCode.UNDECODABLE, "the header cannot be read up to its pixels")
     return Parsed(
         _dataset(data, elements, encoding), pixels, label, encoding,
         contradicted=_is_contradicted(label, encoding, inflated),
         cut=pixels is None and _is_cut(data, offset, encoding),
     )  # fmt: skip
+
+
+def _are_pixels_behind(data: bytes, position: int, encoding: Encoding) -> bool:
+    """True if Pixel Data stand where no element led."""
+    mark = struct.pack(f"{encoding.order}HH", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF)
+    return 0 <= data.find(mark, position) <= len(data) - 12
 
 
 def _is_contradicted(label: str | None, encoding: Encoding, inflated: bool) -> bool:

@@ -27,8 +27,8 @@ from xraygpt_core.dicom.elements import (
 )  # fmt: skip
 
 _ANY_VR = re.compile(b"(?=" + b"|".join(sorted(VRS)) + b")")
-_MOST_REPAIRS = 64  # elements of one file that do not keep to the standard
-_MOST_TRIES = 2_000  # places where the dataset may go on behind one of them
+_MOST_REPAIRS = 16  # elements of one file that do not keep to the standard
+_MOST_STEPS = 200_000  # elements read to find the place where the dataset goes on behind one of them
 _IMPLICIT_REACH = 2**18  # bytes searched for the next element where no VR marks it
 
 
@@ -39,24 +39,30 @@ def walk(data: bytes, offset: int, encoding: Encoding) -> list[Element]:
         Elements in the order of the file, each tag once. The value of the last one may reach beyond the bytes.
     """
     try:
-        whole = _chain(data, offset, encoding, -1)
+        whole, _ = _chain(data, offset, encoding, -1)
         return whole if whole is not None else _patient_walk(data, offset, encoding)
     except TooDeepError:
         return []
 
 
-def _chain(data: bytes, position: int, encoding: Encoding, after: int) -> list[Element] | None:
-    """Elements that keep to the standard, up to Pixel Data at the end of the file; None if there is no such chain."""
+def _chain(
+    data: bytes, position: int, encoding: Encoding, after: int, most: int = _MOST_STEPS
+) -> tuple[list[Element] | None, int]:
+    """Elements that keep to the standard, up to Pixel Data at the end of the file; None if there is no such chain.
+
+    Returns:
+        The chain, and how many elements were read.
+    """
     found: list[Element] = []
-    while looks_like_element(data, position, encoding, after):
+    while len(found) < most and looks_like_element(data, position, encoding, after):
         element = read_element(data, position, encoding)
         if element is None or element.end > len(data):
-            return None
+            break
         found.append(element)
         position, after = element.end, element.tag
         if element.tag == PIXEL_DATA:
-            return found if looks_like_element(data, position, encoding, after) else None
-    return None
+            return (found if looks_like_element(data, position, encoding, after) else None), len(found)
+    return None, len(found)
 
 
 def _patient_walk(data: bytes, offset: int, encoding: Encoding) -> list[Element]:
@@ -120,13 +126,13 @@ def _sized(data: bytes, start: int, at: int, form: str, tag: int) -> Element:
 
 def _resume(data: bytes, element: Element, encoding: Encoding, after: int) -> list[Element] | None:
     """The chain to the image's pixels from the first place behind the beginning of this element that leads there."""
-    tries = 0
+    steps = _MOST_STEPS
     after = after if element.tag == PIXEL_DATA else max(after, element.tag)
     for position in _places(data, element.start, encoding):
         if looks_like_element(data, position, encoding, after):
-            tries += 1
-            rest = _chain(data, position, encoding, after)
-            if rest is not None or tries > _MOST_TRIES:
+            rest, read = _chain(data, position, encoding, after, steps)
+            steps -= read + 1
+            if rest is not None or steps <= 0:
                 return rest
     return None
 

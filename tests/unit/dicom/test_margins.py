@@ -72,7 +72,7 @@ def pictures(shared_data):
 
 
 def test_no_honest_picture_is_read_otherwise_than_its_header_says(pictures):
-    hold(pictures[::300])
+    hold(pictures[::600])
 
 
 @pytest.mark.long

@@ -118,3 +118,12 @@ def test_the_walk_ends_with_the_pixels_of_every_encoding(make_dicom, film, synta
     found = walk(data, offset, encoding)
     assert found[-1].tag == 0x7FE00010
     assert data[found[-1].start : found[-1].value_end] == film.tobytes()
+
+
+def test_pixels_that_no_element_leads_to_are_undecodable_and_neither_missing_nor_cut(make_dicom, limits):
+    data = make_dicom()
+    at = data.rindex(b"\xe0\x7f\x10\0")
+    soup = b"\x30\0\1\0US\4\0" * 40_000  # takes each next element for its value
+    with pytest.raises(Rejected) as caught:
+        normalise(data[:at] + b"\x29\0\0\x20UN\0\0\6\0\0\0" + soup + data[at:] + b"not an element" * 9, limits)
+    assert caught.value.reason is ReasonCode.UNDECODABLE
