@@ -1,169 +1,190 @@
-"""From encoded Pixel Data (7FE0,0010) to stored values, by decoders that are fuzzed by others and free to ship."""
+"""From Pixel Data (7FE0,0010) to stored values; where header and data disagree the data decide, and are marked."""
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from pydicom.pixels import apply_color_lut, get_decoder
+from pydicom.pixels import convert_color_space
 
-from xraygpt_core.dicom.header import PARSE_ERRORS, integer, word
-from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, PIXEL_DATA, Parsed
+from xraygpt_core.dicom.arrays import Values
+from xraygpt_core.dicom.bits import read_bits
+from xraygpt_core.dicom.codecs import decode_stream
+from xraygpt_core.dicom.codestream import LABELS, Codestream, Kind, identify
+from xraygpt_core.dicom.fragments import read_fragments
+from xraygpt_core.dicom.layout import GREY, PALETTE, Layout, layout, of_stream
+from xraygpt_core.dicom.native import in_order, is_native_length, read_native, unswap, with_stride
+from xraygpt_core.dicom.palette import colours_of
+from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Parsed
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
-Values = npt.NDArray[Any]  # (rows, columns) stored values, or (rows, columns, 3) red, green, blue
-
-_NATIVE = {
-    IMPLICIT_LITTLE: IMPLICIT_LITTLE,
-    EXPLICIT_LITTLE: EXPLICIT_LITTLE,
-    EXPLICIT_BIG: EXPLICIT_BIG,
-    DEFLATED: EXPLICIT_LITTLE,  # inflated by the parser
-}
-# Named one by one, because pydicom tries every plug-in it finds, and pylibjpeg-libjpeg is GPL. The first that succeeds
-# wins; the better tested one comes first. PS3.6 table A-1.
-_PLUGINS: dict[str, tuple[str, ...]] = {
-    "1.2.840.10008.1.2.4.50": ("pillow", "gdcm"),  # JPEG baseline
-    "1.2.840.10008.1.2.4.51": ("pillow", "gdcm"),  # JPEG extended; 8 bits only
-    "1.2.840.10008.1.2.4.57": ("gdcm",),  # JPEG lossless
-    "1.2.840.10008.1.2.4.70": ("gdcm",),  # JPEG lossless, first-order prediction
-    "1.2.840.10008.1.2.4.80": ("gdcm",),  # JPEG-LS lossless
-    "1.2.840.10008.1.2.4.81": ("gdcm",),  # JPEG-LS near-lossless
-    "1.2.840.10008.1.2.4.90": ("pylibjpeg", "gdcm"),  # JPEG 2000 lossless, by openjpeg
-    "1.2.840.10008.1.2.4.91": ("pylibjpeg", "gdcm"),  # JPEG 2000
-    "1.2.840.10008.1.2.4.201": ("pylibjpeg",),  # HTJ2K lossless
-    "1.2.840.10008.1.2.4.202": ("pylibjpeg",),  # HTJ2K lossless RPCL
-    "1.2.840.10008.1.2.4.203": ("pylibjpeg",),  # HTJ2K
-    "1.2.840.10008.1.2.5": ("pydicom",),  # RLE lossless; pylibjpeg-rle panics on broken runs, past every except
-}
-_GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
-_COLOUR = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT"})
+_ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
+_NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
+_STANDARD = "1.2.840.10008."
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Image Pixel module (PS3.3 C.7.6.3) of a single-frame image."""
+class Encoded:
+    """The bytes of the only frame, and what they are."""
 
-    rows: int
-    columns: int
-    samples: int
-    photometric: str
-    allocated: int  # bits
-    stored: int  # bits
-    high_bit: int
+    frame: bytes
+    stream: Codestream | None  # None: uncompressed
+    little: bool  # byte order, if uncompressed
+    words: bool  # written as words of 16 bits, whatever a sample has (VR OW)
+    cut: bool  # the file ends within them
+    contradicted: bool  # the transfer syntax names something else
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded image.
+
+    Attributes:
+        values: (rows, columns) stored values, or (rows, columns, 3) red, green, blue.
+        stored_bits: of a grey value; not always Bits Stored.
+        signed: Pixel Representation, as the values have it.
+        contradicted: the header described other pixels than there are.
+    """
+
+    values: Values
+    stored_bits: int
     signed: bool
-    planar: int
-
-    @property
-    def native_bytes(self) -> int:
-        """What an uncompressed image needs; YBR_FULL_422 shares its colour between two pixels."""
-        samples = 2 if self.photometric == "YBR_FULL_422" else self.samples
-        return self.rows * self.columns * samples * self.allocated // 8
+    contradicted: bool
 
 
-def layout(dataset: Any) -> Layout:
-    """Read and check the description of the pixels.
+def true_size(parsed: Parsed) -> tuple[int, int] | None:
+    """Rows and columns as the codestream states them: what limits must be held against; None if there is none."""
+    try:
+        stream = locate(parsed).stream
+    except Rejected:
+        return None  # the header may have a better reason to refuse it
+    return (stream.rows, stream.columns) if stream is not None and stream.rows else None
+
+
+def locate(parsed: Parsed) -> Encoded:
+    """Find the frame in Pixel Data; nothing is decoded.
 
     Raises:
-        Rejected: UNDECODABLE if it is missing, contradicts itself, or is not 8 to 16 bits.
+        Rejected: NO_PIXELS, TRUNCATED, MULTI_FRAME, UNDECODABLE.
     """
-    photometric = (word(dataset, "PhotometricInterpretation") or "MONOCHROME2").upper()
-    allocated = integer(dataset, "BitsAllocated") or 0
-    stored = integer(dataset, "BitsStored") or allocated
-    high_bit = integer(dataset, "HighBit")
-    found = Layout(
-        rows=integer(dataset, "Rows") or 0,
-        columns=integer(dataset, "Columns") or 0,
-        samples=integer(dataset, "SamplesPerPixel") or (3 if photometric in _COLOUR else 1),
-        photometric=photometric,
-        allocated=allocated,
-        stored=stored,
-        high_bit=stored - 1 if high_bit is None else high_bit,
-        signed=integer(dataset, "PixelRepresentation") == 1,
-        planar=integer(dataset, "PlanarConfiguration") or 0,
-    )
-    fits = found.allocated in (8, 16) and 1 <= found.stored <= found.high_bit + 1 <= found.allocated
-    if not fits or found.planar not in (0, 1):
-        raise Rejected(ReasonCode.UNDECODABLE, f"{stored} of {allocated} bits, high bit {high_bit}: not 8 to 16 bits")
-    expected = {1: _GREY | {"PALETTE COLOR"}, 3: _COLOUR}.get(found.samples, frozenset())
-    if photometric not in expected:
-        raise Rejected(
-            ReasonCode.UNDECODABLE, f"{found.samples} samples a pixel do not fit the photometric interpretation"
+    pixels, label = parsed.pixels, parsed.transfer_syntax
+    if pixels is None or not pixels.value:
+        raise Rejected(ReasonCode.NO_PIXELS, "the Pixel Data element is empty")
+    claimed = layout(parsed.dataset)
+    fragments = read_fragments(pixels.value)
+    if fragments is None:
+        stream = None if is_native_length(len(pixels.value), claimed) else identify(pixels.value)
+        expected = LABELS[stream.kind] if stream is not None else _NATIVE
+        found = Encoded(
+            pixels.value, stream, parsed.encoding.little, pixels.vr == b"OW", pixels.cut, _is_wrong(label, expected)
         )
+    else:
+        frame, stream = _joined(fragments.items, claimed)
+        if stream is None and not frame:
+            raise Rejected(ReasonCode.NO_PIXELS, "Pixel Data has no fragment")
+        expected = LABELS[stream.kind] if stream is not None else frozenset({_ENCAPSULATED_UNCOMPRESSED})
+        found = Encoded(frame, stream, True, False, fragments.cut or pixels.cut, _is_wrong(label, expected))
+    return _checked(found, claimed, label, fragments is not None)
+
+
+def _is_wrong(label: str | None, expected: frozenset[str]) -> bool:
+    return label is not None and label.startswith(_STANDARD) and label not in expected
+
+
+def _joined(items: tuple[bytes, ...], claimed: Layout) -> tuple[bytes, Codestream | None]:
+    """One frame is all fragments; the first item is the offset table, unless it is a fragment, too."""
+    for begin in (1, 0):
+        frame = b"".join(items[begin:])
+        stream = identify(frame)
+        if stream is not None:
+            return frame, stream
+        padded = begin and len(frame) >= claimed.native_bytes and not frame[claimed.native_bytes :].strip(b"\0")
+        if is_native_length(len(frame), claimed) or padded:
+            return frame[: claimed.native_bytes + 1], None
+    return b"".join(items[1:]), None
+
+
+def _checked(found: Encoded, claimed: Layout, label: str | None, encapsulated: bool) -> Encoded:
+    """Raises: Rejected: TRUNCATED, MULTI_FRAME, UNDECODABLE for what cannot be the frame."""
+    if found.stream is not None:
+        if (found.cut and found.stream.kind is Kind.RLE) or not found.stream.complete:
+            raise Rejected(ReasonCode.TRUNCATED, f"the {found.stream.kind} codestream ends early")
+        if found.stream.more:
+            raise Rejected(ReasonCode.MULTI_FRAME, "more than one frame")
+    elif encapsulated and not is_native_length(len(found.frame), claimed):
+        if found.cut or (found.frame and label in _NATIVE | {_ENCAPSULATED_UNCOMPRESSED}):
+            raise Rejected(ReasonCode.TRUNCATED, "the fragments end before the picture does")
+        raise Rejected(ReasonCode.UNDECODABLE, "the fragments are no codestream of a still image")
+    elif found.contradicted and not found.cut and len(found.frame) < claimed.native_bytes // 2:
+        raise Rejected(ReasonCode.UNDECODABLE, "Pixel Data are neither fragments nor as long as the pixels")
     return found
 
 
-def decode(parsed: Parsed, image: Layout) -> Values:
+def decode(parsed: Parsed) -> Decoded:
     """Decode the only frame.
 
-    Returns:
-        Stored values (rows, columns), signed as the header says; or (rows, columns, 3) for colour.
-
     Raises:
-        Rejected: NO_PIXELS, TRUNCATED, UNDECODABLE.
+        Rejected: NO_PIXELS, TRUNCATED, MULTI_FRAME, UNDECODABLE.
     """
-    element = parsed.dataset.get_item(PIXEL_DATA, keep_deferred=True)
-    encoded = element.value if element is not None else None
-    if not isinstance(encoded, bytes) or not encoded:
-        raise Rejected(ReasonCode.NO_PIXELS, "the Pixel Data element is empty")
-    syntax = parsed.transfer_syntax
-    if syntax in _NATIVE:
-        if len(encoded) < image.native_bytes:
-            raise Rejected(ReasonCode.TRUNCATED, f"{len(encoded)} bytes of pixels; {image.native_bytes} are promised")
-        values = _decode(encoded, image, _NATIVE[syntax], "", "OB" if element.VR == "OB" else "OW")
-    elif syntax in _PLUGINS:
-        values = _decode_compressed(encoded, image, syntax)
+    encoded, claimed = locate(parsed), layout(parsed.dataset)
+    if encoded.stream is None:
+        swapped = encoded.words and not encoded.little and claimed.allocated == 8
+        value = unswap(encoded.frame) if swapped else encoded.frame
+        raw, true, wrong = read_native(value, claimed, little=encoded.little, cut=encoded.cut)
+        width = true.allocated
     else:
-        raise Rejected(ReasonCode.UNDECODABLE, "the transfer syntax is not one of a still image")
-    if values is None:
-        raise Rejected(ReasonCode.UNDECODABLE, f"no decoder could read the pixels (transfer syntax {syntax})")
-    return _palette(parsed.dataset, values) if image.photometric == "PALETTE COLOR" else values
+        true = of_stream(claimed, encoded.stream)
+        raw = decode_stream(encoded.frame, encoded.stream, true)
+        wrong = _stream_contradicts(claimed, true)
+        width = encoded.stream.precision or true.allocated
+        if encoded.stream.kind is Kind.RLE:
+            raw, swapped = in_order(raw, true) if true.samples == 1 and true.allocated == 16 else (raw, False)
+            raw, exchanged = with_stride(raw)
+            wrong |= swapped or exchanged
+    wrong |= encoded.contradicted or parsed.contradicted
+    if true.samples == 3:
+        return _colour(raw, true, claimed, encoded.stream is None, wrong)
+    if true.photometric == PALETTE:
+        colours, strange = colours_of(parsed.dataset, raw)
+        return Decoded(colours, 8, False, wrong or strange)
+    values, stored, signed, contradicted = read_bits(raw, true, width)
+    return Decoded(values, stored, signed, wrong or contradicted)
 
 
-def _decode_compressed(encoded: bytes, image: Layout, syntax: str) -> Values | None:
-    for plugin in _PLUGINS[syntax]:
-        values = _decode(encoded, image, syntax, plugin, "OB")
-        if values is not None:
-            return values
-    return None
+def _stream_contradicts(claimed: Layout, true: Layout) -> bool:
+    """Bits Allocated and the order of the planes are no matter of a compressed picture; size and colours are."""
+    same = (true.rows, true.columns, true.samples) == (claimed.rows, claimed.columns, claimed.samples)
+    return not same or _family(claimed.photometric) != _family(true.photometric)
 
 
-def _decode(encoded: bytes, image: Layout, syntax: str, plugin: str, vr: str) -> Values | None:
-    """One attempt; None if this decoder cannot read it. What it said is dropped: it may quote the header."""
-    native = not plugin
-    try:
-        values, _ = get_decoder(syntax).as_array(
-            encoded, decoding_plugin=plugin, index=0, raw=image.samples == 1,
-            rows=image.rows, columns=image.columns, number_of_frames=1, samples_per_pixel=image.samples,
-            photometric_interpretation=image.photometric, planar_configuration=image.planar,
-            bits_allocated=image.allocated, bits_stored=image.stored, pixel_representation=int(image.signed),
-            pixel_keyword="PixelData", pixel_vr=vr, correct_unused_bits=not native,
-        )  # fmt: skip
-    except PARSE_ERRORS:
-        return None
-    shape = (image.rows, image.columns) if image.samples == 1 else (image.rows, image.columns, image.samples)
-    if values.shape != shape or values.dtype.itemsize > 2:
-        return None
-    return _drop_unused_bits(values, image) if native else np.asarray(values)
+def _family(photometric: str) -> str:
+    if photometric in ("YBR_ICT", "YBR_RCT"):
+        return "RGB"  # what the decoder undoes
+    return "YBR" if photometric.startswith("YBR") else photometric
 
 
-def _drop_unused_bits(values: Values, image: Layout) -> Values:
-    """Bits outside [high bit - stored + 1, high bit] may hold anything, such as old overlays (PS3.5 section 8.1.1)."""
-    above, unused = image.allocated - 1 - image.high_bit, image.allocated - image.stored
-    if not unused:
-        return values
-    return np.right_shift(np.left_shift(values, above), unused)
+def _colour(raw: Values, true: Layout, claimed: Layout, native: bool, wrong: bool) -> Decoded:
+    """Red, green and blue; their luma, if the header says that the picture is grey, and so how it is to be shown."""
+    if native and true.photometric.startswith("YBR"):
+        raw = convert_color_space(raw, "YBR_FULL", "RGB")
+    stored = _colour_bits(raw, claimed)
+    wrong |= stored != claimed.stored
+    if claimed.photometric not in GREY:
+        return Decoded(raw, stored, False, wrong)
+    return Decoded(luma(raw), stored, False, True)
 
 
-def _palette(dataset: Any, values: Values) -> Values:
-    """Colours of an indexed image (PS3.3 C.7.6.3.1.5), as 8 bits."""
-    try:
-        colours = apply_color_lut(values, dataset)
-    except PARSE_ERRORS:
-        raise Rejected(ReasonCode.UNDECODABLE, "the palette cannot be read") from None
-    narrow: Values = colours if colours.dtype == np.uint8 else (colours >> 8).astype(np.uint8)
-    return narrow
+def _colour_bits(raw: Values, claimed: Layout) -> int:
+    """Bits Stored, unless values go beyond, or leave three quarters of them unused: no colour film is so dark."""
+    used = max(8, int(raw.max()).bit_length())
+    return claimed.stored if used <= claimed.stored <= min(used + 1, 8 * raw.itemsize) else used + used % 2
+
+
+def luma(values: Values) -> Values:
+    """ITU-R BT.601, in the type of the values."""
+    weighted = values[..., 0] * np.uint32(299) + values[..., 1] * np.uint32(587) + values[..., 2] * np.uint32(114)
+    grey: Values = ((weighted + 500) // 1000).astype(values.dtype)
+    return grey
 
 
 def pixel_sha256(values: Values) -> str:

@@ -11,10 +11,11 @@ from io import BytesIO
 from PIL import Image
 
 from xraygpt_core.dicom import accept, header, views
-from xraygpt_core.dicom.decode import Values, decode, layout, pixel_sha256
+from xraygpt_core.dicom.arrays import Values
+from xraygpt_core.dicom.decode import decode, pixel_sha256, true_size
 from xraygpt_core.dicom.orientation import turned
 from xraygpt_core.dicom.origin import flags_of, origin
-from xraygpt_core.dicom.parse import PIXEL_DATA, is_dicom, parse
+from xraygpt_core.dicom.parse import Parsed, is_dicom, parse
 from xraygpt_core.dicom.picture import is_picture, read_picture
 from xraygpt_core.dicom.pixels import Grey, grey_of_dicom
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
@@ -52,19 +53,26 @@ def normalise(data: bytes, limits: Limits) -> NormalisedImage:
 def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
     parsed = parse(data, limits)
     dataset = parsed.dataset
-    if PIXEL_DATA not in dataset:
+    if parsed.pixels is None:
         reason = ReasonCode.TRUNCATED if parsed.cut else ReasonCode.NO_PIXELS
         raise Rejected(reason, "the file ends before its pixels" if parsed.cut else "there is no Pixel Data element")
+    wrong_size = _correct_size(parsed)
     flags = accept.accept(dataset, limits)
-    image = layout(dataset)
-    values = decode(parsed, image)
+    decoded = decode(parsed)
+    if decoded.values.ndim == 2:  # what the header's tables, padding and ranges are read by
+        dataset.BitsStored, dataset.PixelRepresentation = decoded.stored_bits, int(decoded.signed)
+    shown = grey_of_dicom(decoded.values, dataset, decoded.stored_bits)
     view = views.view(dataset)
     made = origin(dataset, captured=Flag.SECONDARY_CAPTURE in flags, synthetic=Flag.SYNTHETIC in flags)
-    grey, uncertain = turned(grey_of_dicom(values, dataset, image.stored), dataset, view)
-    doubts = ((Flag.ORIENTATION_UNCERTAIN, uncertain), (Flag.VIEW_UNKNOWN, view is None))
+    grey, uncertain = turned(shown.grey, dataset, view)
+    doubts = (
+        (Flag.HEADER_CONTRADICTS_PIXELS, shown.contradicted or decoded.contradicted or wrong_size),
+        (Flag.ORIENTATION_UNCERTAIN, uncertain),
+        (Flag.VIEW_UNKNOWN, view is None),
+    )
     expected = header.integer(dataset, "NumberOfStudyRelatedInstances")
     return _result(
-        values,
+        decoded.values,
         grey,
         kind="dicom",
         view=view,
@@ -74,6 +82,15 @@ def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
         flags=(*flags, *flags_of(made), *(flag for flag, doubtful in doubts if doubtful)),
         identifiers=header.identifiers(dataset),
     )
+
+
+def _correct_size(parsed: Parsed) -> bool:
+    """Hold the size limits against what a codestream says: True if the header says something else."""
+    size = true_size(parsed)
+    if size is None or size == (header.integer(parsed.dataset, "Rows"), header.integer(parsed.dataset, "Columns")):
+        return False
+    parsed.dataset.Rows, parsed.dataset.Columns = size
+    return True
 
 
 def _normalise_picture(data: bytes, limits: Limits) -> NormalisedImage:

@@ -5,62 +5,70 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
-from pydicom.filereader import read_dataset
+from pydicom.charset import convert_encodings
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
+from xraygpt_core.dicom.elements import (
+    BIG,
+    EXPLICIT,
+    IMPLICIT,
+    ITEM_END,
+    LONG_VRS,
+    PIXEL_DATA,
+    SEQUENCE_END,
+    UNDEFINED,
+    VRS,
+    Element,
+    Encoding,
+    tag_at,
+)  # fmt: skip
 from xraygpt_core.dicom.header import PARSE_ERRORS, text
 from xraygpt_core.dicom.types import Limits
+from xraygpt_core.dicom.walk import guess_encoding, walk
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
 IMPLICIT_LITTLE, EXPLICIT_LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 DEFLATED, EXPLICIT_BIG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
+_STANDARD = "1.2.840.10008."
+_ENCODINGS = {IMPLICIT_LITTLE: IMPLICIT, EXPLICIT_BIG: BIG}  # all others: explicit little endian
 
-PIXEL_DATA = 0x7FE00010
-
-_LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-_SHORT_VRS = frozenset(
-    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS"}
-    | {b"ST", b"TM", b"UI", b"UL", b"US"}
-)
-_UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
+_GROUP_2 = b"\2\0\0\0UL\4\0"  # (0002,0000), with which every file meta information begins
 _HEADER_ROOM = 16 * 2**20  # what a dataset may hold beside its pixels
 
 
 @dataclass(frozen=True)
-class Encoding:
-    """How elements are written: PS3.5 section 7 and annex A."""
+class PixelElement:
+    """Pixel Data (7FE0,0010) as it stands in the file."""
 
-    implicit: bool
-    little: bool
+    value: bytes
+    vr: bytes
+    cut: bool  # its length promises more bytes than the file has
 
 
 @dataclass(frozen=True)
 class Parsed:
     """A dataset and what its bytes say about themselves."""
 
-    dataset: Any  # pydicom.dataset.Dataset
-    transfer_syntax: str
+    dataset: Any  # pydicom.dataset.Dataset, without Pixel Data
+    pixels: PixelElement | None
+    transfer_syntax: str | None  # as the file meta information names it
+    encoding: Encoding  # as the elements are written
+    contradicted: bool  # the elements are written otherwise than the transfer syntax says
     cut: bool  # it has no pixels, because the file ends before them
 
 
-@dataclass(frozen=True)
-class _Element:
-    tag: tuple[int, int]
-    vr: bytes
-    start: int  # of the value
-    length: int
-
-
 def is_dicom(data: bytes) -> bool:
-    """True for a DICOM file (PS3.10), and for a bare dataset whose first group names a DICOM SOP class.
+    """True for a DICOM file (PS3.10), also without its preamble, and for a bare dataset whose first group names a DICOM
+    SOP class.
 
     A bare dataset has no magic word, so it must read as elements up to SOPClassUID (0008,0016): random bytes do not.
     """
-    return data[128:132] == b"DICM" or _bare_encoding(data) is not None
+    return data[128:132] == b"DICM" or data.startswith(_GROUP_2) or _bare_encoding(data) is not None
 
 
 def parse(data: bytes, limits: Limits) -> Parsed:
@@ -69,52 +77,93 @@ def parse(data: bytes, limits: Limits) -> Parsed:
     Raises:
         Rejected: TRUNCATED, UNDECODABLE, or TOO_LARGE when a deflated dataset grows beyond the limit.
     """
-    offset, syntax = _file_meta(data)
-    if syntax == DEFLATED:
-        data, offset = _inflate(data[offset:], limits), 0
-    encoding = _guess_encoding(data, offset)
+    offset, label = _file_meta(data)
+    data, offset, inflated = _inflated(data, offset, label, limits)
+    encoding = guess_encoding(data, offset)
     if encoding is None:
         reason = ReasonCode.TRUNCATED if len(data) - offset < 8 else ReasonCode.UNDECODABLE
         raise Rejected(reason, "no dataset follows the file meta information")
-    stream = BytesIO(data)
-    stream.seek(offset)
+    elements = walk(data, offset, encoding)
+    pixels = None
+    if elements and elements[-1].tag == PIXEL_DATA:
+        last = elements.pop()
+        pixels = PixelElement(
+            data[last.start : last.value_end], last.vr, cut=not last.undefined and last.end > len(data)
+        )
+    if pixels is None and _are_pixels_behind(data, elements[-1].end if elements else offset, encoding):
+        raise Rejected(ReasonCode.UNDECODABLE, "the header cannot be read up to its pixels")
+    return Parsed(
+        _dataset(data, elements, encoding), pixels, label, encoding,
+        contradicted=_is_contradicted(label, encoding, inflated),
+        cut=pixels is None and _is_cut(data, offset, encoding),
+    )  # fmt: skip
+
+
+def _are_pixels_behind(data: bytes, position: int, encoding: Encoding) -> bool:
+    """True if Pixel Data stand where no element led."""
+    mark = struct.pack(f"{encoding.order}HH", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF)
+    return 0 <= data.find(mark, position) <= len(data) - 12
+
+
+def _is_contradicted(label: str | None, encoding: Encoding, inflated: bool) -> bool:
+    if label is None or not label.startswith(_STANDARD):
+        return False  # nothing is said, or nothing that we know
+    return encoding != _ENCODINGS.get(label, EXPLICIT) or inflated != (label == DEFLATED)
+
+
+def _dataset(data: bytes, elements: list[Element], encoding: Encoding) -> Dataset:
+    """A dataset of raw elements, which pydicom converts when they are asked for."""
+    raw = {BaseTag(element.tag): _raw(data, element, encoding) for element in elements}
+    dataset = Dataset(raw)
+    charset: Any = "iso8859"
     try:
-        dataset = read_dataset(stream, encoding.implicit, encoding.little, stop_when=_AfterPixels())
-    except PARSE_ERRORS as error:
-        cut = _is_cut(data, offset, encoding)
-        reason = ReasonCode.TRUNCATED if cut else ReasonCode.UNDECODABLE
-        raise Rejected(reason, f"the DICOM header cannot be read ({type(error).__name__})") from None
-    cut = PIXEL_DATA not in dataset and _is_cut(data, offset, encoding)
-    return Parsed(dataset, syntax or _syntax_of(encoding), cut)
+        if 0x00080005 in raw:
+            charset = convert_encodings(dataset[0x00080005].value)
+    except PARSE_ERRORS:
+        charset = "iso8859"
+    dataset.set_original_encoding(encoding.implicit, encoding.little, charset)
+    return dataset
 
 
-class _AfterPixels:
-    """Stops pydicom behind Pixel Data: what follows may be megabytes of padding, which it would read as elements."""
-
-    def __init__(self) -> None:
-        self._seen = False
-
-    def __call__(self, tag: int, *_: object) -> bool:
-        stop, self._seen = self._seen, self._seen or tag == PIXEL_DATA
-        return stop
-
-
-def _syntax_of(encoding: Encoding) -> str:
-    if encoding.implicit:
-        return IMPLICIT_LITTLE
-    return EXPLICIT_LITTLE if encoding.little else EXPLICIT_BIG
+def _raw(data: bytes, element: Element, encoding: Encoding) -> RawDataElement:
+    value = data[element.start : element.value_end]
+    vr = element.vr.decode("ascii", "replace") if element.vr in VRS else None if encoding.implicit else "UN"
+    implicit = encoding.implicit
+    if element.undefined:
+        vr, implicit = "SQ", implicit or element.vr == b"UN"
+    return RawDataElement(BaseTag(element.tag), vr, len(value), value, element.start, implicit, encoding.little)
 
 
 def _file_meta(data: bytes) -> tuple[int, str | None]:
     """Where the dataset begins, and the transfer syntax of (0002,0010); group 2 is always explicit little endian."""
     offset, syntax = (132 if data[128:132] == b"DICM" else 0), None
-    for element in _elements(data, offset, Encoding(implicit=False, little=True)):
-        if element.tag[0] != 0x0002 or element.length == _UNDEFINED:
+    for tag, start, length in _entered(data, offset, EXPLICIT):
+        if tag >> 16 != 0x0002 or length == UNDEFINED:
             break
-        offset = element.start + element.length
-        if element.tag == (0x0002, 0x0010):
-            syntax = text(data[element.start : offset].decode("ascii", "replace"))
+        offset = start + length
+        if tag == 0x00020010:
+            syntax = text(data[start:offset].decode("ascii", "replace"))
     return offset, syntax
+
+
+def _inflated(data: bytes, offset: int, label: str | None, limits: Limits) -> tuple[bytes, int, bool]:
+    """Bytes, where the dataset begins in them, and True if they were deflated, whatever the label says."""
+    readable = _begins_with_elements(data, offset)
+    if label == DEFLATED:
+        return (data, offset, False) if readable else (_inflate(data[offset:], limits), 0, True)
+    if not readable and offset:
+        try:
+            inflated = _inflate(data[offset:], limits)
+        except Rejected:
+            return data, offset, False
+        if _begins_with_elements(inflated, 0):
+            return inflated, 0, True
+    return data, offset, False
+
+
+def _begins_with_elements(data: bytes, offset: int) -> bool:
+    """True if two elements follow each other here."""
+    return guess_encoding(data, offset, certain=True) is not None
 
 
 def _inflate(data: bytes, limits: Limits) -> bytes:
@@ -132,62 +181,44 @@ def _inflate(data: bytes, limits: Limits) -> bytes:
     raise Rejected(ReasonCode.TRUNCATED, "the deflated dataset ends early")
 
 
-def _guess_encoding(data: bytes, offset: int) -> Encoding | None:
-    """What the first element looks like; some files name another encoding in their meta information."""
-    head = data[offset : offset + 8]
-    if len(head) < 8:
-        return None
-    explicit = head[4:6] in _LONG_VRS or head[4:6] in _SHORT_VRS
-    little = struct.unpack("<H", head[:2])[0] < struct.unpack(">H", head[:2])[0] or head[:2] == b"\0\0"
-    if not explicit and not little:
-        return None  # implicit VR big endian never was a DICOM transfer syntax
-    return Encoding(implicit=not explicit, little=little)
-
-
 def _bare_encoding(data: bytes) -> Encoding | None:
     """The encoding of a dataset without preamble, if this is one."""
-    start, _ = _file_meta(data)
-    encoding = _guess_encoding(data, start)
+    begin, _ = _file_meta(data)
+    encoding = guess_encoding(data, begin)
     if encoding is None:
         return None
-    for element in _elements(data, start, encoding):
-        if element.tag == (0x0008, 0x0016):
-            value = data[element.start : element.start + element.length]
-            return encoding if value.startswith(b"1.2.840.10008.") else None
-        if element.tag[0] != 0x0008 or element.tag[1] > 0x0016:
+    for tag, start, length in _entered(data, begin, encoding):
+        if tag == 0x00080016:
+            return encoding if data[start : start + length].startswith(b"1.2.840.10008.") else None
+        if tag >> 16 != 0x0008 or tag > 0x00080016:
             return None
     return None
 
 
-def _elements(data: bytes, position: int, encoding: Encoding) -> Iterator[_Element]:
-    """Every element from here on, in file order; contents of undefined length are entered, others are stepped over.
+def _entered(data: bytes, position: int, encoding: Encoding) -> Iterator[tuple[int, int, int]]:
+    """Tag, start and length of every value from here on; contents of undefined length are entered, others stepped over.
 
     Stops where the bytes end. The last element's value may reach beyond them.
     """
-    order = "<" if encoding.little else ">"
-    while position + 8 <= len(data):
-        group, number = struct.unpack_from(f"{order}HH", data, position)
-        vr = b"" if encoding.implicit or group == 0xFFFE else data[position + 4 : position + 6]
-        if not vr:
-            start, length = position + 8, struct.unpack_from(f"{order}I", data, position + 4)[0]
-        elif vr not in _LONG_VRS:
-            start, length = position + 8, struct.unpack_from(f"{order}H", data, position + 6)[0]
-        elif position + 12 <= len(data):
-            start, length = position + 12, struct.unpack_from(f"{order}I", data, position + 8)[0]
-        else:
+    while (tag := tag_at(data, position, encoding.order)) >= 0:
+        vr = b"" if encoding.implicit or tag >> 16 == 0xFFFE else data[position + 4 : position + 6]
+        at = position + (8 if vr in LONG_VRS else 4)
+        wide = not vr or vr in LONG_VRS
+        if at + 4 > len(data):
             return
-        yield _Element((group, number), vr, start, length)
-        position = start if length == _UNDEFINED else start + length
+        length = struct.unpack_from(f"{encoding.order}{'I' if wide else '2xH'}", data, at)[0]
+        yield tag, at + 4, length
+        position = at + 4 + (0 if length == UNDEFINED else length)
 
 
 def _is_cut(data: bytes, offset: int, encoding: Encoding) -> bool:
     """True if the last element promises more than there is, or a sequence is never closed."""
     depth, end = 0, offset
-    for element in _elements(data, offset, encoding):
-        undefined = element.length == _UNDEFINED
-        end = element.start if undefined else element.start + element.length
+    for tag, start, length in _entered(data, offset, encoding):
+        undefined = length == UNDEFINED
+        end = start if undefined else start + length
         if undefined:
             depth += 1
-        elif element.tag in (_ITEM_END, _SEQUENCE_END):
+        elif tag in (ITEM_END, SEQUENCE_END):
             depth -= 1
     return end > len(data) or depth > 0 or any(data[end:])

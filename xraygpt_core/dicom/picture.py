@@ -1,6 +1,5 @@
 """Bare PNG and JPEG pictures: to upright grey values, nothing else of the file survives."""
 
-import struct
 import warnings
 from io import BytesIO
 
@@ -8,20 +7,22 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from xraygpt_core.dicom.accept import check_size
-from xraygpt_core.dicom.decode import Values
+from xraygpt_core.dicom.arrays import Values
+from xraygpt_core.dicom.codecs import refuse_filled
 from xraygpt_core.dicom.header import PARSE_ERRORS
 from xraygpt_core.dicom.pixels import Grey, grey_of_wide, refuse_constant
+from xraygpt_core.dicom.png import SIGNATURE, chunks, is_short, without_texts
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_JPEG = b"\xff\xd8\xff"
 _WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "F"})
 
 
 def is_picture(data: bytes) -> bool:
     """True for what starts like PNG or JPEG."""
-    return data.startswith((_PNG, _JPEG))
+    return data.startswith((SIGNATURE, _JPEG))
 
 
 def read_picture(data: bytes, limits: Limits) -> tuple[Values, Grey]:
@@ -33,9 +34,11 @@ def read_picture(data: bytes, limits: Limits) -> tuple[Values, Grey]:
     Raises:
         Rejected: TOO_LARGE, TOO_SMALL, MULTI_FRAME, TRUNCATED, UNDECODABLE, BLANK.
     """
+    data = without_texts(data) if data.startswith(SIGNATURE) else data
     try:
         image = _open(data, limits)
         image.load()
+        _refuse_filled(data, image)
         image = ImageOps.exif_transpose(image)
     except PARSE_ERRORS as error:
         reason = ReasonCode.TRUNCATED if _is_cut(data) else ReasonCode.UNDECODABLE
@@ -75,14 +78,26 @@ def _grey(image: Image.Image) -> Image.Image:
     return image.convert("L")
 
 
+def _refuse_filled(data: bytes, image: Image.Image) -> None:
+    """Pillow leaves grey or black where the data of a picture end early.
+
+    Raises:
+        Rejected: TRUNCATED.
+    """
+    pixels = np.asarray(image)
+    if data.startswith(_JPEG):
+        refuse_filled(data, pixels, lambda probed: np.asarray(Image.open(BytesIO(probed), formats=("JPEG",))))
+    elif pixels[-1].min() == pixels[-1].max() and is_short(data):
+        raise Rejected(ReasonCode.TRUNCATED, "the picture ends before its last row")
+
+
 def _is_cut(data: bytes) -> bool:
-    """True if the end mark is missing: PNG's IEND chunk, JPEG's EOI after the last scan."""
+    """True if the end mark is missing: PNG's IEND chunk, JPEG's EOI after the last scan; or if pixels are."""
     if data.startswith(_JPEG):
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda") or b"\xff\xda" not in data
-    position = len(_PNG)
-    while position + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        position += 12 + length
-        if kind == b"IEND":
-            return False
-    return True
+    if all(kind != b"IEND" for kind, _, _ in chunks(data)):
+        return True
+    try:
+        return is_short(data)
+    except PARSE_ERRORS:
+        return False

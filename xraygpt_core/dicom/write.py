@@ -10,7 +10,8 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID
 
 from xraygpt_core.dicom.accept import CR_STORAGE, DX_FOR_PRESENTATION
-from xraygpt_core.dicom.parse import EXPLICIT_LITTLE, PIXEL_DATA
+from xraygpt_core.dicom.elements import PIXEL_DATA
+from xraygpt_core.dicom.parse import EXPLICIT_LITTLE
 
 _IMPLEMENTATION_UID = "2.25.302040169172834761018573915072946630721"  # PS3.5 annex B.2: a UID made from a UUID
 

@@ -172,11 +172,37 @@ def test_a_png_bomb_is_too_large_before_it_is_unpacked(side):
     assert reason(bomb) is ReasonCode.TOO_LARGE
 
 
-def test_a_text_chunk_bomb_is_undecodable(grey):
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
+def test_megabytes_of_text_do_not_keep_a_picture_from_being_read(grey, kind):
     data = save(Image.fromarray(grey))
     at = data.index(b"IDAT") - 4
-    bomb = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(80 * 2**20), 9))
-    assert reason(data[:at] + bomb + data[at:]) is ReasonCode.UNDECODABLE
+    body = {
+        b"tEXt": b"k\0" + b"x" * 70 * 2**20,
+        b"zTXt": b"k\0\0" + zlib.compress(bytes(80 * 2**20), 1),
+        b"iTXt": b"k\0\1\0\0\0" + zlib.compress(bytes(8 * 2**20), 1),
+    }[kind]
+    assert np.array_equal(seen(data[:at] + chunk(kind, body) + data[at:]), grey)
+
+
+def test_a_png_whose_rows_end_early_is_truncated(grey):
+    data = save(Image.fromarray(grey))
+    packed = b"".join(body for kind, body in chunks(data) if kind == b"IDAT")
+    head, rows = data[: data.index(b"IDAT") - 4], zlib.decompress(packed)
+    for short in (zlib.compress(rows[: len(rows) // 2]), packed[: len(packed) // 2]):
+        assert reason(head + chunk(b"IDAT", short) + chunk(b"IEND", b"")) is ReasonCode.TRUNCATED
+
+
+def test_a_black_lower_half_is_no_truncation(grey):
+    film = grey.copy()
+    film[128:] = 0
+    assert np.array_equal(seen(save(Image.fromarray(film))), film)
+    assert np.abs(seen(save(Image.fromarray(film), "JPEG", quality=95)).astype(int) - film).mean() < 2
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_with_its_end_mark_and_half_its_data_is_truncated(grey, progressive):
+    data = save(Image.fromarray(grey), "JPEG", progressive=progressive)
+    assert reason(data[: len(data) // 2] + b"\xff\xd9") is ReasonCode.TRUNCATED
 
 
 @settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])

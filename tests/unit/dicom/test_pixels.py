@@ -10,9 +10,11 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_windowing
+from pydicom.uid import ImplicitVRLittleEndian
 
 from xraygpt_core.dicom.normalise import normalise
-from xraygpt_core.dicom.pixels import grey_of_colour, grey_of_dicom, grey_of_wide, window
+from xraygpt_core.dicom.pixels import grey_of_colour, grey_of_dicom, grey_of_wide
+from xraygpt_core.dicom.transforms import window
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
@@ -32,8 +34,12 @@ def lut(count, first, bits, data):
     return [item]
 
 
+def shown(values, described, stored_bits=12):
+    return grey_of_dicom(np.asarray(values), described, stored_bits)
+
+
 def grey(values, stored_bits=12, **elements):
-    return grey_of_dicom(np.asarray(values), header(**elements), stored_bits)
+    return shown(values, header(**elements), stored_bits).grey
 
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
@@ -166,7 +172,7 @@ def test_a_padding_value_of_the_wrong_sign_is_understood():
     values[0, 0] = -2000
     described = header(PixelRepresentation=1, PhotometricInterpretation="MONOCHROME1")
     described.add_new(0x00280120, "US", 0x10000 - 2000)
-    assert grey_of_dicom(values, described, 16)[0, 0] == 0
+    assert shown(values, described, 16).grey[0, 0] == 0
 
 
 def test_all_padding_but_one_value_is_blank():
@@ -190,7 +196,7 @@ def test_a_modality_lut_is_applied_as_pydicom_does():
     described = header(ModalityLUTSequence=lut(4096, 0, 16, table.tobytes()), WindowCenter=2048, WindowWidth=4096)
     described.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
     theirs = apply_modality_lut(RAMP, described)
-    assert np.array_equal(grey_of_dicom(RAMP, described, 12), np.rint(theirs / 4095 * 255))
+    assert np.array_equal(shown(RAMP, described).grey, np.rint(theirs / 4095 * 255))
 
 
 @pytest.mark.parametrize("wide", [True, False])
@@ -217,13 +223,6 @@ def test_a_lut_whose_descriptor_promises_too_many_bits_is_not_dark():
     assert grey(RAMP, VOILUTSequence=lut(4096, 0, 16, table.tobytes())).max() == 255
 
 
-@pytest.mark.parametrize("data", [b"", b"\0\0" * 16])
-def test_an_empty_or_flat_lut_is_undecodable(data):
-    with pytest.raises(Rejected) as caught:
-        grey(RAMP, VOILUTSequence=lut(16, 0, 16, data))
-    assert caught.value.reason is ReasonCode.UNDECODABLE
-
-
 @pytest.mark.parametrize(("bits", "pixels"), [(8, np.uint8), (10, np.uint16), (14, np.uint16), (16, np.uint16)])
 def test_every_bit_depth_uses_the_whole_range(make_dicom, limits, bits, pixels):
     ramp = np.linspace(0, 2**bits - 1, 230 * 230).reshape(230, 230).astype(pixels)
@@ -243,7 +242,7 @@ def test_bits_outside_the_stored_ones_do_not_count(make_dicom, limits, film):
 def test_colour_becomes_luma():
     colours = np.zeros((2, 2, 3), dtype=np.uint8)
     colours[0, 0], colours[0, 1], colours[1, 0] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-    assert grey_of_colour(colours).tolist() == [[76, 150], [29, 0]]
+    assert grey_of_colour(colours, 8).tolist() == [[76, 150], [29, 0]]
 
 
 @given(hnp.arrays(np.uint16, (12, 12), elements=st.integers(0, 65535)).filter(lambda v: v.min() < v.max()))
@@ -251,3 +250,18 @@ def test_a_wide_picture_uses_the_whole_range(values):
     seen = grey_of_wide(values)
     assert seen.min() == 0
     assert seen.max() == 255
+
+
+def test_without_pixel_representation_tables_and_padding_of_implicit_files_are_read(make_dicom, limits):
+    ramp = np.linspace(100, 4095, 230 * 230).reshape(230, 230).astype(np.uint16)
+    ramp[:, :9] = 0
+    curve = np.sqrt(np.arange(4096) / 4095) * 4095
+    elements = {"VOILUTSequence": lut(4096, 0, 12, curve.astype("<u2").tobytes()), "PixelPaddingValue": 0}
+    data = make_dicom(
+        ramp, syntax=ImplicitVRLittleEndian, PhotometricInterpretation="MONOCHROME1", **elements, PixelRepresentation=0
+    )
+    sign = b"\x28\0\x03\x01\2\0\0\0\0\0"
+    assert sign in data
+    without = normalise(data.replace(sign, b""), limits)
+    assert without == normalise(data, limits)
+    assert (np.asarray(Image.open(BytesIO(without.normalised_png)))[:, :9] == 0).all()
