@@ -135,4 +135,22 @@ class ReviewState(StrEnum):
     REJECTED = "rejected"
 
 
+class ReviewAction(StrEnum):
+    """What a person did to a summary's review: the first three sign, the last two take back."""
+
+    ACCEPTED = "accepted"
+    EDITED = "edited"
+    REJECTED = "rejected"
+    DRAFT = "draft"  # everything that stood was taken back: it is a draft again
+    UNDONE = "undone"  # the last act was taken back: what stood before it stands again
+
+
+class KeyKind(StrEnum):
+    """Who uses an API key, and so in whose name it signs."""
+
+    PERSON = "person"  # signs what they saw, in their own name
+    PROGRAM = "program"  # may sign for the people it knows, whom it names
+    BOTH = "both"  # the one-machine stack's own
+
+
 NOTICE = "AI-generated draft, not a diagnosis"  # shown with every text the model wrote

@@ -6,6 +6,16 @@ export const LANES = { stat: "Stat", routine: "Routine", backlog: "Backlog" };
 
 export const REVIEWS = { draft: "Awaits review", accepted: "Accepted", edited: "Corrected", rejected: "Rejected" };
 
+/** What somebody did to a review, as a heading, and as a sentence's end. */
+export const ACTS = { accepted: "Accepted", edited: "Corrected", rejected: "Rejected", draft: "Taken back", undone: "Undone" };
+export const DID = {
+  accepted: "accepted it",
+  edited: "corrected it",
+  rejected: "rejected it",
+  draft: "took the review back",
+  undone: "undid what was done last",
+};
+
 /** What a reader must know about the film. `tone` is how loudly it is said. */
 export const FLAGS = {
   not_verified_chest: ["Not verified as a chest", "A bare picture: nothing in the file says that it shows a chest.", "warn"],

@@ -21,6 +21,7 @@ from tests.ledger_tools import (
     reject,
     rows,
     settle_now,
+    sign,
     start_summary,
     state_of,
     summarise,
@@ -32,7 +33,7 @@ from xraygpt_core.errors import InvalidRequest, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import read
 from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.review import review_summary
+from xraygpt_core.ledger.images import images_status
 from xraygpt_core.ledger.serving import serve
 from xraygpt_core.ledger.settle import settle
 from xraygpt_core.ledger.summarise import complete_summary, summarise_input
@@ -117,7 +118,7 @@ def test_side_views_alone_end_the_study_as_rejected(ledger: Ledger) -> None:
     study_id = ingest(ledger, registered, film("u1", view="OBLIQUE"))
     ingest(ledger, put(ledger), film("u1", view="LATERAL"))
     settle_now(ledger, study_id)
-    status = read.images_status(ledger, [registered.image_id])[0]
+    status = images_status(ledger, [registered.image_id])[0]
     assert (status.state, status.reason_code) == ("rejected", "no_frontal_view")
     assert image_state(ledger, registered.image_id) == ("accepted", None)
 
@@ -155,7 +156,7 @@ def test_a_late_image_that_is_not_chosen_makes_no_new_summary(ledger: Ledger) ->
     settle_now(ledger, study_id)
     assert state_of(ledger, study_id) == "summarised"
     assert len(texts(ledger)) == 1
-    assert read.images_status(ledger, [late.image_id])[0].state == "summarised"
+    assert images_status(ledger, [late.image_id])[0].state == "summarised"
 
 
 def test_a_late_image_that_is_better_supersedes(ledger: Ledger) -> None:
@@ -253,7 +254,7 @@ def test_a_newer_draft_beside_a_reviewed_summary_is_flagged_and_so_is_the_one_af
     _, study_id = whole_study(ledger, film("u1", view=None))
     first = read.study(ledger, study_id).summary
     assert first is not None
-    review_summary(ledger, first.summary_id, ReviewState.ACCEPTED, "Dr. R", None)
+    sign(ledger, first.summary_id, ReviewState.ACCEPTED)
     for view in ("AP", "PA"):
         ingest(ledger, put(ledger), film("u1", view=view))
         settle_now(ledger, study_id)
@@ -269,7 +270,7 @@ def test_an_edited_summary_is_what_readers_see_and_the_models_own_text_stays(led
     _, study_id = whole_study(ledger)
     before = read.study(ledger, study_id).summary
     assert before is not None
-    review_summary(ledger, before.summary_id, ReviewState.EDITED, "Dr. R", "Findings: none.")
+    sign(ledger, before.summary_id, ReviewState.EDITED, "Findings: none.")
     after = read.study(ledger, study_id).summary
     assert after is not None
     assert (after.summary, after.review_state) == ("Findings: none.", "edited")
@@ -291,12 +292,12 @@ def test_a_review_that_contradicts_itself_is_refused(ledger: Ledger, state: Revi
     found = read.study(ledger, study_id).summary
     assert found is not None
     with pytest.raises(InvalidRequest):
-        review_summary(ledger, found.summary_id, state, "Dr. R", text)
+        sign(ledger, found.summary_id, state, text)
 
 
 def test_nobody_reviews_a_summary_that_is_not_there(ledger: Ledger) -> None:
     with pytest.raises(NotFound):
-        review_summary(ledger, new_id(), ReviewState.ACCEPTED, "Dr. R", None)
+        sign(ledger, new_id(), ReviewState.ACCEPTED)
     with pytest.raises(NotFound):
         read.summary(ledger, new_id())
     with pytest.raises(NotFound):

@@ -1,4 +1,4 @@
-"""What analysts see: five views, these columns, and nothing else, whatever they try."""
+"""What analysts see: six views, these columns, and nothing else, whatever they try."""
 
 from collections.abc import Iterator
 
@@ -14,6 +14,11 @@ VIEWS = {
     "study_summaries": [
         "study_id", "patient_pseudonym", "accession_pseudonym", "view", "lane", "state", "findings", "impression",
         "summary", "bundle", "bundle_sha256", "lease_epoch", "received_at", "summarised_at", "review_state",
+        "flags", "out_of_scope", "scope", "consistency",
+    ],
+    "summary_reviews": [
+        "review_id", "study_id", "summary_id", "position", "action", "text", "draft", "reason", "reviewer", "key_id",
+        "key_name", "key_kind", "seen", "at", "superseded_at",
     ],
     "backlog_progress": [
         "backlog_id", "state", "lane", "listed", "registered", "summarised", "rejected", "dead", "cancelled", "open",
@@ -21,7 +26,7 @@ VIEWS = {
     ],
     "chat_transcripts": [
         "turn_id", "study_id", "summary_id", "position", "question", "answer", "state", "bundle", "bundle_sha256",
-        "asked_at", "answered_at",
+        "asked_at", "answered_at", "flags", "out_of_scope", "scope", "consistency",
     ],
     "dead_jobs": [
         "job_id", "kind", "subject", "lane", "attempts", "lease_epoch", "last_error", "created_at", "died_at",

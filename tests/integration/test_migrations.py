@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -66,6 +66,37 @@ def test_three_processes_upgrading_one_database_do_it_once(bare_url: str) -> Non
     assert row == (1,)
 
 
+def test_what_was_reviewed_before_reviews_were_rows_becomes_their_first_row(bare_url: str) -> None:
+    upgrade(bare_url, "0007")
+    said = [
+        ("edited", "Dr. A", "Mine."),
+        ("accepted", "Dr. B", "Mine."),
+        ("draft", "Dr. C", None),
+        ("draft", None, None),
+    ]
+    with psycopg.connect(bare_url) as connection:
+        for state, by, text in said:
+            (study,) = connection.execute(
+                "INSERT INTO studies (id, lane_rank, state) VALUES (gen_random_uuid(), 1, 'summarised') RETURNING id"
+            ).fetchone() or (None,)
+            connection.execute(
+                "INSERT INTO summaries (id, study_id, image_id, revision, job_id, lease_epoch, bundle, bundle_sha256, "
+                "summary, provenance, tokens, batch_size, review_state, reviewed_by, edited_summary) VALUES "
+                "(gen_random_uuid(), %s, gen_random_uuid(), 1, gen_random_uuid(), 1, '', '', 'Its.', '{}', 1, 1, "
+                "%s, %s, %s)",
+                [study, state, by, text],
+            )
+        for name in ("local", "old"):
+            connection.execute(
+                "INSERT INTO api_keys (id, name, sha256) VALUES (gen_random_uuid(), %s, %s)", [name, name]
+            )
+    upgrade(bare_url)
+    with psycopg.connect(bare_url) as connection:
+        kept = connection.execute("SELECT action, reviewer, text, key_id FROM summary_reviews ORDER BY reviewer")
+        assert kept.fetchall() == [(*one, None) for one in said if one[1]]
+        assert connection.execute("SELECT kind FROM api_keys ORDER BY name").fetchall() == [("both",), ("person",)]
+
+
 def test_two_databases_have_salts_of_their_own(database_url: str, bare_url: str) -> None:
     upgrade(bare_url)
     salts = set()
@@ -121,3 +152,29 @@ def test_a_database_knows_since_when_it_is_used(ledger: Ledger) -> None:
         row = work.row("SELECT clock_timestamp() AS now")
     assert row is not None
     assert installed_at(ledger) <= row["now"]
+
+
+def test_texts_from_before_bundles_declared_a_scope_are_flagged_unless_their_film_was_drawn(bare_url: str) -> None:
+    upgrade(bare_url, "0007")
+    with psycopg.connect(bare_url) as connection:
+        for number, flags in enumerate(("{synthetic}", "{body_part_unknown}")):
+            ids = {"id": UUID(int=number + 1), "flags": flags}
+            connection.execute(
+                "INSERT INTO studies (id, lane_rank, state, flags) VALUES (%(id)s, 1, 'summarised', %(flags)s)", ids
+            )
+            connection.execute(
+                "INSERT INTO summaries (id, study_id, image_id, revision, job_id, lease_epoch, bundle, bundle_sha256, "
+                "summary, provenance, tokens, batch_size) "
+                "VALUES (%(id)s, %(id)s, %(id)s, 1, %(id)s, 1, 'demo', 'f', 'Normal chest.', '{}', 1, 1)",
+                ids,
+            )
+    upgrade(bare_url)
+    with psycopg.connect(bare_url) as connection:
+        found = connection.execute(
+            "SELECT flags, out_of_scope, scope, consistency FROM study_summaries ORDER BY study_id"
+        ).fetchall()
+    says = "This bundle does not say what it was made for."
+    assert found == [
+        (["synthetic"], False, says, []),
+        (["body_part_unknown", "out_of_scope"], True, says, []),
+    ]

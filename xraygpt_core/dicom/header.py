@@ -37,6 +37,12 @@ def word(dataset: Any, keyword: str) -> str | None:
     return text(found[0]) if found else None
 
 
+def whole(dataset: Any, keyword: str) -> str | None:
+    """The value as it stands, where a backslash must not be but is: two ids that begin alike are not one patient."""
+    found = [text(value) or "" for value in values(dataset, keyword)]
+    return text("\\".join(found))
+
+
 def number(dataset: Any, keyword: str) -> float | None:
     """The first value as a finite number."""
     found = values(dataset, keyword)
@@ -66,10 +72,16 @@ def identifiers(dataset: Any) -> Identifiers:
     if issuer is not None:
         accession_issuer = word(issuer, "LocalNamespaceEntityID") or word(issuer, "UniversalEntityID")
     return Identifiers(
-        patient_id=word(dataset, "PatientID"),
-        patient_id_issuer=word(dataset, "IssuerOfPatientID"),
+        patient_id=whole(dataset, "PatientID"),
+        patient_id_issuer=whole(dataset, "IssuerOfPatientID") or _universal_issuer(dataset),
         study_instance_uid=word(dataset, "StudyInstanceUID"),
         accession_number=word(dataset, "AccessionNumber"),
         accession_issuer=accession_issuer,
         sop_instance_uid=word(dataset, "SOPInstanceUID"),
     )
+
+
+def _universal_issuer(dataset: Any) -> str | None:
+    """The issuer's universal id, in Issuer of Patient ID Qualifiers Sequence (0010,0024)."""
+    qualifiers = first_item(dataset, "IssuerOfPatientIDQualifiersSequence")
+    return word(qualifiers, "UniversalEntityID") if qualifiers is not None else None

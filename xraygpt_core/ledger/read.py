@@ -1,6 +1,5 @@
 """Reading the ledger: studies, images, timelines, what is dead. Nothing here changes anything."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -8,6 +7,8 @@ from uuid import UUID
 
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.ledger.history import Review, reviews_of_study, reviews_of_summary
+from xraygpt_core.scope import scope_of
 from xraygpt_core.states import NOTICE, TERMINAL_STUDY_STATES, Lane
 
 # Ingesting and running are what a live lease says; storing them would cost every claim a second row.
@@ -22,23 +23,6 @@ STUDY_STATE = """
              SELECT FROM jobs j WHERE j.subject = s.id AND j.kind = 'summarise' AND j.state = 'running') THEN 'running'
          ELSE s.state END
 """
-
-
-@dataclass(frozen=True)
-class ImageStatus:
-    """One object as its submitter sees it: its own state if it ended alone, its study's otherwise."""
-
-    image_id: UUID
-    study_id: UUID
-    state: str
-    reason_code: str | None
-    lane: str
-    view: str | None
-    flags: list[str]
-    seconds: float | None
-    summary: str | None
-    findings: str | None
-    impression: str | None
 
 
 @dataclass(frozen=True)
@@ -73,12 +57,21 @@ class Summary:
     reviewed_at: datetime | None
     flags: list[str]
     provenance: dict[str, Any]
+    consistency: list[dict[str, str]]
     notice: str = NOTICE
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What the bundle that wrote it was made for."""
+        return scope_of(self.provenance)
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study with its images and its current summary; ``reviewed`` is the one it replaced, while it is a draft."""
+    """A study with its images and its current summary; ``reviewed`` is the one it replaced, while it is a draft.
+
+    ``reviews`` is all that people said about any of its summaries, taken back or superseded as it may be.
+    """
 
     study_id: UUID
     state: str
@@ -91,34 +84,18 @@ class Study:
     images: list[StudyImage]
     summary: Summary | None
     reviewed: Summary | None
+    reviews: list[Review]
 
 
 # A clinician's correction takes the place of the whole text, the model's sections included.
-_TEXT = """COALESCE(m.edited_summary, m.summary) AS summary,
+TEXT = """COALESCE(m.edited_summary, m.summary) AS summary,
            CASE WHEN m.edited_summary IS NULL THEN m.findings END AS findings,
            CASE WHEN m.edited_summary IS NULL THEN m.impression END AS impression"""
 
-_STATUS = f"""
-    SELECT i.id AS image_id, s.id AS study_id,
-           CASE WHEN i.state IN ('rejected', 'dead', 'cancelled') THEN i.state
-                WHEN i.state = 'received' AND s.state <> 'cancelled' THEN CASE WHEN EXISTS (
-                    SELECT FROM jobs j WHERE j.subject = i.id AND j.kind = 'ingest' AND j.state = 'running')
-                    THEN 'ingesting' ELSE 'received' END
-                ELSE {STUDY_STATE} END AS state,
-           CASE i.state WHEN 'accepted' THEN s.reason_code ELSE i.reason_code END AS reason_code,
-           s.lane_rank, COALESCE(i.view, s.view) AS view, i.flags,
-           extract(epoch FROM COALESCE(m.summarised_at, i.finished_at) - i.received_at)::float8 AS seconds,
-           {_TEXT}
-    FROM images i JOIN studies s ON s.id = i.study_id
-    LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
-        AND i.state = 'accepted'
-    WHERE i.id = ANY(CAST(:ids AS uuid[]))
-"""
-
 _SUMMARY = f"""
-    SELECT id AS summary_id, study_id, image_id, {_TEXT},
+    SELECT id AS summary_id, study_id, image_id, {TEXT},
            bundle, bundle_sha256, lease_epoch, summarised_at, superseded_at, review_state, reviewed_by, reviewed_at,
-           flags, provenance
+           flags, provenance, consistency
     FROM summaries m
 """
 
@@ -144,6 +121,13 @@ _DEAD = """
     ORDER BY id LIMIT :limit
 """
 
+# One pseudonym never stands for two kinds of thing, so all the others share a column; nearly every study has none.
+_LOOKUP = """
+    SELECT id FROM studies WHERE {column} = :value
+    UNION SELECT id FROM studies
+    WHERE other_pseudonyms @> ARRAY[CAST(:value AS text)] AND other_pseudonyms <> '{{}}'
+    ORDER BY id DESC LIMIT 1000
+"""
 _PSEUDONYM_COLUMNS = {"study": "uid_pseudonym", "patient": "patient_pseudonym", "accession": "accession_pseudonym"}
 
 
@@ -178,6 +162,7 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
         )
         summary = work.row(f"{_SUMMARY} WHERE study_id = :id AND superseded_at IS NULL", {"id": home})
         reviewed = work.row(_REVIEWED, {"id": home})
+        reviews = reviews_of_study(work, home)
     if row is None:
         raise NotFound(f"there is no study {study_id}")
     values = dict(row)
@@ -193,20 +178,8 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
         ],
         summary=Summary(**summary) if summary else None,
         reviewed=Summary(**reviewed) if reviewed else None,
+        reviews=reviews,
     )
-
-
-def images_status(ledger: Ledger, image_ids: Sequence[UUID]) -> list[ImageStatus]:
-    """Where these objects stand, in the order asked; unknown ids are left out."""
-    with ledger.work() as work:
-        rows = {row["image_id"]: dict(row) for row in work.rows(_STATUS, {"ids": list(image_ids)})}
-    found = [rows[image_id] for image_id in image_ids if image_id in rows]
-    return [
-        ImageStatus(
-            **{name: value for name, value in row.items() if name != "lane_rank"}, lane=list(Lane)[row["lane_rank"]]
-        )
-        for row in found
-    ]
 
 
 def summary(ledger: Ledger, summary_id: UUID) -> Summary:
@@ -220,6 +193,17 @@ def summary(ledger: Ledger, summary_id: UUID) -> Summary:
     if row is None:
         raise NotFound(f"there is no summary {summary_id}")
     return Summary(**row)
+
+
+def reviews(ledger: Ledger, summary_id: UUID) -> list[Review]:
+    """Every act of a person on one summary, the first one first.
+
+    Raises:
+        NotFound: there is no such summary.
+    """
+    summary(ledger, summary_id)
+    with ledger.work() as work:
+        return reviews_of_summary(work, summary_id)
 
 
 def preview_key(ledger: Ledger, study_id: UUID) -> str:
@@ -259,11 +243,7 @@ def dead(
 
 
 def lookup(ledger: Ledger, kind: Literal["study", "patient", "accession"], pseudonym: str) -> list[UUID]:
-    """The studies of a pseudonym, newest first (at most 1000)."""
-    column = _PSEUDONYM_COLUMNS[kind]
+    """The studies of a pseudonym, newest first (at most 1000); of a StudyInstanceUID, those of every patient."""
     with ledger.work() as work:
-        rows = work.rows(
-            f"SELECT id FROM studies WHERE {column} = :value ORDER BY id DESC LIMIT 1000",
-            {"value": pseudonym},
-        )
+        rows = work.rows(_LOOKUP.format(column=_PSEUDONYM_COLUMNS[kind]), {"value": pseudonym})
     return [row["id"] for row in rows]

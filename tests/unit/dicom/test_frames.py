@@ -47,6 +47,12 @@ def test_an_image_survives_the_crossing():
     assert frames.unpack(frames.pack_image(IMAGE)) == IMAGE
 
 
+def test_identifiers_survive_the_crossing_and_are_held_to_be_text():
+    assert frames.unpack_identifiers(frames.pack_identifiers(IMAGE.identifiers)) == IMAGE.identifiers
+    with pytest.raises(frames.ProtocolError):
+        frames.unpack_identifiers(frames.pack_identifiers(Identifiers(patient_id=7)))
+
+
 def test_a_rejection_survives_the_crossing():
     with pytest.raises(Rejected) as caught:
         frames.unpack(frames.pack_rejection(Rejected(ReasonCode.BLANK, "why")))

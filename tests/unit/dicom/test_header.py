@@ -31,6 +31,18 @@ def test_identifiers_come_as_written_and_without_padding(make_dicom, limits):
     assert found.accession_number == "CANARY-ACCESSION"
 
 
+def test_an_issuer_is_named_by_its_universal_id_where_nothing_else_names_it() -> None:
+    qualifiers = item(UniversalEntityID="1.2.3", UniversalEntityIDType="ISO")
+    named = dataset(PatientID="1", IssuerOfPatientIDQualifiersSequence=qualifiers)
+    assert header.identifiers(named).patient_id_issuer == "1.2.3"
+    named.IssuerOfPatientID = "CLINIC"
+    assert header.identifiers(named).patient_id_issuer == "CLINIC"
+
+
+def test_ids_that_begin_alike_before_a_backslash_are_two() -> None:
+    assert header.identifiers(dataset(PatientID="X\\1")).patient_id == "X\\1"
+
+
 def test_absent_identifiers_are_none(make_dicom, limits):
     found = normalise(make_dicom(PatientID="", AccessionNumber=None), limits).identifiers
     assert (found.patient_id, found.accession_number, found.accession_issuer) == (None, None, None)
