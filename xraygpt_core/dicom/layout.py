@@ -40,7 +40,8 @@ def layout(dataset: Any) -> Layout:
     Raises:
         Rejected: UNDECODABLE for an unknown photometric interpretation.
     """
-    photometric = (word(dataset, "PhotometricInterpretation") or "MONOCHROME2").upper()
+    three = integer(dataset, "SamplesPerPixel") == 3
+    photometric = (word(dataset, "PhotometricInterpretation") or ("RGB" if three else "MONOCHROME2")).upper()
     high_bit = integer(dataset, "HighBit")
     found = Layout(
         rows=integer(dataset, "Rows") or 0,
