@@ -10,7 +10,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from xraygpt_core.dicom import accept, header
+from xraygpt_core.dicom import accept, header, plausible
 from xraygpt_core.dicom.decode import Values, decode, layout, pixel_sha256
 from xraygpt_core.dicom.parse import PIXEL_DATA, is_dicom, parse
 from xraygpt_core.dicom.picture import is_picture, read_picture
@@ -95,6 +95,9 @@ def _result(
     flags: tuple[Flag, ...],
     identifiers: Identifiers,
 ) -> NormalisedImage:
+    plausible.refuse_noise(grey if values.ndim == 3 else values)
+    if plausible.doubts(grey):
+        flags = (*flags, Flag.IMPLAUSIBLE_PIXELS)
     normalised = _shrink(Image.fromarray(grey), NORMALISED_SIDE)
     return NormalisedImage(
         normalised_png=_png(normalised),
