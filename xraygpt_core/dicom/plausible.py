@@ -2,8 +2,8 @@
 
 A film that was decoded wrongly, or a plate that was never exposed, looks like nothing that an X-ray tube can make: its
 neighbouring pixels do not resemble each other, its grey levels jump, its rows are shifted against each other. Each
-measure below is one number that holds for films of every size and contrast. Its limit was set on half of the real
-films and half of the kinds of damage at hand; `benchmarks/RESULTS.md` says what came of it on the other half of both.
+measure below is one number that holds for films of every size and contrast. `benchmarks/RESULTS.md` says how the
+limits were set, and what they do with films and kinds of damage that had no part in it.
 
 Noise without a picture is refused; every other doubt is only flagged. The histogram's gaps (a comb) are no measure
 here: films that were encoded again have them by the thousand.
@@ -77,11 +77,11 @@ def measures(grey: npt.NDArray[np.uint8]) -> Measures:
     Of tiles spread over the picture, in the picture's own pixels, and of whole rows and columns; the time does not grow
     with the picture's area.
     """
-    tiles = _tiles(grey)
+    sample, tiles = _sample(grey, _GRID * _TILE), _tiles(grey)
     lines = [_lines(grey), _lines(grey.T)]
     return {
-        "structure": structure(_sample(grey, _GRID * _TILE)),
-        **_histogram(_sample(grey, _GRID * _TILE)),
+        "structure": structure(sample),
+        **_histogram(sample),
         **_neighbours(tiles),
         "contours": _contours(tiles),
         "slanted": _slant(grey),
