@@ -25,6 +25,8 @@ _JUMP, _CALM = 40, 10  # grey levels between neighbours: of a contour; of what s
 
 _MARKS = 0.04  # of all pixels: lead markers and letters on a plate whose pixels are otherwise all the same
 _NO_STRUCTURE = 0.3  # real films have 0.49 and more
+_FAR = 9  # median distances from the median: six standard deviations of noise
+_FEW = 0.12
 _ROUNDING = 1 / 12  # the variance that rounding to whole values makes of a slope
 _ALL_NOISE = 0.7  # of the tiles; markers, letters and the edges of a collimator are in the others
 _SENSOR = (
@@ -57,6 +59,7 @@ def refuse_noise(values: Values) -> None:
     sample = _sample(values, _GRID * _TILE)
     if _beside_the_commonest(sample) <= _MARKS:
         raise Rejected(ReasonCode.BLANK, "all but a few pixels have the same value")
+    sample = _without_marks(sample)
     if structure(sample) >= _NO_STRUCTURE or noise(sample) <= _ALL_NOISE:
         return
     if _breadth(sample) > _SENSOR:
@@ -123,7 +126,8 @@ def noise(sample: Values) -> float:
         axis=0,
     )
     left, all_the_same = rest.var((2, 3)), tiles.max((2, 3)) == tiles.min((2, 3))
-    return float((all_the_same | (left > _ROUNDING) & (steps >= 0.7 * 2 * left)).mean())
+    no_slope = (left > _ROUNDING) | (left > tiles.var((2, 3)) / 2)
+    return float((all_the_same | no_slope & (steps >= 0.7 * 2 * left)).mean())
 
 
 def _twice(grid: npt.NDArray[np.float64], weights: tuple[int, int, int]) -> npt.NDArray[np.float64]:
@@ -136,10 +140,18 @@ def _histogram(sample: npt.NDArray[np.uint8]) -> Measures:
     return {"levels": float((shares > 1e-4).sum()), "clipped": float(shares[:3].sum() + shares[-3:].sum())}
 
 
+def _without_marks(sample: Values) -> Values:
+    """Markers, letters and dead pixels take the middle value: they are few, and far outside what a plate itself has."""
+    middle = np.median(sample)
+    distance = np.abs(sample - middle)
+    far = distance > _FAR * max(float(np.median(distance)), 0.5)
+    return np.where(far, middle, sample) if far.mean() < _FEW else sample  # most of a film may lie far from its frame
+
+
 def _breadth(sample: Values) -> float:
-    """The usual standard deviation within a tile, as a share of the range of values."""
+    """The usual standard deviation within a tile, as a share of the range of values; of few values it says nothing."""
     tiles = _blocks(sample.astype(np.float64))
-    return float(np.median(tiles.std((2, 3))) / (tiles.max() - tiles.min()))
+    return float(np.median(tiles.std((2, 3))) / max(16.0, tiles.max() - tiles.min()))
 
 
 def _beside_the_commonest(sample: Values) -> float:
