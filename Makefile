@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Many processes of ours start, and pytest rewrites every test: what was compiled is kept, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup browser demo check format test test-long chaos clean test-vllm
+.PHONY: setup browser pooler demo check format test test-long chaos clean test-vllm
 
 setup: $(STAMP) ## install everything into .venv and fetch the demo bundle
 	@$(BIN)/xraygpt models fetch demo
@@ -43,9 +43,18 @@ browser: ## a Chromium for the reading room's tests, where none is there and we 
 	command -v chromium >/dev/null || \
 		echo "no chromium or google-chrome is on this machine: the reading room's browser tests will be skipped" >&2
 
+pooler: ## PgBouncer, where it is not there and we may install it
+	@test -x /usr/sbin/pgbouncer && exit 0; \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		echo "installing pgbouncer for the tests of pooled connections" >&2; \
+		{ $(APT) update && DEBIAN_FRONTEND=noninteractive $(APT) install --yes --no-install-recommends pgbouncer; } \
+			>/dev/null 2>&1; \
+	fi; \
+	test -x /usr/sbin/pgbouncer || echo "no pgbouncer is on this machine: its tests will be skipped" >&2
+
 # Three processes, each with services of its own: two leave a third of two cores unused.
 # Which test goes where: tests/order.py.
-test: setup browser ## everything but what takes long or needs a GPU
+test: setup browser pooler ## everything but what takes long or needs a GPU
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n 3 --no-loadscope-reorder $(ARGS)
 
 test-long: setup ## what does not fit

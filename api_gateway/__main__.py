@@ -12,6 +12,7 @@ from xraygpt_core.ledger.keys import create_api_key, revoke_api_key
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.settings import Settings, load_settings
+from xraygpt_core.states import KeyKind
 
 # Seconds an open stream gets to end after SIGTERM.
 _GRACE_SECONDS = 5
@@ -24,7 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m api_gateway", description="The HTTP gateway of XrayGPT.")
     commands = parser.add_subparsers(dest="command")
     create = commands.add_parser("create-key", help="make an API key and print it, this once")
-    create.add_argument("--name", required=True, help="who will use it")
+    create.add_argument("--name", required=True, help="who will use it; a person's signatures carry this name")
+    create.add_argument("--program", action="store_true", help="for a program, which may sign for people it names")
+    create.add_argument("--both", action="store_true", help=argparse.SUPPRESS)  # the one-machine stack's own
     revoke = commands.add_parser("revoke-key", help="end every valid API key of this name, at once")
     revoke.add_argument("--name", required=True, help="who used it")
     chosen = parser.parse_args(arguments)
@@ -32,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load_settings()
         match chosen.command:
             case "create-key":
-                _change_keys(settings, lambda ledger: print(create_api_key(ledger, chosen.name)))  # noqa: T201
+                kind = KeyKind.BOTH if chosen.both else KeyKind.PROGRAM if chosen.program else KeyKind.PERSON
+                _change_keys(settings, lambda ledger: print(create_api_key(ledger, chosen.name, kind)))  # noqa: T201
             case "revoke-key":
                 _change_keys(settings, lambda ledger: revoke_api_key(ledger, chosen.name))
             case _:

@@ -9,7 +9,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from api_gateway.services import UsesLedger
 from xraygpt_core.errors import Unauthorised
 from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.keys import check_api_key
+from xraygpt_core.ledger.keys import ApiKey, check_api_key
 
 _bearer = HTTPBearer(auto_error=False, description="an API key")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="an API key")
@@ -17,17 +17,15 @@ _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="an API k
 _Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 _Header = Annotated[str | None, Security(_header)]
 
-WEBHOOK = "webhook"
 
-
-def _caller(ledger: UsesLedger, bearer: _Bearer, header: _Header) -> str:
+def _caller(ledger: UsesLedger, bearer: _Bearer, header: _Header) -> ApiKey:
     return check_api_key(ledger, _presented(bearer, header))
 
 
-def _event_sender(ledger: UsesLedger, bearer: _Bearer, header: _Header) -> str:
-    """The bucket's webhook may use its own token, which opens nothing but the event route."""
+def _event_sender(ledger: UsesLedger, bearer: _Bearer, header: _Header) -> ApiKey | None:
+    """The bucket's webhook may use its own token, which opens nothing but the event route: None."""
     key = _presented(bearer, header)
-    return WEBHOOK if _is_webhook(ledger, key) else check_api_key(ledger, key)
+    return None if _is_webhook(ledger, key) else check_api_key(ledger, key)
 
 
 def _presented(bearer: HTTPAuthorizationCredentials | None, header: str | None) -> str:
@@ -42,5 +40,5 @@ def _is_webhook(ledger: Ledger, key: str) -> bool:
     return token is not None and hmac.compare_digest(key.encode(), token.get_secret_value().encode())
 
 
-Caller = Annotated[str, Depends(_caller)]
-EventSender = Annotated[str, Depends(_event_sender)]
+Caller = Annotated[ApiKey, Depends(_caller)]
+EventSender = Annotated[ApiKey | None, Depends(_event_sender)]

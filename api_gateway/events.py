@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/events", tags=["events"])
 
 
 class NotedAnswer(Answer):
-    """What came of an event: ``ignored`` objects lie in another bucket, or were gone before we looked."""
+    """What came of an event: ``ignored`` objects lie in another bucket, were gone before we looked, or are folders."""
 
     registered: int
     deleted: int

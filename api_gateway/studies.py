@@ -11,9 +11,9 @@ from pydantic import Field, JsonValue
 
 from api_gateway.auth import Caller
 from api_gateway.once import RunsOnce
+from api_gateway.reviews import ReviewAnswer, SummaryAnswer
 from api_gateway.services import Services, UsesLedger, UsesServices
 from api_gateway.sources import source_object
-from api_gateway.summaries import SummaryAnswer
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest, ObjectMissing
 from xraygpt_core.ledger.change import cancel_study, purge_study
@@ -66,7 +66,10 @@ class StudyImageAnswer(Answer):
 
 
 class StudyAnswer(Answer):
-    """A study, its images, and its current summary; ``reviewed`` is the one a clinician read, while that is a draft."""
+    """A study, its images, and its current summary; ``reviewed`` is the one a clinician read, while that is a draft.
+
+    ``reviews`` is all that people said about any of its summaries, by summary, the oldest first.
+    """
 
     study_id: UUID
     state: StudyState
@@ -79,6 +82,7 @@ class StudyAnswer(Answer):
     images: list[StudyImageAnswer]
     summary: SummaryAnswer | None
     reviewed: SummaryAnswer | None
+    reviews: list[ReviewAnswer]
 
 
 class Step(Answer):

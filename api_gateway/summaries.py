@@ -1,6 +1,5 @@
-"""Summaries: read one, say what a clinician thinks of it, ask for new ones."""
+"""Summaries: read one, see what it was made from, ask for new ones."""
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,40 +8,16 @@ from pydantic import AwareDatetime, Field
 
 from api_gateway.auth import Caller
 from api_gateway.once import RunsOnce
+from api_gateway.reviews import SummaryAnswer
 from api_gateway.services import UsesLedger, UsesServices
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.origin import summary_origin
 from xraygpt_core.ledger.read import summary
-from xraygpt_core.ledger.review import Seen, review_summary
-from xraygpt_core.states import NOTICE, Flag, ReviewState
+from xraygpt_core.states import NOTICE
 
 router = APIRouter(prefix="/v1", tags=["summaries"])
-
-
-class SummaryAnswer(Answer):
-    """A text (as corrected, where somebody did), where it came from, and the notice to show with it.
-
-    ``findings`` and ``impression`` are sections of the model's text: null where it has none, or was corrected.
-    """
-
-    summary_id: UUID
-    study_id: UUID
-    summary: str
-    findings: str | None
-    impression: str | None
-    bundle: str
-    bundle_sha256: str
-    lease_epoch: int
-    summarised_at: datetime
-    superseded_at: datetime | None
-    review_state: ReviewState
-    reviewed_by: str | None
-    reviewed_at: datetime | None
-    flags: list[Flag]
-    provenance: dict[str, Any]
-    notice: str
 
 
 class OriginAnswer(Answer):
@@ -55,26 +30,6 @@ class OriginAnswer(Answer):
     lease_epoch: int
     provenance: dict[str, Any]
     notice: str = NOTICE
-
-
-class SeenSummary(Request):
-    """The summary as its reader saw it: these three fields, unchanged."""
-
-    review_state: ReviewState
-    reviewed_at: AwareDatetime | None
-    superseded_at: AwareDatetime | None = None
-
-
-class Review(Request):
-    """What a clinician says. ``text`` is the corrected summary and goes with ``edited`` only.
-
-    With ``seen`` the answer is 409 if the summary was reviewed or superseded since, and nothing is changed.
-    """
-
-    state: ReviewState
-    text: Annotated[Text, Field(max_length=20_000)] | None = None
-    reviewer: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
-    seen: SeenSummary | None = None
 
 
 class Where(Request):
@@ -119,14 +74,6 @@ def get_image(summary_id: UUID, services: UsesServices, _: Caller) -> Response:
     """The normalised image as the model saw it; its SHA-256 stands in the provenance."""
     png = services.store.get(summary_origin(services.ledger, summary_id).normalised_key)
     return Response(png, media_type="image/png")
-
-
-@router.post("/summaries/{summary_id}/review")
-def post_review(summary_id: UUID, body: Review, ledger: UsesLedger, caller: Caller) -> SummaryAnswer:
-    """Accept, correct or reject a summary. The model's own text is kept; ``draft`` takes a correction back."""
-    seen = None if body.seen is None else Seen(**body.seen.model_dump())
-    review_summary(ledger, summary_id, body.state, body.reviewer or caller, body.text, seen)
-    return SummaryAnswer.model_validate(summary(ledger, summary_id))
 
 
 @router.post("/resummarise", status_code=202)

@@ -14,7 +14,7 @@ from api_gateway.services import UsesLedger
 from api_gateway.wire import Answer
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.worklist import Listing, Place, worklist
-from xraygpt_core.states import NOTICE, Flag, Lane, ReasonCode, ReviewState, StudyState
+from xraygpt_core.states import NOTICE, Flag, KeyKind, Lane, ReasonCode, ReviewState, StudyState
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
@@ -64,9 +64,11 @@ class Studies(Answer):
 
 
 class Me(Answer):
-    """Under which name a review is signed with this key."""
+    """Whose key this is: reviews are signed with its name, and a program's may name others as ``reviewer``."""
 
+    key_id: UUID
     name: str
+    kind: KeyKind
 
 
 @router.get("/studies")
@@ -105,7 +107,7 @@ def get_studies(
 @router.get("/me")
 def get_me(caller: Caller) -> Me:
     """Whose key this is."""
-    return Me(name=caller)
+    return Me.model_validate(caller)
 
 
 def _cursor(listing: Listing, place: Place) -> str:

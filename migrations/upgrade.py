@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from xraygpt_core.db import driver_url
+from xraygpt_core.db import driver_url, said
 from xraygpt_core.errors import Unavailable
 
 # Any constant that nothing else in this database uses: "MIGR" in ASCII.
@@ -31,19 +31,18 @@ def upgrade(url: str, revision: str = "head") -> tuple[str | None, str | None]:
     """
     engine = create_engine(driver_url(url), connect_args={"connect_timeout": 10})
     try:
-        with engine.connect() as connection:
-            connection.execute(text("SET lock_timeout = '60s'"))
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
-            connection.commit()
+        # One transaction for all of it, lock included: a pooler may give the next one another connection.
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '60s'"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             before = MigrationContext.configure(connection).get_current_revision()
             configuration = config()
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, revision)
-            connection.commit()
             after = MigrationContext.configure(connection).get_current_revision()
             return before, after
     except OperationalError as error:
-        raise Unavailable(f"PostgreSQL does not answer: {error.orig}") from error
+        raise Unavailable(f"PostgreSQL does not answer{said(error.orig)}") from error
     finally:
         engine.dispose()
 

@@ -167,6 +167,10 @@ def empty(url: str) -> None:
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
+        connection.execute(  # a review leaves with its study's purge alone
+            "UPDATE studies SET purged_at = clock_timestamp() "
+            "WHERE id IN (SELECT study_id FROM summaries JOIN reviews ON summary_id = summaries.id)"
+        )
         for table in reversed(metadata.sorted_tables):
             if table.name != "installation":
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))

@@ -104,11 +104,30 @@ RULES = {
     "a purged study keeps nothing of its patient": """
         SELECT s.id FROM studies s WHERE s.purged_at IS NOT NULL AND (
             s.uid_pseudonym IS NOT NULL OR s.patient_pseudonym IS NOT NULL OR s.accession_pseudonym IS NOT NULL
+            OR s.patient_id_pseudonym IS NOT NULL OR s.other_pseudonyms <> '{}'
             OR s.state <> 'cancelled'
             OR EXISTS (SELECT FROM summaries m WHERE m.study_id = s.id)
             OR EXISTS (SELECT FROM chat_turns t WHERE t.study_id = s.id)
             OR EXISTS (SELECT FROM images i WHERE i.study_id = s.id AND (i.state <> 'cancelled'
+                OR i.patient_pseudonym IS NOT NULL OR i.accession_pseudonym IS NOT NULL
                 OR EXISTS (SELECT FROM object_keys k WHERE k.image_id = i.id))))
+    """,
+    "a study holds one patient: no two ids, no id under two issuers": """
+        SELECT i.study_id, count(*) FROM images i WHERE i.names_read
+        GROUP BY i.study_id
+        HAVING count(DISTINCT COALESCE(i.patient_id_pseudonym, i.patient_pseudonym)) > 1
+            OR count(DISTINCT i.patient_pseudonym) FILTER (WHERE i.patient_id_pseudonym IS NOT NULL) > 1
+    """,
+    "a summary stands as the last act on it says, unless that was undone": """
+        SELECT m.id, m.review_state, r.action FROM summaries m
+        LEFT JOIN LATERAL (SELECT * FROM reviews WHERE summary_id = m.id ORDER BY position DESC LIMIT 1) r ON true
+        WHERE r.action IS NULL AND (m.review_state <> 'draft' OR m.edited_summary IS NOT NULL)
+           OR r.action <> 'undone' AND (m.review_state, m.edited_summary, m.reviewed_by, m.reviewed_at)
+              IS DISTINCT FROM (r.action, r.text, r.reviewer, r.at)
+    """,
+    "the acts on a summary are numbered from 1 without a gap": """
+        SELECT summary_id FROM reviews GROUP BY summary_id
+        HAVING min(position) <> 1 OR max(position) <> count(*)
     """,
     "what is not purged has its object's key": """
         SELECT i.id FROM images i JOIN studies s ON s.id = i.study_id

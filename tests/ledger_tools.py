@@ -17,11 +17,13 @@ from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.ingest import IngestedImage, complete_ingest, reject_image
 from xraygpt_core.ledger.jobs import claim
+from xraygpt_core.ledger.keys import check_api_key, create_api_key
 from xraygpt_core.ledger.read import resolve
 from xraygpt_core.ledger.register import ObjectRef, Registered, register_objects
+from xraygpt_core.ledger.review import Said, Signer, review_summary
 from xraygpt_core.ledger.settle import settle
 from xraygpt_core.ledger.summarise import NewSummary, SummariseInput, complete_summary, summarise_input
-from xraygpt_core.states import JobKind, Lane, ReasonCode
+from xraygpt_core.states import JobKind, KeyKind, Lane, ReasonCode, ReviewState
 
 T = TypeVar("T")
 _numbers = count(1)
@@ -175,6 +177,17 @@ def whole_study(ledger: Ledger, image: IngestedImage | None = None, key: str | N
     settle_now(ledger, study_id)
     summarise(ledger, study_id)
     return registered, study_id
+
+
+def signer(ledger: Ledger, name: str = "Dr. R", kind: KeyKind = KeyKind.PERSON) -> Signer:
+    """Somebody with a new key of their own."""
+    return Signer(check_api_key(ledger, create_api_key(ledger, name, kind)))
+
+
+def sign(ledger: Ledger, summary_id: UUID, state: ReviewState, text: str | None = None) -> None:
+    """Let a new program, which looks at nothing, review a summary."""
+    reason = "as the test says" if state is ReviewState.DRAFT else None
+    review_summary(ledger, summary_id, Said(state, text, reason), signer(ledger, kind=KeyKind.PROGRAM))
 
 
 def state_of(ledger: Ledger, study_id: UUID) -> str:

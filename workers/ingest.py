@@ -142,6 +142,7 @@ def pseudonymised(
     return IngestedImage(
         study_pseudonym=pseudonymiser.study(said.study_instance_uid),
         patient_pseudonym=pseudonymiser.patient(said.patient_id, said.patient_id_issuer),
+        patient_id_pseudonym=pseudonymiser.patient_id(said.patient_id, said.patient_id_issuer),
         accession_pseudonym=pseudonymiser.accession(said.accession_number, said.accession_issuer),
         sop_pseudonym=pseudonymiser.sop(said.sop_instance_uid),
         view=image.view,
@@ -155,4 +156,5 @@ def pseudonymised(
         preview_key=preview_key,
         expected_images=image.expected_images,
         flags=image.flags,
+        origin=image.origin,
     )

@@ -17,7 +17,7 @@ from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.register import ObjectRef, register_objects
 from xraygpt_core.metrics import MISSED_BY_EVENT
 from xraygpt_core.states import Lane
-from xraygpt_core.storage import Listed, ObjectStore
+from xraygpt_core.storage import ObjectStore, is_folder_marker
 
 PAGE = 1000  # what a bucket answers at once
 _TURN = 20  # pages of one backlog before the next one has its turn
@@ -46,7 +46,7 @@ def sweep_bucket(ledger: Ledger, store: ObjectStore, since: datetime, until: dat
     def recent() -> Iterator[ObjectRef]:
         nonlocal newest
         for listed in store.list(store.bucket):
-            if since - _OVERLAP <= listed.modified <= until and is_object(listed):
+            if since - _OVERLAP <= listed.modified <= until and not is_folder_marker(listed.key, listed.size):
                 newest = max(newest, listed.modified)
                 yield ObjectRef(store.bucket, listed.key, listed.etag, size=listed.size)
 
@@ -85,11 +85,6 @@ def retain(ledger: Ledger, store: ObjectStore) -> int:
     return count
 
 
-def is_object(listed: Listed) -> bool:
-    """Not one of the empty "folders" some tools leave behind."""
-    return not (listed.size == 0 and listed.key.endswith("/"))
-
-
 def pages(refs: Iterable[ObjectRef]) -> Iterator[list[ObjectRef]]:
     """The same in lists of at most :data:`PAGE`."""
     rest = iter(refs)
@@ -112,7 +107,7 @@ def _list_some(ledger: Ledger, store: ObjectStore, listing: Listing) -> int:
             refs = [
                 ObjectRef(listing.bucket, listed.key, listed.etag, size=listed.size)
                 for listed in page
-                if listed.modified >= since and is_object(listed)
+                if listed.modified >= since and not is_folder_marker(listed.key, listed.size)
             ]
             next_after = page[-1].key if page else listing.start_after
             if not add_page(ledger, listing, refs, next_after=next_after, last=last):

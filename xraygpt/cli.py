@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from xraygpt import show
-from xraygpt.commands import backlogs, bench, changing, demo, models, reading, replaying, running, submitting, training
+from xraygpt.commands import (
+    backlogs,
+    bench,
+    changing,
+    demo,
+    models,
+    reading,
+    repairing,
+    replaying,
+    running,
+    submitting,
+    training,
+)
 from xraygpt_core.errors import XrayGPTError
 
 app = typer.Typer(
@@ -45,6 +57,7 @@ for command in (
     changing.cancel,
     changing.resummarise,
     replaying.replay,
+    repairing.repair,
     training.train,
     bench.bench,
 ):

@@ -1,12 +1,12 @@
 """What people see: tables, lines and progress. Documents for programs go to stdout, everything else to stderr."""
 
 import json
-import shutil
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from textwrap import indent, shorten
+from textwrap import shorten
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 LINE_WIDTH = 90  # letters of a summary in a table
+_SURROGATE = re.compile("[\ud800-\udfff]")
 PIPE_WIDTH = 180  # columns of a table that is not written to a terminal
 
 
@@ -26,8 +27,20 @@ def say(line: str) -> None:
 
 def document(content: Any) -> None:
     """The one JSON document of ``--json``."""
-    json.dump(content, sys.stdout, indent=2, ensure_ascii=False, default=str)
-    sys.stdout.write("\n")
+    _write(_json(content) + "\n")
+
+
+def _json(content: Any) -> str:
+    """JSON text that UTF-8 can say: a byte of a file name that is no UTF-8 (PEP 383) stays an escape."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _write(text: str) -> None:
+    """JSON is UTF-8 (RFC 8259, section 8.1), whatever the terminal's encoding is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
 
 
 class Spool:
@@ -49,17 +62,17 @@ class Spool:
     def add(self, item: Any) -> None:
         """One more element of the list."""
         self._file.write("\n" if self._empty else ",\n")
-        self._file.write(indent(json.dumps(item, indent=2, ensure_ascii=False, default=str), "    "))
+        self._file.write("    " + _json(item).replace("\n", "\n    "))
         self._empty = False
 
     def write(self, rest: Mapping[str, Any]) -> None:
         """The document: the list under its name, and the rest."""
         self._file.seek(0)
-        sys.stdout.write(f'{{\n  "{self._name}": [')
-        shutil.copyfileobj(self._file, sys.stdout)
-        others = json.dumps(rest, indent=2, ensure_ascii=False, default=str)
-        sys.stdout.write("],\n" if self._empty else "\n  ],\n")
-        sys.stdout.write(others.removeprefix("{\n") + "\n")
+        _write(f'{{\n  "{self._name}": [')
+        for part in iter(lambda: self._file.read(1 << 20), ""):
+            _write(part)
+        _write("],\n" if self._empty else "\n  ],\n")
+        _write(_json(rest).removeprefix("{\n") + "\n")
 
 
 def console() -> Console:

@@ -1,7 +1,8 @@
 """The connection to PostgreSQL. Nothing here knows what the tables mean."""
 
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from xraygpt_core.errors import ConfigurationError, Refused, Unavailable
 
-DRIVER = "postgresql+psycopg"
+DRIVER = "postgresql+psycopg2"
 # A host that is lost without a word is noticed within some 25 seconds, also in the middle of a query.
 LOST_HOST: dict[str, Any] = {
     "keepalives": 1,
@@ -21,13 +22,15 @@ LOST_HOST: dict[str, Any] = {
     "tcp_user_timeout": 20_000,  # milliseconds
 }
 _DEADLOCK_OR_SERIALISATION = {"40P01", "40001"}
+# "-c name=value" and "--name=value" of libpq's `options`; a blank inside a value stands behind a backslash.
+_OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)")
 
 
 class Database:
-    """A pool of connections to one PostgreSQL database.
+    """A pool of connections to one PostgreSQL database, directly or through PgBouncer in any of its pool modes.
 
     Args:
-        url: ``postgresql://user:password@host:port/database``.
+        url: ``postgresql://user:password@host:port/database``; what its ``options=`` sets wins over what is set here.
         pool_size: connections kept open; as many again may be opened under load.
         statement_timeout_seconds: a statement that runs longer is ended by the server.
         idle_seconds: so is a transaction that is silent for longer: a process stopped in the middle of one would
@@ -41,23 +44,26 @@ class Database:
     def __init__(
         self, url: str, *, pool_size: int = 8, statement_timeout_seconds: float = 60.0, idle_seconds: float = 30.0
     ) -> None:
-        self.url = driver_url(url)
+        self.url, given = _without_options(driver_url(url))
         self.nesting = threading.BoundedSemaphore(max(1, pool_size * 3 // 4))
-        milliseconds, idle = int(statement_timeout_seconds * 1000), int(idle_seconds * 1000)
+        ours = {
+            "statement_timeout": f"{int(statement_timeout_seconds * 1000)}",
+            "lock_timeout": "20000",
+            "timezone": "UTC",
+            "idle_in_transaction_session_timeout": f"{int(idle_seconds * 1000)}",
+        }
         self._engine = create_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=False,
             pool_recycle=1800,
-            connect_args={
-                "connect_timeout": 10,
-                "application_name": "xraygpt",
-                "options": f"-c statement_timeout={milliseconds} -c lock_timeout=20000 -c timezone=UTC "
-                f"-c idle_in_transaction_session_timeout={idle}",
-                **LOST_HOST,
-            },
+            use_native_hstore=False,  # no table has one, and asking for its number costs a query a connection
+            connect_args={"connect_timeout": 10, "application_name": "xraygpt", **LOST_HOST},
         )
+        limits = _Limits(ours | given)
+        event.listen(self._engine, "do_connect", limits.connect)
+        event.listen(self._engine, "begin", limits.begin)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -75,7 +81,7 @@ class Database:
             raise Refused("all connections to PostgreSQL are in use") from error
         except DBAPIError as error:
             if connection_lost(error):
-                raise Unavailable("PostgreSQL does not answer") from error
+                raise Unavailable(f"PostgreSQL does not answer{said(error.orig)}") from error
             if refused(error):
                 raise Refused(f"PostgreSQL cannot do this now: {type(error.orig).__name__}") from error
             raise
@@ -89,6 +95,67 @@ class Database:
         """Close every connection of the pool; one that is in use, when it comes back."""
         event.listen(self._engine, "checkin", _close_late)
         self._engine.dispose()
+
+
+class _Limits:
+    """The limits of every transaction: given once to a connection, or, where a pooler hands connections around, at the
+    start of each transaction (PgBouncer, "ignore_startup_parameters": it refuses `options`, or drops them silently).
+    """
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._options = " ".join(f"-c {name}={_escaped(value)}" for name, value in values.items())
+        self._local = [(name, value) for name, value in values.items()]
+        self._timeout = values["statement_timeout"]
+        self._pooled: bool | None = None  # not known before the first connection
+
+    def connect(self, dialect: Any, _record: Any, args: Any, options: dict[str, Any]) -> Any:
+        """A new connection of the pool."""
+        if not self._pooled:
+            try:
+                made = dialect.connect(*args, **options, options=self._options)
+            except dialect.loaded_dbapi.OperationalError as error:
+                if "unsupported startup parameter" not in str(error):
+                    raise
+            else:
+                if self._pooled is None:
+                    self._pooled = not self._arrived(made)
+                return made
+            self._pooled = True
+        return dialect.connect(*args, **options)
+
+    def begin(self, connection: Connection) -> None:
+        """A transaction begins."""
+        if self._pooled:
+            for name, value in self._local:
+                connection.execute(_SET_LOCAL, {"name": name, "value": value})
+
+    def _arrived(self, made: Any) -> bool:
+        with made.cursor() as cursor:
+            cursor.execute("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'")
+            found = cursor.fetchone()[0]
+        made.rollback()
+        return bool(found == self._timeout)
+
+
+_SET_LOCAL = text("SELECT set_config(:name, :value, true)")
+
+
+def _escaped(value: str) -> str:
+    return re.sub(r"([\s\\])", r"\\\1", value)
+
+
+def _without_options(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without its ``options=``, and what those set."""
+    parsed = make_url(url)
+    written = parsed.query.get("options", ())
+    text_of = written if isinstance(written, str) else " ".join(written)
+    given = {name.replace("-", "_"): re.sub(r"\\(.)", r"\1", value) for name, value in _OPTION.findall(text_of)}
+    left = _OPTION.sub("", text_of).strip()
+    if left:
+        raise ConfigurationError(
+            "XRAYGPT_DATABASE_URL: its options= may hold settings, -c name=value, and nothing else"
+        )
+    return parsed.difference_update_query(["options"]).render_as_string(hide_password=False), given
 
 
 def _close_late(_connection: Any, record: Any) -> None:
@@ -111,13 +178,19 @@ def driver_url(url: str) -> str:
     return f"{DRIVER}://{rest}"
 
 
+def libpq_url(url: str) -> str:
+    """The same URL as libpq reads it: without a driver. What is no URL (``host=… user=…``) stays as it is."""
+    _, separator, rest = url.partition("://")
+    return f"postgresql://{rest}" if separator else url
+
+
 def connection_lost(error: DBAPIError) -> bool:
     """Did the connection break (server killed, restarted, unreachable), rather than the statement fail?"""
     if error.connection_invalidated:
         return True
-    state = _sqlstate(error)
+    state = sqlstate(error.orig)
     if state is None:
-        return error.orig.__class__.__name__ in {"OperationalError", "InterfaceError"}
+        return error.orig.__class__.__name__ in {"OperationalError", "InterfaceError", "DatabaseError"}
     # Class 08: connection exception. 57P01-57P03: shutdown, crash, starting up. 53300: too many connections.
     # 25P03: the transaction was silent for too long.
     return state.startswith("08") or state in {"57P01", "57P02", "57P03", "53300", "25P03"}
@@ -127,15 +200,22 @@ def refused(error: DBAPIError) -> bool:
     """Is it the server's condition, or somebody else's lock, that made the statement fail, and not what it says?"""
     # Class 53: no room on the disk, no memory. 57: ended by an operator or by a time limit. 58: trouble with files.
     # 55P03: a lock that others keep. 25006: the server only reads, as a replica does, or a hosted server without room.
-    state = _sqlstate(error) or ""
+    state = sqlstate(error.orig) or ""
     return state[:2] in {"53", "57", "58"} or state in {"55P03", "25006"}
 
 
 def worth_repeating(error: DBAPIError) -> bool:
     """Was the transaction the victim of a deadlock or a serialisation failure, and so may simply run again?"""
-    return _sqlstate(error) in _DEADLOCK_OR_SERIALISATION
+    return sqlstate(error.orig) in _DEADLOCK_OR_SERIALISATION
 
 
-def _sqlstate(error: DBAPIError) -> str | None:
-    state: str | None = getattr(error.orig, "sqlstate", None)
+def sqlstate(error: BaseException | None) -> str | None:
+    """The five letters PostgreSQL gives an error (its manual, appendix A); None if the server said nothing."""
+    state: str | None = getattr(error, "pgcode", None)
     return state
+
+
+def said(error: BaseException | None) -> str:
+    """What the server, a pooler or libpq said when there was no connection, after a colon. It quotes no row."""
+    lines = " ".join(str(error or "").split())
+    return f": {lines}" if lines else ""

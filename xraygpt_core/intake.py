@@ -10,14 +10,14 @@ from xraygpt_core.ledger.register import ObjectRef, note_deleted, register_objec
 from xraygpt_core.metrics import INGEST_EVENTS
 from xraygpt_core.s3_events import Events, ObjectHint
 from xraygpt_core.states import Lane
-from xraygpt_core.storage import ObjectStore
+from xraygpt_core.storage import ObjectStore, is_folder_marker
 
 _ACTOR = "event"
 
 
 @dataclass(frozen=True)
 class Noted:
-    """What came of a message: ``ignored`` objects lie in another bucket, or were gone before we looked."""
+    """What came of a message: ``ignored`` objects lie in another bucket, were gone before we looked, or are folders."""
 
     registered: int = 0
     deleted: int = 0
@@ -55,15 +55,18 @@ def refused() -> None:
 
 
 def _refs(store: ObjectStore, hints: Iterable[ObjectHint]) -> list[ObjectRef]:
-    """The objects that came. The ETag is part of an object's identity; the bucket is asked where the event lacks it."""
+    """The objects that came, without the markers of folders. The ETag is part of an object's identity; the bucket is
+    asked where the event lacks it.
+    """
     refs = []
     for hint in hints:
         etag, version_id, size = hint.etag, hint.version_id, hint.size
-        if etag is None:
+        if etag is None or (size is None and hint.key.endswith("/")):
             try:
                 head = store.head(hint.bucket, hint.key)
             except ObjectMissing:
                 continue
             etag, version_id, size = head.etag, head.version_id, head.size
-        refs.append(ObjectRef(hint.bucket, hint.key, etag, version_id, size, hint.sequencer))
+        if not is_folder_marker(hint.key, size):
+            refs.append(ObjectRef(hint.bucket, hint.key, etag, version_id, size, hint.sequencer))
     return refs

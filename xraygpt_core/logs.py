@@ -46,7 +46,7 @@ _TALKATIVE = (
     "httpx",
     "httpcore",
     "sqlalchemy",
-    "psycopg",
+    "psycopg2",
     "PIL",
     "pydicom",
 )

@@ -30,6 +30,13 @@ class Pseudonymiser:
         """The pseudonym of PatientID (0010,0020) under IssuerOfPatientID (0010,0021)."""
         return self._pseudonym("patient", patient_id, issuer=issuer or "")
 
+    def patient_id(self, patient_id: str | None, issuer: str | None = None) -> str | None:
+        """PatientID alone, where an issuer is named: tells an absent issuer from a contradicting one.
+
+        None where none is named, for then :meth:`patient` is just that.
+        """
+        return self.patient(patient_id) if _significant(issuer or "") else None
+
     def study(self, study_instance_uid: str | None) -> str | None:
         """The pseudonym of StudyInstanceUID (0020,000D)."""
         return self._pseudonym("study", study_instance_uid)

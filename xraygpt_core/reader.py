@@ -3,25 +3,28 @@
 What keeps it safe is the role ``xraygpt_reader``, which the migrations create; the limits here keep it polite.
 """
 
+import json
 import math
-from collections.abc import Mapping
+import time
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
-from uuid import UUID
 
-import psycopg
-from psycopg import sql
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
+import psycopg2
+from psycopg2 import extensions, extras
+from psycopg2.extensions import QuotedString
 
-from xraygpt_core.db import LOST_HOST
+from xraygpt_core.db import LOST_HOST, libpq_url, said
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unavailable
 from xraygpt_core.settings import Settings
 
 MAX_ROWS = 10_000
 MAX_LETTERS = 32 << 20  # of all values together: a row may be as wide as its writer likes
 MAX_SECONDS = 10.0
+_CHUNK = 1000  # rows fetched at once, fewer where they are wide
+_LONGEST_NUMBER = 300  # digits that a whole number may have in the answer; a longer one is given as text
 
 Value = None | bool | int | float | str | list[Any] | dict[str, Any]
 
@@ -33,32 +36,6 @@ class Rows:
     columns: list[str]
     rows: list[list[Value]]
     truncated: bool
-
-
-class _TextLoader(Loader):
-    """What PostgreSQL writes, as it is: Python has no infinite date and no year -4712."""
-
-    def load(self, data: Buffer) -> str:
-        return bytes(data).decode()
-
-
-class _MomentLoader(_TextLoader):
-    """A timestamp in ISO 8601."""
-
-    def load(self, data: Buffer) -> str:
-        text = super().load(data)
-        return text.replace(" ", "T", 1) + (":00" if text.endswith("+00") else "")
-
-
-_LOADERS: dict[str, type[_TextLoader]] = {
-    "date": _TextLoader,
-    "time": _TextLoader,
-    "timetz": _TextLoader,
-    "interval": _TextLoader,
-    "timestamp": _MomentLoader,
-    "timestamptz": _MomentLoader,
-}
-_OPTIONS = "-c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601"
 
 
 def run_query(settings: Settings, statement: str, *, seconds: float = MAX_SECONDS, max_rows: int = MAX_ROWS) -> Rows:
@@ -73,75 +50,138 @@ def run_query(settings: Settings, statement: str, *, seconds: float = MAX_SECOND
         raise ConfigurationError("XRAYGPT_READER_URL is not set, so queries are switched off")
     if "\0" in statement:
         raise InvalidRequest("a statement holds no NUL")
+    if not statement.strip(" \t\r\n;"):
+        raise InvalidRequest("the statement is empty")
     try:
-        with psycopg.connect(
-            settings.reader_url.get_secret_value(),
-            connect_timeout=5,
-            application_name="xraygpt-reader",
-            options=f"{_OPTIONS} -c statement_timeout={int(seconds * 1000)}",
-            **LOST_HOST,
-        ) as connection:
-            connection.read_only = True
-            return _rows(connection, statement, max_rows)
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        if error.sqlstate is None or error.sqlstate.startswith(("08", "28", "57P", "53")):
-            raise Unavailable("PostgreSQL does not answer the reader") from None
+        with closing(_connect(settings.reader_url.get_secret_value())) as connection:
+            return _Answer(connection, time.monotonic() + seconds).read(statement, max_rows)
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        state = error.pgcode
+        if state is None or state.startswith(("08", "28", "57P", "53")):
+            raise Unavailable(f"PostgreSQL does not answer the reader{said(error)}") from None
         raise InvalidRequest(_told(error)) from None
-    except psycopg.Error as error:
+    except psycopg2.Error as error:
         raise InvalidRequest(_told(error)) from None
+    except UnicodeEncodeError:
+        raise InvalidRequest("the statement holds half of a surrogate pair, which is no text") from None
 
 
-def _rows(connection: psycopg.Connection[Any], statement: str, max_rows: int) -> Rows:
-    for name, loader in _LOADERS.items():
-        connection.adapters.register_loader(name, loader)
-    rows: list[list[Value]] = []
-    room = MAX_LETTERS
-    with connection.cursor() as cursor:
-        # Streaming speaks the extended protocol, which takes one statement and no more.
-        stream = cursor.stream(sql.SQL(statement))  # the caller's own statement, on purpose
-        for row in stream:
-            if len(rows) == max_rows or room < 0:
-                stream.close()  # type: ignore[attr-defined]  # a generator: closing it cancels the rest
-                return Rows(_columns(cursor), rows, truncated=True)
-            rows.append([json_safe(value) for value in row])
-            room -= sum(len(value if isinstance(value, str) else str(value)) for value in rows[-1])
-        columns = _columns(cursor) if rows else _described(connection, statement)
-    return Rows(columns, rows, truncated=False)
+def _connect(url: str) -> Any:
+    """A connection whose transactions only read. Nothing is set for longer than a transaction: it may be a pooler's."""
+    connection = psycopg2.connect(
+        libpq_url(url), connect_timeout=5, application_name="xraygpt-reader", client_encoding="UTF8", **LOST_HOST
+    )
+    connection.set_session(readonly=True)
+    for types in _TYPES:
+        extensions.register_type(types, connection)
+    extras.register_default_json(connection, loads=_LOADS)
+    extras.register_default_jsonb(connection, loads=_LOADS)
+    return connection
 
 
-def _columns(cursor: psycopg.Cursor[Any]) -> list[str]:
-    return [column.name for column in cursor.description or ()]
+class _Answer:
+    """One statement's rows, through a cursor of the server that PL/pgSQL opens: that takes exactly one statement which
+    gives rows, whereas the simple protocol takes several, and DECLARE takes neither EXPLAIN nor SHOW.
+    """
+
+    def __init__(self, connection: Any, end: float) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._end = end
+
+    def read(self, statement: str, max_rows: int) -> Rows:
+        """All rows, or as many as the limits let through."""
+        opened = f"DECLARE answer refcursor := 'answer'; BEGIN OPEN answer FOR EXECUTE {self._quoted(statement)}; END"
+        self._run(_SETTINGS)
+        self._run(f"DO {self._quoted(opened)}")
+        rows: list[list[Value]] = []
+        room, widest = MAX_LETTERS, 1
+        while True:
+            wanted = max(1, min(_CHUNK if rows else 1, max_rows + 1 - len(rows), room // widest))
+            self._run(f"FETCH {wanted} FROM answer")
+            for row in self._cursor:
+                if len(rows) == max_rows or room < 0:
+                    return Rows(self._columns(), rows, truncated=True)
+                rows.append([json_safe(value) for value in row])
+                width = sum(len(value if isinstance(value, str) else str(value)) for value in rows[-1])
+                room, widest = room - width, max(widest, width)
+            if self._cursor.rowcount < wanted:
+                return Rows(self._columns(), rows, truncated=False)
+
+    def _run(self, statement: str) -> None:
+        """Every statement gets the time that is left, whatever those before it set."""
+        left = max(1, int(1000 * (self._end - time.monotonic())))
+        self._cursor.execute(f"SET LOCAL statement_timeout = {left}; {statement}")
+
+    def _quoted(self, text: str) -> str:
+        literal = QuotedString(text)
+        literal.prepare(self._connection)
+        return bytes(literal.getquoted()).decode()
+
+    def _columns(self) -> list[str]:
+        return [column.name for column in self._cursor.description or ()]
 
 
-def _described(connection: psycopg.Connection[Any], statement: str) -> list[str]:
-    """The columns of a statement that gave no row to read them from."""
-    connection.pgconn.prepare(b"", statement.encode())
-    shape = connection.pgconn.describe_prepared(b"")
-    return [(shape.fname(place) or b"").decode() for place in range(shape.nfields)]
+_SETTINGS = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'iso_8601'"
 
 
-def _told(error: psycopg.Error) -> str:
+def _told(error: psycopg2.Error) -> str:
     return error.diag.message_primary or "PostgreSQL refuses the statement"
 
 
+def _as_written(value: Any, _cursor: Any) -> Any:
+    """What PostgreSQL writes, as it is: Python has no infinite date and no year -4712."""
+    return value
+
+
+def _moment(value: Any, _cursor: Any) -> Any:
+    """A timestamp in ISO 8601."""
+    return value and value.replace(" ", "T", 1) + (":00" if value.endswith("+00") else "")
+
+
+def _types() -> list[Any]:
+    """How values and arrays of them are read; the numbers are those of pg_type.dat."""
+    written = {"DATE": (1082, 1182), "TIME": (1083, 1183), "TIMETZ": (1266, 1270), "INTERVAL": (1186, 1187)}
+    written |= {"UUID": (2950, 2951), "INET": (869, 1041), "CIDR": (650, 651), "NAME": (19, 1003)}
+    moments = {"TIMESTAMP": (1114, 1115), "TIMESTAMPTZ": (1184, 1185)}
+    made = []
+    for kinds, read in ((written, _as_written), (moments, _moment)):
+        for name, (one, many) in kinds.items():
+            scalar = extensions.new_type((one,), name, read)
+            made += [scalar, extensions.new_array_type((many,), f"{name}ARRAY", scalar)]
+    return made
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _LONGEST_NUMBER else digits
+
+
+_TYPES = _types()
+_LOADS = partial(json.loads, parse_int=_whole)
+
+
 def json_safe(value: object) -> Value:
-    """A value of PostgreSQL as JSON can say it: ids as text, bytes as hex, NaN and infinity as null."""
+    """A value of PostgreSQL as JSON can say it: bytes as hex, NaN and infinity as null, endless numbers as text."""
     match value:
         case None | bool() | int() | str():
             return value
         case float():
             return value if math.isfinite(value) else None
         case Decimal():
-            if not value.is_finite():
-                return None
-            return int(value) if value == value.to_integral_value() else float(value)
+            return _number(value)
         case bytes() | memoryview():
             return bytes(value).hex()
-        case Mapping():
+        case dict():
             return {str(name): json_safe(item) for name, item in value.items()}
         case list() | tuple():
             return [json_safe(item) for item in value]
-        case UUID():
-            return str(value)
         case _:
             return str(value)
+
+
+def _number(value: Decimal) -> int | float | str | None:
+    if not value.is_finite():
+        return None
+    if value.adjusted() > _LONGEST_NUMBER:
+        return str(value)
+    return int(value) if value == value.to_integral_value() else float(value)

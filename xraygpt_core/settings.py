@@ -3,8 +3,10 @@
 A setting that is missing or impossible stops the process with one sentence (:class:`ConfigurationError`).
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -100,6 +102,12 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="a worker's own /metrics; 0 = none")
     log_level: str = "INFO"
 
+    @field_validator("redis_url")
+    @classmethod
+    def _a_broker(cls, value: SecretStr) -> SecretStr:
+        check_redis_url(value.get_secret_value())
+        return value
+
     @field_validator("sns_topic_arns", mode="before")
     @classmethod
     def _separated(cls, value: object) -> object:
@@ -116,6 +124,29 @@ class Settings(BaseSettings):
         if (self.hmac_key is None) == (self.hmac_key_file is None):
             raise ValueError("set exactly one of XRAYGPT_HMAC_KEY_FILE and XRAYGPT_HMAC_KEY")
         return self
+
+
+def check_redis_url(url: str) -> None:
+    """Celery and redis-py read these URLs differently where they are not quite right, so such ones are refused.
+
+    Raises:
+        ValueError: saying what is wrong, without repeating the password.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in ("sentinel", "redis+sentinel", "rediss+sentinel") or ";" in parts.netloc:
+        raise ValueError("Redis Sentinel is not supported: name the master, or a proxy or address that follows it")
+    if parts.scheme not in ("redis", "rediss") or not url.startswith(f"{parts.scheme}://"):
+        raise ValueError("must look like redis://user:password@host:port/0, or rediss:// with TLS")
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise ValueError("a /, ? or # in the user name or password is written %2F, %3F or %23")
+    try:
+        sound = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError("names no host and port: redis://user:password@host:port/0, with % escapes in the password")
+    if parts.path.strip("/") and not re.fullmatch(r"/\d{1,5}/?", parts.path):
+        raise ValueError("ends with the number of a database, such as /0")
 
 
 def load_settings() -> Settings:

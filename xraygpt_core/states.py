@@ -1,6 +1,6 @@
 """The words of the system: states, lanes, job kinds and reason codes. Stored, shown and sent as written here."""
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class Lane(StrEnum):
@@ -79,11 +79,22 @@ class ReasonCode(StrEnum):
     MULTI_FRAME = "multi_frame"  # more than one frame: a cine loop or a volume
     WRONG_MODALITY = "wrong_modality"  # not a projection radiograph
     WRONG_BODY_PART = "wrong_body_part"  # a radiograph of something else
-    NO_FRONTAL_VIEW = "no_frontal_view"  # the study has lateral views only
+    NO_FRONTAL_VIEW = "no_frontal_view"  # the study has lateral and oblique views only
     BURNED_IN_TEXT = "burned_in_text"  # the header says that patient data is in the pixels
     TOO_LARGE = "too_large"  # above the byte or pixel limit
     REPLACED = "replaced"  # the object was overwritten before it was read
     NOT_A_CHEST = "not_a_chest"  # the pixels show something else than a chest radiograph
+
+
+class Origin(IntEnum):
+    """How the pixels came about; of the images of a study, one with a smaller number is the better to summarise."""
+
+    DETECTOR = 0  # the film itself, or a header that says nothing else
+    PROCESSED = 1  # derived, for a reason that makes it no worse a film: the device's own processing, or compression
+    DERIVED = 2  # derived, and nobody says how
+    FOR_PROCESSING = 3  # the detector's raw values
+    COMPUTED = 4  # shows less than a film, or more: soft tissue, subtracted, suppressed, enhanced, marked
+    BONE = 5  # without lungs
 
 
 class Flag(StrEnum):
@@ -93,7 +104,7 @@ class Flag(StrEnum):
     BURNED_IN_UNCHECKED = "burned_in_unchecked"  # nobody promised that the pixels are free of patient data
     NOT_VERIFIED_CHEST = "not_verified_chest"  # a bare picture: nothing says that it is a chest
     SECONDARY_CAPTURE = "secondary_capture"  # a copy of an image, not the detector's own
-    VIEW_UNKNOWN = "view_unknown"  # frontal or lateral is not said
+    VIEW_UNKNOWN = "view_unknown"  # frontal or lateral is not said, or both are
     SYNTHETIC = "synthetic"  # a phantom, not a person
     SOP_UID_REUSED = "sop_uid_reused"  # two different images carry one SOPInstanceUID
     SUPERSEDES_REVIEWED = "supersedes_reviewed"  # a newer draft beside a summary somebody reviewed
@@ -122,6 +133,24 @@ class ReviewState(StrEnum):
     ACCEPTED = "accepted"
     EDITED = "edited"
     REJECTED = "rejected"
+
+
+class ReviewAction(StrEnum):
+    """What a person did to a summary's review: the first three sign, the last two take back."""
+
+    ACCEPTED = "accepted"
+    EDITED = "edited"
+    REJECTED = "rejected"
+    DRAFT = "draft"  # everything that stood was taken back: it is a draft again
+    UNDONE = "undone"  # the last act was taken back: what stood before it stands again
+
+
+class KeyKind(StrEnum):
+    """Who uses an API key, and so in whose name it signs."""
+
+    PERSON = "person"  # signs what they saw, in their own name
+    PROGRAM = "program"  # may sign for the people it knows, whom it names
+    BOTH = "both"  # the one-machine stack's own
 
 
 NOTICE = "AI-generated draft, not a diagnosis"  # shown with every text the model wrote

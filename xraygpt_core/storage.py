@@ -47,6 +47,11 @@ class Listed:
         return f"Listed(etag={self.etag!r}, size={self.size})"
 
 
+def is_folder_marker(key: str, size: int | None) -> bool:
+    """True for the empty object that stands for a folder (S3 User Guide, "Organizing objects … by using folders")."""
+    return size == 0 and key.endswith("/")
+
+
 class ObjectStore:
     """S3, or anything that speaks it. Safe for many threads."""
 

@@ -33,7 +33,8 @@ async function ask(path, { method = "GET", body, headers = {}, signal } = {}) {
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Refused(0, "The gateway does not answer. Nothing was changed.");
+    const unsure = method === "GET" ? "" : " Look how it stands before you repeat it.";
+    throw new Refused(0, `The gateway does not answer.${unsure}`);
   }
   if (answer.status === 401) onUnauthorised();
   if (!answer.ok) throw new Refused(answer.status, await sentence(answer));
@@ -73,15 +74,19 @@ export const film = (summaryId, signal) => blob(`/v1/summaries/${summaryId}/imag
 /** The hospital's number travels in the body, never in an address. `kind`: accession, patient or study_uid. */
 export const lookup = (kind, value) => post("/v1/lookup", { [kind]: value });
 
-/** Sign, if the summary still stands as it was read; a 409 says that it does not. */
-export const review = (summary, state, text) =>
+/**
+ * Sign, if the summary still stands as it was read; a 409 says that it does not.
+ * `more`: text, reason, undo; `film`: what was seen of it.
+ */
+export const review = (summary, state, more = {}, film = {}) =>
   post(`/v1/summaries/${summary.summary_id}/review`, {
     state,
-    ...(text === undefined ? {} : { text }),
+    ...more,
     seen: {
       review_state: summary.review_state,
       reviewed_at: summary.reviewed_at,
       superseded_at: summary.superseded_at,
+      ...film,
     },
   });
 

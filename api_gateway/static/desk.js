@@ -3,14 +3,16 @@
 import * as api from "./api.js";
 import { Chat } from "./chat.js";
 import { button, fill, h, toast } from "./dom.js";
-import { Film } from "./film.js";
+import { Film, sha256 } from "./film.js";
 import { bind } from "./keys.js";
 import { earlier, flagsOf, history, notice, provenance, textOf } from "./report.js";
 import { Review } from "./review.js";
-import { reader } from "./session.js";
+import { said } from "./said.js";
+import { told, version } from "./stands.js";
 import { exact, moment, since } from "./time.js";
+import { offerUndo } from "./undo.js";
 import { drop, unsaved } from "./unsaved.js";
-import { LANES, OPEN, REASONS, REVIEWS, STATES } from "./words.js";
+import { LANES, OPEN, REASONS, STATES } from "./words.js";
 
 const SIGNED = { accepted: "Accepted.", edited: "Correction saved.", rejected: "Rejected.", draft: "Taken back: it is a draft again." };
 const LOOK_MS = 10_000;
@@ -22,17 +24,21 @@ export class Desk {
   #stop = new AbortController();
   #timer = 0;
   #unbind = null;
+  #fetching = false;
+  #acts = 0; // of our own: what was asked for before the last one tells nothing new
 
   /**
    * @param {(studyId: string, state: string) => void} signed is told after a review; it decides what is read next
+   * @param {(studyId: string) => void} undone is told after a review was undone
    * @param {(step: number) => void} move goes to the study beside this one
    * @param {() => void} back goes to the list
    */
-  constructor(signed, move, back) {
+  constructor(signed, undone, move, back) {
     this.film = new Film();
     this.chat = new Chat();
     this.review = new Review((state, summary) => this.#signed(state, summary), (error) => this.#refused(error));
     this.afterwards = signed;
+    this.undone = undone;
     this.head = h("header", { class: "study-head" });
     this.notice = notice(); // above what scrolls: the text is never seen without it
     this.origins = h("div", { class: "origins" });
@@ -83,20 +89,24 @@ export class Desk {
     this.#id = this.#study = null;
     this.chat.leave();
     this.film.clear("");
+    this.review.arming.clear();
+    this.#fetching = false;
   }
 
   /** Fetch the study; draw it when it is another one than is shown, and go on looking. */
   async #look() {
     const { signal } = this.#stop;
+    const acts = this.#acts;
     clearTimeout(this.#timer);
     try {
       const study = await api.study(this.#id, signal);
-      if (signal.aborted) return;
+      if (signal.aborted || acts !== this.#acts) return;
       this.#arrived(study);
     } catch (error) {
       if (signal.aborted || error.status === 401) return;
       if (!this.#study) this.#absent(error);
     }
+    this.#showFilmAgain();
     const open = !this.#study || OPEN.includes(this.#study.state);
     if (!signal.aborted) this.#timer = setTimeout(() => this.#look(), open ? LOOK_OPEN_MS : LOOK_MS);
   }
@@ -117,9 +127,9 @@ export class Desk {
       return;
     }
     const another = before.summary?.summary_id !== study.summary?.summary_id;
-    const change = told(before.summary, study.summary);
+    const change = told(before.summary, study);
     if (another || !this.review.editing) this.#draw({ lost: another ? before.summary : null });
-    else this.review.reread(before.summary); // the gateway refuses a signature on it, and says so
+    else this.review.reread(before.summary, study.reviews); // the gateway refuses a signature on it, and says so
     if (change) this.#warn(change, this.review.editing && !another ? study.summary : null);
     if (another) {
       this.#showFilm();
@@ -147,9 +157,9 @@ export class Desk {
       ),
     );
     fill(this.about, ...this.#standing(), flagsOf(study, study.summary));
-    this.review.show(study.summary);
+    this.review.show(study.summary, study.reviews);
     this.notice.hidden = !study.summary && !study.reviewed;
-    fill(this.below, study.reviewed && earlier(study.reviewed), lost && this.#rescued(lost));
+    fill(this.below, study.reviewed && earlier(study.reviewed), lost && this.#rescued(lost), said(study));
     fill(this.origins, study.summary && provenance(study.summary), history(study.study_id, !study.summary));
   }
 
@@ -195,24 +205,57 @@ export class Desk {
     const { signal } = this.#stop;
     const { study_id: id, summary, view, state, images } = this.#study;
     const label = `Film${view ? `, ${view} view` : ""}`;
-    const show = async (blob, detail) => signal.aborted || (await this.film.show(blob, label, detail));
-    if (!images.some((image) => image.state === "accepted")) return this.film.clear("There is no picture.");
+    const moved = () => signal.aborted || this.#study.summary?.summary_id !== summary?.summary_id;
+    const show = async (blob, detail) => moved() || (await this.film.show(blob, label, detail));
+    if (!summary && !images.some((image) => image.state === "accepted")) return this.film.clear("There is no picture.");
+    this.#fetching = true;
     try {
       // While a newer image is read, the preview may be of that one: the draft is about its own.
-      if (!summary || state === "summarised") await show(await api.preview(id, signal), "preview");
-      if (summary) await show(await api.film(summary.summary_id, signal), "");
+      if (!summary) await show(await api.preview(id, signal), "preview");
+      else if (state === "summarised") await api.preview(id, signal).then((blob) => show(blob, "preview")).catch(() => {});
+      if (!summary) return;
+      const blob = await api.film(summary.summary_id, signal);
+      await show(blob, "");
+      const digest = await sha256(blob);
+      if ((await this.film.onScreen()) && !moved()) this.review.arming.painted(summary.summary_id, digest);
     } catch (error) {
-      if (signal.aborted || error.status === 401 || !this.film.canvas.hidden) return;
-      this.film.clear(error.status === 404 ? "There is no picture." : `The film cannot be shown: ${error.message}`);
+      if (moved() || error.status === 401) return;
+      const why = error.status === 404 ? "There is no picture." : `The film cannot be shown: ${error.message}`;
+      if (this.film.canvas.hidden) this.film.clear(why);
+      if (summary) this.review.arming.unseen(summary.summary_id, why);
+    } finally {
+      if (!moved()) this.#fetching = false;
     }
   }
 
+  /** A film that could not be shown is asked for again with every look at its study. */
+  #showFilmAgain() {
+    const id = this.#study?.summary?.summary_id;
+    if (id && !this.#fetching && !this.review.arming.shows(id)) this.#showFilm();
+  }
+
   #signed(state, summary) {
+    this.#stands(summary);
+    offerUndo(SIGNED[state], state === "rejected" ? "" : "good", summary, (now) => this.#undone(now));
+    this.afterwards(this.#id, state);
+    this.#look(); // for the history
+  }
+
+  #undone(summary) {
+    toast("Undone: it stands as before.", { kind: "good" });
+    if (this.#id === summary.study_id) {
+      this.#stands(summary);
+      this.#look();
+    }
+    this.undone(summary.study_id);
+  }
+
+  /** Our own act changed how it stands: that is no news. */
+  #stands(summary) {
+    this.#acts++;
     this.#study = { ...this.#study, summary };
     this.banner.hidden = true;
-    toast(SIGNED[state], { kind: state === "rejected" ? "" : "good", link: { href: `#/study/${this.#id}`, text: "See it" } });
     this.#draw();
-    this.afterwards(this.#id, state);
   }
 
   async #refused(error) {
@@ -225,11 +268,11 @@ export class Desk {
     try {
       const study = await api.study(this.#id, signal);
       if (signal.aborted) return;
-      const change = told(this.#study.summary, study.summary) ?? error.message;
+      const change = told(this.#study.summary, study) ?? error.message;
       const another = this.#study.summary?.summary_id !== study.summary?.summary_id;
       const lost = another ? this.#study.summary : null;
       this.#study = study;
-      if (this.review.editing && !another) this.review.reread(study.summary);
+      if (this.review.editing && !another) this.review.reread(study.summary, study.reviews);
       else this.#draw({ lost });
       this.#warn(`${change} Nothing of yours was saved.`, this.review.editing ? study.summary : null);
     } catch (failed) {
@@ -248,20 +291,4 @@ export class Desk {
     this.banner.hidden = false;
     this.banner.scrollIntoView({ block: "nearest" });
   }
-}
-
-/** What of a study is on the desk: when none of this changes, nothing is drawn again. */
-function version({ state, reason_code, summary, reviewed, flags }) {
-  const stands = summary && [summary.summary_id, summary.review_state, summary.reviewed_at];
-  return JSON.stringify([state, reason_code, stands, reviewed?.summary_id, flags]);
-}
-
-/** What somebody else did between two looks, as a sentence; null if nothing that matters for a signature. */
-function told(before, now) {
-  if (!before || !now) return null;
-  if (before.summary_id !== now.summary_id) return `A newer draft took the place of the one you read, at ${moment(now.summarised_at)}.`;
-  if (before.review_state === now.review_state && before.reviewed_at === now.reviewed_at) return null;
-  const who = now.reviewed_by === reader() ? "You, in another window," : now.reviewed_by;
-  const did = now.review_state === "draft" ? "took the review back" : `${REVIEWS[now.review_state].toLowerCase()} it`;
-  return `${who} ${did} at ${moment(now.reviewed_at)}, after you opened it.`;
 }

@@ -42,10 +42,11 @@ export function folded(title, body, load = null) {
   return details;
 }
 
-/** Say something at the lower edge for a while; errors stay longer. */
-export function toast(text, { kind = "", link = null } = {}) {
-  const note = h("div", { class: `toast ${kind}`.trim() }, h("span", {}, text));
+/** Say something at the lower edge for a while; errors stay longer. Returns what is shown. */
+export function toast(text, { kind = "", link = null, action = null, ms = kind === "bad" ? 12_000 : 7_000 } = {}) {
+  const note = h("div", { class: `toast ${kind}`.trim() }, h("span", {}, text), action);
   if (link) note.append(h("a", { href: link.href }, link.text));
   document.getElementById("toasts").append(note);
-  setTimeout(() => note.remove(), kind === "bad" ? 12_000 : 7_000);
+  setTimeout(() => note.remove(), ms);
+  return note;
 }

@@ -11,6 +11,13 @@ const MOST_ZOOM = 16;
 const STEP = 1.25;
 const OPEN_WINDOW = { centre: 127.5, width: 255 };
 
+/** Of a picture as it came, in hexadecimal; null where the page is not in a secure context. */
+export async function sha256(blob) {
+  if (!crypto.subtle) return null;
+  const digest = await crypto.subtle.digest("SHA-256", await blob.arrayBuffer());
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 export class Film {
   #grey = null; // one byte per pixel, as it came
   #size = { width: 1, height: 1 };
@@ -67,7 +74,9 @@ export class Film {
 
   /** Show a picture; a sharper one of the same film takes its place without a jump. */
   async show(blob, label, detail) {
-    const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" }).catch(() => {
+      throw new Error("It is no picture that this browser can draw.");
+    });
     const { width, height } = bitmap;
     const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
     context.drawImage(bitmap, 0, 0);
@@ -85,6 +94,12 @@ export class Film {
     this.detail.textContent = detail;
     this.#draw();
     this.#place();
+  }
+
+  /** Whether the picture has come onto the screen; waits for it while the tab is hidden. */
+  async onScreen() {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    return this.#grey !== null && this.stage.clientWidth > 0 && this.stage.clientHeight > 0;
   }
 
   zoom(factor, about = { x: 0, y: 0 }) {

@@ -12,7 +12,8 @@ const HELP = [
       ["a", "Accept the draft"],
       ["e", "Correct it (Ctrl Enter saves)"],
       ["r", "Reject it"],
-      ["t", "Take your review back"],
+      ["t", "Take a review back"],
+      ["u", "Undo what you just signed, for ten seconds"],
       ["j  k", "Next, previous study"],
       ["q", "Ask a question"],
       ["Esc", "Back to the list"],
@@ -90,7 +91,8 @@ function closing(dialog) {
   return h("div", { class: "row" }, button("Close", () => dialog.close()));
 }
 
-function show(dialog) {
+/** Open a dialog; it is gone once it is closed. */
+export function show(dialog) {
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

@@ -7,6 +7,7 @@ import { finder } from "./find.js";
 import { bind, confirmed, help, repeating } from "./keys.js";
 import * as session from "./session.js";
 import { showSignIn } from "./signin.js";
+import { withdrawOffers } from "./undo.js";
 import { anyUnsaved, dropAll } from "./unsaved.js";
 import { LISTS, Worklist } from "./worklist.js";
 
@@ -20,7 +21,7 @@ const tabs = new Map(
   ]),
 );
 const worklist = new Worklist(counted);
-const desk = new Desk(signed, move, toList);
+const desk = new Desk(signed, undone, move, toList);
 const search = finder((id) => go(`#/study/${id}`));
 const who = h("span", { class: "who" });
 const main = h("main", { class: "room" }, worklist.element, desk.element);
@@ -115,6 +116,12 @@ function signed(studyId, state) {
   worklist.refresh();
 }
 
+/** What was undone is to be read again. */
+function undone(studyId) {
+  go(`#/study/${studyId}`);
+  worklist.refresh();
+}
+
 /** How many wait stands on the tab and in the title: urgent ones are seen from another window. */
 function counted({ stat, routine, backlog }) {
   const waiting = stat + routine + backlog;
@@ -131,6 +138,7 @@ async function signOut() {
 }
 
 function leave(why) {
+  withdrawOffers();
   session.forget();
   signedIn = false;
   document.title = "Reading room";
@@ -161,7 +169,7 @@ setInterval(() => worklist.tick(), 20_000);
 
 if (session.key()) {
   try {
-    session.call((await api.me()).name);
+    session.call(await api.me());
     enter();
   } catch (error) {
     leave(error.status === 401 ? "Your key was revoked." : error.message);

@@ -1,14 +1,24 @@
-/** Accept, correct, reject, take back. What is signed is what was read: the gateway refuses if it changed meanwhile. */
+/**
+ * Accept, correct, reject, take back. What is signed is what was read, beside a film that was seen (arming.js): the gateway
+ * refuses if it changed meanwhile.
+ */
 
 import * as api from "./api.js";
-import { button, fill, h } from "./dom.js";
+import { Arming } from "./arming.js";
+import { button, fill, h, toast } from "./dom.js";
 import { confirmed } from "./keys.js";
-import { drop, keep, unsaved } from "./unsaved.js";
 import { original, signature, textOf } from "./report.js";
+import { mine, standing, takenBack } from "./said.js";
+import { askedToTakeBack } from "./takeback.js";
+import { moment } from "./time.js";
+import { drop, keep, unsaved } from "./unsaved.js";
 
 export class Review {
   #summary = null;
+  #reviews = [];
   #busy = false;
+  #signing = []; // the buttons that sign
+  #hint = null;
 
   /**
    * @param {(state: string, summary: object) => void} signed is told what was signed
@@ -19,6 +29,8 @@ export class Review {
     this.refused = refused;
     this.body = h("div", { class: "report" });
     this.actions = h("div", { class: "actions", role: "group", "aria-label": "Review" });
+    this.why = h("p", { class: "unarmed", id: "unarmed" });
+    this.arming = new Arming(() => this.#arm());
     this.commands = {
       a: () => this.#editing() || this.accept(),
       e: () => this.#editing() || this.correct(),
@@ -32,39 +44,48 @@ export class Review {
     return this.#editing();
   }
 
-  /** Show a summary; a correction that was begun goes on. Null: there is nothing to review. */
-  show(summary) {
-    this.#summary = summary;
+  /** Show a summary and what was said so far; a correction that was begun goes on. Null: there is nothing to review. */
+  show(summary, reviews = []) {
+    this.reread(summary, reviews);
     if (!summary) {
       fill(this.body);
       fill(this.actions);
+      this.#signing = [];
     } else if (unsaved(summary.summary_id) !== undefined) this.correct();
     else this.#read();
   }
 
   /** Let the next signature be about this state of the summary, and leave what is being written as it is. */
-  reread(summary) {
+  reread(summary, reviews) {
     this.#summary = summary;
+    this.#reviews = reviews;
+    this.arming.read(summary);
   }
 
   accept() {
     return this.#sign("accepted");
   }
 
-  takeBack() {
-    if (this.#summary && this.#summary.review_state !== "draft") this.#sign("draft");
+  /** Asks first; the film need not be seen for it. */
+  async takeBack() {
+    const about = this.#summary;
+    if (!about || about.review_state === "draft") return;
+    const more = await askedToTakeBack(standing(this.#reviews, about.summary_id));
+    if (more && this.#summary?.summary_id === about.summary_id) await this.#send("draft", more, about);
   }
 
+  /** Begins with what the reader was writing, else with their own text that was taken back, else with what stands. */
   correct() {
     if (!this.#summary) return;
     const { summary_id: id, summary: stands } = this.#summary;
+    const taken = takenBack(this.#reviews, this.#summary);
     const area = h("textarea", {
       "aria-label": "Corrected text",
       maxlength: 20000,
       rows: 12,
       input: () => keep(id, area.value, stands),
     });
-    area.value = unsaved(id) ?? stands;
+    area.value = unsaved(id) ?? (taken && mine(taken) ? taken.text : stands);
     area.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#save(area);
       else if (event.key === "Escape") this.#cancel();
@@ -72,14 +93,30 @@ export class Review {
       event.preventDefault();
       event.stopPropagation();
     });
-    fill(this.body, h("h2", {}, "Correct the text"), area);
-    fill(
-      this.actions,
-      button("Save correction", () => this.#save(area), { key: "Ctrl ⏎", kind: "main" }),
-      button("Cancel", () => this.#cancel(), { key: "Esc" }),
-    );
+    fill(this.body, h("h2", {}, "Correct the text"), taken && this.#beginnings(area, taken), area);
+    const save = button("Save correction", () => this.#save(area), { key: "Ctrl ⏎", kind: "main" });
+    this.#offer([save], save, button("Cancel", () => this.#cancel(), { key: "Esc" }));
     area.focus();
     area.setSelectionRange(area.value.length, area.value.length);
+  }
+
+  /** What a correction may begin with, once a text was taken back. */
+  #beginnings(area, taken) {
+    const { summary_id: id, summary: stands } = this.#summary;
+    const known = [stands, taken.text];
+    const begin = (text) => async () => {
+      if (!known.includes(area.value) && !(await confirmed("Replace what you have written?", "Replace it", "Keep it"))) return;
+      area.value = text;
+      keep(id, text, stands);
+      area.focus();
+    };
+    return h(
+      "div",
+      { class: "row beginnings", role: "group", "aria-label": "Begin with" },
+      h("span", { class: "muted" }, "Begin with"),
+      button("The text as it stands", begin(stands)),
+      button(`${mine(taken) ? "Your text" : `The text of ${taken.reviewer}`} of ${moment(taken.at)}`, begin(taken.text)),
+    );
   }
 
   #editing() {
@@ -94,13 +131,29 @@ export class Review {
       textOf(this.#summary),
       this.#summary.findings === null && state !== "draft" && original(this.#summary),
     );
-    fill(
-      this.actions,
-      state !== "accepted" && button("Accept", () => this.accept(), { key: "a", kind: "good" }),
+    const accept = state !== "accepted" && button("Accept", () => this.accept(), { key: "a", kind: "good" });
+    const reject = state !== "rejected" && button("Reject", () => this.#sign("rejected"), { key: "r", kind: "bad" });
+    this.#offer(
+      [accept, reject],
+      accept,
       button("Correct", () => this.correct(), { key: "e" }),
-      state !== "rejected" && button("Reject", () => this.#sign("rejected"), { key: "r", kind: "bad" }),
+      reject,
       state !== "draft" && button("Take back", () => this.takeBack(), { key: "t" }),
     );
+  }
+
+  /** Show these buttons; those that sign work once a signature counts. */
+  #offer(signing, ...buttons) {
+    this.#signing = signing.filter((one) => one);
+    for (const one of this.#signing) one.setAttribute("aria-describedby", this.why.id);
+    fill(this.actions, ...buttons, this.why);
+    this.#arm();
+  }
+
+  #arm() {
+    const { ready, why } = this.arming;
+    for (const one of this.#signing) one.disabled = this.#busy || !ready;
+    this.why.textContent = why;
   }
 
   async #cancel() {
@@ -118,23 +171,32 @@ export class Review {
       this.refused(new Error("A correction needs a text. To turn the draft down, reject it."));
       return;
     }
-    this.#sign("edited", area.value);
+    this.#sign("edited", { text: area.value });
   }
 
-  async #sign(state, text) {
+  async #sign(state, more = {}) {
     if (this.#busy || !this.#summary) return;
+    if (this.arming.press()) await this.#send(state, more, this.#summary);
+    else {
+      this.#hint?.remove();
+      this.#hint = toast(this.arming.why || "Nothing was signed: look at it for a moment first.");
+    }
+  }
+
+  async #send(state, more, about) {
+    if (this.#busy) return;
     this.#busy = true;
-    for (const one of this.actions.children) one.disabled = true;
-    const about = this.#summary;
+    for (const one of this.actions.querySelectorAll("button")) one.disabled = true;
     try {
-      const now = await api.review(about, state, text);
-      drop(about.summary_id);
+      const now = await api.review(about, state, more, this.arming.seen(about.summary_id));
+      if (state !== "draft") drop(about.summary_id);
       this.signed(state, now);
     } catch (error) {
       this.refused(error);
     } finally {
       this.#busy = false;
-      for (const one of this.actions.children) one.disabled = false;
+      for (const one of this.actions.querySelectorAll("button")) one.disabled = false;
+      this.#arm();
     }
   }
 }

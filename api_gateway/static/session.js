@@ -4,17 +4,19 @@
  */
 
 const KEY = "xraygpt.key";
-let name = "";
+let me = { name: "", key_id: null };
 
 export const key = () => sessionStorage.getItem(KEY);
-export const reader = () => name;
+export const reader = () => me.name;
+export const keyId = () => me.key_id;
 
 export function remember(newKey) {
   sessionStorage.setItem(KEY, newKey);
 }
 
-export function call(newName) {
-  name = newName;
+/** Who the gateway says that the key's holder is: {name, key_id, kind}. */
+export function call(holder) {
+  me = holder;
 }
 
 export function forget() {

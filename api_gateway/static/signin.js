@@ -26,7 +26,7 @@ export function showSignIn(root, why, entered) {
     submit.disabled = true;
     session.remember(key);
     try {
-      session.call((await api.me()).name);
+      session.call(await api.me());
       entered();
     } catch (error) {
       session.forget();

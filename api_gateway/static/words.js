@@ -6,6 +6,16 @@ export const LANES = { stat: "Stat", routine: "Routine", backlog: "Backlog" };
 
 export const REVIEWS = { draft: "Awaits review", accepted: "Accepted", edited: "Corrected", rejected: "Rejected" };
 
+/** What somebody did to a review, as a heading, and as a sentence's end. */
+export const ACTS = { accepted: "Accepted", edited: "Corrected", rejected: "Rejected", draft: "Taken back", undone: "Undone" };
+export const DID = {
+  accepted: "accepted it",
+  edited: "corrected it",
+  rejected: "rejected it",
+  draft: "took the review back",
+  undone: "undid what was done last",
+};
+
 /** What a reader must know about the film. `tone` is how loudly it is said. */
 export const FLAGS = {
   not_verified_chest: ["Not verified as a chest", "A bare picture: nothing in the file says that it shows a chest.", "warn"],
@@ -16,7 +26,7 @@ export const FLAGS = {
   sop_uid_reused: ["Instance UID reused", "Two different images carry the same SOPInstanceUID.", "warn"],
   synthetic: ["Synthetic", "A phantom made by a program, not a person.", "note"],
   supersedes_reviewed: ["Newer than a signed version", "An earlier version was reviewed; it stands below.", "warn"],
-  header_contradicts_pixels: ["Header contradicts pixels", "The file's labels were wrong about its pixels; the pixels decided. Compare with the original.", "warn"],
+  header_contradicts_pixels: ["Header contradicts pixels", "The file's labels were wrong about its pixels; the pixels decided.", "warn"],
   implausible_pixels: ["Doubtful picture", "This does not look like a film that was exposed and decoded rightly.", "warn"],
   chest_uncertain: ["Perhaps no chest", "The picture may show something else than a chest.", "warn"],
   study_uid_shared: ["Study UID shared", "Another patient's images carry the same Study Instance UID; they are kept apart.", "warn"],
@@ -62,7 +72,7 @@ export const REASONS = {
   multi_frame: "The file holds more than one frame, such as a cine loop or a volume.",
   wrong_modality: "It is not a projection radiograph.",
   wrong_body_part: "It is a radiograph of another part of the body.",
-  no_frontal_view: "The study has no frontal view, only lateral ones.",
+  no_frontal_view: "The study has no frontal view, only lateral or oblique ones.",
   burned_in_text: "The header says that patient data is burned into the pixels.",
   too_large: "The file or the image is above the size limit.",
   replaced: "The file was overwritten in the bucket before it was read.",

@@ -63,6 +63,17 @@ def test_the_bucket_is_asked_for_an_etag_the_event_lacks(bench: Bench, hint: Hin
     assert bench.value("SELECT etag FROM object_keys") == ref.etag
 
 
+def test_the_empty_object_that_stands_for_a_folder_becomes_nothing(bench: Bench) -> None:
+    bench.upload("films/2026/", b"")
+    empty = "d41d8cd98f00b204e9800998ecf8427e"
+    for etag, size in ((empty, 0), (empty, None), (None, None)):
+        marker = ObjectHint(bench.settings.bucket, "films/2026/", etag, None, size, None, "created")
+        assert note(bench, marker) == Noted(ignored=1)
+    assert bench.value("SELECT count(*) FROM studies") == 0
+    full = ObjectHint(bench.settings.bucket, "films/full/", "abc", None, 4, None, "created")
+    assert note(bench, full) == Noted(registered=1)
+
+
 def test_what_was_noted_is_counted_by_dialect(bench: Bench, hint: Hint) -> None:
     def counted(result: str) -> float:
         return INGEST_EVENTS.labels("aws", result)._value.get()

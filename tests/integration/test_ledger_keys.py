@@ -9,11 +9,12 @@ from xraygpt_core.errors import Conflict, InvalidRequest, NotFound, Unauthorised
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.idempotency import Attempt, forget_answers, once
 from xraygpt_core.ledger.keys import check_api_key, create_api_key, revoke_api_key
+from xraygpt_core.states import KeyKind
 
 
 def test_a_key_opens_the_door_until_it_is_revoked(ledger: Ledger) -> None:
-    key = create_api_key(ledger, "pacs")
-    assert check_api_key(ledger, key) == "pacs"
+    key = create_api_key(ledger, "pacs", KeyKind.PROGRAM)
+    assert (check_api_key(ledger, key).name, check_api_key(ledger, key).kind) == ("pacs", KeyKind.PROGRAM)
     revoke_api_key(ledger, "pacs")
     with pytest.raises(Unauthorised):
         check_api_key(ledger, key)
@@ -40,6 +41,16 @@ def test_two_keys_of_one_name_are_revoked_together(ledger: Ledger) -> None:
     for key in keys:
         with pytest.raises(Unauthorised):
             check_api_key(ledger, key)
+
+
+def test_a_key_is_a_persons_unless_it_is_said_otherwise(ledger: Ledger) -> None:
+    assert check_api_key(ledger, create_api_key(ledger, "Dr. R")).kind is KeyKind.PERSON
+
+
+@pytest.mark.parametrize("name", ["", "Dr.\u200bR", "\x1b[2J"])
+def test_a_key_has_a_name_that_can_be_read(ledger: Ledger, name: str) -> None:
+    with pytest.raises(InvalidRequest):
+        create_api_key(ledger, name)
 
 
 def request(key: str = "k", body: bytes = b"{}", caller: str = "pacs") -> Attempt:

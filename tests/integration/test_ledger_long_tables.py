@@ -57,9 +57,11 @@ def full(just_filled: Ledger) -> Ledger:
     return just_filled
 
 
-def plan(ledger: Ledger, sql: str, values: dict[str, Any]) -> str:
+def plan(ledger: Ledger, sql: str, values: dict[str, Any], *, by_index: bool = False) -> str:
     """How it is done. What it changes, stays as it was."""
     with pytest.raises(_Undo) as undone, ledger.work() as work:
+        if by_index:
+            work.by_index()
         raise _Undo("\n".join(str(row["QUERY PLAN"]) for row in work.rows(f"EXPLAIN (ANALYZE) {sql}", values)))
     return str(undone.value)
 
@@ -90,7 +92,20 @@ def test_what_belongs_to_one_study_is_found_without_a_walk_through_the_others(
 ) -> None:
     full: Ledger = request.getfixturevalue(filled)
     (study,) = rows(full, "SELECT id FROM studies WHERE purged_at IS NULL ORDER BY id DESC OFFSET 7 LIMIT 1")
-    assert walked(plan(full, sql, {"id": study["id"]})) <= A_FEW
+    assert walked(plan(full, sql, {"id": study["id"]}, by_index=sql is not read._TIMELINE)) <= A_FEW
+
+
+def test_a_number_leads_to_its_studies_without_a_walk_through_the_others(full: Ledger) -> None:
+    do(
+        full,
+        "UPDATE studies SET uid_pseudonym = 'u' || id, patient_pseudonym = 'p' || id, accession_pseudonym = 'a' || id, "
+        "other_pseudonyms = CASE WHEN id::text LIKE '%7' THEN ARRAY['o' || id] ELSE '{}' END",
+    )
+    (study,) = rows(full, "SELECT id FROM studies WHERE other_pseudonyms <> '{}' ORDER BY id DESC LIMIT 1")
+    for column in read._PSEUDONYM_COLUMNS.values():
+        for value in (f"{column[0]}{study['id']}", f"o{study['id']}"):
+            found = plan(full, read._LOOKUP.format(column=column), {"value": value})
+            assert walked(found) <= A_FEW
 
 
 def test_the_oldest_studies_are_found_without_a_walk_through_the_purged_ones(full: Ledger) -> None:

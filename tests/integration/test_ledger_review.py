@@ -1,23 +1,44 @@
-"""A review changes what its reader saw, or nothing."""
+"""A review changes what its reader saw, or nothing; and what was said before stays."""
 
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
-from tests.ledger_tools import do, no_errors, one, rows, summarise, together, whole_study
-from xraygpt_core.errors import Conflict, NotFound
+from tests.ledger_tools import do, no_errors, one, rows, signer, summarise, together, until_it_waits, whole_study
+from xraygpt_core.errors import Conflict, InvalidRequest, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import read
 from xraygpt_core.ledger.again import resummarise
+from xraygpt_core.ledger.change import purge_study
 from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.review import Seen, review_summary
-from xraygpt_core.states import ReviewState
+from xraygpt_core.ledger.history import Review
+from xraygpt_core.ledger.review import Said, Seen, Signer, review_summary
+from xraygpt_core.states import KeyKind, ReviewAction, ReviewState
+
+pytestmark = pytest.mark.usefixtures("sound")
+
+ACCEPTED, REJECTED, TAKEN_BACK = Said(ReviewState.ACCEPTED), Said(ReviewState.REJECTED), Said(ReviewState.DRAFT)
+UNDO = Said(ReviewState.DRAFT, undo=True)
 
 
 def seen(ledger: Ledger, summary_id: UUID) -> Seen:
     now = read.summary(ledger, summary_id)
     return Seen(ReviewState(now.review_state), now.reviewed_at, now.superseded_at)
+
+
+def say(ledger: Ledger, summary_id: UUID, who: Signer, said: Said) -> None:
+    """Look and sign."""
+    review_summary(ledger, summary_id, said, who, seen(ledger, summary_id))
+
+
+def edited(text: str) -> Said:
+    return Said(ReviewState.EDITED, text)
+
+
+def acts(ledger: Ledger, summary_id: UUID) -> list[tuple[str, str | None, str]]:
+    return [(one.action, one.text, one.reviewer) for one in read.reviews(ledger, summary_id)]
 
 
 @pytest.fixture
@@ -27,59 +48,260 @@ def draft(ledger: Ledger) -> UUID:
     return summary_id
 
 
-def test_what_still_stands_as_it_was_seen_is_signed(ledger: Ledger, draft: UUID) -> None:
-    review_summary(ledger, draft, ReviewState.ACCEPTED, "Dr. R", None, seen(ledger, draft))
-    review_summary(ledger, draft, ReviewState.EDITED, "Dr. R", "Normal.", seen(ledger, draft))
+@pytest.fixture
+def reader(ledger: Ledger) -> Signer:
+    return signer(ledger, "Dr. R")
+
+
+@pytest.fixture
+def other(ledger: Ledger) -> Signer:
+    return signer(ledger, "Dr. S")
+
+
+def test_what_still_stands_as_it_was_seen_is_signed(ledger: Ledger, draft: UUID, reader: Signer) -> None:
+    say(ledger, draft, reader, ACCEPTED)
+    say(ledger, draft, reader, edited("Normal."))
     now = read.summary(ledger, draft)
     assert (now.review_state, now.summary) == ("edited", "Normal.")
 
 
-def test_what_somebody_signed_meanwhile_is_not_overwritten(ledger: Ledger, draft: UUID) -> None:
+def test_what_somebody_signed_meanwhile_is_not_overwritten(
+    ledger: Ledger, draft: UUID, reader: Signer, other: Signer
+) -> None:
     before = seen(ledger, draft)
-    review_summary(ledger, draft, ReviewState.EDITED, "Dr. R", "Pneumothorax.", before)
+    review_summary(ledger, draft, edited("Pneumothorax."), reader, before)
     stood = read.summary(ledger, draft)
     with pytest.raises(Conflict, match="'edited' now"):
-        review_summary(ledger, draft, ReviewState.ACCEPTED, "Dr. S", None, before)
+        review_summary(ledger, draft, ACCEPTED, other, before)
     assert read.summary(ledger, draft) == stood
     assert len(rows(ledger, "SELECT 1 FROM timeline WHERE what LIKE 'summary %'")) == 1
 
 
-def test_the_same_state_at_another_time_is_not_what_was_seen(ledger: Ledger, draft: UUID) -> None:
-    review_summary(ledger, draft, ReviewState.ACCEPTED, "Dr. R", None)
+def test_the_same_state_at_another_time_is_not_what_was_seen(
+    ledger: Ledger, draft: UUID, reader: Signer, other: Signer
+) -> None:
+    say(ledger, draft, reader, ACCEPTED)
     now = seen(ledger, draft)
     assert now.reviewed_at is not None
-    other = Seen(now.review_state, now.reviewed_at - timedelta(microseconds=1), None)
+    earlier = Seen(now.review_state, now.reviewed_at - timedelta(microseconds=1), None)
     with pytest.raises(Conflict):
-        review_summary(ledger, draft, ReviewState.REJECTED, "Dr. S", None, other)
+        review_summary(ledger, draft, REJECTED, other, earlier)
 
 
-def test_a_summary_that_was_superseded_meanwhile_is_not_signed(ledger: Ledger, draft: UUID) -> None:
+def test_a_summary_that_was_superseded_meanwhile_is_not_signed(ledger: Ledger, draft: UUID, reader: Signer) -> None:
     before = seen(ledger, draft)
     study_id = one(ledger, "SELECT study_id FROM summaries")
     do(ledger, "UPDATE installation SET served_bundle = 'next'")
     resummarise(ledger, study_ids=[study_id], bundle=None)
     summarise(ledger, study_id, bundle="next")
     with pytest.raises(Conflict, match="newer"):
-        review_summary(ledger, draft, ReviewState.ACCEPTED, "Dr. R", None, before)
+        review_summary(ledger, draft, ACCEPTED, reader, before)
     assert read.summary(ledger, draft).review_state == "draft"
 
 
-def test_of_two_who_sign_at_the_same_moment_one_is_told(ledger: Ledger, draft: UUID) -> None:
+def test_of_two_who_sign_at_the_same_moment_one_is_told(
+    ledger: Ledger, draft: UUID, reader: Signer, other: Signer
+) -> None:
     before = seen(ledger, draft)
     results = together(
-        lambda: review_summary(ledger, draft, ReviewState.ACCEPTED, "Dr. R", None, before),
-        lambda: review_summary(ledger, draft, ReviewState.REJECTED, "Dr. S", None, before),
+        lambda: review_summary(ledger, draft, ACCEPTED, reader, before),
+        lambda: review_summary(ledger, draft, REJECTED, other, before),
     )
-    assert sorted(type(result).__name__ for result in results) == ["Conflict", "NoneType"]
-    assert no_errors([result for result in results if not isinstance(result, Conflict)]) == [None]
+    assert sorted(type(result).__name__ for result in results) == ["Conflict", "UUID"]
+    assert len(no_errors([result for result in results if not isinstance(result, Conflict)])) == 1
 
 
-def test_without_what_was_seen_a_review_overwrites_as_before(ledger: Ledger, draft: UUID) -> None:
-    review_summary(ledger, draft, ReviewState.ACCEPTED, "Dr. R", None)
-    review_summary(ledger, draft, ReviewState.REJECTED, "Dr. S", None)
-    assert read.summary(ledger, draft).reviewed_by == "Dr. S"
+def test_a_program_that_says_nothing_of_what_it_saw_signs_and_hides_no_text(
+    ledger: Ledger, draft: UUID, reader: Signer
+) -> None:
+    say(ledger, draft, reader, edited("Mine."))
+    review_summary(ledger, draft, edited("Its."), signer(ledger, "PACS", KeyKind.PROGRAM))
+    assert acts(ledger, draft) == [("edited", "Mine.", "Dr. R"), ("edited", "Its.", "PACS")]
 
 
-def test_a_summary_nobody_knows_is_not_there_however_it_was_seen(ledger: Ledger) -> None:
+def test_a_person_who_does_not_say_what_was_seen_signs_nothing(ledger: Ledger, draft: UUID, reader: Signer) -> None:
+    with pytest.raises(InvalidRequest, match="seen"):
+        review_summary(ledger, draft, ACCEPTED, reader)
+    assert acts(ledger, draft) == []
+
+
+def test_a_person_signs_in_nobody_elses_name_and_a_program_may(ledger: Ledger, draft: UUID, reader: Signer) -> None:
+    with pytest.raises(InvalidRequest, match="own name"):
+        say(ledger, draft, Signer(reader.key, "Prof. Else"), ACCEPTED)
+    pacs = signer(ledger, "PACS", KeyKind.PROGRAM)
+    say(ledger, draft, Signer(pacs.key, "Dr. Who"), ACCEPTED)
+    (act,) = read.reviews(ledger, draft)
+    assert (act.reviewer, act.key_name, act.key_kind, act.key_id) == (
+        "Dr. Who",
+        "PACS",
+        KeyKind.PROGRAM,
+        pacs.key.key_id,
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", " Dr. R", "Dr.\u200bR", "Dr. \x1b[31mR", "\u202eR .rD", "a\nb", "a\0", "x" * 201]
+)
+def test_a_name_that_is_not_what_it_looks_like_signs_nothing(ledger: Ledger, draft: UUID, name: str) -> None:
+    program = signer(ledger, "PACS", KeyKind.PROGRAM)
+    with pytest.raises(InvalidRequest):
+        review_summary(ledger, draft, ACCEPTED, Signer(program.key, name))
+
+
+def test_what_was_on_the_screen_is_kept_and_another_film_is_refused(
+    ledger: Ledger, draft: UUID, reader: Signer
+) -> None:
+    do(ledger, "UPDATE images SET normalised_sha256 = :sha", sha="a" * 64)
+    with pytest.raises(Conflict, match="film on the screen"):
+        review_summary(ledger, draft, ACCEPTED, reader, Seen(ReviewState.DRAFT, None, None, "b" * 64))
+    review_summary(ledger, draft, ACCEPTED, reader, Seen(ReviewState.DRAFT, None, None, "a" * 64, shown_ms=900))
+    assert read.reviews(ledger, draft)[0].seen == {
+        "review_state": "draft",
+        "reviewed_at": None,
+        "superseded_at": None,
+        "image_sha256": "a" * 64,
+        "shown_ms": 900,
+    }
+
+
+def test_a_text_that_was_taken_back_stays_among_the_reviews(ledger: Ledger, draft: UUID, reader: Signer) -> None:
+    say(ledger, draft, reader, edited("Heart enlarged."))
+    say(ledger, draft, reader, TAKEN_BACK)
+    now = read.summary(ledger, draft)
+    assert (now.review_state, now.summary) == ("draft", "Findings: clear lungs. Impression: normal.")
+    assert acts(ledger, draft) == [("edited", "Heart enlarged.", "Dr. R"), ("draft", None, "Dr. R")]
+
+
+def test_another_persons_review_is_taken_back_with_a_reason_only(
+    ledger: Ledger, draft: UUID, reader: Signer, other: Signer
+) -> None:
+    say(ledger, draft, reader, edited("Heart enlarged."))
+    say(ledger, draft, other, ACCEPTED)
+    for said in (TAKEN_BACK, Said(ReviewState.DRAFT, reason=" ")):
+        with pytest.raises(InvalidRequest, match="reason"):
+            say(ledger, draft, other, said)
+    say(ledger, draft, other, Said(ReviewState.DRAFT, reason="The wrong patient."))
+    assert read.reviews(ledger, draft)[-1].reason == "The wrong patient."
+    assert ("edited", "Heart enlarged.", "Dr. R") in acts(ledger, draft)
+
+
+def test_an_undone_signature_lets_the_one_below_it_stand_again(
+    ledger: Ledger, draft: UUID, reader: Signer, other: Signer
+) -> None:
+    say(ledger, draft, reader, edited("Heart enlarged."))
+    stood = read.summary(ledger, draft)
+    say(ledger, draft, other, REJECTED)
+    with pytest.raises(InvalidRequest, match="who did it"):
+        say(ledger, draft, reader, UNDO)
+    say(ledger, draft, other, UNDO)
+    assert read.summary(ledger, draft) == stood
+    assert [action for action, _, _ in acts(ledger, draft)] == ["edited", "rejected", "undone"]
+
+
+def test_a_take_back_is_undone_like_any_other_act(ledger: Ledger, draft: UUID, reader: Signer) -> None:
+    say(ledger, draft, reader, edited("Heart enlarged."))
+    stood = read.summary(ledger, draft)
+    say(ledger, draft, reader, TAKEN_BACK)
+    say(ledger, draft, reader, UNDO)
+    assert read.summary(ledger, draft) == stood
+    say(ledger, draft, reader, UNDO)
+    assert read.summary(ledger, draft).reviewed_by is None
+
+
+@pytest.mark.parametrize("said", [TAKEN_BACK, UNDO])
+def test_there_is_nothing_to_take_back_of_a_draft(ledger: Ledger, draft: UUID, reader: Signer, said: Said) -> None:
+    with pytest.raises(Conflict, match="nothing to take back"):
+        say(ledger, draft, reader, said)
+
+
+def test_a_program_takes_back_for_one_person_what_it_signed_for_another_with_a_reason_only(
+    ledger: Ledger, draft: UUID
+) -> None:
+    pacs = signer(ledger, "PACS", KeyKind.PROGRAM)
+    review_summary(ledger, draft, edited("Heart enlarged."), Signer(pacs.key, "Dr. A"))
+    with pytest.raises(InvalidRequest, match="reason"):
+        review_summary(ledger, draft, TAKEN_BACK, Signer(pacs.key, "Dr. B"))
+    review_summary(ledger, draft, TAKEN_BACK, Signer(pacs.key, "Dr. A"))
+    assert read.summary(ledger, draft).review_state == "draft"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE reviews SET text = NULL",
+        "UPDATE reviews SET reviewer = 'Dr. Else'",
+        "DELETE FROM reviews",
+        "DELETE FROM summaries",
+        "TRUNCATE reviews",
+        "TRUNCATE studies CASCADE",
+    ],
+)
+def test_not_even_the_databases_owner_changes_or_removes_a_review(
+    ledger: Ledger, draft: UUID, reader: Signer, statement: str
+) -> None:
+    say(ledger, draft, reader, edited("Heart enlarged."))
+    with pytest.raises(DBAPIError):
+        do(ledger, statement)
+    assert acts(ledger, draft) == [("edited", "Heart enlarged.", "Dr. R")]
+
+
+def test_a_purge_removes_the_reviews_of_its_study_alone(ledger: Ledger, draft: UUID, reader: Signer) -> None:
+    say(ledger, draft, reader, edited("Canary."))
+    _, other_study = whole_study(ledger)
+    kept = one(ledger, "SELECT id FROM summaries WHERE study_id = :id", id=other_study)
+    say(ledger, kept, reader, ACCEPTED)
+    purge_study(ledger, one(ledger, "SELECT study_id FROM summaries WHERE id = :id", id=draft), lambda _: None)
+    assert rows(ledger, "SELECT summary_id FROM reviews") == [{"summary_id": kept}]
+
+
+def test_a_purge_waits_for_the_review_that_is_being_written_and_takes_it_along(
+    ledger: Ledger, draft: UUID, reader: Signer
+) -> None:
+    before, study_id = seen(ledger, draft), one(ledger, "SELECT study_id FROM summaries")
+    with ledger.work() as work:
+        work.rows("SELECT FROM summaries WHERE id = :id FOR UPDATE", {"id": draft})
+        ended = until_it_waits(ledger, lambda: purge_study(ledger, study_id, lambda _: None))
+        work.run(
+            "INSERT INTO reviews (id, summary_id, position, action, reviewer) VALUES (:id, :draft, 1, 'accepted', 'R')",
+            {"id": new_id(), "draft": draft},
+        )
+    ended()
+    assert rows(ledger, "SELECT FROM reviews") == []
     with pytest.raises(NotFound):
-        review_summary(ledger, new_id(), ReviewState.ACCEPTED, "Dr. R", None, Seen(ReviewState.DRAFT, None, None))
+        review_summary(ledger, draft, ACCEPTED, reader, before)
+
+
+def test_the_timeline_names_the_act_and_the_key_and_none_of_the_text(
+    ledger: Ledger, draft: UUID, reader: Signer
+) -> None:
+    say(ledger, draft, reader, edited("Canary of a text."))
+    study_id = one(ledger, "SELECT study_id FROM summaries")
+    step = read.timeline(ledger, study_id)[-1]
+    assert (step["what"], step["who"]) == ("summary edited", "Dr. R")
+    assert step["detail"]["key"] == str(reader.key.key_id)
+    assert "Canary" not in str(step)
+
+
+def test_reviews_of_a_superseded_summary_stay_readable_with_the_study(
+    ledger: Ledger, draft: UUID, reader: Signer
+) -> None:
+    say(ledger, draft, reader, edited("Heart enlarged."))
+    say(ledger, draft, reader, TAKEN_BACK)
+    study_id = one(ledger, "SELECT study_id FROM summaries")
+    do(ledger, "UPDATE installation SET served_bundle = 'next'")
+    resummarise(ledger, study_ids=[study_id], bundle=None)
+    newer = summarise(ledger, study_id, bundle="next")
+    say(ledger, newer, reader, ACCEPTED)
+    found: list[Review] = read.study(ledger, study_id).reviews
+    assert [(act.summary_id, act.action) for act in found] == [
+        (draft, ReviewAction.EDITED),
+        (draft, ReviewAction.DRAFT),
+        (newer, ReviewAction.ACCEPTED),
+    ]
+
+
+def test_a_summary_nobody_knows_is_not_there_however_it_was_seen(ledger: Ledger, reader: Signer) -> None:
+    with pytest.raises(NotFound):
+        review_summary(ledger, new_id(), ACCEPTED, reader, Seen(ReviewState.DRAFT, None, None))
+    with pytest.raises(NotFound):
+        read.reviews(ledger, new_id())

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from psycopg.errors import UniqueViolation
+from psycopg2.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
 from tests.ledger_tools import (
@@ -21,6 +21,7 @@ from tests.ledger_tools import (
     reject,
     rows,
     settle_now,
+    sign,
     start_summary,
     state_of,
     summarise,
@@ -32,11 +33,10 @@ from xraygpt_core.errors import InvalidRequest, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import read
 from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.review import review_summary
 from xraygpt_core.ledger.serving import serve
 from xraygpt_core.ledger.settle import settle
 from xraygpt_core.ledger.summarise import complete_summary, summarise_input
-from xraygpt_core.states import Flag, JobKind, ReviewState
+from xraygpt_core.states import Flag, JobKind, Origin, ReviewState
 
 pytestmark = pytest.mark.usefixtures("sound")
 
@@ -100,9 +100,22 @@ def test_pa_is_chosen_before_ap(ledger: Ledger) -> None:
     assert start_summary(ledger, study_id)[1].image_id == pa.image_id
 
 
-def test_lateral_views_alone_end_the_study_as_rejected(ledger: Ledger) -> None:
+def test_what_was_computed_from_a_film_is_not_summarised_before_it(ledger: Ledger) -> None:
+    bone, derived, original = put(ledger), put(ledger), put(ledger)
+    study_id = ingest(ledger, bone, film("u1", view="PA", origin=Origin.BONE, flags=(Flag.DERIVED_IMAGE,)))
+    settle_now(ledger, study_id)
+    assert read.study(ledger, study_id).flags == ["derived_image"]
+    ingest(ledger, derived, film("u1", view="PA", rows=4000, origin=Origin.PROCESSED))
+    ingest(ledger, original, film("u1", view="PA"))
+    settle_now(ledger, study_id)
+    assert start_summary(ledger, study_id)[1].image_id == original.image_id
+    assert read.study(ledger, study_id).flags == []
+
+
+def test_side_views_alone_end_the_study_as_rejected(ledger: Ledger) -> None:
     registered = put(ledger)
-    study_id = ingest(ledger, registered, film("u1", view="LATERAL"))
+    study_id = ingest(ledger, registered, film("u1", view="OBLIQUE"))
+    ingest(ledger, put(ledger), film("u1", view="LATERAL"))
     settle_now(ledger, study_id)
     status = read.images_status(ledger, [registered.image_id])[0]
     assert (status.state, status.reason_code) == ("rejected", "no_frontal_view")
@@ -240,7 +253,7 @@ def test_a_newer_draft_beside_a_reviewed_summary_is_flagged_and_so_is_the_one_af
     _, study_id = whole_study(ledger, film("u1", view=None))
     first = read.study(ledger, study_id).summary
     assert first is not None
-    review_summary(ledger, first.summary_id, ReviewState.ACCEPTED, "Dr. R", None)
+    sign(ledger, first.summary_id, ReviewState.ACCEPTED)
     for view in ("AP", "PA"):
         ingest(ledger, put(ledger), film("u1", view=view))
         settle_now(ledger, study_id)
@@ -256,7 +269,7 @@ def test_an_edited_summary_is_what_readers_see_and_the_models_own_text_stays(led
     _, study_id = whole_study(ledger)
     before = read.study(ledger, study_id).summary
     assert before is not None
-    review_summary(ledger, before.summary_id, ReviewState.EDITED, "Dr. R", "Findings: none.")
+    sign(ledger, before.summary_id, ReviewState.EDITED, "Findings: none.")
     after = read.study(ledger, study_id).summary
     assert after is not None
     assert (after.summary, after.review_state) == ("Findings: none.", "edited")
@@ -278,12 +291,12 @@ def test_a_review_that_contradicts_itself_is_refused(ledger: Ledger, state: Revi
     found = read.study(ledger, study_id).summary
     assert found is not None
     with pytest.raises(InvalidRequest):
-        review_summary(ledger, found.summary_id, state, "Dr. R", text)
+        sign(ledger, found.summary_id, state, text)
 
 
 def test_nobody_reviews_a_summary_that_is_not_there(ledger: Ledger) -> None:
     with pytest.raises(NotFound):
-        review_summary(ledger, new_id(), ReviewState.ACCEPTED, "Dr. R", None)
+        sign(ledger, new_id(), ReviewState.ACCEPTED)
     with pytest.raises(NotFound):
         read.summary(ledger, new_id())
     with pytest.raises(NotFound):

@@ -1,4 +1,4 @@
-"""What analysts see: five views, these columns, and nothing else, whatever they try."""
+"""What analysts see: six views, these columns, and nothing else, whatever they try."""
 
 from collections.abc import Iterator
 
@@ -14,6 +14,10 @@ VIEWS = {
     "study_summaries": [
         "study_id", "patient_pseudonym", "accession_pseudonym", "view", "lane", "state", "findings", "impression",
         "summary", "bundle", "bundle_sha256", "lease_epoch", "received_at", "summarised_at", "review_state",
+    ],
+    "summary_reviews": [
+        "review_id", "study_id", "summary_id", "position", "action", "text", "draft", "reason", "reviewer", "key_id",
+        "key_name", "key_kind", "seen", "at", "superseded_at",
     ],
     "backlog_progress": [
         "backlog_id", "state", "lane", "listed", "registered", "summarised", "rejected", "dead", "cancelled", "open",

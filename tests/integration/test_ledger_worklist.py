@@ -8,13 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from tests.ledger_tools import do, film, ingest, one, put, reject, rows, settle_now, summarise, whole_study
+from tests.ledger_tools import do, film, ingest, one, put, reject, rows, settle_now, sign, summarise, whole_study
 from xraygpt_core.ledger import worklist as lists
 from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.change import purge_study
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.register import register_objects
-from xraygpt_core.ledger.review import review_summary
 from xraygpt_core.ledger.worklist import Listing, Place, Row, worklist
 from xraygpt_core.states import Lane, ReviewState, StudyState
 
@@ -49,9 +48,9 @@ def listed(ledger: Ledger, listing: Listing = Listing.AWAITING, **more: Any) -> 
     return [row.study_id for row in worklist(ledger, listing, **({"limit": 50} | more)).rows]
 
 
-def sign(ledger: Ledger, study_id: UUID, state: ReviewState = ReviewState.ACCEPTED) -> None:
+def sign_study(ledger: Ledger, study_id: UUID, state: ReviewState = ReviewState.ACCEPTED) -> None:
     summary = one(ledger, "SELECT id FROM summaries WHERE study_id = :id AND superseded_at IS NULL", id=study_id)
-    review_summary(ledger, summary, state, "Dr. R", "Corrected." if state is ReviewState.EDITED else None)
+    sign(ledger, summary, state, "Corrected." if state is ReviewState.EDITED else None)
 
 
 def test_stat_is_read_before_routine_before_backlog_and_the_oldest_draft_first(ledger: Ledger) -> None:
@@ -67,10 +66,10 @@ def test_who_signs_takes_a_draft_off_the_list_and_who_takes_it_back_returns_it(
     ledger: Ledger, state: ReviewState
 ) -> None:
     first, second = (summarised(ledger, Lane.ROUTINE, name) for name in ("a", "b"))
-    sign(ledger, first, state)
+    sign_study(ledger, first, state)
     assert listed(ledger) == [second]
     assert listed(ledger, Listing.SIGNED) == [first]
-    sign(ledger, first, ReviewState.DRAFT)
+    sign_study(ledger, first, ReviewState.DRAFT)
     assert listed(ledger) == [first, second]
     assert listed(ledger, Listing.SIGNED) == []
 
@@ -82,7 +81,7 @@ def test_the_last_review_stands_first_among_the_signed_and_can_be_asked_for_by_i
         (third, ReviewState.REJECTED),
         (first, ReviewState.ACCEPTED),
     ]:
-        sign(ledger, study_id, state)
+        sign_study(ledger, study_id, state)
     assert listed(ledger, Listing.SIGNED) == [first, third, second]
     kinds = [ReviewState.EDITED, ReviewState.REJECTED]
     assert listed(ledger, Listing.SIGNED, reviews=kinds) == [third, second]
@@ -124,7 +123,7 @@ def test_a_row_says_what_a_reader_chooses_by(ledger: Ledger) -> None:
 def test_the_opening_is_the_correction_where_there_is_one_and_short_however_long_it_is(ledger: Ledger) -> None:
     study_id = summarised(ledger, Lane.STAT, "a")
     summary = one(ledger, "SELECT id FROM summaries WHERE study_id = :id", id=study_id)
-    review_summary(ledger, summary, ReviewState.EDITED, "Dr. R", "  Pneumothorax. " + "x" * 5000)
+    sign(ledger, summary, ReviewState.EDITED, "  Pneumothorax. " + "x" * 5000)
     (row,) = worklist(ledger, Listing.SIGNED, limit=5).rows
     assert row.opening is not None
     assert row.opening.startswith("Pneumothorax.")
@@ -133,7 +132,7 @@ def test_the_opening_is_the_correction_where_there_is_one_and_short_however_long
 
 def test_a_draft_beside_a_reviewed_summary_is_marked(ledger: Ledger) -> None:
     study_id = summarised(ledger, Lane.ROUTINE, "a")
-    sign(ledger, study_id)
+    sign_study(ledger, study_id)
     do(ledger, "UPDATE installation SET served_bundle = 'next'")
     resummarise(ledger, study_ids=[study_id], bundle=None)
     summarise(ledger, study_id, bundle="next")
@@ -169,7 +168,7 @@ def test_pages_follow_each_other_without_a_gap_or_a_repeat(ledger: Ledger, listi
     made = [summarised(ledger, list(Lane)[n % 3], f"s{n}") for n in range(7)]
     if listing is Listing.SIGNED:
         for study_id in made:
-            sign(ledger, study_id)
+            sign_study(ledger, study_id)
     whole, seen, after = listed(ledger, listing), [], None
     while True:
         page = worklist(ledger, listing, limit=2, after=after)
@@ -184,7 +183,7 @@ def test_what_is_signed_between_two_pages_makes_none_skip_a_study(ledger: Ledger
     made = [summarised(ledger, Lane.ROUTINE, f"s{n}") for n in range(4)]
     page = worklist(ledger, Listing.AWAITING, limit=2)
     for row in page.rows:
-        sign(ledger, row.study_id)
+        sign_study(ledger, row.study_id)
     assert listed(ledger, after=page.after) == made[2:]
 
 

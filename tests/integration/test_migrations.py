@@ -66,6 +66,37 @@ def test_three_processes_upgrading_one_database_do_it_once(bare_url: str) -> Non
     assert row == (1,)
 
 
+def test_what_was_reviewed_before_reviews_were_rows_becomes_their_first_row(bare_url: str) -> None:
+    upgrade(bare_url, "0007")
+    said = [
+        ("edited", "Dr. A", "Mine."),
+        ("accepted", "Dr. B", "Mine."),
+        ("draft", "Dr. C", None),
+        ("draft", None, None),
+    ]
+    with psycopg.connect(bare_url) as connection:
+        for state, by, text in said:
+            (study,) = connection.execute(
+                "INSERT INTO studies (id, lane_rank, state) VALUES (gen_random_uuid(), 1, 'summarised') RETURNING id"
+            ).fetchone() or (None,)
+            connection.execute(
+                "INSERT INTO summaries (id, study_id, image_id, revision, job_id, lease_epoch, bundle, bundle_sha256, "
+                "summary, provenance, tokens, batch_size, review_state, reviewed_by, edited_summary) VALUES "
+                "(gen_random_uuid(), %s, gen_random_uuid(), 1, gen_random_uuid(), 1, '', '', 'Its.', '{}', 1, 1, "
+                "%s, %s, %s)",
+                [study, state, by, text],
+            )
+        for name in ("local", "old"):
+            connection.execute(
+                "INSERT INTO api_keys (id, name, sha256) VALUES (gen_random_uuid(), %s, %s)", [name, name]
+            )
+    upgrade(bare_url)
+    with psycopg.connect(bare_url) as connection:
+        kept = connection.execute("SELECT action, reviewer, text, key_id FROM summary_reviews ORDER BY reviewer")
+        assert kept.fetchall() == [(*one, None) for one in said if one[1]]
+        assert connection.execute("SELECT kind FROM api_keys ORDER BY name").fetchall() == [("both",), ("person",)]
+
+
 def test_two_databases_have_salts_of_their_own(database_url: str, bare_url: str) -> None:
     upgrade(bare_url)
     salts = set()

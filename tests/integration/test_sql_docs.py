@@ -50,6 +50,17 @@ ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
             (IMAGE, OTHER, "No pneumothorax or pleural effusion. The lungs are clear."),
         )
     ),
+    (
+        "reviews",
+        {
+            "id": JOB,
+            "summary_id": SUMMARY,
+            "position": 1,
+            "action": "edited",
+            "text": "Small left pleural effusion.",
+            "reviewer": "Dr. R",
+        },
+    ),
     ("images", {"id": IMAGE, "study_id": EXAMPLE, "state": "accepted"}),
     ("backlogs", {"id": BACKLOG, "bucket": "b", "prefix": "p", "lane_rank": 2, "state": "listed", "listed": 1}),
     ("backlog_images", {"backlog_id": BACKLOG, "image_id": IMAGE}),

@@ -18,6 +18,7 @@ from xraygpt.stack.broker import Broker
 from xraygpt.stack.postgres import Postgres, identity
 from xraygpt.stack.process import StackError
 from xraygpt.stack.s3 import ObjectServer
+from xraygpt.stack.services import Services
 
 # PostgreSQL
 
@@ -154,3 +155,24 @@ def test_a_service_whose_starter_is_killed_ends_and_starts_again(tmp_path: Path,
     with started(make(tmp_path)) as again:
         assert again.pid != first
         assert again.running
+
+
+# An external database
+
+
+def test_the_reader_of_an_external_database_gets_a_password_and_keeps_its_options(
+    tmp_path: Path, database_url: str
+) -> None:
+    outside = {"XRAYGPT_DATABASE_URL": f"{database_url}?sslmode=prefer&application_name=theirs"}
+    url = Services(tmp_path, outside, "http://127.0.0.1:1", "token").reader_url("it's")
+    with psycopg.connect(url) as connection:
+        who = connection.execute("SELECT current_user, current_setting('application_name')").fetchone()
+    assert who == ("xraygpt_reader", "theirs")
+
+
+def test_a_database_that_allows_no_password_for_the_reader_says_what_to_set(tmp_path: Path, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER ROLE xraygpt_reader LOGIN PASSWORD 'reader'")
+    as_reader = database_url.replace(database_url.split("@")[0], "postgresql://xraygpt_reader:reader")
+    with pytest.raises(StackError, match=r"42501.*set XRAYGPT_READER_URL"):
+        Services(tmp_path, {"XRAYGPT_DATABASE_URL": as_reader}, "http://127.0.0.1:1", "token").reader_url("other")

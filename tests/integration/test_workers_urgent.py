@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from tests.drain_tools import QUEUES, Reader, fill, jobs
+from tests.postgres_errors import DISK_FULL, server_error
 from tests.worker_bench import Bench, eventually
 from workers.drain import Drain
 from xraygpt_core.errors import Unavailable
@@ -76,7 +76,7 @@ def test_while_a_thread_is_free_the_doorbell_is_left_to_it(bench: Bench) -> None
 
 
 @pytest.mark.parametrize(
-    "error", [Unavailable("down"), OperationalError("SELECT", {}, psycopg.errors.DiskFull()), ZeroDivisionError()]
+    "error", [Unavailable("down"), OperationalError("SELECT", {}, server_error(DISK_FULL)), ZeroDivisionError()]
 )
 def test_no_error_ends_the_thread_that_does_what_is_urgent(
     bench: Bench, error: Exception, caplog: pytest.LogCaptureFixture

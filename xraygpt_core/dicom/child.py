@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,15 @@ _MOST_REQUEST_BYTES = 4 * 2**30
 _OPEN_FILES = 64
 
 
-def main() -> None:
-    """Serve until the other end closes. Arguments: the parent's process id, then the three fields of Limits."""
+Answer = Callable[[bytes, Limits], bytes]
+
+
+def main(answer: Answer | None = None) -> None:
+    """Serve until the other end closes. Arguments: the parent's process id, then the three fields of Limits.
+
+    Args:
+        answer: the reply to a file, or Rejected; None sends the image.
+    """
     parent, max_pixels, seconds, memory = sys.argv[1:5]
     limits = Limits(int(max_pixels), float(seconds), int(memory))
     die_with(int(parent))
@@ -39,15 +47,19 @@ def main() -> None:
     warm_up(limits)
     confine(limits)
     frames.send(channel, frames.READY)
-    serve(channel, limits)
+    serve(channel, limits, answer or _image)
 
 
-def serve(channel: socket.socket, limits: Limits) -> None:
+def _image(data: bytes, limits: Limits) -> bytes:
+    return frames.pack_image(normalise(data, limits))
+
+
+def serve(channel: socket.socket, limits: Limits, answer: Answer) -> None:
     """Answer frame after frame."""
     while (data := frames.receive(channel, most=_MOST_REQUEST_BYTES)) is not None:
         allow_cpu(limits.decode_seconds)
         try:
-            reply = frames.pack_image(normalise(data, limits))
+            reply = answer(data, limits)
         except Rejected as rejection:
             reply = frames.pack_rejection(rejection)
         frames.send(channel, reply)

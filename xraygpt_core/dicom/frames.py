@@ -8,12 +8,15 @@ import json
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from xraygpt_core.dicom.types import Identifiers, NormalisedImage
 from xraygpt_core.errors import Rejected
-from xraygpt_core.states import Flag, ReasonCode
+from xraygpt_core.states import Flag, Origin, ReasonCode
+
+T = TypeVar("T")
 
 READY = b"ready"
 _LENGTH = struct.Struct(">Q")
@@ -104,6 +107,11 @@ def pack_image(image: NormalisedImage) -> bytes:
     return _pack({"image": fields}, normalised, preview)
 
 
+def pack_identifiers(identifiers: Identifiers) -> bytes:
+    """The reply of a child that reads headers only."""
+    return _pack({"identifiers": asdict(identifiers)}, b"", b"")
+
+
 def pack_rejection(rejection: Rejected) -> bytes:
     """The reply for a rejected one."""
     return _pack({"rejected": [rejection.reason, rejection.detail]}, b"", b"")
@@ -121,6 +129,19 @@ def unpack(reply: bytes) -> NormalisedImage:
         Rejected: the reply is a rejection.
         ProtocolError: the reply is nothing that :func:`pack_image` or :func:`pack_rejection` makes.
     """
+    return _unpack(reply, lambda answer, *pixels: _image(answer["image"], *pixels))
+
+
+def unpack_identifiers(reply: bytes) -> Identifiers:
+    """What :func:`pack_identifiers` was given.
+
+    Raises:
+        Rejected, ProtocolError: as :func:`unpack`.
+    """
+    return _unpack(reply, lambda answer, *_: _identifiers(answer["identifiers"]))
+
+
+def _unpack(reply: bytes, read: Callable[[dict[str, Any], bytes, bytes], T]) -> T:
     try:
         sizes = _SIZES.unpack_from(reply)
         ends = [_SIZES.size + sum(sizes[: count + 1]) for count in range(3)]
@@ -131,23 +152,29 @@ def unpack(reply: bytes) -> NormalisedImage:
             reason, detail = answer["rejected"]
             rejection = Rejected(ReasonCode(reason), str(detail)[:300])
         else:
-            return _image(answer["image"], reply[ends[0] : ends[1]], reply[ends[1] : ends[2]])
+            return read(answer, reply[ends[0] : ends[1]], reply[ends[1] : ends[2]])
     except (struct.error, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ProtocolError(f"a reply that cannot be read ({type(error).__name__})") from None
     raise rejection
 
 
+def _identifiers(fields: dict[str, Any]) -> Identifiers:
+    identifiers = Identifiers(**fields)
+    if any(type(value) not in _TEXT for value in asdict(identifiers).values()):
+        raise TypeError("identifiers")
+    return identifiers
+
+
 def _image(fields: dict[str, Any], normalised: bytes, preview: bytes) -> NormalisedImage:
     """Raises ValueError, TypeError or KeyError for anything but what :func:`pack_image` was given."""
     flags = tuple(Flag(flag) for flag in fields.pop("flags"))
-    identifiers = Identifiers(**fields.pop("identifiers"))
+    identifiers = _identifiers(fields.pop("identifiers"))
+    origin = Origin(fields.pop("origin"))
     for name, kinds in _KINDS.items():
         if type(fields[name]) not in kinds:
             raise TypeError(name)
-    if any(type(value) not in _TEXT for value in asdict(identifiers).values()):
-        raise TypeError("identifiers")
     if not normalised.startswith(_PNG) or not preview.startswith(_PNG):
         raise ValueError("an image without pixels")
     return NormalisedImage(
-        normalised_png=normalised, preview_png=preview, flags=flags, identifiers=identifiers, **fields
+        normalised_png=normalised, preview_png=preview, flags=flags, origin=origin, identifiers=identifiers, **fields
     )

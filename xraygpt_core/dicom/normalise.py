@@ -10,14 +10,16 @@ from io import BytesIO
 
 from PIL import Image
 
-from xraygpt_core.dicom import accept, header, plausible
+from xraygpt_core.dicom import accept, header, plausible, views
 from xraygpt_core.dicom.decode import Values, decode, layout, pixel_sha256
+from xraygpt_core.dicom.orientation import turned
+from xraygpt_core.dicom.origin import flags_of, origin
 from xraygpt_core.dicom.parse import PIXEL_DATA, is_dicom, parse
 from xraygpt_core.dicom.picture import is_picture, read_picture
 from xraygpt_core.dicom.pixels import Grey, grey_of_dicom
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
 from xraygpt_core.errors import Rejected
-from xraygpt_core.states import Flag, ReasonCode
+from xraygpt_core.states import Flag, Origin, ReasonCode
 
 NORMALISED_SIDE, PREVIEW_SIDE = 2048, 1024  # pixels
 _MOST_IMAGES = 1000  # a study of more is a header's slip
@@ -56,16 +58,20 @@ def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
     flags = accept.accept(dataset, limits)
     image = layout(dataset)
     values = decode(parsed, image)
-    view = header.view(dataset)
+    view = views.view(dataset)
+    made = origin(dataset, captured=Flag.SECONDARY_CAPTURE in flags, synthetic=Flag.SYNTHETIC in flags)
+    grey, uncertain = turned(grey_of_dicom(values, dataset, image.stored), dataset, view)
+    doubts = ((Flag.ORIENTATION_UNCERTAIN, uncertain), (Flag.VIEW_UNKNOWN, view is None))
     expected = header.integer(dataset, "NumberOfStudyRelatedInstances")
     return _result(
         values,
-        grey_of_dicom(values, dataset, image.stored),
+        grey,
         kind="dicom",
         view=view,
+        made=made,
         modality=accept.modality(dataset),
         expected_images=expected if expected is not None and 1 <= expected <= _MOST_IMAGES else None,
-        flags=flags if view else (*flags, Flag.VIEW_UNKNOWN),
+        flags=(*flags, *flags_of(made), *(flag for flag, doubtful in doubts if doubtful)),
         identifiers=header.identifiers(dataset),
     )
 
@@ -77,6 +83,7 @@ def _normalise_picture(data: bytes, limits: Limits) -> NormalisedImage:
         grey,
         kind="picture",
         view=None,
+        made=Origin.DETECTOR,
         modality=None,
         expected_images=None,
         flags=(Flag.NOT_VERIFIED_CHEST, Flag.BURNED_IN_UNCHECKED, Flag.VIEW_UNKNOWN),
@@ -90,6 +97,7 @@ def _result(
     *,
     kind: str,
     view: str | None,
+    made: Origin,
     modality: str | None,
     expected_images: int | None,
     flags: tuple[Flag, ...],
@@ -106,6 +114,7 @@ def _result(
         columns=values.shape[1],
         pixel_sha256=pixel_sha256(values),
         view=view,
+        origin=made,
         modality=modality,
         kind=kind,
         expected_images=expected_images,

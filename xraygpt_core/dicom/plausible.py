@@ -110,7 +110,7 @@ def structure(sample: Values) -> float:
 
 
 def noise(sample: Values) -> float:
-    """The share of tiles with nothing but noise: pixels close together differ as any two of a tile do, or none.
+    """The share of tiles, of those not of one grey, with nothing but noise: pixels nearby differ as any two of a tile.
 
     What is one profile of the rows plus one of the columns is taken away first, as for :func:`structure`. A film that
     is sheared or in pieces has few such tiles, since it is smooth in one direction or in places.
@@ -125,9 +125,11 @@ def noise(sample: Values) -> float:
         ],
         axis=0,
     )
-    left, all_the_same = rest.var((2, 3)), tiles.max((2, 3)) == tiles.min((2, 3))
-    no_slope = (left > _ROUNDING) | (left > tiles.var((2, 3)) / 2)
-    return float((all_the_same | no_slope & (steps >= 0.7 * 2 * left)).mean())
+    left, total = rest.var((2, 3)), tiles.var((2, 3))
+    live = total > 0
+    no_slope = (left > _ROUNDING) | (left > total / 2)
+    found = live & no_slope & (steps >= 0.7 * 2 * left)
+    return float(found[live].mean()) if live.any() else 0.0
 
 
 def _twice(grid: npt.NDArray[np.float64], weights: tuple[int, int, int]) -> npt.NDArray[np.float64]:

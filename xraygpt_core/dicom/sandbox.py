@@ -8,21 +8,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from xraygpt_core.dicom import frames
-from xraygpt_core.dicom.types import Limits, NormalisedImage
+from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
 from xraygpt_core.errors import Rejected, Unavailable
 from xraygpt_core.states import ReasonCode
+
+T = TypeVar("T")
 
 IMAGES_PER_CHILD = 500  # then a fresh one: codecs leak, and starting one costs half a second
 _START_SECONDS = 300.0  # a child that cannot start says so at once; a busy machine may take its time
 _STARVED = 10  # how many times longer it may take where other processes keep the processor
 _GRACE_SECONDS = 10.0  # between closing the socket and being gone: a killed one has its memory to give back first
 _CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.child")
+_HEADER_CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.identify")
 # All that a child gets of our environment. Everything else may be a secret or a switch.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TZ")
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -62,11 +65,15 @@ class Sandbox:
             Rejected: its reason; UNDECODABLE for a crash, or more time or memory than the limits allow.
             Unavailable: the child process cannot be started.
         """
-        with self._turn:
-            try:
-                return self._once(data)
-            except _KilledError:
-                return self._again(data)
+        return self._ask(data, frames.unpack)
+
+    def identify(self, data: bytes) -> Identifiers:
+        """Whom a file names, of a sandbox made by :func:`header_sandbox`.
+
+        Raises:
+            Rejected, Unavailable: as :meth:`normalise`.
+        """
+        return self._ask(data, frames.unpack_identifiers)
 
     def close(self) -> None:
         """End the child. A later image starts another."""
@@ -74,17 +81,24 @@ class Sandbox:
         if child is not None:
             child.end()
 
-    def _again(self, data: bytes) -> NormalisedImage:
+    def _ask(self, data: bytes, unpack: Callable[[bytes], T]) -> T:
+        with self._turn:
+            try:
+                return self._once(data, unpack)
+            except _KilledError:
+                return self._again(data, unpack)
+
+    def _again(self, data: bytes, unpack: Callable[[bytes], T]) -> T:
         """The kernel kills when memory ends, and when the thread that started the child ends: not the image's fault."""
         try:
-            return self._once(data)
+            return self._once(data, unpack)
         except _KilledError:
             raise Rejected(ReasonCode.UNDECODABLE, "the decoding process was killed twice") from None
 
-    def _once(self, data: bytes) -> NormalisedImage:
+    def _once(self, data: bytes, unpack: Callable[[bytes], T]) -> T:
         child = self._ready_child()
         try:
-            return frames.unpack(child.ask(data, self._limits.decode_seconds))
+            return unpack(child.ask(data, self._limits.decode_seconds))
         except TimeoutError:
             seconds = self._limits.decode_seconds
             raise Rejected(ReasonCode.UNDECODABLE, f"decoding takes longer than {seconds} s") from None
@@ -104,6 +118,11 @@ class Sandbox:
         if self._child is None:
             self._child = _Child(self._command, self._limits)
         return self._child
+
+
+def header_sandbox(limits: Limits) -> Sandbox:
+    """A sandbox that only says whom its files name, as :mod:`xraygpt_core.dicom.identify`."""
+    return Sandbox(limits, child=_HEADER_CHILD)
 
 
 class _KilledError(Exception):

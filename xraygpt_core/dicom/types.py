@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from xraygpt_core.states import Flag
+from xraygpt_core.states import Flag, Origin
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,10 @@ class NormalisedImage:
     rows: int  # of the original
     columns: int  # of the original
     pixel_sha256: str  # of the decoded values and their shape, before windowing: equal pixels, equal hash
-    view: str | None  # "PA", "AP", "LATERAL"
+    view: str | None  # "PA", "AP", "FRONTAL", "LATERAL", "OBLIQUE"
     modality: str | None  # "CR", "DX", "SC" …
     kind: str  # "dicom" or "picture"
     expected_images: int | None  # NumberOfStudyRelatedInstances (0020,1208)
     flags: tuple[Flag, ...]
     identifiers: Identifiers
+    origin: Origin = Origin.DETECTOR  # how the pixels came about

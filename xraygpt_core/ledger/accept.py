@@ -6,7 +6,7 @@ from uuid import UUID
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fallout import close_if_nothing_is_left
 from xraygpt_core.ledger.fence import Claim
-from xraygpt_core.ledger.grouping import attach, belongs_to, lock_group
+from xraygpt_core.ledger.grouping import attach, belongs_to, lock_group, tell_shared
 from xraygpt_core.ledger.reopen import reopen_for_read
 from xraygpt_core.ledger.settle import reconsider
 from xraygpt_core.ledger.timeline import note
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 _ACCEPT = """
     UPDATE images SET state = 'accepted', study_id = :study_id, view = :view, modality = :modality, kind = :kind,
            rows = :rows, columns = :columns, sop_pseudonym = :sop_pseudonym, pixel_sha256 = :pixel_sha256,
+           patient_pseudonym = :patient_pseudonym, patient_id_pseudonym = :patient_id_pseudonym,
+           accession_pseudonym = :accession_pseudonym, names_read = true,
            normalised_key = :normalised_key, normalised_sha256 = :normalised_sha256, preview_key = :preview_key,
-           duplicate_of = NULL, flags = :flags, finished_at = clock_timestamp()
+           duplicate_of = NULL, flags = :flags, origin = :origin, finished_at = clock_timestamp()
     WHERE id = :image_id
 """
 
@@ -58,11 +60,13 @@ def accept_image(ledger: Ledger, work: Work, claim: Claim, image: "IngestedImage
     if newer is not None and newer["newer"]:
         close_image(work, claim, provisional, "cancelled", ReasonCode.REPLACED)
         return
-    study_id = belongs_to(work, provisional, image)
+    home = belongs_to(work, provisional, image)
+    study_id = home.study_id
     values: dict[str, Any] = {**image.__dict__, "flags": [str(flag) for flag in image.flags]}
     work.run(_ACCEPT, values | {"image_id": claim.subject, "study_id": study_id})
     replaced = replace_older(work, claim.subject)
     attach(work, study_id, claim.subject, image)
+    tell_shared(work, home, claim)
     note(work, study_id, "image accepted", who="ingest", image_id=claim.subject, claim=claim)
     quiet = image.kind == "dicom"
     if not reconsider(ledger, work, study_id, quiet=quiet) and reopen_for_read(work, study_id, claim.subject):

@@ -27,6 +27,11 @@ _CANCEL_JOBS = """
     WHERE id = ANY (ARRAY(SELECT subject FROM cancelled WHERE kind = 'chat'))
 """
 
+# A review that is being written holds its summary: it comes before the purge, or finds nothing.
+_HOLD_TEXTS = "SELECT id FROM summaries WHERE study_id = :id ORDER BY id FOR UPDATE"
+
+_FORGET_REVIEWS = "DELETE FROM reviews WHERE summary_id = ANY (ARRAY(SELECT id FROM summaries WHERE study_id = :id))"
+
 _FORGET_STORY = """
     DELETE FROM timeline
     WHERE study_id = ANY (ARRAY(SELECT CAST(:id AS uuid) UNION ALL SELECT id FROM studies WHERE alias_of = :id))
@@ -61,6 +66,7 @@ def cancel_study(ledger: Ledger, study_id: UUID) -> None:
     """
 
     def body(work: Work) -> None:
+        work.by_index()
         home = resolve(work, study_id)
         work.run(_CANCEL_JOBS, {"id": home})
         home = _lock(work, home)
@@ -93,6 +99,7 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
     """
 
     def body(work: Work) -> None:
+        work.by_index()
         home = resolve(work, study_id)
         # Two studies may share a derived object; purged together, each would leave it to the other.
         work.row("SELECT pg_advisory_xact_lock(:key)", {"key": _PURGING})
@@ -102,19 +109,19 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
             return
         _bury_keys(work, home)
         derived = _derived_keys(work, home)
-        work.run("DELETE FROM chat_turns WHERE study_id = :id", {"id": home})
-        work.run("DELETE FROM summaries WHERE study_id = :id", {"id": home})
-        work.run(_FORGET_STORY, {"id": home})
+        _forget_texts(work, home)
         work.run(
             "UPDATE images SET state = 'cancelled', reason_code = NULL, view = NULL, modality = NULL, kind = NULL, "
             "rows = NULL, columns = NULL, sop_pseudonym = NULL, pixel_sha256 = NULL, normalised_key = NULL, "
-            "normalised_sha256 = NULL, preview_key = NULL, duplicate_of = NULL, flags = '{}' WHERE study_id = :id",
+            "normalised_sha256 = NULL, preview_key = NULL, duplicate_of = NULL, flags = '{}', "
+            "patient_pseudonym = NULL, patient_id_pseudonym = NULL, accession_pseudonym = NULL WHERE study_id = :id",
             {"id": home},
         )
         work.run(_CLOSE_STUDY, {"id": home})
         work.run(
-            "UPDATE studies SET uid_pseudonym = NULL, patient_pseudonym = NULL, accession_pseudonym = NULL, "
-            "view = NULL, chosen_image = NULL, flags = '{}', purged_at = clock_timestamp() WHERE id = :id",
+            "UPDATE studies SET uid_pseudonym = NULL, patient_pseudonym = NULL, patient_id_pseudonym = NULL, "
+            "accession_pseudonym = NULL, other_pseudonyms = '{}', view = NULL, chosen_image = NULL, flags = '{}' "
+            "WHERE id = :id",
             {"id": home},
         )
         work.run(_CANCEL_JOBS, {"id": home})  # what was added while we waited for the study
@@ -147,6 +154,16 @@ def _bury_keys(work: Work, study_id: UUID) -> None:
             "ON CONFLICT DO NOTHING",
             {"digest": sealed, "study": study_id, "image": row["image_id"]},
         )
+
+
+def _forget_texts(work: Work, study_id: UUID) -> None:
+    """Everything that was written about a study. What guards the reviews lets them go once it is marked as purged."""
+    work.run("UPDATE studies SET purged_at = clock_timestamp() WHERE id = :id", {"id": study_id})
+    work.run("DELETE FROM chat_turns WHERE study_id = :id", {"id": study_id})
+    work.rows(_HOLD_TEXTS, {"id": study_id})
+    work.run(_FORGET_REVIEWS, {"id": study_id})
+    work.run("DELETE FROM summaries WHERE study_id = :id", {"id": study_id})
+    work.run(_FORGET_STORY, {"id": study_id})
 
 
 def _derived_keys(work: Work, study_id: UUID) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from xraygpt_core.db import sqlstate
 from xraygpt_core.errors import Conflict, InvalidRequest
 from xraygpt_core.ledger.core import Ledger, Work
 
@@ -113,7 +114,7 @@ def _is_first(work: Work, values: dict[str, Any]) -> bool:
     try:
         return work.row(_BEGIN, {**values, "kept": KEPT_SECONDS}) is not None
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+        if sqlstate(error.orig) != _LOCK_NOT_AVAILABLE:
             raise
         raise Conflict("the same request is being answered right now; send it again in a moment") from None
 

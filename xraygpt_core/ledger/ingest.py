@@ -12,7 +12,7 @@ from xraygpt_core.ledger.fence import Claim, fenced, fenced_many
 from xraygpt_core.ledger.grouping import lock_group
 from xraygpt_core.ledger.register import ObjectRef, register_objects
 from xraygpt_core.ledger.settle import reconsider
-from xraygpt_core.states import Flag, ReasonCode
+from xraygpt_core.states import Flag, Origin, ReasonCode
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,11 @@ class IngestInput:
 
 @dataclass(frozen=True)
 class IngestedImage:
-    """What the pixels and the header said. Identifiers are pseudonyms (HMACs) already."""
+    """What the pixels and the header said. Identifiers are pseudonyms (HMACs) already.
+
+    Attributes:
+        patient_id_pseudonym: PatientID without its issuer, where one is named.
+    """
 
     study_pseudonym: str | None
     patient_pseudonym: str | None
@@ -45,6 +49,8 @@ class IngestedImage:
     preview_key: str
     expected_images: int | None
     flags: tuple[Flag, ...]
+    patient_id_pseudonym: str | None = None
+    origin: Origin = Origin.DETECTOR
 
 
 _INPUTS = """

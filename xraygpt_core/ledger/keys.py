@@ -1,37 +1,72 @@
 """API keys: shown once, stored as a hash. They are long and random, so a plain SHA-256 cannot be turned back."""
 
 import secrets
+from dataclasses import dataclass
 from hashlib import sha256
+from uuid import UUID
 
-from xraygpt_core.errors import NotFound, Unauthorised
+from xraygpt_core.errors import InvalidRequest, NotFound, Unauthorised
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.states import KeyKind
+
+LONGEST_NAME = 200
 
 
-def create_api_key(ledger: Ledger, name: str) -> str:
-    """A new key, shown this once."""
+@dataclass(frozen=True)
+class ApiKey:
+    """Who asks: a key as it is known, without the key itself."""
+
+    key_id: UUID
+    name: str
+    kind: KeyKind
+
+    @property
+    def is_person(self) -> bool:
+        """Whether it signs in its own name and nobody else's."""
+        return self.kind is KeyKind.PERSON
+
+
+def create_api_key(ledger: Ledger, name: str, kind: KeyKind = KeyKind.PERSON) -> str:
+    """A new key, shown this once.
+
+    Raises:
+        InvalidRequest: nobody could sign with this name.
+    """
     key = f"xgpt_{secrets.token_urlsafe(32)}"
     with ledger.work() as work:
         work.run(
-            "INSERT INTO api_keys (id, name, sha256) VALUES (:id, :name, :sha256)",
-            {"id": new_id(), "name": name, "sha256": _hash(key)},
+            "INSERT INTO api_keys (id, name, kind, sha256) VALUES (:id, :name, :kind, :sha256)",
+            {"id": new_id(), "name": readable(name), "kind": kind, "sha256": _hash(key)},
         )
     return key
 
 
-def check_api_key(ledger: Ledger, key: str) -> str:
-    """The name of the key.
+def readable(name: str) -> str:
+    """A name that a signature may bear: what is read is what is stored.
+
+    Raises:
+        InvalidRequest: it is empty, too long, or has letters that nobody sees or that turn others around.
+    """
+    if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise InvalidRequest(f"a name has 1 to {LONGEST_NAME} visible letters and no blank at either end")
+    return name
+
+
+def check_api_key(ledger: Ledger, key: str) -> ApiKey:
+    """Whose key it is.
 
     Raises:
         Unauthorised: it is unknown or revoked.
     """
     with ledger.work() as work:
         row = work.row(
-            "SELECT name FROM api_keys WHERE sha256 = :sha256 AND revoked_at IS NULL", {"sha256": _hash(key)}
+            "SELECT id, name, kind FROM api_keys WHERE sha256 = :sha256 AND revoked_at IS NULL",
+            {"sha256": _hash(key)},
         )
     if row is None:
         raise Unauthorised("the API key is unknown or was revoked")
-    return str(row["name"])
+    return ApiKey(row["id"], row["name"], KeyKind(row["kind"]))
 
 
 def revoke_api_key(ledger: Ledger, name: str) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.ledger.history import Review, reviews_of_study, reviews_of_summary
 from xraygpt_core.states import NOTICE, TERMINAL_STUDY_STATES, Lane
 
 # Ingesting and running are what a live lease says; storing them would cost every claim a second row.
@@ -78,7 +79,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Study:
-    """A study with its images and its current summary; ``reviewed`` is the one it replaced, while it is a draft."""
+    """A study with its images and its current summary; ``reviewed`` is the one it replaced, while it is a draft.
+
+    ``reviews`` is all that people said about any of its summaries, taken back or superseded as it may be.
+    """
 
     study_id: UUID
     state: str
@@ -91,6 +95,7 @@ class Study:
     images: list[StudyImage]
     summary: Summary | None
     reviewed: Summary | None
+    reviews: list[Review]
 
 
 # A clinician's correction takes the place of the whole text, the model's sections included.
@@ -144,6 +149,13 @@ _DEAD = """
     ORDER BY id LIMIT :limit
 """
 
+# One pseudonym never stands for two kinds of thing, so all the others share a column; nearly every study has none.
+_LOOKUP = """
+    SELECT id FROM studies WHERE {column} = :value
+    UNION SELECT id FROM studies
+    WHERE other_pseudonyms @> ARRAY[CAST(:value AS text)] AND other_pseudonyms <> '{{}}'
+    ORDER BY id DESC LIMIT 1000
+"""
 _PSEUDONYM_COLUMNS = {"study": "uid_pseudonym", "patient": "patient_pseudonym", "accession": "accession_pseudonym"}
 
 
@@ -178,6 +190,7 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
         )
         summary = work.row(f"{_SUMMARY} WHERE study_id = :id AND superseded_at IS NULL", {"id": home})
         reviewed = work.row(_REVIEWED, {"id": home})
+        reviews = reviews_of_study(work, home)
     if row is None:
         raise NotFound(f"there is no study {study_id}")
     values = dict(row)
@@ -193,6 +206,7 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
         ],
         summary=Summary(**summary) if summary else None,
         reviewed=Summary(**reviewed) if reviewed else None,
+        reviews=reviews,
     )
 
 
@@ -220,6 +234,17 @@ def summary(ledger: Ledger, summary_id: UUID) -> Summary:
     if row is None:
         raise NotFound(f"there is no summary {summary_id}")
     return Summary(**row)
+
+
+def reviews(ledger: Ledger, summary_id: UUID) -> list[Review]:
+    """Every act of a person on one summary, the first one first.
+
+    Raises:
+        NotFound: there is no such summary.
+    """
+    summary(ledger, summary_id)
+    with ledger.work() as work:
+        return reviews_of_summary(work, summary_id)
 
 
 def preview_key(ledger: Ledger, study_id: UUID) -> str:
@@ -259,11 +284,7 @@ def dead(
 
 
 def lookup(ledger: Ledger, kind: Literal["study", "patient", "accession"], pseudonym: str) -> list[UUID]:
-    """The studies of a pseudonym, newest first (at most 1000)."""
-    column = _PSEUDONYM_COLUMNS[kind]
+    """The studies of a pseudonym, newest first (at most 1000); of a StudyInstanceUID, those of every patient."""
     with ledger.work() as work:
-        rows = work.rows(
-            f"SELECT id FROM studies WHERE {column} = :value ORDER BY id DESC LIMIT 1000",
-            {"value": pseudonym},
-        )
+        rows = work.rows(_LOOKUP.format(column=_PSEUDONYM_COLUMNS[kind]), {"value": pseudonym})
     return [row["id"] for row in rows]

@@ -11,6 +11,7 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.choice import choose
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fallout import close_if_nothing_is_left, revision_of
 from xraygpt_core.ledger.fence import Claim, fenced_many
@@ -18,10 +19,7 @@ from xraygpt_core.ledger.jobs import LANES, add_job
 from xraygpt_core.ledger.serving import served_in
 from xraygpt_core.ledger.timeline import note
 from xraygpt_core.queue import Ring
-from xraygpt_core.states import Flag, JobKind, ReasonCode, StudyState
-
-# Preferred first. A view nobody named may be frontal; a lateral one is not what the model was trained on.
-_VIEW_ORDER = {"PA": 0, "AP": 1, None: 2}
+from xraygpt_core.states import JobKind, ReasonCode, StudyState
 
 _STUDIES = """
     SELECT s.id, s.revision, s.lane_rank, m.image_id AS summarised_image, m.bundle
@@ -30,7 +28,7 @@ _STUDIES = """
 """
 
 _CANDIDATES = """
-    SELECT study_id, id, view, flags, rows * columns AS area FROM images
+    SELECT study_id, id, view, origin, flags, rows * columns AS area, pixel_sha256 FROM images
     WHERE study_id = ANY(CAST(:ids AS uuid[])) AND state = 'accepted'
       AND NOT EXISTS (SELECT FROM images o WHERE o.id = images.duplicate_of AND o.state = 'accepted')
     ORDER BY study_id, id
@@ -125,7 +123,7 @@ def settle_many(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
         for study in due:
             claim, chosen = of_study[study["id"]], choose(images.get(study["id"], []))
             if chosen is None:
-                _nothing_to_summarise(work, claim, study["id"] in images)
+                _nothing_to_summarise(work, claim, {image["view"] for image in images.get(study["id"], [])})
             else:
                 same = (study["summarised_image"], study["bundle"]) == (chosen["id"], bundle)
                 choices.append(_choice(claim, chosen, bundle, same=same))
@@ -134,26 +132,6 @@ def settle_many(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
             work.rings += [Ring(JobKind.SUMMARISE, LANES[row["lane_rank"]]) for row in work.rows(_WRITE, values)]
 
     return fenced_many(ledger, claims, body, study_ids=[claim.subject for claim in claims])
-
-
-def choose(candidates: Any) -> RowMapping | None:
-    """The image to summarise: PA before AP before an unnamed view, an original before a copy, the largest, the first.
-
-    Args:
-        candidates: rows with ``id``, ``view``, ``flags``, ``area``, oldest first.
-
-    Returns:
-        None if there is no frontal view among them.
-    """
-    frontal = [image for image in candidates if image["view"] in _VIEW_ORDER]
-    if not frontal:
-        return None
-
-    def worth(image: RowMapping) -> tuple[int, bool, int]:
-        return (_VIEW_ORDER[image["view"]], Flag.SECONDARY_CAPTURE in image["flags"], -(image["area"] or 0))
-
-    best: RowMapping = min(frontal, key=worth)
-    return best
 
 
 def _revision(claim: Claim) -> int:
@@ -175,15 +153,15 @@ def _choice(claim: Claim, chosen: RowMapping, bundle: str, *, same: bool) -> dic
     }
 
 
-def _nothing_to_summarise(work: Work, claim: Claim, lateral_only: bool) -> None:
+def _nothing_to_summarise(work: Work, claim: Claim, views: set[str]) -> None:
     """No image of the study can be summarised; a summary of an image that was replaced is no longer current."""
     work.run(
         "UPDATE summaries SET superseded_at = clock_timestamp() WHERE study_id = :id AND superseded_at IS NULL",
         {"id": claim.subject},
     )
     values: dict[str, Any] = {"id": claim.subject, "image": None, "flags": [], "terminal": True, "reason": None}
-    if lateral_only:
-        rejected = {"view": "LATERAL", "state": StudyState.REJECTED, "reason": ReasonCode.NO_FRONTAL_VIEW}
+    if views:
+        rejected = {"view": min(views), "state": StudyState.REJECTED, "reason": ReasonCode.NO_FRONTAL_VIEW}
         work.run(_CHOOSE, values | rejected)
         note(
             work, claim.subject, "study rejected", who="settle", claim=claim, detail={"reason_code": "no_frontal_view"}

@@ -1,6 +1,19 @@
 """Studies, their images, where they came from, and what is said about them."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, SmallInteger, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from xraygpt_core.models.base import flags_column, id_column, metadata, moment
@@ -13,7 +26,11 @@ studies = Table(
     Column("alias_of", UUID, ForeignKey("studies.id")),
     Column("uid_pseudonym", Text),
     Column("patient_pseudonym", Text),
+    # PatientID without its issuer, where one is named; NULL: patient_pseudonym is that already.
+    Column("patient_id_pseudonym", Text),
     Column("accession_pseudonym", Text),
+    # What else its images carry: further accession numbers, the patient without or with the issuer.
+    Column("other_pseudonyms", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("lane_rank", SmallInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("reason_code", Text),
@@ -27,9 +44,17 @@ studies = Table(
     moment("finished_at"),
     moment("purged_at"),
     Index(None, "alias_of", postgresql_where=text("alias_of IS NOT NULL")),
-    Index(None, "uid_pseudonym", unique=True, postgresql_where=text("uid_pseudonym IS NOT NULL")),
+    # Two patients may share a StudyInstanceUID; each has a study of his own.
+    Index(
+        "ix_studies_uid_pseudonym",
+        "uid_pseudonym",
+        "patient_pseudonym",
+        unique=True,
+        postgresql_where=text("uid_pseudonym IS NOT NULL"),
+    ),
     Index(None, "patient_pseudonym", postgresql_where=text("patient_pseudonym IS NOT NULL")),
     Index(None, "accession_pseudonym", postgresql_where=text("accession_pseudonym IS NOT NULL")),
+    Index(None, "other_pseudonyms", postgresql_using="gin", postgresql_where=text("other_pseudonyms <> '{}'")),
     Index(None, "received_at"),
     Index("ix_studies_kept", "received_at", postgresql_where=text("purged_at IS NULL AND alias_of IS NULL")),
 )
@@ -42,11 +67,18 @@ images = Table(
     Column("state", Text, nullable=False),
     Column("reason_code", Text),
     Column("view", Text),
+    # How the pixels came about: states.Origin. Settle reads it.
+    Column("origin", SmallInteger, nullable=False, server_default=text("0")),
     Column("modality", Text),
     Column("kind", Text),
     Column("rows", Integer),
     Column("columns", Integer),
     Column("sop_pseudonym", Text),
+    # What its own header says, as in studies. Images of older versions did not keep it: names_read is false.
+    Column("patient_pseudonym", Text),
+    Column("patient_id_pseudonym", Text),
+    Column("accession_pseudonym", Text),
+    Column("names_read", Boolean, nullable=False, server_default=text("false")),
     Column("pixel_sha256", Text),
     Column("normalised_key", Text),
     Column("normalised_sha256", Text),

@@ -138,6 +138,7 @@ api_keys = Table(
     metadata,
     id_column(),
     Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False, server_default="person"),
     Column("sha256", Text, nullable=False, unique=True),
     moment("created_at", now=True),
     moment("revoked_at"),

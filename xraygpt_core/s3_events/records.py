@@ -1,6 +1,7 @@
 """``Records[]`` of Amazon S3 (User Guide, "Event message structure"), also sent by MinIO, RustFS and Ceph.
 
-The key is percent-encoded, with ``+`` for a space. Any 2.x version is read: minor versions only add members.
+The key is percent-encoded, with ``+`` for a space; Ceph's alone arrives as it is (its documentation, "S3 bucket
+notifications compatibility"). Any 2.x version is read: minor versions only add members.
 """
 
 import re
@@ -46,7 +47,7 @@ def _from_record(record: Message, kind: Kind) -> ObjectHint:
     item = inner(s3, "object")
     return ObjectHint(
         bucket=bucket_name(text(inner(s3, "bucket"), "name")),
-        key=_decoded(text(item, "key")),
+        key=_key(record, text(item, "key")),
         etag=etag(item.get("eTag")),
         version_id=version_id(item.get("versionId")),
         size=size(item.get("size")),
@@ -55,7 +56,9 @@ def _from_record(record: Message, kind: Kind) -> ObjectHint:
     )
 
 
-def _decoded(key: str) -> str:
+def _key(record: Message, key: str) -> str:
+    if str(record.get("eventSource", "")).startswith("ceph:"):
+        return object_key(key)
     if _BROKEN_PERCENT.search(key):
         raise InvalidRequest("an object key is not percent-encoded")
     return object_key(unquote_plus(key, errors="surrogateescape"))

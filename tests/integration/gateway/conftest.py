@@ -26,7 +26,7 @@ from xraygpt_core.ledger.settle import settle
 from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.settings import Settings
-from xraygpt_core.states import JobKind, ReasonCode
+from xraygpt_core.states import JobKind, KeyKind, ReasonCode
 from xraygpt_core.storage import ObjectStore
 
 WEBHOOK_TOKEN = "webhook-token"
@@ -186,7 +186,7 @@ def _world(database_url: str, redis_url: str, storage: Storage, store: ObjectSto
     ledger = open_ledger(settings)
     store, pseudonymiser = store or ObjectStore(settings), Pseudonymiser(KEY)
     app = create_app(ledger, store, pseudonymiser)
-    headers = {"Authorization": f"Bearer {create_api_key(ledger, 'tests')}"}
+    headers = {"Authorization": f"Bearer {create_api_key(ledger, 'tests', KeyKind.BOTH)}"}
     with (
         TestClient(app, headers=headers, raise_server_exceptions=False) as client,
         TestClient(app, raise_server_exceptions=False) as stranger,

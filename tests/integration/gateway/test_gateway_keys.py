@@ -36,6 +36,22 @@ def test_a_key_opens_the_gateway_until_it_is_revoked(world: Any, capsys: pytest.
     assert status_with(world, key) == 401
 
 
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(("more", "kind"), [([], "person"), (["--program"], "program"), (["--both"], "both")])
+def test_a_key_is_made_for_a_person_unless_it_is_said_otherwise(
+    world: Any, capsys: pytest.CaptureFixture[str], more: list[str], kind: str
+) -> None:
+    assert main(["create-key", "--name", "Dr. A. Okafor", *more]) == 0
+    me = world.stranger.get("/v1/me", headers={"X-API-Key": capsys.readouterr().out.split()[-1]}).json()
+    assert (me["name"], me["kind"]) == ("Dr. A. Okafor", kind)
+
+
+@pytest.mark.usefixtures("environment", "world")
+def test_a_name_nobody_can_read_is_refused_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["create-key", "--name", "Dr.\u200bA"]) == 1
+    assert "visible letters" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("environment", "world")
 def test_a_name_without_a_valid_key_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["revoke-key", "--name", "nobody"]) == 1

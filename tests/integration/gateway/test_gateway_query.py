@@ -67,7 +67,7 @@ def test_what_is_no_reading_is_refused(query: Query, statement: str) -> None:
 
 @pytest.mark.parametrize("statement", ["SELECT 1; SELECT 2", "SET statement_timeout = 0; SELECT 1", "COMMIT; SELECT 1"])
 def test_a_second_statement_is_refused(query: Query, statement: str) -> None:
-    assert "multiple commands" in refusal(query, statement)
+    assert "multi-query" in refusal(query, statement)
 
 
 @pytest.mark.parametrize("statement", ["SET statement_timeout = 0", "BEGIN", "", " ; ", "LISTEN x"])
@@ -98,6 +98,16 @@ def test_a_statement_cannot_give_itself_more_time(query: Query) -> None:
 def test_rows_above_the_limit_are_cut_off_and_said_to_be(query: Query) -> None:
     result = query("SELECT generate_series(1, 100000000) AS n", max_rows=3)
     assert result == Rows(["n"], [[1], [2], [3]], True)
+
+
+def test_a_result_may_be_that_of_explain_or_show(query: Query) -> None:
+    assert query("SHOW timezone").rows == [["UTC"]]
+    assert "Result" in str(query("EXPLAIN SELECT 1").rows[0][0])
+
+
+def test_a_statement_of_any_letters_is_one_statement(query: Query) -> None:
+    assert query("SELECT 'it''s $$ \\ \\'' x %s' AS v").rows == [["it's $$ \\ \\' x %s"]]
+    assert "surrogate" in refusal(query, "SELECT '\ud800'")
 
 
 @pytest.mark.parametrize("wide", ["repeat('x', 1000000)", "jsonb_build_array(repeat('x', 1000000))"])
@@ -133,6 +143,11 @@ def test_as_many_rows_as_the_limit_are_whole(query: Query) -> None:
         ("time '03:04'", "03:04:00"),
         ("ARRAY[timestamptz '2026-01-02 03:04:05+02']", ["2026-01-02T01:04:05+00:00"]),
         ("point(1, 2)", "(1,2)"),
+        ("ARRAY['00000000-0000-0000-0000-000000000001'::uuid]", ["00000000-0000-0000-0000-000000000001"]),
+        ("(repeat('9', 5000))::numeric", "9" * 5000),
+        ("jsonb_build_array((repeat('9', 5000))::numeric)", ["9" * 5000]),
+        ("1e400::numeric / 3e399", 3.3333333333333335),
+        ("12345678901234567890::numeric", 12345678901234567890),
     ],
 )
 def test_a_value_is_json_safe(query: Query, expression: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Lists of studies over HTTP, and reviews that tell when somebody was faster."""
+"""Lists of studies over HTTP."""
 
 import base64
 from typing import Any
@@ -10,8 +10,6 @@ from xraygpt_core.ledger.keys import create_api_key
 from xraygpt_core.states import NOTICE
 
 World = Any
-
-UUIDS = "00000000-0000-7000-8000-000000000000"
 
 
 def listed(world: World, **params: Any) -> dict[str, Any]:
@@ -77,7 +75,8 @@ def test_nobody_lists_studies_without_a_key(world: World) -> None:
 
 def test_a_key_says_whose_it_is(world: World) -> None:
     key = create_api_key(world.ledger, "Dr. R")
-    assert world.stranger.get("/v1/me", headers={"X-API-Key": key}).json() == {"name": "Dr. R"}
+    me = world.stranger.get("/v1/me", headers={"X-API-Key": key}).json()
+    assert (me["name"], me["kind"]) == ("Dr. R", "person")
 
 
 @pytest.mark.parametrize(
@@ -119,32 +118,3 @@ def test_a_made_up_place_in_a_list_is_a_place(shared: World, rank: int) -> None:
     packed = b"\x01\x00" + rank.to_bytes(1, "big", signed=True) + (0).to_bytes(8, "big") + uuid4().bytes
     cursor = base64.urlsafe_b64encode(packed).decode()
     assert shared.client.get("/v1/studies", params={"list": "awaiting", "cursor": cursor}).status_code == 200
-
-
-def test_a_review_of_what_was_seen_stands_and_one_of_what_is_no_more_is_refused(world: World) -> None:
-    study_id, summary_id = world.summarised()
-    draft = world.client.get(f"/v1/studies/{study_id}").json()["summary"]
-    seen = {name: draft[name] for name in ("review_state", "reviewed_at", "superseded_at")}
-    url = f"/v1/summaries/{summary_id}/review"
-    first = world.client.post(url, json={"state": "accepted", "seen": seen})
-    assert first.status_code == 200
-    again = world.client.post(url, json={"state": "rejected", "seen": seen})
-    assert again.status_code == 409
-    assert "read it again" in again.json()["detail"]
-    now = {name: first.json()[name] for name in seen}
-    assert world.client.post(url, json={"state": "rejected", "seen": now}).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "seen",
-    [
-        {},
-        {"review_state": "draft"},
-        {"review_state": "x", "reviewed_at": None},
-        {"review_state": "draft", "reviewed_at": "2026-01-01T00:00:00"},
-        {"review_state": "draft", "reviewed_at": None, "by": "me"},
-    ],
-)
-def test_a_half_sentence_about_what_was_seen_is_refused(shared: World, seen: dict[str, Any]) -> None:
-    answer = shared.client.post(f"/v1/summaries/{UUIDS}/review", json={"state": "accepted", "seen": seen})
-    assert answer.status_code == 422

@@ -3,17 +3,34 @@
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
+import psycopg2
 import pytest
-from psycopg import errors
 from pydantic import SecretStr
 from sqlalchemy import QueuePool, create_engine
 from sqlalchemy.exc import DBAPIError
 
+from tests.postgres_errors import server_error
 from xraygpt_core.db import Database, connection_lost, driver_url, refused, worth_repeating
 from xraygpt_core.errors import ConfigurationError, Refused, Unavailable
 from xraygpt_core.reader import run_query
 from xraygpt_core.settings import Settings
+
+CONNECTION_FAILURE = "08006"
+UNIQUE_VIOLATION = "23505"
+READ_ONLY_SQL_TRANSACTION = "25006"
+IDLE_IN_TRANSACTION_SESSION_TIMEOUT = "25P03"
+SERIALIZATION_FAILURE = "40001"
+DEADLOCK_DETECTED = "40P01"
+UNDEFINED_TABLE = "42P01"
+DISK_FULL = "53100"
+OUT_OF_MEMORY = "53200"
+TOO_MANY_CONNECTIONS = "53300"
+LOCK_NOT_AVAILABLE = "55P03"
+QUERY_CANCELED = "57014"
+ADMIN_SHUTDOWN = "57P01"
+CRASH_SHUTDOWN = "57P02"
+CANNOT_CONNECT_NOW = "57P03"
+IO_ERROR = "58030"
 
 NOWHERE = "postgresql://nobody:x@127.0.0.1:1/none"
 
@@ -29,10 +46,11 @@ def wrapped(error: Exception, *, invalidated: bool = False) -> DBAPIError:
         "postgres://u:p@h:5432/x",
         "postgresql+asyncpg://u:p@h:5432/x",
         "postgresql+psycopg://u:p@h:5432/x",
+        "postgresql+psycopg2://u:p@h:5432/x",
     ],
 )
 def test_every_way_to_write_a_postgresql_url_ends_at_our_driver(url: str) -> None:
-    assert driver_url(url) == "postgresql+psycopg://u:p@h:5432/x"
+    assert driver_url(url) == "postgresql+psycopg2://u:p@h:5432/x"
 
 
 @pytest.mark.parametrize("url", ["", "localhost", "mysql://u@h/x", "postgresql:/u@h/x"])
@@ -50,14 +68,14 @@ def test_a_port_that_is_no_number_is_refused() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        errors.AdminShutdown(),
-        errors.CrashShutdown(),
-        errors.CannotConnectNow(),
-        errors.TooManyConnections(),
-        errors.ConnectionFailure(),
-        errors.IdleInTransactionSessionTimeout(),
-        psycopg.OperationalError("server closed the connection unexpectedly"),
-        psycopg.InterfaceError("the connection is closed"),
+        server_error(ADMIN_SHUTDOWN),
+        server_error(CRASH_SHUTDOWN),
+        server_error(CANNOT_CONNECT_NOW),
+        server_error(TOO_MANY_CONNECTIONS),
+        server_error(CONNECTION_FAILURE),
+        server_error(IDLE_IN_TRANSACTION_SESSION_TIMEOUT),
+        psycopg2.OperationalError("server closed the connection unexpectedly"),
+        psycopg2.InterfaceError("the connection is closed"),
     ],
 )
 def test_a_server_that_went_away_is_a_lost_connection(error: Exception) -> None:
@@ -65,7 +83,13 @@ def test_a_server_that_went_away_is_a_lost_connection(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [errors.UniqueViolation(), errors.QueryCanceled(), errors.LockNotAvailable(), errors.DeadlockDetected()]
+    "error",
+    [
+        server_error(UNIQUE_VIOLATION),
+        server_error(QUERY_CANCELED),
+        server_error(LOCK_NOT_AVAILABLE),
+        server_error(DEADLOCK_DETECTED),
+    ],
 )
 def test_a_statement_that_failed_is_not(error: Exception) -> None:
     assert not connection_lost(wrapped(error))
@@ -75,12 +99,12 @@ def test_a_statement_that_failed_is_not(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        errors.DiskFull(),
-        errors.OutOfMemory(),
-        errors.QueryCanceled(),
-        errors.IoError(),
-        errors.LockNotAvailable(),
-        errors.ReadOnlySqlTransaction(),
+        server_error(DISK_FULL),
+        server_error(OUT_OF_MEMORY),
+        server_error(QUERY_CANCELED),
+        server_error(IO_ERROR),
+        server_error(LOCK_NOT_AVAILABLE),
+        server_error(READ_ONLY_SQL_TRANSACTION),
     ],
 )
 def test_what_the_server_cannot_do_now_is_refused(error: Exception) -> None:
@@ -88,7 +112,13 @@ def test_what_the_server_cannot_do_now_is_refused(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [errors.UniqueViolation(), errors.UndefinedTable(), errors.DeadlockDetected(), psycopg.OperationalError()]
+    "error",
+    [
+        server_error(UNIQUE_VIOLATION),
+        server_error(UNDEFINED_TABLE),
+        server_error(DEADLOCK_DETECTED),
+        psycopg2.OperationalError(),
+    ],
 )
 def test_a_statement_that_is_wrong_or_was_a_victim_is_not_refused(error: Exception) -> None:
     assert not refused(wrapped(error))
@@ -105,7 +135,7 @@ def one_connection(monkeypatch: pytest.MonkeyPatch) -> Database:
 
 def test_a_refused_statement_leaves_its_transaction_as_one_of_our_errors(one_connection: Database) -> None:
     with pytest.raises(Refused, match="DiskFull"), one_connection.transaction():
-        raise wrapped(errors.DiskFull("could not extend file of DOE^JANE"))
+        raise wrapped(server_error(DISK_FULL, "could not extend file of DOE^JANE"))
     one_connection.close()
 
 
@@ -116,40 +146,36 @@ def test_a_pool_whose_connections_are_all_in_use_refuses(one_connection: Databas
 
 
 def test_victims_of_deadlocks_and_of_serialisation_may_simply_run_again() -> None:
-    assert worth_repeating(wrapped(errors.DeadlockDetected()))
-    assert worth_repeating(wrapped(errors.SerializationFailure()))
-    assert not worth_repeating(wrapped(errors.UniqueViolation()))
+    assert worth_repeating(wrapped(server_error(DEADLOCK_DETECTED)))
+    assert worth_repeating(wrapped(server_error(SERIALIZATION_FAILURE)))
+    assert not worth_repeating(wrapped(server_error(UNIQUE_VIOLATION)))
 
 
-def asked_by_the_ledger(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    asked: dict[str, Any] = {}
-    monkeypatch.setattr("xraygpt_core.db.create_engine", lambda _url, **options: asked.update(options["connect_args"]))
-    Database(NOWHERE)
-    return asked
+def by_the_ledger() -> None:
+    Database(NOWHERE).ping()
 
 
-def asked_by_the_reader(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    asked: dict[str, Any] = {}
-
-    def connect(_url: str, **options: Any) -> None:
-        asked.update(options)
-        raise psycopg.OperationalError("nobody there")
-
-    monkeypatch.setattr(psycopg, "connect", connect)
-    with pytest.raises(Unavailable):
-        run_query(Settings.model_construct(reader_url=SecretStr(NOWHERE)), "SELECT 1")
-    return asked
+def by_the_reader() -> None:
+    run_query(Settings.model_construct(reader_url=SecretStr(NOWHERE)), "SELECT 1")
 
 
-@pytest.mark.parametrize("asked_by", [asked_by_the_ledger, asked_by_the_reader])
+@pytest.mark.parametrize("asked", [by_the_ledger, by_the_reader])
 def test_a_server_that_is_lost_without_a_word_is_noticed_within_half_a_minute(
-    monkeypatch: pytest.MonkeyPatch, asked_by: Callable[[pytest.MonkeyPatch], dict[str, Any]]
+    monkeypatch: pytest.MonkeyPatch, asked: Callable[[], None]
 ) -> None:
-    asked = asked_by(monkeypatch)
-    idle, interval, count = (asked[f"keepalives_{name}"] for name in ("idle", "interval", "count"))
-    assert asked["keepalives"] == 1
+    said: dict[str, Any] = {}
+
+    def connect(*_: Any, **options: Any) -> None:
+        said.update(options)
+        raise psycopg2.OperationalError("nobody there")
+
+    monkeypatch.setattr(psycopg2, "connect", connect)
+    with pytest.raises(Unavailable, match="nobody there"):
+        asked()
+    idle, interval, count = (said[f"keepalives_{name}"] for name in ("idle", "interval", "count"))
+    assert said["keepalives"] == 1
     assert idle + interval * count <= 30
-    assert 1000 <= asked["tcp_user_timeout"] <= 30_000
+    assert 1000 <= said["tcp_user_timeout"] <= 30_000
 
 
 def test_making_a_pool_connects_to_nobody_and_using_it_says_that_nobody_answers() -> None:

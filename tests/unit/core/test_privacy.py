@@ -50,6 +50,11 @@ def test_the_same_digits_differ_between_domains() -> None:
     assert len(made) == 4
 
 
+def test_an_absent_issuer_is_told_from_a_contradicting_one() -> None:
+    assert pseudonyms.patient_id("1", "X") == pseudonyms.patient_id("1 ", " Y") == pseudonyms.patient("1")
+    assert pseudonyms.patient_id("1") is pseudonyms.patient_id("1", "  ") is None
+
+
 def test_the_issuer_tells_two_patients_apart() -> None:
     assert pseudonyms.patient("4711", "NORTH") != pseudonyms.patient("4711", "SOUTH")
 

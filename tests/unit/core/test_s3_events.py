@@ -147,6 +147,13 @@ def test_a_plus_that_was_not_encoded_is_a_space() -> None:
 # EventBridge
 
 
+def test_a_key_of_ceph_is_taken_as_it_is() -> None:
+    for key in (AWKWARD, "a+b c.dcm", "100%.dcm", "%zz"):
+        sent = record() | {"eventSource": "ceph:s3", "eventVersion": "2.2"}
+        sent["s3"]["object"]["key"] = key
+        assert only({"Records": [sent]}).key == key
+
+
 def test_an_eventbridge_key_is_taken_as_it_is() -> None:
     events = parse(eventbridge())
     assert events.dialect == "eventbridge"

@@ -93,6 +93,51 @@ def test_an_impossible_number_stops_the_process(environment: pytest.MonkeyPatch,
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sentinel://:secret-word@a:26379", "Sentinel is not supported"),
+        ("redis+sentinel://a:26379/mymaster/0", "Sentinel is not supported"),
+        ("sentinel://a:26379;sentinel://b:26379", "Sentinel is not supported"),
+        ("redis://a:1;redis://b:1", "Sentinel is not supported"),
+        ("127.0.0.1:6379/0", "must look like redis://"),
+        ("localhost", "must look like redis://"),
+        ("redis:/127.0.0.1:6379/0", "must look like redis://"),
+        ("unix:///run/redis.sock", "must look like redis://"),
+        ("http://broker:6379", "must look like redis://"),
+        ("redis://:secret-word/x@broker:6379/0", "%2F"),
+        ("redis://:secret-word#x@broker:6379/0", "%23"),
+        ("redis://:secret-word?x@broker:6379/0", "%3F"),
+        ("redis://:secret-word@broker:port/0", "host and port"),
+        ("redis://broker:0/0", "host and port"),
+        ("redis://:6379", "host and port"),
+        ("redis://broker:6379/films", "number of a database"),
+    ],
+)
+def test_an_impossible_broker_ends_in_one_sentence(environment: pytest.MonkeyPatch, url: str, said: str) -> None:
+    environment.setenv("XRAYGPT_REDIS_URL", url)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert said in str(caught.value)
+    assert "XRAYGPT_REDIS_URL" in str(caught.value)
+    assert "secret-word" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://broker",
+        "redis://broker:6379/",
+        "redis://user:p%2Fw%40@broker:6379/3",
+        "rediss://:secret@[::1]:6380/0?ssl_cert_reqs=required",
+    ],
+)
+def test_a_broker_as_redis_and_celery_both_read_it_is_taken(environment: pytest.MonkeyPatch, url: str) -> None:
+    environment.setenv("XRAYGPT_REDIS_URL", url)
+    assert load_settings().redis_url.get_secret_value() == url
+
+
 def test_settings_do_not_change_once_they_are_read(environment: pytest.MonkeyPatch) -> None:
     found = load_settings()
     with pytest.raises(ValueError, match="frozen"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from xraygpt_core.dicom import frames
 from xraygpt_core.dicom.types import Identifiers, NormalisedImage
 from xraygpt_core.errors import Rejected
-from xraygpt_core.states import Flag, ReasonCode
+from xraygpt_core.states import Flag, Origin, ReasonCode
 
 PNG = b"\x89PNG\r\n\x1a\n"
 IMAGE = NormalisedImage(
@@ -28,6 +28,7 @@ IMAGE = NormalisedImage(
     expected_images=2,
     flags=(Flag.SYNTHETIC, Flag.VIEW_UNKNOWN),
     identifiers=Identifiers(patient_id="Ü"),
+    origin=Origin.BONE,
 )
 
 
@@ -44,6 +45,12 @@ def soon():
 
 def test_an_image_survives_the_crossing():
     assert frames.unpack(frames.pack_image(IMAGE)) == IMAGE
+
+
+def test_identifiers_survive_the_crossing_and_are_held_to_be_text():
+    assert frames.unpack_identifiers(frames.pack_identifiers(IMAGE.identifiers)) == IMAGE.identifiers
+    with pytest.raises(frames.ProtocolError):
+        frames.unpack_identifiers(frames.pack_identifiers(Identifiers(patient_id=7)))
 
 
 def test_a_rejection_survives_the_crossing():

@@ -1,4 +1,4 @@
-"""Single values, identifiers and the view."""
+"""Single values and identifiers."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from pydicom.dataset import Dataset
 
 from xraygpt_core.dicom import header
 from xraygpt_core.dicom.normalise import normalise
-from xraygpt_core.states import Flag
 
 
 def dataset(**values):
@@ -22,59 +21,6 @@ def item(**values):
     return [dataset(**values)]
 
 
-@pytest.mark.parametrize(
-    ("position", "view"),
-    [
-        ("PA", "PA"),
-        ("AP", "AP"),
-        ("AP SUPINE", "AP"),
-        ("a.p.", "AP"),
-        ("LL", "LATERAL"),
-        ("RL", "LATERAL"),
-        ("LATERAL", "LATERAL"),
-    ],
-)
-def test_the_view_position_names_the_view(position, view):
-    assert header.view(dataset(ViewPosition=position)) == view
-
-
-@pytest.mark.parametrize(
-    ("code", "view"),
-    [("272479007", "PA"), ("R-10206", "AP"), ("399173006", "LATERAL"), ("R-10236", "LATERAL"), ("1", None)],
-)
-def test_the_view_code_names_the_view(code, view):
-    assert header.view(dataset(ViewCodeSequence=item(CodeValue=code))) == view
-
-
-@pytest.mark.parametrize(
-    ("words", "view"),
-    [
-        ("view: PA", "PA"),
-        ("Thorax a.p. liegend", "AP"),
-        ("CHEST LAT", "LATERAL"),
-        ("Chest PA/LAT", None),
-        ("MAP", None),
-        ("", None),
-    ],
-)
-def test_the_series_description_names_the_view(words, view):
-    assert header.view(dataset(SeriesDescription=words)) == view
-
-
-def test_rows_from_front_to_back_are_a_side_view():
-    assert header.view(dataset(PatientOrientation=["A", "F"])) == "LATERAL"
-    assert header.view(dataset(PatientOrientation=["L", "F"])) is None
-
-
-def test_an_unsaid_view_is_flagged(make_dicom, limits):
-    image = normalise(make_dicom(ViewPosition=None), limits)
-    assert (image.view, image.flags) == (None, (Flag.VIEW_UNKNOWN,))
-
-
-def test_a_lateral_film_is_accepted_for_the_study_to_judge(make_dicom, limits):
-    assert normalise(make_dicom(ViewPosition="LL"), limits).view == "LATERAL"
-
-
 def test_identifiers_come_as_written_and_without_padding(make_dicom, limits):
     data = make_dicom(
         PatientID=" 12 ", IssuerOfPatientID="CLINIC", IssuerOfAccessionNumberSequence=item(LocalNamespaceEntityID="RIS")
@@ -83,6 +29,18 @@ def test_identifiers_come_as_written_and_without_padding(make_dicom, limits):
     assert (found.patient_id, found.patient_id_issuer, found.accession_issuer) == ("12", "CLINIC", "RIS")
     assert (found.study_instance_uid, found.sop_instance_uid) == ("2.25.1002", "2.25.1001")
     assert found.accession_number == "CANARY-ACCESSION"
+
+
+def test_an_issuer_is_named_by_its_universal_id_where_nothing_else_names_it() -> None:
+    qualifiers = item(UniversalEntityID="1.2.3", UniversalEntityIDType="ISO")
+    named = dataset(PatientID="1", IssuerOfPatientIDQualifiersSequence=qualifiers)
+    assert header.identifiers(named).patient_id_issuer == "1.2.3"
+    named.IssuerOfPatientID = "CLINIC"
+    assert header.identifiers(named).patient_id_issuer == "CLINIC"
+
+
+def test_ids_that_begin_alike_before_a_backslash_are_two() -> None:
+    assert header.identifiers(dataset(PatientID="X\\1")).patient_id == "X\\1"
 
 
 def test_absent_identifiers_are_none(make_dicom, limits):

@@ -14,8 +14,8 @@ import pytest
 from tests.sandbox_tools import LIMITS, refused
 from xraygpt_core.dicom import sandbox as sandbox_module
 from xraygpt_core.dicom.normalise import normalise
-from xraygpt_core.dicom.sandbox import Sandbox
-from xraygpt_core.dicom.types import Limits
+from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
+from xraygpt_core.dicom.types import Identifiers, Limits
 from xraygpt_core.errors import Rejected, Unavailable
 from xraygpt_core.states import ReasonCode
 
@@ -46,6 +46,17 @@ def test_the_parent_loads_no_codec():
 def test_the_child_gives_what_the_process_gives(sandbox, make_dicom):
     for data in (make_dicom(), make_dicom(ViewPosition=None, PatientID="Żółć", SpecificCharacterSet="ISO_IR 192")):
         assert sandbox.normalise(data) == normalise(data, LIMITS)
+
+
+def test_a_sandbox_for_headers_says_whom_a_film_names_that_would_be_rejected(make_dicom):
+    with header_sandbox(LIMITS) as headers:
+        named = headers.identify(
+            make_dicom(BodyPartExamined="HIP", PatientID=" Żółć ", SpecificCharacterSet="ISO_IR 192")
+        )
+        assert (named.patient_id, named.patient_id_issuer) == ("Żółć", None)
+        assert headers.identify(b"\x89PNG\r\n\x1a\n") == Identifiers()
+        with pytest.raises(Rejected):
+            headers.identify(make_dicom()[:200])
 
 
 def test_rejections_cross_with_reason_and_detail(sandbox, make_dicom):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from tests.postgres_errors import DISK_FULL, LOCK_NOT_AVAILABLE, UNDEFINED_COLUMN, server_error
 from workers.heartbeat import EXIT_STALLED, Heart, hand_back
 from xraygpt_core.errors import LeaseLost, Unavailable
 from xraygpt_core.ledger.fence import Claim
@@ -187,9 +187,9 @@ def test_a_database_outage_takes_no_job_away(heart: Heart, leases: Leases) -> No
 @pytest.mark.parametrize(
     "error",
     [
-        OperationalError("UPDATE", {}, psycopg.errors.DiskFull()),
-        OperationalError("UPDATE", {}, psycopg.errors.LockNotAvailable()),
-        ProgrammingError("UPDATE", {}, psycopg.errors.UndefinedColumn()),
+        OperationalError("UPDATE", {}, server_error(DISK_FULL)),
+        OperationalError("UPDATE", {}, server_error(LOCK_NOT_AVAILABLE)),
+        ProgrammingError("UPDATE", {}, server_error(UNDEFINED_COLUMN)),
     ],
 )
 def test_a_beat_that_fails_in_the_database_is_followed_by_another(
@@ -211,7 +211,7 @@ def test_a_job_that_cannot_be_handed_back_keeps_none_of_the_others(leases: Lease
 
     def release(claim: Claim) -> None:
         if claim is refused:
-            raise ProgrammingError("UPDATE", {}, psycopg.errors.UndefinedColumn())
+            raise ProgrammingError("UPDATE", {}, server_error(UNDEFINED_COLUMN))
         leases.release(claim)
 
     hand_back([refused, well], release)

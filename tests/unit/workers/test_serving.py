@@ -5,10 +5,10 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from tests.postgres_errors import DISK_FULL, server_error
 from workers.serving import watch
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.serving import Served
@@ -31,7 +31,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, *answers: Served | Exception) -> 
 
 
 def disk_full() -> Exception:
-    return OperationalError("SELECT", {}, psycopg.errors.DiskFull())
+    return OperationalError("SELECT", {}, server_error(DISK_FULL))
 
 
 def test_another_bundle_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

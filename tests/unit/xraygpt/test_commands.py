@@ -123,7 +123,7 @@ def study(**changes: Any) -> dict[str, Any]:
         "notice": NOTICE,
     }
     found = {"study_id": "s", "state": "summarised", "reason_code": None, "lane": "routine", "view": "PA", "flags": []}
-    return found | {"summary": summary, "reviewed": None} | changes
+    return found | {"summary": summary, "reviewed": None, "reviews": []} | changes
 
 
 def test_summary_shows_the_text_with_the_notice(fake_gateway: Any, xraygpt: Run) -> None:
@@ -151,6 +151,15 @@ def test_what_was_reviewed_is_shown_beside_a_newer_draft(fake_gateway: Any, xray
     fake_gateway.answers["GET /v1/studies/s"] = study(summary=newer, reviewed=study()["summary"] | older)
     shown = xraygpt("summary", "s").stdout
     assert shown.index("supersedes_reviewed") < shown.index("Small left effusion.")
+
+
+def test_the_review_history_is_shown_with_what_was_taken_back(fake_gateway: Any, xraygpt: Run) -> None:
+    act = {"at": "2026-11-21T00:00:00Z", "reviewer": "Dr. A", "key_name": "pacs", "reason": None, "text": None}
+    acts = [act | {"action": "edited", "text": "Heart enlarged."}, act | {"action": "draft", "reason": "Wrong side."}]
+    fake_gateway.answers["GET /v1/studies/s"] = study(reviews=acts)
+    shown = xraygpt("summary", "s").stdout
+    assert shown.index("Heart enlarged.") < shown.index("draft by Dr. A, signed by pacs") < shown.index("Wrong side.")
+    assert json.loads(xraygpt("summary", "s", "--json").stdout)["reviews"] == acts
 
 
 def test_a_study_without_a_summary_shows_its_state(fake_gateway: Any, xraygpt: Run) -> None:

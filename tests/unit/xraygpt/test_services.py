@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
@@ -52,45 +51,19 @@ def test_keys_of_an_external_bucket_come_from_the_environment_or_from_boto3_s_ow
     assert services(tmp_path, **EXTERNAL, **keys).s3_keys == ("a", "s")
 
 
-class Connection:
-    """Remembers what it was told to run."""
-
-    def __init__(self, statements: list[Any], error: Exception | None = None) -> None:
-        self.statements = statements
-        self.error = error
-
-    def __enter__(self) -> "Connection":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def execute(self, statement: Any) -> None:
-        if self.error:
-            raise self.error
-        self.statements.append(statement.as_string())
-
-
-def test_an_external_reader_keeps_the_other_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    statements: list[str] = []
-    monkeypatch.setattr(module.psycopg, "connect", lambda *_, **__: Connection(statements))
-    url = services(tmp_path, **EXTERNAL).reader_url("it's")
-    parts = psycopg.conninfo.conninfo_to_dict(url)
-    names = ("user", "password", "host", "sslmode")
-    assert [parts[name] for name in names] == ["xraygpt_reader", "it's", "db", "require"]
-    assert statements == ["""ALTER ROLE "xraygpt_reader" LOGIN PASSWORD 'it''s'"""]
-
-
-def test_a_reader_that_is_given_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.psycopg, "connect", lambda *_, **__: pytest.fail("nothing to do there"))
+def test_a_reader_that_is_given_is_not_touched(tmp_path: Path) -> None:
     assert services(tmp_path, XRAYGPT_READER_URL="postgresql://r@db/films").reader_url("x") == "postgresql://r@db/films"
 
 
-def test_a_database_that_forbids_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    error = psycopg.errors.InsufficientPrivilege("no")
-    monkeypatch.setattr(module.psycopg, "connect", lambda *_, **__: Connection([], error))
-    with pytest.raises(StackError, match="set XRAYGPT_READER_URL"):
-        services(tmp_path, **EXTERNAL).reader_url("x")
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [("XRAYGPT_REDIS_URL", "sentinel://a:26379"), ("XRAYGPT_DATABASE_URL", "mysql://films")],
+)
+def test_an_address_nobody_can_use_stops_the_stack_before_it_starts_anything(
+    tmp_path: Path, name: str, url: str
+) -> None:
+    with pytest.raises(StackError, match=name):
+        services(tmp_path, **{name: url})
 
 
 class Buckets:

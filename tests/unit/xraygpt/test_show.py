@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -10,6 +11,20 @@ def test_a_document_is_json_with_letters_as_they_are(capsys: pytest.CaptureFixtu
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"source": "Röntgen.dcm", "n": None}
     assert "Röntgen" in captured.out
+
+
+def test_a_document_is_valid_json_whatever_the_name_of_a_file(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    names = [os.fsdecode(b"caf\xe9 \xff.dcm"), 'quote" back\\slash\n\x00\x1b\x7f', "\u2028\u202e胸.dcm", "\ud83d"]
+    show.document({"sources": names})
+    with show.Spool("studies") as spool:
+        for name in names:
+            spool.add({"source": name})
+        spool.write({"prefix": names[0]})
+    whole, spooled = capfdbinary.readouterr().out.decode("utf-8").split("\n}\n", 1)
+    assert json.loads(whole + "}")["sources"] == names
+    found = json.loads(spooled)
+    assert [row["source"] for row in found["studies"]] == names
+    assert os.fsencode(found["prefix"]) == b"caf\xe9 \xff.dcm"
 
 
 def test_progress_is_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """A browser in the reading room of a real gateway: what a radiologist sees, and what the database then holds."""
 
+import hashlib
 import io
 import os
 import shutil
@@ -155,6 +156,11 @@ class Room:
         expect(self.page.locator(".study-head h1")).to_be_visible()
         return self
 
+    def press(self, key: str, button: str = "Accept") -> None:
+        """Sign with a key, once the film was seen for long enough and this button works."""
+        expect(self.page.get_by_role("button", name=button)).to_be_enabled()
+        self.page.keyboard.press(key)
+
     def rows(self) -> list[str]:
         """The study ids of the list, from top to bottom."""
         return [str(row.get_attribute("data-study")) for row in self.page.locator(".rows .row").all()]
@@ -189,10 +195,11 @@ def picture(shade: int = 160, size: tuple[int, int] = (400, 500)) -> bytes:
 def study(world: World, text: str = "No acute disease.", lane: Lane = Lane.ROUTINE, **more: Any) -> tuple[str, str]:
     """A summarised study whose pictures lie in the bucket: study id, summary id."""
     (image,) = world.submit(f"in/{os.urandom(6).hex()}.dcm", lane=lane)
-    study_id = world.ingest(image["image_id"], **more)
+    png = picture()
+    study_id = world.ingest(image["image_id"], **{"normalised_sha256": hashlib.sha256(png).hexdigest()} | more)
     for folder in ("normalised", "preview"):
         key = f"{folder}/{image['image_id']}.png"
-        world.s3.put_object(Bucket=world.settings.derived_bucket, Key=key, Body=picture())
+        world.s3.put_object(Bucket=world.settings.derived_bucket, Key=key, Body=png)
     return study_id, world.summarise(study_id, text)
 
 

@@ -43,6 +43,7 @@ def test_a_revoked_key_leads_back_to_the_door_and_what_was_written_is_kept(newco
     page = newcomer.open(study_id).page
     page.keyboard.press("e")
     page.get_by_label("Corrected text").fill("Half a sen")
+    expect(page.get_by_role("button", name="Save correction")).to_be_enabled()
     revoke_api_key(world.ledger, "Dr. Reader")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("alert")).to_contain_text("Sign in again")
@@ -58,7 +59,7 @@ def test_markup_in_a_text_is_text(newcomer: Room, world: World) -> None:
     expect(page.locator(".report")).to_contain_text(HOSTILE)
     page.keyboard.press("e")
     page.get_by_label("Corrected text").fill(f"Corrected {HOSTILE}")
-    page.keyboard.press("Control+Enter")
+    newcomer.press("Control+Enter", "Save correction")
     expect(page.locator(".worklist .state")).to_have_text("Nothing waits for a review.")
     world.client.post(
         f"/v1/summaries/{summary_id}/review", json={"state": "edited", "text": HOSTILE, "reviewer": HOSTILE}
@@ -107,7 +108,7 @@ def test_the_browser_keeps_a_key_and_nothing_else(newcomer: Room, world: World) 
     study_id, _ = study(world, accession_pseudonym=world.pseudonymiser.accession("A-77"))
     page = newcomer.open(study_id).page
     expect(page.locator(".stage canvas")).to_be_visible()
-    page.keyboard.press("a")
+    newcomer.press("a")
     expect(page.locator(".signature")).to_be_visible()
     assert page.evaluate("Object.keys(sessionStorage)") == ["xraygpt.key"]
     assert page.evaluate("localStorage.length") == 0

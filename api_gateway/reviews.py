@@ -1,0 +1,117 @@
+"""Reviews: what a clinician says about a summary, and everything that was said about it before."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import AwareDatetime, Field
+
+from api_gateway.auth import Caller
+from api_gateway.once import RunsOnce
+from api_gateway.services import UsesLedger
+from api_gateway.wire import Answer, Request, Text
+from xraygpt_core.ledger.keys import LONGEST_NAME
+from xraygpt_core.ledger.read import reviews, summary
+from xraygpt_core.ledger.review import Said, Seen, Signer, review_summary
+from xraygpt_core.states import NOTICE, Flag, KeyKind, ReviewAction, ReviewState
+
+router = APIRouter(prefix="/v1/summaries", tags=["summaries"])
+
+
+class SummaryAnswer(Answer):
+    """A text (as corrected, where somebody did), where it came from, and the notice to show with it.
+
+    ``findings`` and ``impression`` are sections of the model's text: null where it has none, or was corrected.
+    """
+
+    summary_id: UUID
+    study_id: UUID
+    summary: str
+    findings: str | None
+    impression: str | None
+    bundle: str
+    bundle_sha256: str
+    lease_epoch: int
+    summarised_at: datetime
+    superseded_at: datetime | None
+    review_state: ReviewState
+    reviewed_by: str | None
+    reviewed_at: datetime | None
+    flags: list[Flag]
+    provenance: dict[str, Any]
+    notice: str
+
+
+class ReviewAnswer(Answer):
+    """One act of a person on a summary. It stays as it is; only a purge of the study removes it.
+
+    ``text`` is the correction it stands for, null where that is the model's own text (``draft``) and where it takes
+    back. ``reviewer`` is the name as signed, ``key_name`` whose key it was, null before keys were kept.
+    """
+
+    review_id: UUID
+    summary_id: UUID
+    position: int
+    action: ReviewAction
+    text: str | None
+    draft: str
+    reason: str | None
+    reviewer: str
+    key_id: UUID | None
+    key_name: str | None
+    key_kind: KeyKind | None
+    seen: dict[str, Any] | None
+    at: datetime
+
+
+class ReviewsAnswer(Answer):
+    """Everything people said about one summary, the first act first."""
+
+    summary_id: UUID
+    reviews: list[ReviewAnswer]
+    notice: str = NOTICE
+
+
+class SeenSummary(Request):
+    """The summary as its reader saw it, these three fields unchanged, and the film that was painted beside it."""
+
+    review_state: ReviewState
+    reviewed_at: AwareDatetime | None
+    superseded_at: AwareDatetime | None = None
+    image_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    painted_at: AwareDatetime | None = None
+    shown_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
+
+
+class Review(Request):
+    """What a clinician says. ``text`` is the corrected summary and goes with ``edited`` only.
+
+    ``draft`` takes back what stands, with ``undo`` the last act alone; what another person signed needs a ``reason``.
+    ``seen`` must be given with a person's key: 409 if the summary was reviewed or superseded since, or if another film
+    was shown, and nothing is changed. ``reviewer`` is for a program's key: the person it speaks for.
+    """
+
+    state: ReviewState
+    text: Annotated[Text, Field(max_length=20_000)] | None = None
+    reason: Annotated[Text, Field(min_length=1, max_length=2_000)] | None = None
+    undo: bool = False
+    reviewer: Annotated[Text, Field(min_length=1, max_length=LONGEST_NAME)] | None = None
+    seen: SeenSummary | None = None
+
+
+@router.post("/{summary_id}/review")
+def post_review(summary_id: UUID, body: Review, ledger: UsesLedger, caller: Caller, once: RunsOnce) -> SummaryAnswer:
+    """Accept, correct, reject or take back. Each is a row that stays; the model's own text is kept beside it."""
+    said = Said(body.state, body.text, body.reason, body.undo)
+    seen = None if body.seen is None else Seen(**body.seen.model_dump())
+    signer = Signer(caller, body.reviewer)
+    once(lambda: {"review_id": str(review_summary(ledger, summary_id, said, signer, seen))})
+    return SummaryAnswer.model_validate(summary(ledger, summary_id))
+
+
+@router.get("/{summary_id}/reviews")
+def get_reviews(summary_id: UUID, ledger: UsesLedger, _: Caller) -> ReviewsAnswer:
+    """Everything people said about a summary, current or superseded, whatever was taken back since."""
+    found = [ReviewAnswer.model_validate(one) for one in reviews(ledger, summary_id)]
+    return ReviewsAnswer(summary_id=summary_id, reviews=found)

@@ -1,0 +1,76 @@
+/** What people said about a study, act by act: it stays in sight whatever was taken back. */
+
+import { diff } from "./diff.js";
+import { h } from "./dom.js";
+import { keyId } from "./session.js";
+import { exact, moment } from "./time.js";
+import { ACTS, NOTICE } from "./words.js";
+
+/** The acts on one summary that stand, the last one on top; an act that was undone goes, and so does what undid it. */
+export function standing(reviews, summaryId) {
+  const kept = [];
+  for (const one of reviews) {
+    if (one.summary_id !== summaryId) continue;
+    if (one.action === "undone") kept.pop();
+    else kept.push(one);
+  }
+  return kept.slice(kept.findLastIndex((one) => one.action === "draft") + 1);
+}
+
+/** Whether this reader's own key did it. */
+export const mine = (review) => review.key_id !== null && review.key_id === keyId();
+
+/** The last correction of this summary that does not stand (any more); null if there is none. */
+export function takenBack(reviews, summary) {
+  const texts = reviews.filter((one) => one.summary_id === summary.summary_id && one.action === "edited");
+  const last = texts.at(-1);
+  return last && last.text !== summary.summary ? last : null;
+}
+
+/** The last thing anybody did to this summary; null if nobody did. */
+export const lastAct = (reviews, summaryId) => reviews.findLast((one) => one.summary_id === summaryId) ?? null;
+
+/** Every act on the study's summaries, the newest summary first; null if there is none. */
+export function said({ reviews, summary }) {
+  if (!reviews.length) return null;
+  const groups = new Map();
+  for (const one of reviews) groups.set(one.summary_id, [...(groups.get(one.summary_id) ?? []), one]);
+  const parts = [...groups].reverse().flatMap(([id, acts]) => [
+    id !== summary?.summary_id && h("h3", {}, "About an earlier draft"),
+    h("ol", {}, ...acts.map((one) => act(one))),
+  ]);
+  return h(
+    "section",
+    { class: "said", "aria-label": "Review history" },
+    h("h2", {}, "Review history"),
+    ...parts,
+    reviews.some((one) => one.action === "edited") &&
+      h("p", { class: "muted small" }, `Struck out: the draft's words (${NOTICE}). Underlined: the reader's.`),
+  );
+}
+
+function act(one) {
+  const through = one.key_name !== null && one.key_name !== one.reviewer && ` (signed by ${one.key_name})`;
+  return h(
+    "li",
+    { "data-action": one.action },
+    h(
+      "p",
+      {},
+      h("strong", {}, ACTS[one.action]),
+      ` by ${one.reviewer}`,
+      through,
+      ", ",
+      h("time", { datetime: one.at, title: exact(one.at) }, moment(one.at)),
+    ),
+    one.reason && h("p", { class: "reason" }, `Reason: ${one.reason}`),
+    one.action === "edited" && changed(one.draft, one.text),
+  );
+}
+
+/** The signed text with what it changed of the draft. */
+function changed(draft, text) {
+  const tags = { gone: "del", new: "ins" };
+  const pieces = diff(draft, text).map(([kind, words]) => (kind === "same" ? words : h(tags[kind], {}, words)));
+  return h("p", { class: "text diff" }, ...pieces);
+}

@@ -1,0 +1,39 @@
+/** Ten seconds to undo what one just said. Undoing is an act of its own: nothing that was said vanishes. */
+
+import * as api from "./api.js";
+import { button, toast } from "./dom.js";
+import { bind } from "./keys.js";
+
+const UNDO_MS = 10_000;
+
+const offers = new Map(); // what ends an offer -> the summary it is about
+
+/**
+ * Say what was done, and offer to undo it.
+ * @param {object} summary as it stands now, after the act
+ * @param {(summary: object) => void} undone is told how it stands afterwards
+ */
+export function offerUndo(text, kind, summary, undone) {
+  const act = async () => {
+    end();
+    try {
+      undone(await api.review(summary, "draft", { undo: true }));
+    } catch (error) {
+      if (error.status !== 401) toast(`It was not undone: ${error.message}`, { kind: "bad" });
+    }
+  };
+  const link = { href: `#/study/${summary.study_id}`, text: "See it" };
+  const note = toast(text, { kind, link, action: button("Undo", act, { key: "u" }), ms: UNDO_MS });
+  const unbind = bind({ u: act });
+  const end = () => {
+    if (!offers.delete(end)) return;
+    unbind();
+    note.remove();
+  };
+  for (const [older, id] of offers) if (id === summary.summary_id) older(); // only the last act can be undone
+  offers.set(end, summary.summary_id);
+  setTimeout(end, UNDO_MS);
+}
+
+/** Withdraw all offers: they were another reader's, or the door is shut. */
+export const withdrawOffers = () => [...offers.keys()].forEach((end) => end());

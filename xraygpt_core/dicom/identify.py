@@ -1,0 +1,27 @@
+"""Whom a file names, without its pixels. ``python -m xraygpt_core.dicom.identify`` is a child of a sandbox.
+
+An image that a newer version would reject still belongs to somebody.
+"""
+
+import warnings
+
+from xraygpt_core.dicom import child, frames, header
+from xraygpt_core.dicom.parse import is_dicom, parse
+from xraygpt_core.dicom.types import Identifiers, Limits
+
+
+def identify(data: bytes, limits: Limits) -> Identifiers:
+    """Patient, study, accession number and instance, as the header says; nothing of a bare picture.
+
+    Raises:
+        Rejected: a DICOM file whose elements cannot be read.
+    """
+    if not is_dicom(data):
+        return Identifiers()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings quote header values
+        return header.identifiers(parse(data, limits).dataset)
+
+
+if __name__ == "__main__":
+    child.main(lambda data, limits: frames.pack_identifiers(identify(data, limits)))

@@ -1,0 +1,43 @@
+"""Which image of a study is summarised. It depends on the images alone, never on the order in which they came."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy.engine import RowMapping
+
+from xraygpt_core.states import Flag, Origin
+
+# Preferred first. A view nobody named may be frontal; a lateral or an oblique one is not what the model was trained on.
+_VIEW_ORDER = {"PA": 0, "AP": 1, "FRONTAL": 2, None: 3}
+
+
+def choose(candidates: Collection[Any]) -> RowMapping | None:
+    """The image to summarise.
+
+    First comes how its pixels came about, so that a bone image is summarised only if there is nothing else; then PA
+    before AP before a frontal view before one nobody named; of these the original before a copy, the largest, and of
+    equals the one whose pixels' hash is the smallest: as arbitrary as any other, and the same whoever comes first.
+
+    Args:
+        candidates: rows with ``id``, ``view``, ``origin``, ``flags``, ``area``, ``pixel_sha256``.
+
+    Returns:
+        None if there is no frontal view among them.
+    """
+    return min((image for image in candidates if image["view"] in _VIEW_ORDER), key=_worth, default=None)
+
+
+def _worth(image: RowMapping) -> tuple[Any, ...]:
+    flags, origin = image["flags"], Origin(image["origin"])
+    copied = Flag.SECONDARY_CAPTURE in flags
+    return (
+        Flag.IMPLAUSIBLE_PIXELS in flags,
+        max(origin, Origin.DERIVED) if copied or origin > Origin.PROCESSED else Origin.DETECTOR,
+        _VIEW_ORDER[image["view"]],
+        Flag.ORIENTATION_UNCERTAIN in flags,
+        copied,
+        origin,
+        -(image["area"] or 0),
+        image["pixel_sha256"] or "",
+        str(image["id"]),
+    )

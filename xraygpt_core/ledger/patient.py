@@ -1,0 +1,70 @@
+"""Whose image is it? PatientID (0010,0020) under its issuer (0010,0021) names a patient (DICOM PS3.3 C.7.1.1).
+
+A study belongs to one patient (PS3.3 A.1.2.2), yet cloned consoles and anonymisers write one StudyInstanceUID for two.
+Then each has a study of his own. An absent id contradicts nobody, nor does an absent issuer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.engine import RowMapping
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Whom a header names, or a study belongs to.
+
+    Attributes:
+        pseudonym: of id and issuer; None where no id is given.
+        id_pseudonym: of the id without its issuer; None where no issuer is given: then ``pseudonym`` is just that.
+    """
+
+    pseudonym: str | None
+    id_pseudonym: str | None
+
+    @property
+    def number(self) -> str | None:
+        """What is equal for equal ids, whatever their issuers."""
+        return self.id_pseudonym or self.pseudonym
+
+    def becomes(self, other: "Patient") -> bool:
+        """Is a study of ours the other's after an image of the other's joined it?"""
+        return self.pseudonym in (None, other.pseudonym, other.id_pseudonym)
+
+    def stays(self, other: "Patient") -> bool:
+        """Does a study of ours remain what it is when an image of the other's joins it?"""
+        return other.pseudonym in (None, self.pseudonym, self.id_pseudonym)
+
+    def contradicts(self, other: "Patient") -> bool:
+        """Two ids, or one id under two issuers."""
+        return not (self.becomes(other) or self.stays(other))
+
+
+def patient_of(row: Mapping[str, Any] | RowMapping) -> Patient:
+    """Of a row of ``images`` or ``studies``, or of what was read from a header."""
+    return Patient(row["patient_pseudonym"], row["patient_id_pseudonym"])
+
+
+def home_of(patient: Patient, studies: Sequence[tuple[UUID, Patient]]) -> UUID | None:
+    """Which of the studies of one StudyInstanceUID an image of this patient belongs to.
+
+    That of exactly this patient; else the one that says less or more of him (no issuer, no id) and could be no other's.
+    Where several might be meant nobody guesses: a film without a name is not given to one of two patients.
+
+    Args:
+        studies: the ids of all of them, oldest first, and whose they are.
+
+    Returns:
+        None: it is a study of its own.
+    """
+    same = [study_id for study_id, owner in studies if owner.pseudonym == patient.pseudonym]
+    if same:
+        return same[0]
+    near = [one for one in studies if patient.number is not None and one[1].number == patient.number]
+    if not near and (patient.number is None or all(owner.number is None for _, owner in studies)):
+        near = list(studies)
+    if len(near) != 1 or near[0][1].contradicts(patient):
+        return None
+    return near[0][0]
