@@ -13,9 +13,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from api_gateway.auth import Caller
 from api_gateway.once import RunsOnce
 from api_gateway.services import UsesLedger
-from api_gateway.wire import Answer, Request, Text
+from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.ledger.chat import Turn, ask, transcript, turn
-from xraygpt_core.states import NOTICE, JobState
+from xraygpt_core.states import NOTICE, Flag, JobState
 
 router = APIRouter(tags=["chat"])
 
@@ -48,6 +48,9 @@ class TurnAnswer(Answer):
     summary_id: UUID
     asked_at: datetime
     answered_at: datetime | None
+    flags: list[Flag]
+    scope: ScopeAnswer | None
+    consistency: list[Contradiction]
     notice: str = NOTICE
 
 

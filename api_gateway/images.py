@@ -9,10 +9,10 @@ from pydantic import Field
 from api_gateway.auth import Caller
 from api_gateway.services import UsesLedger, UsesServices
 from api_gateway.sources import source_object
-from api_gateway.wire import Answer, Request, Text
+from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
+from xraygpt_core.ledger.images import images_status
 from xraygpt_core.ledger.known import find_images
 from xraygpt_core.ledger.objects import ObjectRef
-from xraygpt_core.ledger.read import images_status
 from xraygpt_core.states import Flag, Lane, ReasonCode, StudyState
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
@@ -27,7 +27,10 @@ class ImageIds(Request):
 
 
 class ImageAnswer(Answer):
-    """An image: its own state if it ended alone, its study's otherwise. ``seconds`` from arrival to its end."""
+    """An image: its own state if it ended alone, its study's otherwise. ``seconds`` from arrival to its end.
+
+    ``flags`` are the image's and its text's; ``scope`` and ``consistency`` belong to the text.
+    """
 
     image_id: UUID
     study_id: UUID
@@ -40,6 +43,8 @@ class ImageAnswer(Answer):
     summary: str | None
     findings: str | None
     impression: str | None
+    scope: ScopeAnswer | None
+    consistency: list[Contradiction]
 
 
 class Content(Request):

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from api_gateway.auth import Caller
 from api_gateway.once import RunsOnce
 from api_gateway.services import UsesLedger
-from api_gateway.wire import Answer, Request, Text
+from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.ledger.keys import LONGEST_NAME
 from xraygpt_core.ledger.read import reviews, summary
 from xraygpt_core.ledger.review import Said, Seen, Signer, review_summary
@@ -23,6 +23,7 @@ class SummaryAnswer(Answer):
     """A text (as corrected, where somebody did), where it came from, and the notice to show with it.
 
     ``findings`` and ``impression`` are sections of the model's text: null where it has none, or was corrected.
+    ``consistency`` quotes the model's own text, corrected or not.
     """
 
     summary_id: UUID
@@ -39,6 +40,8 @@ class SummaryAnswer(Answer):
     reviewed_by: str | None
     reviewed_at: datetime | None
     flags: list[Flag]
+    scope: ScopeAnswer
+    consistency: list[Contradiction]
     provenance: dict[str, Any]
     notice: str
 

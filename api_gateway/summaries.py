@@ -10,12 +10,12 @@ from api_gateway.auth import Caller
 from api_gateway.once import RunsOnce
 from api_gateway.reviews import SummaryAnswer
 from api_gateway.services import UsesLedger, UsesServices
-from api_gateway.wire import Answer, Request, Text
+from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.origin import summary_origin
 from xraygpt_core.ledger.read import summary
-from xraygpt_core.states import NOTICE
+from xraygpt_core.states import NOTICE, Flag
 
 router = APIRouter(prefix="/v1", tags=["summaries"])
 
@@ -28,6 +28,9 @@ class OriginAnswer(Answer):
     bundle: str
     bundle_sha256: str
     lease_epoch: int
+    flags: list[Flag]
+    scope: ScopeAnswer
+    consistency: list[Contradiction]
     provenance: dict[str, Any]
     notice: str = NOTICE
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 
+from xraygpt_core.scope import MadeFor
+
 
 def _storable(value: str) -> str:
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
@@ -42,3 +44,34 @@ class Answer(BaseModel):
     """A response's body: what is named here, and nothing else the ledger may know."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+class FigureAnswer(Answer):
+    """One measurement of a validated model: ``value`` of ``metric`` on ``n`` films, with its 95 % interval."""
+
+    name: str
+    n: int
+    metric: str
+    value: float
+    interval: tuple[float, float]
+
+
+class ScopeAnswer(Answer):
+    """What the bundle of a text was made for: ``synthetic``, ``research``, ``validated``, or null if it does not say.
+
+    ``says`` is one sentence to show with the text, ``validated_on`` what a ``validated`` model was measured on. With
+    the flag ``out_of_scope`` the film lies outside of it.
+    """
+
+    made_for: MadeFor | None
+    says: str
+    card: str | None
+    validated_on: list[FigureAnswer] = []
+
+
+class Contradiction(Answer):
+    """Two sentences that cannot both be true. ``kind``: ``findings/impression``, ``side``, ``view`` or ``chat``."""
+
+    kind: str
+    one: str
+    other: str

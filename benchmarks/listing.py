@@ -19,9 +19,9 @@ from xraygpt.stack.process import die_with_parent
 from xraygpt_core.ledger.backlog import backlog, create_backlog
 from xraygpt_core.ledger.backlog_change import change_backlog
 from xraygpt_core.ledger.core import Ledger, open_ledger
+from xraygpt_core.ledger.images import images_status
 from xraygpt_core.ledger.known import find_images
 from xraygpt_core.ledger.objects import ObjectRef
-from xraygpt_core.ledger.read import images_status
 from xraygpt_core.settings import load_settings
 from xraygpt_core.states import Lane
 from xraygpt_core.storage import ObjectStore

@@ -12,9 +12,11 @@ from workers.edge import run_job
 from workers.gpu import Reader
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.scope import MadeFor, Scope
 from xraygpt_core.states import JobKind
 
-BUNDLE = SimpleNamespace(name="demo", sha256="b" * 64, question="What do you see?")
+SCOPE = Scope(MadeFor.SYNTHETIC, "For drawn films only.")
+BUNDLE = SimpleNamespace(name="demo", sha256="b" * 64, question="What do you see?", scope=SCOPE)
 
 
 def generated(text: str) -> Generated:

@@ -1,4 +1,4 @@
-"""``python -m training_jobs`` medical-llm, stage1, stage2, average, evaluate, curate: parse, one call, translate."""
+"""``python -m training_jobs`` medical-llm, stage1, stage2, average, chest-check, evaluate, curate: parse, one call."""
 
 import argparse
 import json
@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
 
             average(options.kind, options.projectors, options.out)
             return 0
+        if options.job == "chest-check":
+            return _chest_check(options)
         return _evaluate(options) if options.job == "evaluate" else _train(options)
     except XrayGPTError as error:
         print(f"training_jobs {options.job}: {error}", file=sys.stderr)  # noqa: T201
@@ -53,6 +55,32 @@ def _train(options: argparse.Namespace) -> int:
                 stage2.run(base, options.out, config, resume, cache)
     except Stopped:
         return STOPPED
+    return 0
+
+
+def _chest_check(options: argparse.Namespace) -> int:
+    from training_jobs.chest_check import make_chest_check
+    from xraygpt_core.model.bundle import read_bundle
+    from xraygpt_core.model.compose import CHEST_CHECK_FILE, compose_bundle
+
+    base = read_bundle(options.base)
+    measure = [(folder, True) for folder in options.measure_chest] + [
+        (folder, False) for folder in options.measure_other
+    ]
+    report = make_chest_check(
+        base,
+        options.chest,
+        options.other,
+        options.out,
+        measure=measure,
+        drawn=options.drawn,
+        device=options.device,
+        notify=lambda line: print(line, file=sys.stderr, flush=True),  # noqa: T201
+    )
+    if options.name is not None:
+        head = options.out / CHEST_CHECK_FILE
+        compose_bundle(base, base.path.parent, options.name, projector=None, adapter=None, chest_check=head)
+    _print(report)
     return 0
 
 
@@ -88,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     mean.add_argument("projectors", type=Path, nargs="+")
     mean.add_argument("--class", dest="kind", default="MapProjector")
     mean.add_argument("--out", type=Path, required=True, help="the file to write")
+    _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
     curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
     curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")
     curation.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")
@@ -107,6 +136,18 @@ def _add_stage(job: argparse.ArgumentParser) -> None:
     job.add_argument("--seed", type=int)
     job.add_argument("--checkpoint-every", type=int)
     job.add_argument("--films", help="a data directory with manifest.jsonl")
+
+
+def _add_chest_check(job: argparse.ArgumentParser) -> None:
+    job.add_argument("--base", type=Path, required=True, help="directory of the bundle whose encoder it is for")
+    job.add_argument("--chest", type=Path, nargs="+", default=[], help="folders of chest films, each one source")
+    job.add_argument("--other", type=Path, nargs="+", default=[], help="folders of anything else, each one kind")
+    job.add_argument("--measure-chest", type=Path, nargs="+", default=[], help="folders to look at only in the end")
+    job.add_argument("--measure-other", type=Path, nargs="+", default=[])
+    job.add_argument("--drawn", type=int, default=40, help="pictures by each drawer of what is no chest")
+    job.add_argument("--out", type=Path, required=True, help="the head and its report are written here")
+    job.add_argument("--name", help="also compose a bundle of this name with it, beside the base")
+    job.add_argument("--device", default="auto")
 
 
 def _add_evaluate(job: argparse.ArgumentParser) -> None:

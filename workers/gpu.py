@@ -7,7 +7,7 @@ once, a failed one fails alone.
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from typing import Any
@@ -15,16 +15,20 @@ from typing import Any
 from workers.context import Context
 from workers.edge import HandedBack
 from workers.heartbeat import Pulse
-from xraygpt_core.errors import BundleError, InvalidRequest, Unavailable
+from xraygpt_core.errors import BundleError, InvalidRequest, Rejected, Unavailable
 from xraygpt_core.ledger.chat import ChatInput, chat_input, complete_turn, stream_answer
 from xraygpt_core.ledger.fence import Claim
+from xraygpt_core.ledger.refuse import refuse_image
 from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
-from xraygpt_core.metrics import BATCH_OCCUPANCY, SUMMARIES, TOKENS
+from xraygpt_core.metrics import BATCH_OCCUPANCY, CONTRADICTIONS, IMAGES_REFUSED, OUT_OF_SCOPE, SUMMARIES, TOKENS
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
 from xraygpt_core.model.vllm import VllmEngine
+from xraygpt_core.report.consistency import Contradiction, chat_contradictions, contradictions
+from xraygpt_core.scope import is_outside
+from xraygpt_core.states import Flag, JobKind
 
 log = logging.getLogger(__name__)
 
@@ -52,25 +56,36 @@ class Reader:
         self.moved = time.monotonic()
 
     def summarise(self, claim: Claim, pulse: Pulse) -> None:
-        """Write the summary of one study."""
+        """Write the summary of one study, or refuse its image."""
         given = summarise_input(self._context.ledger, claim)
         if given is None:
             return
         png = self._image(given.normalised_key, given.normalised_sha256)
         # Chat goes first (rank 0), then the lanes in their order.
-        made = self._ask(SummaryRequest(png), claim.lane.rank + 1, Errand(self, pulse))
+        request = SummaryRequest(png, only_chests=True)
+        try:
+            made = self._ask(request, claim.lane.rank + 1, Errand(self, pulse))
+        except Rejected as error:
+            refuse_image(self._context.ledger, claim, given, error.reason, error.detail)
+            IMAGES_REFUSED.inc()
+            return
+        doubts = (Flag.CHEST_UNCERTAIN,) if made.chest is not None and made.chest.uncertain else ()
+        found = contradictions(made.findings, made.impression, given.view, made.text)
         summary = NewSummary(
             text=_not_empty(made),
             findings=made.findings,
             impression=made.impression,
             bundle=self._bundle.name,
             bundle_sha256=self._bundle.sha256,
-            provenance=provenance(made, given.normalised_sha256),
+            provenance=self._provenance(made, given.normalised_sha256),
             tokens=made.tokens,
             batch_size=made.batch_size,
+            flags=(*doubts, *self._scope_flags(given.flags)),
+            consistency=tuple(one.document() for one in found),
         )
         complete_summary(self._context.ledger, claim, given, summary)
         SUMMARIES.inc()
+        _count(JobKind.SUMMARISE, summary.flags, found)
 
     def chat(self, claim: Claim, pulse: Pulse) -> None:
         """Answer one question, and show the answer while it is written."""
@@ -78,14 +93,26 @@ class Reader:
         png = self._image(given.normalised_key, given.normalised_sha256)
         errand = Errand(self, pulse, lambda text: stream_answer(self._context.ledger, claim, text))
         made = self._ask(ChatRequest(png, self._conversation(given), given.question), 0, errand)
+        answer, flags = _not_empty(made), self._scope_flags(given.flags)
+        found = chat_contradictions(given.question, answer, given.stands, given.view)
         complete_turn(
             self._context.ledger,
             claim,
-            _not_empty(made),
+            answer,
             self._bundle.name,
             self._bundle.sha256,
-            provenance(made, given.normalised_sha256),
+            self._provenance(made, given.normalised_sha256),
+            flags,
+            tuple(one.document() for one in found),
         )
+        _count(JobKind.CHAT, flags, found)
+
+    def _scope_flags(self, of_film: Collection[str]) -> tuple[Flag, ...]:
+        """What is to be said of a text about such a film, whatever it says."""
+        return (Flag.OUT_OF_SCOPE,) if is_outside(self._bundle.scope, of_film) else ()
+
+    def _provenance(self, made: Generated, image_sha256: str) -> dict[str, Any]:
+        return provenance(made, image_sha256) | {"scope": self._bundle.scope.document()}
 
     def _conversation(self, given: ChatInput) -> tuple[tuple[str, str], ...]:
         """The summary is the answer to the bundle's own question; what was asked since follows."""
@@ -139,7 +166,7 @@ class Reader:
         except DeviceLost:
             self._stop(EXIT_BROKEN)
             raise
-        except InvalidRequest:
+        except (InvalidRequest, Rejected):
             raise  # whoever looks at this image
         except ITEM_ERRORS:
             self._failed(pulse.claim)
@@ -222,7 +249,14 @@ def provenance(made: Generated, image_sha256: str) -> dict[str, Any]:
         "software": made.software,
         "waited_seconds": round(made.waited_seconds, 3),
         "generate_seconds": round(made.generate_seconds, 3),
-    }
+    } | ({"chest_score": made.chest.score} if made.chest is not None else {})
+
+
+def _count(job: JobKind, flags: Collection[Flag], found: Collection[Contradiction]) -> None:
+    if Flag.OUT_OF_SCOPE in flags:
+        OUT_OF_SCOPE.labels(job).inc()
+    for kind in {one.kind for one in found}:
+        CONTRADICTIONS.labels(kind).inc()
 
 
 def _not_empty(made: Generated) -> str:

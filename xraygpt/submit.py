@@ -36,6 +36,8 @@ class Row:
     view: str | None = None
     seconds: float | None = None
     flags: list[str] = field(default_factory=list)
+    scope: dict[str, Any] | None = None
+    consistency: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
@@ -45,10 +47,11 @@ class Row:
         """What ``POST /v1/images/status`` says of its image."""
         for name in ("study_id", "state", "reason_code", "lane", "summary", "view", "seconds", "flags"):
             setattr(self, name, image[name])
+        self.scope, self.consistency = image["scope"], image["consistency"]
 
     def document(self) -> dict[str, Any]:
         """One element of ``studies`` in the JSON result."""
-        names = ("study_id", "source", "state", "reason_code", "lane", "summary")
+        names = ("study_id", "source", "state", "reason_code", "lane", "summary", "flags", "scope", "consistency")
         return {name: getattr(self, name) for name in names}
 
 

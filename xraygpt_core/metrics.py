@@ -41,6 +41,11 @@ ENGINE_IDEAL_SECONDS = Counter(
 )
 TOKENS = Counter("xraygpt_tokens_total", "Tokens generated")
 SUMMARIES = Counter("xraygpt_summaries_total", "Summaries committed")
+IMAGES_REFUSED = Counter("xraygpt_images_refused_total", "Images the chest check refused")
+OUT_OF_SCOPE = Counter(
+    "xraygpt_out_of_scope_total", "Summaries and answers about films the model was not made for", ["kind"]
+)
+CONTRADICTIONS = Counter("xraygpt_contradictions_total", "Summaries and answers with a contradiction", ["kind"])
 
 
 def jobs_by_state(counts: Iterable[Mapping[str, Any]]) -> CollectorRegistry:

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { button, fill, h } from "./dom.js";
-import { notice } from "./report.js";
+import { beyondScope, contradictions, notice } from "./report.js";
 import { moment } from "./time.js";
 
 const MOST_CHARACTERS = 2000;
@@ -100,20 +100,28 @@ export class Chat {
   #append(turn) {
     const answer = h("p", { class: "answer" }, turn.answer);
     const state = h("p", { class: "muted small" });
+    const limits = h("div", { class: "limits" });
     const item = h(
       "li",
       { "data-state": turn.state },
       h("p", { class: "question" }, turn.question, " ", h("time", { class: "muted" }, moment(turn.asked_at))),
       answer,
+      limits,
       state,
       turn.summary_id !== this.#summary && h("p", { class: "muted small" }, "Asked about an earlier draft."),
       notice(),
     );
     this.turns.append(item);
-    const shown = { item, answer, state };
+    const shown = { item, answer, limits, state };
+    this.#limit(shown, turn);
     this.#tell(shown, turn.state);
     item.scrollIntoView({ block: "nearest" });
     return shown;
+  }
+
+  /** What must be known of an answer stands below it. */
+  #limit({ limits }, turn) {
+    fill(limits, beyondScope(turn), contradictions(turn.consistency));
   }
 
   #tell({ item, answer, state }, now) {
@@ -131,7 +139,10 @@ export class Chat {
           this.#tell(shown, "running");
           shown.item.scrollIntoView({ block: "nearest" });
         } else {
-          if (name === "done") shown.answer.textContent = data.answer;
+          if (name === "done") {
+            shown.answer.textContent = data.answer;
+            this.#limit(shown, data);
+          }
           this.#tell(shown, data.state);
           return;
         }

@@ -5,7 +5,7 @@ import { Chat } from "./chat.js";
 import { button, fill, h, toast } from "./dom.js";
 import { Film, sha256 } from "./film.js";
 import { bind } from "./keys.js";
-import { earlier, flagsOf, history, notice, provenance, textOf } from "./report.js";
+import { beyondScope, doubted, earlier, flagsOf, history, notice, provenance, textOf } from "./report.js";
 import { Review } from "./review.js";
 import { said } from "./said.js";
 import { told, version } from "./stands.js";
@@ -41,6 +41,7 @@ export class Desk {
     this.undone = undone;
     this.head = h("header", { class: "study-head" });
     this.notice = notice(); // above what scrolls: the text is never seen without it
+    this.scope = h("div", { class: "scope" }); // and never without its limits
     this.origins = h("div", { class: "origins" });
     this.banner = h("div", { class: "banner", role: "alert", hidden: true });
     this.about = h("div", { class: "about" });
@@ -53,6 +54,7 @@ export class Desk {
       { class: "side", "aria-label": "Draft" },
       this.head,
       this.notice,
+      this.scope,
       h("div", { class: "scroll" }, this.banner, this.reading, this.review.actions, this.below, this.chat.element, this.origins),
     );
     this.element = h("section", { class: "desk", "aria-label": "Study" }, this.film.element, this.side);
@@ -75,6 +77,7 @@ export class Desk {
     this.film.clear("Fetching the film …");
     fill(this.head);
     fill(this.about, h("p", { class: "muted" }, "Looking …"));
+    fill(this.scope);
     fill(this.below);
     fill(this.origins);
     this.review.show(null);
@@ -157,6 +160,8 @@ export class Desk {
       ),
     );
     fill(this.about, ...this.#standing(), flagsOf(study, study.summary));
+    fill(this.scope, beyondScope(study.summary));
+    this.review.doubted = doubted(study);
     this.review.show(study.summary, study.reviews);
     this.notice.hidden = !study.summary && !study.reviewed;
     fill(this.below, study.reviewed && earlier(study.reviewed), lost && this.#rescued(lost), said(study));

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { fill, folded, h } from "./dom.js";
 import { exact, moment } from "./time.js";
-import { flag, NOTICE, REVIEWS, step } from "./words.js";
+import { DOUBTS, flag, NOTICE, REVIEWS, step } from "./words.js";
 
 /** The notice that stands with every text of the model. */
 export const notice = () => h("p", { class: "notice" }, NOTICE);
@@ -14,13 +14,46 @@ export function textOf(summary) {
     ["Findings", summary.findings],
     ["Impression", summary.impression],
   ].filter(([, text]) => text);
-  if (!sections.length) return h("div", { class: "text" }, h("p", {}, summary.summary));
-  return h("div", { class: "text" }, ...sections.map(([title, text]) => [h("h3", {}, title), h("p", {}, text)]).flat());
+  const text = sections.length
+    ? sections.flatMap(([title, words]) => [h("h3", {}, title), h("p", {}, words)])
+    : [h("p", {}, summary.summary)];
+  // Of a corrected text only what still stands in it.
+  const said = sections.map(([, words]) => words).join(" ") || summary.summary;
+  const stands = ({ one, other }) => summary.review_state === "draft" || said.includes(one) || said.includes(other);
+  return h("div", { class: "text" }, ...text, contradictions(summary.consistency.filter(stands)));
 }
+
+/** The sentences that contradict each other, quoted; null where none do. */
+export function contradictions(found) {
+  if (!found?.length) return null;
+  return h(
+    "ul",
+    { class: "contradictions", "aria-label": "Contradictions" },
+    ...found.map(({ one, other }) => h("li", {}, h("q", {}, one), " contradicts ", h("q", {}, other))),
+  );
+}
+
+/** That a text is about a film outside of its model's scope, and what the model was made for; null if it is not. */
+export function beyondScope(text) {
+  if (!text?.flags?.includes("out_of_scope")) return null;
+  const { says = "", card = null } = text.scope ?? {};
+  const linked = /^https?:\/\//.test(card ?? "");
+  return h(
+    "p",
+    { class: "beyond", role: "note" },
+    h("strong", {}, "Outside the model's scope."),
+    ` ${says} `,
+    linked ? h("a", { href: card, target: "_blank", rel: "noopener noreferrer" }, "Model card") : card && `Model card: ${card}.`,
+  );
+}
+
+/** Whether something about film or text keeps this draft from being signed like any other. */
+export const doubted = (study) => [...study.flags, ...(study.summary?.flags ?? [])].some((code) => DOUBTS.has(code));
 
 /** What a reader must know about the film, each with a sentence. */
 export function flagsOf(study, summary) {
   const codes = new Set([...(summary?.flags ?? []), ...study.flags]);
+  codes.delete("out_of_scope"); // it has a banner of its own
   if (!codes.size) return null;
   const items = [...codes].map(flag).map(([title, meaning, tone]) =>
     h("li", { class: tone }, h("strong", {}, title), meaning && ` ${meaning}`),
@@ -47,6 +80,7 @@ export function earlier(reviewed) {
     { class: "earlier", "aria-label": "Earlier signed version" },
     h("h2", {}, "Earlier signed version"),
     signature(reviewed),
+    beyondScope(reviewed),
     textOf(reviewed),
   );
 }
@@ -56,7 +90,8 @@ export function original(summary) {
   const place = h("div", {}, "…");
   return folded("What the model wrote", place, async () => {
     try {
-      fill(place, notice(), h("p", { class: "text" }, (await api.origin(summary.summary_id)).text));
+      const found = await api.origin(summary.summary_id);
+      fill(place, notice(), beyondScope(found), h("p", { class: "text" }, found.text), contradictions(found.consistency));
     } catch (error) {
       fill(place, error.message);
     }
@@ -70,11 +105,18 @@ export function provenance(summary) {
     ["Model bundle", summary.bundle],
     ["Bundle SHA-256", summary.bundle_sha256],
     ["Summary", summary.summary_id],
-    ["Lease epoch", String(summary.lease_epoch)],
-    ...Object.entries(summary.provenance).map(([name, value]) => [
-      step(name),
-      typeof value === "object" && value !== null ? JSON.stringify(value) : String(value),
+    ["Made for", [summary.scope.made_for, summary.scope.says].filter(Boolean).join(": ")],
+    ...summary.scope.validated_on.map(({ name, n, metric, value, interval: [low, high] }) => [
+      "Measured",
+      `${name}: ${metric} ${value} (${low} to ${high}), n = ${n}`,
     ]),
+    ["Lease epoch", String(summary.lease_epoch)],
+    ...Object.entries(summary.provenance)
+      .filter(([name]) => name !== "scope")
+      .map(([name, value]) => [
+        step(name),
+        typeof value === "object" && value !== null ? JSON.stringify(value) : String(value),
+      ]),
   ];
   return folded(
     "Where this text comes from",

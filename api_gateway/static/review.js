@@ -14,6 +14,8 @@ import { moment } from "./time.js";
 import { drop, keep, unsaved } from "./unsaved.js";
 
 export class Review {
+  /** Whether something keeps this draft from being signed like any other: accepting is no main button then. */
+  doubted = false;
   #summary = null;
   #reviews = [];
   #busy = false;
@@ -131,7 +133,7 @@ export class Review {
       textOf(this.#summary),
       this.#summary.findings === null && state !== "draft" && original(this.#summary),
     );
-    const accept = state !== "accepted" && button("Accept", () => this.accept(), { key: "a", kind: "good" });
+    const accept = state !== "accepted" && button("Accept", () => this.accept(), { key: "a", kind: this.doubted ? "" : "good" });
     const reject = state !== "rejected" && button("Reject", () => this.#sign("rejected"), { key: "r", kind: "bad" });
     this.#offer(
       [accept, reject],

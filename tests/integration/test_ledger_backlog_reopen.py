@@ -26,9 +26,10 @@ from xraygpt_core.ledger.change import cancel_study
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import fenced
 from xraygpt_core.ledger.grouping import lock_group
+from xraygpt_core.ledger.images import images_status
 from xraygpt_core.ledger.ingest import complete_ingest
 from xraygpt_core.ledger.objects import ObjectRef, Registered
-from xraygpt_core.ledger.read import images_status, timeline
+from xraygpt_core.ledger.read import timeline
 from xraygpt_core.ledger.register import register_in
 from xraygpt_core.states import JobKind, Lane, ReasonCode
 

@@ -25,6 +25,7 @@ from xraygpt_core.ledger.change import cancel_study, purge_study
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import fenced
+from xraygpt_core.ledger.images import images_status
 from xraygpt_core.ledger.ingest import complete_ingest, replace_image
 from xraygpt_core.ledger.register import ObjectRef, note_deleted, register_in, register_objects
 from xraygpt_core.states import JobKind, Lane
@@ -48,11 +49,11 @@ def test_an_overwritten_key_joins_the_old_study_and_replaces_the_old_image(ledge
 def test_who_waits_for_the_new_content_is_not_shown_the_old_summary(ledger: Ledger) -> None:
     old, _ = whole_study(ledger, film("u1"), "a")
     new = put(ledger, "a", "e2")
-    status = {status.image_id: status for status in read.images_status(ledger, [old.image_id, new.image_id])}
+    status = {status.image_id: status for status in images_status(ledger, [old.image_id, new.image_id])}
     assert status[old.image_id].state == "summarised"
     assert (status[new.image_id].state, status[new.image_id].summary) == ("received", None)
     take(ledger, JobKind.INGEST, new.image_id)
-    assert read.images_status(ledger, [new.image_id])[0].state == "ingesting"
+    assert images_status(ledger, [new.image_id])[0].state == "ingesting"
 
 
 def test_two_contents_of_one_key_in_one_batch_share_a_study(ledger: Ledger) -> None:
@@ -115,11 +116,11 @@ def test_an_object_that_was_gone_and_comes_back_with_another_content_is_summaris
     registered = put(ledger, "a")
     replace_image(ledger, take(ledger, JobKind.INGEST, registered.image_id), None)
     new = put(ledger, "a", "e2")
-    assert read.images_status(ledger, [new.image_id])[0].state == "received"
+    assert images_status(ledger, [new.image_id])[0].state == "received"
     study_id = ingest(ledger, new, film("u1"))
     settle_now(ledger, study_id)
     summarise(ledger, study_id)
-    assert read.images_status(ledger, [new.image_id])[0].state == "summarised"
+    assert images_status(ledger, [new.image_id])[0].state == "summarised"
 
 
 def test_a_rejected_study_is_open_again_while_its_new_content_is_read(ledger: Ledger) -> None:

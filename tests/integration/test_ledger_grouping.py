@@ -24,6 +24,7 @@ from tests.ledger_tools import (
 from xraygpt_core.ledger import read
 from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.images import images_status
 from xraygpt_core.ledger.ingest import complete_ingest, ingest_inputs, reject_image
 from xraygpt_core.states import Flag, JobKind, Lane, ReasonCode
 
@@ -72,7 +73,7 @@ def test_every_reader_follows_the_alias(ledger: Ledger) -> None:
     summarise(ledger, home)
     turn = ask(ledger, second.study_id, "Is the heart large?")
     assert read.study(ledger, second.study_id).study_id == home
-    assert read.images_status(ledger, [second.image_id])[0].study_id == home
+    assert images_status(ledger, [second.image_id])[0].study_id == home
     assert [one.turn_id for one in transcript(ledger, second.study_id)] == [turn.turn_id]
     assert read.preview_key(ledger, second.study_id) == read.preview_key(ledger, home)
     steps = read.timeline(ledger, second.study_id)
@@ -110,7 +111,7 @@ def test_the_same_instance_with_equal_pixels_counts_once(ledger: Ledger) -> None
     assert one(ledger, "SELECT duplicate_of IS NOT NULL FROM images WHERE id = :id", id=twin.image_id)
     settle_now(ledger, home)
     summarise(ledger, home)
-    assert read.images_status(ledger, [twin.image_id])[0].state == "summarised"
+    assert images_status(ledger, [twin.image_id])[0].state == "summarised"
     assert rows(ledger, "SELECT DISTINCT unnest(flags) FROM images") == []
 
 
@@ -173,7 +174,7 @@ def test_a_picture_overwritten_with_an_image_of_a_known_study_takes_its_summary_
 def test_a_rejected_image_says_why_and_so_does_its_study(ledger: Ledger) -> None:
     registered = put(ledger)
     reject(ledger, registered, ReasonCode.WRONG_BODY_PART)
-    status = read.images_status(ledger, [registered.image_id])[0]
+    status = images_status(ledger, [registered.image_id])[0]
     assert (status.state, status.reason_code) == ("rejected", "wrong_body_part")
     assert read.study(ledger, registered.study_id).reason_code == "wrong_body_part"
     assert read.timeline(ledger, registered.study_id)[-1]["detail"] == {
@@ -209,7 +210,7 @@ def test_an_image_that_moved_while_its_study_was_awaited_ends_in_the_right_one(l
 def test_status_keeps_the_order_asked_and_leaves_strangers_out(ledger: Ledger) -> None:
     given = [put(ledger) for _ in range(3)]
     asked = [given[2].image_id, given[0].study_id, given[1].image_id]
-    assert [one.image_id for one in read.images_status(ledger, asked)] == [given[2].image_id, given[1].image_id]
+    assert [one.image_id for one in images_status(ledger, asked)] == [given[2].image_id, given[1].image_id]
 
 
 def test_a_study_is_found_by_its_pseudonyms(ledger: Ledger) -> None:

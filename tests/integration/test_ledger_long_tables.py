@@ -59,10 +59,15 @@ def full(just_filled: Ledger) -> Ledger:
 
 def plan(ledger: Ledger, sql: str, values: dict[str, Any], *, by_index: bool = False) -> str:
     """How it is done. What it changes, stays as it was."""
-    with pytest.raises(_Undo) as undone, ledger.work() as work:
-        if by_index:
-            work.by_index()
-        raise _Undo("\n".join(str(row["QUERY PLAN"]) for row in work.rows(f"EXPLAIN (ANALYZE) {sql}", values)))
+
+    def look() -> None:
+        with ledger.work() as work:
+            if by_index:
+                work.by_index()
+            raise _Undo("\n".join(str(row["QUERY PLAN"]) for row in work.rows(f"EXPLAIN (ANALYZE) {sql}", values)))
+
+    with pytest.raises(_Undo) as undone:
+        look()
     return str(undone.value)
 
 

@@ -33,6 +33,7 @@ from xraygpt_core.errors import InvalidRequest, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import read
 from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.images import images_status
 from xraygpt_core.ledger.serving import serve
 from xraygpt_core.ledger.settle import settle
 from xraygpt_core.ledger.summarise import complete_summary, summarise_input
@@ -117,7 +118,7 @@ def test_side_views_alone_end_the_study_as_rejected(ledger: Ledger) -> None:
     study_id = ingest(ledger, registered, film("u1", view="OBLIQUE"))
     ingest(ledger, put(ledger), film("u1", view="LATERAL"))
     settle_now(ledger, study_id)
-    status = read.images_status(ledger, [registered.image_id])[0]
+    status = images_status(ledger, [registered.image_id])[0]
     assert (status.state, status.reason_code) == ("rejected", "no_frontal_view")
     assert image_state(ledger, registered.image_id) == ("accepted", None)
 
@@ -155,7 +156,7 @@ def test_a_late_image_that_is_not_chosen_makes_no_new_summary(ledger: Ledger) ->
     settle_now(ledger, study_id)
     assert state_of(ledger, study_id) == "summarised"
     assert len(texts(ledger)) == 1
-    assert read.images_status(ledger, [late.image_id])[0].state == "summarised"
+    assert images_status(ledger, [late.image_id])[0].state == "summarised"
 
 
 def test_a_late_image_that_is_better_supersedes(ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ VIEWS = {
     "study_summaries": [
         "study_id", "patient_pseudonym", "accession_pseudonym", "view", "lane", "state", "findings", "impression",
         "summary", "bundle", "bundle_sha256", "lease_epoch", "received_at", "summarised_at", "review_state",
+        "flags", "out_of_scope", "scope", "consistency",
     ],
     "summary_reviews": [
         "review_id", "study_id", "summary_id", "position", "action", "text", "draft", "reason", "reviewer", "key_id",
@@ -25,7 +26,7 @@ VIEWS = {
     ],
     "chat_transcripts": [
         "turn_id", "study_id", "summary_id", "position", "question", "answer", "state", "bundle", "bundle_sha256",
-        "asked_at", "answered_at",
+        "asked_at", "answered_at", "flags", "out_of_scope", "scope", "consistency",
     ],
     "dead_jobs": [
         "job_id", "kind", "subject", "lane", "attempts", "lease_epoch", "last_error", "created_at", "died_at",

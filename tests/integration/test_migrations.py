@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -152,3 +152,29 @@ def test_a_database_knows_since_when_it_is_used(ledger: Ledger) -> None:
         row = work.row("SELECT clock_timestamp() AS now")
     assert row is not None
     assert installed_at(ledger) <= row["now"]
+
+
+def test_texts_from_before_bundles_declared_a_scope_are_flagged_unless_their_film_was_drawn(bare_url: str) -> None:
+    upgrade(bare_url, "0007")
+    with psycopg.connect(bare_url) as connection:
+        for number, flags in enumerate(("{synthetic}", "{body_part_unknown}")):
+            ids = {"id": UUID(int=number + 1), "flags": flags}
+            connection.execute(
+                "INSERT INTO studies (id, lane_rank, state, flags) VALUES (%(id)s, 1, 'summarised', %(flags)s)", ids
+            )
+            connection.execute(
+                "INSERT INTO summaries (id, study_id, image_id, revision, job_id, lease_epoch, bundle, bundle_sha256, "
+                "summary, provenance, tokens, batch_size) "
+                "VALUES (%(id)s, %(id)s, %(id)s, 1, %(id)s, 1, 'demo', 'f', 'Normal chest.', '{}', 1, 1)",
+                ids,
+            )
+    upgrade(bare_url)
+    with psycopg.connect(bare_url) as connection:
+        found = connection.execute(
+            "SELECT flags, out_of_scope, scope, consistency FROM study_summaries ORDER BY study_id"
+        ).fetchall()
+    says = "This bundle does not say what it was made for."
+    assert found == [
+        (["synthetic"], False, says, []),
+        (["body_part_unknown", "out_of_scope"], True, says, []),
+    ]

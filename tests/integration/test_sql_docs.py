@@ -43,11 +43,12 @@ ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
                 "tokens": 9,
                 "batch_size": 1,
                 "review_state": "rejected",
+                "flags": flags,
             },
         )
-        for summary, study, text in (
-            (SUMMARY, EXAMPLE, "The heart is not enlarged. Large left pleural effusion."),
-            (IMAGE, OTHER, "No pneumothorax or pleural effusion. The lungs are clear."),
+        for summary, study, text, flags in (
+            (SUMMARY, EXAMPLE, "The heart is not enlarged. Large left pleural effusion.", []),
+            (IMAGE, OTHER, "No pneumothorax or pleural effusion. The lungs are clear.", ["out_of_scope"]),
         )
     ),
     (
@@ -119,7 +120,7 @@ def reader(postgres: Postgres, database_url: str) -> Iterator[psycopg.Connection
 def described(view: str) -> list[tuple[str, str]]:
     """(column, type) of each row of the table below a view's heading."""
     section = DOCUMENT.partition(f"\n## {view}\n")[2].partition("\n## ")[0]
-    return re.findall(r"^\| (\w+) \| ((?!type)[\w ]+) \|", section, re.MULTILINE)
+    return re.findall(r"^\| (\w+) \| ((?!type)[\w \[\]]+) \|", section, re.MULTILINE)
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -1,6 +1,7 @@
 """Summaries and chat through a small engine of ours, with a real ledger and bucket."""
 
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -8,10 +9,14 @@ from uuid import UUID
 from tests.reading_desk import Desk, generated
 from tests.worker_bench import Bench
 from workers.serving import watch
+from xraygpt_core.errors import Rejected
 from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.serving import Served, serve, served_bundle
+from xraygpt_core.ledger.settle import settle
+from xraygpt_core.metrics import CONTRADICTIONS, OUT_OF_SCOPE
+from xraygpt_core.model.chest_check import Chest
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
-from xraygpt_core.states import JobKind, Lane
+from xraygpt_core.states import JobKind, Lane, ReasonCode
 
 
 def summary(bench: Bench) -> dict[str, Any]:
@@ -38,13 +43,41 @@ def test_a_study_gets_its_summary_with_its_provenance(desk: Desk, study: UUID) -
         "software": {"torch": "2.13.0"},
         "waited_seconds": 0.123,
         "generate_seconds": 1.0,
+        "scope": {"made_for": "synthetic", "says": "For drawn films only.", "card": None, "validated_on": []},
     }
     assert desk.bench.value("SELECT state FROM studies WHERE id = :id", id=study) == "summarised"
 
 
 def test_the_engine_sees_the_normalised_image_and_nothing_else(desk: Desk, study: UUID) -> None:
     desk.do(JobKind.SUMMARISE)
-    assert desk.engine.requests == [SummaryRequest(b"normalised image 1")]
+    assert desk.engine.requests == [SummaryRequest(b"normalised image 1", only_chests=True)]
+
+
+def test_a_picture_that_is_no_chest_ends_its_study_and_no_other(desk: Desk, study: UUID) -> None:
+    hand = desk.bench.settled(2, Lane.ROUTINE)
+
+    def answer(request: Any, _hooks: SimpleNamespace) -> Generated:
+        if request.image_png == b"normalised image 2":
+            raise Rejected(ReasonCode.NOT_A_CHEST, "the score is too low")
+        return generated("Normal chest.")
+
+    desk.engine.answer = answer
+    desk.do(JobKind.SUMMARISE)
+    settle(desk.bench.ledger, desk.bench.claimed(JobKind.SETTLE))
+    states = desk.bench.rows("SELECT id, state, reason_code FROM studies")
+    assert {row["id"]: (row["state"], row["reason_code"]) for row in states} == {
+        study: ("summarised", None),
+        hand: ("rejected", "not_a_chest"),
+    }
+    assert desk.stopped == []
+
+
+def test_a_text_about_a_picture_in_doubt_says_so(desk: Desk, study: UUID) -> None:
+    desk.engine.answer = lambda request, hooks: replace(generated("Normal chest."), chest=Chest(1.25, uncertain=True))
+    desk.do(JobKind.SUMMARISE)
+    row = summary(desk.bench)
+    assert row["provenance"]["chest_score"] == 1.25
+    assert "chest_uncertain" in row["flags"]
 
 
 def test_lanes_and_chat_have_their_rank(desk: Desk) -> None:
@@ -83,6 +116,49 @@ def test_a_chat_turn_sees_the_summary_and_the_turns_before_it(desk: Desk, study:
         "Second?",
     )
     assert [turn.answer for turn in transcript(desk.bench.ledger, study)] == ["Answer to First?", "Answer to Second?"]
+
+
+def test_a_film_of_a_person_lies_outside_of_a_model_for_drawn_films(desk: Desk, study: UUID) -> None:
+    before = OUT_OF_SCOPE.labels(JobKind.SUMMARISE)._value.get()
+    desk.do(JobKind.SUMMARISE)
+    assert summary(desk.bench)["flags"] == ["out_of_scope"]
+    assert OUT_OF_SCOPE.labels(JobKind.SUMMARISE)._value.get() == before + 1
+    ask(desk.bench.ledger, study, "Is the heart enlarged?")
+    desk.do(JobKind.CHAT)
+    (turn,) = transcript(desk.bench.ledger, study)
+    assert turn.flags == ["out_of_scope"]
+    assert turn.scope == {"made_for": "synthetic", "says": "For drawn films only.", "card": None, "validated_on": []}
+
+
+def test_a_drawn_film_lies_inside(desk: Desk, study: UUID) -> None:
+    desk.bench.rows("UPDATE images SET flags = '{synthetic}' RETURNING id")
+    desk.do(JobKind.SUMMARISE)
+    assert summary(desk.bench)["flags"] == []
+
+
+def test_a_draft_that_contradicts_itself_is_marked_and_counted(desk: Desk, study: UUID) -> None:
+    before = CONTRADICTIONS.labels("findings/impression")._value.get()
+    said = replace(generated("x"), findings="No pleural effusion.", impression="Left pleural effusion.")
+    desk.engine.answer = lambda request, hooks: said
+    desk.do(JobKind.SUMMARISE)
+    row = summary(desk.bench)
+    assert row["flags"] == ["out_of_scope", "consistency"]
+    assert row["consistency"] == [
+        {"kind": "findings/impression", "one": "No pleural effusion.", "other": "Left pleural effusion."}
+    ]
+    assert CONTRADICTIONS.labels("findings/impression")._value.get() == before + 1
+
+
+def test_an_answer_against_what_the_reader_wrote_is_marked(desk: Desk, study: UUID) -> None:
+    desk.do(JobKind.SUMMARISE)
+    corrected = "UPDATE summaries SET review_state = 'edited', edited_summary = 'Left pleural effusion.' RETURNING id"
+    desk.bench.rows(corrected)
+    ask(desk.bench.ledger, study, "Is there an effusion?")
+    desk.engine.answer = lambda request, hooks: generated("No pleural effusion.")
+    desk.do(JobKind.CHAT)
+    (turn,) = transcript(desk.bench.ledger, study)
+    assert turn.flags == ["out_of_scope", "consistency"]
+    assert turn.consistency == [{"kind": "chat", "one": "No pleural effusion.", "other": "Left pleural effusion."}]
 
 
 def test_an_answer_is_shown_while_it_is_written(desk: Desk, study: UUID) -> None:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -24,10 +24,6 @@ from xraygpt_core.model.bundle import load_bundle
 from xraygpt_core.places import models_dir
 from xraygpt_core.states import Lane
 
-LIMITS = (
-    "The demo bundle is small and was trained mostly on drawn films: on real films its text is not reliable. "
-    "Its model card has the figures."
-)
 Paths = Annotated[list[str] | None, typer.Argument(help="Files or folders; default: drawn films.", metavar="[PATH]…")]
 
 
@@ -45,24 +41,26 @@ def demo(paths: Paths = None, timeout: Timeout = None, as_json: AsJson = False) 
         rows = send(client, inputs, Lane.ROUTINE, wait=True, timeout=timeout)
         show_rows(rows, time.monotonic() - started, as_json=as_json)
         if not as_json:
-            show.paragraph(LIMITS)
+            show.paragraph(load_bundle(models_dir(), "demo").scope.says)
             show.fields(where_next(stack), title="Where to look next (after xraygpt up)")
     if not all_done(rows):
         raise typer.Exit(UNFINISHED)
 
 
 def fetch_bundle() -> None:
-    """Have the demo bundle. A child process fetches it, so that torch's memory is free again afterwards.
+    """Have the demo bundle, of a version that says what it was made for.
+
+    A child process fetches it, so that torch's memory is free again afterwards.
 
     Raises:
         StackError: it cannot be had; the child said why.
     """
-    try:
-        load_bundle(models_dir(), "demo")
-    except BundleError:
-        command = [sys.executable, "-m", "xraygpt", "models", "fetch", "demo"]
-        if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
-            raise StackError("the demo bundle cannot be fetched") from None
+    with suppress(BundleError):
+        if load_bundle(models_dir(), "demo").scope.made_for is not None:
+            return
+    command = [sys.executable, "-m", "xraygpt", "models", "fetch", "demo"]
+    if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
+        raise StackError("the demo bundle cannot be fetched")
 
 
 @contextmanager

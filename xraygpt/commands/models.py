@@ -1,5 +1,6 @@
 """``models``: the bundles in the models directory, and which of them is served."""
 
+import tomllib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,12 +14,16 @@ from xraygpt.connect import find_gateway, gateway
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, bundles, load_bundle
 from xraygpt_core.model.bundle import verify as verify_files
-from xraygpt_core.model.compose import quantise_bundle
+from xraygpt_core.model.compose import compose_bundle, quantise_bundle
 from xraygpt_core.places import models_dir
+from xraygpt_core.scope import Scope, parse_scope
 
 models = typer.Typer(help="Model bundles: fetch, import, look at, serve.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A bundle's name.", metavar="NAME")]
+Scoped = Annotated[
+    Path | None, typer.Option("--scope", help="A TOML file on what it was made for; default: research, not validated.")
+]
 
 
 @models.command()
@@ -48,6 +53,7 @@ def import_parts(
     seed: Annotated[int | None, typer.Option(help="Draw the text, with this seed; default: greedy.", min=0)] = None,
     temperature: Annotated[float, typer.Option(help="How freely it is drawn.", min=0.01, max=10.0)] = 1.0,
     top_p: Annotated[float, typer.Option(help="From what share of the probability.", min=0.01, max=1.0)] = 0.9,
+    scope: Scoped = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn downloaded weights into a bundle. Nothing is executed, and nothing is left behind if it fails."""
@@ -57,7 +63,8 @@ def import_parts(
     asked: dict[str, Any] = {"question": question} if question is not None else {}
     drawn: dict[str, Any] = {"seed": seed, "temperature": temperature, "top_p": top_p}
     said: dict[str, Any] = {"template": template, "dtype": dtype, "max_new_tokens": max_new_tokens}
-    wanted = Wanted(encoder, projector, llm, **asked, **said, **drawn)
+    declared: dict[str, Any] = {} if scope is None else {"scope": read_scope(scope)}
+    wanted = Wanted(encoder, projector, llm, **asked, **said, **drawn, **declared)
     with show.Progress() as bar:
         bundle, parts = import_bundle(models_dir(), name, wanted, _in_mebibytes(bar))
     for part in parts:
@@ -89,14 +96,49 @@ def list_bundles(as_json: AsJson = False) -> None:
         try:
             bundle = load_bundle(models_dir(), name)
         except BundleError as error:
-            rows.append({"name": name, "sha256": None, "served": name == served, "problem": str(error)})
+            found: dict[str, Any] = {"sha256": None, "made_for": None, "scope": None, "problem": str(error)}
         else:
-            rows.append({"name": name, "sha256": bundle.sha256, "served": name == served, "problem": None})
+            declared = bundle.scope.document() | {"validated_on": bundle.scope.figures()}
+            found = {"sha256": bundle.sha256, "made_for": bundle.scope.made_for, "scope": declared, "problem": None}
+        rows.append({"name": name, "served": name == served} | found)
     if as_json:
         show.document({"models": str(models_dir()), "bundles": rows})
     else:
-        columns = ("name", "sha256", "served", "problem")
-        show.table(columns, ([row[column] for column in columns] for row in rows))
+        columns = ("name", "sha256", "served", "made for", "says", "problem")
+        show.table(columns, (_listed(row) for row in rows))
+
+
+def _listed(row: dict[str, Any]) -> list[Any]:
+    scope = row["scope"] or {"says": None}
+    return [row["name"], (row["sha256"] or "")[:12], row["served"], row["made_for"], scope["says"], row["problem"]]
+
+
+@models.command()
+def declare(
+    name: Name,
+    scope: Annotated[Path, typer.Argument(help="A TOML file: made_for, says, card, [[validated_on]].")],
+    as_name: Annotated[str, typer.Option("--as", help="The new bundle's name.")],
+    as_json: AsJson = False,
+) -> None:
+    """The same model under a new name, with a statement of what it was made for and measured on."""
+    base = load_bundle(models_dir(), name)
+    bundle = compose_bundle(base, models_dir(), as_name, projector=None, adapter=None, scope=read_scope(scope))
+    if as_json:
+        show.document({"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256})
+    else:
+        show.say(f"bundle {bundle.name} is in {bundle.path}: {bundle.scope.says}")
+
+
+def read_scope(path: Path) -> Scope:
+    """What a file declares.
+
+    Raises:
+        BundleError: it cannot be read, or says something else.
+    """
+    try:
+        return parse_scope(tomllib.loads(path.read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        raise BundleError(f"{path}: {error}") from error
 
 
 @models.command()
@@ -110,6 +152,7 @@ def verify(
     verify_files(bundle)
     show.say(f"bundle {bundle.name}: {len(bundle.files)} files are as they should be")
     found: dict[str, Any] = {"name": bundle.name, "sha256": bundle.sha256, "ok": True, "summary": None}
+    found["scope"] = bundle.scope.document()
     if not hashes_only and bundle.projector is not None:
         found |= _tried(bundle)
     if as_json:
@@ -117,6 +160,7 @@ def verify(
     elif found["summary"] is not None:
         show.say(f"one synthetic film in {found['seconds']} s ({found['dtype']} on {found['device']}):")
         show.paragraph(found["summary"])
+        show.paragraph(bundle.scope.says)
 
 
 def _tried(bundle: Bundle) -> dict[str, Any]:

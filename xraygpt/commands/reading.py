@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xraygpt import show
+from xraygpt import doubts, show
 from xraygpt.client import Gateway
 from xraygpt.commands.options import UNFINISHED, AsJson, Study
 from xraygpt.connect import gateway
@@ -39,8 +39,9 @@ def _show_text(text: dict[str, Any]) -> None:
     else:
         show.paragraph(text["summary"])
     show.fields({name: text[name] for name in ("bundle", "summarised_at", "review_state", "reviewed_by")})
-    if text["flags"]:
-        show.fields({"flags": ", ".join(text["flags"])})
+    show.fields({"made for": doubts.inside(text), "flags": ", ".join(text["flags"]) or None})
+    for sentence in doubts.below(text):
+        show.paragraph(sentence, style="bold")
 
 
 def _show_reviews(reviews: list[dict[str, Any]]) -> None:
@@ -111,6 +112,8 @@ def chat(
     if as_json:
         show.document(answered)
     else:
+        for sentence in doubts.below(answered):
+            show.paragraph(sentence, style="bold")
         show.paragraph(NOTICE, style="bold")
     if answered["state"] != "done":
         show.say(f"there is no answer: the turn is {answered['state']}")

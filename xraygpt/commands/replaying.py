@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xraygpt import show
+from xraygpt import doubts, show
 from xraygpt.commands.models import needs_torch
 from xraygpt.commands.options import AsJson
 from xraygpt.connect import gateway
@@ -76,6 +76,9 @@ def compared(origin: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         "bundle_sha256": origin["bundle_sha256"],
         "stored": origin["text"],
         "text": now["text"],
+        "flags": origin["flags"],
+        "scope": origin["scope"],
+        "consistency": origin["consistency"],
         "difference": word_difference(origin["text"], now["text"]),
         "changed": changed,
     }
@@ -97,3 +100,5 @@ def _say(found: dict[str, Any]) -> None:
             show.paragraph(line)
     for name, (before, after) in found["changed"].items():
         show.paragraph(f"{name} was {before}, is {after}")
+    for sentence in doubts.below(found):
+        show.paragraph(sentence, style="bold")

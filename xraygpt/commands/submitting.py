@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from xraygpt import show
+from xraygpt import doubts, show
 from xraygpt.client import Gateway
 from xraygpt.commands.options import UNFINISHED, AsJson, InLane, Timeout, Wait
 from xraygpt.connect import gateway
 from xraygpt.sources import expand
 from xraygpt.submit import Row, all_done, follow, refresh, register, result
-from xraygpt_core.states import NOTICE, Lane
+from xraygpt_core.states import NOTICE, Flag, Lane
 
 Sources = Annotated[list[str], typer.Argument(help="Files, folders, or s3://bucket/key.", metavar="PATH|s3://…")]
 
@@ -76,12 +76,19 @@ def show_table(rows: Sequence[Row]) -> None:
     """What became of each input, and what its text is."""
     columns = ("study", "source", "view", "state", "seconds", "summary", "reason")
     show.table(columns, ((*_cells(row),) for row in rows))
-    if any(row.summary for row in rows):
+    texts = [row for row in rows if row.summary]
+    if texts:
         show.paragraph(NOTICE, style="bold")
+    beyond = Counter(doubts.beyond(row.scope) for row in texts if Flag.OUT_OF_SCOPE in row.flags)
+    for sentence, count in beyond.items():
+        show.paragraph(f"{count} of {len(texts)} texts: {sentence}", style="bold")
+    for row in texts:
+        for sentence in doubts.quoted(row.consistency):
+            show.paragraph(f"{row.study_id}: {sentence}", style="bold")
 
 
 def _cells(row: Row) -> tuple[str | None, ...]:
     seconds = None if row.seconds is None else f"{row.seconds:.1f}"
-    doubt = " (not verified as a chest)" if row.summary and "not_verified_chest" in row.flags else ""
     line = show.first_line(row.summary)
-    return row.study_id, row.source, row.view, row.state, seconds, line and line + doubt, row.reason_code
+    shown = line and line + doubts.behind(row.flags)
+    return row.study_id, row.source, row.view, row.state, seconds, shown, row.reason_code

@@ -16,6 +16,7 @@ from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Values, Work
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.read import resolve
+from xraygpt_core.ledger.refuse import look_again
 from xraygpt_core.ledger.serving import served_in
 from xraygpt_core.ledger.timeline import told
 from xraygpt_core.states import Lane
@@ -106,6 +107,8 @@ def resummarise(
 ) -> int:
     """Queue new summaries on the backlog lane, once per (study, revision, bundle). Returns how many were queued.
 
+    Of studies that are named, images that a chest check refused are looked at again.
+
     Raises:
         Conflict: another bundle than the served one is asked for.
         NotFound: there is no study of one of these ids.
@@ -119,7 +122,10 @@ def resummarise(
                 raise Conflict(f"the workers serve {served!r}: promote {bundle!r} first, then ask again")
             if study_ids is not None:
                 ids = [resolve(work, study_id) for study_id in study_ids]
-                return _summarise_again(ledger, work, _NAMED, values | {"bundle": served, "ids": ids}), None
+                refused = look_again(ledger, work, ids)
+                ids = [study_id for study_id in ids if study_id not in refused]
+                queued = _summarise_again(ledger, work, _NAMED, values | {"bundle": served, "ids": ids})
+                return len(refused) + queued, None
             queued = _summarise_again(ledger, work, _ALL, values | {"bundle": served, "after": after})
             end = work.row(_WINDOW_END, {"after": after})
             return queued, None if end is None else end["id"]

@@ -1,6 +1,7 @@
 """Follow-up questions about a summary. A turn is stored when it is asked and answered by the same engine."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,8 @@ from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import Claim, fenced
 from xraygpt_core.ledger.jobs import add_job
 from xraygpt_core.ledger.read import resolve
-from xraygpt_core.states import JobKind, JobState, Lane
+from xraygpt_core.scope import scope_of
+from xraygpt_core.states import Flag, JobKind, JobState, Lane
 
 MAX_QUESTION = 2000
 
@@ -33,11 +35,24 @@ class Turn:
     state: str
     asked_at: datetime
     answered_at: datetime | None
+    flags: Sequence[str] = ()
+    consistency: Sequence[Mapping[str, str]] = ()
+    provenance: Mapping[str, Any] | None = None
+
+    @property
+    def scope(self) -> dict[str, Any] | None:
+        """What the bundle that answered was made for; None before the answer is whole."""
+        return scope_of(self.provenance or {}) if self.state == JobState.DONE else None
 
 
 @dataclass(frozen=True)
 class ChatInput:
-    """What the model needs to answer: the image, the summary, the conversation so far and the question."""
+    """What the model needs to answer: the image, the summary, the conversation so far and the question.
+
+    Attributes:
+        stands: the summary as everybody reads it: a clinician's correction of it, if there is one.
+        view, flags: of the image.
+    """
 
     turn_id: UUID
     study_id: UUID
@@ -47,13 +62,19 @@ class ChatInput:
     summary: str
     turns: tuple[tuple[str, str], ...]
     question: str
+    stands: str
+    view: str | None
+    flags: Sequence[str]
 
 
-_COLUMNS = "id AS turn_id, study_id, summary_id, question, answer, state, asked_at, answered_at"
+_COLUMNS = (
+    "id AS turn_id, study_id, summary_id, question, answer, state, asked_at, answered_at, flags, "
+    "consistency, provenance"
+)
 
 _INPUT = """
     SELECT t.id AS turn_id, t.study_id, t.summary_id, t.question, t.position, s.summary,
-           i.normalised_key, i.normalised_sha256
+           COALESCE(s.edited_summary, s.summary) AS stands, i.view, i.flags, i.normalised_key, i.normalised_sha256
     FROM chat_turns t JOIN summaries s ON s.id = t.summary_id JOIN images i ON i.id = s.image_id
     WHERE t.id = :id
 """
@@ -152,9 +173,16 @@ def stream_answer(ledger: Ledger, claim: Claim, text_so_far: str) -> None:
 
 
 def complete_turn(
-    ledger: Ledger, claim: Claim, answer: str, bundle: str, bundle_sha256: str, provenance: dict[str, Any]
+    ledger: Ledger,
+    claim: Claim,
+    answer: str,
+    bundle: str,
+    bundle_sha256: str,
+    provenance: dict[str, Any],
+    flags: Sequence[Flag] = (),
+    consistency: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """Store the whole answer.
+    """Store the whole answer, and what is to be said with it (as with a :class:`NewSummary`).
 
     Raises:
         LeaseLost: the job is no longer ours; nothing was written.
@@ -163,8 +191,8 @@ def complete_turn(
     def body(work: Work) -> None:
         work.run(
             "UPDATE chat_turns SET answer = :answer, state = :state, lease_epoch = :epoch, bundle = :bundle, "
-            "bundle_sha256 = :sha256, provenance = CAST(:provenance AS jsonb), answered_at = clock_timestamp() "
-            "WHERE id = :id",
+            "bundle_sha256 = :sha256, provenance = CAST(:provenance AS jsonb), answered_at = clock_timestamp(), "
+            "flags = CAST(:flags AS text[]), consistency = CAST(:consistency AS jsonb) WHERE id = :id",
             {
                 "id": claim.subject,
                 "answer": answer,
@@ -173,6 +201,8 @@ def complete_turn(
                 "bundle": bundle,
                 "sha256": bundle_sha256,
                 "provenance": json.dumps(provenance),
+                "flags": [*flags, *([Flag.CONSISTENCY] if consistency else [])],
+                "consistency": json.dumps(list(consistency)),
             },
         )
 

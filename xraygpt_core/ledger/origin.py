@@ -6,6 +6,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.scope import scope_of
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,14 @@ class Origin:
     bundle_sha256: str
     lease_epoch: int
     provenance: dict[str, Any]
+    flags: list[str]
+    consistency: list[dict[str, str]]
     normalised_key: str
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What the bundle that wrote it was made for."""
+        return scope_of(self.provenance)
 
 
 def summary_origin(ledger: Ledger, summary_id: UUID) -> Origin:
@@ -30,7 +38,7 @@ def summary_origin(ledger: Ledger, summary_id: UUID) -> Origin:
     with ledger.work() as work:
         row = work.row(
             "SELECT s.id AS summary_id, s.summary AS text, s.bundle, s.bundle_sha256, s.lease_epoch, s.provenance, "
-            "       i.normalised_key "
+            "       s.flags, s.consistency, i.normalised_key "
             "FROM summaries s JOIN images i ON i.id = s.image_id WHERE s.id = :id AND i.normalised_key IS NOT NULL",
             {"id": summary_id},
         )

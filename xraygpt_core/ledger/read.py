@@ -1,6 +1,5 @@
 """Reading the ledger: studies, images, timelines, what is dead. Nothing here changes anything."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -9,6 +8,7 @@ from uuid import UUID
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.history import Review, reviews_of_study, reviews_of_summary
+from xraygpt_core.scope import scope_of
 from xraygpt_core.states import NOTICE, TERMINAL_STUDY_STATES, Lane
 
 # Ingesting and running are what a live lease says; storing them would cost every claim a second row.
@@ -23,23 +23,6 @@ STUDY_STATE = """
              SELECT FROM jobs j WHERE j.subject = s.id AND j.kind = 'summarise' AND j.state = 'running') THEN 'running'
          ELSE s.state END
 """
-
-
-@dataclass(frozen=True)
-class ImageStatus:
-    """One object as its submitter sees it: its own state if it ended alone, its study's otherwise."""
-
-    image_id: UUID
-    study_id: UUID
-    state: str
-    reason_code: str | None
-    lane: str
-    view: str | None
-    flags: list[str]
-    seconds: float | None
-    summary: str | None
-    findings: str | None
-    impression: str | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +57,13 @@ class Summary:
     reviewed_at: datetime | None
     flags: list[str]
     provenance: dict[str, Any]
+    consistency: list[dict[str, str]]
     notice: str = NOTICE
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What the bundle that wrote it was made for."""
+        return scope_of(self.provenance)
 
 
 @dataclass(frozen=True)
@@ -99,31 +88,14 @@ class Study:
 
 
 # A clinician's correction takes the place of the whole text, the model's sections included.
-_TEXT = """COALESCE(m.edited_summary, m.summary) AS summary,
+TEXT = """COALESCE(m.edited_summary, m.summary) AS summary,
            CASE WHEN m.edited_summary IS NULL THEN m.findings END AS findings,
            CASE WHEN m.edited_summary IS NULL THEN m.impression END AS impression"""
 
-_STATUS = f"""
-    SELECT i.id AS image_id, s.id AS study_id,
-           CASE WHEN i.state IN ('rejected', 'dead', 'cancelled') THEN i.state
-                WHEN i.state = 'received' AND s.state <> 'cancelled' THEN CASE WHEN EXISTS (
-                    SELECT FROM jobs j WHERE j.subject = i.id AND j.kind = 'ingest' AND j.state = 'running')
-                    THEN 'ingesting' ELSE 'received' END
-                ELSE {STUDY_STATE} END AS state,
-           CASE i.state WHEN 'accepted' THEN s.reason_code ELSE i.reason_code END AS reason_code,
-           s.lane_rank, COALESCE(i.view, s.view) AS view, i.flags,
-           extract(epoch FROM COALESCE(m.summarised_at, i.finished_at) - i.received_at)::float8 AS seconds,
-           {_TEXT}
-    FROM images i JOIN studies s ON s.id = i.study_id
-    LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
-        AND i.state = 'accepted'
-    WHERE i.id = ANY(CAST(:ids AS uuid[]))
-"""
-
 _SUMMARY = f"""
-    SELECT id AS summary_id, study_id, image_id, {_TEXT},
+    SELECT id AS summary_id, study_id, image_id, {TEXT},
            bundle, bundle_sha256, lease_epoch, summarised_at, superseded_at, review_state, reviewed_by, reviewed_at,
-           flags, provenance
+           flags, provenance, consistency
     FROM summaries m
 """
 
@@ -208,19 +180,6 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
         reviewed=Summary(**reviewed) if reviewed else None,
         reviews=reviews,
     )
-
-
-def images_status(ledger: Ledger, image_ids: Sequence[UUID]) -> list[ImageStatus]:
-    """Where these objects stand, in the order asked; unknown ids are left out."""
-    with ledger.work() as work:
-        rows = {row["image_id"]: dict(row) for row in work.rows(_STATUS, {"ids": list(image_ids)})}
-    found = [rows[image_id] for image_id in image_ids if image_id in rows]
-    return [
-        ImageStatus(
-            **{name: value for name, value in row.items() if name != "lane_rank"}, lane=list(Lane)[row["lane_rank"]]
-        )
-        for row in found
-    ]
 
 
 def summary(ledger: Ledger, summary_id: UUID) -> Summary:

@@ -167,5 +167,6 @@ def _nothing_to_summarise(work: Work, claim: Claim, views: set[str]) -> None:
             work, claim.subject, "study rejected", who="settle", claim=claim, detail={"reason_code": "no_frontal_view"}
         )
     else:
-        work.run(_CHOOSE, values | {"view": None, "state": StudyState.CANCELLED, "reason": ReasonCode.REPLACED})
+        # An image that is still to be read keeps the study open.
+        work.run(_CHOOSE, values | {"view": None, "state": StudyState.RECEIVED, "terminal": False})
         close_if_nothing_is_left(work, claim.subject)

@@ -1,7 +1,7 @@
 """What a GPU worker asks and answers: which image to look at, and the text it wrote."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,13 +17,20 @@ from xraygpt_core.states import Flag, JobState
 
 @dataclass(frozen=True)
 class SummariseInput:
-    """The normalised image to summarise, and the revision of the study it was chosen for."""
+    """The normalised image to summarise, and the revision of the study it was chosen for.
+
+    Attributes:
+        view: PA or AP, where the image's header says so.
+        flags: of the image, as :class:`xraygpt_core.states.Flag`.
+    """
 
     study_id: UUID
     image_id: UUID
     revision: int
     normalised_key: str
     normalised_sha256: str
+    view: str | None = None
+    flags: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,10 @@ class NewSummary:
     """A text with everything needed to make it again.
 
     Attributes:
-        provenance: template, prompt, seed, decoding settings, software versions, image sha256.
+        provenance: template, prompt, seed, decoding settings, software versions, image sha256, the bundle's scope.
         batch_size: how many requests shared the step that finished it.
+        flags: what the GPU worker found out about film and text.
+        consistency: ``{kind, one, other}`` for each contradiction; stored, and flagged if there is any.
     """
 
     text: str
@@ -43,12 +52,15 @@ class NewSummary:
     provenance: dict[str, Any]
     tokens: int
     batch_size: int
+    flags: tuple[Flag, ...] = ()
+    consistency: tuple[Mapping[str, str], ...] = ()
 
 
 _WAITS = ("waited_seconds", "generate_seconds")  # of the provenance, for the timeline
 
 _INPUTS = """
-    SELECT s.id AS study_id, i.id AS image_id, s.revision, i.normalised_key, i.normalised_sha256
+    SELECT s.id AS study_id, i.id AS image_id, s.revision, i.normalised_key, i.normalised_sha256,
+           COALESCE(i.view, s.view) AS view, i.flags
     FROM unnest(CAST(:ids AS uuid[]), CAST(:revisions AS int[])) AS n (study_id, revision)
     JOIN studies s ON s.id = n.study_id AND s.revision = n.revision AND s.state NOT IN ('cancelled', 'rejected')
     JOIN images i ON i.id = s.chosen_image AND i.state = 'accepted'
@@ -67,14 +79,14 @@ _WRITE = """
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
             id uuid, study_id uuid, image_id uuid, revision int, job_id uuid, attempt int, epoch bigint, bundle text,
             bundle_sha256 text, text text, findings text, impression text, provenance jsonb, tokens int,
-            batch_size int, flags jsonb, lane_rank int, current boolean, waits jsonb)
+            batch_size int, flags jsonb, consistency jsonb, lane_rank int, current boolean, waits jsonb)
     ), texts AS (
         INSERT INTO summaries (id, study_id, image_id, revision, job_id, lease_epoch, bundle, bundle_sha256, summary,
-                               findings, impression, provenance, tokens, batch_size, flags, lane_rank,
-                               superseded_at)
+                               findings, impression, provenance, tokens, batch_size, flags, consistency,
+                               lane_rank, superseded_at)
         SELECT id, study_id, image_id, revision, job_id, epoch, bundle, bundle_sha256, text, findings, impression,
-               provenance, tokens, batch_size, ARRAY(SELECT jsonb_array_elements_text(flags)), lane_rank,
-               CASE WHEN NOT current THEN clock_timestamp() END
+               provenance, tokens, batch_size, ARRAY(SELECT jsonb_array_elements_text(flags)), consistency,
+               lane_rank, CASE WHEN NOT current THEN clock_timestamp() END
         FROM n
     ), ended AS (
         UPDATE studies SET state = 'summarised', reason_code = NULL, finished_at = clock_timestamp()
@@ -148,7 +160,7 @@ def _complete(ledger: Ledger, done: Sequence[Done]) -> list[UUID | None]:
             _row(ids[claim.job_id], claim, given, summary)
             | {"current": current.get(given.study_id) == claim.job_id}
             | {"lane_rank": now[given.study_id]["lane_rank"]}
-            | {"flags": [Flag.SUPERSEDES_REVIEWED] if given.study_id in reviewed else []}
+            | {"flags": _flags(summary, supersedes_reviewed=given.study_id in reviewed)}
             for claim, given, summary in mine
         ]
         if rows:
@@ -157,6 +169,15 @@ def _complete(ledger: Ledger, done: Sequence[Done]) -> list[UUID | None]:
     study_ids = [given.study_id for _, given, _ in done]
     finished = fenced_many(ledger, [claim for claim, _, _ in done], body, study_ids=study_ids)
     return [ids[claim.job_id] if claim.job_id in finished else None for claim, _, _ in done]
+
+
+def _flags(summary: NewSummary, *, supersedes_reviewed: bool) -> list[Flag]:
+    found = list(summary.flags)
+    if summary.consistency:
+        found.append(Flag.CONSISTENCY)
+    if supersedes_reviewed:
+        found.append(Flag.SUPERSEDES_REVIEWED)
+    return list(dict.fromkeys(found))
 
 
 def _row(summary_id: UUID, claim: Claim, given: SummariseInput, summary: NewSummary) -> dict[str, Any]:

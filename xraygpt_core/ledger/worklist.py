@@ -52,6 +52,7 @@ class Row:
     """A study as a list shows it; what comes after ``received_at`` is None without a summary.
 
     Attributes:
+        flags: of the film and of the text, but for the one below.
         opening: how the impression begins, or the text where there is none.
         supersedes_reviewed: a newer draft beside a summary that somebody reviewed.
     """
@@ -126,8 +127,8 @@ _JOINED = {
 _PAGE = f"""
     SELECT r.rank AS place_rank, r.at AS place_at, r.id AS place_id, s.id AS study_id, s.lane_rank,
            {STUDY_STATE} AS state,
-           s.reason_code, s.view, s.flags, s.received_at, m.id AS summary_id, m.summarised_at, m.review_state,
-           m.reviewed_by, m.reviewed_at,
+           s.reason_code, s.view, s.flags || COALESCE(m.flags, '{{{{}}}}') AS flags, s.received_at, m.id AS summary_id,
+           m.summarised_at, m.review_state, m.reviewed_by, m.reviewed_at,
            left(btrim(COALESCE(m.edited_summary, m.impression, m.summary)), {_OPENING}) AS opening,
            COALESCE('{Flag.SUPERSEDES_REVIEWED}' = ANY(m.flags), false) AS supersedes_reviewed
     FROM ({{reached}}) r CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = r.study_id LIMIT 1) s
@@ -222,6 +223,8 @@ def _place(row: dict[str, Any]) -> Place:
 
 def _row(row: dict[str, Any]) -> Row:
     shown = {name: value for name, value in row.items() if name != "lane_rank" and not name.startswith("place_")}
+    # The one flag with a column of its own stands there alone, as it always did.
+    shown["flags"] = [flag for flag in dict.fromkeys(shown["flags"]) if flag != Flag.SUPERSEDES_REVIEWED]
     if shown["state"] not in TERMINAL_STUDY_STATES:
         shown["reason_code"] = None
     return Row(**shown, lane=list(Lane)[row["lane_rank"]])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xraygpt_core.errors import BundleError
+from xraygpt_core.scope import UNDECLARED, Scope, parse_scope
 
 FILE = "bundle.toml"
 _NOTE = ".verified.json"  # sizes and times of files whose hashes were right; no part of the bundle
@@ -60,6 +61,8 @@ class Bundle:
     files: Mapping[str, str]  # path inside the bundle -> sha256
     dtype: str | None = None  # float32, bfloat16 or float16; None: what the device is fast at
     weights: str | None = None  # int8 or fp8; None: in the precision above
+    chest_check: Path | None = None  # the head that asks whether an image is a chest; None: nothing asks
+    scope: Scope = UNDECLARED
 
 
 def load_bundle(models: Path, name: str) -> Bundle:
@@ -115,6 +118,8 @@ def _parse(path: Path, raw: bytes) -> Bundle:
         files=dict(data["files"]),
         dtype=llm.get("dtype"),
         weights=llm.get("weights"),
+        chest_check=path / data["chest_check"]["weights"] if "chest_check" in data else None,
+        scope=parse_scope(data.get("scope")),
     )
 
 
@@ -182,8 +187,8 @@ def hash_files(path: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def write_toml(path: Path, tables: Mapping[str, Any]) -> None:
-    """Write ``bundle.toml``: scalars first, then a table per mapping. JSON scalars and lists are valid TOML."""
-    scalars = [f"{key} = {json.dumps(value)}" for key, value in tables.items() if not isinstance(value, Mapping)]
+    """Write ``bundle.toml``: scalars first, then a table per mapping."""
+    scalars = [f"{key} = {_value(value)}" for key, value in tables.items() if not isinstance(value, Mapping)]
     lines = [
         "# Everything a summary of this bundle depends on. Do not edit: the hash of this file is stamped on summaries.",
         *scalars,
@@ -191,8 +196,18 @@ def write_toml(path: Path, tables: Mapping[str, Any]) -> None:
     for table, entries in tables.items():
         if isinstance(entries, Mapping):
             lines += ["", f"[{table}]"]
-            lines += [f"{_key(key)} = {json.dumps(value)}" for key, value in entries.items() if value is not None]
+            lines += [f"{_key(key)} = {_value(value)}" for key, value in entries.items() if value is not None]
     (path / FILE).write_text("\n".join(lines) + "\n")
+
+
+def _value(value: Any) -> str:
+    """JSON's scalars and lists of them are TOML; a mapping in a list is an inline table."""
+    match value:
+        case Mapping():
+            return "{" + ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(_value(item) for item in value) + "]"
+    return json.dumps(value)
 
 
 def _key(key: str) -> str:

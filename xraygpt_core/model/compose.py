@@ -11,8 +11,10 @@ from typing import Any
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import FILE, Bundle, hash_files, read_bundle, write_toml
+from xraygpt_core.scope import Scope, inherited, scope_table
 
 PROJECTOR_FILE = "projector.safetensors"
+CHEST_CHECK_FILE = "chest_check.safetensors"
 ADAPTER_FOLDER = "adapter"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -25,18 +27,22 @@ def compose_bundle(
     projector: Path | None,
     adapter: Path | None,
     projector_class: str = "MapProjector",
+    chest_check: Path | None = None,
+    scope: Scope | None = None,
 ) -> Bundle:
-    """The base with another projector and/or LLM adapter, as ``models/name``. Unchanged files are hard links.
+    """The base with another projector, LLM adapter and/or chest check, as ``models/name``. The rest are hard links.
 
     Composing the same parts again gives the bundle that is there.
+
+    Args:
+        scope: what the new bundle declares. None: what it inherits, without the figures of weights it does not have.
 
     Raises:
         BundleError: a part is missing, or ``name`` exists with other contents.
     """
     with new_bundle(models, name) as (work, commit):
-        tables = tomllib.loads((base.path / FILE).read_text())
-        tables["name"] = name
-        replaced = _replaced(base, projector, adapter)
+        tables = _tables_of(base, name, scope)
+        replaced = _replaced(base, projector, adapter, chest_check)
         for file in base.files:
             if not file.startswith(replaced):
                 _link(base.path / file, work / file)
@@ -51,6 +57,10 @@ def compose_bundle(
                 _copy(adapter / file, work / ADAPTER_FOLDER / file)
                 new.append(f"{ADAPTER_FOLDER}/{file}")
             tables["llm"]["adapter"] = ADAPTER_FOLDER
+        if chest_check is not None:
+            _copy(chest_check, work / CHEST_CHECK_FILE)
+            tables["chest_check"] = {"weights": CHEST_CHECK_FILE}
+            new.append(CHEST_CHECK_FILE)
         tables["files"] = files | hash_files(work, new)
         write_toml(work, tables)
         return commit()
@@ -65,8 +75,7 @@ def quantise_bundle(base: Bundle, models: Path, name: str, weights: str) -> Bund
     if base.weights is not None:
         raise BundleError(f"bundle {base.name!r} has {base.weights} weights already; quantise the one it was made from")
     with new_bundle(models, name) as (work, commit):
-        tables = tomllib.loads((base.path / FILE).read_text())
-        tables["name"] = name
+        tables = _tables_of(base, name, None)
         tables["llm"]["weights"] = weights
         for file in base.files:
             _link(base.path / file, work / file)
@@ -74,13 +83,24 @@ def quantise_bundle(base: Bundle, models: Path, name: str, weights: str) -> Bund
         return commit()
 
 
-def _replaced(base: Bundle, projector: Path | None, adapter: Path | None) -> tuple[str, ...]:
+def _tables_of(base: Bundle, name: str, scope: Scope | None) -> dict[str, Any]:
+    tables = tomllib.loads((base.path / FILE).read_text())
+    tables["name"] = name
+    tables.pop("scope", None)
+    if (declared := scope_table(scope or inherited(base.scope, base.name))) is not None:
+        tables["scope"] = declared
+    return tables
+
+
+def _replaced(base: Bundle, projector: Path | None, adapter: Path | None, chest_check: Path | None) -> tuple[str, ...]:
     """Prefixes of the base's files that the new parts take the place of."""
     gone = []
     if projector is not None and base.projector_weights is not None:
         gone.append(str(base.projector_weights.relative_to(base.path)))
     if adapter is not None and base.adapter is not None:
         gone.append(f"{base.adapter.relative_to(base.path)}/")
+    if chest_check is not None and base.chest_check is not None:
+        gone.append(str(base.chest_check.relative_to(base.path)))
     return tuple(gone)
 
 

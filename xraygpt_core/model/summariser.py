@@ -10,6 +10,7 @@ from torch import Tensor
 
 from xraygpt_core.errors import BundleError, InvalidRequest
 from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.chest_check import ChestCheck, load_chest_check
 from xraygpt_core.model.encoder import Encoder, load_encoder
 from xraygpt_core.model.llm import Llm, load_llm, pick_device, pick_dtype
 from xraygpt_core.model.projector import Projector, load_projector
@@ -25,6 +26,7 @@ class Loaded:
     projector: Projector
     llm: Llm
     template: Template
+    chest: ChestCheck | None = None
 
     def features(self, images: Sequence[Tensor]) -> Tensor:
         """Preprocessed images to frozen features (batch, positions, channels), float32."""
@@ -82,7 +84,10 @@ def load(bundle: Bundle, device: str = "auto", dtype: torch.dtype | None = None)
     projector = load_projector(bundle.projector, bundle.projector_weights).to(where).eval().requires_grad_(False)
     llm = load_llm(bundle.llm, bundle.adapter, where, dtype or pick_dtype(where, bundle.dtype))
     image_tokens = _check_fit(encoder, projector, llm)
-    loaded = Loaded(bundle, encoder, projector, llm, template_named(bundle.template))
+    chest = None
+    if bundle.chest_check is not None:
+        chest = load_chest_check(bundle.chest_check, encoder.positions, encoder.channels).to(where)
+    loaded = Loaded(bundle, encoder, projector, llm, template_named(bundle.template), chest)
     _check_room(loaded, image_tokens)
     return loaded
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from xraygpt_core.errors import BundleError, ConfigurationError, Unavailable
 from xraygpt_core.model.bundle import Bundle, check
+from xraygpt_core.model.chest_check import Chest
 from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost, RequestFailed, device_is_gone
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
 from xraygpt_core.model.engine.text import cut
@@ -119,13 +120,13 @@ class VllmEngine:
         future: Future[Generated] = Future()
         future.set_running_or_notify_cancel()
         try:
-            row, prompt = self._prompt(request)
+            row, prompt, chest = self._prompt(request)
         except ITEM_ERRORS as error:
             future.set_exception(error)
             return future
         name = hash(request)
         alone = alone or self._company.suspects(name)
-        errand = Errand(name, alone, row, prompt, future, on_progress, on_text, cancelled)
+        errand = Errand(name, alone, row, prompt, future, on_progress, on_text, cancelled, chest)
         with self._door:
             if self._closed.is_set():
                 future.set_exception(Unavailable("the engine is closed"))
@@ -134,8 +135,8 @@ class VllmEngine:
                 self._pool.submit(self._serve)
         return future
 
-    def _prompt(self, request: SummaryRequest | ChatRequest) -> tuple[Tensor, Prompt]:
-        """The whole prompt as embeddings (tokens, hidden), and as words."""
+    def _prompt(self, request: SummaryRequest | ChatRequest) -> tuple[Tensor, Prompt, Chest | None]:
+        """The whole prompt as embeddings (tokens, hidden) and as words, and what the chest check found."""
         loaded = self._loaded
         image = loaded.encoder.preprocess(request.image_png)
         turns = request.turns if isinstance(request, ChatRequest) else ()
@@ -143,14 +144,22 @@ class VllmEngine:
             if self._lost:
                 raise Unavailable("the device is lost")
             try:
-                tokens = loaded.image_tokens(loaded.features([image]))[0]
+                features = loaded.features([image])
+                chest = self._judged(features, request)
+                tokens = loaded.image_tokens(features)[0]
                 prompt = loaded.prompt(request.question or loaded.bundle.question, turns, len(tokens))
-                return loaded.row(prompt, tokens), prompt
+                return loaded.row(prompt, tokens), prompt, chest
             except ITEM_ERRORS as error:
                 if not device_is_gone(error):
                     raise
                 self._lost = True
                 raise DeviceLost(f"{type(error).__name__} in the encoder") from error
+
+    def _judged(self, features: Tensor, request: SummaryRequest | ChatRequest) -> Chest | None:
+        check = self._loaded.chest
+        if check is None or isinstance(request, ChatRequest):
+            return None
+        return check.judge(float(check.scores(features)[0]), refuse=request.only_chests)
 
     def close(self) -> None:
         """Finish what runs, fail what waits."""
@@ -266,6 +275,7 @@ class VllmEngine:
             waited_seconds=started - errand.submitted,
             generate_seconds=time.monotonic() - started,
             software={**self._loaded.software, "backend": "vllm"},
+            chest=errand.chest,
         )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from xraygpt_core.model.chest_check import Chest
 from xraygpt_core.model.engine.requests import Generated
 from xraygpt_core.model.prompt import Prompt
 
@@ -34,6 +35,7 @@ class Errand:
     on_progress: Callable[[], None] | None
     on_text: Callable[[str], None] | None
     cancelled: Callable[[], bool] | None
+    chest: Chest | None = None
     submitted: float = field(default_factory=time.monotonic)
 
     def moved(self) -> None:

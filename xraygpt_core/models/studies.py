@@ -135,6 +135,8 @@ summaries = Table(
     Column("tokens", Integer, nullable=False),
     Column("batch_size", Integer, nullable=False),
     flags_column(),
+    # Sentences of the model's own text that contradict each other: [{kind, one, other}].
+    Column("consistency", JSONB, nullable=False, server_default="[]"),
     # The study's, repeated here so that one index has the drafts in the order in which they are read.
     Column("lane_rank", SmallInteger, nullable=False, server_default="1"),
     Column("review_state", Text, nullable=False, server_default="draft"),
@@ -176,6 +178,9 @@ chat_turns = Table(
     Column("bundle", Text),
     Column("bundle_sha256", Text),
     Column("provenance", JSONB),
+    flags_column(),
+    # Where the answer contradicts the summary it is about, or itself: [{kind, one, other}].
+    Column("consistency", JSONB, nullable=False, server_default="[]"),
     moment("asked_at", now=True),
     moment("answered_at"),
     UniqueConstraint("study_id", "position"),

@@ -70,7 +70,7 @@ class Mention:
         return frozenset((self.kind,))
 
 
-def _sentences(text: str) -> list[str]:
+def sentences_of(text: str) -> list[str]:
     """Lower-case sentences with hyphens and slashes opened, contractions and abbreviations spelled out."""
     text = _QUERY.sub(" questionable ", text.lower().replace("n't", " not").replace("’", "'"))
     text = _ASKED.sub(" questionable.", text)
@@ -90,15 +90,17 @@ def _sentences(text: str) -> list[str]:
 
 def mentions(text: str) -> list[Mention]:
     """Every finding the report names, asserted or not, with its place, in the order of the text."""
-    found = []
-    for sentence in _sentences(described_part(text)):
-        masked = mask_pseudo(sentence)
-        named = [
-            Mention(start, end, kind, status_of(masked, start, end), plural=bool(PLURAL.search(sentence[start:end])))
-            for start, end, kind in find_terms(masked)
-        ]
-        found += _placed(sentence, named)
-    return found
+    return [mention for sentence in sentences_of(described_part(text)) for mention in mentions_in(sentence)]
+
+
+def mentions_in(sentence: str) -> list[Mention]:
+    """Every finding that one sentence of :func:`sentences_of` names."""
+    masked = mask_pseudo(sentence)
+    named = [
+        Mention(start, end, kind, status_of(masked, start, end), plural=bool(PLURAL.search(sentence[start:end])))
+        for start, end, kind in find_terms(masked)
+    ]
+    return _placed(sentence, named)
 
 
 def label_report(text: str) -> frozenset[str]:

@@ -54,7 +54,7 @@ _DENY_BEFORE = _any(
 )
 _OPEN_BEFORE = _any(
     r"possibly|possible|questionable|question of|question|equivocal|query|borderline|suspected",
-    r"(?:cannot|can not) (?:entirely |completely )?(?:exclude|rule out)",
+    r"(?:cannot|can not|(?:difficult|hard|impossible|unable) to) (?:entirely |completely )?(?:exclude|rule out)",
     r"(?:(?:does|do|did) )?not (?:exclude|rule out)",
     r"(?:may|might|could) (?:\w+ )?(?:be|represent|reflect|indicate|suggest|obscure|hide|mask)",
     r"(?:to|please|in order to) (?:exclude|rule out|evaluate for|assess for)|rule out",

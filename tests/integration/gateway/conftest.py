@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -107,24 +107,24 @@ class World:
         fail(self.ledger, taken, error, retry=False)
         return str(taken.job_id)
 
-    def summarise(self, study_id: str, text: str = "No acute disease.") -> str:
+    def summarise(self, study_id: str, text: str = "No acute disease.", **more: Any) -> str:
         """Settle and summarise a study; the summary's id."""
         settle(self.ledger, self.claim(JobKind.SETTLE, study_id))
-        return self._write_summary(study_id, text)
+        return self._write_summary(study_id, text, **more)
 
-    def summarise_again(self, study_id: str, text: str) -> str:
+    def summarise_again(self, study_id: str, text: str, **more: Any) -> str:
         """Supersede a study's summary by that of another bundle; the new one's id."""
         with self.ledger.work() as work:
             work.run("UPDATE installation SET served_bundle = 'next'")
         assert self.client.post("/v1/resummarise", json={"study_ids": [study_id]}).json() == {"queued": 1}
-        return self._write_summary(study_id, text)
+        return self._write_summary(study_id, text, **more)
 
-    def _write_summary(self, study_id: str, text: str) -> str:
+    def _write_summary(self, study_id: str, text: str, **more: Any) -> str:
         taken = self.claim(JobKind.SUMMARISE, study_id)
         given = summarise_input(self.ledger, taken)
         assert given is not None
         summary = NewSummary(text, "Clear lungs.", text, "demo", "ab" * 32, {"template": "xraygpt"}, 5, 1)
-        return str(complete_summary(self.ledger, taken, given, summary))
+        return str(complete_summary(self.ledger, taken, given, replace(summary, **more)))
 
     def summarised(self, key: str = "in/a.dcm", **more: Any) -> tuple[str, str]:
         """A study from object to summary: study id, summary id."""
@@ -132,13 +132,13 @@ class World:
         study_id = self.ingest(image["image_id"], **more)
         return study_id, self.summarise(study_id)
 
-    def write(self, turn_id: str) -> tuple[Callable[[str], None], Callable[[str], None]]:
+    def write(self, turn_id: str, **more: Any) -> tuple[Callable[[str], None], Callable[[str], None]]:
         """Take a chat turn; functions that show text so far and that finish it."""
         taken = self.claim(JobKind.CHAT, turn_id)
         chat_input(self.ledger, taken)
         return (
             lambda text: stream_answer(self.ledger, taken, text),
-            lambda text: complete_turn(self.ledger, taken, text, "demo", "ab" * 32, {}),
+            lambda text: complete_turn(self.ledger, taken, text, "demo", "ab" * 32, **({"provenance": {}} | more)),
         )
 
 

@@ -7,14 +7,16 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "sql.md").read_text()
-VIEWS = "\n".join(path.read_text() for path in sorted((ROOT / "migrations" / "versions").glob("*.sql")))
-NAMES = re.findall(r"CREATE VIEW (\w+) AS", VIEWS)
+VERSIONS = [path.read_text() for path in sorted((ROOT / "migrations" / "versions").glob("*.sql"))]
+VIEWS = "\n".join(VERSIONS)
+NAMES = list(dict.fromkeys(re.findall(r"CREATE VIEW (\w+) AS", VIEWS)))
 QUERIES = re.findall(r"```sql\n(.*?)```", DOCUMENT, re.DOTALL)
 
 
 def columns_of(view: str) -> list[str]:
     """The columns a view is created with: of each item of its select list, the last word."""
-    body = VIEWS.partition(f"CREATE VIEW {view} AS\nSELECT")[2].partition("\nFROM")[0]
+    newest = [text for text in VERSIONS if f"CREATE VIEW {view} AS" in text][-1]
+    body = newest.partition(f"CREATE VIEW {view} AS\nSELECT")[2].partition("\nFROM")[0]
     items, depth = [""], 0
     for letter in body:
         depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(letter, 0)

@@ -9,6 +9,7 @@ import pytest
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, bundles, load_bundle, read_bundle, verify, write_toml
 from xraygpt_core.model.compose import write_bundle
+from xraygpt_core.scope import UNDECLARED, scope_table
 
 
 def make(path: Path, **changes: object) -> Path:
@@ -36,6 +37,21 @@ def test_everything_written_is_read_back(tmp_path: Path) -> None:
     assert bundle.decoding.max_new_tokens == 7
     assert bundle.adapter is None
     assert set(bundle.files) == {"encoder.safetensors", "projector.safetensors", "llm/config.json"}
+
+
+def test_a_bundle_that_declares_no_scope_is_made_for_nothing_it_says(tmp_path: Path) -> None:
+    assert read_bundle(make(tmp_path / "b")).scope == UNDECLARED
+
+
+def test_a_declared_scope_is_read_back_with_its_figures(tmp_path: Path) -> None:
+    figure = {"name": 'our "own" films', "n": 9, "metric": "F1", "value": 0.5, "interval": [0.25, 0.75]}
+    declared = {"made_for": "validated", "says": "Measured on nine films – für uns.", "validated_on": [figure]}
+    assert scope_table(read_bundle(make(tmp_path / "b", scope=declared)).scope) == declared
+
+
+def test_an_unknown_scope_refuses_the_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="made_for 'clinical' is none of synthetic, research, validated"):
+        read_bundle(make(tmp_path / "b", scope={"made_for": "clinical", "says": "Trust me."}))
 
 
 def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, read_bundle, verify
 from xraygpt_core.model.compose import compose_bundle, new_bundle, quantise_bundle, write_bundle
+from xraygpt_core.scope import Figure, MadeFor, Scope
 
 
 @pytest.fixture
@@ -53,6 +54,18 @@ def test_new_parts_join_the_base(base: Bundle, projector: Path, adapter: Path) -
     assert made.adapter is not None
     assert (made.adapter / "adapter_model.safetensors").read_text() == "lora"
     verify(made)
+
+
+def test_a_trained_bundle_is_made_for_what_its_base_was_and_has_no_figures_of_its_own(
+    base: Bundle, projector: Path
+) -> None:
+    figure = Figure("drawn films", 200, "F1", 0.9, (0.8, 1.0))
+    declared = Scope(MadeFor.SYNTHETIC, "Drawn films only.", validated_on=(figure,))
+    first = compose_bundle(base, base.path.parent, "first", projector=projector, adapter=None, scope=declared)
+    assert first.scope == declared
+    second = compose_bundle(first, base.path.parent, "second", projector=projector, adapter=None)
+    assert (second.scope.made_for, second.scope.validated_on) == (MadeFor.SYNTHETIC, ())
+    assert quantise_bundle(first, base.path.parent, "small", "int8").scope == second.scope
 
 
 def test_unchanged_files_are_hard_links(base: Bundle, projector: Path) -> None:

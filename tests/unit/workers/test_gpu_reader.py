@@ -10,9 +10,10 @@ import pytest
 
 from workers.edge import HandedBack
 from workers.gpu import _FAILURES, EXIT_BROKEN, Errand, Reader
-from xraygpt_core.errors import InvalidRequest, LeaseLost, Unavailable
+from xraygpt_core.errors import InvalidRequest, LeaseLost, Rejected, Unavailable
 from xraygpt_core.model.engine.items import RequestFailed
 from xraygpt_core.model.engine.requests import ServerBusy, SummaryRequest
+from xraygpt_core.states import ReasonCode
 
 GOOD = SimpleNamespace(tokens=1, batch_size=1)
 NOT_FINITE = RequestFailed("the model's numbers are not finite")
@@ -72,6 +73,11 @@ def test_an_engine_that_fails_every_study_is_left(counter: Counter, error: Excep
     assert counter.stopped == []
     counter.gives(error)
     assert counter.stopped == [EXIT_BROKEN]
+
+
+def test_pictures_that_are_no_chests_do_not_end_the_process(counter: Counter) -> None:
+    counter.gives(Rejected(ReasonCode.NOT_A_CHEST, "the score is too low"), _FAILURES)
+    assert counter.stopped == []
 
 
 def test_bad_studies_among_good_ones_do_not_end_the_process(counter: Counter) -> None:

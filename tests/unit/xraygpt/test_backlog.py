@@ -117,7 +117,13 @@ def finished(fake_gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def image(uri: str) -> dict[str, Any]:
         known = {"study_id": "s", "reason_code": None, "lane": "backlog", "view": None, "flags": [], "seconds": None}
-        return {"image_id": uri, "state": fake_gateway.ends[uri], "summary": None} | known
+        return {
+            "image_id": uri,
+            "state": fake_gateway.ends[uri],
+            "summary": None,
+            "scope": None,
+            "consistency": [],
+        } | known
 
     def looked_up(asked: Any) -> Any:
         assert {one["etag"] for one in asked.document["objects"]} == {"e"}
@@ -249,7 +255,8 @@ def test_objects_are_compared_a_thousand_at_a_time_and_none_is_kept(finished: An
 def test_the_document_of_a_backlog_has_a_row_for_each_object(finished: Any, xraygpt: Run) -> None:
     done = json.loads(xraygpt("backlog", "s3://b/old/", "--wait", "--json").stdout)
     assert [(row["source"], row["state"]) for row in done["studies"]] == list(finished.ends.items())
-    assert set(done["studies"][0]) == {"study_id", "source", "state", "reason_code", "lane", "summary"}
+    names = {"study_id", "source", "state", "reason_code", "lane", "summary", "flags", "scope", "consistency"}
+    assert set(done["studies"][0]) == names
     assert done["counts"] == {"summarised": 1, "rejected": 1}
     assert done["seconds"] >= 0
 

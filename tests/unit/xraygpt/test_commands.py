@@ -14,7 +14,8 @@ NOTICE = "AI-generated draft, not a diagnosis"
 def image(state: str, **changes: Any) -> dict[str, Any]:
     values = {"study_id": "s", "reason_code": None, "lane": "routine", "view": "PA", "flags": [], "seconds": 2.0}
     text = "Heart size is normal.\nNo effusion." if state == "summarised" else None
-    return values | {"state": state, "summary": text, "findings": None, "impression": None} | changes
+    values |= {"scope": None, "consistency": [], "findings": None, "impression": None}
+    return values | {"state": state, "summary": text} | changes
 
 
 @pytest.fixture
@@ -44,7 +45,8 @@ def test_submit_waits_for_the_end_of_every_input(intake: Any, xraygpt: Run) -> N
         ("s3://b/good", None),
         ("s3://b/bad", "blank"),
     ]
-    assert set(document["studies"][0]) == {"study_id", "source", "state", "reason_code", "lane", "summary"}
+    names = {"study_id", "source", "state", "reason_code", "lane", "summary", "flags", "scope", "consistency"}
+    assert set(document["studies"][0]) == names
     assert intake.bodies("/v1/studies")[0]["lane"] == "stat"
     assert intake.asked[0].headers["Authorization"] == "Bearer secret-key"
 
@@ -74,6 +76,22 @@ def test_submit_shows_a_table_with_the_first_line_and_the_notice(intake: Any, xr
     assert "not verified as a chest" in done.stdout
     assert "No effusion." not in done.stdout
     assert NOTICE in done.stdout
+
+
+SCOPE = {"made_for": "synthetic", "says": "Made for drawn films.", "card": "docs/card.md"}
+TWO = [{"kind": "side", "one": "Left effusion.", "other": "Right effusion."}]
+
+
+def test_submit_says_what_lies_outside_of_the_scope_and_what_contradicts_itself(intake: Any, xraygpt: Run) -> None:
+    outside = image("summarised", flags=["out_of_scope", "consistency"], scope=SCOPE, consistency=TWO)
+    intake.ends = {"s3://b/film": outside}
+    shown = xraygpt("submit", "s3://b/film", "s3://b/drawn", "--wait").stdout
+    assert shown.count("(outside the model's scope; contradicts itself)") == 1
+    assert "1 of 2 texts: Outside the model's scope: Made for drawn films. Model card: docs/card.md." in shown
+    assert "s: Contradiction (side): “Left effusion.” – “Right effusion.”" in shown
+    film, drawn = json.loads(xraygpt("submit", "s3://b/film", "s3://b/drawn", "--wait", "--json").stdout)["studies"]
+    assert (film["flags"], film["scope"], film["consistency"]) == (["out_of_scope", "consistency"], SCOPE, TWO)
+    assert (drawn["flags"], drawn["consistency"]) == ([], [])
 
 
 def test_progress_goes_to_stderr_only(intake: Any, xraygpt: Run) -> None:
@@ -134,6 +152,15 @@ def test_summary_shows_the_text_with_the_notice(fake_gateway: Any, xraygpt: Run)
     assert NOTICE in shown
     assert "Nothing says that this picture shows a chest." in shown
     assert json.loads(xraygpt("summary", "s", "--json").stdout)["flags"] == ["not_verified_chest"]
+
+
+def test_summary_says_what_lies_outside_of_the_scope(fake_gateway: Any, xraygpt: Run) -> None:
+    limits = {"flags": ["out_of_scope", "consistency"], "scope": SCOPE, "consistency": TWO}
+    fake_gateway.answers["GET /v1/studies/s"] = study(summary=study()["summary"] | limits)
+    shown = xraygpt("summary", "s").stdout
+    assert "Outside the model's scope: Made for drawn films." in shown
+    assert "Contradiction (side): “Left effusion.” – “Right effusion.”" in shown
+    assert json.loads(xraygpt("summary", "s", "--json").stdout)["summary"]["scope"] == SCOPE
 
 
 def test_a_corrected_summary_shows_the_correction_and_who_made_it(fake_gateway: Any, xraygpt: Run) -> None:
@@ -215,11 +242,12 @@ def test_chat_prints_the_answer_as_it_comes(fake_gateway: Any, xraygpt: Run) -> 
     fake_gateway.answers |= {
         "POST /v1/studies/s/chat": (202, {"turn_id": "t", "summary_id": "m"}),
         "GET /v1/turns/t/stream": events,
-        "GET /v1/turns/t": turn("done", "No, none."),
+        "GET /v1/turns/t": turn("done", "No, none.") | {"flags": ["out_of_scope"], "scope": SCOPE},
     }
     done = xraygpt("chat", "s", "Any effusion?")
     assert done.stdout.startswith("No, none.\n")
     assert NOTICE in done.stdout
+    assert "Outside the model's scope: Made for drawn films." in done.stdout
     assert fake_gateway.bodies("/v1/studies/s/chat") == [{"question": "Any effusion?"}]
     assert json.loads(xraygpt("chat", "s", "Any effusion?", "--json").stdout)["answer"] == "No, none."
 

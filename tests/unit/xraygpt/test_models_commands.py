@@ -131,3 +131,24 @@ def test_a_bundle_is_quantised_under_a_name_of_its_own_and_summarises(models: Pa
 def test_a_kind_of_weights_that_is_unknown_is_a_wrong_usage(models: Path, xraygpt: Run) -> None:
     make_tiny_bundle(models)
     assert xraygpt("models", "quantise", "tiny", "int4").exit_code == 2
+
+
+def test_the_list_shows_what_each_bundle_was_made_for(parts: Parts, models: Path, xraygpt: Run) -> None:
+    make_tiny_bundle(models)
+    assert xraygpt(*arguments(parts, "published")).exit_code == 0
+    published, tiny = json.loads(xraygpt("models", "list", "--json").stdout)["bundles"]
+    assert (published["made_for"], tiny["made_for"]) == ("research", None)
+    assert tiny["scope"]["says"] == "This bundle does not say what it was made for."
+    assert "Research use only" in xraygpt("models", "list").stdout
+
+
+def test_a_bundle_is_declared_under_a_new_name(models: Path, tmp_path: Path, xraygpt: Run) -> None:
+    make_tiny_bundle(models)
+    file = tmp_path / "scope.toml"
+    file.write_text('made_for = "validated"\nsays = "Measured on ours."\n')
+    assert "states its figures" in str(xraygpt("models", "declare", "tiny", str(file), "--as", "ours").exception)
+    figure = '[[validated_on]]\nname = "ours"\nn = 300\nmetric = "F1"\nvalue = 0.8\ninterval = [0.7, 0.9]\n'
+    file.write_text(file.read_text() + figure)
+    assert xraygpt("models", "declare", "tiny", str(file), "--as", "ours").exit_code == 0
+    assert load_bundle(models, "ours").scope.validated_on[0].n == 300
+    assert load_bundle(models, "tiny").scope.made_for is None

@@ -43,6 +43,9 @@ def origin(bundle: Bundle, made: Generated, fake_gateway: Any, monkeypatch: pyte
         "bundle": bundle.name,
         "bundle_sha256": bundle.sha256,
         "lease_epoch": 1,
+        "flags": [],
+        "scope": bundle.scope.document(),
+        "consistency": [],
         "provenance": deepcopy(provenance(made, hashlib.sha256(PNG).hexdigest())),
     }
     fake_gateway.answers |= {
@@ -112,6 +115,7 @@ def test_without_torch_it_says_what_to_install(
 
 def test_a_changed_prompt_and_seed_are_told(made: Generated) -> None:
     told = {"summary_id": SUMMARY, "text": "a b", "bundle": "b", "bundle_sha256": "c"}
+    told |= {"flags": [], "scope": None, "consistency": []}
     before = {"prompt": "old", "seed": 1, "software": made.software}
     now = {"text": "a b", "prompt": "new", "seed": 2, "software": made.software}
     found = compared({**told, "provenance": before}, now)

@@ -54,6 +54,8 @@ class Studies:
             "summary": "No effusion." if state == "summarised" else None,
             "findings": None,
             "impression": None,
+            "scope": None,
+            "consistency": [],
         }
 
     def client(self) -> Gateway:
@@ -203,10 +205,11 @@ def test_the_result_has_a_row_per_input_and_counts_states() -> None:
         ("s2", "b.dcm", "rejected", "blank", "routine", None),
         ("s1", "c.dcm", "summarised", None, "routine", "No effusion."),
     ]
+    limits: dict[str, Any] = {"flags": [], "scope": None, "consistency": []}
     assert result(rows, 1.23456) == {
         "seconds": 1.235,
         "counts": {"summarised": 2, "rejected": 1},
-        "studies": [dict(zip(names, values, strict=True)) for values in expected],
+        "studies": [dict(zip(names, values, strict=True)) | limits for values in expected],
     }
 
 

@@ -90,8 +90,9 @@ class Engine:
         The hooks run in the engine's thread and must be quick: ``on_progress`` at each step, ``on_text`` with the
         text so far, ``cancelled`` at each step. ``alone``: it shares the device with nobody.
 
-        The future fails with InvalidRequest (unreadable image, question too long), CancelledError, RequestFailed (the
-        model fails on it), DeviceLost (the device failed while it was there), or Unavailable (engine closed).
+        The future fails with InvalidRequest (unreadable image, question too long), Rejected (it asked for chests only,
+        and the chest check says no: before any text), CancelledError, RequestFailed (the model fails on it),
+        DeviceLost (the device failed while it was there), or Unavailable (engine closed).
         """
         future: Future[Generated] = Future()
         future.set_running_or_notify_cancel()  # only the engine ends it
@@ -124,7 +125,8 @@ class Engine:
             before, after = tokenise(prompt, self._loaded.llm.tokenizer)
         cached = len(before) + self._image_tokens + len(after)
         longest = self._loaded.bundle.decoding.max_new_tokens
-        return Item(image, after, cached, longest, prompt, future, on_progress, on_text, cancelled)
+        only_chests = isinstance(request, SummaryRequest) and request.only_chests
+        return Item(image, after, cached, longest, prompt, future, on_progress, on_text, cancelled, only_chests)
 
     def _answer(self, item: Item, mates: int) -> Generated:
         text = clean_answer(self._loaded.template, self._endings.text(item.run.ids))
@@ -142,6 +144,7 @@ class Engine:
             waited_seconds=item.run.started - item.submitted,
             generate_seconds=time.monotonic() - item.run.started,
             software=self._loaded.software,
+            chest=item.chest,
         )
 
 
@@ -190,4 +193,4 @@ def _setting(loaded: Loaded, image_tokens: int) -> Setting:
     decoding = loaded.bundle.decoding
     summary = len(before) + image_tokens + len(after) + decoding.max_new_tokens
     context = loaded.llm.model.config.max_position_embeddings
-    return Setting(before, summary, context, decoding, weights=loaded.bundle.weights)
+    return Setting(before, summary, context, decoding, weights=loaded.bundle.weights, chest=loaded.chest)

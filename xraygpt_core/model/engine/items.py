@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.model.chest_check import Chest, ChestCheck
 from xraygpt_core.model.engine.requests import Generated
 from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.prompt import Prompt
@@ -43,6 +44,9 @@ class Item:
         after: ids of the text behind the image tokens.
         cached: tokens in its slot after prefill, the shared beginning included.
         longest: the most tokens its answer may have.
+        only_chests: refuse what the chest check takes for something else.
+        score: of the chest check, one number on the host; it is there when the row's first token is.
+        chest: what that means, once it was looked at.
     """
 
     image: Tensor
@@ -54,8 +58,20 @@ class Item:
     on_progress: Callable[[], None] | None
     on_text: Callable[[str], None] | None
     cancelled: Callable[[], bool] | None
+    only_chests: bool = False
+    score: Tensor | None = None
+    chest: Chest | None = None
     submitted: float = field(default_factory=time.monotonic)
     run: Run = field(default_factory=Run)
+
+    def judge(self, check: ChestCheck | None) -> None:
+        """Look at the score.
+
+        Raises:
+            Rejected, ValueError: see :meth:`ChestCheck.judge`.
+        """
+        if check is not None and self.score is not None:
+            self.chest = check.judge(float(self.score), refuse=self.only_chests)
 
     def progress(self) -> None:
         """Say that it moves."""

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
+from functools import partial
 
 from xraygpt_core.errors import InvalidRequest, Unavailable, XrayGPTError
 from xraygpt_core.metrics import (
@@ -215,11 +216,18 @@ class Loop:
             if chosen < 0:
                 self._fail(place, RequestFailed("the model's numbers are not finite"))
                 continue
+            if not run.ids and not self._may_have_a_text(place):
+                continue
             run.ids.append(chosen)
             self._guarded(place, lambda place=place: self._tell(place))  # type: ignore[misc]  # mypy infers no default
             full = len(run.ids) >= place.payload.longest
             if place.state is State.RUNNING and (full or self._endings.reached(run.ids)):
                 self._finish(place, len(launch.rows))
+
+    def _may_have_a_text(self, place: Place) -> bool:
+        """What is no chest is refused before anybody has seen a word about it."""
+        self._guarded(place, partial(place.payload.judge, self._runner.setting.chest))
+        return place.state is State.RUNNING
 
     def _tell(self, place: Place) -> None:
         item = place.payload

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.model.chest_check import Chest
 
 
 class ServerBusy(XrayGPTError):
@@ -12,10 +13,15 @@ class ServerBusy(XrayGPTError):
 
 @dataclass(frozen=True)
 class SummaryRequest:
-    """Summarise an 8-bit grey PNG. Without a question the bundle's own is asked."""
+    """Summarise an 8-bit grey PNG. Without a question the bundle's own is asked.
+
+    Attributes:
+        only_chests: refuse (Rejected) what the bundle's chest check, if it has one, takes for something else.
+    """
 
     image_png: bytes
     question: str | None = None
+    only_chests: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Generated:
         batch_size: how many requests shared the step that finished it.
         waited_seconds: from the request to its place on the device.
         generate_seconds: from there to its last token.
+        chest: what the bundle's chest check found; None if it has none.
     """
 
     text: str
@@ -50,3 +57,4 @@ class Generated:
     waited_seconds: float
     generate_seconds: float
     software: dict[str, str]
+    chest: Chest | None = None

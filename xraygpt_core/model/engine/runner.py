@@ -9,6 +9,7 @@ from torch import Tensor
 
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.model.bundle import Decoding
+from xraygpt_core.model.chest_check import ChestCheck
 from xraygpt_core.model.engine.graphs import Graphs, rounded
 from xraygpt_core.model.engine.items import Item, Launch, Place, Run
 from xraygpt_core.model.engine.limit import measure
@@ -40,6 +41,7 @@ class Setting:
         invariant: compute every row in shapes that do not depend on who else is there.
         weights: ``int8`` or ``fp8``; None for the model's own precision.
         ahead: steps that are launched before anybody looked whether the row is done.
+        chest: asks of each image whether it is a chest.
     """
 
     before: list[int]
@@ -49,6 +51,7 @@ class Setting:
     invariant: bool = False
     weights: str | None = None
     ahead: int = 0
+    chest: ChestCheck | None = None
 
 
 class Runner:
@@ -106,7 +109,9 @@ class Runner:
         if self.setting.invariant and len(places) > 1:
             return [launch for place in places for launch in self.enter([place])]
         items = [place.payload for place in places]
-        tokens = self.vision.image_tokens(self.vision.features([item.image for item in items]))
+        features = self.vision.features([item.image for item in items])
+        self._score(items, features)
+        tokens = self.vision.image_tokens(features)
         prompts = [torch.cat([image, self.llama.embed(item.after)]) for image, item in zip(tokens, items, strict=True)]
         launches = []
         for kind in sorted({place.kind for place in places}):
@@ -115,6 +120,16 @@ class Runner:
                 chosen = [of_kind[index] for index in group]
                 launches.append(self._prefill(kind, [places[i] for i in chosen], [prompts[i] for i in chosen]))
         return launches
+
+    def _score(self, items: Sequence[Item], features: Tensor) -> None:
+        """Ask the chest check. Nobody waits here for a GPU: the scores arrive with the rows' first tokens."""
+        if self.setting.chest is None:
+            return
+        scores = self.setting.chest.scores(features)
+        host = torch.empty(len(items), pin_memory=scores.device.type == "cuda")
+        host.copy_(scores, non_blocking=True)
+        for item, score in zip(items, host, strict=True):
+            item.score = score
 
     def ideal_prefill(self, places: Sequence[Place]) -> float:
         """Seconds the device needs at least to read these prompts."""

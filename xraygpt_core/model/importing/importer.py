@@ -20,9 +20,14 @@ from xraygpt_core.model.importing.projector import ReadProjector, check_encoder,
 from xraygpt_core.model.importing.report import Part
 from xraygpt_core.model.importing.tensors import shard_paths
 from xraygpt_core.model.prompt import QUESTIONS, Template, template_named
+from xraygpt_core.scope import MadeFor, Scope, scope_table
 
 ENCODER_FILE = "encoder.safetensors"
 DTYPES = ("float32", "bfloat16", "float16")
+# Published weights are under research licences, or come without a measurement on anybody's own films.
+RESEARCH = Scope(
+    MadeFor.RESEARCH, "Research use only: this model was imported, and has not been validated on films like yours."
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _GGUF_GROWTH = 5  # bytes of bfloat16 for each byte of a file quantised to four bits, with room to spare
 
@@ -41,6 +46,7 @@ class Wanted:
     seed: int | None = None  # with one, text is drawn; without, the likeliest token is taken
     temperature: float = 1.0
     top_p: float = 0.9
+    scope: Scope = RESEARCH
 
 
 def import_bundle(models: Path, name: str, wanted: Wanted, progress: Progress) -> tuple[Bundle, list[Part]]:
@@ -112,13 +118,14 @@ def _convert_gguf(source: Path, folder: Path, projector: ReadProjector) -> Part:
 def _tables(
     wanted: Wanted, stop: tuple[str, ...], encoder: ReadEncoder, projector: ReadProjector
 ) -> Mapping[str, Mapping[str, Any]]:
+    declared = scope_table(wanted.scope)
     return {
         "encoder": {"class": encoder.kind, "weights": ENCODER_FILE, **encoder.options},
         "projector": {"class": projector.kind, "weights": PROJECTOR_FILE},
         "llm": {"folder": "llm", "dtype": wanted.dtype},
         "prompt": {"template": wanted.template, "question": wanted.question, "stop": list(stop)},
         "decoding": _decoding(wanted),
-    }
+    } | ({"scope": declared} if declared else {})
 
 
 def _decoding(wanted: Wanted) -> dict[str, Any]:

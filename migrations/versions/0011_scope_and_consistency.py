@@ -1,0 +1,54 @@
+"""A text carries its limits: is its film outside of what the model was made for, and where does it contradict itself.
+
+No bundle declared anything before this version. Texts about people's films are flagged as outside, for nobody can say
+that they are not; texts about drawn films stay as they are, and say that their bundle declared nothing.
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+_FLAG_SUMMARIES = """
+UPDATE summaries t SET flags = t.flags || ARRAY['out_of_scope'] FROM studies s
+WHERE s.id = t.study_id AND NOT 'synthetic' = ANY(s.flags) AND NOT 'out_of_scope' = ANY(t.flags)
+"""
+
+_FLAG_TURNS = """
+UPDATE chat_turns t SET flags = t.flags || ARRAY['out_of_scope'] FROM studies s
+WHERE s.id = t.study_id AND NOT 'synthetic' = ANY(s.flags) AND t.state = 'done'
+"""
+
+_NAMES = ("study_summaries", "chat_transcripts")
+
+
+def upgrade() -> None:
+    """The columns, what is known of texts that are there, and the views."""
+    op.execute("ALTER TABLE summaries ADD COLUMN consistency JSONB NOT NULL DEFAULT '[]'")
+    op.execute("ALTER TABLE chat_turns ADD COLUMN consistency JSONB NOT NULL DEFAULT '[]'")
+    op.execute("ALTER TABLE chat_turns ADD COLUMN flags TEXT[] NOT NULL DEFAULT '{}'")
+    op.execute(_FLAG_SUMMARIES)
+    op.execute(_FLAG_TURNS)
+    _views("0011_views.sql")
+
+
+def downgrade() -> None:
+    """As it was, but for the flags: a version that does not know one shows it as it is written."""
+    _views("0001_views.sql")
+    op.execute("ALTER TABLE chat_turns DROP COLUMN flags")
+    op.execute("ALTER TABLE chat_turns DROP COLUMN consistency")
+    op.execute("ALTER TABLE summaries DROP COLUMN consistency")
+
+
+def _views(file: str) -> None:
+    for name in _NAMES:
+        op.execute(f"DROP VIEW {name}")
+    made = [part for part in Path(__file__).with_name(file).read_text().split(";\n") if "CREATE VIEW" in part]
+    for statement in made:
+        if any(f"CREATE VIEW {name} AS" in statement for name in _NAMES):
+            op.execute(statement)
+    op.execute(f"GRANT SELECT ON {', '.join(_NAMES)} TO xraygpt_reader")

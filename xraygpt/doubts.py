@@ -1,0 +1,57 @@
+"""What a person must know beside a text: in a word behind it, in a sentence below it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from xraygpt_core.states import DOUBTS, Flag
+
+# Each in words that go on after "the film is" or "the text is".
+_WORDS = {
+    Flag.NOT_VERIFIED_CHEST: "not verified as a chest",
+    Flag.OUT_OF_SCOPE: "outside the model's scope",
+    Flag.CONSISTENCY: "contradicts itself",
+    Flag.HEADER_CONTRADICTS_PIXELS: "header contradicts pixels",
+    Flag.IMPLAUSIBLE_PIXELS: "implausible pixels",
+    Flag.CHEST_UNCERTAIN: "perhaps not a chest",
+    Flag.DERIVED_IMAGE: "derived image",
+    Flag.FOR_PROCESSING: "raw image",
+    Flag.ORIENTATION_UNCERTAIN: "orientation uncertain",
+}
+
+
+def behind(flags: Collection[str]) -> str:
+    """The doubts about a text, to stand behind its first line; nothing where there are none."""
+    words = [_WORDS.get(Flag(flag), flag.replace("_", " ")) for flag in flags if flag in DOUBTS]
+    return f" ({'; '.join(words)})" if words else ""
+
+
+def beyond(scope: Mapping[str, Any] | None) -> str:
+    """The sentence for a text whose film lies outside of its model's scope."""
+    if scope is None:
+        return "Outside the model's scope."
+    card = f" Model card: {scope['card']}." if scope.get("card") else ""
+    return f"Outside the model's scope: {scope['says']}{card}"
+
+
+def inside(text: Mapping[str, Any]) -> str | None:
+    """What the model of a text within its scope was made for and measured on; None for one outside."""
+    scope = text.get("scope")
+    if scope is None or Flag.OUT_OF_SCOPE in (text.get("flags") or ()):
+        return None
+    figures = [
+        f"{one['name']}: {one['metric']} {one['value']:.3g} ({one['interval'][0]:.3g} to {one['interval'][1]:.3g}, "
+        f"n = {one['n']})"
+        for one in scope.get("validated_on") or ()
+    ]
+    return "; ".join([f"{scope['made_for'] or 'nothing declared'}: {scope['says']}", *figures])
+
+
+def quoted(consistency: Sequence[Mapping[str, str]]) -> list[str]:
+    """Each contradiction as a sentence that quotes both."""
+    return [f"Contradiction ({one['kind']}): “{one['one']}” – “{one['other']}”" for one in consistency]
+
+
+def below(text: Mapping[str, Any]) -> list[str]:
+    """All sentences that belong below one text: a summary or an answer, as the gateway tells it."""
+    outside = [beyond(text.get("scope"))] if Flag.OUT_OF_SCOPE in (text.get("flags") or ()) else []
+    return outside + quoted(text.get("consistency") or ())
