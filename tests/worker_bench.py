@@ -13,6 +13,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydantic import SecretStr
 
 from workers.context import Context
@@ -42,8 +43,9 @@ def eventually(look: Callable[[], T | None], what: str, seconds: float = 240.0) 
 
 
 def make_film(seed: int = 0, *, study: str | None = None, view: str = "PA", **header: Any) -> bytes:
-    """A small DICOM radiograph of noise; every seed is another patient, study and image."""
-    pixels = np.random.default_rng(seed).integers(0, 4000, (256, 256), dtype=np.uint16)
+    """A small DICOM radiograph of shades by chance; every seed is another patient, study and image."""
+    coarse = np.random.default_rng(seed).uniform(0, 4000, (8, 8)).astype(np.float32)
+    pixels = np.asarray(Image.fromarray(coarse).resize((256, 256), Image.Resampling.BILINEAR)).astype(np.uint16)
     uid = f"1.2.826.0.1.{seed}"
     return phantom_dicom(
         pixels,

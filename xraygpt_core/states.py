@@ -74,7 +74,7 @@ class ReasonCode(StrEnum):
     TRUNCATED = "truncated"  # fewer bytes than its own header promises
     UNDECODABLE = "undecodable"  # the codec failed, crashed, or ran out of its time or memory
     NO_PIXELS = "no_pixels"  # a DICOM file without an image
-    BLANK = "blank"  # every pixel has the same value
+    BLANK = "blank"  # every pixel has the same value, or all is noise: an unexposed plate
     TOO_SMALL = "too_small"  # the shorter side is below 224 pixels
     MULTI_FRAME = "multi_frame"  # more than one frame: a cine loop or a volume
     WRONG_MODALITY = "wrong_modality"  # not a projection radiograph

@@ -67,7 +67,7 @@ export const REASONS = {
   truncated: "The file is cut off: it is shorter than its own header says.",
   undecodable: "The image data could not be decoded.",
   no_pixels: "The DICOM file holds no image.",
-  blank: "Every pixel of the image has the same value.",
+  blank: "There is no picture: all pixels are alike, or nothing but noise, as on an unexposed plate.",
   too_small: "The image is too small to be read (shorter side below 224 pixels).",
   multi_frame: "The file holds more than one frame, such as a cine loop or a volume.",
   wrong_modality: "It is not a projection radiograph.",

@@ -10,7 +10,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from xraygpt_core.dicom import accept, header, views
+from xraygpt_core.dicom import accept, header, plausible, views
 from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.decode import decode, pixel_sha256, true_size
 from xraygpt_core.dicom.orientation import turned
@@ -120,6 +120,9 @@ def _result(
     flags: tuple[Flag, ...],
     identifiers: Identifiers,
 ) -> NormalisedImage:
+    plausible.refuse_noise(grey if values.ndim == 3 else values)
+    if plausible.doubts(grey):
+        flags = (*flags, Flag.IMPLAUSIBLE_PIXELS)
     normalised = _shrink(Image.fromarray(grey), NORMALISED_SIDE)
     return NormalisedImage(
         normalised_png=_png(normalised),

@@ -34,10 +34,11 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def film() -> np.ndarray:
-    """12-bit values (256, 240) with gradients, edges and a little noise."""
+    """12-bit values (256, 240) with gradients, shades as large as a lung and a little noise."""
     rows, columns = np.mgrid[0:256, 0:240]
     noise = np.random.default_rng(7).integers(0, 40, (256, 240))
-    return (rows * 9 + columns * 6 + 300 * ((rows // 40 + columns // 60) % 2) + noise).astype(np.uint16)
+    shades = 400 + 400 * np.sin((rows / 70) ** 2) * np.sin((columns / 65) ** 2)
+    return (rows * 7 + columns * 5 + shades + noise).astype(np.uint16)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,9 @@ NAMES = {"view": "AP", "patient_id": "PHANTOM-7", "study_uid": "2.25.7", "sop_ui
 @pytest.fixture(scope="session")
 def drawn():
     rows, columns = np.mgrid[0:256, 0:256]
-    return (rows * 128 + columns * 127).astype(np.uint16)
+    return (rows * 96 + columns * 95 + 8000 + 8000 * np.sin((rows / 70) ** 2) * np.sin((columns / 65) ** 2)).astype(
+        np.uint16
+    )
 
 
 @pytest.mark.parametrize("modality", ["DX", "CR"])
