@@ -105,7 +105,6 @@ class _Limits:
     def __init__(self, values: Mapping[str, str]) -> None:
         self._options = " ".join(f"-c {name}={_escaped(value)}" for name, value in values.items())
         self._local = [(name, value) for name, value in values.items()]
-        self._timeout = values["statement_timeout"]
         self._pooled: bool | None = None  # not known before the first connection
 
     def connect(self, dialect: Any, _record: Any, args: Any, options: dict[str, Any]) -> Any:
@@ -130,11 +129,12 @@ class _Limits:
                 connection.execute(_SET_LOCAL, {"name": name, "value": value})
 
     def _arrived(self, made: Any) -> bool:
+        """The value proves nothing: "90s" comes back as 90000, and a role may have been given just ours."""
         with made.cursor() as cursor:
-            cursor.execute("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'")
-            found = cursor.fetchone()[0]
+            cursor.execute("SELECT source = 'client' FROM pg_settings WHERE name = 'statement_timeout'")
+            arrived = cursor.fetchone()[0]
         made.rollback()
-        return bool(found == self._timeout)
+        return bool(arrived)
 
 
 _SET_LOCAL = text("SELECT set_config(:name, :value, true)")
@@ -149,7 +149,7 @@ def _without_options(url: str) -> tuple[str, dict[str, str]]:
     parsed = make_url(url)
     written = parsed.query.get("options", ())
     text_of = written if isinstance(written, str) else " ".join(written)
-    given = {name.replace("-", "_"): re.sub(r"\\(.)", r"\1", value) for name, value in _OPTION.findall(text_of)}
+    given = {name.replace("-", "_").lower(): re.sub(r"\\(.)", r"\1", value) for name, value in _OPTION.findall(text_of)}
     left = _OPTION.sub("", text_of).strip()
     if left:
         raise ConfigurationError(
