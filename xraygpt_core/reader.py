@@ -72,7 +72,11 @@ def run_query(settings: Settings, statement: str, *, seconds: float = MAX_SECOND
 def _connect(url: str) -> Any:
     """A connection whose transactions only read. Nothing is set for longer than a transaction: it may be a pooler's."""
     connection = psycopg2.connect(
-        libpq_url(url), connect_timeout=5, application_name="xraygpt-reader", client_encoding="UTF8", **LOST_HOST
+        libpq_url(url, "XRAYGPT_READER_URL"),
+        connect_timeout=5,
+        application_name="xraygpt-reader",
+        client_encoding="UTF8",
+        **LOST_HOST,
     )
     connection.set_session(readonly=True)
     for types in _TYPES:
