@@ -44,7 +44,7 @@ class Database:
     def __init__(
         self, url: str, *, pool_size: int = 8, statement_timeout_seconds: float = 60.0, idle_seconds: float = 30.0
     ) -> None:
-        self.url, given = _without_options(driver_url(url))
+        self.url, given = without_options(driver_url(url))
         self.nesting = threading.BoundedSemaphore(max(1, pool_size * 3 // 4))
         ours = {
             "statement_timeout": f"{int(statement_timeout_seconds * 1000)}",
@@ -104,7 +104,7 @@ class _Limits:
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._options = " ".join(f"-c {name}={_escaped(value)}" for name, value in values.items())
-        self._local = [(name, value) for name, value in values.items()]
+        self._local = dict(values)
         self._timeout = values["statement_timeout"]
         self._pooled: bool | None = None  # not known before the first connection
 
@@ -126,8 +126,7 @@ class _Limits:
     def begin(self, connection: Connection) -> None:
         """A transaction begins."""
         if self._pooled:
-            for name, value in self._local:
-                connection.execute(_SET_LOCAL, {"name": name, "value": value})
+            set_local(connection, self._local)
 
     def _arrived(self, made: Any) -> bool:
         with made.cursor() as cursor:
@@ -137,6 +136,12 @@ class _Limits:
         return bool(found == self._timeout)
 
 
+def set_local(connection: Connection, values: Mapping[str, str]) -> None:
+    """Set what these name for the rest of the transaction."""
+    for name, value in values.items():
+        connection.execute(_SET_LOCAL, {"name": name, "value": value})
+
+
 _SET_LOCAL = text("SELECT set_config(:name, :value, true)")
 
 
@@ -144,8 +149,12 @@ def _escaped(value: str) -> str:
     return re.sub(r"([\s\\])", r"\\\1", value)
 
 
-def _without_options(url: str) -> tuple[str, dict[str, str]]:
-    """The URL without its ``options=``, and what those set."""
+def without_options(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without its ``options=``, which a pooler refuses, and what those set.
+
+    Raises:
+        ConfigurationError: they do something else than set.
+    """
     parsed = make_url(url)
     written = parsed.query.get("options", ())
     text_of = written if isinstance(written, str) else " ".join(written)
