@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import parse_dsn
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -21,6 +23,7 @@ LOST_HOST: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # milliseconds
 }
+_CONNECTION = {"connect_timeout": 10, "application_name": "xraygpt", **LOST_HOST}  # unless the URL says otherwise
 _DEADLOCK_OR_SERIALISATION = {"40P01", "40001"}
 # "-c name=value" and "--name=value" of libpq's `options`; a blank inside a value stands behind a backslash.
 _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)")
@@ -30,7 +33,7 @@ class Database:
     """A pool of connections to one PostgreSQL database, directly or through PgBouncer in any of its pool modes.
 
     Args:
-        url: ``postgresql://user:password@host:port/database``; what its ``options=`` sets wins over what is set here.
+        url: ``postgresql://user:password@host:port/database``; what it says, in ``options=`` too, goes before ours.
         pool_size: connections kept open; as many again may be opened under load.
         statement_timeout_seconds: a statement that runs longer is ended by the server.
         idle_seconds: so is a transaction that is silent for longer: a process stopped in the middle of one would
@@ -59,7 +62,7 @@ class Database:
             pool_pre_ping=False,
             pool_recycle=1800,
             use_native_hstore=False,  # no table has one, and asking for its number costs a query a connection
-            connect_args={"connect_timeout": 10, "application_name": "xraygpt", **LOST_HOST},
+            connect_args={name: value for name, value in _CONNECTION.items() if name not in make_url(self.url).query},
         )
         limits = _Limits(ours | given)
         event.listen(self._engine, "do_connect", limits.connect)
@@ -181,10 +184,22 @@ def driver_url(url: str) -> str:
     if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
         raise ConfigurationError("XRAYGPT_DATABASE_URL must look like postgresql://user:password@host:port/database")
     try:
-        make_url(f"{DRIVER}://{rest}")
+        parsed = make_url(f"{DRIVER}://{rest}")
     except ValueError as error:
         raise ConfigurationError("XRAYGPT_DATABASE_URL cannot be read: check its port and escapes") from error
+    unknown = [name for name in parsed.query if not _known_to_libpq(name)]
+    if unknown:
+        raise ConfigurationError(f"XRAYGPT_DATABASE_URL: libpq knows no parameter {unknown[0]!r}, behind the ?")
     return f"{DRIVER}://{rest}"
+
+
+def _known_to_libpq(name: str) -> bool:
+    """Poolers' and other drivers' parameters, such as ``pgbouncer=true``, would end a process as it connects."""
+    try:
+        parse_dsn(f"{name}=1")
+    except ProgrammingError:
+        return False
+    return True
 
 
 def libpq_url(url: str) -> str:

@@ -60,6 +60,12 @@ def test_another_kind_of_url_is_refused_without_repeating_it(url: str) -> None:
     assert "XRAYGPT_DATABASE_URL" in str(caught.value)
 
 
+@pytest.mark.parametrize("parameter", ["pgbouncer=true", "prepare_threshold=0", "pool_size=5", "a%20b=1"])
+def test_a_parameter_that_libpq_does_not_know_is_named(parameter: str) -> None:
+    with pytest.raises(ConfigurationError, match="libpq knows no parameter"):
+        Database(f"postgresql://u:p@h/x?sslmode=require&{parameter}")
+
+
 def test_a_port_that_is_no_number_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="port"):
         driver_url("postgresql://u:p@h:port/x")
