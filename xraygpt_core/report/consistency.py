@@ -87,8 +87,9 @@ _DEVICES = {
 }
 _PLACED = frozenset({"effusion", "pneumothorax", "consolidation", "nodule"})
 _BARE = re.compile(
-    r"^\W*(?:(?P<yes>yes|yeah|correct|indeed|certainly)|"
-    r"no|none|not (?:at all|seen|present|visible)|(?:absolutely|definitely|certainly) not|there (?:is|are) none)\b[\s,.!]*",
+    r"^\W*(?:(?P<yes>yes|yeah|correct|(?:indeed|certainly)(?! not))|"
+    r"no|none|not (?:at all|seen|present|visible)|(?:absolutely|definitely|certainly) not|there (?:is|are) none)\b"
+    r"[\s,.!]*",
     re.I,
 )
 _THIS_NORMAL = re.compile(r"\b(?:this|it|that|everything|all)(?= (?:completely |quite |entirely )?normal\b)", re.I)

@@ -201,8 +201,8 @@ def _owner(sentence: str, place: Place, named: list[Mention]) -> tuple[int | Non
 _VIEW = re.compile(
     r"\b(?P<ap>A-?P\b(?! window| diameter)|A\.P\.|[Aa]p(?= (?:chest|view|film|projection|radiograph)\b)|"
     r"[Aa]nter(?:o|ior)[-–]?\s?posterior\b|[Pp]ortable\b|[Ss]upine\b)|"
-    r"\b(?P<pa>P-?A\b(?! catheter| pressure| line)|P\.A\.|[Pp]a(?= (?:chest|view|film|projection|radiograph|and lat)\b)|"
-    r"[Pp]oster(?:o|ior)[-–]?\s?anterior\b)"
+    r"\b(?P<pa>P-?A\b(?! catheter| pressure| line)|P\.A\.|"
+    r"[Pp]a(?= (?:chest|view|film|projection|radiograph|and lateral)\b)|[Pp]oster(?:o|ior)[-–]?\s?anterior\b)"
 )
 
 
