@@ -1,8 +1,9 @@
 /** The draft as it is read: its text, what to know about it, and where it came from. */
 
 import * as api from "./api.js";
-import { fill, folded, h } from "./dom.js";
+import { button, fill, folded, h } from "./dom.js";
 import { exact, moment } from "./time.js";
+import { drop, unsavedAbout } from "./unsaved.js";
 import { DOUBTS, flag, NOTICE, REVIEWS, step } from "./words.js";
 
 /** The notice that stands with every text of the model. */
@@ -83,6 +84,25 @@ export function earlier(reviewed) {
     beyondScope(reviewed),
     textOf(reviewed),
   );
+}
+
+/** What this reader was writing about earlier drafts of the study, until it is discarded. */
+export function rescued({ study_id: study, summary }) {
+  const lost = unsavedAbout(study).filter(([id]) => id !== summary?.summary_id);
+  return lost.map(([id, text]) => {
+    const discard = button("Discard it", () => {
+      drop(id);
+      section.remove();
+    });
+    const section = h(
+      "section",
+      { class: "earlier", "aria-label": "Your unsaved correction" },
+      h("h2", {}, "Your unsaved correction of the earlier draft"),
+      h("p", { class: "text" }, text),
+      discard,
+    );
+    return section;
+  });
 }
 
 /** The model's own text under a correction. */
