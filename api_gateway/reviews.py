@@ -81,7 +81,7 @@ class SeenSummary(Request):
 
     review_state: ReviewState
     reviewed_at: AwareDatetime | None
-    superseded_at: AwareDatetime | None = None
+    superseded_at: AwareDatetime | None
     image_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     painted_at: AwareDatetime | None = None
     shown_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
