@@ -89,7 +89,7 @@ export class Review {
     });
     area.value = unsaved(id) ?? (taken && mine(taken) ? taken.text : stands);
     area.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#save(area);
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.repeat || this.#save(area);
       else if (event.key === "Escape") this.#cancel();
       else return;
       event.preventDefault();

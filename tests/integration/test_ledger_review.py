@@ -140,7 +140,21 @@ def test_a_person_signs_in_nobody_elses_name_and_a_program_may(ledger: Ledger, d
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", " Dr. R", "Dr.\u200bR", "Dr. \x1b[31mR", "\u202eR .rD", "a\nb", "a\0", "x" * 201]
+    "name",
+    [
+        "",
+        " ",
+        " Dr. R",
+        "Dr.\u200bR",
+        "Dr. \x1b[31mR",
+        "\u202eR .rD",
+        "a\nb",
+        "a\0",
+        "x" * 201,
+        "Dr.  R",
+        "Dr. R\u034f",
+        "\u3164",
+    ],
 )
 def test_a_name_that_is_not_what_it_looks_like_signs_nothing(ledger: Ledger, draft: UUID, name: str) -> None:
     program = signer(ledger, "PACS", KeyKind.PROGRAM)
