@@ -158,6 +158,7 @@ export function history(studyId, open = false) {
             {},
             h("time", { datetime: one.at }, exact(one.at)),
             h("span", {}, step(one.what)),
+            one.detail?.key && h("span", { class: "muted" }, `by ${one.who}`),
             one.attempt > 1 && h("span", { class: "muted" }, `attempt ${one.attempt}`),
           ),
         ),

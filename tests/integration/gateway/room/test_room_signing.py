@@ -250,3 +250,24 @@ def test_a_correction_of_an_earlier_draft_is_still_there_on_the_way_back(newcome
     page.reload()
     expect(page.locator(".report")).to_contain_text("New draft.")
     expect(lost).to_have_count(0)
+
+
+def test_a_key_that_is_held_down_does_not_sign_once_the_film_is_there(newcomer: Room, world: World) -> None:
+    study_id, summary_id = study(world)
+    page, held = newcomer.page, []
+    page.route(PREVIEW, lambda route: route.abort())
+    page.route(FILM, lambda route: held.append(route))
+    newcomer.open(study_id)
+    page.keyboard.press("e")
+    page.get_by_label("Corrected text").fill("Enlarged heart.")
+    page.keyboard.down("Control")
+    page.keyboard.down("Enter")
+    expect(page.locator("#toasts")).to_contain_text("not on the screen yet")
+    held.pop().continue_()
+    expect(page.get_by_role("button", name="Save correction")).to_be_enabled()
+    page.keyboard.down("Enter")  # as the keyboard repeats it
+    page.keyboard.up("Enter")
+    page.keyboard.up("Control")
+    assert acts(world, summary_id) == []
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".signature")).to_contain_text("Corrected by Dr. Reader")
