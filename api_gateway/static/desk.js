@@ -11,7 +11,7 @@ import { said } from "./said.js";
 import { told, version } from "./stands.js";
 import { exact, moment, since } from "./time.js";
 import { offerUndo } from "./undo.js";
-import { LANES, OPEN, REASONS, STATES } from "./words.js";
+import { DOUBTS, LANES, OPEN, REASONS, STATES } from "./words.js";
 
 const SIGNED = { accepted: "Accepted.", edited: "Correction saved.", rejected: "Rejected.", draft: "Taken back: it is a draft again." };
 const LOOK_MS = 10_000;
@@ -227,7 +227,8 @@ export class Desk {
   #isOpen = (summary) => this.#study?.summary?.summary_id === summary.summary_id;
 
   #signed(state, summary) {
-    offerUndo(SIGNED[state], state === "rejected" ? "" : "good", summary, (now) => this.#undone(now));
+    const calm = state !== "rejected" && !summary.flags.some((code) => DOUBTS.has(code));
+    offerUndo(SIGNED[state], calm ? "good" : "", summary, (now) => this.#undone(now));
     if (!this.#isOpen(summary)) return this.afterwards(summary.study_id, state, false);
     this.#stands(summary);
     this.afterwards(this.#id, state, true);

@@ -62,12 +62,12 @@ export function flagsOf(study, summary) {
   return h("ul", { class: "cautions", "aria-label": "What to know about this film" }, ...items);
 }
 
-/** Who said what about it, and when; null for a draft. */
-export function signature(summary) {
+/** Who said what about it, and when; null for a draft. What is doubted is not green, whoever signed it. */
+export function signature(summary, doubtful = summary.flags.some((code) => DOUBTS.has(code))) {
   if (summary.review_state === "draft") return null;
   return h(
     "p",
-    { class: `signature ${summary.review_state}` },
+    { class: `signature ${summary.review_state}${doubtful ? " doubted" : ""}` },
     h("strong", {}, REVIEWS[summary.review_state]),
     ` by ${summary.reviewed_by}, `,
     h("time", { datetime: summary.reviewed_at, title: exact(summary.reviewed_at) }, moment(summary.reviewed_at)),

@@ -129,7 +129,7 @@ export class Review {
     const { review_state: state } = this.#summary;
     fill(
       this.body,
-      signature(this.#summary),
+      signature(this.#summary, this.doubted),
       textOf(this.#summary),
       this.#summary.findings === null && state !== "draft" && original(this.#summary),
     );

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { exact, moment, since } from "./time.js";
-import { flag, LANES, OPEN, REASONS, REVIEWS, STATES } from "./words.js";
+import { DOUBTS, flag, LANES, OPEN, REASONS, REVIEWS, STATES } from "./words.js";
 
 /** The link of a row; its `tick` brings the time shown up to date. */
 export function rowOf(data, list) {
@@ -17,7 +17,7 @@ export function rowOf(data, list) {
     h("span", { class: "view" }, data.view ?? "–"),
     h("span", { class: data.opening ? "opening" : "opening muted" }, opening(data)),
     h("span", { class: "flags" }, ...flags(data)),
-    h("span", { class: "standing", "data-state": data.review_state ?? data.state }, standing(data, list)),
+    h("span", { class: data.flags.some((code) => DOUBTS.has(code)) ? "standing doubted" : "standing", "data-state": data.review_state ?? data.state }, standing(data, list)),
   );
   link.tick = () => (waited.textContent = since(from));
   return link;
