@@ -195,7 +195,7 @@ def test_a_picture_that_comes_late_is_not_drawn_beside_another_study(newcomer: R
     page.route(f"**/{first}/preview.png", lambda route: route.fulfill(body=large, content_type="image/png"))
     newcomer.open(first)
     expect(page.locator(".report")).to_contain_text("First film.")
-    page.wait_for_function("late.length")
+    page.evaluate("new Promise(done => (function look() { late.length ? done() : requestAnimationFrame(look) })())")
     page.evaluate("hash => { location.hash = hash }", f"#/study/{second}")
     expect(page.locator(".report")).to_contain_text("Second film.")
     expect(page.get_by_role("button", name="Accept")).to_be_enabled()
@@ -218,7 +218,7 @@ def test_an_answer_that_comes_late_leaves_the_next_study_alone(newcomer: Room, w
     expect(page.locator("#toasts")).to_contain_text("Accepted.")
     expect(page.locator(".rows .row")).to_have_count(2)
     newcomer.press("r", "Reject")
-    page.wait_for_function("document.querySelector('.actions .button').disabled")
+    expect(page.get_by_role("button", name="Reject")).to_be_disabled()
     assert page.url == here
     page.keyboard.press("j")
     expect(page.locator(".report")).to_contain_text("Film 3.")
