@@ -14,9 +14,10 @@ _VIEW_ORDER = {"PA": 0, "AP": 1, "FRONTAL": 2, None: 3}
 def choose(candidates: Collection[Any]) -> RowMapping | None:
     """The image to summarise.
 
-    First comes how its pixels came about, so that a bone image is summarised only if there is nothing else; then PA
-    before AP before a frontal view before one nobody named; of these the original before a copy, the largest, and of
-    equals the one whose pixels' hash is the smallest: as arbitrary as any other, and the same whoever comes first.
+    First comes how its pixels came about, so that a bone image is summarised only if there is nothing else; then what
+    is called frontal before what nobody named; an original before a derived film; PA before AP before a frontal view;
+    the original before a copy, the largest, and of equals the one whose pixels' hash is the smallest: as arbitrary as
+    any other, and the same whoever comes first.
 
     Args:
         candidates: rows with ``id``, ``view``, ``origin``, ``flags``, ``area``, ``pixel_sha256``.
@@ -33,10 +34,11 @@ def _worth(image: RowMapping) -> tuple[Any, ...]:
     return (
         Flag.IMPLAUSIBLE_PIXELS in flags,
         max(origin, Origin.DERIVED) if copied or origin > Origin.PROCESSED else Origin.DETECTOR,
+        image["view"] is None,
+        origin,
         _VIEW_ORDER[image["view"]],
         Flag.ORIENTATION_UNCERTAIN in flags,
         copied,
-        origin,
         -(image["area"] or 0),
         image["pixel_sha256"] or "",
         str(image["id"]),

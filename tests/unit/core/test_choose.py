@@ -29,10 +29,10 @@ def test_no_image_and_side_views_alone_give_nothing() -> None:
 BETTER_FIRST = [
     image("pa", area=100),
     image("smaller", area=90),
-    image("processed", origin=Origin.PROCESSED, area=900),
     image("turned?", "PA", "orientation_uncertain", area=900),
     image("ap", "AP", area=900),
     image("frontal", "FRONTAL", area=900),
+    image("processed", origin=Origin.PROCESSED, area=900),
     image("nobody named it", None, area=900),
     image("derived", origin=Origin.DERIVED, area=900),
     image("copy", "PA", "secondary_capture", area=900),
