@@ -29,11 +29,12 @@ def choose(candidates: Collection[Any]) -> RowMapping | None:
 
 
 def _worth(image: RowMapping) -> tuple[Any, ...]:
-    flags, origin = image["flags"], Origin(image["origin"])
+    flags = image["flags"]
     copied = Flag.SECONDARY_CAPTURE in flags
+    origin = max(image["origin"], Origin.DERIVED) if copied else image["origin"]
     return (
         Flag.IMPLAUSIBLE_PIXELS in flags,
-        max(origin, Origin.DERIVED) if copied or origin > Origin.PROCESSED else Origin.DETECTOR,
+        origin > Origin.PROCESSED and origin,
         image["view"] is None,
         origin,
         _VIEW_ORDER[image["view"]],
