@@ -21,6 +21,7 @@ from xraygpt_core.states import ReasonCode
 _ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
 _NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
 _STANDARD = "1.2.840.10008."
+_TINT, _MOST = 8, 0.9  # levels of colour that the compression of a grey picture may leave; share of its pixels
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _joined(items: tuple[bytes, ...], claimed: Layout) -> tuple[bytes, Codestrea
         stream = identify(frame)
         if stream is not None:
             return frame, stream
-        padded = begin and len(frame) >= claimed.native_bytes and not frame[claimed.native_bytes :].strip(b"\0")
+        padded = begin and len(frame) >= claimed.native_bytes > 0 and not frame[claimed.native_bytes :].strip(b"\0")
         if is_native_length(len(frame), claimed) or padded:
             return frame[: claimed.native_bytes + 1], None
     return b"".join(items[1:]), None
@@ -165,10 +166,12 @@ def _family(photometric: str) -> str:
 
 def _colour(raw: Values, true: Layout, claimed: Layout, native: bool, wrong: bool) -> Decoded:
     """Red, green and blue; their luma, if the header says that the picture is grey, and so how it is to be shown."""
-    if native and true.photometric.startswith("YBR"):
+    said = native and true.photometric.startswith("YBR")
+    is_ybr = _is_ybr(raw, said=said)
+    if is_ybr:
         raw = convert_color_space(raw, "YBR_FULL", "RGB")
     stored = _colour_bits(raw, claimed)
-    wrong |= stored != claimed.stored
+    wrong |= stored != claimed.stored or is_ybr != said
     if claimed.photometric not in GREY:
         return Decoded(raw, stored, False, wrong)
     return Decoded(luma(raw), stored, False, True)
@@ -178,6 +181,23 @@ def _colour_bits(raw: Values, claimed: Layout) -> int:
     """Bits Stored, unless values go beyond, or leave three quarters of them unused: no colour film is so dark."""
     used = max(8, int(raw.max()).bit_length())
     return claimed.stored if used <= claimed.stored <= min(used + 1, 8 * raw.itemsize) else used + used % 2
+
+
+def _is_ybr(raw: Values, *, said: bool) -> bool:
+    """True for luminance and two chrominances. A film is grey: then these are 128, or red, green and blue are alike."""
+    if raw.dtype.itemsize > 1:
+        return said
+    few = raw[:: max(1, raw.shape[0] // 256), :: max(1, raw.shape[1] // 256)].astype(np.int16)
+    if said:
+        alike = np.abs(few[..., 1:] - few[..., :1]).max(axis=2) <= _TINT
+        return not (alike.mean() > _MOST and not _is_neutral(few))
+    return _is_neutral(few)
+
+
+def _is_neutral(few: Values) -> bool:
+    """Chrominances of a grey picture, and luminances that are not 128 as well."""
+    neutral = np.abs(few[..., 1:] - 128).max(axis=2) <= _TINT
+    return bool(neutral.mean() > _MOST and (np.abs(few[..., 0] - 128) > _TINT).mean() > 1 - _MOST)
 
 
 def luma(values: Values) -> Values:

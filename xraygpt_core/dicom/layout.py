@@ -93,7 +93,7 @@ def of_stream(image: Layout, stream: Codestream) -> Layout:
 
 def _said_by_dct(image: Layout, stream: Codestream) -> str | None:
     """Three components without a word about them are YCbCr, as every JPEG reader takes them, but for a header's RGB."""
-    silent = stream.kind is Kind.DCT and image.photometric not in COLOUR
+    silent = stream.kind is Kind.DCT and image.photometric != "RGB"
     return "YBR_FULL" if silent else None
 
 
