@@ -1,7 +1,7 @@
 """From Pixel Data (7FE0,0010) to stored values; where header and data disagree the data decide, and are marked."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydicom.pixels import convert_color_space
@@ -14,7 +14,7 @@ from xraygpt_core.dicom.fragments import read_fragments
 from xraygpt_core.dicom.layout import GREY, PALETTE, Layout, layout, of_stream
 from xraygpt_core.dicom.native import in_order, is_native_length, read_native, unswap, with_stride
 from xraygpt_core.dicom.palette import colours_of
-from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Parsed
+from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Parsed, PixelElement
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
@@ -68,17 +68,18 @@ def locate(parsed: Parsed) -> Encoded:
     Raises:
         Rejected: NO_PIXELS, TRUNCATED, MULTI_FRAME, UNDECODABLE.
     """
-    pixels, label = parsed.pixels, parsed.transfer_syntax
+    label, claimed = parsed.transfer_syntax, layout(parsed.dataset)
+    pixels = None if parsed.pixels is None else _whole(parsed.pixels, claimed)
     if pixels is None or not pixels.value:
         raise Rejected(ReasonCode.NO_PIXELS, "the Pixel Data element is empty")
-    claimed = layout(parsed.dataset)
     fragments = read_fragments(pixels.value)
     if fragments is None:
         stream = None if is_native_length(len(pixels.value), claimed) else identify(pixels.value)
         expected = LABELS[stream.kind] if stream is not None else _NATIVE
         found = Encoded(
-            pixels.value, stream, parsed.encoding.little, pixels.vr == b"OW", pixels.cut, _is_wrong(label, expected)
-        )
+            pixels.value, stream, parsed.encoding.little, pixels.vr == b"OW", pixels.cut,
+            _is_wrong(label, expected) or pixels is not parsed.pixels,
+        )  # fmt: skip
     else:
         frame, stream = _joined(fragments.items, claimed)
         if stream is None and not frame:
@@ -86,6 +87,15 @@ def locate(parsed: Parsed) -> Encoded:
         expected = LABELS[stream.kind] if stream is not None else frozenset({_ENCAPSULATED_UNCOMPRESSED})
         found = Encoded(frame, stream, True, False, fragments.cut or pixels.cut, _is_wrong(label, expected))
     return _checked(found, claimed, label, fragments is not None)
+
+
+def _whole(pixels: PixelElement, claimed: Layout) -> PixelElement:
+    """With the bytes that its length leaves out, where the pixels need them."""
+    if not pixels.behind or len(pixels.value) >= claimed.native_bytes:
+        return pixels
+    value = pixels.value + pixels.behind
+    needed = len(value) >= claimed.native_bytes or read_fragments(value) is not None
+    return replace(pixels, value=value) if needed else pixels
 
 
 def _is_wrong(label: str | None, expected: frozenset[str]) -> bool:
