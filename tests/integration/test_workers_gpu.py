@@ -14,8 +14,7 @@ from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.serving import Served, serve, served_bundle
 from xraygpt_core.ledger.settle import settle
 from xraygpt_core.metrics import CONTRADICTIONS, OUT_OF_SCOPE
-from xraygpt_core.model.chest_check import Chest
-from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
+from xraygpt_core.model.engine.requests import ChatRequest, Chest, Generated, SummaryRequest
 from xraygpt_core.states import JobKind, Lane, ReasonCode
 
 

@@ -15,19 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError, Rejected
+from xraygpt_core.model.engine.requests import Chest
 from xraygpt_core.states import ReasonCode
 
 _ZONES = 6  # middle and both sides, each at the top, half way and at the bottom
 _MARGIN = 2 / 7  # share of the picture's side that is top, bottom, left or right
 _LEAST_GRID = 3  # positions a side; fewer have no middle
-
-
-@dataclass(frozen=True)
-class Chest:
-    """What the check found: the score (natural log-odds, higher is more of a chest), and whether it is in doubt."""
-
-    score: float
-    uncertain: bool
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,8 @@ from torch import Tensor
 
 from xraygpt_core.errors import BundleError, ConfigurationError, Unavailable
 from xraygpt_core.model.bundle import Bundle, check
-from xraygpt_core.model.chest_check import Chest
 from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost, RequestFailed, device_is_gone
-from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
+from xraygpt_core.model.engine.requests import ChatRequest, Chest, Generated, ServerBusy, SummaryRequest
 from xraygpt_core.model.engine.text import cut
 from xraygpt_core.model.prompt import Prompt, clean_answer
 from xraygpt_core.model.summariser import Loaded, load

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from xraygpt_core.model.chest_check import Chest
-from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.engine.requests import Chest, Generated
 from xraygpt_core.model.prompt import Prompt
 
 _TWICE = 2  # a server that is started again once makes nobody a suspect

@@ -45,7 +45,8 @@ def schema() -> Any:
 def settings_of(service: dict[str, Any]) -> dict[str, Any]:
     """The XRAYGPT_* variables a container of ours is started with: its environment, and secrets named like one."""
     given = {name: value for name, value in service.get("environment", {}).items() if name.startswith("XRAYGPT_")}
-    return given | {name: "secret" for name in secrets_of(service) if name.startswith("XRAYGPT_")}
+    secrets = {name for name in secrets_of(service) if name.startswith("XRAYGPT_")}
+    return given | {name: "redis://broker" if name == "XRAYGPT_REDIS_URL" else "secret" for name in secrets}
 
 
 def secrets_of(service: dict[str, Any]) -> set[str]:

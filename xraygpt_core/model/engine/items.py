@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.model.chest_check import Chest, ChestCheck
-from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.chest_check import ChestCheck
+from xraygpt_core.model.engine.requests import Chest, Generated
 from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.prompt import Prompt
 

@@ -4,11 +4,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.model.chest_check import Chest
 
 
 class ServerBusy(XrayGPTError):
     """The model server does not answer, or has no room; the attempt does not count."""
+
+
+@dataclass(frozen=True)
+class Chest:
+    """What a chest check found: the score (natural log-odds, higher is more of a chest), and whether it is in doubt."""
+
+    score: float
+    uncertain: bool
 
 
 @dataclass(frozen=True)
