@@ -140,7 +140,7 @@ def looks_like_element(data: bytes, position: int, encoding: Encoding, after: in
 
 
 def _may_be_last(tag: int) -> bool:
-    """False for the elements that no private group may have (PS3.5 7.8.1): what follows Pixel Data is mostly private."""
+    """False for elements that no private group may have (PS3.5 7.8.1): what follows Pixel Data is mostly private."""
     number = tag & 0xFFFF
     return not tag >> 16 & 1 or number == 0 or 0x10 <= number <= 0xFF or number >= 0x1000
 

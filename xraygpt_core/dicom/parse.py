@@ -182,18 +182,24 @@ def _begins_with_elements(data: bytes, offset: int) -> bool:
 
 
 def _inflate(data: bytes, limits: Limits) -> bytes:
-    """RFC 1951, stopped at what an image within the limits can need (three 16-bit samples a pixel)."""
+    """RFC 1951, stopped at what an image within the limits can need (three 16-bit samples a pixel).
+
+    PS3.5 A.5 allows no header; those of zlib and gzip (RFC 1950, RFC 1952) are written all the same.
+    """
     room = 6 * limits.max_pixels + _HEADER_ROOM
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        inflated = stream.decompress(data, room)
-    except zlib.error:
-        raise Rejected(ReasonCode.UNDECODABLE, "the deflated dataset is corrupt") from None
-    if stream.eof:
-        return inflated
-    if len(inflated) >= room:
-        raise Rejected(ReasonCode.TOO_LARGE, f"the deflated dataset grows beyond {room} bytes")
-    raise Rejected(ReasonCode.TRUNCATED, "the deflated dataset ends early")
+    headed = data[:2] == b"\x1f\x8b" or (data[:1] == b"\x78" and int.from_bytes(data[:2]) % 31 == 0)
+    for bits in (-zlib.MAX_WBITS, zlib.MAX_WBITS | 32) if headed else (-zlib.MAX_WBITS,):
+        stream = zlib.decompressobj(bits)
+        try:
+            inflated = stream.decompress(data, room)
+        except zlib.error:
+            continue
+        if stream.eof:
+            return inflated
+        if len(inflated) >= room:
+            raise Rejected(ReasonCode.TOO_LARGE, f"the deflated dataset grows beyond {room} bytes")
+        raise Rejected(ReasonCode.TRUNCATED, "the deflated dataset ends early")
+    raise Rejected(ReasonCode.UNDECODABLE, "the deflated dataset is corrupt")
 
 
 def _bare_encoding(data: bytes) -> Encoding | None:

@@ -74,6 +74,18 @@ def test_deflated_data_are_inflated_under_a_label_that_does_not_say_so(make_dico
     assert_mended(data[:head] + deflate.compress(data[head:]) + deflate.flush(), right, limits)
 
 
+@pytest.mark.parametrize("bits", [15, 31])
+def test_deflated_data_may_have_the_header_of_zlib_or_gzip(make_dicom, right, limits, bits):
+    data = labelled(make_dicom(**WINDOW), uid.DeflatedExplicitVRLittleEndian)
+    head = 144 + int.from_bytes(data[140:144], "little")
+    deflate = zlib.compressobj(wbits=bits)
+    deflated = data[:head] + deflate.compress(data[head:]) + deflate.flush()
+    assert normalise(deflated, limits) == right
+    with pytest.raises(Rejected) as caught:
+        normalise(deflated[: len(deflated) // 2], limits)
+    assert caught.value.reason is ReasonCode.TRUNCATED
+
+
 @pytest.mark.parametrize("kind", ["JPEG2000Lossless", "JPEGLosslessProcess14_1", "JPEGLSLossless", "RLELossless"])
 @pytest.mark.parametrize("label", [uid.ExplicitVRLittleEndian, uid.JPEGBaseline8Bit, uid.HTJ2K])
 def test_a_codestream_is_known_by_its_first_bytes(make_dicom, recode, right, limits, kind, label):

@@ -1,4 +1,4 @@
-"""Elements whose length, or VR, is not what stands in the file: the film is found, and doubted where it may be wrong."""
+"""Elements whose length, or VR, is not what the file says: the film is found, and doubted where it may be wrong."""
 
 import struct
 from dataclasses import replace
