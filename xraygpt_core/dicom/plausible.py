@@ -25,8 +25,7 @@ _JUMP, _CALM = 40, 10  # grey levels between neighbours: of a contour; of what s
 
 _MARKS = 0.04  # of all pixels: lead markers and letters on a plate whose pixels are otherwise all the same
 _NO_STRUCTURE = 0.3  # real films have 0.49 and more
-_FAR = 9  # median distances from the median: six standard deviations of noise
-_FEW = 0.12
+_FAR, _FEW = 9, 0.12  # median distances from the median: six standard deviations of noise; of all pixels
 _COVER, _SOLID = 0.05, 0.8  # of all pixels; of their neighbours
 _ROUNDING = 1 / 12  # the variance that rounding to whole values makes of a slope
 _ALL_NOISE = 0.7  # of the tiles; markers, letters and the edges of a collimator are in the others
@@ -144,9 +143,7 @@ def _histogram(sample: npt.NDArray[np.uint8]) -> Measures:
 
 def _without_marks(sample: Values) -> Values:
     """Markers, letters and dead pixels take the middle value: they are few, and far outside what a plate itself has.
-
-    So does what a round or slanted collimator leaves as black or as white as can be.
-    """
+    So does what a round or slanted collimator leaves as black or as white as can be."""
     covered = _covered(sample)
     middle = np.median(sample[~covered])
     distance = np.abs(sample - middle)

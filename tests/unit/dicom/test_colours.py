@@ -49,6 +49,19 @@ def test_a_jpeg_without_a_word_about_its_colours_is_ycbcr(make_dataset, save_dat
     assert off(normalise(save_dataset(dataset, uid.JPEGBaseline8Bit), limits), grey) < 2.5
 
 
+def test_colours_of_a_jpeg_that_nothing_names_are_ycbcr(make_dataset, save_dataset, grey, limits):
+    """No film has such colours; so it is not the samples that say it."""
+    colours = np.stack([grey, 255 - grey, grey // 2], axis=-1)
+    buffer = BytesIO()
+    Image.fromarray(colours).save(buffer, "JPEG", quality=95)
+    stream = buffer.getvalue()
+    bare = stream[:2] + stream[4 + int.from_bytes(stream[4:6]) :]
+    dataset = make_dataset(grey, PixelData=encapsulate([bare]), PhotometricInterpretation=None, SamplesPerPixel=3)
+    dataset["PixelData"].is_undefined_length, dataset["PixelData"].VR = True, "OB"
+    image = normalise(save_dataset(dataset, uid.JPEGBaseline8Bit), limits)
+    assert off(image, np.asarray(Image.open(buffer).convert("L"))) < 2.5
+
+
 def test_a_codestream_is_the_frame_though_no_number_of_bits_is_given(make_dataset, save_dataset, film, limits):
     buffer = BytesIO()
     Image.fromarray((film // 16).astype(np.uint8)).save(buffer, "JPEG")

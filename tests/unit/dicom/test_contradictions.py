@@ -112,6 +112,13 @@ def test_fragments_are_what_encapsulated_uncompressed_means(make_dataset, save_d
     assert normalise(data, limits) == right
 
 
+@pytest.mark.parametrize(("behind", "doubted"), [(2, False), (480, True), (122_880, True)])
+def test_zeros_of_a_row_and_more_behind_the_pixels_are_doubted(make_dicom, film, right, limits, behind, doubted):
+    seen = normalise(make_dicom(PixelData=film.tobytes() + bytes(behind), **WINDOW), limits)
+    assert (Flag.HEADER_CONTRADICTS_PIXELS in seen.flags) is doubted
+    assert seen.normalised_png == right.normalised_png
+
+
 def test_words_in_the_other_byte_order_are_seen_to_be_so(make_dicom, film, right, limits):
     assert_mended(make_dicom(film.byteswap(), **WINDOW), right, limits)
 
