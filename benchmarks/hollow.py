@@ -22,7 +22,9 @@ from workers.settle import Settle
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
 from xraygpt_core.ledger.serving import start_serving
 from xraygpt_core.logs import configure_logging
+from xraygpt_core.model.engine.requests import Generated
 from xraygpt_core.queue import queues_of
+from xraygpt_core.scope import UNDECLARED
 from xraygpt_core.settings import Settings, load_settings
 from xraygpt_core.states import JobKind
 
@@ -65,7 +67,7 @@ class HollowEngine:
     def submit(self, *_: Any, **__: Any) -> "Future[Any]":
         future: Future[Any] = Future()
         future.set_result(
-            SimpleNamespace(
+            Generated(
                 text="Findings: nothing was looked at. Impression: none.",
                 findings="nothing was looked at",
                 impression="none",
@@ -100,7 +102,7 @@ def serve_gpu(settings: Settings, closing: ExitStack, engine: Any, store: Any = 
     process = start("gpu", settings, closing, threads=threads)
     start_serving(process.context.ledger, settings.bundle)
     context = replace(process.context, store=store or process.context.store)
-    bundle: Any = SimpleNamespace(name=settings.bundle, sha256="0" * 64, question="")
+    bundle: Any = SimpleNamespace(name=settings.bundle, sha256="0" * 64, question="", scope=UNDECLARED)
     work = Reader(context, engine, bundle, process.stop)
     process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
     return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads, attended=True)

@@ -108,16 +108,12 @@ def make_chest_check(
     check = ChestCheck(torch.from_numpy(line.weight).reshape(shape), line.bias, reject, doubt)
     out.mkdir(parents=True, exist_ok=True)
     save_chest_check(check, out / CHEST_CHECK_FILE)
-
-    def seen(folder: Path, is_chest: bool) -> Floats:
-        return line.scores(encoded(encoder, where, folder_pictures(folder, chest=is_chest), notify).features)
-
     report: dict[str, Any] = {"encoder": bundle.encoder, "pictures": len(table.chest), "reject": reject, "doubt": doubt}
     report["unseen"] = by_kind(table, unseen, reject, doubt)
-    report["never seen"] = {
-        folder.name: {"chest": is_chest} | counted(seen(folder, is_chest), reject, doubt)
-        for folder, is_chest in measure
-    }
+    report["never seen"] = never_seen = {}
+    for folder, is_chest in measure:
+        seen = encoded(encoder, where, folder_pictures(folder, chest=is_chest), notify)
+        never_seen[folder.name] = {"chest": is_chest} | counted(line.scores(seen.features), reject, doubt)
     (out / "chest_check.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
 

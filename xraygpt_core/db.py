@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import parse_dsn
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -24,6 +26,8 @@ LOST_HOST: dict[str, Any] = {
 _DEADLOCK_OR_SERIALISATION = {"40P01", "40001"}
 # "-c name=value" and "--name=value" of libpq's `options`; a blank inside a value stands behind a backslash.
 _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)")
+
+_HOST = re.compile(r"(\[.*\]|[^:]*)(?::(.*))?")
 
 
 class Database:
@@ -105,7 +109,6 @@ class _Limits:
     def __init__(self, values: Mapping[str, str]) -> None:
         self._options = " ".join(f"-c {name}={_escaped(value)}" for name, value in values.items())
         self._local = [(name, value) for name, value in values.items()]
-        self._timeout = values["statement_timeout"]
         self._pooled: bool | None = None  # not known before the first connection
 
     def connect(self, dialect: Any, _record: Any, args: Any, options: dict[str, Any]) -> Any:
@@ -130,11 +133,12 @@ class _Limits:
                 connection.execute(_SET_LOCAL, {"name": name, "value": value})
 
     def _arrived(self, made: Any) -> bool:
+        """The value proves nothing: "90s" comes back as 90000, and a role may have been given just ours."""
         with made.cursor() as cursor:
-            cursor.execute("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'")
-            found = cursor.fetchone()[0]
+            cursor.execute("SELECT source = 'client' FROM pg_settings WHERE name = 'statement_timeout'")
+            arrived = cursor.fetchone()[0]
         made.rollback()
-        return bool(found == self._timeout)
+        return bool(arrived)
 
 
 _SET_LOCAL = text("SELECT set_config(:name, :value, true)")
@@ -149,7 +153,7 @@ def _without_options(url: str) -> tuple[str, dict[str, str]]:
     parsed = make_url(url)
     written = parsed.query.get("options", ())
     text_of = written if isinstance(written, str) else " ".join(written)
-    given = {name.replace("-", "_"): re.sub(r"\\(.)", r"\1", value) for name, value in _OPTION.findall(text_of)}
+    given = {name.replace("-", "_").lower(): re.sub(r"\\(.)", r"\1", value) for name, value in _OPTION.findall(text_of)}
     left = _OPTION.sub("", text_of).strip()
     if left:
         raise ConfigurationError(
@@ -162,26 +166,53 @@ def _close_late(_connection: Any, record: Any) -> None:
     record.invalidate()
 
 
-def driver_url(url: str) -> str:
+def driver_url(url: str, setting: str = "XRAYGPT_DATABASE_URL") -> str:
     """The same URL with the driver named, whatever driver the setting named.
+
+    Several hosts (``h1:5432,h2:5432``) and a socket's folder (``%2Frun%2Fpostgresql``) may stand where libpq takes
+    them (its manual, connection URIs); they become ``?host=…&port=…``, which SQLAlchemy and libpq both read.
 
     Raises:
         ConfigurationError: it is no PostgreSQL URL.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
-        raise ConfigurationError("XRAYGPT_DATABASE_URL must look like postgresql://user:password@host:port/database")
+        raise ConfigurationError(f"{setting} must look like postgresql://user:password@host:port/database")
+    made = f"{DRIVER}://{_hosts_as_parameters(rest)}"
     try:
-        make_url(f"{DRIVER}://{rest}")
-    except ValueError as error:
-        raise ConfigurationError("XRAYGPT_DATABASE_URL cannot be read: check its port and escapes") from error
-    return f"{DRIVER}://{rest}"
+        for name in make_url(made).query:
+            parse_dsn(f"{name}=''")
+    except (ValueError, ProgrammingError) as error:
+        raise ConfigurationError(f"{setting} cannot be read: check its port, escapes and parameters") from error
+    return made
 
 
-def libpq_url(url: str) -> str:
-    """The same URL as libpq reads it: without a driver. What is no URL (``host=… user=…``) stays as it is."""
-    _, separator, rest = url.partition("://")
-    return f"postgresql://{rest}" if separator else url
+def _hosts_as_parameters(rest: str) -> str:
+    place, slash, behind = rest.partition("/")
+    user, at, hosts = place.rpartition("@")
+    if "," not in hosts and not hosts.upper().startswith("%2F"):
+        return rest
+    found = [one for one in map(_HOST.fullmatch, hosts.split(",")) if one]
+    names, ports = (",".join((one[part] or "").strip("[]") for one in found) for part in (1, 2))
+    database, _, parameters = behind.partition("?")
+    more = f"&{parameters}" if parameters else ""
+    return f"{user}{at}{slash}{database}?host={names}&port={ports}{more}"
+
+
+def libpq_url(url: str, setting: str = "XRAYGPT_DATABASE_URL") -> str:
+    """The same URL as libpq reads it: without a driver, and with every escape that it wants.
+
+    It would take a bare / or % in the password for something else, and quote it in its message. What is no URL
+    (``host=… user=…``) stays as it is.
+
+    Raises:
+        ConfigurationError: it is no PostgreSQL URL.
+    """
+    if "://" not in url:
+        return url
+    written = make_url(driver_url(url, setting)).set(drivername="postgresql").render_as_string(hide_password=False)
+    place, question, parameters = written.partition("?")
+    return place + question + parameters.replace("+", "%20")  # libpq knows no + for a blank
 
 
 def connection_lost(error: DBAPIError) -> bool:

@@ -5,11 +5,11 @@ What keeps it safe is the role ``xraygpt_reader``, which the migrations create; 
 
 import json
 import math
+import re
 import time
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import psycopg2
@@ -23,7 +23,8 @@ from xraygpt_core.settings import Settings
 MAX_ROWS = 10_000
 MAX_LETTERS = 32 << 20  # of all values together: a row may be as wide as its writer likes
 MAX_SECONDS = 10.0
-_CHUNK = 1000  # rows fetched at once, fewer where they are wide
+_CHUNK = 64  # rows fetched at once, fewer where they are wide: nobody knows how wide the next ones are
+_DEEPEST = 100  # lists and objects within each other, in a JSON value
 _LONGEST_NUMBER = 300  # digits that a whole number may have in the answer; a longer one is given as text
 
 Value = None | bool | int | float | str | list[Any] | dict[str, Any]
@@ -64,18 +65,24 @@ def run_query(settings: Settings, statement: str, *, seconds: float = MAX_SECOND
         raise InvalidRequest(_told(error)) from None
     except UnicodeEncodeError:
         raise InvalidRequest("the statement holds half of a surrogate pair, which is no text") from None
+    except UnicodeDecodeError:
+        raise InvalidRequest("the answer is not in UTF-8: leave client_encoding as it is") from None
 
 
 def _connect(url: str) -> Any:
     """A connection whose transactions only read. Nothing is set for longer than a transaction: it may be a pooler's."""
     connection = psycopg2.connect(
-        libpq_url(url), connect_timeout=5, application_name="xraygpt-reader", client_encoding="UTF8", **LOST_HOST
+        libpq_url(url, "XRAYGPT_READER_URL"),
+        connect_timeout=5,
+        application_name="xraygpt-reader",
+        client_encoding="UTF8",
+        **LOST_HOST,
     )
     connection.set_session(readonly=True)
     for types in _TYPES:
         extensions.register_type(types, connection)
-    extras.register_default_json(connection, loads=_LOADS)
-    extras.register_default_jsonb(connection, loads=_LOADS)
+    extras.register_default_json(connection, loads=_document)
+    extras.register_default_jsonb(connection, loads=_document)
     return connection
 
 
@@ -143,6 +150,8 @@ def _types() -> list[Any]:
     """How values and arrays of them are read; the numbers are those of pg_type.dat."""
     written = {"DATE": (1082, 1182), "TIME": (1083, 1183), "TIMETZ": (1266, 1270), "INTERVAL": (1186, 1187)}
     written |= {"UUID": (2950, 2951), "INET": (869, 1041), "CIDR": (650, 651), "NAME": (19, 1003)}
+    written |= {"INT4RANGE": (3904, 3905), "INT8RANGE": (3926, 3927), "NUMRANGE": (3906, 3907)}
+    written |= {"DATERANGE": (3912, 3913), "TSRANGE": (3908, 3909), "TSTZRANGE": (3910, 3911)}
     moments = {"TIMESTAMP": (1114, 1115), "TIMESTAMPTZ": (1184, 1185)}
     made = []
     for kinds, read in ((written, _as_written), (moments, _moment)):
@@ -156,8 +165,27 @@ def _whole(digits: str) -> int | str:
     return int(digits) if len(digits) <= _LONGEST_NUMBER else digits
 
 
+def _document(written: str) -> Any:
+    """A JSON value; its text, where our own answer could not say it again: nested without end, or no Unicode."""
+    try:
+        value = json.loads(written, parse_int=_whole)
+        if _HALF_A_PAIR.search(written):
+            json.dumps(value, ensure_ascii=False).encode()
+    except (RecursionError, UnicodeEncodeError):
+        return written
+    brackets = written.count("[") + written.count("{")
+    return written if brackets > _DEEPEST and _deeper(value, _DEEPEST) else value
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, list | dict):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(item, levels - 1) for item in items)
+
+
+_HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 _TYPES = _types()
-_LOADS = partial(json.loads, parse_int=_whole)
 
 
 def json_safe(value: object) -> Value:

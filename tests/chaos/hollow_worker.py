@@ -13,7 +13,6 @@ import threading
 import time
 from concurrent.futures import Future
 from contextlib import ExitStack
-from types import SimpleNamespace
 from typing import Any
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "0.2"))
@@ -47,6 +46,7 @@ from benchmarks.hollow import serve_gpu, serve_ingest  # noqa: E402  # after the
 from workers.roles import ROLES  # noqa: E402
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage  # noqa: E402
 from xraygpt_core.logs import configure_logging  # noqa: E402
+from xraygpt_core.model.engine.requests import Generated  # noqa: E402
 from xraygpt_core.settings import load_settings  # noqa: E402
 
 
@@ -73,10 +73,20 @@ class Engine:
     def submit(self, request: Any, **_: Any) -> "Future[Any]":
         future: Future[Any] = Future()
         said = hashlib.sha256(request.image_png).hexdigest()
-        made = SimpleNamespace(
-            text=said, findings=said, impression="none", prompt="", template="", decoding={}, seed=None
+        made = Generated(
+            text=said,
+            findings=said,
+            impression="none",
+            prompt="",
+            template="",
+            decoding={},
+            seed=None,
+            tokens=1,
+            batch_size=1,
+            waited_seconds=0.0,
+            generate_seconds=SECONDS,
+            software={},
         )
-        vars(made).update(tokens=1, batch_size=1, waited_seconds=0.0, generate_seconds=SECONDS, software={})
         timer = threading.Timer(SECONDS, future.set_result, (made,))
         timer.daemon = True
         timer.start()

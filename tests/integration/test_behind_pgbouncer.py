@@ -91,6 +91,23 @@ def test_the_ledger_works_and_keeps_its_limits(
     hasty.close()
 
 
+def test_limits_that_the_role_has_anyway_do_not_hide_that_a_pooler_dropped_the_others(
+    pooled: Callable[[str], str], database_url: str
+) -> None:
+    direct = Database(database_url)
+    with direct.transaction() as connection:
+        connection.exec_driver_sql("ALTER ROLE xraygpt SET statement_timeout = '60s'")
+    try:
+        behind = Database(pooled(database_url))
+        with behind.transaction() as connection:
+            assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "20s"
+        behind.close()
+    finally:
+        with direct.transaction() as connection:
+            connection.exec_driver_sql("ALTER ROLE xraygpt RESET statement_timeout")
+        direct.close()
+
+
 def test_analysts_read_and_only_read(
     pooled: Callable[[str], str], make_settings: Callable[..., Settings], database_url: str
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
+from sqlalchemy import event
 
 from tests.ledger_tools import (
     expire,
@@ -26,6 +27,21 @@ def test_a_statement_that_runs_into_its_time_limit_is_refused(settings: Settings
     with pytest.raises(Refused, match="QueryCanceled"), hasty.transaction() as connection:
         Work(connection).row("SELECT pg_sleep(20)")
     hasty.close()
+
+
+@pytest.mark.parametrize("written", ["statement_timeout%3D90s", "Statement_Timeout%3D90000"])
+def test_a_limit_of_the_url_is_given_once_to_a_connection_however_it_is_written(
+    database_url: str, written: str
+) -> None:
+    database = Database(f"{database_url}?options=-c%20{written}")
+    statements: list[str] = []
+    with database.transaction() as connection:
+        event.listen(connection.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "90s"
+    with database.transaction() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    database.close()
+    assert statements == ["SHOW statement_timeout", "SELECT 1"]
 
 
 def test_a_connection_in_use_when_all_are_closed_is_closed_when_it_comes_back(settings: Settings) -> None:

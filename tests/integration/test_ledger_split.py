@@ -18,6 +18,7 @@ from tests.ledger_tools import (
     put,
     rows,
     settle_now,
+    sign,
     start_summary,
     state_of,
     study_of,
@@ -29,7 +30,6 @@ from xraygpt_core.ledger.change import cancel_study
 from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.register import Registered
-from xraygpt_core.ledger.review import review_summary
 from xraygpt_core.ledger.split import Group, Names, Split, split_study, suspects
 from xraygpt_core.ledger.summarise import complete_summary
 from xraygpt_core.states import Flag, ReviewState
@@ -107,7 +107,7 @@ def test_what_is_taken_apart_is_summarised_anew_and_no_longer_a_suspect(ledger: 
 
 def test_a_text_its_review_and_its_chat_go_with_the_film_they_are_about(ledger: Ledger) -> None:
     study_id, (a, b), summary_id = summarised(ledger, A, B)
-    review_summary(ledger, summary_id, ReviewState.EDITED, "Dr. X", "Large heart.")
+    sign(ledger, summary_id, ReviewState.EDITED, "Large heart.")
     turn = ask(ledger, study_id, "Is the heart large?")
     apart(ledger, study_id, (a, b), A, B)
     moved = read.study(ledger, b.study_id)

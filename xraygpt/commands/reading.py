@@ -86,6 +86,8 @@ def find(
     if as_json:
         show.document(found)
         return
+    if not found["studies"]:
+        show.say("no study has this number")
     for study_id in found["studies"]:
         print(study_id)
 

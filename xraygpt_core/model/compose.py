@@ -47,21 +47,19 @@ def compose_bundle(
             if not file.startswith(replaced):
                 _link(base.path / file, work / file)
         files = {file: digest for file, digest in base.files.items() if not file.startswith(replaced)}
-        new: list[str] = []
+        new: dict[str, Path] = {}
         if projector is not None:
-            _copy(projector, work / PROJECTOR_FILE)
             tables["projector"] = {"class": projector_class, "weights": PROJECTOR_FILE}
-            new.append(PROJECTOR_FILE)
+            new[PROJECTOR_FILE] = projector
         if adapter is not None:
-            for file in ADAPTER_FILES:
-                _copy(adapter / file, work / ADAPTER_FOLDER / file)
-                new.append(f"{ADAPTER_FOLDER}/{file}")
             tables["llm"]["adapter"] = ADAPTER_FOLDER
+            new |= {f"{ADAPTER_FOLDER}/{file}": adapter / file for file in ADAPTER_FILES}
         if chest_check is not None:
-            _copy(chest_check, work / CHEST_CHECK_FILE)
             tables["chest_check"] = {"weights": CHEST_CHECK_FILE}
-            new.append(CHEST_CHECK_FILE)
-        tables["files"] = files | hash_files(work, new)
+            new[CHEST_CHECK_FILE] = chest_check
+        for file, source in new.items():
+            _copy(source, work / file)
+        tables["files"] = files | hash_files(work, list(new))
         write_toml(work, tables)
         return commit()
 

@@ -117,6 +117,12 @@ def test_wide_rows_are_cut_off_before_they_fill_the_gateway(query: Query, wide: 
     assert 30 < len(result.rows) < 40
 
 
+def test_rows_that_grow_wide_later_are_not_fetched_by_the_thousand(query: Query) -> None:
+    grows = "CASE WHEN n < 3 THEN 'x' WHEN n < 150 THEN w ELSE (1 / (n - n))::text END"
+    wide = "WITH w AS MATERIALIZED (SELECT repeat('x', 1000000) AS w)"
+    assert query(f"{wide} SELECT {grows} FROM w, generate_series(1, 200) AS n").truncated
+
+
 def test_as_many_rows_as_the_limit_are_whole(query: Query) -> None:
     assert query("SELECT n FROM generate_series(1, 3) AS n", max_rows=3).truncated is False
 
@@ -143,6 +149,8 @@ def test_as_many_rows_as_the_limit_are_whole(query: Query) -> None:
         ("time '03:04'", "03:04:00"),
         ("ARRAY[timestamptz '2026-01-02 03:04:05+02']", ["2026-01-02T01:04:05+00:00"]),
         ("point(1, 2)", "(1,2)"),
+        ("int4range(1, NULL)", "[1,)"),
+        ("ARRAY[daterange('2026-01-02', 'infinity')]", ["[2026-01-02,infinity)"]),
         ("ARRAY['00000000-0000-0000-0000-000000000001'::uuid]", ["00000000-0000-0000-0000-000000000001"]),
         ("(repeat('9', 5000))::numeric", "9" * 5000),
         ("jsonb_build_array((repeat('9', 5000))::numeric)", ["9" * 5000]),
@@ -189,3 +197,24 @@ def test_a_wrong_statement_over_http_is_a_problem(shared: World) -> None:
 
 def test_nobody_queries_without_a_key(shared: World) -> None:
     assert shared.stranger.post("/v1/query", json={"sql": "SELECT 1"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "(repeat('[', 300) || repeat(']', 300))::json",
+        "(repeat('[', 3000) || repeat(']', 3000))::json",
+        """'{"half": "\\uD83D"}'::json""",
+    ],
+)
+def test_a_document_that_our_answer_could_not_say_is_given_as_its_text(shared: World, document: str) -> None:
+    answer = shared.client.post(
+        "/v1/query", json={"sql": f"SELECT v, v::text, ARRAY[v] FROM (SELECT {document} AS v) x"}
+    )
+    ((value, text, listed),) = answer.json()["rows"]
+    assert value == text
+    assert listed == [text]
+
+
+def test_an_answer_in_another_encoding_is_refused(query: Query) -> None:
+    assert "client_encoding" in refusal(query, "SELECT set_config('client_encoding', 'LATIN1', true), 'é'")

@@ -219,6 +219,13 @@ def test_find_sends_the_number_in_the_body(fake_gateway: Any, xraygpt: Run) -> N
     assert all("A" not in asked.path for asked in fake_gateway.asked)
 
 
+def test_find_says_that_it_found_nothing(fake_gateway: Any, xraygpt: Run) -> None:
+    fake_gateway.answers["POST /v1/lookup"] = {"studies": []}
+    nothing = xraygpt("find", "--accession", "A 1")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert "no study has this number" in nothing.stderr
+
+
 def test_query_gives_columns_and_rows(fake_gateway: Any, xraygpt: Run) -> None:
     fake_gateway.answers["POST /v1/query"] = {"columns": ["n", "x"], "rows": [[1, None]], "truncated": True}
     done = xraygpt("query", "SELECT 1", "--json")

@@ -194,7 +194,7 @@ def test_a_study_without_a_draft_says_why_in_plain_words(newcomer: Room, world: 
     expect(page.locator(".rows .row")).to_have_count(2)
     expect(page.locator(f'.row[data-study="{dead["study_id"]}"]')).to_contain_text("Every attempt failed.")
     page.locator(f'.row[data-study="{blank["study_id"]}"]').click()
-    expect(page.locator(".standing-card")).to_contain_text("Every pixel of the image has the same value.")
+    expect(page.locator(".standing-card")).to_contain_text("There is no picture: all pixels are alike")
     expect(page.locator(".steps")).to_contain_text("Registered")
     expect(page.get_by_role("textbox", name="Question")).to_be_disabled()
     expect(page.get_by_role("button", name="Accept")).to_have_count(0)
