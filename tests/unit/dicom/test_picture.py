@@ -193,6 +193,13 @@ def test_a_chunk_that_is_no_picture_may_be_long_or_broken(grey, kind):
         assert np.array_equal(seen(data[:at] + body + data[at:]), grey)
 
 
+def test_a_jpeg_whose_exif_is_garbage_is_read_as_it_stands(grey):
+    data = save(Image.fromarray(grey), "JPEG", quality=95)
+    body = b"Exif\0\0" + bytes(range(200))
+    broken = data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2) + body + data[2:]
+    assert np.array_equal(seen(broken), seen(data))
+
+
 def test_a_png_whose_rows_end_early_is_truncated(grey):
     data = save(Image.fromarray(grey))
     packed = b"".join(body for kind, body in chunks(data) if kind == b"IDAT")
