@@ -69,10 +69,12 @@ class ReviewAnswer(Answer):
 
 
 class ReviewsAnswer(Answer):
-    """Everything people said about one summary, the first act first."""
+    """Everything people said about one summary, the first act first; and the limits of the draft it is about."""
 
     summary_id: UUID
     reviews: list[ReviewAnswer]
+    flags: list[Flag]
+    scope: ScopeAnswer
     notice: str = NOTICE
 
 
@@ -81,7 +83,7 @@ class SeenSummary(Request):
 
     review_state: ReviewState
     reviewed_at: AwareDatetime | None
-    superseded_at: AwareDatetime | None = None
+    superseded_at: AwareDatetime | None
     image_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     painted_at: AwareDatetime | None = None
     shown_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
@@ -117,4 +119,5 @@ def post_review(summary_id: UUID, body: Review, ledger: UsesLedger, caller: Call
 def get_reviews(summary_id: UUID, ledger: UsesLedger, _: Caller) -> ReviewsAnswer:
     """Everything people said about a summary, current or superseded, whatever was taken back since."""
     found = [ReviewAnswer.model_validate(one) for one in reviews(ledger, summary_id)]
-    return ReviewsAnswer(summary_id=summary_id, reviews=found)
+    about = SummaryAnswer.model_validate(summary(ledger, summary_id))
+    return ReviewsAnswer(summary_id=summary_id, reviews=found, flags=about.flags, scope=about.scope)

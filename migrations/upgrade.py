@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from xraygpt_core.db import driver_url, said
+from xraygpt_core.db import driver_url, said, set_local, without_options
 from xraygpt_core.errors import Unavailable
 
 # Any constant that nothing else in this database uses: "MIGR" in ASCII.
@@ -28,12 +28,14 @@ def upgrade(url: str, revision: str = "head") -> tuple[str | None, str | None]:
 
     Raises:
         Unavailable: the server does not answer.
+        ConfigurationError: it is no PostgreSQL URL.
     """
-    engine = create_engine(driver_url(url), connect_args={"connect_timeout": 10})
+    url, given = without_options(driver_url(url))
+    engine = create_engine(url, connect_args={"connect_timeout": 10})
     try:
         # One transaction for all of it, lock included: a pooler may give the next one another connection.
         with engine.begin() as connection:
-            connection.execute(text("SET LOCAL lock_timeout = '60s'"))
+            set_local(connection, {"lock_timeout": "60s"} | given)
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             before = MigrationContext.configure(connection).get_current_revision()
             configuration = config()

@@ -23,6 +23,7 @@ LOST_HOST: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # milliseconds
 }
+_CONNECTION = {"connect_timeout": 10, "application_name": "xraygpt", **LOST_HOST}  # unless the URL says otherwise
 _DEADLOCK_OR_SERIALISATION = {"40P01", "40001"}
 # "-c name=value" and "--name=value" of libpq's `options`; a blank inside a value stands behind a backslash.
 _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)")
@@ -34,7 +35,7 @@ class Database:
     """A pool of connections to one PostgreSQL database, directly or through PgBouncer in any of its pool modes.
 
     Args:
-        url: ``postgresql://user:password@host:port/database``; what its ``options=`` sets wins over what is set here.
+        url: ``postgresql://user:password@host:port/database``; what it says, in ``options=`` too, goes before ours.
         pool_size: connections kept open; as many again may be opened under load.
         statement_timeout_seconds: a statement that runs longer is ended by the server.
         idle_seconds: so is a transaction that is silent for longer: a process stopped in the middle of one would
@@ -48,7 +49,7 @@ class Database:
     def __init__(
         self, url: str, *, pool_size: int = 8, statement_timeout_seconds: float = 60.0, idle_seconds: float = 30.0
     ) -> None:
-        self.url, given = _without_options(driver_url(url))
+        self.url, given = without_options(driver_url(url))
         self.nesting = threading.BoundedSemaphore(max(1, pool_size * 3 // 4))
         ours = {
             "statement_timeout": f"{int(statement_timeout_seconds * 1000)}",
@@ -63,7 +64,7 @@ class Database:
             pool_pre_ping=False,
             pool_recycle=1800,
             use_native_hstore=False,  # no table has one, and asking for its number costs a query a connection
-            connect_args={"connect_timeout": 10, "application_name": "xraygpt", **LOST_HOST},
+            connect_args={name: value for name, value in _CONNECTION.items() if name not in make_url(self.url).query},
         )
         limits = _Limits(ours | given)
         event.listen(self._engine, "do_connect", limits.connect)
@@ -108,7 +109,7 @@ class _Limits:
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._options = " ".join(f"-c {name}={_escaped(value)}" for name, value in values.items())
-        self._local = [(name, value) for name, value in values.items()]
+        self._local = dict(values)
         self._pooled: bool | None = None  # not known before the first connection
 
     def connect(self, dialect: Any, _record: Any, args: Any, options: dict[str, Any]) -> Any:
@@ -129,8 +130,7 @@ class _Limits:
     def begin(self, connection: Connection) -> None:
         """A transaction begins."""
         if self._pooled:
-            for name, value in self._local:
-                connection.execute(_SET_LOCAL, {"name": name, "value": value})
+            set_local(connection, self._local)
 
     def _arrived(self, made: Any) -> bool:
         """The value proves nothing: "90s" comes back as 90000, and a role may have been given just ours."""
@@ -141,6 +141,12 @@ class _Limits:
         return bool(arrived)
 
 
+def set_local(connection: Connection, values: Mapping[str, str]) -> None:
+    """Set what these name for the rest of the transaction."""
+    for name, value in values.items():
+        connection.execute(_SET_LOCAL, {"name": name, "value": value})
+
+
 _SET_LOCAL = text("SELECT set_config(:name, :value, true)")
 
 
@@ -148,8 +154,12 @@ def _escaped(value: str) -> str:
     return re.sub(r"([\s\\])", r"\\\1", value)
 
 
-def _without_options(url: str) -> tuple[str, dict[str, str]]:
-    """The URL without its ``options=``, and what those set."""
+def without_options(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without its ``options=``, which a pooler refuses, and what those set.
+
+    Raises:
+        ConfigurationError: they do something else than set.
+    """
     parsed = make_url(url)
     written = parsed.query.get("options", ())
     text_of = written if isinstance(written, str) else " ".join(written)
@@ -180,11 +190,22 @@ def driver_url(url: str, setting: str = "XRAYGPT_DATABASE_URL") -> str:
         raise ConfigurationError(f"{setting} must look like postgresql://user:password@host:port/database")
     made = f"{DRIVER}://{_hosts_as_parameters(rest)}"
     try:
-        for name in make_url(made).query:
-            parse_dsn(f"{name}=''")
-    except (ValueError, ProgrammingError) as error:
-        raise ConfigurationError(f"{setting} cannot be read: check its port, escapes and parameters") from error
+        parsed = make_url(made)
+    except ValueError as error:
+        raise ConfigurationError(f"{setting} cannot be read: check its port and escapes") from error
+    unknown = [name for name in parsed.query if not _known_to_libpq(name)]
+    if unknown:
+        raise ConfigurationError(f"{setting}: libpq knows no parameter {unknown[0]!r}, behind the ?")
     return made
+
+
+def _known_to_libpq(name: str) -> bool:
+    """Poolers' and other drivers' parameters, such as ``pgbouncer=true``, would end a process as it connects."""
+    try:
+        parse_dsn(f"{name}=1")
+    except ProgrammingError:
+        return False
+    return True
 
 
 def _hosts_as_parameters(rest: str) -> str:

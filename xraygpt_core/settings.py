@@ -6,7 +6,7 @@ A setting that is missing or impossible stops the process with one sentence (:cl
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -14,6 +14,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.places import models_dir
 from xraygpt_core.states import Lane
+
+_NO_HOST = "names no host and port: redis://user:password@host:port/0, with % escapes in the password"
+_TLS_OPTIONS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname")
+_CERT_REQS = ("required", "optional", "none")
 
 
 class Settings(BaseSettings):
@@ -132,7 +136,10 @@ def check_redis_url(url: str) -> None:
     Raises:
         ValueError: saying what is wrong, without repeating the password.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a bracket without its other half
+        raise ValueError(_NO_HOST) from None
     if parts.scheme in ("sentinel", "redis+sentinel", "rediss+sentinel") or ";" in parts.netloc:
         raise ValueError("Redis Sentinel is not supported: name the master, or a proxy or address that follows it")
     if parts.scheme not in ("redis", "rediss") or not url.startswith(f"{parts.scheme}://"):
@@ -143,10 +150,20 @@ def check_redis_url(url: str) -> None:
         sound = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         sound = False
-    if not sound:
-        raise ValueError("names no host and port: redis://user:password@host:port/0, with % escapes in the password")
-    if parts.path.strip("/") and not re.fullmatch(r"/\d{1,5}/?", parts.path):
+    if not sound or re.search(r"[\s,]", url):
+        raise ValueError(_NO_HOST)
+    if parts.path not in ("", "/") and not re.fullmatch(r"/[0-9]{1,5}", parts.path):
         raise ValueError("ends with the number of a database, such as /0")
+    _check_broker_options(parts.query, tls=parts.scheme == "rediss")
+
+
+def _check_broker_options(query: str, *, tls: bool) -> None:
+    """Celery hands on what stands behind ? to a class that knows nothing but these, and fails when it first rings."""
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if not tls or name not in _TLS_OPTIONS:
+            raise ValueError(f"behind its ? only rediss:// may have options, and only {', '.join(_TLS_OPTIONS)}")
+        if name == "ssl_cert_reqs" and value not in _CERT_REQS:
+            raise ValueError(f"ssl_cert_reqs is one of {', '.join(_CERT_REQS)}")
 
 
 def load_settings() -> Settings:

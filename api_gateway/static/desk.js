@@ -5,14 +5,13 @@ import { Chat } from "./chat.js";
 import { button, fill, h, toast } from "./dom.js";
 import { Film, sha256 } from "./film.js";
 import { bind } from "./keys.js";
-import { beyondScope, doubted, earlier, flagsOf, history, notice, provenance, textOf } from "./report.js";
+import { beyondScope, doubted, earlier, flagsOf, history, notice, provenance, rescued, textOf } from "./report.js";
 import { Review } from "./review.js";
 import { said } from "./said.js";
 import { told, version } from "./stands.js";
 import { exact, moment, since } from "./time.js";
 import { offerUndo } from "./undo.js";
-import { drop, unsaved } from "./unsaved.js";
-import { LANES, OPEN, REASONS, STATES } from "./words.js";
+import { DOUBTS, LANES, OPEN, REASONS, STATES } from "./words.js";
 
 const SIGNED = { accepted: "Accepted.", edited: "Correction saved.", rejected: "Rejected.", draft: "Taken back: it is a draft again." };
 const LOOK_MS = 10_000;
@@ -28,7 +27,8 @@ export class Desk {
   #acts = 0; // of our own: what was asked for before the last one tells nothing new
 
   /**
-   * @param {(studyId: string, state: string) => void} signed is told after a review; it decides what is read next
+   * @param {(studyId: string, state: string, open: boolean) => void} signed is told after a review; it decides what is
+   *   read next, if the study is still open
    * @param {(studyId: string) => void} undone is told after a review was undone
    * @param {(step: number) => void} move goes to the study beside this one
    * @param {() => void} back goes to the list
@@ -36,7 +36,7 @@ export class Desk {
   constructor(signed, undone, move, back) {
     this.film = new Film();
     this.chat = new Chat();
-    this.review = new Review((state, summary) => this.#signed(state, summary), (error) => this.#refused(error));
+    this.review = new Review((state, summary) => this.#signed(state, summary), (error, about) => this.#refused(error, about));
     this.afterwards = signed;
     this.undone = undone;
     this.head = h("header", { class: "study-head" });
@@ -131,7 +131,7 @@ export class Desk {
     }
     const another = before.summary?.summary_id !== study.summary?.summary_id;
     const change = told(before.summary, study);
-    if (another || !this.review.editing) this.#draw({ lost: another ? before.summary : null });
+    if (another || !this.review.editing) this.#draw();
     else this.review.reread(before.summary, study.reviews); // the gateway refuses a signature on it, and says so
     if (change) this.#warn(change, this.review.editing && !another ? study.summary : null);
     if (another) {
@@ -140,7 +140,7 @@ export class Desk {
     }
   }
 
-  #draw({ lost = null } = {}) {
+  #draw() {
     const study = this.#study;
     fill(
       this.head,
@@ -164,7 +164,7 @@ export class Desk {
     this.review.doubted = doubted(study);
     this.review.show(study.summary, study.reviews);
     this.notice.hidden = !study.summary && !study.reviewed;
-    fill(this.below, study.reviewed && earlier(study.reviewed), lost && this.#rescued(lost), said(study));
+    fill(this.below, study.reviewed && earlier(study.reviewed), ...rescued(study), said(study));
     fill(this.origins, study.summary && provenance(study.summary), history(study.study_id, !study.summary));
   }
 
@@ -190,28 +190,12 @@ export class Desk {
     ];
   }
 
-  /** The correction somebody was writing when a newer draft took the place of theirs. */
-  #rescued(summary) {
-    const text = unsaved(summary.summary_id);
-    if (text === undefined) return null;
-    return h(
-      "section",
-      { class: "earlier", "aria-label": "Your unsaved correction" },
-      h("h2", {}, "Your unsaved correction of the earlier draft"),
-      h("p", { class: "text" }, text),
-      button("Discard it", (event) => {
-        drop(summary.summary_id);
-        event.target.closest("section").remove();
-      }),
-    );
-  }
-
   async #showFilm() {
     const { signal } = this.#stop;
     const { study_id: id, summary, view, state, images } = this.#study;
     const label = `Film${view ? `, ${view} view` : ""}`;
     const moved = () => signal.aborted || this.#study.summary?.summary_id !== summary?.summary_id;
-    const show = async (blob, detail) => moved() || (await this.film.show(blob, label, detail));
+    const show = async (blob, detail) => !moved() && (await this.film.show(blob, label, detail));
     if (!summary && !images.some((image) => image.state === "accepted")) return this.film.clear("There is no picture.");
     this.#fetching = true;
     try {
@@ -220,7 +204,7 @@ export class Desk {
       else if (state === "summarised") await api.preview(id, signal).then((blob) => show(blob, "preview")).catch(() => {});
       if (!summary) return;
       const blob = await api.film(summary.summary_id, signal);
-      await show(blob, "");
+      if (!(await show(blob, ""))) return;
       const digest = await sha256(blob);
       if ((await this.film.onScreen()) && !moved()) this.review.arming.painted(summary.summary_id, digest);
     } catch (error) {
@@ -239,16 +223,21 @@ export class Desk {
     if (id && !this.#fetching && !this.review.arming.shows(id)) this.#showFilm();
   }
 
+  /** Whether this summary is on the desk; its reader may have gone on before the gateway answered. */
+  #isOpen = (summary) => this.#study?.summary?.summary_id === summary.summary_id;
+
   #signed(state, summary) {
+    const calm = state !== "rejected" && !summary.flags.some((code) => DOUBTS.has(code));
+    offerUndo(SIGNED[state], calm ? "good" : "", summary, (now) => this.#undone(now));
+    if (!this.#isOpen(summary)) return this.afterwards(summary.study_id, state, false);
     this.#stands(summary);
-    offerUndo(SIGNED[state], state === "rejected" ? "" : "good", summary, (now) => this.#undone(now));
-    this.afterwards(this.#id, state);
+    this.afterwards(this.#id, state, true);
     this.#look(); // for the history
   }
 
   #undone(summary) {
     toast("Undone: it stands as before.", { kind: "good" });
-    if (this.#id === summary.study_id) {
+    if (this.#isOpen(summary)) {
       this.#stands(summary);
       this.#look();
     }
@@ -263,8 +252,13 @@ export class Desk {
     this.#draw();
   }
 
-  async #refused(error) {
+  async #refused(error, about) {
     if (error.status === 401) return;
+    if (!this.#isOpen(about)) {
+      const link = { href: `#/study/${about.study_id}`, text: "See it" };
+      toast(`It was not signed: ${error.message}`, { kind: "bad", link });
+      return;
+    }
     if (error.status !== 409) {
       this.#warn(error.message);
       return;
@@ -275,10 +269,9 @@ export class Desk {
       if (signal.aborted) return;
       const change = told(this.#study.summary, study) ?? error.message;
       const another = this.#study.summary?.summary_id !== study.summary?.summary_id;
-      const lost = another ? this.#study.summary : null;
       this.#study = study;
       if (this.review.editing && !another) this.review.reread(study.summary, study.reviews);
-      else this.#draw({ lost });
+      else this.#draw();
       this.#warn(`${change} Nothing of yours was saved.`, this.review.editing ? study.summary : null);
     } catch (failed) {
       if (!signal.aborted) this.#warn(failed.message);

@@ -26,6 +26,7 @@ export class Film {
   #zoom = 1; // 1 fits the stage
   #shift = { x: 0, y: 0 }; // of the film's centre from the stage's, in CSS pixels
   #frame = 0;
+  #turn = 0; // of what is to be shown: a picture that was decoded too late comes for nothing
 
   constructor() {
     this.canvas = h("canvas", { role: "img", "aria-label": "Film", width: 1, height: 1, hidden: true });
@@ -66,18 +67,27 @@ export class Film {
 
   /** Say why there is no film. */
   clear(why) {
+    this.#turn++;
     this.#grey = null;
     this.canvas.hidden = true;
     this.note.textContent = why;
     this.detail.textContent = "";
   }
 
-  /** Show a picture; a sharper one of the same film takes its place without a jump. */
+  /**
+   * Show a picture; a sharper one of the same film takes its place without a jump.
+   * Resolves to whether it is shown: not if another one, or none, was asked for meanwhile.
+   */
   async show(blob, label, detail) {
+    const turn = ++this.#turn;
     const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" }).catch(() => {
       throw new Error("It is no picture that this browser can draw.");
     });
     const { width, height } = bitmap;
+    if (turn !== this.#turn) {
+      bitmap.close();
+      return false;
+    }
     const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
     context.drawImage(bitmap, 0, 0);
     bitmap.close();
@@ -94,6 +104,7 @@ export class Film {
     this.detail.textContent = detail;
     this.#draw();
     this.#place();
+    return true;
   }
 
   /** Whether the picture has come onto the screen; waits for it while the tab is hidden. */

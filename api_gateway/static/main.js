@@ -102,13 +102,13 @@ function move(step) {
   else toast(step > 0 ? "This is the last one of the list." : "This is the first one of the list.");
 }
 
-/** After a signature on the worklist the next study comes; elsewhere the signed one stays. */
-function signed(studyId, state) {
+/** After a signature on the worklist the next study comes, unless its reader went on; elsewhere the signed one stays. */
+function signed(studyId, state, open) {
   if (worklist.name === "awaiting" && state !== "draft" && worklist.beside(studyId, 0)) {
     const next = worklist.following(studyId);
     worklist.signed(studyId);
-    if (next) go(`#/study/${next}`);
-    else {
+    if (open && next) go(`#/study/${next}`);
+    else if (open) {
       toast("Nothing else waits here.");
       toList();
     }

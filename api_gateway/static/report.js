@@ -1,8 +1,9 @@
 /** The draft as it is read: its text, what to know about it, and where it came from. */
 
 import * as api from "./api.js";
-import { fill, folded, h } from "./dom.js";
+import { button, fill, folded, h } from "./dom.js";
 import { exact, moment } from "./time.js";
+import { drop, unsavedAbout } from "./unsaved.js";
 import { DOUBTS, flag, NOTICE, REVIEWS, step } from "./words.js";
 
 /** The notice that stands with every text of the model. */
@@ -61,12 +62,12 @@ export function flagsOf(study, summary) {
   return h("ul", { class: "cautions", "aria-label": "What to know about this film" }, ...items);
 }
 
-/** Who said what about it, and when; null for a draft. */
-export function signature(summary) {
+/** Who said what about it, and when; null for a draft. What is doubted is not green, whoever signed it. */
+export function signature(summary, doubtful = summary.flags.some((code) => DOUBTS.has(code))) {
   if (summary.review_state === "draft") return null;
   return h(
     "p",
-    { class: `signature ${summary.review_state}` },
+    { class: `signature ${summary.review_state}${doubtful ? " doubted" : ""}` },
     h("strong", {}, REVIEWS[summary.review_state]),
     ` by ${summary.reviewed_by}, `,
     h("time", { datetime: summary.reviewed_at, title: exact(summary.reviewed_at) }, moment(summary.reviewed_at)),
@@ -83,6 +84,25 @@ export function earlier(reviewed) {
     beyondScope(reviewed),
     textOf(reviewed),
   );
+}
+
+/** What this reader was writing about earlier drafts of the study, until it is discarded. */
+export function rescued({ study_id: study, summary }) {
+  const lost = unsavedAbout(study).filter(([id]) => id !== summary?.summary_id);
+  return lost.map(([id, text]) => {
+    const discard = button("Discard it", () => {
+      drop(id);
+      section.remove();
+    });
+    const section = h(
+      "section",
+      { class: "earlier", "aria-label": "Your unsaved correction" },
+      h("h2", {}, "Your unsaved correction of the earlier draft"),
+      h("p", { class: "text" }, text),
+      discard,
+    );
+    return section;
+  });
 }
 
 /** The model's own text under a correction. */
@@ -138,6 +158,7 @@ export function history(studyId, open = false) {
             {},
             h("time", { datetime: one.at }, exact(one.at)),
             h("span", {}, step(one.what)),
+            one.detail?.key && h("span", { class: "muted" }, `by ${one.who}`),
             one.attempt > 1 && h("span", { class: "muted" }, `attempt ${one.attempt}`),
           ),
         ),

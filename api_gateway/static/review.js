@@ -24,7 +24,7 @@ export class Review {
 
   /**
    * @param {(state: string, summary: object) => void} signed is told what was signed
-   * @param {(error: Error) => void} refused is told why nothing was
+   * @param {(error: Error, summary: object) => void} refused is told why nothing was
    */
   constructor(signed, refused) {
     this.signed = signed;
@@ -79,17 +79,17 @@ export class Review {
   /** Begins with what the reader was writing, else with their own text that was taken back, else with what stands. */
   correct() {
     if (!this.#summary) return;
-    const { summary_id: id, summary: stands } = this.#summary;
+    const { summary_id: id, study_id: study, summary: stands } = this.#summary;
     const taken = takenBack(this.#reviews, this.#summary);
     const area = h("textarea", {
       "aria-label": "Corrected text",
       maxlength: 20000,
       rows: 12,
-      input: () => keep(id, area.value, stands),
+      input: () => keep(id, area.value, stands, study),
     });
     area.value = unsaved(id) ?? (taken && mine(taken) ? taken.text : stands);
     area.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#save(area);
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.repeat || this.#save(area);
       else if (event.key === "Escape") this.#cancel();
       else return;
       event.preventDefault();
@@ -104,12 +104,12 @@ export class Review {
 
   /** What a correction may begin with, once a text was taken back. */
   #beginnings(area, taken) {
-    const { summary_id: id, summary: stands } = this.#summary;
+    const { summary_id: id, study_id: study, summary: stands } = this.#summary;
     const known = [stands, taken.text];
     const begin = (text) => async () => {
       if (!known.includes(area.value) && !(await confirmed("Replace what you have written?", "Replace it", "Keep it"))) return;
       area.value = text;
-      keep(id, text, stands);
+      keep(id, text, stands, study);
       area.focus();
     };
     return h(
@@ -129,7 +129,7 @@ export class Review {
     const { review_state: state } = this.#summary;
     fill(
       this.body,
-      signature(this.#summary),
+      signature(this.#summary, this.doubted),
       textOf(this.#summary),
       this.#summary.findings === null && state !== "draft" && original(this.#summary),
     );
@@ -165,12 +165,12 @@ export class Review {
       return;
     }
     drop(id);
-    this.#read();
+    if (this.#summary?.summary_id === id) this.#read();
   }
 
   #save(area) {
     if (!area.value.trim()) {
-      this.refused(new Error("A correction needs a text. To turn the draft down, reject it."));
+      this.refused(new Error("A correction needs a text. To turn the draft down, reject it."), this.#summary);
       return;
     }
     this.#sign("edited", { text: area.value });
@@ -189,14 +189,17 @@ export class Review {
     if (this.#busy) return;
     this.#busy = true;
     for (const one of this.actions.querySelectorAll("button")) one.disabled = true;
+    const area = this.body.querySelector("textarea");
+    if (area) area.readOnly = true; // what was typed after it was sent would be lost
     try {
       const now = await api.review(about, state, more, this.arming.seen(about.summary_id));
       if (state !== "draft") drop(about.summary_id);
       this.signed(state, now);
     } catch (error) {
-      this.refused(error);
+      this.refused(error, about);
     } finally {
       this.#busy = false;
+      if (area) area.readOnly = false;
       for (const one of this.actions.querySelectorAll("button")) one.disabled = false;
       this.#arm();
     }

@@ -2,13 +2,14 @@
 
 import { h } from "./dom.js";
 import { exact, moment, since } from "./time.js";
-import { flag, LANES, OPEN, REASONS, REVIEWS, STATES } from "./words.js";
+import { DOUBTS, flag, LANES, OPEN, REASONS, REVIEWS, STATES } from "./words.js";
 
 /** The link of a row; its `tick` brings the time shown up to date. */
 export function rowOf(data, list) {
   const from = (list === "awaiting" && data.summarised_at) || data.received_at; // what the list is ordered by
   const title = `Received ${exact(data.received_at)}` + (data.summarised_at ? `, draft of ${exact(data.summarised_at)}` : "");
   const waited = h("time", { class: "waited", datetime: from, title });
+  const doubted = data.flags.some((code) => DOUBTS.has(code));
   const link = h(
     "a",
     { class: `row lane-${data.lane}`, href: `#/study/${data.study_id}`, "data-study": data.study_id },
@@ -17,7 +18,7 @@ export function rowOf(data, list) {
     h("span", { class: "view" }, data.view ?? "–"),
     h("span", { class: data.opening ? "opening" : "opening muted" }, opening(data)),
     h("span", { class: "flags" }, ...flags(data)),
-    h("span", { class: "standing", "data-state": data.review_state ?? data.state }, standing(data, list)),
+    h("span", { class: doubted ? "standing doubted" : "standing", "data-state": data.review_state ?? data.state }, standing(data, list)),
   );
   link.tick = () => (waited.textContent = since(from));
   return link;

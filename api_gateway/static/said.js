@@ -2,7 +2,7 @@
 
 import { diff } from "./diff.js";
 import { h } from "./dom.js";
-import { keyId } from "./session.js";
+import { keyId, reader } from "./session.js";
 import { exact, moment } from "./time.js";
 import { ACTS, NOTICE } from "./words.js";
 
@@ -17,8 +17,8 @@ export function standing(reviews, summaryId) {
   return kept.slice(kept.findLastIndex((one) => one.action === "draft") + 1);
 }
 
-/** Whether this reader's own key did it. */
-export const mine = (review) => review.key_id !== null && review.key_id === keyId();
+/** Whether this reader did it: with this very key, and in its own name. */
+export const mine = (review) => review.key_id !== null && review.key_id === keyId() && review.reviewer === reader();
 
 /** The last correction of this summary that does not stand (any more); null if there is none. */
 export function takenBack(reviews, summary) {

@@ -24,6 +24,7 @@ WHERE s.id = t.study_id AND NOT 'synthetic' = ANY(s.flags) AND t.state = 'done'
 """
 
 _NAMES = ("study_summaries", "chat_transcripts")
+_REVIEWS = "summary_reviews"
 
 
 def upgrade() -> None:
@@ -33,22 +34,21 @@ def upgrade() -> None:
     op.execute("ALTER TABLE chat_turns ADD COLUMN flags TEXT[] NOT NULL DEFAULT '{}'")
     op.execute(_FLAG_SUMMARIES)
     op.execute(_FLAG_TURNS)
-    _views("0011_views.sql")
+    _views("0011_views.sql", *_NAMES, _REVIEWS)
 
 
 def downgrade() -> None:
     """As it was, but for the flags: a version that does not know one shows it as it is written."""
-    _views("0001_views.sql")
+    _views("0001_views.sql", *_NAMES)
+    _views("0008_reviews.sql", _REVIEWS)
     op.execute("ALTER TABLE chat_turns DROP COLUMN flags")
     op.execute("ALTER TABLE chat_turns DROP COLUMN consistency")
     op.execute("ALTER TABLE summaries DROP COLUMN consistency")
 
 
-def _views(file: str) -> None:
-    for name in _NAMES:
+def _views(file: str, *names: str) -> None:
+    made = Path(__file__).with_name(file).read_text().split(";\n")
+    for name in names:
         op.execute(f"DROP VIEW {name}")
-    made = [part for part in Path(__file__).with_name(file).read_text().split(";\n") if "CREATE VIEW" in part]
-    for statement in made:
-        if any(f"CREATE VIEW {name} AS" in statement for name in _NAMES):
-            op.execute(statement)
-    op.execute(f"GRANT SELECT ON {', '.join(_NAMES)} TO xraygpt_reader")
+        op.execute(next(part for part in made if f"CREATE VIEW {name} AS" in part))
+    op.execute(f"GRANT SELECT ON {', '.join(names)} TO xraygpt_reader")

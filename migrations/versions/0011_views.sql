@@ -40,3 +40,24 @@ SELECT t.id AS turn_id,
        CASE WHEN t.state = 'done' THEN COALESCE(t.provenance -> 'scope' ->> 'says', 'This bundle does not say what it was made for.') END AS scope,
        t.consistency
 FROM chat_turns t;
+
+CREATE VIEW summary_reviews AS
+SELECT r.id AS review_id,
+       m.study_id,
+       r.summary_id,
+       r.position,
+       r.action,
+       r.text,
+       m.summary AS draft,
+       r.reason,
+       r.reviewer,
+       r.key_id,
+       r.key_name,
+       r.key_kind,
+       r.seen,
+       r.at,
+       m.superseded_at,
+       'out_of_scope' = ANY(m.flags) AS out_of_scope,
+       COALESCE(m.provenance -> 'scope' ->> 'says', 'This bundle does not say what it was made for.') AS scope
+FROM reviews r
+JOIN summaries m ON m.id = r.summary_id;

@@ -75,7 +75,7 @@ def _wait_for(port: int, log: Path, child: subprocess.Popen[bytes]) -> None:
 def test_the_ledger_works_and_keeps_its_limits(
     pooled: Callable[[str], str], make_settings: Callable[..., Settings], database_url: str
 ) -> None:
-    url = pooled(database_url)
+    url = pooled(database_url) + "?options=-c%20work_mem%3D5MB"
     assert upgrade(url) == (SCHEMA_VERSION, SCHEMA_VERSION)
     ledger = open_ledger(make_settings(database_url=SecretStr(url), lease_seconds=3.0))
     for _ in range(12):  # more than a prepared statement would need to be noticed

@@ -140,7 +140,21 @@ def test_a_person_signs_in_nobody_elses_name_and_a_program_may(ledger: Ledger, d
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", " Dr. R", "Dr.\u200bR", "Dr. \x1b[31mR", "\u202eR .rD", "a\nb", "a\0", "x" * 201]
+    "name",
+    [
+        "",
+        " ",
+        " Dr. R",
+        "Dr.\u200bR",
+        "Dr. \x1b[31mR",
+        "\u202eR .rD",
+        "a\nb",
+        "a\0",
+        "x" * 201,
+        "Dr.  R",
+        "Dr. R\u034f",
+        "\u3164",
+    ],
 )
 def test_a_name_that_is_not_what_it_looks_like_signs_nothing(ledger: Ledger, draft: UUID, name: str) -> None:
     program = signer(ledger, "PACS", KeyKind.PROGRAM)
@@ -221,6 +235,10 @@ def test_a_program_takes_back_for_one_person_what_it_signed_for_another_with_a_r
     review_summary(ledger, draft, edited("Heart enlarged."), Signer(pacs.key, "Dr. A"))
     with pytest.raises(InvalidRequest, match="reason"):
         review_summary(ledger, draft, TAKEN_BACK, Signer(pacs.key, "Dr. B"))
+    with pytest.raises(InvalidRequest, match="reason"):
+        review_summary(ledger, draft, TAKEN_BACK, pacs)
+    with pytest.raises(InvalidRequest, match="undone by who did it"):
+        review_summary(ledger, draft, UNDO, pacs)
     review_summary(ledger, draft, TAKEN_BACK, Signer(pacs.key, "Dr. A"))
     assert read.summary(ledger, draft).review_state == "draft"
 

@@ -266,6 +266,23 @@ def test_a_newer_draft_beside_a_reviewed_summary_is_flagged_and_so_is_the_one_af
     assert read.summary(ledger, first.summary_id).review_state == "accepted"
 
 
+def test_a_reviewed_summary_whose_image_was_replaced_is_told_of_beside_the_next_draft(ledger: Ledger) -> None:
+    _, study_id = whole_study(ledger, film("u1", view="PA"), "in/a.dcm")
+    first = read.study(ledger, study_id).summary
+    assert first is not None
+    sign(ledger, first.summary_id, ReviewState.EDITED, "Heart enlarged.")
+    ingest(ledger, put(ledger, "in/a.dcm", "e2"), film("u1", view="LATERAL"))
+    settle_now(ledger, study_id)
+    between = read.study(ledger, study_id)
+    assert (between.summary, between.reviewed and between.reviewed.summary) == (None, "Heart enlarged.")
+    ingest(ledger, put(ledger), film("u1", view="AP"))
+    settle_now(ledger, study_id)
+    summarise(ledger, study_id)
+    found = read.study(ledger, study_id).summary
+    assert found is not None
+    assert found.flags == [Flag.SUPERSEDES_REVIEWED]
+
+
 def test_an_edited_summary_is_what_readers_see_and_the_models_own_text_stays(ledger: Ledger) -> None:
     _, study_id = whole_study(ledger)
     before = read.study(ledger, study_id).summary

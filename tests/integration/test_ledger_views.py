@@ -18,7 +18,8 @@ VIEWS = {
     ],
     "summary_reviews": [
         "review_id", "study_id", "summary_id", "position", "action", "text", "draft", "reason", "reviewer", "key_id",
-        "key_name", "key_kind", "seen", "at", "superseded_at",
+        "key_name", "key_kind", "seen", "at", "superseded_at", "out_of_scope",
+        "scope",
     ],
     "backlog_progress": [
         "backlog_id", "state", "lane", "listed", "registered", "summarised", "rejected", "dead", "cancelled", "open",

@@ -17,7 +17,7 @@ from xraygpt.stack.keeper import Unit
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.process import StackError
 from xraygpt.stack.s3 import ObjectServer
-from xraygpt_core.db import driver_url, libpq_url
+from xraygpt_core.db import driver_url, libpq_url, without_options
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.settings import check_redis_url
 
@@ -123,7 +123,7 @@ def _check(environ: Mapping[str, str]) -> None:
     """
     try:
         if "XRAYGPT_DATABASE_URL" in environ:
-            driver_url(environ["XRAYGPT_DATABASE_URL"])
+            without_options(driver_url(environ["XRAYGPT_DATABASE_URL"]))
         if "XRAYGPT_REDIS_URL" in environ:
             check_redis_url(environ["XRAYGPT_REDIS_URL"])
     except ConfigurationError as error:

@@ -7,7 +7,7 @@ _WORDS = {
     "AP": "ap",
     # Decubitus: PS3.3 C.8.1.1 LLD and RLD. Lordotic: a frontal film with the beam or the patient tilted.
     "FRONTAL": """
-        frontal frontale frontales frontalis frontalna frontalt frente face fronte front forfra prosta
+        frontal frontale frontales frontalis frontalna frontalt frontalbild frente face fronte front forfra prosta
         lld rld dld dlg dli decub decubitus dekubitus seitenlage linksseitenlage rechtsseitenlage zijligging sidolage
         lordotic lordotica lordotique lordotisch lordotisk lordosis lordose apical apicogram apicograma apicography
         прямая прямой прямую прямые латеропозиция латеропозиции
@@ -15,14 +15,17 @@ _WORDS = {
     # "side" in English and "sida" (AIDS in Spanish and French) are too common; see IN_POSITION.
     "LATERAL": """
         lat lats ll llat rlat latl latr ltlat rtlat latlt latrt leftlat rightlat latleft latright llateral rlateral
-        ltlateral rtlateral xtlat
+        ltlateral rtlateral xtlat xtl hbl
         lateral laterale laterales laterals lateralis lateraal laterala lateralna lateralne lateralny lateralt
-        laterolateral laterolaterale latero lateralaufnahme lateralbild lateralprojektion mediolateral lateromedial
+        laterolateral laterolaterale latero frontolateral linksanliegend rechtsanliegend lateralaufnahme lateralbild
+        lateralprojektion mediolateral lateromedial
         profil profile profilo perfil seitlich seitl seitliche seitlicher seitliches seitaufnahme seitenaufnahme
         seitenbild seitbild seitansicht profilansicht profilaufnahme
         dwars dwarse dwarsopname zijdelings zijdelingse zijopname zijaanzicht boczne boczna
-        boczny bok bocni bocna sidobild sidoprojektion sidebillede sideoptagelse sidebilde sideprojeksjon sivukuva
-        sivuprojektio oldaliranyu swimmer swimmers боковая боковой боковую боковые боковом бок
+        boczny bok lewobok prawobok lewoboczne prawoboczne lewoboczna prawoboczna bocny bocni bocna bocne sidobild
+        sidoprojektion sidebillede sideoptagelse sidebilde sideprojeksjon sivukuva
+        sivuprojektio oldaliranyu oldalfelvetel πλαγια πλαγιο جانبي جانبية swimmer swimmers боковая боковой боковую
+        боковые боковом бок
     """,
     "OBLIQUE": """
         obl obliq oblique obliques obliqua oblicua oblicuo oblicuas obliquo obliek schrag schraeg schragaufnahme

@@ -14,13 +14,15 @@ from xraygpt_core.dicom.orientation import FRONTAL, shows_a_side
 from xraygpt_core.dicom.view_words import CODES, IN_POSITION, SIGNS, VIEWS, WEAKLY_FRONTAL
 from xraygpt_core.dicom.words import apart, plain, plain_words
 
-_OF_THE_IMAGE = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
+_OF_THE_IMAGE = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription", "BodyPartExamined")
 _OF_THE_STEP = ("PerformedProcedureStepDescription", "RequestedProcedureDescription", "StudyDescription")
 _CODES_OF_THE_STEP = ("PerformedProtocolCodeSequence", "RequestedProcedureCodeSequence", "ProcedureCodeSequence")
 _REQUEST = ("ScheduledProcedureStepDescription", "RequestedProcedureDescription")
 
 _SIDE = r"(?:left|right|l|r|lt|rt|li|re|links?|rechts?|dx|sx)"
 _LATERAL = r"(?:ll|rl|[lr]?lat|lateral\w*|latero\w*)"
+_CHEST = r"(?:thorax|toraks|akciger|pulm|pulmo|lungor|lunge|lungen|keuhkot|mellkas)"
+_BESIDE = r"(?:side|siden|sida|sidan|yan|sivu|oldal|seite)"
 _OBLIQUE = rf"(?:{_SIDE} )*(?:anter\w* |poster\w* )?obl(?:iq\w*)?"
 # Words that mean something only together, in the order in which they are replaced. In a decubitus film the patient lies
 # on the side that is named and the beam runs from front to back: "left lateral decubitus" says nothing of a lateral
@@ -30,6 +32,7 @@ _PHRASES = tuple(
     for phrase, instead in (
         (r"(?:dorsal|ventral)e? decub\w*|decub\w* (?:dorsal|ventral)e?", ""),
         (rf"(?:{_SIDE} )?(?:{_LATERAL} )?(?:side )?(?:decub\w*|dekub\w*)(?: {_LATERAL}| {_SIDE})*", "lld"),
+        (rf"(?:{_SIDE} )?{_LATERAL} dec", "lld"),
         (r"poster\w* ?anter\w*|dorso ?ventral\w*|achter ?voor\w*|tylno ?przedn\w*|zado ?predn\w*", "pa"),
         (r"anter\w* ?poster\w*|ventro ?dorsal\w*|voor ?achter\w*|przednio ?tyln\w*|predo ?zadn\w*", "ap"),
         (r"задне ?передн\w*", "pa"),
@@ -37,7 +40,9 @@ _PHRASES = tuple(
         (r"p a", "pa"),
         (r"a p", "ap"),
         (r"l l|yan ?grafi\w*", "ll"),
-        (r"(?:x|cross) ?table", "crosstable"),
+        # "Side" alone is no view in English, nor is "sida" in Spanish or "yan" in Turkish; beside the part it is one.
+        (rf"{_CHEST} (?:(?:fra|fran|i) )?{_BESIDE}|{_BESIDE} {_CHEST}", "ll"),
+        (r"(?:x|cross) ?(?:table|tbl)|shoot ?through|horizontal beam|(?:links|rechts) anliegend", "crosstable"),
         (rf"(?:(?:pa|ap|frontal|{_LATERAL}) )?{_OBLIQUE}(?: (?:pa|ap))?", "oblique"),
     )
 )  # fmt: skip
@@ -54,7 +59,7 @@ _LISTED = re.compile(
 _GLUED = re.compile(
     "chest|thorax|thorac|torax|torace|toraks|cxr|thx|portable|port|erect|upright|supine|sitting|standing|views?|xtable|"
     "lateral|llat|rlat|lat|frontal|oblique|obl|decubitus|decub|lld|rld|left|right|seitlich|seitl|perfil|profil|face|"
-    "frente|pa|ap|ll"
+    "frente|pa|ap|ll|lt|rt"
 )
 
 

@@ -1,5 +1,6 @@
 """API keys: shown once, stored as a hash. They are long and random, so a plain SHA-256 cannot be turned back."""
 
+import re
 import secrets
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,6 +12,11 @@ from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.states import KeyKind
 
 LONGEST_NAME = 200
+# Printable by their category, and yet nobody sees them (Unicode's Default_Ignorable_Code_Point, and the blank Braille
+# cell); two blanks are shown as one.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]|  "
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ def readable(name: str) -> str:
     Raises:
         InvalidRequest: it is empty, too long, or has letters that nobody sees or that turn others around.
     """
-    if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+    seen = name.isprintable() and not _UNSEEN.search(name)
+    if not name.strip() or name != name.strip() or not seen or len(name) > LONGEST_NAME:
         raise InvalidRequest(f"a name has 1 to {LONGEST_NAME} visible letters and no blank at either end")
     return name
 

@@ -50,8 +50,8 @@ class Signer:
         return self.key.name if self.speaks_for is None else self.speaks_for
 
     def made(self, review: Review) -> bool:
-        """Whether this is who made it: the same key; and the same person, where a program says for whom it acts."""
-        return review.key_id == self.key.key_id and self.speaks_for in (None, review.reviewer)
+        """Whether this is who made it: the same person by the same key. A program that names nobody is itself."""
+        return (review.key_id, review.reviewer) == (self.key.key_id, self.name)
 
 
 @dataclass(frozen=True)

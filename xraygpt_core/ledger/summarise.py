@@ -68,10 +68,15 @@ _INPUTS = """
 
 _STUDIES = "SELECT id, revision, lane_rank FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))"
 
+# What a person signed may have been superseded before, when its image was replaced: then nothing is current now.
 _SUPERSEDE = """
-    UPDATE summaries SET superseded_at = clock_timestamp()
-    WHERE study_id = ANY(CAST(:ids AS uuid[])) AND superseded_at IS NULL
-    RETURNING study_id, review_state <> 'draft' OR CAST(:flag AS text) = ANY(flags) AS reviewed
+    WITH former AS (
+        UPDATE summaries SET superseded_at = clock_timestamp()
+        WHERE study_id = ANY(CAST(:ids AS uuid[])) AND superseded_at IS NULL
+        RETURNING study_id, review_state <> 'draft' OR CAST(:flag AS text) = ANY(flags) AS reviewed)
+    SELECT study_id FROM former WHERE reviewed
+    UNION SELECT study_id FROM summaries
+    WHERE study_id = ANY(CAST(:ids AS uuid[])) AND superseded_at IS NOT NULL AND review_state <> 'draft'
 """
 
 _WRITE = """
@@ -155,7 +160,7 @@ def _complete(ledger: Ledger, done: Sequence[Done]) -> list[UUID | None]:
         reviewed = set()
         if current:
             former = work.rows(_SUPERSEDE, {"ids": list(current), "flag": Flag.SUPERSEDES_REVIEWED})
-            reviewed = {row["study_id"] for row in former if row["reviewed"]}
+            reviewed = {row["study_id"] for row in former}
         rows = [
             _row(ids[claim.job_id], claim, given, summary)
             | {"current": current.get(given.study_id) == claim.job_id}

@@ -67,7 +67,8 @@ _ELSEWHERE = re.compile(r"\b(?:ct|mri|history|on (?:the |a )?(?:prior|previous|o
 # Words of a findings section that may mean the finding without naming it: nothing was left out then.
 _AKIN = {
     "cardiomegaly": r"heart|cardi|ventric",
-    "effusion": r"effusion|pleural (?!line|air)|phrenic|fluid|blunt",
+    "effusion": r"effusion|pleural (?!line|air)|phrenic|fluid|blunt|hemi ?(?:thorax|diaphragm)|opacif|white ?out|veil|"
+    r"layering|meniscus",
     "pneumothorax": r"pneumothora|ptx|pleural (?:line|air)|collapse",
     "consolidation": r"consolidat|(?<!nodular )opaci|infiltrat|pneumon|air ?space|densit|atelecta|marking|interstiti|"
     r"haz[ey]|patchy|o?edema|congesti|silhouetting|bronch|shadowing|disease",
@@ -75,8 +76,23 @@ _AKIN = {
     "device": r"tube|(?<!pleural )\blines?\b|cathet|\bleads?\b|device|pace|port|wire|clip|sutur|valve|sternotomy|stent|"
     r"drain|hardware|electrode|defibrill|surg|graft|prosthe|tip",
 }
+# Of what a sentence names none of is spoken in general: "no lines or tubes".
+_DEVICES = {
+    "airway": r"\b(?:endo ?tracheal|tracheal|et tube|ett|tracheostomy)\b",
+    "enteric": r"\b(?:naso ?gastric|oro ?gastric|gastric|enteric|enteral|feeding|ng|og|dobhoff)\b",
+    "pleural": r"\b(?:chest|thoracostomy|intercostal|pleural|pigtail|drainage) (?:tubes?|drains?|catheters?)\b",
+    "venous": r"\b(?:central|picc|cvc|jugular|subclavian|venous|dialysis|hickman|swan|port\w*|medi ?port)\b",
+    "rhythm": r"\b(?:pace ?makers?|pacers?|pacing|a?icd|defibrillators?|generator|loop recorder)\b",
+    "surgical": r"\b(?:stern\w+|cerclage|valves?|sutures?|clips?)\b",
+}
 _PLACED = frozenset({"effusion", "pneumothorax", "consolidation", "nodule"})
-_BARE = re.compile(r"^\W*(yes|no)\b[\s,.!]*", re.I)
+_BARE = re.compile(
+    r"^\W*(?:(?P<yes>yes|yeah|correct|(?:indeed|certainly)(?! not))|"
+    r"no|none|not (?:at all|seen|present|visible)|(?:absolutely|definitely|certainly) not|there (?:is|are) none)\b"
+    r"[\s,.!]*",
+    re.I,
+)
+_THIS_NORMAL = re.compile(r"\b(?:this|it|that|everything|all)(?= (?:completely |quite |entirely )?normal\b)", re.I)
 _BARE_SIDE = re.compile(r"^\W*(?:(?:it is|on|in|the) )*(left|right|both|bilateral\w*)(?: (?:sides?|lungs?))?\W*$", re.I)
 _LATERAL = re.compile(
     r"^(?:an? |the |single )*lateral (?:chest )?(?:view|radiograph|film|projection|x-?ray)\b(?! and)", re.I
@@ -144,6 +160,8 @@ def _excludes(gone: Statement, there: Statement) -> bool:
         return False
     if not (gone.kind == there.kind or (gone.kind == "device" and there.kind.startswith("device"))):
         return False
+    if gone.kind.startswith("device") and _other_devices(gone.plain, there.plain):
+        return False
     if _ELSEWHERE.search(there.plain) or (there.weak and _OF_A_CERTAIN_KIND.search(gone.plain)):
         return False
     if gone.general:
@@ -153,6 +171,12 @@ def _excludes(gone: Statement, there: Statement) -> bool:
     if gone.spots and not (gone.spots & there.spots):
         return False
     return not gone.sides or bool(gone.sides & there.sides)
+
+
+def _other_devices(gone: str, there: str) -> bool:
+    """Whether each sentence names devices of its own: no chest tube, but an endotracheal one."""
+    one, other = ({name for name, words in _DEVICES.items() if re.search(words, text)} for text in (gone, there))
+    return bool(one and other) and not one & other
 
 
 def _misplaced(first: Iterable[Statement], second: Iterable[Statement]) -> list[Contradiction]:
@@ -219,12 +243,12 @@ def _in_short(question: str, answer: str) -> list[Statement]:
     if (bare := _BARE.match(answer)) is None:
         return []
     # "Is this film normal?" "No." says that something is there, and not what.
-    return asked if bare[1].lower() == "yes" else [replace(one, status=Status.DENIED) for one in there]
+    return asked if bare["yes"] else [replace(one, status=Status.DENIED) for one in there]
 
 
 def _ended(question: str) -> str:
     """A question with full stops: a question mark leaves a finding open, and it is the answer that closes it."""
-    return question.replace("?", ".")
+    return _THIS_NORMAL.sub("the film", question).replace("?", ".")
 
 
 def _only_defines(one: Statement) -> bool:

@@ -26,6 +26,11 @@ _STOP = (
     r"present|noted)"
 )
 _ATTRIBUTE = re.compile(rf"^(?: (?!{_STOP}\b)[\w/]+){{0,5}} ?$")
+# "moderate left and small right effusions": one of them on each side.
+_AND_THE_OTHER = re.compile(
+    r"^,? (?:and|greater than|larger than|more than|smaller than|less than|plus) (?:(?!pleural|and|or)\w+ ){0,3}"
+    r"(?:left|right)(?: sided)?(?: pleural)? $"
+)
 _LINK = re.compile(
     r"^[ ,]*(?:(?:and|or|with|plus|associated|accompanying|an?|the|small|large|moderate|mild|trace|pleural|adjacent|"
     r"overlying|underlying|concomitant|"
@@ -183,8 +188,10 @@ def _owner(sentence: str, place: Place, named: list[Mention]) -> tuple[int | Non
         if mention.start < place.end and place.start < mention.end:
             return i, False
     after = next((i for i, mention in enumerate(named) if mention.start >= place.end), None)
-    if after is not None and _ATTRIBUTE.match(sentence[place.end : named[after].start]):
-        return after, False
+    if after is not None:
+        between = sentence[place.end : named[after].start]
+        if _ATTRIBUTE.match(between) or (named[after].plural and _AND_THE_OTHER.match(between)):
+            return after, False
     before = next((i for i in range(len(named) - 1, -1, -1) if named[i].end <= place.start), None)
     if before is not None and not _CLAUSE.search(sentence[named[before].end : place.start].lstrip(": ")):
         return before, False
@@ -192,8 +199,10 @@ def _owner(sentence: str, place: Place, named: list[Mention]) -> tuple[int | Non
 
 
 _VIEW = re.compile(
-    r"\b(?P<ap>AP(?! window| diameter)|A\.P\.|[Aa]ntero-?\s?posterior|[Pp]ortable|[Ss]upine)\b|"
-    r"\b(?P<pa>PA(?! catheter| pressure| line)|P\.A\.|[Pp]ostero-?\s?anterior)\b"
+    r"\b(?P<ap>A-?P\b(?! window| diameter)|A\.P\.|[Aa]p(?= (?:chest|view|film|projection|radiograph)\b)|"
+    r"[Aa]nter(?:o|ior)[-–]?\s?posterior\b|[Pp]ortable\b|[Ss]upine\b)|"
+    r"\b(?P<pa>P-?A\b(?! catheter| pressure| line)|P\.A\.|"
+    r"[Pp]a(?= (?:chest|view|film|projection|radiograph|and lateral)\b)|[Pp]oster(?:o|ior)[-–]?\s?anterior\b)"
 )
 
 

@@ -57,6 +57,7 @@ _OPEN_BEFORE = _any(
     r"(?:cannot|can not|(?:difficult|hard|impossible|unable) to) (?:entirely |completely )?(?:exclude|rule out)",
     r"(?:(?:does|do|did) )?not (?:exclude|rule out)",
     r"(?:may|might|could) (?:\w+ )?(?:be|represent|reflect|indicate|suggest|obscure|hide|mask)",
+    r"(?:may|might|could|would) (?:\w+ )?(?:help|serve) to (?:find|show|see|detect|confirm)",
     r"(?:to|please|in order to) (?:exclude|rule out|evaluate for|assess for)|rule out",
     r"(?:evaluate|evaluation|assess|assessment) (?:for|of)",
     r"concern(?:ing)? for|worrisome for|suspicio(?:n|us) (?:for|of)|if there is|in case of|risk of",

@@ -13,7 +13,7 @@ from xraygpt_core.report.sections import described_part
 
 Spot = tuple[str, str]  # side, zone
 
-_END = re.compile(r"(?<!\b[Nn]o\.)(?<!\b[Dd]r\.)(?<=[.!?])\s+|\n+")
+_END = re.compile(r"(?<!\b[Nn]o\.)(?<!\b[Dd]r\.)(?<!\bA\.P\.)(?<!\bP\.A\.)(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"[^\W\d_]{2}")
 _MOST_LETTERS = 1000  # of a sentence: a model that never ends one must not cost its worker seconds
 
@@ -26,8 +26,13 @@ _NO_PNEUMONIA = re.compile(
     r"\b(?:scar\w*|atelecta\w+|band ?like|linear|streak\w*|subsegmental|fibro\w+|fat pad|nipple|hernia|vascular|"
     r"bronchovascular|overlying|superimpos\w+|clips?|granulom\w+|calcif\w+)\b"
 )
+_NO_NODULE = re.compile(r"\b(?:nipples?|artefact\w*|artifact\w*|summation|vessels? (?:seen )?(?:on end|en face))\b")
+# A tube that is to be placed is not there.
+_WISHED = re.compile(r"\b(?:recommend\w*|advi[sc]\w*|consider\w*|needs?|requires?|planned|for placement)\b")
 _BESIDE = re.compile(
-    r"\b(?:compared|than|relative)(?: (?:to|with))?(?: that)?(?: of| on)? (?:the )?(?:left|right)(?: side)?\b", re.I
+    r"\b(?:compared|than|relative)(?: (?:to|with))?(?: that)?(?: of| on)? (?:the )?(?:left|right)(?: side)?\b"
+    r"(?! (?:sided )?(?:pleural )?effusions)",
+    re.I,
 )
 
 _SIZE = r"(?:size|silhouette|shadow|contours?|outline|and|mediastin\w+|vascularity|pulmonary|hil\w+|of|the)"
@@ -35,14 +40,15 @@ _IS = r"(?:is|are|remains?|appears?|within|overall|grossly|stable|of|in|the|and|
 _HEART = r"(?:heart|cardiac|cardio ?mediastinal)"
 _NORMAL_HEART = re.compile(
     rf"\b(?:normal|unremarkable) (?:sized? )?{_HEART}\b|"
-    rf"\b{_HEART}(?: {_SIZE})*(?: {_IS})* (?:normal|unremarkable)\b(?! variant)"
+    rf"\b{_HEART}(?: {_SIZE})*(?: {_IS})* (?:normal|unremarkable)\b(?! variant)|"
+    rf"\bcardio ?thoracic ratio(?: {_IS})* normal\b|\bnormal cardio ?thoracic ratio\b"
 )
 _NOT_QUITE = re.compile(
     r"\b(?:upper|top|high|borderline|near|limits? of|prominent|mild\w*|slight\w*|otherwise|abnormal|not|previous\w*)\b"
 )
 _CLEAR_LUNGS = re.compile(
     r"\bclear lungs\b|\blungs?(?: fields?)?(?: (?:is|are|remains?|appears?|both|bilaterally|well|aerated|expanded|"
-    r"and))* clear\b"
+    r"and|pleura|pleural spaces?))* clear\b"
 )
 _NOT_ALL_OF_THEM = re.compile(
     r"\b(?:otherwise|except|however|but|other than|aside|apart|upper|lower|remain(?:der|ing)|rest|elsewhere|mid|middle|"
@@ -50,7 +56,8 @@ _NOT_ALL_OF_THEM = re.compile(
 )
 _CLEAR_PLEURA = re.compile(
     r"\b(?:costo ?phrenic|cp) (?:angles?|sulci|sulcus|recess(?:es)?)(?: \w+){0,3} (?:sharp|clear)\b|"
-    r"\bpleural spaces?(?: \w+){0,2} (?:clear|normal|unremarkable)\b"
+    r"\b(?:sharp|clear) (?:lateral )?(?:costo ?phrenic|cp) (?:angles?|sulci|sulcus|recess(?:es)?)\b|"
+    r"\bpleura(?:l spaces?)?(?: \w+){0,2} (?:clear|normal|unremarkable)\b"
 )
 _ONE_SIDE = re.compile(r"\b(left|right)\b")
 
@@ -122,7 +129,9 @@ def _of_mention(raw: str, plain: str, mention: Mention) -> Statement:
     kind = mention.kind if mention.kind != "device" else _device(words)
     bare = kind == "consolidation" and bool(_BARE_OPACITY.match(words))
     explained = kind in ("consolidation", "nodule") and bool(_NO_PNEUMONIA.search(plain))
-    status = Status.OPEN if bare and explained and mention.status is Status.ASSERTED else mention.status
+    wished = mention.kind == "device" and bool(_WISHED.search(plain))
+    unreal = (bare and explained) or wished or (kind == "nodule" and bool(_NO_NODULE.search(plain)))
+    status = Status.OPEN if unreal and mention.status is Status.ASSERTED else mention.status
     return Statement(raw, plain, kind, status, mention.sides, spots, weak=bare or explained)
 
 

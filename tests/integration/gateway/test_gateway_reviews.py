@@ -10,6 +10,7 @@ from xraygpt_core.states import KeyKind
 World = Any
 
 NOBODYS = "00000000-0000-7000-8000-000000000000"
+UNTOUCHED = {"review_state": "draft", "reviewed_at": None, "superseded_at": None}
 SEEN = ("review_state", "reviewed_at", "superseded_at")
 
 
@@ -125,9 +126,11 @@ def test_a_review_of_what_was_seen_stands_and_one_of_what_is_no_more_is_refused(
     [
         {},
         {"review_state": "draft"},
-        {"review_state": "x", "reviewed_at": None},
-        {"review_state": "draft", "reviewed_at": "2026-01-01T00:00:00"},
-        {"review_state": "draft", "reviewed_at": None, "by": "me"},
+        {"review_state": "draft", "reviewed_at": None},
+        {"review_state": "draft", "superseded_at": None},
+        {"review_state": "x", "reviewed_at": None, "superseded_at": None},
+        {"review_state": "draft", "reviewed_at": "2026-01-01T00:00:00", "superseded_at": None},
+        {"review_state": "draft", "reviewed_at": None, "superseded_at": None, "by": "me"},
     ],
 )
 def test_a_half_sentence_about_what_was_seen_is_refused(shared: World, seen: dict[str, Any]) -> None:
@@ -212,8 +215,8 @@ def test_a_film_that_is_not_the_summarys_is_not_signed_for(world: World) -> None
         {"reason": "\0"},
         {"undo": "perhaps"},
         {"reviewer": "Dr.\u202eR"},
-        {"seen": {"review_state": "draft", "reviewed_at": None, "image_sha256": "x"}},
-        {"seen": {"review_state": "draft", "reviewed_at": None, "shown_ms": -1}},
+        {"seen": UNTOUCHED | {"image_sha256": "x"}},
+        {"seen": UNTOUCHED | {"shown_ms": -1}},
     ],
 )
 def test_what_nobody_can_mean_is_refused(world: World, more: dict[str, Any]) -> None:

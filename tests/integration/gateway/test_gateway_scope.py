@@ -64,6 +64,17 @@ def test_the_views_show_the_limits(world: World) -> None:
     assert dict(row) == {"flags": flags, "out_of_scope": True, "scope": SCOPE["says"], "consistency": [TWO]}
 
 
+def test_the_draft_that_stands_beside_a_correction_keeps_its_limits(world: World) -> None:
+    _, _, summary_id = limited(world)
+    body = {"state": "edited", "text": "Left effusion."}
+    assert world.client.post(f"/v1/summaries/{summary_id}/review", json=body).status_code == 200
+    told = world.client.get(f"/v1/summaries/{summary_id}/reviews").json()
+    assert (told["flags"], told["scope"]) == (["out_of_scope", "consistency"], SCOPE)
+    with world.ledger.work() as work:
+        row = work.row("SELECT text, draft, out_of_scope, scope FROM summary_reviews")
+    assert tuple(row.values()) == ("Left effusion.", "Right effusion.", True, SCOPE["says"])
+
+
 def test_an_answer_carries_the_limits_of_the_model_that_gave_it(world: World) -> None:
     study_id, _ = world.summarised()
     asked = world.client.post(f"/v1/studies/{study_id}/chat", json={"question": "Which side?"}).json()["turn_id"]

@@ -76,7 +76,7 @@ def test_hosts_and_passwords_mean_the_same_to_sqlalchemy_and_to_libpq(written: s
 
 @pytest.mark.parametrize("url", ["postgresql://u:secret@h/x?sslmod=require", "postgresql://u:secret@h:port/x"])
 def test_a_url_with_a_slip_in_it_is_refused_by_its_setting_s_name_alone(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="XRAYGPT_READER_URL cannot be read") as caught:
+    with pytest.raises(ConfigurationError, match="XRAYGPT_READER_URL") as caught:
         libpq_url(url, "XRAYGPT_READER_URL")
     assert "secret" not in str(caught.value)
 
@@ -86,6 +86,12 @@ def test_another_kind_of_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         driver_url(url)
     assert "XRAYGPT_DATABASE_URL" in str(caught.value)
+
+
+@pytest.mark.parametrize("parameter", ["pgbouncer=true", "prepare_threshold=0", "pool_size=5", "a%20b=1"])
+def test_a_parameter_that_libpq_does_not_know_is_named(parameter: str) -> None:
+    with pytest.raises(ConfigurationError, match="libpq knows no parameter"):
+        Database(f"postgresql://u:p@h/x?sslmode=require&{parameter}")
 
 
 @pytest.mark.parametrize(

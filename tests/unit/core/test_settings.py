@@ -112,6 +112,16 @@ def test_an_impossible_number_stops_the_process(environment: pytest.MonkeyPatch,
         ("redis://broker:0/0", "host and port"),
         ("redis://:6379", "host and port"),
         ("redis://broker:6379/films", "number of a database"),
+        ("redis://broker:6379/0/", "number of a database"),
+        ("redis://broker:6379/٣", "number of a database"),
+        ("redis://:secret-word[x@broker:6379/0", "host and port"),
+        ("redis://one,two:6379/0", "host and port"),
+        ("redis://the broker:6379/0", "host and port"),
+        ("redis://broker:6379?db=3", "only rediss:// may have options"),
+        ("redis://broker:6379/0?socket_timeout=secret-word", "only rediss:// may have options"),
+        ("redis://broker:6379/0?ssl_cert_reqs=none", "only rediss:// may have options"),
+        ("rediss://broker:6379/0?virtual_host=5", "only ssl_cert_reqs"),
+        ("rediss://broker:6379/0?ssl_cert_reqs=secret-word", "required, optional, none"),
     ],
 )
 def test_an_impossible_broker_ends_in_one_sentence(environment: pytest.MonkeyPatch, url: str, said: str) -> None:
@@ -131,6 +141,7 @@ def test_an_impossible_broker_ends_in_one_sentence(environment: pytest.MonkeyPat
         "redis://broker:6379/",
         "redis://user:p%2Fw%40@broker:6379/3",
         "rediss://:secret@[::1]:6380/0?ssl_cert_reqs=required",
+        "rediss://broker:6380/0?ssl_cert_reqs=required&ssl_ca_certs=/etc/ca.pem&ssl_check_hostname=false",
     ],
 )
 def test_a_broker_as_redis_and_celery_both_read_it_is_taken(environment: pytest.MonkeyPatch, url: str) -> None:

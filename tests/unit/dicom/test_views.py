@@ -20,7 +20,7 @@ NAMED = {
     "FRONTAL": """
         LLD | RLD | decubitus | LEFT LATERAL DECUBITUS | L LAT DECUB | décubitus latéral gauche
         | decúbito lateral derecho | Seitenlage | LORDOTIC | AP/PA | Thorax face | Tórax frente | прямая проекция
-        | PORTABLE | Bettaufnahme | 正位
+        | PORTABLE | Bettaufnahme | 正位 | LTLATDECUB | L LAT DEC | Frontalbild
     """,
     "LATERAL": """
         LL | RL | LAT | LATERAL | LEFT LAT | XTABLE LATERAL | X-TABLE LAT | CROSS-TABLE | L-LAT | RTLAT
@@ -29,6 +29,8 @@ NAMED = {
         | PORTABLE LATERAL | seitlich | Thorax seitl. | profil | perfil | latero-laterale | Torace L.L.
         | boczne | sidobild | dwars | боковая проекция | 側面 | yan
         | Thorax 2 Ebenen lat | Akciğer yan grafi
+        | XTL | X-TBL | HBL | shoot-through | Thorax links anliegend | lewoboczne | boční | bočný | bočně
+        | mellkas oldal | Thorax side | Thorax fra siden | Pulm sida | Thorax sivu | Yan akciğer | Θώρακος πλάγια
     """,
     "OBLIQUE": """
         RLO | LLO | RAO | LAO | OBLIQUE | AP OBLIQUE | LATERAL OBLIQUE | left anterior oblique | schräg | oblicua
@@ -37,6 +39,7 @@ NAMED = {
 NO_VIEW = """
     PA/LAT | PA and lateral | PALAT | AP+LAT | Thorax p.a. und seitlich | frente e perfil | 胸部正侧位
     | PA y L | F+P | 2 views | CHEST 2V | Thorax in 2 Ebenen | CHEST 2 VIEWS PORTABLE | PA, LAT AND OBLIQUE
+    | left side up | paciente con sida
     | MAP | bilateral | laterality | plate | flat panel | lap | erect | been here | long side
 """
 
@@ -99,6 +102,8 @@ def test_the_meaning_of_an_unknown_code_is_read():
         ({"ViewPosition": ["PA", "LAT"]}, None),
         ({"SeriesDescription": "Chest PA/LAT", "ProtocolName": "Chest LAT"}, "LATERAL"),
         ({"AcquisitionDeviceProcessingDescription": "CHEST,LAT"}, "LATERAL"),
+        ({"BodyPartExamined": "CHEST_LAT"}, "LATERAL"),
+        ({"BodyPartExamined": "CHEST"}, None),
         ({"PatientOrientation": ["A", "F"]}, "LATERAL"),
         ({"PatientOrientation": ["P", "H"]}, "LATERAL"),
         ({"PatientOrientation": ["L", "F"]}, None),

@@ -39,6 +39,11 @@ SECTIONS, SIDE, VIEW, CHAT = "findings/impression", "side", "view", "chat"
         ("There is a left pneumothorax.", "Right-sided pneumothorax.", SIDE),
         ("Right pleural effusion.", "Bilateral pleural effusions.", SIDE),
         ("A nodule in the right lung.", "Left pulmonary nodule.", SIDE),
+        ("Clear costophrenic angles.", "Right effusion.", SECTIONS),
+        ("Moderate right pleural effusion.", "Lungs and pleura are clear.", SECTIONS),
+        ("The cardiothoracic ratio is normal.", "Cardiomegaly.", SECTIONS),
+        ("No endotracheal tube.", "The endotracheal tube is well placed.", SECTIONS),
+        ("No support tubes or lines.", "The endotracheal tube is well placed.", SECTIONS),
     ],
 )
 def test_an_impression_that_its_findings_contradict_is_marked(findings: str, impression: str, kind: str) -> None:
@@ -63,6 +68,13 @@ def test_an_impression_that_its_findings_contradict_is_marked(findings: str, imp
         ("The nasogastric tube has been removed. A chest tube is in place.", "Chest tube in place."),
         ("The lungs are clear. No acute bony abnormality.", "Normal chest radiograph."),
         ("Small pneumothorax on the left.", "No acute abnormality except a small left pneumothorax."),
+        ("Moderate left and small right pleural effusions.", "Bilateral pleural effusions."),
+        ("Left greater than right pleural effusions.", "Bilateral pleural effusions."),
+        ("No central line is seen. The enteric tube ends in the stomach.", "Enteric tube in place."),
+        ("No pacemaker. The sternal wires are intact.", "Earlier sternotomy."),
+        ("Large right pneumothorax.", "Large right pneumothorax. A chest tube is recommended."),
+        ("Opacified right hemithorax, the mediastinum pushed away.", "Large right pleural effusion."),
+        ("The nodule over the right base is a nipple shadow.", "No pulmonary nodule."),
         (None, "Left pleural effusion."),
         ("Left pleural effusion.", None),
     ],
@@ -96,6 +108,10 @@ def test_a_text_without_sections_is_read_as_one() -> None:
         ("AP chest radiograph.", None, False),
         ("AP chest radiograph.", "LATERAL", False),
         ("AP chest radiograph. The PA film shows clear lungs.", None, True),
+        ("A.P. view. Clear lungs.", "PA", True),
+        ("A pa view. Clear lungs.", "AP", True),
+        ("P-A chest film. Clear lungs.", "AP", True),
+        ("Posterior-anterior projection. Clear lungs.", "AP", True),
     ],
 )
 def test_another_view_than_the_headers_is_marked(findings: str, header: str | None, marked: bool) -> None:
@@ -117,6 +133,9 @@ def test_another_view_than_the_headers_is_marked(findings: str, header: str | No
         ("On which side is the effusion?", "Right.", "Findings: Left pleural effusion."),
         ("Anything else?", "There is a pulmonary nodule.", "Findings: Normal heart size. No effusion."),
         ("Is it an AP film?", "Yes, AP view.", "Findings: PA view. Normal heart size."),
+        ("Any effusion?", "Absolutely not.", "Findings: Left pleural effusion."),
+        ("Any effusion?", "There is none.", "Findings: Left pleural effusion."),
+        ("Is this normal?", "Yes, it is.", "Findings: Left pleural effusion."),
     ],
 )
 def test_an_answer_against_its_draft_is_marked(question: str, answer: str, draft: str) -> None:
@@ -127,6 +146,7 @@ def test_an_answer_against_its_draft_is_marked(question: str, answer: str, draft
     ("question", "answer", "draft"),
     [
         ("Is there an effusion?", "Yes.", "Findings: Left pleural effusion."),
+        ("Should there be a CT?", "A CT may help to find a nodule.", "Findings: Left pleural effusion."),
         ("Is there an effusion?", "Yes, a left pleural effusion.", "Findings: Left pleural effusion."),
         ("On which side is the effusion?", "On the left side.", "Findings: Left pleural effusion."),
         ("Is the heart normal?", "No.", "Findings: The heart is enlarged."),

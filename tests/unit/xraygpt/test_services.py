@@ -57,7 +57,11 @@ def test_a_reader_that_is_given_is_not_touched(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "url"),
-    [("XRAYGPT_REDIS_URL", "sentinel://a:26379"), ("XRAYGPT_DATABASE_URL", "mysql://films")],
+    [
+        ("XRAYGPT_REDIS_URL", "sentinel://a:26379"),
+        ("XRAYGPT_DATABASE_URL", "mysql://films"),
+        ("XRAYGPT_DATABASE_URL", "postgresql://films/x?options=-B%201"),
+    ],
 )
 def test_an_address_nobody_can_use_stops_the_stack_before_it_starts_anything(
     tmp_path: Path, name: str, url: str

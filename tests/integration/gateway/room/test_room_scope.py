@@ -1,5 +1,6 @@
 """The limits of a text on the reading desk: the banner, the quoted contradiction, and an Accept that is not green."""
 
+import hashlib
 import os
 from typing import Any
 
@@ -18,7 +19,8 @@ OUTSIDE: dict[str, Any] = {"flags": (Flag.OUT_OF_SCOPE,), "provenance": {"scope"
 def limited(world: World, of_film: tuple[str, ...] = (), **more: Any) -> str:
     """A summarised study with its pictures; ``more`` goes into its summary."""
     (image,) = world.submit(f"in/{os.urandom(6).hex()}.dcm")
-    study_id: str = world.ingest(image["image_id"], flags=of_film)
+    digest = hashlib.sha256(picture()).hexdigest()
+    study_id: str = world.ingest(image["image_id"], flags=of_film, normalised_sha256=digest)
     for folder in ("normalised", "preview"):
         key = f"{folder}/{image['image_id']}.png"
         world.s3.put_object(Bucket=world.settings.derived_bucket, Key=key, Body=picture())
@@ -39,6 +41,13 @@ def test_a_draft_outside_of_the_scope_stands_below_a_banner_and_accept_is_not_gr
     expect(accept).to_be_visible()
     expect(accept).not_to_contain_class("good")
     shot(page, "scope")
+    page.goto(f"{newcomer.url}/#/all")
+    page.locator(".rows .row").click()
+    newcomer.press("a")
+    expect(page.locator(".signature.accepted")).to_contain_class("doubted")
+    expect(page.locator(".toast", has_text="Accepted.")).not_to_contain_class("good")
+    page.keyboard.press("Escape")
+    expect(page.locator(".standing[data-state=accepted]")).to_contain_class("doubted")
 
 
 def test_both_sentences_of_a_contradiction_stand_under_the_draft(newcomer: Room, world: World) -> None:

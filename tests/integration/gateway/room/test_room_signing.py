@@ -174,3 +174,100 @@ def test_what_changed_between_two_texts_adds_up_to_both(newcomer: Room) -> None:
         pairs,
     )
     assert found == pairs
+
+
+LATE = """
+    window.late = [];
+    const real = window.createImageBitmap;
+    window.createImageBitmap = async (blob, ...more) => {
+        const bitmap = await real(blob, ...more);
+        if (bitmap.width === 640) await new Promise(later => window.late.push(later));
+        return bitmap;
+    };
+"""
+
+
+def test_a_picture_that_comes_late_is_not_drawn_beside_another_study(newcomer: Room, world: World) -> None:
+    (first, _), (second, _) = study(world, "First film."), study(world, "Second film.")
+    page = newcomer.page
+    page.add_init_script(LATE)
+    large = picture(90, (640, 500))
+    page.route(f"**/{first}/preview.png", lambda route: route.fulfill(body=large, content_type="image/png"))
+    newcomer.open(first)
+    expect(page.locator(".report")).to_contain_text("First film.")
+    page.evaluate("new Promise(done => (function look() { late.length ? done() : requestAnimationFrame(look) })())")
+    page.evaluate("hash => { location.hash = hash }", f"#/study/{second}")
+    expect(page.locator(".report")).to_contain_text("Second film.")
+    expect(page.get_by_role("button", name="Accept")).to_be_enabled()
+    page.evaluate("late.forEach(later => later())")
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(page.locator(".stage canvas")).to_have_attribute("width", "400")
+
+
+def test_an_answer_that_comes_late_leaves_the_next_study_alone(newcomer: Room, world: World) -> None:
+    (_, one), (_, other), _ = [study(world, f"Film {n}.") for n in (1, 2, 3)]
+    page, held = newcomer.enter().page, []
+    page.route("**/review", lambda route: held.append(route))
+    page.locator(".rows .row").first.click()
+    expect(page.locator(".report")).to_contain_text("Film 1.")
+    newcomer.press("a")
+    page.keyboard.press("j")
+    expect(page.locator(".report")).to_contain_text("Film 2.")
+    here = page.url
+    held.pop().continue_()
+    expect(page.locator("#toasts")).to_contain_text("Accepted.")
+    expect(page.locator(".rows .row")).to_have_count(2)
+    newcomer.press("r", "Reject")
+    expect(page.get_by_role("button", name="Reject")).to_be_disabled()
+    assert page.url == here
+    page.keyboard.press("j")
+    expect(page.locator(".report")).to_contain_text("Film 3.")
+    held.pop().abort()
+    expect(page.locator("#toasts")).to_contain_text("It was not signed: The gateway does not answer.")
+    expect(page.locator(".banner")).to_be_hidden()
+    assert (acts(world, one), acts(world, other)) == (["accepted"], [])
+
+
+def test_a_correction_of_an_earlier_draft_is_still_there_on_the_way_back(newcomer: Room, world: World) -> None:
+    (study_id, _), (other, _) = study(world, "Old draft."), study(world, "Another film.")
+    page = newcomer.page
+    page.add_init_script(IMPATIENT)
+    newcomer.open(study_id)
+    page.keyboard.press("e")
+    page.get_by_label("Corrected text").fill("Mine, half written.")
+    world.summarise_again(study_id, "New draft.")
+    lost = page.get_by_label("Your unsaved correction")
+    expect(lost).to_contain_text("Mine, half written.")
+    newcomer.press("a")
+    expect(page.locator(".signature")).to_be_visible()
+    expect(lost).to_contain_text("Mine, half written.")
+    page.evaluate("hash => { location.hash = hash }", f"#/study/{other}")
+    expect(page.locator(".report")).to_contain_text("Another film.")
+    expect(lost).to_have_count(0)
+    page.go_back()
+    expect(lost).to_contain_text("Mine, half written.")
+    lost.get_by_role("button", name="Discard it").click()
+    page.reload()
+    expect(page.locator(".report")).to_contain_text("New draft.")
+    expect(lost).to_have_count(0)
+
+
+def test_a_key_that_is_held_down_does_not_sign_once_the_film_is_there(newcomer: Room, world: World) -> None:
+    study_id, summary_id = study(world)
+    page, held = newcomer.page, []
+    page.route(PREVIEW, lambda route: route.abort())
+    page.route(FILM, lambda route: held.append(route))
+    newcomer.open(study_id)
+    page.keyboard.press("e")
+    page.get_by_label("Corrected text").fill("Enlarged heart.")
+    page.keyboard.down("Control")
+    page.keyboard.down("Enter")
+    expect(page.locator("#toasts")).to_contain_text("not on the screen yet")
+    held.pop().continue_()
+    expect(page.get_by_role("button", name="Save correction")).to_be_enabled()
+    page.keyboard.down("Enter")  # as the keyboard repeats it
+    page.keyboard.up("Enter")
+    page.keyboard.up("Control")
+    assert acts(world, summary_id) == []
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".signature")).to_contain_text("Corrected by Dr. Reader")
