@@ -1,7 +1,7 @@
 """From Pixel Data (7FE0,0010) to stored values; where header and data disagree the data decide, and are marked."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydicom.pixels import convert_color_space
@@ -14,13 +14,14 @@ from xraygpt_core.dicom.fragments import read_fragments
 from xraygpt_core.dicom.layout import GREY, PALETTE, Layout, layout, of_stream
 from xraygpt_core.dicom.native import in_order, is_native_length, read_native, unswap, with_stride
 from xraygpt_core.dicom.palette import colours_of
-from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Parsed
+from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Parsed, PixelElement
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
 _ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
 _NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
 _STANDARD = "1.2.840.10008."
+_TINT, _MOST = 8, 0.9  # levels of colour that the compression of a grey picture may leave; share of its pixels
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,18 @@ def locate(parsed: Parsed) -> Encoded:
     Raises:
         Rejected: NO_PIXELS, TRUNCATED, MULTI_FRAME, UNDECODABLE.
     """
-    pixels, label = parsed.pixels, parsed.transfer_syntax
+    label, claimed = parsed.transfer_syntax, layout(parsed.dataset)
+    pixels = None if parsed.pixels is None else _whole(parsed.pixels, claimed)
     if pixels is None or not pixels.value:
         raise Rejected(ReasonCode.NO_PIXELS, "the Pixel Data element is empty")
-    claimed = layout(parsed.dataset)
     fragments = read_fragments(pixels.value)
     if fragments is None:
         stream = None if is_native_length(len(pixels.value), claimed) else identify(pixels.value)
         expected = LABELS[stream.kind] if stream is not None else _NATIVE
         found = Encoded(
-            pixels.value, stream, parsed.encoding.little, pixels.vr == b"OW", pixels.cut, _is_wrong(label, expected)
-        )
+            pixels.value, stream, parsed.encoding.little, pixels.vr == b"OW", pixels.cut,
+            _is_wrong(label, expected) or pixels is not parsed.pixels,
+        )  # fmt: skip
     else:
         frame, stream = _joined(fragments.items, claimed)
         if stream is None and not frame:
@@ -85,6 +87,15 @@ def locate(parsed: Parsed) -> Encoded:
         expected = LABELS[stream.kind] if stream is not None else frozenset({_ENCAPSULATED_UNCOMPRESSED})
         found = Encoded(frame, stream, True, False, fragments.cut or pixels.cut, _is_wrong(label, expected))
     return _checked(found, claimed, label, fragments is not None)
+
+
+def _whole(pixels: PixelElement, claimed: Layout) -> PixelElement:
+    """With the bytes that its length leaves out, where the pixels need them."""
+    if not pixels.behind or len(pixels.value) >= claimed.native_bytes:
+        return pixels
+    value = pixels.value + pixels.behind
+    needed = len(value) >= claimed.native_bytes or read_fragments(value) is not None
+    return replace(pixels, value=value) if needed else pixels
 
 
 def _is_wrong(label: str | None, expected: frozenset[str]) -> bool:
@@ -98,7 +109,7 @@ def _joined(items: tuple[bytes, ...], claimed: Layout) -> tuple[bytes, Codestrea
         stream = identify(frame)
         if stream is not None:
             return frame, stream
-        padded = begin and len(frame) >= claimed.native_bytes and not frame[claimed.native_bytes :].strip(b"\0")
+        padded = begin and len(frame) >= claimed.native_bytes > 0 and not frame[claimed.native_bytes :].strip(b"\0")
         if is_native_length(len(frame), claimed) or padded:
             return frame[: claimed.native_bytes + 1], None
     return b"".join(items[1:]), None
@@ -165,10 +176,12 @@ def _family(photometric: str) -> str:
 
 def _colour(raw: Values, true: Layout, claimed: Layout, native: bool, wrong: bool) -> Decoded:
     """Red, green and blue; their luma, if the header says that the picture is grey, and so how it is to be shown."""
-    if native and true.photometric.startswith("YBR"):
+    said = native and true.photometric.startswith("YBR")
+    is_ybr = _is_ybr(raw, said=said)
+    if is_ybr:
         raw = convert_color_space(raw, "YBR_FULL", "RGB")
     stored = _colour_bits(raw, claimed)
-    wrong |= stored != claimed.stored
+    wrong |= stored != claimed.stored or is_ybr != said
     if claimed.photometric not in GREY:
         return Decoded(raw, stored, False, wrong)
     return Decoded(luma(raw), stored, False, True)
@@ -178,6 +191,23 @@ def _colour_bits(raw: Values, claimed: Layout) -> int:
     """Bits Stored, unless values go beyond, or leave three quarters of them unused: no colour film is so dark."""
     used = max(8, int(raw.max()).bit_length())
     return claimed.stored if used <= claimed.stored <= min(used + 1, 8 * raw.itemsize) else used + used % 2
+
+
+def _is_ybr(raw: Values, *, said: bool) -> bool:
+    """True for luminance and two chrominances. A film is grey: then these are 128, or red, green and blue are alike."""
+    if raw.dtype.itemsize > 1:
+        return said
+    few = raw[:: max(1, raw.shape[0] // 256), :: max(1, raw.shape[1] // 256)].astype(np.int16)
+    if said:
+        alike = np.abs(few[..., 1:] - few[..., :1]).max(axis=2) <= _TINT
+        return not (alike.mean() > _MOST and not _is_neutral(few))
+    return _is_neutral(few)
+
+
+def _is_neutral(few: Values) -> bool:
+    """Chrominances of a grey picture, and luminances that are not 128 as well."""
+    neutral = np.abs(few[..., 1:] - 128).max(axis=2) <= _TINT
+    return bool(neutral.mean() > _MOST and (np.abs(few[..., 0] - 128) > _TINT).mean() > 1 - _MOST)
 
 
 def luma(values: Values) -> Values:

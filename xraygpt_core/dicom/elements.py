@@ -48,6 +48,7 @@ class Element:
     start: int  # of the value
     end: int  # of the value, and of what closes it
     undefined: bool  # its length
+    mended: bool = False  # the length that is written is not the one by which the next element fits
 
     @property
     def value_end(self) -> int:
@@ -71,7 +72,7 @@ def read_element(data: bytes, position: int, encoding: Encoding) -> Element | No
     vr = b"" if encoding.implicit or tag >> 16 == 0xFFFE else data[position + 4 : position + 6]
     if not vr:
         start, length = position + 8, struct.unpack_from(f"{order}I", data, position + 4)[0]
-    elif vr not in LONG_VRS:
+    elif vr not in LONG_VRS and tag != PIXEL_DATA:  # which are OB or OW, whatever is written
         start, length = position + 8, struct.unpack_from(f"{order}H", data, position + 6)[0]
     elif position + 12 <= len(data):
         start, length = position + 12, struct.unpack_from(f"{order}I", data, position + 8)[0]
@@ -130,12 +131,18 @@ def looks_like_element(data: bytes, position: int, encoding: Encoding, after: in
     tag = tag_at(data, position, encoding.order)
     if tag < 0 or not any(data[position : position + 8]):
         return position <= len(data) and not any(data[position : position + 64])
-    if tag <= after or tag >> 16 == 0xFFFE:
+    if tag <= after or tag >> 16 == 0xFFFE or (after == PIXEL_DATA and not _may_be_last(tag)):
         return False
     if encoding.implicit:
         length = struct.unpack_from(f"{encoding.order}I", data, position + 4)[0]
         return bool(length == UNDEFINED or position + 8 + length <= len(data))
     return bytes(data[position + 4 : position + 6]) in VRS
+
+
+def _may_be_last(tag: int) -> bool:
+    """False for elements that no private group may have (PS3.5 7.8.1): what follows Pixel Data is mostly private."""
+    number = tag & 0xFFFF
+    return not tag >> 16 & 1 or number == 0 or 0x10 <= number <= 0xFF or number >= 0x1000
 
 
 def vr_of(tag: int) -> bytes:

@@ -5,12 +5,14 @@ import zlib
 from math import isfinite
 from typing import Any
 
+from pydicom.errors import BytesLengthException
+
 from xraygpt_core.dicom.types import Identifiers
 
 # What pydicom, numpy, Pillow and the codecs raise on broken input. MemoryError is missing on purpose: see normalise.
 PARSE_ERRORS = (
     ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError, EOFError, OSError,
-    RuntimeError, SyntaxError, struct.error, zlib.error,
+    RuntimeError, SyntaxError, BytesLengthException, struct.error, zlib.error,
 )  # fmt: skip
 
 

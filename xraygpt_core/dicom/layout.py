@@ -26,6 +26,7 @@ class Layout:
     high_bit: int  # -1: not said
     signed: bool
     planar: int
+    named: bool = True  # the header names the photometric interpretation
 
     @property
     def native_bytes(self) -> int:
@@ -41,7 +42,8 @@ def layout(dataset: Any) -> Layout:
         Rejected: UNDECODABLE for an unknown photometric interpretation.
     """
     three = integer(dataset, "SamplesPerPixel") == 3
-    photometric = (word(dataset, "PhotometricInterpretation") or ("RGB" if three else "MONOCHROME2")).upper()
+    said = word(dataset, "PhotometricInterpretation")
+    photometric = (said or ("RGB" if three else "MONOCHROME2")).upper()
     high_bit = integer(dataset, "HighBit")
     found = Layout(
         rows=integer(dataset, "Rows") or 0,
@@ -53,6 +55,7 @@ def layout(dataset: Any) -> Layout:
         high_bit=-1 if high_bit is None else high_bit,
         signed=integer(dataset, "PixelRepresentation") == 1,
         planar=1 if integer(dataset, "PlanarConfiguration") == 1 else 0,
+        named=bool(said),
     )
     if photometric not in GREY | COLOUR | {PALETTE}:
         raise Rejected(ReasonCode.UNDECODABLE, "the photometric interpretation is unknown")
@@ -93,7 +96,7 @@ def of_stream(image: Layout, stream: Codestream) -> Layout:
 
 def _said_by_dct(image: Layout, stream: Codestream) -> str | None:
     """Three components without a word about them are YCbCr, as every JPEG reader takes them, but for a header's RGB."""
-    silent = stream.kind is Kind.DCT and image.photometric not in COLOUR
+    silent = stream.kind is Kind.DCT and not (image.photometric == "RGB" and image.named)
     return "YBR_FULL" if silent else None
 
 

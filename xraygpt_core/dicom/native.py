@@ -56,7 +56,8 @@ def read_native(value: bytes, image: Layout, *, little: bool, cut: bool) -> tupl
         return raw, found, found != image or exchanged
     raw, swapped = in_order(_shaped(value, true, little), true)
     raw, exchanged = with_stride(raw)
-    surplus = len(value) > true.native_bytes + 1 and any(value[true.native_bytes + 1 :])
+    # Zeros of a row and more may be another picture's, of other rows.
+    surplus = len(value) - true.native_bytes >= true.native_bytes // true.rows or any(value[true.native_bytes + 1 :])
     return raw, true, true != image or swapped or exchanged or surplus
 
 

@@ -24,6 +24,8 @@ from xraygpt_core.dicom.elements import (
     VRS,
     Element,
     Encoding,
+    looks_like_element,
+    read_element,
     tag_at,
 )  # fmt: skip
 from xraygpt_core.dicom.header import PARSE_ERRORS, text
@@ -48,6 +50,7 @@ class PixelElement:
     value: bytes
     vr: bytes
     cut: bool  # its length promises more bytes than the file has
+    behind: bytes = b""  # what follows, if it is no element: the length may promise too few
 
 
 @dataclass(frozen=True)
@@ -87,22 +90,34 @@ def parse(data: bytes, limits: Limits) -> Parsed:
     pixels = None
     if elements and elements[-1].tag == PIXEL_DATA:
         last = elements.pop()
+        more = b"" if looks_like_element(data, last.end, encoding, PIXEL_DATA) else data[last.end :]
         pixels = PixelElement(
-            data[last.start : last.value_end], last.vr, cut=not last.undefined and last.end > len(data)
+            data[last.start : last.value_end], last.vr, cut=not last.undefined and last.end > len(data), behind=more
         )
-    if pixels is None and _are_pixels_behind(data, elements[-1].end if elements else offset, encoding):
+    if pixels is None and _are_pixels_behind(data, elements[-1] if elements else None, offset, encoding):
         raise Rejected(ReasonCode.UNDECODABLE, "the header cannot be read up to its pixels")
     return Parsed(
         _dataset(data, elements, encoding), pixels, label, encoding,
-        contradicted=_is_contradicted(label, encoding, inflated),
+        contradicted=_is_contradicted(label, encoding, inflated) or any(map(_describes_pixels, elements)),
         cut=pixels is None and _is_cut(data, offset, encoding),
     )  # fmt: skip
 
 
-def _are_pixels_behind(data: bytes, position: int, encoding: Encoding) -> bool:
-    """True if Pixel Data stand where no element led."""
+def _describes_pixels(element: Element) -> bool:
+    """True for an element about the pixels (group 0028) whose length is wrong: its value may be, too."""
+    return element.mended and element.tag >> 16 == 0x0028
+
+
+def _are_pixels_behind(data: bytes, last: Element | None, offset: int, encoding: Encoding) -> bool:
+    """True if Pixel Data stand where no element led.
+
+    Within an element that reaches beyond the file they may be an icon's, in a file that is cut: the image's end it.
+    """
     mark = struct.pack(f"{encoding.order}HH", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF)
-    return 0 <= data.find(mark, position) <= len(data) - 12
+    if last is None or last.end <= len(data):
+        return 0 <= data.find(mark, offset if last is None else last.end) <= len(data) - 12
+    pixels = read_element(data, data.rfind(mark, last.start), encoding)
+    return pixels is not None and looks_like_element(data, pixels.end, encoding, PIXEL_DATA)
 
 
 def _is_contradicted(label: str | None, encoding: Encoding, inflated: bool) -> bool:
@@ -167,18 +182,24 @@ def _begins_with_elements(data: bytes, offset: int) -> bool:
 
 
 def _inflate(data: bytes, limits: Limits) -> bytes:
-    """RFC 1951, stopped at what an image within the limits can need (three 16-bit samples a pixel)."""
+    """RFC 1951, stopped at what an image within the limits can need (three 16-bit samples a pixel).
+
+    PS3.5 A.5 allows no header; those of zlib and gzip (RFC 1950, RFC 1952) are written all the same.
+    """
     room = 6 * limits.max_pixels + _HEADER_ROOM
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        inflated = stream.decompress(data, room)
-    except zlib.error:
-        raise Rejected(ReasonCode.UNDECODABLE, "the deflated dataset is corrupt") from None
-    if stream.eof:
-        return inflated
-    if len(inflated) >= room:
-        raise Rejected(ReasonCode.TOO_LARGE, f"the deflated dataset grows beyond {room} bytes")
-    raise Rejected(ReasonCode.TRUNCATED, "the deflated dataset ends early")
+    headed = data[:2] == b"\x1f\x8b" or (data[:1] == b"\x78" and int.from_bytes(data[:2]) % 31 == 0)
+    for bits in (-zlib.MAX_WBITS, zlib.MAX_WBITS | 32) if headed else (-zlib.MAX_WBITS,):
+        stream = zlib.decompressobj(bits)
+        try:
+            inflated = stream.decompress(data, room)
+        except zlib.error:
+            continue
+        if stream.eof:
+            return inflated
+        if len(inflated) >= room:
+            raise Rejected(ReasonCode.TOO_LARGE, f"the deflated dataset grows beyond {room} bytes")
+        raise Rejected(ReasonCode.TRUNCATED, "the deflated dataset ends early")
+    raise Rejected(ReasonCode.UNDECODABLE, "the deflated dataset is corrupt")
 
 
 def _bare_encoding(data: bytes) -> Encoding | None:

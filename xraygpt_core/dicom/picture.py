@@ -39,7 +39,7 @@ def read_picture(data: bytes, limits: Limits) -> tuple[Values, Grey]:
         image = _open(data, limits)
         image.load()
         _refuse_filled(data, image)
-        image = ImageOps.exif_transpose(image)
+        image = _upright(image)
     except PARSE_ERRORS as error:
         reason = ReasonCode.TRUNCATED if _is_cut(data) else ReasonCode.UNDECODABLE
         raise Rejected(reason, f"the picture cannot be decoded ({type(error).__name__})") from None
@@ -49,6 +49,14 @@ def read_picture(data: bytes, limits: Limits) -> tuple[Values, Grey]:
     grey = np.asarray(_grey(image))
     refuse_constant(grey)
     return grey, grey
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as EXIF says; as it stands, where EXIF cannot be read."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except PARSE_ERRORS:
+        return image
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:

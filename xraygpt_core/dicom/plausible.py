@@ -25,13 +25,12 @@ _JUMP, _CALM = 40, 10  # grey levels between neighbours: of a contour; of what s
 
 _MARKS = 0.04  # of all pixels: lead markers and letters on a plate whose pixels are otherwise all the same
 _NO_STRUCTURE = 0.3  # real films have 0.49 and more
-_FAR = 9  # median distances from the median: six standard deviations of noise
-_FEW = 0.12
+_FAR, _FEW = 9, 0.12  # median distances from the median: six standard deviations of noise; of all pixels
+_COVER, _SOLID = 0.05, 0.8  # of all pixels; of their neighbours
 _ROUNDING = 1 / 12  # the variance that rounding to whole values makes of a slope
 _ALL_NOISE = 0.7  # of the tiles; markers, letters and the edges of a collimator are in the others
-_SENSOR = (
-    0.2  # of the range of values: no more is a plate's own noise; 0.12 if it is all that there is, 0.29 for chance
-)
+# Of the range of values: a plate's own noise has 0.12 if it is all that there is; mere chance has 0.29.
+_SENSOR = 0.2
 AT_LEAST = {"structure": 0.42, "levels": 40}
 AT_MOST = {
     "clipped": 0.85,
@@ -143,11 +142,25 @@ def _histogram(sample: npt.NDArray[np.uint8]) -> Measures:
 
 
 def _without_marks(sample: Values) -> Values:
-    """Markers, letters and dead pixels take the middle value: they are few, and far outside what a plate itself has."""
-    middle = np.median(sample)
+    """Markers, letters and dead pixels take the middle value: they are few, and far outside what a plate itself has.
+    So does what a round or slanted collimator leaves as black or as white as can be."""
+    covered = _covered(sample)
+    middle = np.median(sample[~covered])
     distance = np.abs(sample - middle)
-    far = distance > _FAR * max(float(np.median(distance)), 0.5)
-    return np.where(far, middle, sample) if far.mean() < _FEW else sample  # most of a film may lie far from its frame
+    far = distance > _FAR * max(float(np.median(distance[~covered])), 0.5)
+    few = far[~covered].mean() < _FEW  # most of a film may lie far from its frame
+    return np.where(covered | far if few else covered, middle, sample)
+
+
+def _covered(sample: Values) -> npt.NDArray[np.bool_]:
+    """Whole areas of the lowest or the highest value."""
+    covered = np.zeros(sample.shape, dtype=np.bool_)
+    for end in (sample.min(), sample.max()):
+        here = sample == end
+        solid = (here[:, 1:] & here[:, :-1]).mean() > _SOLID * here.mean()  # pixels of noise do not lie together
+        if solid and _COVER < here.mean() < _SOLID:
+            covered |= here
+    return covered
 
 
 def _breadth(sample: Values) -> float:

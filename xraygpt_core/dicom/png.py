@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_SEEN = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT"})  # chunks that a reader may skip, and that change what is seen
 _ORIENTATION = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")  # texts that may say how the picture is turned
-_MOST_TEXT = 2**16  # bytes of such a text
+_MOST_TEXT = 2**16  # bytes of such a text, or of EXIF
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by colour type
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # Adam7
 _PIECE = 2**20  # bytes inflated at a time
@@ -26,12 +27,24 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def without_texts(data: bytes) -> bytes:
-    """The file without its texts, which may be longer than its pixels; what says how the picture is turned, stays."""
+    """The file without its texts, profiles and private chunks, which may be longer than its pixels, or broken.
+
+    What says how the picture is turned, what is transparent, and that it moves, stays.
+    """
     kept, end = [data[: len(SIGNATURE)]], len(SIGNATURE)
     for kind, begin, end in chunks(data):
-        if kind not in _TEXTS or (end - begin < _MOST_TEXT and data.startswith(_ORIENTATION, begin + 8)):
+        if kind[0] < ord("a") or kind in _SEEN or _may_turn(data, kind, begin, end):  # small letter: ancillary
             kept.append(data[begin:end])
     return b"".join([*kept, data[end:]])
+
+
+def _may_turn(data: bytes, kind: bytes, begin: int, end: int) -> bool:
+    said = kind == b"eXIf" or (kind in _TEXTS and data.startswith(_ORIENTATION, begin + 8))
+    return (
+        said
+        and end - begin < _MOST_TEXT
+        and zlib.crc32(data[begin + 4 : end - 4]) == int.from_bytes(data[end - 4 : end])
+    )
 
 
 def is_short(data: bytes) -> bool:

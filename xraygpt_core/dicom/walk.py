@@ -8,6 +8,7 @@ the last of them, Pixel Data, ends where the file ends; a reading that fits both
 import re
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
 from xraygpt_core.dicom.elements import (
     BIG,
@@ -28,6 +29,7 @@ from xraygpt_core.dicom.elements import (
 
 _ANY_VR = re.compile(b"(?=" + b"|".join(sorted(VRS)) + b")")
 _MOST_REPAIRS = 16  # elements of one file that do not keep to the standard
+_SLIP = 4  # bytes that a length may lack
 _MOST_STEPS = 200_000  # elements read to find the place where the dataset goes on behind one of them
 _IMPLICIT_REACH = 2**18  # bytes searched for the next element where no VR marks it
 
@@ -76,7 +78,8 @@ def _patient_walk(data: bytes, offset: int, encoding: Encoding) -> list[Element]
             repairs += 1
             rest = _resume(data, element, encoding, after) if repairs <= _MOST_REPAIRS else None
             if rest is not None:
-                return found + ([element] if after < element.tag < rest[0].tag else []) + rest
+                chain, at = rest
+                return found + ([_mended(element, at)] if after < element.tag < chain[0].tag else []) + chain
         found.append(element)
         if element.tag == PIXEL_DATA or not (fits or looks_like_element(data, element.end, encoding, -1)):
             return found
@@ -124,7 +127,14 @@ def _sized(data: bytes, start: int, at: int, form: str, tag: int) -> Element:
     return Element(tag, vr_of(tag), start, start + length, undefined=False)
 
 
-def _resume(data: bytes, element: Element, encoding: Encoding, after: int) -> list[Element] | None:
+def _mended(element: Element, following: int) -> Element:
+    """The element up to the next one, where its length ends a little before or anywhere behind."""
+    if element.undefined or following > element.end + _SLIP:
+        return replace(element, mended=True)
+    return replace(element, end=following, mended=True)
+
+
+def _resume(data: bytes, element: Element, encoding: Encoding, after: int) -> tuple[list[Element], int] | None:
     """The chain to the image's pixels from the first place behind the beginning of this element that leads there."""
     steps = _MOST_STEPS
     after = after if element.tag == PIXEL_DATA else max(after, element.tag)
@@ -132,8 +142,10 @@ def _resume(data: bytes, element: Element, encoding: Encoding, after: int) -> li
         if looks_like_element(data, position, encoding, after):
             rest, read = _chain(data, position, encoding, after, steps)
             steps -= read + 1
-            if rest is not None or steps <= 0:
-                return rest
+            if rest is not None:
+                return rest, position
+            if steps <= 0:
+                return None
     return None
 
 
@@ -166,6 +178,8 @@ def guess_encoding(data: bytes, offset: int, *, certain: bool = False) -> Encodi
         return None
     if head[4:6] in VRS or (fits and fits[0] == written):
         return written
+    if not fits and little and _begins_without_vr(data, offset):
+        return written
     return IMPLICIT if little else None  # implicit VR big endian never was a DICOM transfer syntax
 
 
@@ -182,6 +196,15 @@ def _begins(data: bytes, offset: int, encoding: Encoding) -> bool:
     return looks_like_element(data, first.end, encoding, first.tag)
 
 
+def _begins_without_vr(data: bytes, offset: int) -> bool:
+    """True if explicit elements follow each other although what is written for their VR is none."""
+    tag = tag_at(data, offset, EXPLICIT.order)
+    return tag >= 0 and any(
+        one.end < len(data) and _may_follow(data, one.end, EXPLICIT, tag)
+        for one in _other_readings(data, offset, EXPLICIT, tag)
+    )
+
+
 def _may_follow(data: bytes, position: int, encoding: Encoding, after: int) -> bool:
     """:func:`looks_like_element`, or an element of the dictionary, or a private one, whose VR is none."""
     if looks_like_element(data, position, encoding, after):
@@ -189,7 +212,18 @@ def _may_follow(data: bytes, position: int, encoding: Encoding, after: int) -> b
     tag = tag_at(data, position, encoding.order)
     if tag <= after or tag >> 16 == 0xFFFE:
         return False
-    if vr_of(tag) != b"UN":
+    if tag == PIXEL_DATA:
         return True
-    readings = _other_readings(data, position, encoding, tag) if tag >> 16 & 1 else []
-    return any(one.end < len(data) and looks_like_element(data, one.end, encoding, tag) for one in readings)
+    if vr_of(tag) == b"UN" and not tag >> 16 & 1:
+        return False
+    readings = _other_readings(data, position, encoding, tag)
+    return any(one.end < len(data) and _is_next(data, one.end, encoding, tag) for one in readings)
+
+
+def _is_next(data: bytes, position: int, encoding: Encoding, after: int) -> bool:
+    """:func:`looks_like_element`, or an element of the dictionary or of the same private group, whose VR is none."""
+    if looks_like_element(data, position, encoding, after):
+        return True
+    tag = tag_at(data, position, encoding.order)
+    begins = tag >> 16 & 1 and 0x10 <= tag & 0xFFFF <= 0xFF  # a private group: its creator (PS3.5 7.8.1)
+    return tag > after and (bool(begins) or vr_of(tag) != b"UN" or (tag >> 16 == after >> 16 and tag >> 16 & 1 == 1))

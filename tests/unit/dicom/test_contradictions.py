@@ -74,6 +74,18 @@ def test_deflated_data_are_inflated_under_a_label_that_does_not_say_so(make_dico
     assert_mended(data[:head] + deflate.compress(data[head:]) + deflate.flush(), right, limits)
 
 
+@pytest.mark.parametrize("bits", [15, 31])
+def test_deflated_data_may_have_the_header_of_zlib_or_gzip(make_dicom, right, limits, bits):
+    data = labelled(make_dicom(**WINDOW), uid.DeflatedExplicitVRLittleEndian)
+    head = 144 + int.from_bytes(data[140:144], "little")
+    deflate = zlib.compressobj(wbits=bits)
+    deflated = data[:head] + deflate.compress(data[head:]) + deflate.flush()
+    assert normalise(deflated, limits) == right
+    with pytest.raises(Rejected) as caught:
+        normalise(deflated[: len(deflated) // 2], limits)
+    assert caught.value.reason is ReasonCode.TRUNCATED
+
+
 @pytest.mark.parametrize("kind", ["JPEG2000Lossless", "JPEGLosslessProcess14_1", "JPEGLSLossless", "RLELossless"])
 @pytest.mark.parametrize("label", [uid.ExplicitVRLittleEndian, uid.JPEGBaseline8Bit, uid.HTJ2K])
 def test_a_codestream_is_known_by_its_first_bytes(make_dicom, recode, right, limits, kind, label):
@@ -98,6 +110,13 @@ def test_native_values_in_fragments_are_one_film(make_dataset, save_dataset, fil
 def test_fragments_are_what_encapsulated_uncompressed_means(make_dataset, save_dataset, film, right, limits):
     data = in_fragments(make_dataset, save_dataset, film, [film.tobytes()], UNCOMPRESSED_FRAGMENTS, **WINDOW)
     assert normalise(data, limits) == right
+
+
+@pytest.mark.parametrize(("behind", "doubted"), [(2, False), (480, True), (122_880, True)])
+def test_zeros_of_a_row_and_more_behind_the_pixels_are_doubted(make_dicom, film, right, limits, behind, doubted):
+    seen = normalise(make_dicom(PixelData=film.tobytes() + bytes(behind), **WINDOW), limits)
+    assert (Flag.HEADER_CONTRADICTS_PIXELS in seen.flags) is doubted
+    assert seen.normalised_png == right.normalised_png
 
 
 def test_words_in_the_other_byte_order_are_seen_to_be_so(make_dicom, film, right, limits):

@@ -184,6 +184,22 @@ def test_megabytes_of_text_do_not_keep_a_picture_from_being_read(grey, kind):
     assert np.array_equal(seen(data[:at] + chunk(kind, body) + data[at:]), grey)
 
 
+@pytest.mark.parametrize("kind", [b"iCCP", b"prVt", b"eXIf"])
+def test_a_chunk_that_is_no_picture_may_be_long_or_broken(grey, kind):
+    data = save(Image.fromarray(grey))
+    at = data.index(b"IDAT") - 4
+    long = chunk(kind, b"k\0\0" + zlib.compress(bytes(8 * 2**20), 1))
+    for body in (long, long[:-1] + bytes([long[-1] ^ 1])):
+        assert np.array_equal(seen(data[:at] + body + data[at:]), grey)
+
+
+def test_a_jpeg_whose_exif_is_garbage_is_read_as_it_stands(grey):
+    data = save(Image.fromarray(grey), "JPEG", quality=95)
+    body = b"Exif\0\0" + bytes(range(200))
+    broken = data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2) + body + data[2:]
+    assert np.array_equal(seen(broken), seen(data))
+
+
 def test_a_png_whose_rows_end_early_is_truncated(grey):
     data = save(Image.fromarray(grey))
     packed = b"".join(body for kind, body in chunks(data) if kind == b"IDAT")

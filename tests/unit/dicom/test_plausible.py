@@ -59,6 +59,16 @@ def test_a_plate_is_blank_whatever_its_header_says(make_dicom, limits, header, m
         assert reason(data, limits) is ReasonCode.BLANK
 
 
+@pytest.mark.parametrize("covered", [0, 4095])
+@pytest.mark.parametrize("breadth", [1, 9, 60])
+def test_a_plate_within_a_round_or_slanted_collimator_is_blank(make_dicom, limits, covered, breadth):
+    down, across = np.mgrid[-1:1:280j, -1:1:260j]
+    noise = np.random.default_rng(5).normal(900, breadth, down.shape)
+    for inside in (np.hypot(down, across) < 0.9, np.abs(down + 0.3 * across) + np.abs(across) < 1.1):
+        plate = np.where(inside, noise, covered).astype(np.uint16)
+        assert reason(make_dicom(plate), limits) is ReasonCode.BLANK
+
+
 def test_a_plate_of_signed_values_is_blank(make_dicom, limits):
     noise = np.random.default_rng(4).normal(-700, 3, (280, 260)).astype(np.int16)
     assert reason(make_dicom(noise, BitsStored=16, HighBit=15), limits) is ReasonCode.BLANK
