@@ -22,6 +22,7 @@ from xraygpt_core.ledger.ingest import (
     replace_image,
 )
 from xraygpt_core.ledger.register import ObjectRef
+from xraygpt_core.metrics import HISTOGRAM_GAPS
 from xraygpt_core.privacy import Pseudonymiser
 
 
@@ -87,6 +88,7 @@ class Ingest:
         )
         pulse.check()
         image = self._sandbox().normalise(data)
+        HISTOGRAM_GAPS.observe(image.histogram_gaps)
         pulse.check()
         return image
 

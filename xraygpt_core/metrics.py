@@ -24,6 +24,9 @@ BUCKETS_AWAY = Gauge(
     "xraygpt_buckets_away", "1 while this process begins no jobs for want of these buckets", ["buckets"]
 )
 STAGE_SECONDS = Histogram("xraygpt_stage_seconds", "Time a job ran", ["stage"], buckets=_SECONDS)
+HISTOGRAM_GAPS = Histogram(
+    "xraygpt_histogram_gaps", "Share of an image's grey levels that never occur", buckets=(0.05, 0.1, 0.25, 0.5, 0.75)
+)
 MISSED_BY_EVENT = Counter("xraygpt_ingest_missed_by_event_total", "Objects only the bucket sweep found")
 
 # The engine.

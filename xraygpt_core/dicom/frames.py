@@ -32,6 +32,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "modality": _TEXT,
     "kind": (str,),
     "expected_images": (int, type(None)),
+    "histogram_gaps": (float,),
 }
 
 

@@ -17,7 +17,7 @@ from xraygpt_core.dicom.orientation import turned
 from xraygpt_core.dicom.origin import flags_of, origin
 from xraygpt_core.dicom.parse import Parsed, is_dicom, parse
 from xraygpt_core.dicom.picture import is_picture, read_picture
-from xraygpt_core.dicom.pixels import Grey, grey_of_dicom
+from xraygpt_core.dicom.pixels import Grey, grey_of_dicom, histogram_gaps
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import Flag, Origin, ReasonCode
@@ -137,6 +137,7 @@ def _result(
         expected_images=expected_images,
         flags=flags,
         identifiers=identifiers,
+        histogram_gaps=histogram_gaps(grey),
     )
 
 

@@ -5,8 +5,8 @@ neighbouring pixels do not resemble each other, its grey levels jump, its rows a
 measure below is one number that holds for films of every size and contrast. `benchmarks/RESULTS.md` says how the
 limits were set, and what they do with films and kinds of damage that had no part in it.
 
-Noise without a picture is refused; every other doubt is only flagged. The histogram's gaps (a comb) are no measure
-here: films that were encoded again have them by the thousand.
+Noise without a picture is refused; every other doubt is only flagged. The histogram's gaps (a comb) are counted
+and decide nothing: films that were encoded again have them by the thousand.
 """
 
 import numpy as np

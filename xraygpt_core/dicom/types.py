@@ -45,3 +45,4 @@ class NormalisedImage:
     flags: tuple[Flag, ...]
     identifiers: Identifiers
     origin: Origin = Origin.DETECTOR  # how the pixels came about
+    histogram_gaps: float = 0.0  # share of the grey levels between darkest and brightest that never occur

@@ -29,6 +29,7 @@ IMAGE = NormalisedImage(
     flags=(Flag.SYNTHETIC, Flag.VIEW_UNKNOWN),
     identifiers=Identifiers(patient_id="Ü"),
     origin=Origin.BONE,
+    histogram_gaps=0.25,
 )
 
 

@@ -13,7 +13,7 @@ from pydicom.pixels import apply_modality_lut, apply_windowing
 from pydicom.uid import ImplicitVRLittleEndian
 
 from xraygpt_core.dicom.normalise import normalise
-from xraygpt_core.dicom.pixels import grey_of_colour, grey_of_dicom, grey_of_wide
+from xraygpt_core.dicom.pixels import grey_of_colour, grey_of_dicom, grey_of_wide, histogram_gaps
 from xraygpt_core.dicom.transforms import window
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
@@ -243,6 +243,12 @@ def test_colour_becomes_luma():
     colours = np.zeros((2, 2, 3), dtype=np.uint8)
     colours[0, 0], colours[0, 1], colours[1, 0] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
     assert grey_of_colour(colours, 8).tolist() == [[76, 150], [29, 0]]
+
+
+def test_the_teeth_of_a_comb_are_a_share_of_the_levels_between_its_ends():
+    ramp = np.arange(40, 240, dtype=np.uint8).repeat(8).reshape(40, 40)
+    assert histogram_gaps(ramp) == 0
+    assert histogram_gaps(ramp & 0xFC) == pytest.approx(0.75, abs=0.01)
 
 
 @given(hnp.arrays(np.uint16, (12, 12), elements=st.integers(0, 65535)).filter(lambda v: v.min() < v.max()))
