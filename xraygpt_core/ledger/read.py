@@ -230,7 +230,6 @@ def timeline(ledger: Ledger, study_id: UUID) -> list[dict[str, Any]]:
         NotFound: no such study.
     """
     with ledger.work() as work:
-        work.by_index()
         rows = work.rows(_TIMELINE, {"id": resolve(work, study_id)})
     return [dict(row) for row in rows]
 
