@@ -45,6 +45,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("busy machine")
 
 HMAC_KEY = "5" * 64
+# The ledger of the tests speaks through this driver: postgresql, which is the default, or postgresql+psycopg.
+DATABASE_SCHEME = os.environ.get("XRAYGPT_TEST_DATABASE_SCHEME", "postgresql")
 
 
 def pytest_configure() -> None:
@@ -195,7 +197,7 @@ def make_settings(database_url: str, redis_url: str) -> Callable[..., Settings]:
 
     def make(**changes: Any) -> Settings:
         values: dict[str, Any] = {
-            "database_url": SecretStr(database_url),
+            "database_url": SecretStr(database_url.replace("postgresql:", f"{DATABASE_SCHEME}:")),
             "redis_url": SecretStr(redis_url),
             "bucket": "source",
             "derived_bucket": "derived",

@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from psycopg2 import ProgrammingError
@@ -15,6 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from xraygpt_core.errors import ConfigurationError, Refused, Unavailable
 
 DRIVER = "postgresql+psycopg2"
+# psycopg 3 prepares statements by itself, which saves a fifth of what a study costs (benchmarks/RESULTS.md).
+PREPARING_DRIVER = "postgresql+psycopg"
 # A host that is lost without a word is noticed within some 25 seconds, also in the middle of a query.
 LOST_HOST: dict[str, Any] = {
     "keepalives": 1,
@@ -63,7 +66,8 @@ class Database:
             max_overflow=pool_size,
             pool_pre_ping=False,
             pool_recycle=1800,
-            use_native_hstore=False,  # no table has one, and asking for its number costs a query a connection
+            # No table has an hstore, and psycopg2 would ask each new connection for its number.
+            **({"use_native_hstore": False} if self.url.startswith(f"{DRIVER}:") else {}),
             connect_args={name: value for name, value in _CONNECTION.items() if name not in make_url(self.url).query},
         )
         limits = _Limits(ours | given)
@@ -125,7 +129,8 @@ class _Limits:
                     self._pooled = not self._arrived(made)
                 return made
             self._pooled = True
-        return dialect.connect(*args, **options)
+        unprepared = {"prepare_threshold": None} if dialect.driver == "psycopg" else {}
+        return dialect.connect(*args, **options, **unprepared)
 
     def begin(self, connection: Connection) -> None:
         """A transaction begins."""
@@ -177,18 +182,18 @@ def _close_late(_connection: Any, record: Any) -> None:
 
 
 def driver_url(url: str, setting: str = "XRAYGPT_DATABASE_URL") -> str:
-    """The same URL with the driver named, whatever driver the setting named.
+    """The same URL with our driver named: psycopg2, or psycopg 3 where the URL asks for it.
 
     Several hosts (``h1:5432,h2:5432``) and a socket's folder (``%2Frun%2Fpostgresql``) may stand where libpq takes
     them (its manual, connection URIs); they become ``?host=…&port=…``, which SQLAlchemy and libpq both read.
 
     Raises:
-        ConfigurationError: it is no PostgreSQL URL.
+        ConfigurationError: it is no PostgreSQL URL, or names a driver that is not installed.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"{setting} must look like postgresql://user:password@host:port/database")
-    made = f"{DRIVER}://{_hosts_as_parameters(rest)}"
+    made = f"{_driver(scheme, setting)}://{_hosts_as_parameters(rest)}"
     try:
         parsed = make_url(made)
     except ValueError as error:
@@ -197,6 +202,15 @@ def driver_url(url: str, setting: str = "XRAYGPT_DATABASE_URL") -> str:
     if unknown:
         raise ConfigurationError(f"{setting}: libpq knows no parameter {unknown[0]!r}, behind the ?")
     return made
+
+
+def _driver(scheme: str, setting: str) -> str:
+    """psycopg2, unless psycopg 3 is named; every other driver that may be named means psycopg2."""
+    if scheme.partition("+")[2] != "psycopg":
+        return DRIVER
+    if find_spec("psycopg") is None:
+        raise ConfigurationError(f"{setting} names psycopg 3, which is not here: pip install 'xraygpt[psycopg]'")
+    return PREPARING_DRIVER
 
 
 def _known_to_libpq(name: str) -> bool:
@@ -263,7 +277,7 @@ def worth_repeating(error: DBAPIError) -> bool:
 
 def sqlstate(error: BaseException | None) -> str | None:
     """The five letters PostgreSQL gives an error (its manual, appendix A); None if the server said nothing."""
-    state: str | None = getattr(error, "pgcode", None)
+    state: str | None = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)  # psycopg2; psycopg
     return state
 
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from migrations.upgrade import upgrade
+from tests.conftest import DATABASE_SCHEME
 from tests.ledger_tools import put, rows, take
 from xraygpt.stack import ports
 from xraygpt.stack.postgres import Postgres, identity
@@ -55,7 +56,7 @@ def pooled(request: pytest.FixtureRequest, postgres: Postgres, tmp_path: Path) -
         child = subprocess.Popen([*prefix, program, str(ini)], stdout=log, stderr=log, user=user)
     try:
         _wait_for(listen, tmp_path / "log", child)
-        yield lambda url: f"postgresql://xraygpt@127.0.0.1:{listen}/{url.rsplit('/', 1)[1]}"
+        yield lambda url: f"{DATABASE_SCHEME}://xraygpt@127.0.0.1:{listen}/{url.rsplit('/', 1)[1]}"
     finally:
         child.kill()
         child.wait()

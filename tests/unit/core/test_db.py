@@ -47,12 +47,19 @@ def wrapped(error: Exception, *, invalidated: bool = False) -> DBAPIError:
         "postgresql://u:p@h:5432/x",
         "postgres://u:p@h:5432/x",
         "postgresql+asyncpg://u:p@h:5432/x",
-        "postgresql+psycopg://u:p@h:5432/x",
         "postgresql+psycopg2://u:p@h:5432/x",
     ],
 )
 def test_every_way_to_write_a_postgresql_url_ends_at_our_driver(url: str) -> None:
     assert driver_url(url) == "postgresql+psycopg2://u:p@h:5432/x"
+
+
+def test_psycopg_3_is_taken_where_it_is_named_and_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql+psycopg://u:p@h:5432/x"
+    assert driver_url(url) == url
+    monkeypatch.setattr("xraygpt_core.db.find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match="psycopg 3"):
+        driver_url(url)
 
 
 @pytest.mark.parametrize(
