@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from psycopg2.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
 from tests.ledger_tools import (
@@ -29,6 +28,7 @@ from tests.ledger_tools import (
     together,
     whole_study,
 )
+from xraygpt_core.db import sqlstate
 from xraygpt_core.errors import InvalidRequest, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import read
@@ -222,7 +222,7 @@ def test_the_database_itself_refuses_a_second_current_summary(ledger: Ledger) ->
             id=new_id(),
             study=study_id,
         )
-    assert isinstance(caught.value.orig, UniqueViolation)
+    assert sqlstate(caught.value.orig) == "23505"  # unique_violation
     assert "ix_summaries_current" in str(caught.value.orig)
 
 

@@ -15,6 +15,7 @@ from tests.lossy import LossyProxy
 from tests.worker_bench import Bench, eventually
 from workers.events import Poller
 from xraygpt.stack.postgres import Postgres
+from xraygpt_core.db import libpq_url
 from xraygpt_core.errors import ConfigurationError, Unavailable
 from xraygpt_core.ledger.core import open_ledger
 from xraygpt_core.metrics import SQS_MESSAGES
@@ -188,7 +189,7 @@ def test_nobody_else_gets_a_message_while_it_is_worked_on(
     aws.send(queue, event(bench.settings.bucket, "a"))
     poller = polled(queue, sqs_visibility_seconds=9)
     other = MessageQueue(poller._context.settings)
-    with psycopg.connect(bench.settings.database_url.get_secret_value()) as blocker:
+    with psycopg.connect(libpq_url(bench.settings.database_url.get_secret_value())) as blocker:
         blocker.execute("LOCK TABLE images IN ACCESS EXCLUSIVE MODE")
         taken = poller._queue.receive()
         thread = threading.Thread(target=poller.take, args=(taken,))
