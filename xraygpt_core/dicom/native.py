@@ -49,16 +49,19 @@ def read_native(value: bytes, image: Layout, *, little: bool, cut: bool) -> tupl
     """
     true = _of_length(value, image, little, cut)
     if true.photometric == "YBR_FULL_422":
-        return _samples_422(value, true), true, true != image
+        return _samples_422(value, true), true, true != image or _has_more(value, true)
     if true.samples == 3:
         found = _with_planes(value, true, little)
         raw, exchanged = with_stride(_shaped(value, found, little))
-        return raw, found, found != image or exchanged
+        return raw, found, found != image or exchanged or _has_more(value, true)
     raw, swapped = in_order(_shaped(value, true, little), true)
     raw, exchanged = with_stride(raw)
-    # Zeros of a row and more may be another picture's, of other rows.
-    surplus = len(value) - true.native_bytes >= true.native_bytes // true.rows or any(value[true.native_bytes + 1 :])
-    return raw, true, true != image or swapped or exchanged or surplus
+    return raw, true, true != image or swapped or exchanged or _has_more(value, true)
+
+
+def _has_more(value: bytes, image: Layout) -> bool:
+    """True for more behind the pixels than padding: zeros of a row and more may be another picture's, of other rows."""
+    return len(value) - image.native_bytes >= image.native_bytes // image.rows or any(value[image.native_bytes + 1 :])
 
 
 def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:

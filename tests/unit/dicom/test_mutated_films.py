@@ -53,3 +53,9 @@ def test_what_once_was_a_calm_wrong_picture_is_exact_and_told(sandbox, fault):
 def test_a_film_comes_back_from_its_seed():
     assert film(7).data == film(7).data
     assert film(7).data != film(8).data
+
+
+def test_rows_that_reach_into_a_second_picture_of_colours_are_told(sandbox):
+    made = film(57, {"rows_that_do_not_fit_the_length", "a_second_frame_s_worth_of_bytes"})
+    assert made.about == "RGB u8 .1: a_second_frame_s_worth_of_bytes + rows_that_do_not_fit_the_length"
+    assert Flag.HEADER_CONTRADICTS_PIXELS in sandbox.normalise(made.data).flags
