@@ -20,7 +20,6 @@ from tests.ledger_tools import (
     reject,
     rows,
     settle_now,
-    sign,
     start_summary,
     state_of,
     summarise,
@@ -29,7 +28,6 @@ from tests.ledger_tools import (
     whole_study,
 )
 from xraygpt_core.db import sqlstate
-from xraygpt_core.errors import InvalidRequest, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger import read
 from xraygpt_core.ledger.core import Ledger
@@ -37,7 +35,7 @@ from xraygpt_core.ledger.images import images_status
 from xraygpt_core.ledger.serving import serve
 from xraygpt_core.ledger.settle import settle
 from xraygpt_core.ledger.summarise import complete_summary, summarise_input
-from xraygpt_core.states import Flag, JobKind, Origin, ReviewState
+from xraygpt_core.states import Flag, JobKind, Origin
 
 pytestmark = pytest.mark.usefixtures("sound")
 
@@ -248,77 +246,6 @@ def test_two_summaries_completed_at_the_same_moment_leave_one_current(ledger: Le
         )
     )
     assert sorted(current for _, current in texts(ledger)) == [False, False, True]
-
-
-def test_a_newer_draft_beside_a_reviewed_summary_is_flagged_and_so_is_the_one_after(ledger: Ledger) -> None:
-    _, study_id = whole_study(ledger, film("u1", view=None))
-    first = read.study(ledger, study_id).summary
-    assert first is not None
-    sign(ledger, first.summary_id, ReviewState.ACCEPTED)
-    for view in ("AP", "PA"):
-        ingest(ledger, put(ledger), film("u1", view=view))
-        settle_now(ledger, study_id)
-        summarise(ledger, study_id)
-        found = read.study(ledger, study_id).summary
-        assert found is not None
-        assert found.flags == [Flag.SUPERSEDES_REVIEWED]
-        assert found.review_state == "draft"
-    assert read.summary(ledger, first.summary_id).review_state == "accepted"
-
-
-def test_a_reviewed_summary_whose_image_was_replaced_is_told_of_beside_the_next_draft(ledger: Ledger) -> None:
-    _, study_id = whole_study(ledger, film("u1", view="PA"), "in/a.dcm")
-    first = read.study(ledger, study_id).summary
-    assert first is not None
-    sign(ledger, first.summary_id, ReviewState.EDITED, "Heart enlarged.")
-    ingest(ledger, put(ledger, "in/a.dcm", "e2"), film("u1", view="LATERAL"))
-    settle_now(ledger, study_id)
-    between = read.study(ledger, study_id)
-    assert (between.summary, between.reviewed and between.reviewed.summary) == (None, "Heart enlarged.")
-    ingest(ledger, put(ledger), film("u1", view="AP"))
-    settle_now(ledger, study_id)
-    summarise(ledger, study_id)
-    found = read.study(ledger, study_id).summary
-    assert found is not None
-    assert found.flags == [Flag.SUPERSEDES_REVIEWED]
-
-
-def test_an_edited_summary_is_what_readers_see_and_the_models_own_text_stays(ledger: Ledger) -> None:
-    _, study_id = whole_study(ledger)
-    before = read.study(ledger, study_id).summary
-    assert before is not None
-    sign(ledger, before.summary_id, ReviewState.EDITED, "Findings: none.")
-    after = read.study(ledger, study_id).summary
-    assert after is not None
-    assert (after.summary, after.review_state) == ("Findings: none.", "edited")
-    assert one(ledger, "SELECT summary FROM summaries") == before.summary
-    assert one(ledger, "SELECT summary FROM study_summaries") == "Findings: none."
-
-
-@pytest.mark.parametrize(
-    ("state", "text"),
-    [
-        (ReviewState.EDITED, None),
-        (ReviewState.EDITED, " "),
-        (ReviewState.ACCEPTED, "text"),
-        (ReviewState.EDITED, "a\0"),
-    ],
-)
-def test_a_review_that_contradicts_itself_is_refused(ledger: Ledger, state: ReviewState, text: str | None) -> None:
-    _, study_id = whole_study(ledger)
-    found = read.study(ledger, study_id).summary
-    assert found is not None
-    with pytest.raises(InvalidRequest):
-        sign(ledger, found.summary_id, state, text)
-
-
-def test_nobody_reviews_a_summary_that_is_not_there(ledger: Ledger) -> None:
-    with pytest.raises(NotFound):
-        sign(ledger, new_id(), ReviewState.ACCEPTED)
-    with pytest.raises(NotFound):
-        read.summary(ledger, new_id())
-    with pytest.raises(NotFound):
-        read.study(ledger, new_id())
 
 
 def test_the_rejected_content_of_a_study_does_not_stop_its_other_images(ledger: Ledger) -> None:
