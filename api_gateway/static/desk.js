@@ -27,9 +27,9 @@ export class Desk {
   #acts = 0; // of our own: what was asked for before the last one tells nothing new
 
   /**
-   * @param {(studyId: string, state: string, open: boolean) => void} signed is told after a review; it decides what is
+   * @param {(studyId: string, state: string, open: boolean) => void} signed called after a review; it decides what is
    *   read next, if the study is still open
-   * @param {(studyId: string) => void} undone is told after a review was undone
+   * @param {(studyId: string) => void} undone called after a review was undone
    * @param {(step: number) => void} move goes to the study beside this one
    * @param {() => void} back goes to the list
    */

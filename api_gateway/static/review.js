@@ -24,7 +24,7 @@ export class Review {
 
   /**
    * @param {(state: string, summary: object) => void} signed is told what was signed
-   * @param {(error: Error, summary: object) => void} refused is told why nothing was
+   * @param {(error: Error, summary: object) => void} refused called with the reason why nothing was
    */
   constructor(signed, refused) {
     this.signed = signed;
