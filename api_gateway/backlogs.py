@@ -7,9 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import AwareDatetime
 
-from api_gateway.auth import Caller
+from api_gateway.auth import Caller, UsesLedger
 from api_gateway.once import RunsOnce
-from api_gateway.services import UsesLedger
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.backlog import backlog, backlogs, create_backlog

@@ -2,8 +2,7 @@
 
 from fastapi import APIRouter
 
-from api_gateway.auth import Caller
-from api_gateway.services import UsesLedger
+from api_gateway.auth import Caller, UsesLedger
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.ledger.serving import roll_back, serve
 

@@ -10,9 +10,8 @@ from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from api_gateway.auth import Caller
+from api_gateway.auth import Caller, UsesLedger
 from api_gateway.once import RunsOnce
-from api_gateway.services import UsesLedger
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.ledger.chat import Turn, ask, transcript, turn
 from xraygpt_core.states import NOTICE, Flag, JobState

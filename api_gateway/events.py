@@ -5,8 +5,8 @@ import logging
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from api_gateway.auth import EventSender
-from api_gateway.services import Services, UsesServices
+from api_gateway.auth import AnnouncesServices, EventSender
+from api_gateway.services import OpenServices, Services
 from api_gateway.wire import Answer
 from xraygpt_core.errors import InvalidRequest, Unauthorised
 from xraygpt_core.intake import refused, take_in
@@ -28,9 +28,7 @@ class NotedAnswer(Answer):
 
 
 @router.post("/s3", status_code=202)
-async def post_event(
-    request: Request, services: UsesServices, _: EventSender, lane: Lane = Lane.ROUTINE
-) -> NotedAnswer:
+async def post_event(request: Request, services: AnnouncesServices, lane: Lane = Lane.ROUTINE) -> NotedAnswer:
     """Take an event of S3, MinIO, RustFS, EventBridge or SeaweedFS, as it is or as SQS wraps it. Repeats are harmless.
 
     Send it with an API key, or with the webhook's own token. ``lane`` goes into the address the bucket is told.
@@ -39,7 +37,7 @@ async def post_event(
 
 
 @router.post("/sns", status_code=202)
-async def post_sns(request: Request, services: UsesServices, lane: Lane = Lane.ROUTINE) -> NotedAnswer:
+async def post_sns(request: Request, services: OpenServices, lane: Lane = Lane.ROUTINE) -> NotedAnswer:
     """Take an event that Amazon SNS delivers over HTTPS. Its signature is the key; its topic must be one we listen to.
 
     A subscription to such a topic is confirmed. What anybody else sends is refused.

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from api_gateway.auth import Caller
 from api_gateway.problems import problem
-from api_gateway.services import UsesServices
+from api_gateway.services import OpenServices
 from api_gateway.wire import Answer
 from xraygpt_core.errors import Unavailable, XrayGPTError
 from xraygpt_core.ledger.guard import check_schema
@@ -77,7 +77,7 @@ def get_health() -> Alive:
 
 
 @router.get("/readyz", response_model=Ready)
-def get_readiness(services: UsesServices) -> Response | Ready:
+def get_readiness(services: OpenServices) -> Response | Ready:
     """Ready, or 503 with what is missing: database, schema, broker, buckets."""
     checks: dict[str, Callable[[], None]] = {
         "database": services.ledger.database.ping,
@@ -92,7 +92,7 @@ def get_readiness(services: UsesServices) -> Response | Ready:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def get_metrics(services: UsesServices) -> Response:
+def get_metrics(services: OpenServices) -> Response:
     """Prometheus metrics of this process and of the ledger; labels are kinds, lanes, states and routes."""
     try:
         counts = services.counts()
@@ -102,7 +102,7 @@ def get_metrics(services: UsesServices) -> Response:
 
 
 @router.get("/v1/status")
-def get_status(services: UsesServices, _: Caller) -> Status:
+def get_status(services: OpenServices, _: Caller) -> Status:
     """Jobs by kind, lane and state, the workers that hold some, and the bundle that is served."""
     return Status(
         jobs=[JobCount.model_validate(count) for count in services.counts()],

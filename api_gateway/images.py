@@ -6,8 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import Field
 
-from api_gateway.auth import Caller
-from api_gateway.services import UsesLedger, UsesServices
+from api_gateway.auth import Caller, UsesLedger, UsesServices
 from api_gateway.sources import source_object
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.ledger.images import images_status

@@ -5,8 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from api_gateway.auth import Caller
-from api_gateway.services import UsesServices
+from api_gateway.auth import Caller, UsesServices
 from api_gateway.wire import Answer, Request
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.read import lookup

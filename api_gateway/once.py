@@ -6,8 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from api_gateway.auth import Caller
-from api_gateway.services import UsesLedger
+from api_gateway.auth import Caller, UsesLedger
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.idempotency import Answer, Attempt, answered, once
 

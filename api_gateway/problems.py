@@ -1,6 +1,7 @@
 """Errors as HTTP says them: ``application/problem+json`` (RFC 9457). The one place where our errors become statuses."""
 
 import logging
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +27,8 @@ STATUS: dict[type[errors.XrayGPTError], HTTPStatus] = {
     errors.BundleError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TrainingError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.Unauthorised: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Refused: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ConfigurationError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -83,7 +86,10 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     reason = error.reason if isinstance(error, errors.Rejected) else None
     if reason is ReasonCode.TOO_LARGE:
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    return problem(status, str(error), headers=_HEADERS.get(status), title=title, reason_code=reason)
+    headers = _HEADERS.get(status)
+    if isinstance(error, errors.TooMany):
+        headers = {"Retry-After": str(math.ceil(error.retry_after_seconds))}
+    return problem(status, str(error), headers=headers, title=title, reason_code=reason)
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:

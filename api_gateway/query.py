@@ -3,8 +3,7 @@
 from fastapi import APIRouter
 from pydantic import JsonValue
 
-from api_gateway.auth import Caller
-from api_gateway.services import UsesServices
+from api_gateway.auth import Caller, UsesServices
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.reader import run_query
 

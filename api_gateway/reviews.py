@@ -7,9 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
-from api_gateway.auth import Caller
+from api_gateway.auth import Caller, UsesLedger
 from api_gateway.once import RunsOnce
-from api_gateway.services import UsesLedger
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.ledger.keys import LONGEST_NAME
 from xraygpt_core.ledger.read import reviews, summary

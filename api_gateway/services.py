@@ -43,5 +43,6 @@ def _ledger(services: Annotated[Services, Depends(_services)]) -> Ledger:
     return services.ledger
 
 
-UsesServices = Annotated[Services, Depends(_services)]
-UsesLedger = Annotated[Ledger, Depends(_ledger)]
+# Nobody's in particular: for what is asked without a key. Routes with a caller take those of api_gateway.auth.
+OpenServices = Annotated[Services, Depends(_services)]
+OpenLedger = Annotated[Ledger, Depends(_ledger)]

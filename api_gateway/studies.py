@@ -9,10 +9,10 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import Field, JsonValue
 
-from api_gateway.auth import Caller
+from api_gateway.auth import Caller, UsesLedger, UsesServices
 from api_gateway.once import RunsOnce
 from api_gateway.reviews import ReviewAnswer, SummaryAnswer
-from api_gateway.services import Services, UsesLedger, UsesServices
+from api_gateway.services import Services
 from api_gateway.sources import source_object
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest, ObjectMissing

@@ -6,10 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
-from api_gateway.auth import Caller
+from api_gateway.auth import Caller, UsesLedger, UsesServices
 from api_gateway.once import RunsOnce
 from api_gateway.reviews import SummaryAnswer
-from api_gateway.services import UsesLedger, UsesServices
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.again import resummarise

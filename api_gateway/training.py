@@ -6,9 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from api_gateway.auth import Caller
+from api_gateway.auth import Caller, UsesLedger
 from api_gateway.once import RunsOnce
-from api_gateway.services import UsesLedger
 from api_gateway.wire import Answer, JsonObject, Request, Text
 from xraygpt_core.ledger.training import cancel_run, create_run, promote, run, runs
 

@@ -7,8 +7,7 @@ import anyio.from_thread
 import anyio.to_thread
 from fastapi import APIRouter, Path, Request
 
-from api_gateway.auth import Caller
-from api_gateway.services import UsesServices
+from api_gateway.auth import Caller, UsesServices
 from api_gateway.wire import Answer
 
 router = APIRouter(tags=["uploads"])

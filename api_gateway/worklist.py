@@ -9,8 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api_gateway.auth import Caller
-from api_gateway.services import UsesLedger
+from api_gateway.auth import Caller, UsesLedger
 from api_gateway.wire import Answer
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.worklist import Listing, Place, worklist

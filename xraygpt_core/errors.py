@@ -8,6 +8,8 @@ An error's docstring is what a user may read about it, and its message says what
     ├── Conflict                  the request does not fit the state of its subject
     ├── InvalidRequest            the request is malformed
     ├── Unauthorised              no key, or a wrong one
+    ├── Forbidden                 a good key whose roles do not allow this
+    ├── TooMany                   more requests of one kind than a caller may make in a while
     ├── Rejected                  an input that will never be summarised (carries a reason code)
     ├── LeaseLost                 another worker owns the job now; nothing was written
     ├── ObjectReplaced            the object changed between the event and the read
@@ -43,6 +45,18 @@ class InvalidRequest(XrayGPTError):
 
 class Unauthorised(XrayGPTError):
     """The API key is missing, wrong or revoked."""
+
+
+class Forbidden(XrayGPTError):
+    """The caller is known, but its roles do not allow this."""
+
+
+class TooMany(XrayGPTError):
+    """Too many requests of this kind; wait before the next one."""
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Rejected(XrayGPTError):

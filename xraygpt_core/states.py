@@ -66,6 +66,17 @@ class StudyState(StrEnum):
 TERMINAL_STUDY_STATES = frozenset({StudyState.SUMMARISED, StudyState.REJECTED, StudyState.DEAD, StudyState.CANCELLED})
 
 
+class Role(StrEnum):
+    """What a key or a session may do; it may hold several. Each route says which of them open it."""
+
+    READER = "reader"  # a radiologist: lists, films, texts, questions, and reviews in the own name
+    LEAD = "lead"  # a reader who may also take back others' reviews, cancel, and ask for new summaries
+    ANALYST = "analyst"  # SQL over the views; no film
+    OPERATOR = "operator"  # backlogs, dead jobs, submitting, queues; no text and no film
+    ADMIN = "admin"  # keys, purges, the served bundle, training, the audit; no text and no film
+    SERVICE = "service"  # a program: hands objects in, learns what became of them, reads the results
+
+
 class ReasonCode(StrEnum):
     """Why an image or study is rejected (or, ``replaced``, cancelled)."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.db import Database
+from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.together import Together
 from xraygpt_core.queue import Doorbell, Ring, open_doorbell
 from xraygpt_core.settings import Settings
@@ -33,6 +34,7 @@ class Work:
 
     connection: Connection
     rings: list[Ring] = field(default_factory=list)
+    actor: Actor | None = None
 
     def by_index(self) -> None:
         """From here on, find rows by their indexes: for a window of a table that may be long, whatever was counted."""
@@ -53,11 +55,16 @@ class Work:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What every ledger function takes first. One per process; safe for many threads."""
+    """What every ledger function takes first. One per process; safe for many threads.
+
+    Attributes:
+        actor: whose acts these are; None where the system works by itself.
+    """
 
     settings: Settings
     database: Database
     doorbell: Doorbell
+    actor: Actor | None = None
     _meetings: dict[Hashable, Together[Any, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @contextmanager
@@ -68,9 +75,13 @@ class Ledger:
             Unavailable: PostgreSQL does not answer.
         """
         with self.database.transaction() as connection:
-            work = Work(connection)
+            work = Work(connection, actor=self.actor)
             yield work
         self.doorbell.ring(work.rings)
+
+    def acting(self, actor: Actor) -> "Ledger":
+        """The same ledger, whose transactions are acts of this actor."""
+        return replace(self, actor=actor)
 
     def meeting(self, name: Hashable, many: Callable[[Sequence[T]], Sequence[R]]) -> Together[T, R]:
         """Where the threads of this process meet for one kind of transaction; made by whoever comes first."""
