@@ -4,17 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from api_gateway.auth import Caller, UsesLedger
+from api_gateway.auth import UsesLedger, needs
 from api_gateway.once import RunsOnce
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.ledger.chat import Turn, ask, transcript, turn
-from xraygpt_core.states import NOTICE, Flag, JobState
+from xraygpt_core.ledger.keys import ApiKey
+from xraygpt_core.states import NOTICE, Flag, JobState, Role
 
 router = APIRouter(tags=["chat"])
 
@@ -60,7 +62,13 @@ class Transcript(Answer):
 
 
 @router.post("/v1/studies/{study_id}/chat", status_code=202)
-def post_question(study_id: UUID, body: Question, ledger: UsesLedger, once: RunsOnce) -> Asked:
+def post_question(
+    study_id: UUID,
+    body: Question,
+    ledger: UsesLedger,
+    once: RunsOnce,
+    _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)],
+) -> Asked:
     """Ask about the study's current summary. 409 before there is one."""
 
     def action() -> dict[str, str]:
@@ -71,13 +79,17 @@ def post_question(study_id: UUID, body: Question, ledger: UsesLedger, once: Runs
 
 
 @router.get("/v1/studies/{study_id}/chat")
-def get_transcript(study_id: UUID, ledger: UsesLedger, _: Caller) -> Transcript:
+def get_transcript(
+    study_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+) -> Transcript:
     """The conversation about a study."""
     return Transcript(turns=[TurnAnswer.model_validate(one) for one in transcript(ledger, study_id)])
 
 
 @router.get("/v1/turns/{turn_id}")
-def get_turn(turn_id: UUID, ledger: UsesLedger, _: Caller) -> TurnAnswer:
+def get_turn(
+    turn_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+) -> TurnAnswer:
     """One turn."""
     return TurnAnswer.model_validate(turn(ledger, turn_id))
 
@@ -87,7 +99,9 @@ def get_turn(turn_id: UUID, ledger: UsesLedger, _: Caller) -> TurnAnswer:
     response_class=EventSourceResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "events token, done, error"}},
 )
-async def stream_turn(turn_id: UUID, ledger: UsesLedger, _: Caller) -> EventSourceResponse:
+async def stream_turn(
+    turn_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+) -> EventSourceResponse:
     """Watch an answer grow.
 
     ``token``: ``{"text"}``, the next piece. ``done``: the whole turn, as ``GET /v1/turns/{id}`` tells it; its

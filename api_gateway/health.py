@@ -2,21 +2,22 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
-from api_gateway.auth import Caller
+from api_gateway.auth import needs
 from api_gateway.problems import problem
 from api_gateway.services import OpenServices
 from api_gateway.wire import Answer
 from xraygpt_core.errors import Unavailable, XrayGPTError
 from xraygpt_core.ledger.guard import check_schema
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.serving import served_bundle
 from xraygpt_core.ledger.status import workers
 from xraygpt_core.metrics import jobs_by_state
-from xraygpt_core.states import JobKind, JobState, Lane
+from xraygpt_core.states import JobKind, JobState, Lane, Role
 
 router = APIRouter(tags=["health"])
 
@@ -102,7 +103,9 @@ def get_metrics(services: OpenServices) -> Response:
 
 
 @router.get("/v1/status")
-def get_status(services: OpenServices, _: Caller) -> Status:
+def get_status(
+    services: OpenServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.ANALYST, Role.OPERATOR, Role.ADMIN)]
+) -> Status:
     """Jobs by kind, lane and state, the workers that hold some, and the bundle that is served."""
     return Status(
         jobs=[JobCount.model_validate(count) for count in services.counts()],

@@ -1,11 +1,15 @@
 """SQL for analysts, over the views."""
 
+from typing import Annotated
+
 from fastapi import APIRouter
 from pydantic import JsonValue
 
-from api_gateway.auth import Caller, UsesServices
+from api_gateway.auth import UsesServices, needs
 from api_gateway.wire import Answer, Request, Text
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.reader import run_query
+from xraygpt_core.states import Role
 
 router = APIRouter(tags=["query"])
 
@@ -25,6 +29,6 @@ class Result(Answer):
 
 
 @router.post("/v1/query")
-def post_query(body: Query, services: UsesServices, _: Caller) -> Result:
+def post_query(body: Query, services: UsesServices, _: Annotated[ApiKey, needs(Role.ANALYST)]) -> Result:
     """Run one SELECT as the role ``xraygpt_reader``: read-only, at most 10 seconds, 10000 rows and 32 MiB."""
     return Result.model_validate(run_query(services.settings, body.sql))

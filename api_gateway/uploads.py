@@ -7,8 +7,10 @@ import anyio.from_thread
 import anyio.to_thread
 from fastapi import APIRouter, Path, Request
 
-from api_gateway.auth import Caller, UsesServices
+from api_gateway.auth import UsesServices, needs
 from api_gateway.wire import Answer
+from xraygpt_core.ledger.keys import ApiKey
+from xraygpt_core.states import Role
 
 router = APIRouter(tags=["uploads"])
 
@@ -30,7 +32,9 @@ class Uploaded(Answer):
         "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"format": "binary"}}}}
     },
 )
-async def put_upload(sha256: Sha256, request: Request, services: UsesServices, _: Caller) -> Uploaded:
+async def put_upload(
+    sha256: Sha256, request: Request, services: UsesServices, _: Annotated[ApiKey, needs(Role.OPERATOR, Role.SERVICE)]
+) -> Uploaded:
     """Store a file as ``uploads/<sha256>``; a repeat changes nothing. 422 if the body has another hash."""
     chunks = _from_thread(request.stream())
     store, limiter = services.store, request.app.state.uploads

@@ -9,11 +9,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api_gateway.auth import Caller, UsesLedger
+from api_gateway.auth import Caller, UsesLedger, needs
 from api_gateway.wire import Answer
 from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.worklist import Listing, Place, worklist
-from xraygpt_core.states import NOTICE, Flag, KeyKind, Lane, ReasonCode, ReviewState, StudyState
+from xraygpt_core.states import NOTICE, Flag, KeyKind, Lane, ReasonCode, ReviewState, Role, StudyState
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
@@ -63,17 +64,23 @@ class Studies(Answer):
 
 
 class Me(Answer):
-    """Whose key this is: reviews are signed with its name, and a program's may name others as ``reviewer``."""
+    """Whose key this is: reviews are signed with its name, and a program's may name others as ``reviewer``.
 
-    key_id: UUID
+    ``stat``: whether it may ask for that lane. ``key_id`` is null for a session that no key opened.
+    """
+
+    key_id: UUID | None
     name: str
     kind: KeyKind
+    roles: list[Role]
+    stat: bool
+    expires_at: datetime | None
 
 
 @router.get("/studies")
 def get_studies(
     ledger: UsesLedger,
-    _: Caller,
+    _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)],
     listing: Annotated[Listing, Query(alias="list")] = Listing.ALL,
     lane: Lane | None = None,
     state: Annotated[list[StudyState] | None, Query(max_length=len(StudyState))] = None,
@@ -105,8 +112,15 @@ def get_studies(
 
 @router.get("/me")
 def get_me(caller: Caller) -> Me:
-    """Whose key this is."""
-    return Me.model_validate(caller)
+    """Whose key this is, and what it may do."""
+    return Me(
+        key_id=caller.key_id,
+        name=caller.name,
+        kind=caller.kind,
+        roles=[role for role in Role if caller.has(role)],
+        stat=caller.may_ask_for(Lane.STAT),
+        expires_at=caller.expires_at,
+    )
 
 
 def _cursor(listing: Listing, place: Place) -> str:

@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     gateway_host: str = "127.0.0.1"
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     webhook_token: SecretStr | None = Field(None, description="bearer token of the bucket's event webhook")
+    webhook_stat: bool = Field(False, description="whether an event may ask for the lane stat (?lane=stat)")
+    session_idle_seconds: Annotated[float, Field(gt=0)] = Field(
+        1800.0, description="a session ends when unused so long"
+    )
+    session_seconds: Annotated[float, Field(gt=0)] = Field(43200.0, description="a session ends so long after sign-in")
 
     # Bucket events through Amazon SNS and SQS
     sns_topic_arns: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.errors import Conflict, InvalidRequest, NotFound
+from xraygpt_core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.history import Review, Standing, reviews_of_summary, standing
 from xraygpt_core.ledger.keys import ApiKey, readable
 from xraygpt_core.ledger.timeline import note
-from xraygpt_core.states import ReviewAction, ReviewState
+from xraygpt_core.states import ReviewAction, ReviewState, Role
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Said:
     Attributes:
         state: ``draft`` takes back everything that stands.
         text: the corrected text; given if and only if the state is ``edited``.
-        reason: why; must be given to take back what another person signed.
+        reason: why; a lead must give it to take back what another person signed.
         undo: with ``draft``: take back the last act alone, so that what stood before it stands again.
     """
 
@@ -108,6 +108,7 @@ def review_summary(ledger: Ledger, summary_id: UUID, said: Said, signer: Signer,
 
     Raises:
         InvalidRequest: what is said does not fit together, or the signer may not say it.
+        Forbidden: another person signed, and the signer is no lead.
         NotFound: no such summary.
         Conflict: somebody reviewed it meanwhile, a newer summary took its place, another film was on the screen, or
             there is nothing to take back. Nothing was written.
@@ -174,8 +175,11 @@ def _may_take_back(said: Said, signer: Signer, before: Standing) -> None:
         raise Conflict("there is nothing to take back: it is a draft")
     if said.undo and not signer.made(before.last):
         raise InvalidRequest("an act is undone by who did it; to take another person's review back, say why ('reason')")
-    # Roles are to narrow this: a reason will do for a lead only.
-    if not said.undo and said.reason is None and not all(signer.made(one) for one in before.signed):
+    if said.undo or all(signer.made(one) for one in before.signed):
+        return
+    if not signer.key.has(Role.LEAD):
+        raise Forbidden("another person signed this: who takes their review back needs the role lead")
+    if said.reason is None:
         raise InvalidRequest("another person signed this: to take their review back, say why ('reason')")
 
 
