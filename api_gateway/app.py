@@ -15,10 +15,12 @@ from api_gateway import (
     events,
     health,
     images,
+    keys,
     lookup,
     query,
     reviews,
     room,
+    sessions,
     studies,
     summaries,
     training,
@@ -34,6 +36,7 @@ from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.storage import ObjectStore
 
 _ROUTES = (
+    sessions,
     worklist,
     studies,
     images,
@@ -48,6 +51,7 @@ _ROUTES = (
     dead,
     lookup,
     query,
+    keys,
     health,
 )
 _ABOUT = """

@@ -24,11 +24,9 @@ def session_token(request: Request) -> str | None:
     return request.cookies.get(_name(request))
 
 
-def set_cookie(request: Request, response: Response, token: str, seconds: float) -> None:
-    """Let the browser keep a session: for no longer than it lasts, out of scripts' reach, for this host alone."""
-    response.set_cookie(
-        _name(request), token, max_age=int(seconds), path="/", secure=_tls(request), httponly=True, samesite="strict"
-    )
+def set_cookie(request: Request, response: Response, token: str) -> None:
+    """Let the browser keep a session until it is closed: out of scripts' reach, for this host alone."""
+    response.set_cookie(_name(request), token, path="/", secure=_tls(request), httponly=True, samesite="strict")
 
 
 def clear_cookie(request: Request, response: Response) -> None:

@@ -9,12 +9,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api_gateway.auth import Caller, UsesLedger, needs
+from api_gateway.auth import UsesLedger, needs
 from api_gateway.wire import Answer
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.worklist import Listing, Place, worklist
-from xraygpt_core.states import NOTICE, Flag, KeyKind, Lane, ReasonCode, ReviewState, Role, StudyState
+from xraygpt_core.states import NOTICE, Flag, Lane, ReasonCode, ReviewState, Role, StudyState
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
@@ -63,20 +63,6 @@ class Studies(Answer):
     notice: str = NOTICE
 
 
-class Me(Answer):
-    """Whose key this is: reviews are signed with its name, and a program's may name others as ``reviewer``.
-
-    ``stat``: whether it may ask for that lane. ``key_id`` is null for a session that no key opened.
-    """
-
-    key_id: UUID | None
-    name: str
-    kind: KeyKind
-    roles: list[Role]
-    stat: bool
-    expires_at: datetime | None
-
-
 @router.get("/studies")
 def get_studies(
     ledger: UsesLedger,
@@ -107,19 +93,6 @@ def get_studies(
         studies=[Listed.model_validate(row) for row in page.rows],
         next=None if page.after is None else _cursor(listing, page.after),
         awaiting=Awaiting.model_validate(page.awaiting),
-    )
-
-
-@router.get("/me")
-def get_me(caller: Caller) -> Me:
-    """Whose key this is, and what it may do."""
-    return Me(
-        key_id=caller.key_id,
-        name=caller.name,
-        kind=caller.kind,
-        roles=[role for role in Role if caller.has(role)],
-        stat=caller.may_ask_for(Lane.STAT),
-        expires_at=caller.expires_at,
     )
 
 
