@@ -2,14 +2,18 @@
 
 ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; the page has a session's cookie instead. A route states its roles
 in its signature, ``Annotated[ApiKey, needs(Role.READER, …)]``: one of them will do.
+
+:class:`api_gateway.keyfirst.KeyFirst` looks at the key, once, before anything of a body is read: see :func:`shown`.
 """
 
 import hmac
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from api_gateway.cookies import must_be_our_page, must_hold_token, session_token
 from api_gateway.services import OpenServices, Services
@@ -20,69 +24,78 @@ from xraygpt_core.ledger.keys import ApiKey, check_api_key
 from xraygpt_core.ledger.sessions import check_session
 from xraygpt_core.states import Lane, Role
 
+NO_KEY = "send an API key: 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
 # What the page asks by itself, and not because its reader did something, keeps no session open.
 BACKGROUND_HEADER = "X-Background"
 
-# For the description of the API: what is presented is read from the request itself, by authenticate().
+# For the description of the API: what a request shows is read by shown().
 _Bearer = Annotated[Any, Security(HTTPBearer(auto_error=False, description="an API key"))]
 _Header = Annotated[Any, Security(APIKeyHeader(name="X-API-Key", auto_error=False, description="an API key"))]
 _Cookie = Annotated[Any, Security(APIKeyCookie(name="xraygpt", auto_error=False, description="a session"))]
 
 
-def authenticate(ledger: Ledger, request: Request) -> ApiKey:
-    """Whose request it is, by its headers alone.
+class Token(Enum):
+    """What is no key of a person or program, and opens one thing each."""
+
+    WEBHOOK = auto()  # the bucket's: the route of its events
+    METRICS = auto()  # Prometheus's: /metrics
+
+
+Shown = ApiKey | Token | None
+
+
+def shown(ledger: Ledger, asked: HTTPConnection) -> Shown:
+    """Whose credential a request carries; None: it carries none.
 
     A cookie counts only where neither header is there, whatever is in it.
 
     Raises:
-        Unauthorised: there is no key and no session, or it opens nothing.
+        Unauthorised: nobody's.
         Forbidden: another page makes a browser use its session.
+        Unavailable: PostgreSQL does not answer.
     """
-    if (key := presented_key(request)) is not None:
-        return check_api_key(ledger, key)
-    token = None if _names_a_key(request) else session_token(request)
-    if not token:
-        raise Unauthorised("send an API key: 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
-    must_be_our_page(request)
-    must_hold_token(request, token)
-    return check_session(ledger, token, used=BACKGROUND_HEADER not in request.headers).caller
+    if key := presented_key(asked):
+        return _token(ledger, key) or check_api_key(ledger, key)
+    named = "authorization" in asked.headers or "x-api-key" in asked.headers
+    session = None if named else session_token(asked)
+    if not session:
+        return None
+    must_be_our_page(asked)
+    must_hold_token(asked, session)
+    return check_session(ledger, session, used=BACKGROUND_HEADER not in asked.headers).caller
 
 
-def presented_key(request: Request) -> str | None:
+def presented_key(asked: HTTPConnection) -> str | None:
     """The key in a request's headers; None if there is none, or one of another scheme."""
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    scheme, _, credentials = asked.headers.get("authorization", "").partition(" ")
     bearer = credentials.strip() if scheme.lower() == "bearer" else ""
-    return bearer or request.headers.get("x-api-key") or None
+    return bearer or asked.headers.get("x-api-key") or None
 
 
-def _names_a_key(request: Request) -> bool:
-    return "authorization" in request.headers or "x-api-key" in request.headers
+def _token(ledger: Ledger, key: str) -> Token | None:
+    settings = ledger.settings
+    for token, value in ((Token.WEBHOOK, settings.webhook_token), (Token.METRICS, settings.metrics_token)):
+        if value is not None and hmac.compare_digest(key.encode(), value.get_secret_value().encode()):
+            return token
+    return None
 
 
-def _caller(request: Request, services: OpenServices, _: _Bearer, __: _Header, ___: _Cookie) -> ApiKey:
-    return _known(request, services)
+async def _caller(request: Request, _: _Bearer, __: _Header, ___: _Cookie) -> ApiKey:
+    return _person_or_program(request.state.caller)
 
 
-def _known(request: Request, services: Services) -> ApiKey:
-    known = getattr(request.state, "caller", None)  # where it was looked at before the body was read
-    caller: ApiKey = authenticate(services.ledger, request) if known is None else known
-    request.state.caller = caller
-    return caller
+def _person_or_program(found: Shown) -> ApiKey:
+    if isinstance(found, ApiKey):
+        return found
+    raise Unauthorised(NO_KEY if found is None else "this token does not open this route")
 
 
-def _event_sender(request: Request, services: OpenServices, _: _Bearer, __: _Header) -> ApiKey | None:
-    """The bucket's webhook may use its own token, which opens nothing but the event route: None."""
-    return None if is_webhook(services.ledger, request) else _known(request, services)
-
-
-def is_webhook(ledger: Ledger, request: Request) -> bool:
-    """Whether the request bears the token of the bucket's webhook."""
-    token, key = ledger.settings.webhook_token, presented_key(request)
-    return token is not None and hmac.compare_digest((key or "").encode(), token.get_secret_value().encode())
+async def _sender(request: Request, _: _Bearer, __: _Header) -> ApiKey | None:
+    found: Shown = request.state.caller
+    return None if found is Token.WEBHOOK else _person_or_program(found)
 
 
 Caller = Annotated[ApiKey, Depends(_caller)]
-EventSender = Annotated[ApiKey | None, Depends(_event_sender)]
 
 
 @dataclass(frozen=True)
@@ -97,14 +110,16 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class NeedsOrWebhook:
-    """Lets the bucket's webhook in as well, as None."""
+class NeedsOr:
+    """Lets one token in as well, as None."""
 
+    token: Token
     roles: tuple[Role, ...]
 
-    async def __call__(self, sender: EventSender) -> ApiKey | None:
+    async def __call__(self, request: Request, _: _Bearer, __: _Header) -> ApiKey | None:
         """The caller; raises as :func:`admitted`."""
-        return None if sender is None else admitted(sender, self.roles)
+        found: Shown = request.state.caller
+        return None if found is self.token else admitted(_person_or_program(found), self.roles)
 
 
 def admitted(caller: ApiKey, roles: tuple[Role, ...]) -> ApiKey:
@@ -123,9 +138,9 @@ def needs(*roles: Role) -> Any:
     return Depends(Needs(roles))
 
 
-def needs_or_webhook(*roles: Role) -> Any:
-    """For a route's signature: likewise, or the request bears the webhook's token."""
-    return Depends(NeedsOrWebhook(roles))
+def needs_or(token: Token, *roles: Role) -> Any:
+    """For a route's signature: likewise, or the request bears this token: None."""
+    return Depends(NeedsOr(token, roles))
 
 
 def may_ask_for(lane: Lane, caller: ApiKey) -> Lane:
@@ -143,7 +158,9 @@ async def _acting(request: Request, services: OpenServices, caller: Caller) -> S
     return _bound(services, request, caller)
 
 
-async def _announcing(request: Request, services: OpenServices, sender: EventSender) -> Services:
+async def _announcing(
+    request: Request, services: OpenServices, sender: Annotated[ApiKey | None, Depends(_sender)]
+) -> Services:
     return _bound(services, request, sender)
 
 
@@ -151,7 +168,6 @@ def _bound(services: Services, request: Request, caller: ApiKey | None) -> Servi
     """The services whose acts are this caller's; None: the webhook's."""
     address = address_of(request)
     actor = Actor("webhook", address=address) if caller is None else actor_of(caller, address)
-    request.state.actor = actor
     return replace(services, ledger=services.ledger.acting(actor))
 
 
@@ -160,7 +176,7 @@ def actor_of(caller: ApiKey, address: str | None) -> Actor:
     return Actor(caller.name, caller.key_id, caller.session_id, address)
 
 
-def address_of(request: Request) -> str | None:
+def address_of(request: HTTPConnection) -> str | None:
     """Where a request came from."""
     return request.client.host if request.client else None
 

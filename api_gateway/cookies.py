@@ -8,7 +8,7 @@ our page can read: HMAC-SHA256 of the cookie's value.
 import hmac
 from hashlib import sha256
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from xraygpt_core.errors import Forbidden, Unauthorised
@@ -19,17 +19,17 @@ CSRF_HEADER = "X-CSRF-Token"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def session_token(request: Request) -> str | None:
+def session_token(request: HTTPConnection) -> str | None:
     """The token of the session's cookie."""
     return request.cookies.get(_name(request))
 
 
-def set_cookie(request: Request, response: Response, token: str) -> None:
+def set_cookie(request: HTTPConnection, response: Response, token: str) -> None:
     """Let the browser keep a session until it is closed: out of scripts' reach, for this host alone."""
     response.set_cookie(_name(request), token, path="/", secure=_tls(request), httponly=True, samesite="strict")
 
 
-def clear_cookie(request: Request, response: Response) -> None:
+def clear_cookie(request: HTTPConnection, response: Response) -> None:
     """Let the browser forget it."""
     response.delete_cookie(_name(request), path="/", secure=_tls(request), httponly=True, samesite="strict")
 
@@ -39,7 +39,7 @@ def csrf_token(token: str) -> str:
     return hmac.new(token.encode(), b"xraygpt csrf", sha256).hexdigest()
 
 
-def must_be_our_page(request: Request) -> None:
+def must_be_our_page(request: HTTPConnection) -> None:
     """Refuse what another page made a browser ask (Fetch Metadata; RFC 6454 for browsers without it).
 
     Raises:
@@ -51,22 +51,22 @@ def must_be_our_page(request: Request) -> None:
         raise Forbidden("another page sent this: a session opens the gateway to its own page alone")
 
 
-def must_hold_token(request: Request, token: str) -> None:
+def must_hold_token(request: HTTPConnection, token: str) -> None:
     """Refuse a change without the page's token, and any request that shows another session's.
 
     Raises:
         Unauthorised: the cookie alone does not open this.
     """
     shown = request.headers.get(CSRF_HEADER)
-    if shown is None and request.method in _SAFE:
+    if shown is None and request.scope["method"] in _SAFE:
         return
     if shown is None or not hmac.compare_digest(shown.encode(), csrf_token(token).encode()):
         raise Unauthorised(f"the session needs its own {CSRF_HEADER} with this request: sign in again")
 
 
-def _tls(request: Request) -> bool:
+def _tls(request: HTTPConnection) -> bool:
     return request.url.scheme == "https"
 
 
-def _name(request: Request) -> str:
+def _name(request: HTTPConnection) -> str:
     return _OVER_TLS if _tls(request) else _PLAIN

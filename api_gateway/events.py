@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from api_gateway.auth import AnnouncesServices, may_ask_for, needs_or_webhook
+from api_gateway.auth import AnnouncesServices, Token, may_ask_for, needs_or
 from api_gateway.services import OpenServices, Services
 from api_gateway.wire import Answer
 from xraygpt_core.errors import InvalidRequest, Unauthorised
@@ -33,7 +33,7 @@ class NotedAnswer(Answer):
 async def post_event(
     request: Request,
     services: AnnouncesServices,
-    sender: Annotated[ApiKey | None, needs_or_webhook(Role.OPERATOR, Role.SERVICE)],
+    sender: Annotated[ApiKey | None, needs_or(Token.WEBHOOK, Role.OPERATOR, Role.SERVICE)],
     lane: Lane = Lane.ROUTINE,
 ) -> NotedAnswer:
     """Take an event of S3, MinIO, RustFS, EventBridge or SeaweedFS, as it is or as SQS wraps it. Repeats are harmless.
@@ -56,7 +56,7 @@ async def post_sns(request: Request, services: OpenServices, lane: Lane = Lane.R
 
 @router.get("/s3", include_in_schema=False)
 @router.head("/s3", include_in_schema=False)
-def get_event_door(_: Annotated[ApiKey | None, needs_or_webhook(Role.OPERATOR, Role.SERVICE)]) -> None:
+def get_event_door(_: Annotated[ApiKey | None, needs_or(Token.WEBHOOK, Role.OPERATOR, Role.SERVICE)]) -> None:
     """MinIO knocks before it saves a webhook."""
 
 

@@ -40,9 +40,13 @@ class MadeKey(Answer):
 
 
 class Rotation(Request):
-    """For how long the old key opens what it opened, beside the new one; 0 ends it now."""
+    """For how long the old key opens what it opened, beside the new one (0 ends it now), and how long the new one does.
+
+    Without ``expires_at`` the new key expires when the old one would have.
+    """
 
     overlap_seconds: Annotated[int, Field(ge=0, le=_LONGEST_OVERLAP)] = 86400
+    expires_at: AwareDatetime | None = None
 
 
 class KeyAnswer(Answer):
@@ -84,8 +88,8 @@ def get_keys(ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)], ended:
 
 @router.post("/{key_id}/rotate", status_code=201)
 def post_rotation(key_id: UUID, body: Rotation, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> MadeKey:
-    """Make a key in the place of another, with its name, roles and owner. Each opens the same until the old one ends."""
-    new_id, key = rotate_key(ledger, key_id, body.overlap_seconds)
+    """Make a key in place of another, with its name, roles and owner. Both open the same until the old one ends."""
+    new_id, key = rotate_key(ledger, key_id, body.overlap_seconds, body.expires_at)
     return MadeKey(key_id=new_id, key=key)
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import JsonValue
 
 from api_gateway.auth import UsesServices, needs
+from api_gateway.limits import spends
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.reader import run_query
@@ -28,7 +29,7 @@ class Result(Answer):
     truncated: bool
 
 
-@router.post("/v1/query")
+@router.post("/v1/query", dependencies=[spends("query")])
 def post_query(body: Query, services: UsesServices, _: Annotated[ApiKey, needs(Role.ANALYST)]) -> Result:
     """Run one SELECT as the role ``xraygpt_reader``: read-only, at most 10 seconds, 10000 rows and 32 MiB."""
     return Result.model_validate(run_query(services.settings, body.sql))

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from api_gateway.auth import Caller, UsesLedger, actor_of, address_of, presented_key
 from api_gateway.cookies import clear_cookie, csrf_token, must_be_our_page, session_token, set_cookie
+from api_gateway.limits import address, limits, spends_here
 from api_gateway.services import OpenLedger
 from api_gateway.wire import Answer, Request
 from xraygpt_core.errors import NotFound, Unauthorised
@@ -65,14 +66,16 @@ def get_me(caller: Caller) -> Me:
     return _me(caller)
 
 
-@router.post("/session", status_code=201)
+@router.post("/session", status_code=201, dependencies=[spends_here("login")])
 def post_session(request: Asked, response: Response, ledger: OpenLedger, body: SignIn | None = None) -> SessionAnswer:
     """Sign in with an API key. The answer sets a cookie, which from then on is enough for reading."""
     must_be_our_page(request)
     nobody = ledger.acting(Actor("nobody", address=address_of(request)))
+    limits(request).check("wrong key", address(request))
     try:
         key = check_api_key(nobody, (body and body.key) or presented_key(request) or "")
     except Unauthorised:
+        limits(request).failed("wrong key", address(request))
         note_failed(nobody)
         raise
     acting = ledger.acting(actor_of(key, address_of(request)))

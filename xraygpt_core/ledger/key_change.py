@@ -1,6 +1,7 @@
 """What becomes of API keys once they are made: they are seen, replaced and ended."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
@@ -28,7 +29,7 @@ _REPLACE = """
 
 _END = f"UPDATE api_keys k SET revoked_at = clock_timestamp() WHERE id = :id AND {VALID}"
 
-# An admin who is about to expire can make no other one in time.
+# A key that was replaced is about to end.
 _ADMINS_LEFT = f"""
     SELECT FROM api_keys k WHERE '{Role.ADMIN}' = ANY(roles) AND {VALID} AND replaced_by IS NULL AND id <> :id LIMIT 1
 """
@@ -40,11 +41,14 @@ def keys(ledger: Ledger, *, ended: bool = False) -> Sequence[RowMapping]:
         return work.rows(_KEYS, {"ended": ended})
 
 
-def rotate_key(ledger: Ledger, key_id: UUID, overlap_seconds: float) -> tuple[UUID, str]:
+def rotate_key(
+    ledger: Ledger, key_id: UUID, overlap_seconds: float, expires_at: datetime | None = None
+) -> tuple[UUID, str]:
     """A key in the place of another one, with all that is known of that: its id, and the key itself.
 
     Args:
         overlap_seconds: for how long the old key stays valid; its sessions end with it.
+        expires_at: of the new key; None: when the old one would have.
 
     Raises:
         NotFound: there is no valid key of this id.
@@ -59,7 +63,8 @@ def rotate_key(ledger: Ledger, key_id: UUID, overlap_seconds: float) -> tuple[UU
             raise Conflict(f"this key was replaced by {row['replaced_by']}: rotate that one")
         work.run("UPDATE api_keys SET replaced_by = id WHERE id = :id", {"id": key_id})  # its name is free from here on
         roles = [Role(role) for role in row["roles"]]
-        wanted = NewKey(row["name"], KeyKind(row["kind"]), roles, row["stat"], row["owner"], row["expires_at"])
+        until = expires_at or row["expires_at"]
+        wanted = NewKey(row["name"], KeyKind(row["kind"]), roles, row["stat"], row["owner"], until)
         new_id, key = insert_key(work, wanted)
         work.run(_REPLACE, {"id": key_id, "new": new_id, "overlap": overlap_seconds})
         record(work, "key rotated", subject=key_id, detail={"new": str(new_id), "overlap_seconds": overlap_seconds})
