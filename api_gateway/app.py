@@ -37,7 +37,7 @@ from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.storage import ObjectStore
 
-_ROUTES = (
+ROUTES = (
     sessions,
     worklist,
     studies,
@@ -78,7 +78,7 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
     app.state.services = Services(ledger, store, pseudonymiser, sns or Sns(ledger.settings))
     app.state.limits = Limits(ledger.settings)
     app.state.uploads = anyio.CapacityLimiter(uploads.MAX_UPLOADS_AT_ONCE)
-    for routes in _ROUTES:
+    for routes in ROUTES:
         app.include_router(routes.router)
     docs.serve_docs(app)
     room.serve_room(app)

@@ -80,7 +80,12 @@ def _token(ledger: Ledger, key: str) -> Token | None:
     return None
 
 
-async def _caller(request: Request, _: _Bearer, __: _Header, ___: _Cookie) -> ApiKey:
+async def caller_of(request: Request, _: _Bearer, __: _Header, ___: _Cookie) -> ApiKey:
+    """Who asks, whatever they may do.
+
+    Raises:
+        Unauthorised: nobody, or a token that is no key.
+    """
     return _person_or_program(request.state.caller)
 
 
@@ -95,7 +100,7 @@ async def _sender(request: Request, _: _Bearer, __: _Header) -> ApiKey | None:
     return None if found is Token.WEBHOOK else _person_or_program(found)
 
 
-Caller = Annotated[ApiKey, Depends(_caller)]
+Caller = Annotated[ApiKey, Depends(caller_of)]
 
 
 @dataclass(frozen=True)

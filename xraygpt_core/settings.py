@@ -3,6 +3,7 @@
 A setting that is missing or impossible stops the process with one sentence (:class:`ConfigurationError`).
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -194,6 +195,22 @@ def load_settings() -> Settings:
     """
     try:
         return Settings()  # type: ignore[call-arg]  # the fields come from the environment
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error)) from None
+
+
+def load_database_settings() -> Settings:
+    """The same, for a command that needs the database alone: what else must be said and is not stays a word.
+
+    Raises:
+        ConfigurationError: as :func:`load_settings`.
+    """
+    unused = {"redis_url": "redis://unused:1/0", "bucket": "unused", "derived_bucket": "unused-derived"}
+    unsaid = {name: value for name, value in unused.items() if f"XRAYGPT_{name.upper()}" not in os.environ}
+    if not {"XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"} & os.environ.keys():
+        unsaid["hmac_key"] = "unused"
+    try:
+        return Settings(**unsaid)  # type: ignore[arg-type]  # the others come from the environment
     except ValidationError as error:
         raise ConfigurationError(_sentence(error)) from None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain, count
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
@@ -39,6 +40,13 @@ def keys(ledger: Ledger, *, ended: bool = False) -> Sequence[RowMapping]:
     """Every valid key by name, without the key itself; with ``ended``, every key."""
     with ledger.work() as work:
         return work.rows(_KEYS, {"ended": ended})
+
+
+def free_name(ledger: Ledger, name: str) -> str:
+    """The name, or the name with the first number, that no valid key bears."""
+    with ledger.work() as work:
+        borne = {row["name"] for row in work.rows("SELECT name FROM api_keys WHERE revoked_at IS NULL")}
+    return next(one for one in chain([name], (f"{name} ({number})" for number in count(2))) if one not in borne)
 
 
 def rotate_key(

@@ -5,6 +5,7 @@ lists.
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -49,9 +50,9 @@ class Signer:
         """As it is signed."""
         return self.key.name if self.speaks_for is None else self.speaks_for
 
-    def made(self, review: Review) -> bool:
-        """Whether this is who made it: the same person by the same key. A program that names nobody is itself."""
-        return (review.key_id, review.reviewer) == (self.key.key_id, self.name)
+    def made(self, review: Review, keys: Collection[UUID | None]) -> bool:
+        """Whether this is who made it: the same person by one of these keys. A program that names nobody is itself."""
+        return review.key_id in keys and review.reviewer == self.name
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,12 @@ _ADD = """
     FROM reviews WHERE summary_id = :summary_id
 """
 
+_OWN_KEYS = """
+    WITH RECURSIVE own AS (
+        SELECT id FROM api_keys WHERE id = :id UNION SELECT k.id FROM api_keys k JOIN own ON k.replaced_by = own.id)
+    SELECT id FROM own
+"""
+
 _STAND = """
     UPDATE summaries SET review_state = :state, reviewed_by = :by, reviewed_at = :at, edited_summary = :text
     WHERE id = :id
@@ -120,7 +127,7 @@ def review_summary(ledger: Ledger, summary_id: UUID, said: Said, signer: Signer,
             raise NotFound(f"there is no summary {summary_id}")
         _compare(seen, dict(row))
         before = standing(reviews_of_summary(work, summary_id))
-        _may_take_back(said, signer, before)
+        _may_take_back(said, signer, before, _own_keys(work, signer))
         review_id = _add(work, summary_id, said, signer, seen, before)
         now = standing(reviews_of_summary(work, summary_id))
         by = now.by
@@ -168,14 +175,19 @@ def _compare(seen: Seen | None, row: dict[str, Any]) -> None:
         raise Conflict("the film on the screen is not the one this summary is about: open it again before you sign")
 
 
-def _may_take_back(said: Said, signer: Signer, before: Standing) -> None:
+def _own_keys(work: Work, signer: Signer) -> set[UUID | None]:
+    """The signer's key and those it came to replace; for a session that no key opened, none."""
+    return {row["id"] for row in work.rows(_OWN_KEYS, {"id": signer.key.key_id})} or {None}
+
+
+def _may_take_back(said: Said, signer: Signer, before: Standing, keys: Collection[UUID | None]) -> None:
     if said.state is not ReviewState.DRAFT:
         return
     if before.last is None or not (said.undo or before.signed):
         raise Conflict("there is nothing to take back: it is a draft")
-    if said.undo and not signer.made(before.last):
+    if said.undo and not signer.made(before.last, keys):
         raise InvalidRequest("an act is undone by who did it; to take another person's review back, say why ('reason')")
-    if said.undo or all(signer.made(one) for one in before.signed):
+    if said.undo or all(signer.made(one, keys) for one in before.signed):
         return
     if not signer.key.has(Role.LEAD):
         raise Forbidden("another person signed this: who takes their review back needs the role lead")
