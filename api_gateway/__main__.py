@@ -1,4 +1,4 @@
-"""``python -m api_gateway`` serves; ``create-key`` and ``revoke-key`` begin and end a key; ``roles`` tells who may what."""
+"""``python -m api_gateway`` serves; ``create-key`` and ``revoke-key`` begin and end a key; ``roles`` shows rights."""
 
 import argparse
 import signal
