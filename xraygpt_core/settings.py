@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
     flower_user: str = "xraygpt"
     flower_password: SecretStr | None = Field(None, description="Flower does not start without one")
+    flower_gateway_url: str | None = Field(None, description="whom Flower asks whether a key is an operator's")
 
     # Model
     models: Path = Field(default_factory=models_dir, description="where model bundles live")

@@ -53,7 +53,12 @@ export function showSignIn(root, why, entered) {
         input,
         problem,
         submit,
-        h("p", { class: "muted small" }, "The key is not kept: the browser holds a session until you sign out, close it, or leave it alone. Reviews carry your key's name."),
+        h(
+          "p",
+          { class: "muted small" },
+          "The key is not kept: the browser holds a session until you sign out, close it, or leave it alone. ",
+          "Reviews carry your key's name.",
+        ),
       ),
     ),
   );
