@@ -4,7 +4,7 @@
  */
 
 const NOTED_SHARE = 1 / 20; // the gateway writes a use down when so much of the time has passed
-let me = { name: "", key_id: null };
+let me = { name: "", key_id: null, roles: [] };
 let token = "";
 let idleMs = Infinity;
 let usedAt = 0; // when the gateway last heard of a use, by this machine's clock
@@ -17,6 +17,8 @@ for (const sign of ["pointerdown", "pointermove", "keydown", "wheel"]) {
 
 export const reader = () => me.name;
 export const keyId = () => me.key_id;
+export const isLead = () => me.roles.includes("lead");
+export const mayRead = () => isLead() || me.roles.includes("reader");
 export const csrf = () => token;
 export const isActive = () => active;
 
@@ -30,7 +32,7 @@ export function opened(answer) {
 }
 
 export function forget() {
-  me = { name: "", key_id: null };
+  me = { name: "", key_id: null, roles: [] };
   token = "";
   idleMs = endsAt = Infinity;
 }

@@ -26,6 +26,11 @@ export function showSignIn(root, why, entered) {
     submit.disabled = true;
     try {
       session.opened(await api.signIn(key));
+      if (!session.mayRead()) {
+        await api.signOut();
+        session.forget();
+        throw new Error("This key does not read films: that takes one with the role reader or lead.");
+      }
       input.value = "";
       entered();
     } catch (error) {

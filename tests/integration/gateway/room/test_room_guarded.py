@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from api_gateway.app import create_app
 from tests.integration.gateway.room.conftest import Room, study
 from xraygpt_core.ledger.keys import create_api_key, revoke_api_key
-from xraygpt_core.states import NOTICE
+from xraygpt_core.states import NOTICE, Role
 
 World = Any
 
@@ -86,6 +86,22 @@ def test_a_revoked_key_leads_back_to_the_door_and_what_was_written_is_kept(newco
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("alert")).to_contain_text("Sign in again")
     assert world.client.get(f"/v1/summaries/{summary_id}").json()["review_state"] == "draft"
+
+
+def test_a_key_that_may_not_read_is_told_so_at_the_door(newcomer: Room, world: World) -> None:
+    page = newcomer.knock(create_api_key(world.ledger, "ops", roles=[Role.OPERATOR, Role.ADMIN])).page
+    expect(page.get_by_role("alert")).to_contain_text("role reader or lead")
+    assert page.context.cookies() == []
+
+
+def test_a_reader_is_told_that_another_readers_review_is_a_leads_to_take_back(newcomer: Room, world: World) -> None:
+    study_id, summary_id = study(world)
+    world.client.post(f"/v1/summaries/{summary_id}/review", json={"state": "accepted", "reviewer": "Dr. Other"})
+    newcomer.key = create_api_key(world.ledger, "Dr. Junior", roles=[Role.READER])
+    page = newcomer.open(study_id).page
+    page.keyboard.press("t")
+    expect(page.locator(".toast")).to_contain_text("role lead")
+    assert world.client.get(f"/v1/summaries/{summary_id}").json()["review_state"] == "accepted"
 
 
 def test_markup_in_a_text_is_text(newcomer: Room, world: World) -> None:
