@@ -5,6 +5,8 @@ uvicorn knows a limit for idle connections alone. This protocol adds the others,
 """
 
 import asyncio
+import socket
+import struct
 import time
 from collections import Counter
 from http import HTTPStatus
@@ -50,7 +52,7 @@ class Guard:
         for one in self._open:
             if one is not new and one.waits and sender in (None, one.sender):
                 HTTP_REFUSED.labels("crowded").inc()
-                one.transport.abort()
+                one.drop()
                 self.left(one)
                 return True
         HTTP_REFUSED.labels("crowded").inc()
@@ -86,7 +88,7 @@ class Guarded(H11Protocol):
         self._chunks: Chunks | None = None
         self._parting: int | None = None
         if not self.guard.admit(self):
-            transport.abort()
+            self.drop()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.guard.left(self)
@@ -101,7 +103,7 @@ class Guarded(H11Protocol):
         if self._parting is not None:
             self._parting += len(data)
             if self._parting > PARTING_BYTES:
-                self.transport.abort()
+                self.drop()
             return
         if self.transport.is_closing():
             return
@@ -153,7 +155,7 @@ class Guarded(H11Protocol):
         self._unsent = unsent
         if now - self._taken > SILENT_SECONDS:
             HTTP_REFUSED.labels("slow reader").inc()
-            self.transport.abort()
+            self.drop()
 
     def _is_slow(self, now: float) -> bool:
         took = now - self._body_since
@@ -182,6 +184,13 @@ class Guarded(H11Protocol):
                 self.transport.write(self.conn.send(event))
         self.part()
 
+    def drop(self) -> None:
+        """End it now, and let the kernel keep nothing that is still to be sent (SO_LINGER 0, socket(7))."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and not self.transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
     def part(self) -> None:
         """Close; but who is still sending a body would never read the answer if we just hung up (RFC 9112, 9.6)."""
         if self.transport.is_closing() or self._parting is not None:
@@ -190,7 +199,7 @@ class Guarded(H11Protocol):
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self.loop.call_later(PARTING_SECONDS, self.transport.abort)
+            self.loop.call_later(PARTING_SECONDS, self.drop)
         else:  # TLS
             self.transport.close()
 
