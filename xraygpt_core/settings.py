@@ -54,6 +54,19 @@ class Settings(BaseSettings):
     )
     session_seconds: Annotated[float, Field(gt=0)] = Field(43200.0, description="a session ends so long after sign-in")
 
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="names under which the gateway answers, besides the machine's own and bare addresses; *: any"
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
+    )
+    connections: Annotated[int, Field(ge=1)] = Field(1024, description="open connections to the gateway")
+    connections_per_address: Annotated[int, Field(ge=1)] = Field(
+        256, description="of them from one address; a trusted proxy may have all"
+    )
+
+    queries_at_once: Annotated[int, Field(ge=1)] = Field(4, description="SQL statements of analysts that run at once")
+
     # How much of what a key, or an address without one, may do: at once, and after that
     limit_request: BudgetSetting = Field(Budget.read("3000+300/s"), description="requests of one key")
     limit_login: BudgetSetting = Field(Budget.read("10+6/m"), description="logins from one address")
@@ -134,7 +147,7 @@ class Settings(BaseSettings):
         check_redis_url(value.get_secret_value())
         return value
 
-    @field_validator("sns_topic_arns", mode="before")
+    @field_validator("sns_topic_arns", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _separated(cls, value: object) -> object:
         return tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value
