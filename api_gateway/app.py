@@ -3,7 +3,6 @@
 from importlib.metadata import version
 from typing import Any
 
-import anyio
 from fastapi import FastAPI
 
 from api_gateway import (
@@ -15,17 +14,22 @@ from api_gateway import (
     events,
     health,
     images,
+    keys,
     lookup,
     query,
     reviews,
     room,
+    sessions,
     studies,
     summaries,
     training,
     uploads,
     worklist,
 )
-from api_gateway.middleware import BodyLimit, Measured
+from api_gateway.bodies import BodyLimit
+from api_gateway.keyfirst import KeyFirst
+from api_gateway.limits import Limits
+from api_gateway.middleware import Measured
 from api_gateway.problems import RESPONSES, Problem, translate_errors
 from api_gateway.services import Services
 from api_gateway.sns import Sns
@@ -33,7 +37,8 @@ from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.storage import ObjectStore
 
-_ROUTES = (
+ROUTES = (
+    sessions,
     worklist,
     studies,
     images,
@@ -48,6 +53,7 @@ _ROUTES = (
     dead,
     lookup,
     query,
+    keys,
     health,
 )
 _ABOUT = """
@@ -70,13 +76,16 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
         redirect_slashes=False,
     )
     app.state.services = Services(ledger, store, pseudonymiser, sns or Sns(ledger.settings))
-    app.state.uploads = anyio.CapacityLimiter(uploads.MAX_UPLOADS_AT_ONCE)
-    for routes in _ROUTES:
+    app.state.limits = Limits(ledger.settings)
+    app.state.uploads = uploads.Arrivals()
+    app.state.queries = query.places(ledger.settings.queries_at_once)
+    for routes in ROUTES:
         app.include_router(routes.router)
     docs.serve_docs(app)
     room.serve_room(app)
     translate_errors(app)
     app.add_middleware(BodyLimit, uploads_bytes=ledger.settings.max_object_bytes)
+    app.add_middleware(KeyFirst, ledger=ledger, limits=app.state.limits)
     app.add_middleware(Measured)
     _describe_problems(app)
     return app

@@ -1,67 +1,192 @@
-"""Who asks. ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; the database holds the SHA-256 of a key only."""
+"""Who asks, and what they may do.
+
+``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; the page has a session's cookie instead. A route states its roles
+in its signature, ``Annotated[ApiKey, needs(Role.READER, …)]``: one of them will do.
+
+:class:`api_gateway.keyfirst.KeyFirst` looks at the key, once, before anything of a body is read: see :func:`shown`.
+"""
 
 import hmac
-from dataclasses import replace
-from typing import Annotated
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
+from starlette.requests import HTTPConnection
 
-from api_gateway.services import OpenLedger, OpenServices, Services
-from xraygpt_core.errors import Unauthorised
+from api_gateway.cookies import must_be_our_page, must_hold_token, session_token
+from api_gateway.services import OpenServices, Services
+from xraygpt_core.errors import Forbidden, Unauthorised
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.keys import ApiKey, check_api_key
+from xraygpt_core.ledger.sessions import check_session
+from xraygpt_core.states import Lane, Role
 
-_bearer = HTTPBearer(auto_error=False, description="an API key")
-_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="an API key")
+NO_KEY = "send an API key: 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
+# What the page asks by itself, and not because its reader did something, keeps no session open.
+BACKGROUND_HEADER = "X-Background"
 
-_Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
-_Header = Annotated[str | None, Security(_header)]
-
-
-def _caller(ledger: OpenLedger, bearer: _Bearer, header: _Header) -> ApiKey:
-    return check_api_key(ledger, _presented(bearer, header))
-
-
-def _event_sender(ledger: OpenLedger, bearer: _Bearer, header: _Header) -> ApiKey | None:
-    """The bucket's webhook may use its own token, which opens nothing but the event route: None."""
-    key = _presented(bearer, header)
-    return None if _is_webhook(ledger, key) else check_api_key(ledger, key)
+# For the description of the API: what a request shows is read by shown().
+_Bearer = Annotated[Any, Security(HTTPBearer(auto_error=False, description="an API key"))]
+_Header = Annotated[Any, Security(APIKeyHeader(name="X-API-Key", auto_error=False, description="an API key"))]
+_Cookie = Annotated[Any, Security(APIKeyCookie(name="xraygpt", auto_error=False, description="a session"))]
 
 
-def _presented(bearer: HTTPAuthorizationCredentials | None, header: str | None) -> str:
-    key = bearer.credentials if bearer else header
-    if not key:
-        raise Unauthorised("send an API key: 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
-    return key
+class Token(Enum):
+    """What is no key of a person or program, and opens one thing each."""
+
+    WEBHOOK = auto()  # the bucket's: the route of its events
+    METRICS = auto()  # Prometheus's: /metrics
 
 
-def _is_webhook(ledger: Ledger, key: str) -> bool:
-    token = ledger.settings.webhook_token
-    return token is not None and hmac.compare_digest(key.encode(), token.get_secret_value().encode())
+Shown = ApiKey | Token | None
 
 
-Caller = Annotated[ApiKey, Depends(_caller)]
-EventSender = Annotated[ApiKey | None, Depends(_event_sender)]
+def shown(ledger: Ledger, asked: HTTPConnection) -> Shown:
+    """Whose credential a request carries; None: it carries none.
+
+    A cookie counts only where neither header is there, whatever is in it.
+
+    Raises:
+        Unauthorised: nobody's.
+        Forbidden: another page makes a browser use its session.
+        Unavailable: PostgreSQL does not answer.
+    """
+    if key := presented_key(asked):
+        return _token(ledger, key) or check_api_key(ledger, key)
+    named = "authorization" in asked.headers or "x-api-key" in asked.headers
+    session = None if named else session_token(asked)
+    if not session:
+        return None
+    must_be_our_page(asked)
+    must_hold_token(asked, session)
+    return check_session(ledger, session, used=BACKGROUND_HEADER not in asked.headers).caller
 
 
-def _acting(request: Request, services: OpenServices, caller: Caller) -> Services:
+def presented_key(asked: HTTPConnection) -> str | None:
+    """The key in a request's headers; None if there is none, or one of another scheme."""
+    scheme, _, credentials = asked.headers.get("authorization", "").partition(" ")
+    bearer = credentials.strip() if scheme.lower() == "bearer" else ""
+    return bearer or asked.headers.get("x-api-key") or None
+
+
+def _token(ledger: Ledger, key: str) -> Token | None:
+    settings = ledger.settings
+    for token, value in ((Token.WEBHOOK, settings.webhook_token), (Token.METRICS, settings.metrics_token)):
+        if value is not None and hmac.compare_digest(key.encode(), value.get_secret_value().encode()):
+            return token
+    return None
+
+
+async def caller_of(request: Request, _: _Bearer, __: _Header, ___: _Cookie) -> ApiKey:
+    """Who asks, whatever they may do.
+
+    Raises:
+        Unauthorised: nobody, or a token that is no key.
+    """
+    return _person_or_program(request.state.caller)
+
+
+def _person_or_program(found: Shown) -> ApiKey:
+    if isinstance(found, ApiKey):
+        return found
+    raise Unauthorised(NO_KEY if found is None else "this token does not open this route")
+
+
+async def _sender(request: Request, _: _Bearer, __: _Header) -> ApiKey | None:
+    found: Shown = request.state.caller
+    return None if found is Token.WEBHOOK else _person_or_program(found)
+
+
+Caller = Annotated[ApiKey, Depends(caller_of)]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Lets a caller in who holds one of these roles."""
+
+    roles: tuple[Role, ...]
+
+    async def __call__(self, caller: Caller) -> ApiKey:
+        """The caller; raises as :func:`admitted`."""
+        return admitted(caller, self.roles)
+
+
+@dataclass(frozen=True)
+class NeedsOr:
+    """Lets one token in as well, as None."""
+
+    token: Token
+    roles: tuple[Role, ...]
+
+    async def __call__(self, request: Request, _: _Bearer, __: _Header) -> ApiKey | None:
+        """The caller; raises as :func:`admitted`."""
+        found: Shown = request.state.caller
+        return None if found is self.token else admitted(_person_or_program(found), self.roles)
+
+
+def admitted(caller: ApiKey, roles: tuple[Role, ...]) -> ApiKey:
+    """The caller.
+
+    Raises:
+        Forbidden: it holds none of these roles.
+    """
+    if not caller.has(*roles):
+        raise Forbidden(f"this needs the role {' or '.join(roles)}; here is {', '.join(sorted(caller.roles))}")
+    return caller
+
+
+def needs(*roles: Role) -> Any:
+    """For a route's signature: the caller must hold one of these roles."""
+    return Depends(Needs(roles))
+
+
+def needs_or(token: Token, *roles: Role) -> Any:
+    """For a route's signature: likewise, or the request bears this token: None."""
+    return Depends(NeedsOr(token, roles))
+
+
+def may_ask_for(lane: Lane, caller: ApiKey) -> Lane:
+    """The lane, if this caller may ask for it.
+
+    Raises:
+        Forbidden: it may not.
+    """
+    if not caller.may_ask_for(lane):
+        raise Forbidden("the lane stat needs the role lead or operator, or a key that was made with --stat")
+    return lane
+
+
+async def _acting(request: Request, services: OpenServices, caller: Caller) -> Services:
     return _bound(services, request, caller)
 
 
-def _announcing(request: Request, services: OpenServices, sender: EventSender) -> Services:
+async def _announcing(
+    request: Request, services: OpenServices, sender: Annotated[ApiKey | None, Depends(_sender)]
+) -> Services:
     return _bound(services, request, sender)
 
 
-def _bound(services: Services, request: Request, key: ApiKey | None) -> Services:
+def _bound(services: Services, request: Request, caller: ApiKey | None) -> Services:
     """The services whose acts are this caller's; None: the webhook's."""
-    address = request.client.host if request.client else None
-    actor = Actor("webhook", address=address) if key is None else Actor(key.name, key.key_id, address=address)
+    address = address_of(request)
+    actor = Actor("webhook", address=address) if caller is None else actor_of(caller, address)
     return replace(services, ledger=services.ledger.acting(actor))
 
 
-def _acting_ledger(services: Annotated[Services, Depends(_acting)]) -> Ledger:
+def actor_of(caller: ApiKey, address: str | None) -> Actor:
+    """Whose acts they are, as the audit keeps it."""
+    return Actor(caller.name, caller.key_id, caller.session_id, address)
+
+
+def address_of(request: HTTPConnection) -> str | None:
+    """Where a request came from."""
+    return request.client.host if request.client else None
+
+
+async def _acting_ledger(services: Annotated[Services, Depends(_acting)]) -> Ledger:
     return services.ledger
 
 

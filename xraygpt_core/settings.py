@@ -3,6 +3,7 @@
 A setting that is missing or impossible stops the process with one sentence (:class:`ConfigurationError`).
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from xraygpt_core.budget import Budget, BudgetSetting
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.places import models_dir
 from xraygpt_core.states import Lane
@@ -46,6 +48,34 @@ class Settings(BaseSettings):
     gateway_host: str = "127.0.0.1"
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     webhook_token: SecretStr | None = Field(None, description="bearer token of the bucket's event webhook")
+    webhook_stat: bool = Field(False, description="whether an event may ask for the lane stat (?lane=stat)")
+    session_idle_seconds: Annotated[float, Field(gt=0)] = Field(
+        1800.0, description="a session ends when unused so long"
+    )
+    session_seconds: Annotated[float, Field(gt=0)] = Field(43200.0, description="a session ends so long after sign-in")
+
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="names under which the gateway answers, besides the machine's own and bare addresses; *: any"
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
+    )
+    connections: Annotated[int, Field(ge=1)] = Field(1024, description="open connections to the gateway")
+    connections_per_address: Annotated[int, Field(ge=1)] = Field(
+        256, description="of them from one address; a trusted proxy may have all"
+    )
+
+    queries_at_once: Annotated[int, Field(ge=1)] = Field(4, description="SQL statements of analysts that run at once")
+
+    # How much of what a key, or an address without one, may do: at once, and after that
+    limit_request: BudgetSetting = Field(Budget.read("3000+300/s"), description="requests of one key")
+    limit_login: BudgetSetting = Field(Budget.read("10+6/m"), description="logins from one address")
+    limit_lookup: BudgetSetting = Field(Budget.read("30+30/m"), description="numbers one key looks up")
+    limit_question: BudgetSetting = Field(Budget.read("60+60/m"), description="questions one key asks about studies")
+    limit_query: BudgetSetting = Field(Budget.read("200+120/m"), description="SQL statements of one key")
+    limit_wrong_key: BudgetSetting = Field(
+        Budget.read("600+30/m"), description="wrong keys from one address, before it is locked out for a while"
+    )
 
     # Bucket events through Amazon SNS and SQS
     sns_topic_arns: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -66,6 +96,7 @@ class Settings(BaseSettings):
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
     flower_user: str = "xraygpt"
     flower_password: SecretStr | None = Field(None, description="Flower does not start without one")
+    flower_gateway_url: str | None = Field(None, description="whom Flower asks whether a key is an operator's")
 
     # Model
     models: Path = Field(default_factory=models_dir, description="where model bundles live")
@@ -104,6 +135,10 @@ class Settings(BaseSettings):
     ingest_concurrency: Annotated[int, Field(ge=1)] = 2
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="a worker's own /metrics; 0 = none")
+    metrics_host: str = Field("127.0.0.1", description="the address a worker's /metrics listens on")
+    metrics_token: SecretStr | None = Field(
+        None, min_length=16, description="bearer token that opens /metrics; a worker with a metrics port needs it"
+    )
     log_level: str = "INFO"
 
     @field_validator("redis_url")
@@ -112,7 +147,7 @@ class Settings(BaseSettings):
         check_redis_url(value.get_secret_value())
         return value
 
-    @field_validator("sns_topic_arns", mode="before")
+    @field_validator("sns_topic_arns", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _separated(cls, value: object) -> object:
         return tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value
@@ -174,6 +209,22 @@ def load_settings() -> Settings:
     """
     try:
         return Settings()  # type: ignore[call-arg]  # the fields come from the environment
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error)) from None
+
+
+def load_database_settings() -> Settings:
+    """The same, for a command that needs the database alone: what else must be said and is not stays a word.
+
+    Raises:
+        ConfigurationError: as :func:`load_settings`.
+    """
+    unused = {"redis_url": "redis://unused:1/0", "bucket": "unused", "derived_bucket": "unused-derived"}
+    unsaid = {name: value for name, value in unused.items() if f"XRAYGPT_{name.upper()}" not in os.environ}
+    if not {"XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"} & os.environ.keys():
+        unsaid["hmac_key"] = "unused"
+    try:
+        return Settings(**unsaid)  # type: ignore[arg-type]  # the others come from the environment
     except ValidationError as error:
         raise ConfigurationError(_sentence(error)) from None
 

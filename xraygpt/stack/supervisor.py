@@ -175,6 +175,7 @@ class Supervisor:
             "XRAYGPT_WEBHOOK_TOKEN": self._secrets["webhook_token"],
             "XRAYGPT_FLOWER_PORT": str(self._secrets["flower_port"]),
             "XRAYGPT_FLOWER_PASSWORD": self._secrets["flower_password"],
+            "XRAYGPT_FLOWER_GATEWAY_URL": self._gateway_url,
             "PYTHONUNBUFFERED": "1",
         }
         return self._environ | {name: value for name, value in ours.items() if value is not None}
