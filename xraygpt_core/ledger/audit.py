@@ -1,10 +1,31 @@
-"""Who did what: one row per act, written in the transaction of the act itself."""
+"""Who did what: one row per act, written in the transaction of the act itself.
 
+A read's row is committed before what was read leaves the process. Rows are sealed into a chain of hashes within a
+second (:mod:`xraygpt_core.ledger.audit_seal`), and nobody changes or removes one. docs/audit.md lists every act.
+"""
+
+import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.ledger.core import Work
+from xraygpt_core.ledger.core import Ledger, Work
+
+DONE, REFUSED, FAILED = "done", "refused", "failed"
+
+# In one statement: a row that did not wait for its seal would never get one. It may stand before a statement that
+# asks for something else, which then costs no way to the server of its own.
+RECORDING = """
+    WITH act AS (
+        INSERT INTO audit (what, actor, key_id, session_id, address, study_id, subject, outcome, detail)
+        SELECT :act_what, :act_actor, CAST(:act_key AS uuid), CAST(:act_session AS uuid), CAST(:act_address AS text),
+               CAST(:act_study AS uuid), CAST(:act_subject AS uuid), :act_outcome, CAST(:act_detail AS jsonb)
+        RETURNING id
+    ), waiting AS (
+        INSERT INTO audit_open (id) SELECT id FROM act
+    )
+"""
+_RECORD = f"{RECORDING} SELECT id FROM act"
 
 
 def record(
@@ -14,6 +35,7 @@ def record(
     study: UUID | None = None,
     subject: UUID | None = None,
     detail: Mapping[str, Any] | None = None,
+    outcome: str = DONE,
 ) -> None:
     """Keep an act of ``work.actor``; what the system does by itself (no actor) stands on the timeline instead.
 
@@ -21,4 +43,34 @@ def record(
         what: one of our own words, such as ``study read``.
         study: the study it is about. subject: what else it is about (a summary, key, run …).
         detail: opaque ids, numbers and our own words; never a name, number or text of a patient.
+        outcome: ``done``, ``refused`` (the caller may not, or the subject is in no state for it) or ``failed``.
     """
+    if work.actor is None:
+        return
+    actor = work.actor
+    work.row(
+        _RECORD,
+        {
+            "act_what": what,
+            "act_actor": actor.name,
+            "act_key": actor.key_id,
+            "act_session": actor.session_id,
+            "act_address": actor.address,
+            "act_study": study,
+            "act_subject": subject,
+            "act_outcome": outcome,
+            "act_detail": json.dumps(detail, default=str) if detail else None,
+        },
+    )
+
+
+def record_alone(ledger: Ledger, what: str, **about: Any) -> None:
+    """Keep an act that has no transaction of its own. Call it before anything leaves the process.
+
+    Args:
+        about: as :func:`record` takes it.
+    """
+    if ledger.actor is None:
+        return
+    with ledger.work() as work:
+        record(work, what, **about)
