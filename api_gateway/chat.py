@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from api_gateway.auth import Caller, UsesLedger
 from api_gateway.once import RunsOnce
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
-from xraygpt_core.ledger.chat import Turn, ask, transcript, turn
+from xraygpt_core.ledger.chat import Turn, ask, transcript, turn, turn_now
 from xraygpt_core.states import NOTICE, Flag, JobState
 
 router = APIRouter(tags=["chat"])
@@ -94,7 +94,7 @@ async def stream_turn(turn_id: UUID, ledger: UsesLedger, _: Caller) -> EventSour
     ``answer`` is what counts (if a worker is lost, another one starts anew). ``error``: ``{"state"}``, no answer comes.
     """
     first = await run_in_threadpool(turn, ledger, turn_id)
-    return EventSourceResponse(growing(first, lambda: turn(ledger, turn_id)), ping=_PING_SECONDS)
+    return EventSourceResponse(growing(first, lambda: turn_now(ledger, turn_id)), ping=_PING_SECONDS)
 
 
 async def growing(first: Turn, look: Callable[[], Turn]) -> AsyncIterator[ServerSentEvent]:

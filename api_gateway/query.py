@@ -1,10 +1,14 @@
 """SQL for analysts, over the views."""
 
+from hashlib import sha256
+
 from fastapi import APIRouter
 from pydantic import JsonValue
 
 from api_gateway.auth import Caller, UsesServices
 from api_gateway.wire import Answer, Request, Text
+from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.ledger.audit import FAILED, record_alone
 from xraygpt_core.reader import run_query
 
 router = APIRouter(tags=["query"])
@@ -27,4 +31,11 @@ class Result(Answer):
 @router.post("/v1/query")
 def post_query(body: Query, services: UsesServices, _: Caller) -> Result:
     """Run one SELECT as the role ``xraygpt_reader``: read-only, at most 10 seconds, 10000 rows and 32 MiB."""
-    return Result.model_validate(run_query(services.settings, body.sql))
+    statement = {"sha256": sha256(body.sql.encode()).hexdigest()}
+    try:
+        found = run_query(services.settings, body.sql)
+    except XrayGPTError:
+        record_alone(services.ledger, "query run", detail=statement, outcome=FAILED)
+        raise
+    record_alone(services.ledger, "query run", detail=statement | {"rows": len(found.rows)})
+    return Result.model_validate(found)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request
 
 from api_gateway.auth import Caller, UsesServices
 from api_gateway.wire import Answer
+from xraygpt_core.ledger.audit import record_alone
 
 router = APIRouter(tags=["uploads"])
 
@@ -34,7 +35,12 @@ async def put_upload(sha256: Sha256, request: Request, services: UsesServices, _
     """Store a file as ``uploads/<sha256>``; a repeat changes nothing. 422 if the body has another hash."""
     chunks = _from_thread(request.stream())
     store, limiter = services.store, request.app.state.uploads
-    await anyio.to_thread.run_sync(lambda: store.put_upload(sha256, chunks), limiter=limiter)
+
+    def keep() -> None:
+        store.put_upload(sha256, chunks)
+        record_alone(services.ledger, "file uploaded")
+
+    await anyio.to_thread.run_sync(keep, limiter=limiter)
     return Uploaded(uri=f"s3://{services.settings.bucket}/uploads/{sha256}")
 
 

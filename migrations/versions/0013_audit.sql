@@ -16,8 +16,6 @@ CREATE TABLE audit (
     CONSTRAINT ck_audit_known_outcome CHECK (outcome IN ('done', 'refused', 'failed'))
 );
 
-CREATE INDEX ix_audit_study_id ON audit (study_id, id);
-
 CREATE TABLE audit_open (
     id BIGINT NOT NULL,
     CONSTRAINT pk_audit_open PRIMARY KEY (id)

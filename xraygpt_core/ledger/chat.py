@@ -9,6 +9,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import Conflict, InvalidRequest, LeaseLost, NotFound
 from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import Claim, fenced
 from xraygpt_core.ledger.jobs import add_job
@@ -111,6 +112,7 @@ def ask(ledger: Ledger, study_id: UUID, question: str) -> Turn:
             {"id": turn_id, "study": study, "summary": summary["id"], "question": asked},
         )
         add_job(work, JobKind.CHAT, turn_id, str(turn_id), Lane.STAT, max_attempts=ledger.settings.max_attempts)
+        record(work, "question asked", study=study, subject=turn_id, detail={"summary": summary["id"]})
     if row is None:
         raise NotFound(f"there is no study {study_id}")
     return Turn(**row)
@@ -123,7 +125,23 @@ def turn(ledger: Ledger, turn_id: UUID) -> Turn:
         NotFound: there is none under this id.
     """
     with ledger.work() as work:
-        row = work.row(f"SELECT {_COLUMNS} FROM chat_turns WHERE id = :id", {"id": turn_id})
+        found = _turn(work, turn_id)
+        record(work, "turn read", study=found.study_id, subject=turn_id)
+    return found
+
+
+def turn_now(ledger: Ledger, turn_id: UUID) -> Turn:
+    """The same, looked at again by who began to read it: that is one act.
+
+    Raises:
+        NotFound: it was purged meanwhile.
+    """
+    with ledger.work() as work:
+        return _turn(work, turn_id)
+
+
+def _turn(work: Work, turn_id: UUID) -> Turn:
+    row = work.row(f"SELECT {_COLUMNS} FROM chat_turns WHERE id = :id", {"id": turn_id})
     if row is None:
         raise NotFound(f"there is no chat turn {turn_id}")
     return Turn(**row)
@@ -138,6 +156,7 @@ def transcript(ledger: Ledger, study_id: UUID) -> list[Turn]:
     with ledger.work() as work:
         study = resolve(work, study_id)
         rows = work.rows(f"SELECT {_COLUMNS} FROM chat_turns WHERE study_id = :id ORDER BY position", {"id": study})
+        record(work, "transcript read", study=study, detail={"turns": len(rows)})
     return [Turn(**row) for row in rows]
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.read import STUDY_STATE
 from xraygpt_core.states import TERMINAL_STUDY_STATES, Flag, Lane, ReviewState, StudyState
@@ -192,6 +193,8 @@ def worklist(
             end: Place | None = _place(found[limit - 1])
         else:
             end = _edge(work, listing, values)
+        shown = [row["study_id"] for row in found[:limit]]
+        record(work, "worklist read", detail={"list": listing, "studies": shown})
     return Page(
         rows=[_row(row) for row in found[:limit]],
         after=end,

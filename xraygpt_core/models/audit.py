@@ -24,7 +24,6 @@ audit = Table(
     Column("outcome", Text, nullable=False, server_default="done"),
     Column("detail", JSONB),
     CheckConstraint("outcome IN ('done', 'refused', 'failed')", name="known_outcome"),
-    Index(None, "study_id", "id"),
 )
 
 # In the transaction that writes an audit row its id stands here too, until a seal takes it.
