@@ -7,6 +7,7 @@ import anyio
 from fastapi import FastAPI
 
 from api_gateway import (
+    audit,
     backlogs,
     bundles,
     chat,
@@ -48,6 +49,7 @@ _ROUTES = (
     dead,
     lookup,
     query,
+    audit,
     health,
 )
 _ABOUT = """

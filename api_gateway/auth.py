@@ -58,6 +58,7 @@ def _bound(services: Services, request: Request, key: ApiKey | None) -> Services
     """The services whose acts are this caller's; None: the webhook's."""
     address = request.client.host if request.client else None
     actor = Actor("webhook", address=address) if key is None else Actor(key.name, key.key_id, address=address)
+    request.state.actor = actor  # for what is refused
     return replace(services, ledger=services.ledger.acting(actor))
 
 

@@ -6,11 +6,13 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from api_gateway.refusals import is_refusal, keep_refusal
 from xraygpt_core import errors
 from xraygpt_core.states import ReasonCode
 
@@ -82,6 +84,11 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         return await _unexpected(request, error)
+    if isinstance(error, errors.XrayGPTError) and is_refusal(request, error):
+        try:
+            await run_in_threadpool(keep_refusal, request, status)
+        except errors.Unavailable as away:
+            return await _ours(request, away)
     title = (type(error).__doc__ or "").splitlines()[0]
     reason = error.reason if isinstance(error, errors.Rejected) else None
     if reason is ReasonCode.TOO_LARGE:

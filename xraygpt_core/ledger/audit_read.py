@@ -118,8 +118,14 @@ def verified(
     """
     with ledger.work() as work:
         record(work, "audit verified", detail={"after": base.position} if base else None)
-        last, floor, problem = last_head(work).position, *_floor(work, base)
-    chain, told = Chain(base or Head(), seen), 0
+        last, (floor, problem) = last_head(work).position, _floor(work, base)
+    return _checked(ledger, Chain(base or Head(), seen), last, floor, problem)
+
+
+def _checked(
+    ledger: Ledger, chain: Chain, last: int, floor: int, problem: Problem | None
+) -> Iterator[Progress | Problem | Verdict]:
+    told = 0
     yield from [problem] if problem else []
     for page in sealed(ledger, chain.head.position if chain.head else 0):
         for one in page:
