@@ -12,8 +12,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
 from api_gateway.auth import Caller, UsesLedger
-from xraygpt_core.ledger.audit_chain import Head, Problem, read_head
-from xraygpt_core.ledger.audit_read import Progress, Sealed, Verdict, exported, verified
+from xraygpt_core.ledger.audit_chain import Head, Problem, Verdict, read_head
+from xraygpt_core.ledger.audit_file import told
+from xraygpt_core.ledger.audit_read import Progress, Sealed, exported, verified
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
@@ -62,14 +63,14 @@ def _sealed(pages: Iterator[list[Sealed]]) -> Iterator[str]:
 
 def _verdict(found: Iterator[Progress | Problem | Verdict]) -> Iterator[str]:
     for one in found:
-        yield json.dumps(_told(one)) + "\n"
+        yield json.dumps(_said(one)) + "\n"
 
 
-def _told(one: Progress | Problem | Verdict) -> dict[str, Any]:
+def _said(one: Progress | Problem | Verdict) -> dict[str, Any]:
     match one:
         case Progress():
             return vars(one)
         case Problem():
-            return {"problem": one.kind, "says": one.says, "seal": one.seal, "rows": list(one.rows)}
+            return told(one)
         case Verdict():
             return vars(one) | {"head": str(one.head)}

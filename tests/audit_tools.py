@@ -9,8 +9,8 @@ import psycopg
 from tests.ledger_tools import rows
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.audit import record
-from xraygpt_core.ledger.audit_chain import Head, Problem
-from xraygpt_core.ledger.audit_read import Verdict, verified
+from xraygpt_core.ledger.audit_chain import Head, Problem, Verdict
+from xraygpt_core.ledger.audit_read import verified
 from xraygpt_core.ledger.audit_seal import seal
 from xraygpt_core.ledger.core import Ledger
 

@@ -11,6 +11,7 @@ import typer
 
 from xraygpt import show
 from xraygpt.commands import (
+    auditing,
     backlogs,
     bench,
     changing,
@@ -66,6 +67,7 @@ for job in (training.curate, training.evaluate):
     app.command(context_settings=training.PASS_ON)(job)
 app.add_typer(changing.dead, name="dead")
 app.add_typer(models.models, name="models")
+app.add_typer(auditing.audit, name="audit")
 
 
 def main() -> None:

@@ -93,6 +93,16 @@ class Problem:
     rows: Sequence[int] = ()
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a check. ``ok``: no problem was told."""
+
+    ok: bool
+    head: Head
+    seals: int
+    rows: int
+
+
 def row_digest(line: str) -> str:
     """Of a row's text."""
     return sha256(line.encode(errors="surrogatepass")).hexdigest()
@@ -196,7 +206,7 @@ class Chain:
         return [Problem("tail missing", f"the chain ends at seal {at}, but seal {self.seen.position} was there", at)]
 
     def _link(self, seal: Seal) -> Iterator[Problem]:
-        here, before = seal.position, self.head
+        here, before = seal.position, self.head or (Head() if seal.position == 1 else None)
         if before is not None and here != before.position + 1:
             missing = f"{before.position + 1}" + (f" to {here - 1}" if here > before.position + 2 else "")
             yield Problem("seal missing", f"seal {missing} is not there", here)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ledger.audit import record
-from xraygpt_core.ledger.audit_chain import NOTHING, Chain, Head, Problem, Seal, ids_of
+from xraygpt_core.ledger.audit_chain import NOTHING, Chain, Head, Problem, Seal, Verdict, ids_of
 from xraygpt_core.ledger.audit_seal import LINE, MOMENT, last_head
 from xraygpt_core.ledger.core import Ledger, Work
 
@@ -64,16 +64,6 @@ class Progress:
 
     position: int
     last: int
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came of a check. ``ok``: no problem was told."""
-
-    ok: bool
-    head: Head
-    seals: int
-    rows: int
 
 
 def sealed(ledger: Ledger, after: int = 0, until: datetime | None = None) -> Iterator[list[Sealed]]:
