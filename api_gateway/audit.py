@@ -5,6 +5,7 @@ Both come as lines of JSON (``application/x-ndjson``), written while they are re
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -12,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
 from api_gateway.auth import Caller, UsesLedger
+from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.audit_chain import Head, Problem, Verdict, read_head
 from xraygpt_core.ledger.audit_file import told
 from xraygpt_core.ledger.audit_read import Progress, Sealed, exported, verified
@@ -35,7 +37,7 @@ def get_audit(
 
     ``since`` and ``until``: what was sealed from then on, and before. A row that is not sealed yet comes next time.
     """
-    pages = exported(ledger, after=after, since=since, until=until)
+    pages = exported(ledger, after=after, since=_utc(since), until=_utc(until))
     return StreamingResponse(_sealed(pages), media_type=_LINES)
 
 
@@ -53,6 +55,18 @@ def get_verification(
 
 def _head(text: str | None) -> Head | None:
     return None if text is None else read_head(text)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """PostgreSQL knows fewer time zones than ISO 8601 can write.
+
+    Raises:
+        InvalidRequest: it lies before the year 1 or after 9999 there.
+    """
+    try:
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest("since and until lie between the years 1 and 9999") from None
 
 
 def _sealed(pages: Iterator[list[Sealed]]) -> Iterator[str]:
