@@ -10,6 +10,7 @@ CREATE TABLE audit (
     address TEXT,
     study_id UUID,
     subject UUID,
+    studies UUID[],
     outcome TEXT DEFAULT 'done' NOT NULL,
     detail JSONB,
     CONSTRAINT pk_audit PRIMARY KEY (id),

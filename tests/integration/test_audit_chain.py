@@ -142,6 +142,7 @@ ROW_CHANGES = (
     "address = '10.0.0.8'",
     "study_id = gen_random_uuid()",
     "subject = gen_random_uuid()",
+    "studies = ARRAY[gen_random_uuid()]",
     "outcome = 'refused'",
     "detail = '{\"rows\": 1.0}'",
 )

@@ -127,7 +127,7 @@ def resummarise(
                 refused = look_again(ledger, work, ids)
                 rest = [study_id for study_id in ids if study_id not in refused]
                 queued = len(refused) + _summarise_again(ledger, work, _NAMED, values | {"bundle": served, "ids": rest})
-                record(work, "studies resummarised", detail={"queued": queued, "studies": ids})
+                record(work, "studies resummarised", studies=ids, detail={"queued": queued})
                 return queued, None
             queued = _summarise_again(ledger, work, _ALL, values | {"bundle": served, "after": after})
             if queued or not after.int:

@@ -5,27 +5,31 @@ second (:mod:`xraygpt_core.ledger.audit_seal`), and nobody changes or removes on
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.ledger.core import Ledger, Work
+from sqlalchemy.engine import RowMapping
+
+from xraygpt_core.ledger.actor import Actor
+from xraygpt_core.ledger.core import Ledger, Values, Work
 
 DONE, REFUSED, FAILED = "done", "refused", "failed"
 
-# In one statement: a row that did not wait for its seal would never get one. It may stand before a statement that
-# asks for something else, which then costs no way to the server of its own.
-RECORDING = """
-    WITH act AS (
-        INSERT INTO audit (what, actor, key_id, session_id, address, study_id, subject, outcome, detail)
+# In one statement: a row that did not wait for its seal would never get one.
+_ACT = """
+    act AS (
+        INSERT INTO audit (what, actor, key_id, session_id, address, study_id, subject, studies, outcome, detail)
         SELECT :act_what, :act_actor, CAST(:act_key AS uuid), CAST(:act_session AS uuid), CAST(:act_address AS text),
-               CAST(:act_study AS uuid), CAST(:act_subject AS uuid), :act_outcome, CAST(:act_detail AS jsonb)
+               CAST(:act_study AS uuid), CAST(:act_subject AS uuid), {studies}, :act_outcome,
+               CAST(:act_detail AS jsonb)
         RETURNING id
     ), waiting AS (
         INSERT INTO audit_open (id) SELECT id FROM act
     )
 """
-_RECORD = f"{RECORDING} SELECT id FROM act"
+_STUDIES = "CAST(:act_studies AS uuid[])"
+_RECORD = f"WITH {_ACT.format(studies=_STUDIES)} SELECT id FROM act"
 
 
 def record(
@@ -34,6 +38,7 @@ def record(
     *,
     study: UUID | None = None,
     subject: UUID | None = None,
+    studies: Sequence[UUID] | None = None,
     detail: Mapping[str, Any] | None = None,
     outcome: str = DONE,
 ) -> None:
@@ -42,26 +47,62 @@ def record(
     Args:
         what: one of our own words, such as ``study read``.
         study: the study it is about. subject: what else it is about (a summary, key, run …).
+        studies: those it is about, where they may be several.
         detail: opaque ids, numbers and our own words; never a name, number or text of a patient.
         outcome: ``done``, ``refused`` (the caller may not, or the subject is in no state for it) or ``failed``.
     """
+    if work.actor is not None:
+        work.row(_RECORD, _values(work.actor, what, study, subject, studies, detail, outcome))
+
+
+def recorded(
+    work: Work,
+    sql: str,
+    values: Values,
+    what: str,
+    *,
+    study: UUID | None = None,
+    subject: UUID | None = None,
+    studies: str | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> Sequence[RowMapping]:
+    """The rows of a statement that is an act: both go to the server in one way, so that the act costs next to nothing.
+
+    Args:
+        sql: a statement without a WITH of its own; where ``studies`` is given, a query, called ``page`` in that.
+        studies: an SQL expression, an array: which studies the act is about.
+        study, subject, detail: as :func:`record` takes them.
+    """
     if work.actor is None:
-        return
-    actor = work.actor
-    work.row(
-        _RECORD,
-        {
-            "act_what": what,
-            "act_actor": actor.name,
-            "act_key": actor.key_id,
-            "act_session": actor.session_id,
-            "act_address": actor.address,
-            "act_study": study,
-            "act_subject": subject,
-            "act_outcome": outcome,
-            "act_detail": json.dumps(detail, default=str) if detail else None,
-        },
-    )
+        return work.rows(sql, values)
+    given = _values(work.actor, what, study, subject, None, detail, DONE)
+    if studies is None:
+        return work.rows(f"WITH {_ACT.format(studies=_STUDIES)} {sql}", {**values, **given})
+    page = f"WITH page AS MATERIALIZED ({sql}), {_ACT.format(studies=studies)} SELECT * FROM page"
+    return work.rows(page, {**values, **given})
+
+
+def _values(
+    actor: Actor,
+    what: str,
+    study: UUID | None,
+    subject: UUID | None,
+    studies: Sequence[UUID] | None,
+    detail: Mapping[str, Any] | None,
+    outcome: str,
+) -> dict[str, Any]:
+    return {
+        "act_what": what,
+        "act_actor": actor.name,
+        "act_key": actor.key_id,
+        "act_session": actor.session_id,
+        "act_address": actor.address,
+        "act_study": study,
+        "act_subject": subject,
+        "act_studies": None if studies is None else "{" + ",".join(map(str, studies)) + "}",
+        "act_outcome": outcome,
+        "act_detail": json.dumps(detail, default=str) if detail else None,
+    }
 
 
 def record_alone(ledger: Ledger, what: str, **about: Any) -> None:

@@ -19,7 +19,7 @@ LINE = f"""
     jsonb_build_object(
         'id', a.id, 'at', {MOMENT.format(at="a.at")}, 'what', a.what, 'actor', a.actor, 'key_id', a.key_id,
         'session_id', a.session_id, 'address', a.address, 'study_id', a.study_id, 'subject', a.subject,
-        'outcome', a.outcome, 'detail', a.detail)::text
+        'studies', a.studies, 'outcome', a.outcome, 'detail', a.detail)::text
 """
 
 _TAKE = f"""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import Conflict, InvalidRequest, LeaseLost, NotFound
 from xraygpt_core.ids import new_id
-from xraygpt_core.ledger.audit import record
+from xraygpt_core.ledger.audit import record, recorded
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import Claim, fenced
 from xraygpt_core.ledger.jobs import add_job
@@ -73,6 +73,12 @@ _COLUMNS = (
     "consistency, provenance"
 )
 
+_ASK = f"""
+    INSERT INTO chat_turns (id, study_id, summary_id, position, state, question)
+    SELECT :id, :study, :summary, COALESCE(max(position), 0) + 1, 'queued', :question
+    FROM chat_turns WHERE study_id = :study RETURNING {_COLUMNS}
+"""
+
 _INPUT = """
     SELECT t.id AS turn_id, t.study_id, t.summary_id, t.question, t.position, s.summary,
            COALESCE(s.edited_summary, s.summary) AS stands, i.view, i.flags, i.normalised_key, i.normalised_sha256
@@ -105,16 +111,10 @@ def ask(ledger: Ledger, study_id: UUID, question: str) -> Turn:
         summary = work.row("SELECT id FROM summaries WHERE study_id = :id AND superseded_at IS NULL", {"id": study})
         if summary is None:
             raise Conflict("the study has no summary yet: ask again when its state is 'summarised'")
-        row = work.row(
-            "INSERT INTO chat_turns (id, study_id, summary_id, position, state, question) "
-            "SELECT :id, :study, :summary, COALESCE(max(position), 0) + 1, 'queued', :question "
-            f"FROM chat_turns WHERE study_id = :study RETURNING {_COLUMNS}",
-            {"id": turn_id, "study": study, "summary": summary["id"], "question": asked},
-        )
+        asked_of = {"id": turn_id, "study": study, "summary": summary["id"], "question": asked}
+        of_summary = {"summary": summary["id"]}
+        (row,) = recorded(work, _ASK, asked_of, "question asked", study=study, subject=turn_id, detail=of_summary)
         add_job(work, JobKind.CHAT, turn_id, str(turn_id), Lane.STAT, max_attempts=ledger.settings.max_attempts)
-        record(work, "question asked", study=study, subject=turn_id, detail={"summary": summary["id"]})
-    if row is None:
-        raise NotFound(f"there is no study {study_id}")
     return Turn(**row)
 
 

@@ -59,7 +59,7 @@ def images_status(ledger: Ledger, image_ids: Sequence[UUID]) -> list[ImageStatus
     with ledger.work() as work:
         rows = {row["image_id"]: dict(row) for row in work.rows(_STATUS, {"ids": list(image_ids)})}
         texts = list(dict.fromkeys(row["study_id"] for row in rows.values() if row["summary"] is not None))
-        record(work, "images read", detail={"images": len(rows), "studies": texts})
+        record(work, "images read", studies=texts, detail={"images": len(rows)})
     return [_status(rows[image_id]) for image_id in image_ids if image_id in rows]
 
 

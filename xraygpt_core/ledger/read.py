@@ -261,5 +261,5 @@ def lookup(ledger: Ledger, kind: Literal["study", "patient", "accession"], pseud
     with ledger.work() as work:
         rows = work.rows(_LOOKUP.format(column=_PSEUDONYM_COLUMNS[kind]), {"value": pseudonym})
         found = [row["id"] for row in rows]
-        record(work, "number looked up", detail={"kind": kind, "hits": len(found), "studies": found})
+        record(work, "number looked up", studies=found, detail={"kind": kind, "hits": len(found)})
     return found

@@ -124,7 +124,7 @@ def _record(work: Work, found: Sequence[Registered], lane: Lane, actor: str) -> 
     studies = list(dict.fromkeys(one.study_id for one in found))
     what = "images submitted" if actor == "gateway" else "images announced"
     new = sum(one.new for one in found)
-    record(work, what, detail={"images": len(found), "new": new, "lane": lane, "studies": studies})
+    record(work, what, studies=studies, detail={"images": len(found), "new": new, "lane": lane})
 
 
 class Registering(Protocol[T_co]):

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.ledger.audit import record
+from xraygpt_core.ledger.audit import recorded
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.read import STUDY_STATE
 from xraygpt_core.states import TERMINAL_STUDY_STATES, Flag, Lane, ReviewState, StudyState
@@ -117,6 +117,9 @@ _ORDER = {
     Listing.ALL: "r.at DESC, r.id DESC",
 }
 
+# The same, by what a row of the page says of its place.
+_PLACE = {listing: order.replace("r.", "place_") for listing, order in _ORDER.items()}
+
 _JOINED = {
     Listing.AWAITING: "id = r.summary_id",
     Listing.SIGNED: "id = r.summary_id",
@@ -184,17 +187,18 @@ def worklist(
         "states": None if states is None else list(states),
         "reviews": None if reviews is None else list(reviews),
         "reach": REACH,
+        "shown": limit,
         "limit": limit + 1,
     }
     with ledger.work() as work:
-        found = [dict(row) for row in work.rows(page_sql(listing), values)]
+        shown = f"ARRAY(SELECT study_id FROM page ORDER BY {_PLACE[listing]} LIMIT :shown)"
+        rows = recorded(work, page_sql(listing), values, "worklist read", studies=shown, detail={"list": listing})
+        found = [dict(row) for row in rows]
         counted = work.rows(_AWAITING, {"most": MOST_COUNTED, "ranks": [one.rank for one in Lane]})
         if len(found) > limit:
             end: Place | None = _place(found[limit - 1])
         else:
             end = _edge(work, listing, values)
-        shown = [row["study_id"] for row in found[:limit]]
-        record(work, "worklist read", detail={"list": listing, "studies": shown})
     return Page(
         rows=[_row(row) for row in found[:limit]],
         after=end,

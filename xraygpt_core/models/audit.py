@@ -3,7 +3,7 @@
 No column refers to another table: what was done to a study outlives the study.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, LargeBinary, Table, Text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, Identity, Index, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import INT8MULTIRANGE, JSONB, UUID
 
 from xraygpt_core.models.base import metadata, moment
@@ -21,6 +21,8 @@ audit = Table(
     Column("address", Text),
     Column("study_id", UUID),
     Column("subject", UUID),
+    # Where an act shows or finds several: a page of a list, a look-up.
+    Column("studies", ARRAY(UUID)),
     Column("outcome", Text, nullable=False, server_default="done"),
     Column("detail", JSONB),
     CheckConstraint("outcome IN ('done', 'refused', 'failed')", name="known_outcome"),
