@@ -21,15 +21,14 @@ _ACT = """
     act AS (
         INSERT INTO audit (what, actor, key_id, session_id, address, study_id, subject, studies, outcome, detail)
         SELECT :act_what, :act_actor, CAST(:act_key AS uuid), CAST(:act_session AS uuid), CAST(:act_address AS text),
-               CAST(:act_study AS uuid), CAST(:act_subject AS uuid), {studies}, :act_outcome,
-               CAST(:act_detail AS jsonb)
+               CAST(:act_study AS uuid), CAST(:act_subject AS uuid), CAST(:act_studies AS uuid[]),
+               :act_outcome, CAST(:act_detail AS jsonb)
         RETURNING id
     ), waiting AS (
         INSERT INTO audit_open (id) SELECT id FROM act
     )
 """
-_STUDIES = "CAST(:act_studies AS uuid[])"
-_RECORD = f"WITH {_ACT.format(studies=_STUDIES)} SELECT id FROM act"
+_RECORD = f"WITH {_ACT} SELECT id FROM act"
 
 
 def record(
@@ -63,23 +62,21 @@ def recorded(
     *,
     study: UUID | None = None,
     subject: UUID | None = None,
-    studies: str | None = None,
+    studies: Sequence[UUID] | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> Sequence[RowMapping]:
-    """The rows of a statement that is an act: both go to the server in one way, so that the act costs next to nothing.
+    """The rows of a statement that goes to the server with the act: so this costs no way there of its own.
+
+    Best a short statement: the act makes a long one longer to plan.
 
     Args:
-        sql: a statement without a WITH of its own; where ``studies`` is given, a query, called ``page`` in that.
-        studies: an SQL expression, an array: which studies the act is about.
-        study, subject, detail: as :func:`record` takes them.
+        sql: without a WITH of its own.
+        study, subject, studies, detail: as :func:`record` takes them.
     """
     if work.actor is None:
         return work.rows(sql, values)
-    given = _values(work.actor, what, study, subject, None, detail, DONE)
-    if studies is None:
-        return work.rows(f"WITH {_ACT.format(studies=_STUDIES)} {sql}", {**values, **given})
-    page = f"WITH page AS MATERIALIZED ({sql}), {_ACT.format(studies=studies)} SELECT * FROM page"
-    return work.rows(page, {**values, **given})
+    given = _values(work.actor, what, study, subject, studies, detail, DONE)
+    return work.rows(f"WITH {_ACT} {sql}", {**values, **given})
 
 
 def _values(

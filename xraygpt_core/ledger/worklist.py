@@ -117,9 +117,6 @@ _ORDER = {
     Listing.ALL: "r.at DESC, r.id DESC",
 }
 
-# The same, by what a row of the page says of its place.
-_PLACE = {listing: order.replace("r.", "place_") for listing, order in _ORDER.items()}
-
 _JOINED = {
     Listing.AWAITING: "id = r.summary_id",
     Listing.SIGNED: "id = r.summary_id",
@@ -187,14 +184,13 @@ def worklist(
         "states": None if states is None else list(states),
         "reviews": None if reviews is None else list(reviews),
         "reach": REACH,
-        "shown": limit,
         "limit": limit + 1,
     }
     with ledger.work() as work:
-        shown = f"ARRAY(SELECT study_id FROM page ORDER BY {_PLACE[listing]} LIMIT :shown)"
-        rows = recorded(work, page_sql(listing), values, "worklist read", studies=shown, detail={"list": listing})
-        found = [dict(row) for row in rows]
-        counted = work.rows(_AWAITING, {"most": MOST_COUNTED, "ranks": [one.rank for one in Lane]})
+        found = [dict(row) for row in work.rows(page_sql(listing), values)]
+        lanes: dict[str, Any] = {"most": MOST_COUNTED, "ranks": [one.rank for one in Lane]}
+        shown = [row["study_id"] for row in found[:limit]]
+        counted = recorded(work, _AWAITING, lanes, "worklist read", studies=shown, detail={"list": listing})
         if len(found) > limit:
             end: Place | None = _place(found[limit - 1])
         else:
