@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api_gateway import (
+    audit,
     backlogs,
     bundles,
     chat,
@@ -54,6 +55,7 @@ ROUTES = (
     lookup,
     query,
     keys,
+    audit,
     health,
 )
 _ABOUT = """

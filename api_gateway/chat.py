@@ -16,7 +16,7 @@ from api_gateway.auth import UsesLedger, needs
 from api_gateway.limits import spends
 from api_gateway.once import RunsOnce
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
-from xraygpt_core.ledger.chat import Turn, ask, transcript, turn
+from xraygpt_core.ledger.chat import Turn, ask, transcript, turn, turn_now
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.sessions import still_valid
@@ -133,7 +133,7 @@ class _Watched:
             if not still_valid(self._ledger, self._caller):
                 return None
             self._asked = time.monotonic()
-        return turn(self._ledger, self._turn_id)
+        return turn_now(self._ledger, self._turn_id)
 
 
 async def growing(first: Turn, look: Callable[[], Turn | None]) -> AsyncIterator[ServerSentEvent]:

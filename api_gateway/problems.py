@@ -6,12 +6,14 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from api_gateway.refusals import is_refusal, keep_refusal
 from xraygpt_core import errors
 from xraygpt_core.states import ReasonCode
 
@@ -101,9 +103,15 @@ def answer(error: errors.XrayGPTError, *, close: bool = False) -> JSONResponse:
     return problem(status, str(error), headers=headers, title=title, reason_code=reason)
 
 
-async def _ours(_: Request, error: Exception) -> JSONResponse:
+async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.XrayGPTError)
-    return answer(error)
+    said = answer(error)
+    if is_refusal(request, error):
+        try:
+            await run_in_threadpool(keep_refusal, request, said.status_code)
+        except errors.Unavailable as away:
+            return answer(away)
+    return said
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:

@@ -128,6 +128,6 @@ def get_reviews(
     summary_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
 ) -> ReviewsAnswer:
     """Everything people said about a summary, current or superseded, whatever was taken back since."""
-    found = [ReviewAnswer.model_validate(one) for one in reviews(ledger, summary_id)]
-    about = SummaryAnswer.model_validate(summary(ledger, summary_id))
+    summary_of, acts = reviews(ledger, summary_id)
+    about, found = SummaryAnswer.model_validate(summary_of), [ReviewAnswer.model_validate(one) for one in acts]
     return ReviewsAnswer(summary_id=summary_id, reviews=found, flags=about.flags, scope=about.scope)

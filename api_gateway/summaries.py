@@ -13,7 +13,7 @@ from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.origin import summary_origin
+from xraygpt_core.ledger.origin import summary_film, summary_origin
 from xraygpt_core.ledger.read import summary
 from xraygpt_core.states import NOTICE, Flag, Role
 
@@ -81,7 +81,7 @@ def get_image(
     summary_id: UUID, services: UsesServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)]
 ) -> Response:
     """The normalised image as the model saw it; its SHA-256 stands in the provenance."""
-    png = services.store.get(summary_origin(services.ledger, summary_id).normalised_key)
+    png = services.store.get(summary_film(services.ledger, summary_id).normalised_key)
     return Response(png, media_type="image/png")
 
 

@@ -13,6 +13,7 @@ from api_gateway.auth import UsesServices, needs
 from api_gateway.slots import Slots
 from api_gateway.wire import Answer
 from xraygpt_core.arriving import Arriving
+from xraygpt_core.ledger.audit import record_alone
 from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.states import Role
 
@@ -59,6 +60,7 @@ async def put_upload(
             async for piece in _pieces(request.stream()):
                 await to_thread.run_sync(arriving.take, piece, limiter=arrivals.threads)
             await to_thread.run_sync(services.store.put_upload, arriving, limiter=arrivals.threads)
+        await to_thread.run_sync(record_alone, services.ledger, "file uploaded", limiter=arrivals.threads)
     return Uploaded(uri=f"s3://{services.settings.bucket}/uploads/{sha256}")
 
 

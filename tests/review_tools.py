@@ -26,4 +26,4 @@ def edited(text: str) -> Said:
 
 
 def acts(ledger: Ledger, summary_id: UUID) -> list[tuple[str, str | None, str]]:
-    return [(one.action, one.text, one.reviewer) for one in read.reviews(ledger, summary_id)]
+    return [(one.action, one.text, one.reviewer) for one in read.reviews(ledger, summary_id)[1]]

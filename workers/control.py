@@ -15,6 +15,7 @@ from celery.beat import Scheduler, Service
 from workers.context import Context
 from workers.sweep import list_backlogs, retain, sweep_bucket
 from xraygpt_core.errors import Unavailable
+from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.guard import installed_at
 from xraygpt_core.ledger.idempotency import forget_answers
@@ -72,7 +73,7 @@ class Control:
 
     def retain(self) -> None:
         """Purge what is older than the retention setting."""
-        if purged := retain(self._context.ledger, self._context.store):
+        if purged := retain(self._context.ledger.acting(Actor("retention")), self._context.store):
             log.info("studies purged by age", extra={"count": purged})
 
     def start_clock(self, died: Callable[[], None]) -> Callable[[], None]:

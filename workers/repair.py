@@ -15,6 +15,7 @@ from uuid import UUID
 from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import ObjectMissing, ObjectReplaced, Rejected, XrayGPTError
+from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.core import Ledger, open_ledger
 from xraygpt_core.ledger.guard import check_fingerprint, check_schema
 from xraygpt_core.ledger.ingest import IngestInput
@@ -138,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _repair(settings: Settings, closing: ExitStack) -> Repair:
-    ledger = open_ledger(settings, pool_size=1)
+    ledger = open_ledger(settings, pool_size=1).acting(Actor("repair"))
     closing.callback(ledger.close)
     check_schema(ledger)
     pseudonymiser = load_pseudonymiser(settings)

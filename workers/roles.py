@@ -52,12 +52,14 @@ def training(settings: Settings, closing: ExitStack) -> int:
 
 
 def control(settings: Settings, closing: ExitStack) -> int:
-    """Dispatch, reconcile, sweep and retain, driven by celery beat inside the same process."""
+    """Dispatch, reconcile, sweep and retain, driven by celery beat inside the same process; and seal the audit."""
     from workers.control import Control
+    from workers.sealing import Sealer
 
     process = start("control", settings, closing, threads=_CONTROL_THREADS)
     work = Control(process.context, process.app)
     closing.callback(work.start_clock(lambda: process.stop(1)))
+    closing.callback(Sealer(process.context.ledger).start(lambda: process.stop(1)))
     return process.run([CONTROL_QUEUE], _CONTROL_THREADS)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from xraygpt import show
 from xraygpt.commands import (
+    auditing,
     backlogs,
     bench,
     changing,
@@ -68,6 +69,7 @@ for job in (training.curate, training.evaluate):
 app.add_typer(changing.dead, name="dead")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(models.models, name="models")
+app.add_typer(auditing.audit, name="audit")
 
 
 def main() -> None:

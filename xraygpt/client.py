@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
 
@@ -25,6 +25,13 @@ class GatewayError(XrayGPTError):
         super().__init__(message)
         self.status = status
         self.reason_code = reason_code
+
+
+class Line(NamedTuple):
+    """One line of JSON: as it came, and what it says."""
+
+    text: str
+    document: Any
 
 
 class Gateway:
@@ -108,6 +115,21 @@ class Gateway:
                     answer.read()
                     raise self._error(answer)
                 yield from parse_events(answer.iter_lines())
+        except httpx.TransportError as error:
+            raise self._silent(error) from error
+
+    def lines(self, path: str, **query: str | int | None) -> Iterator[Line]:
+        """Lines of JSON as they come; raises like :meth:`get`, also where they break off."""
+        params = {name: value for name, value in query.items() if value is not None}
+        try:
+            with self._http.stream("GET", path, params=params, timeout=httpx.Timeout(600.0, connect=10.0)) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise self._error(answer)
+                rest = b""
+                for chunk in answer.iter_bytes():
+                    *whole, rest = (rest + chunk).split(b"\n")
+                    yield from (Line(text.decode(), json.loads(text)) for text in whole)
         except httpx.TransportError as error:
             raise self._silent(error) from error
 

@@ -30,6 +30,12 @@ HISTOGRAM_GAPS = Histogram(
 )
 MISSED_BY_EVENT = Counter("xraygpt_ingest_missed_by_event_total", "Objects only the bucket sweep found")
 
+# The audit, as control seals it: what was seen here is not the database owner's to change.
+AUDIT_SEALED = Counter("xraygpt_audit_sealed_total", "Audit rows sealed")
+AUDIT_POSITION = Gauge("xraygpt_audit_position", "Seals in the audit's chain")
+AUDIT_HEAD = Gauge("xraygpt_audit_head", "The first 48 bits of the last seal's digest, as a number")
+AUDIT_CUT = Counter("xraygpt_audit_cut_total", "Times a seal that this process knew was gone or another one")
+
 # The engine.
 BATCH_OCCUPANCY = Histogram(
     "xraygpt_batch_occupancy", "Requests in a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.audit_tools import act
 from tests.worker_bench import Bench
 from workers import sweep
 from workers.control import Control
@@ -195,6 +196,7 @@ def test_the_control_process_brings_lost_work_back_and_lists_backlogs(bench: Ben
         work.run("UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second'")
     bench.upload("old/0.dcm", b"an old film")
     backlog_id = create_backlog(bench.ledger, bench.settings.bucket, "old/", Lane.BACKLOG, None)
+    act(bench.ledger, "study read")
     worker = bench.start("control", XRAYGPT_TICK_SECONDS="0.2")
     bench.eventually(
         lambda: bench.value("SELECT state FROM jobs WHERE id = :id", id=claim.job_id) == "queued", "it is queued again"
@@ -203,6 +205,7 @@ def test_the_control_process_brings_lost_work_back_and_lists_backlogs(bench: Ben
     broker = redis.Redis.from_url(bench.settings.redis_url.get_secret_value())
     bench.eventually(lambda: broker.llen("ingest.routine") and broker.llen("ingest.backlog"), "both are rung")
     bench.eventually(lambda: broker.llen(CONTROL_QUEUE) < 10, "rounds do not pile up")
+    bench.until("SELECT count(*) FROM audit_seals", 1, "the audit is sealed")
     broker.close()
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(120) == 0

@@ -4,6 +4,7 @@ A model that is promoted, or a bucket that was away, means a million at a time: 
 their ids, ten thousand a transaction. Asked for again, a change that was interrupted goes on.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -13,12 +14,13 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.errors import Conflict
 from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Values, Work
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.read import resolve
 from xraygpt_core.ledger.refuse import look_again
 from xraygpt_core.ledger.serving import served_in
-from xraygpt_core.ledger.timeline import told
+from xraygpt_core.ledger.timeline import by_person, person, told
 from xraygpt_core.states import Lane
 
 _WINDOW = 10_000  # stands in the statements, so that the planner knows it
@@ -76,7 +78,7 @@ _REPLAY = f"""
         )) AND state = 'dead'
         RETURNING id, kind, subject, attempts, lease_epoch, split_part(key, ':', 2) AS revision
     ), story AS (
-        {told("again", "replayed", who="'person'", attempt="NULL")}
+        {told("again", "replayed", who="CAST(:who AS text)", attempt="NULL", detail="CAST(:by AS jsonb)")}
     ), read AS (
         UPDATE images SET state = 'received', finished_at = NULL
         WHERE id = ANY (ARRAY(SELECT subject FROM again WHERE kind = 'ingest')) AND state = 'dead'
@@ -123,10 +125,13 @@ def resummarise(
             if study_ids is not None:
                 ids = [resolve(work, study_id) for study_id in study_ids]
                 refused = look_again(ledger, work, ids)
-                ids = [study_id for study_id in ids if study_id not in refused]
-                queued = _summarise_again(ledger, work, _NAMED, values | {"bundle": served, "ids": ids})
-                return len(refused) + queued, None
+                rest = [study_id for study_id in ids if study_id not in refused]
+                queued = len(refused) + _summarise_again(ledger, work, _NAMED, values | {"bundle": served, "ids": rest})
+                record(work, "studies resummarised", studies=ids, detail={"queued": queued})
+                return queued, None
             queued = _summarise_again(ledger, work, _ALL, values | {"bundle": served, "after": after})
+            if queued or not after.int:
+                record(work, "studies resummarised", detail={"queued": queued})
             end = work.row(_WINDOW_END, {"after": after})
             return queued, None if end is None else end["id"]
 
@@ -169,7 +174,18 @@ def replay_dead(ledger: Ledger, *, job_ids: Sequence[UUID] | None = None, reason
     values: dict[str, Any] = {"ids": None if job_ids is None else list(job_ids), "reason": reason}
 
     def window(after: UUID) -> RowMapping | None:
-        return repeating(ledger, lambda work: work.row(sql, values | {"after": after}))
+        def body(work: Work) -> RowMapping | None:
+            told_by = {
+                "after": after,
+                "who": person(work),
+                "by": json.dumps(by_person(work)) if by_person(work) else None,
+            }
+            row = work.row(sql, values | told_by)
+            if row is not None or not after.int:
+                record(work, "jobs replayed", detail={"jobs": row["jobs"] if row is not None else 0})
+            return row
+
+        return repeating(ledger, body)
 
     count, after = 0, UUID(int=0)
     while (row := window(after)) is not None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.register import ObjectRef, register_in, registering
 from xraygpt_core.states import Lane
@@ -73,6 +74,7 @@ def create_backlog(ledger: Ledger, bucket: str, prefix: str, lane: Lane, since: 
             "VALUES (:id, :bucket, :prefix, :since, :lane_rank, 'listing')",
             {"id": backlog_id, "bucket": bucket, "prefix": prefix, "since": since, "lane_rank": lane.rank},
         )
+        record(work, "backlog created", subject=backlog_id, detail={"lane": lane})
     return backlog_id
 
 

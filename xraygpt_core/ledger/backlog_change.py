@@ -7,11 +7,12 @@ from uuid import UUID
 
 from xraygpt_core.errors import Conflict
 from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.backlog import backlog
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.jobs import LANES, add_job
-from xraygpt_core.ledger.reopen import STOPPED
+from xraygpt_core.ledger.reopen import BY_PERSON, STOPPED
 from xraygpt_core.states import JobKind
 
 # A million jobs in one statement would hold their rows for a minute, and run into the statement's time limit.
@@ -126,7 +127,7 @@ _TAKE_BACK = f"""
         WHERE (i.state = 'cancelled' AND i.reason_code IS NULL
                OR i.state IN ('received', 'accepted') AND s.state = 'cancelled')
           AND s.purged_at IS NULL AND 'backlog' = (
-              SELECT t.who FROM timeline t
+              SELECT CASE WHEN {BY_PERSON} THEN 'person' ELSE t.who END FROM timeline t
               WHERE t.study_id = s.id AND t.what = 'cancelled'
                 AND (t.image_id = i.id OR t.image_id IS NULL OR i.state <> 'cancelled')
               ORDER BY t.id DESC LIMIT 1)
@@ -205,7 +206,10 @@ def _begin(ledger: Ledger, backlog_id: UUID, wanted: str) -> UUID:
 
     def begin(work: Work, *, again: bool) -> bool:
         values = {"id": backlog_id, "change": change, "states": list(states), "begun": begun, "again": again}
-        return work.row(sql, values) is not None
+        changed = work.row(sql, values) is not None
+        if changed:
+            record(work, f"backlog {wanted.rstrip('e')}ed", subject=backlog_id)
+        return changed
 
     if not repeating(ledger, partial(begin, again=False)):
         now = backlog(ledger, backlog_id)

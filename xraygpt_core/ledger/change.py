@@ -4,11 +4,12 @@ from collections.abc import Callable
 from uuid import UUID
 
 from xraygpt_core.errors import Conflict
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.objects import digest
 from xraygpt_core.ledger.read import resolve
-from xraygpt_core.ledger.timeline import note
+from xraygpt_core.ledger.timeline import by_person, note, person
 
 # Any constant that nothing else in this database uses: "PURG" in ASCII.
 _PURGING = 0x50555247
@@ -81,7 +82,8 @@ def cancel_study(ledger: Ledger, study_id: UUID) -> None:
             {"id": home},
         )
         work.run(_CANCEL_JOBS, {"id": home})  # what was added while we waited for the study
-        note(work, home, "cancelled", who="person")
+        note(work, home, "cancelled", who=person(work), detail=by_person(work))
+        record(work, "study cancelled", study=home)
 
     repeating(ledger, body)
 
@@ -107,6 +109,7 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
         work.run(_CANCEL_JOBS, {"id": home})
         home = _lock(work, home)
         if work.row("SELECT id FROM studies WHERE id = :id AND purged_at IS NOT NULL", {"id": home}):
+            record(work, "study purged", study=home, detail={"again": True})
             return
         _bury_keys(work, home)
         derived = _derived_keys(work, home)
@@ -126,7 +129,8 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
             {"id": home},
         )
         work.run(_CANCEL_JOBS, {"id": home})  # what was added while we waited for the study
-        note(work, home, "purged", who="person")
+        note(work, home, "purged", who=person(work), detail=by_person(work))
+        record(work, "study purged", study=home)
         for key in derived:
             delete(key)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import Conflict, InvalidRequest, LeaseLost, NotFound
 from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.audit import record, recorded
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import Claim, fenced
 from xraygpt_core.ledger.jobs import add_job
@@ -72,6 +73,12 @@ _COLUMNS = (
     "consistency, provenance"
 )
 
+_ASK = f"""
+    INSERT INTO chat_turns (id, study_id, summary_id, position, state, question)
+    SELECT :id, :study, :summary, COALESCE(max(position), 0) + 1, 'queued', :question
+    FROM chat_turns WHERE study_id = :study RETURNING {_COLUMNS}
+"""
+
 _INPUT = """
     SELECT t.id AS turn_id, t.study_id, t.summary_id, t.question, t.position, s.summary,
            COALESCE(s.edited_summary, s.summary) AS stands, i.view, i.flags, i.normalised_key, i.normalised_sha256
@@ -104,15 +111,10 @@ def ask(ledger: Ledger, study_id: UUID, question: str) -> Turn:
         summary = work.row("SELECT id FROM summaries WHERE study_id = :id AND superseded_at IS NULL", {"id": study})
         if summary is None:
             raise Conflict("the study has no summary yet: ask again when its state is 'summarised'")
-        row = work.row(
-            "INSERT INTO chat_turns (id, study_id, summary_id, position, state, question) "
-            "SELECT :id, :study, :summary, COALESCE(max(position), 0) + 1, 'queued', :question "
-            f"FROM chat_turns WHERE study_id = :study RETURNING {_COLUMNS}",
-            {"id": turn_id, "study": study, "summary": summary["id"], "question": asked},
-        )
+        asked_of = {"id": turn_id, "study": study, "summary": summary["id"], "question": asked}
+        of_summary = {"summary": summary["id"]}
+        (row,) = recorded(work, _ASK, asked_of, "question asked", study=study, subject=turn_id, detail=of_summary)
         add_job(work, JobKind.CHAT, turn_id, str(turn_id), Lane.STAT, max_attempts=ledger.settings.max_attempts)
-    if row is None:
-        raise NotFound(f"there is no study {study_id}")
     return Turn(**row)
 
 
@@ -123,7 +125,23 @@ def turn(ledger: Ledger, turn_id: UUID) -> Turn:
         NotFound: there is none under this id.
     """
     with ledger.work() as work:
-        row = work.row(f"SELECT {_COLUMNS} FROM chat_turns WHERE id = :id", {"id": turn_id})
+        found = _turn(work, turn_id)
+        record(work, "turn read", study=found.study_id, subject=turn_id)
+    return found
+
+
+def turn_now(ledger: Ledger, turn_id: UUID) -> Turn:
+    """The same, looked at again by who began to read it: that is one act.
+
+    Raises:
+        NotFound: it was purged meanwhile.
+    """
+    with ledger.work() as work:
+        return _turn(work, turn_id)
+
+
+def _turn(work: Work, turn_id: UUID) -> Turn:
+    row = work.row(f"SELECT {_COLUMNS} FROM chat_turns WHERE id = :id", {"id": turn_id})
     if row is None:
         raise NotFound(f"there is no chat turn {turn_id}")
     return Turn(**row)
@@ -138,6 +156,7 @@ def transcript(ledger: Ledger, study_id: UUID) -> list[Turn]:
     with ledger.work() as work:
         study = resolve(work, study_id)
         rows = work.rows(f"SELECT {_COLUMNS} FROM chat_turns WHERE study_id = :id ORDER BY position", {"id": study})
+        record(work, "transcript read", study=study, detail={"turns": len(rows)})
     return [Turn(**row) for row in rows]
 
 

@@ -36,6 +36,10 @@ class Work:
     rings: list[Ring] = field(default_factory=list)
     actor: Actor | None = None
 
+    def by(self, actor: Actor | None) -> "Work":
+        """The same transaction, as the act of one of those who share it."""
+        return replace(self, actor=actor)
+
     def by_index(self) -> None:
         """From here on, find rows by their indexes: for a window of a table that may be long, whatever was counted."""
         self.rows(_BY_INDEX)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.read import STUDY_STATE, TEXT
 from xraygpt_core.scope import scope_of
@@ -57,6 +58,8 @@ def images_status(ledger: Ledger, image_ids: Sequence[UUID]) -> list[ImageStatus
     """Where these objects stand, in the order asked; unknown ids are left out."""
     with ledger.work() as work:
         rows = {row["image_id"]: dict(row) for row in work.rows(_STATUS, {"ids": list(image_ids)})}
+        texts = list(dict.fromkeys(row["study_id"] for row in rows.values() if row["summary"] is not None))
+        record(work, "images read", studies=texts, detail={"images": len(rows)})
     return [_status(rows[image_id]) for image_id in image_ids if image_id in rows]
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from xraygpt_core.errors import NotFound
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.history import Review, reviews_of_study, reviews_of_summary
 from xraygpt_core.scope import scope_of
@@ -163,6 +164,7 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
         summary = work.row(f"{_SUMMARY} WHERE study_id = :id AND superseded_at IS NULL", {"id": home})
         reviewed = work.row(_REVIEWED, {"id": home})
         reviews = reviews_of_study(work, home)
+        record(work, "study read", study=home)
     if row is None:
         raise NotFound(f"there is no study {study_id}")
     values = dict(row)
@@ -189,21 +191,28 @@ def summary(ledger: Ledger, summary_id: UUID) -> Summary:
         NotFound: there is none.
     """
     with ledger.work() as work:
-        row = work.row(f"{_SUMMARY} WHERE id = :id", {"id": summary_id})
-    if row is None:
-        raise NotFound(f"there is no summary {summary_id}")
-    return Summary(**row)
+        found = _summary(work, summary_id)
+        record(work, "summary read", study=found.study_id, subject=summary_id)
+    return found
 
 
-def reviews(ledger: Ledger, summary_id: UUID) -> list[Review]:
-    """Every act of a person on one summary, the first one first.
+def reviews(ledger: Ledger, summary_id: UUID) -> tuple[Summary, list[Review]]:
+    """A summary, and every act of a person on it, the first one first.
 
     Raises:
         NotFound: there is no such summary.
     """
-    summary(ledger, summary_id)
     with ledger.work() as work:
-        return reviews_of_summary(work, summary_id)
+        about, found = _summary(work, summary_id), reviews_of_summary(work, summary_id)
+        record(work, "reviews read", study=about.study_id, subject=summary_id)
+    return about, found
+
+
+def _summary(work: Work, summary_id: UUID) -> Summary:
+    row = work.row(f"{_SUMMARY} WHERE id = :id", {"id": summary_id})
+    if row is None:
+        raise NotFound(f"there is no summary {summary_id}")
+    return Summary(**row)
 
 
 def preview_key(ledger: Ledger, study_id: UUID) -> str:
@@ -213,13 +222,16 @@ def preview_key(ledger: Ledger, study_id: UUID) -> str:
         NotFound: no such study, or no image of it was read yet.
     """
     with ledger.work() as work:
+        home = resolve(work, study_id)
         row = work.row(
-            "SELECT preview_key FROM images WHERE study_id = :id AND preview_key IS NOT NULL AND state = 'accepted' "
+            "SELECT id, preview_key FROM images WHERE study_id = :id AND preview_key IS NOT NULL "
+            "AND state = 'accepted' "
             "ORDER BY id = (SELECT chosen_image FROM studies WHERE id = :id) DESC NULLS LAST, id LIMIT 1",
-            {"id": resolve(work, study_id)},
+            {"id": home},
         )
-    if row is None:
-        raise NotFound("no image of the study has been read yet")
+        if row is None:
+            raise NotFound("no image of the study has been read yet")
+        record(work, "film read", study=home, subject=row["id"], detail={"as": "preview"})
     return str(row["preview_key"])
 
 
@@ -230,7 +242,9 @@ def timeline(ledger: Ledger, study_id: UUID) -> list[dict[str, Any]]:
         NotFound: no such study.
     """
     with ledger.work() as work:
-        rows = work.rows(_TIMELINE, {"id": resolve(work, study_id)})
+        home = resolve(work, study_id)
+        rows = work.rows(_TIMELINE, {"id": home})
+        record(work, "timeline read", study=home)
     return [dict(row) for row in rows]
 
 
@@ -246,4 +260,6 @@ def lookup(ledger: Ledger, kind: Literal["study", "patient", "accession"], pseud
     """The studies of a pseudonym, newest first (at most 1000); of a StudyInstanceUID, those of every patient."""
     with ledger.work() as work:
         rows = work.rows(_LOOKUP.format(column=_PSEUDONYM_COLUMNS[kind]), {"value": pseudonym})
-    return [row["id"] for row in rows]
+        found = [row["id"] for row in rows]
+        record(work, "number looked up", studies=found, detail={"kind": kind, "hits": len(found)})
+    return found

@@ -8,7 +8,7 @@ from xraygpt_core.ledger.fallout import lock_study_of
 from xraygpt_core.ledger.fence import Claim, fenced
 from xraygpt_core.ledger.settle import reconsider
 from xraygpt_core.ledger.summarise import SummariseInput
-from xraygpt_core.ledger.timeline import note
+from xraygpt_core.ledger.timeline import by_person, note, person
 from xraygpt_core.states import ReasonCode
 
 # A text of this image that a person has signed or judged says what it is: no head of a newer bundle takes that away.
@@ -73,7 +73,8 @@ def look_again(ledger: Ledger, work: Work, study_ids: Sequence[UUID]) -> set[UUI
     ids = [row["id"] for row in work.rows(_LOCK, {"ids": list(study_ids)})]
     images = work.rows(_ACCEPT_AGAIN, {"ids": ids})
     for image in images:
-        note(work, image["study_id"], "image looked at again", who="person", image_id=image["id"])
+        who, key = person(work), by_person(work)
+        note(work, image["study_id"], "image looked at again", who=who, image_id=image["id"], detail=key)
     studies: set[UUID] = {image["study_id"] for image in images}
     for study_id in sorted(studies):
         reconsider(ledger, work, study_id, quiet=False)

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from xraygpt_core.ids import new_ids
+from xraygpt_core.ledger.actor import Actor
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.known import SEEN_AT, find_known, raise_lane, wake
@@ -94,13 +97,34 @@ def register_objects(ledger: Ledger, objects: Sequence[ObjectRef], lane: Lane, *
         One row per object, in the order given.
     """
 
-    def register_all(calls: Sequence[Sequence[ObjectRef]]) -> list[list[Registered]]:
-        refs = [ref for call in calls for ref in call]
-        register = partial(register_in, ledger, objects=refs, lane=lane, actor=actor)
-        found = iter(registering(ledger, register))
-        return [list(islice(found, len(call))) for call in calls]
+    def register_all(calls: Sequence[_Call]) -> list[list[Registered]]:
+        refs = [ref for call in calls for ref in call.objects]
 
-    return ledger.meeting(("register", lane, actor), register_all)(objects)
+        def register(work: Work, *, careful: bool) -> list[list[Registered]]:
+            found = iter(register_in(ledger, work, refs, lane, actor=actor, careful=careful))
+            answers = [list(islice(found, len(call.objects))) for call in calls]
+            for call, answer in zip(calls, answers, strict=True):
+                _record(work.by(call.who), answer, lane, actor)
+            return answers
+
+        return registering(ledger, register)
+
+    return ledger.meeting(("register", lane, actor), register_all)(_Call(objects, ledger.actor))
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One of those whose objects are registered together: whose act is it?"""
+
+    objects: Sequence[ObjectRef]
+    who: Actor | None
+
+
+def _record(work: Work, found: Sequence[Registered], lane: Lane, actor: str) -> None:
+    studies = list(dict.fromkeys(one.study_id for one in found))
+    what = "images submitted" if actor == "gateway" else "images announced"
+    new = sum(one.new for one in found)
+    record(work, what, studies=studies, detail={"images": len(found), "new": new, "lane": lane})
 
 
 class Registering(Protocol[T_co]):
@@ -149,7 +173,8 @@ def note_deleted(ledger: Ledger, bucket: str, key: str, sequencer: str | None = 
         sequencer: of the event; contents that came later, as far as sequencers tell, are still there.
     """
     with ledger.work() as work:
-        work.run(_NOTE_DELETED, {"bucket": bucket, "key": key, "sequencer": sequencer})
+        gone = work.run(_NOTE_DELETED, {"bucket": bucket, "key": key, "sequencer": sequencer})
+        record(work, "deletion announced", detail={"images": gone})
 
 
 def _held(work: Work, of_key: Mapping[tuple[str, str], UUID]) -> dict[tuple[str, str], UUID]:

@@ -5,11 +5,14 @@ from uuid import UUID
 
 from xraygpt_core.ledger.core import Work
 
+# A step of a person names a key, whatever that is called; it was called 'person' before keys were kept.
+BY_PERSON = "(t.who = 'person' OR COALESCE(t.detail, '{}') ? 'key')"
+
 # Of what is cancelled without a reason: a person says so on the timeline, and a purge has a moment of its own.
-STOPPED = """
+STOPPED = f"""
     studies.state = 'cancelled' AND studies.reason_code IS NULL AND studies.purged_at IS NULL
     AND (SELECT 1 FROM timeline t
-         WHERE t.study_id = studies.id AND t.what = 'cancelled' AND t.who = 'person' LIMIT 1) IS NULL
+         WHERE t.study_id = studies.id AND t.what = 'cancelled' AND {BY_PERSON} LIMIT 1) IS NULL
 """
 
 # A film of the backlog itself, that was being read when it was cancelled, is over with it. Not if somebody asked for it

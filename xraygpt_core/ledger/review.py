@@ -13,6 +13,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.history import Review, Standing, reviews_of_summary, standing
 from xraygpt_core.ledger.keys import ApiKey, readable
@@ -139,6 +140,8 @@ def review_summary(ledger: Ledger, summary_id: UUID, said: Said, signer: Signer,
         # A key's name is no patient's; whom a program names may be anybody, so that name stays in the review.
         detail = {"review": str(review_id), "key": str(signer.key.key_id), "kind": signer.key.kind}
         note(work, row["study_id"], f"summary {said.action}", who=signer.key.name, detail=detail)
+        about = {"review": str(review_id), "kind": signer.key.kind, "speaks_for": signer.speaks_for is not None}
+        record(work, f"summary {said.action}", study=row["study_id"], subject=summary_id, detail=about)
     return review_id
 
 

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.grouping import Home, homes, name_study, new_study, tell_shared
 from xraygpt_core.ledger.settle import reconsider
-from xraygpt_core.ledger.timeline import note
+from xraygpt_core.ledger.timeline import by_person, note, person
 from xraygpt_core.states import Flag
 
 _KEEP_NAMES = """
@@ -83,8 +84,8 @@ _CLOSE = """
     FROM studies o WHERE studies.id = :new AND o.id = :old
 """
 _SAID = """
-    INSERT INTO timeline (study_id, what, who, at)
-    SELECT :new, what, who, at FROM timeline WHERE study_id = :old AND what = 'cancelled' ORDER BY id
+    INSERT INTO timeline (study_id, what, who, at, detail)
+    SELECT :new, what, who, at, detail FROM timeline WHERE study_id = :old AND what = 'cancelled' ORDER BY id
 """
 
 
@@ -118,7 +119,9 @@ def separate(
             work.run(sql, {"old": study["id"], "new": new, "images": list(image_ids)})
         _name(work, new, study)
         for study_id, what in ((study["id"], "images taken out"), (new, "images came from another patient's study")):
-            note(work, study_id, what, who="person", detail={"images": [str(one) for one in image_ids]})
+            images = {"images": [str(one) for one in image_ids]}
+            note(work, study_id, what, who=person(work), detail=images | by_person(work))
+            record(work, what, study=study_id, detail=images)
         if stopped and home is None:
             work.run(_CLOSE, {"old": study["id"], "new": new})
             work.run(_SAID, {"old": study["id"], "new": new})

@@ -1,10 +1,14 @@
 """Which bundle the GPU workers serve now, and how that changes."""
 
+import re
 from dataclasses import dataclass
 from uuid import UUID
 
 from xraygpt_core.errors import Conflict
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Work
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ def serve(ledger: Ledger, name: str) -> Served:
     with ledger.work() as work:
         run = work.row("SELECT id FROM training_runs WHERE bundle = :name", {"name": name})
         set_served(work, name, run["id"] if run else None)
+        record(work, "bundle served", subject=run["id"] if run else None, detail=_named(name))
         return served_in(work)
 
 
@@ -68,4 +73,10 @@ def roll_back(ledger: Ledger) -> Served:
         if row is None or row["previous_bundle"] is None:
             raise Conflict("no other bundle was served before")
         set_served(work, row["previous_bundle"], row["previous_run"])
+        record(work, "bundle rolled back", subject=row["previous_run"], detail=_named(row["previous_bundle"]))
         return served_in(work)
+
+
+def _named(bundle: str) -> dict[str, str] | None:
+    """A name that could be a bundle's. Whoever serves one by name may type anything."""
+    return {"bundle": bundle} if _NAME.fullmatch(bundle) else None

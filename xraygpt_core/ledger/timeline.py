@@ -35,6 +35,19 @@ def told(jobs: str, what: str, *, who: str, attempt: str = "c.attempts", detail:
     """
 
 
+def person(work: Work) -> str:
+    """How the timeline calls who acts: by the name of the key, as far as one is known."""
+    return "person" if work.actor is None else work.actor.name
+
+
+def by_person(work: Work) -> dict[str, Any]:
+    """What a person's step says besides: the key. Parts of the system have none, whatever a key may be called."""
+    actor = work.actor
+    if actor is None or (actor.key_id is None and actor.session_id is None):
+        return {}
+    return {"key": None if actor.key_id is None else str(actor.key_id)}
+
+
 def note(
     work: Work,
     study_id: UUID,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import Conflict, InvalidRequest, LeaseLost, NotFound
 from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import Claim, fenced, repeating
 from xraygpt_core.ledger.jobs import add_job
@@ -98,6 +99,7 @@ def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: U
             {"id": run_id, "stage": stage, "config": json.dumps(config), "parent": parent_run, "base": base},
         )
         add_job(work, JobKind.TRAIN, run_id, str(run_id), Lane.ROUTINE, max_attempts=ledger.settings.max_attempts)
+        record(work, "run started", subject=run_id, detail={"stage": stage})
     return run_id
 
 
@@ -197,6 +199,7 @@ def promote(ledger: Ledger, run_id: UUID) -> str:
         name = f"{row['stage']}-{str(run_id)[-12:]}"
         work.run("UPDATE training_runs SET bundle = :name WHERE id = :id", {"id": run_id, "name": name})
         set_served(work, name, run_id)
+        record(work, "run promoted", subject=run_id, detail={"bundle": name})
     return name
 
 
@@ -256,5 +259,6 @@ def cancel_run(ledger: Ledger, run_id: UUID) -> None:
             "UPDATE training_runs SET state = 'cancelled', finished_at = clock_timestamp() WHERE id = :id",
             {"id": run_id},
         )
+        record(work, "run cancelled", subject=run_id)
 
     repeating(ledger, body)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from xraygpt_core.ledger.audit import recorded
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.read import STUDY_STATE
 from xraygpt_core.states import TERMINAL_STUDY_STATES, Flag, Lane, ReviewState, StudyState
@@ -187,7 +188,9 @@ def worklist(
     }
     with ledger.work() as work:
         found = [dict(row) for row in work.rows(page_sql(listing), values)]
-        counted = work.rows(_AWAITING, {"most": MOST_COUNTED, "ranks": [one.rank for one in Lane]})
+        lanes: dict[str, Any] = {"most": MOST_COUNTED, "ranks": [one.rank for one in Lane]}
+        shown = [row["study_id"] for row in found[:limit]]
+        counted = recorded(work, _AWAITING, lanes, "worklist read", studies=shown, detail={"list": listing})
         if len(found) > limit:
             end: Place | None = _place(found[limit - 1])
         else:

@@ -1,0 +1,95 @@
+"""The audit, for who must prove what happened: the sealed rows to take along, and a check of the whole chain.
+
+Both come as lines of JSON (``application/x-ndjson``), written while they are read: neither end holds all of it.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
+
+from api_gateway.auth import UsesLedger, needs
+from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.audit_chain import Head, Problem, Verdict, read_head
+from xraygpt_core.ledger.audit_file import told
+from xraygpt_core.ledger.audit_read import Progress, Sealed, exported, verified
+from xraygpt_core.ledger.keys import ApiKey
+from xraygpt_core.states import Role
+
+router = APIRouter(prefix="/v1/audit", tags=["audit"])
+
+_LINES = "application/x-ndjson"
+_DESCRIBED: dict[int | str, dict[str, Any]] = {200: {"content": {_LINES: {"schema": {"type": "string"}}}}}
+_HeadText = Annotated[str, Query(pattern="^[0-9]{1,18}:[0-9a-f]{64}$", description="`POSITION:DIGEST`")]
+
+
+@router.get("", response_class=StreamingResponse, responses=_DESCRIBED)
+def get_audit(
+    ledger: UsesLedger,
+    _: Annotated[ApiKey, needs(Role.ADMIN)],
+    after: Annotated[int, Query(ge=0, lt=1 << 62)] = 0,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+) -> StreamingResponse:
+    """Every seal behind position ``after``, each before the rows it took: enough to check the chain without us.
+
+    ``since`` and ``until``: what was sealed from then on, and before. A row that is not sealed yet comes next time.
+    """
+    pages = exported(ledger, after=after, since=_utc(since), until=_utc(until))
+    return StreamingResponse(_sealed(pages), media_type=_LINES)
+
+
+@router.get("/verify", response_class=StreamingResponse, responses=_DESCRIBED)
+def get_verification(
+    ledger: UsesLedger,
+    _: Annotated[ApiKey, needs(Role.ADMIN)],
+    head: _HeadText | None = None,
+    base: _HeadText | None = None,
+) -> StreamingResponse:
+    """Check the chain. ``{"position", "last"}`` says how far it is, ``{"problem", …}`` what is wrong, the last line how
+    it ended: ``{"ok", "head", "seals", "rows"}``.
+
+    ``head`` was seen earlier and must lie on the chain; ``base`` was proved earlier and is where the check begins.
+    """
+    return StreamingResponse(_verdict(verified(ledger, base=_head(base), seen=_head(head))), media_type=_LINES)
+
+
+def _head(text: str | None) -> Head | None:
+    return None if text is None else read_head(text)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """PostgreSQL knows fewer time zones than ISO 8601 can write.
+
+    Raises:
+        InvalidRequest: it lies before the year 1 or after 9999 there.
+    """
+    try:
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest("since and until lie between the years 1 and 9999") from None
+
+
+def _sealed(pages: Iterator[list[Sealed]]) -> Iterator[str]:
+    for page in pages:
+        lines = [line for one in page for line in (one.seal.line(), *(one.rows[number] for number in sorted(one.rows)))]
+        yield "".join(f"{line}\n" for line in lines)
+
+
+def _verdict(found: Iterator[Progress | Problem | Verdict]) -> Iterator[str]:
+    for one in found:
+        yield json.dumps(_said(one)) + "\n"
+
+
+def _said(one: Progress | Problem | Verdict) -> dict[str, Any]:
+    match one:
+        case Progress():
+            return vars(one)
+        case Problem():
+            return told(one)
+        case Verdict():
+            return vars(one) | {"head": str(one.head)}

@@ -1,0 +1,61 @@
+"""What a known caller tried and may not, or may not now, is kept in the audit like what was done."""
+
+from uuid import UUID
+
+from fastapi import Request
+
+from api_gateway.auth import Shown, Token, actor_of, address_of
+from api_gateway.services import Services
+from xraygpt_core.errors import Conflict, Forbidden, XrayGPTError
+from xraygpt_core.ledger.actor import Actor
+from xraygpt_core.ledger.audit import REFUSED, record_alone
+from xraygpt_core.ledger.keys import ApiKey
+
+
+def is_refusal(request: Request, error: XrayGPTError) -> bool:
+    """Is it for who asks, or for the state of the subject, and not for want of sense?"""
+    return isinstance(error, Forbidden) or (isinstance(error, Conflict) and request.method != "GET")
+
+
+def keep_refusal(request: Request, status: int) -> None:
+    """Record it, with the route and the ids in its path.
+
+    Raises:
+        Unavailable: PostgreSQL does not answer: then nobody learns whether the act was refused, either.
+    """
+    actor = _actor(request)
+    if actor is None:
+        return
+    services: Services = request.app.state.services
+    route = getattr(request.scope.get("route"), "path", "none")
+    ids = {name: _id(value) for name, value in request.path_params.items() if name.endswith("_id")}
+    study = ids.pop("study_id", None)
+    record_alone(
+        services.ledger.acting(actor),
+        "act refused",
+        study=study,
+        subject=next(iter(ids.values()), None),
+        detail={"route": f"{request.method} {route}", "status": status},
+        outcome=REFUSED,
+    )
+
+
+def _actor(request: Request) -> Actor | None:
+    """Who asked. That a stranger was refused says the lock of its address."""
+    caller: Shown = getattr(request.state, "caller", None)
+    address = address_of(request)
+    match caller:
+        case ApiKey():
+            return actor_of(caller, address)
+        case Token():
+            return Actor(str(caller.name.lower()), address=address)
+        case None:
+            return None
+
+
+def _id(value: object) -> UUID | None:
+    """A part of the path. Who may not may have sent nonsense besides, at which nobody looked yet."""
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None
