@@ -15,6 +15,7 @@ LARGE = {
     "/v1/images/lookup": 2 << 20,
     "/v1/events/s3": 2 << 20,
     "/v1/events/sns": 1 << 20,
+    "/v1/session": 4 << 10,  # small: whoever signs in is a stranger until it is read
 }
 UPLOADS = "/v1/uploads/"
 MAX_HELD_BYTES = 64 << 20

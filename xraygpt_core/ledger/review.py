@@ -138,7 +138,8 @@ def review_summary(ledger: Ledger, summary_id: UUID, said: Said, signer: Signer,
             | {"by": by.reviewer if by else None, "at": by.at if by else None},
         )
         # A key's name is no patient's; whom a program names may be anybody, so that name stays in the review.
-        detail = {"review": str(review_id), "key": str(signer.key.key_id), "kind": signer.key.kind}
+        key = signer.key.key_id
+        detail = {"review": str(review_id), "key": key and str(key), "kind": signer.key.kind}
         note(work, row["study_id"], f"summary {said.action}", who=signer.key.name, detail=detail)
         about = {"review": str(review_id), "kind": signer.key.kind, "speaks_for": signer.speaks_for is not None}
         record(work, f"summary {said.action}", study=row["study_id"], subject=summary_id, detail=about)

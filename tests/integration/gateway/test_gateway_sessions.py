@@ -172,6 +172,10 @@ def test_a_wrong_key_opens_no_session_and_sets_no_cookie(world: World) -> None:
     assert one(world.ledger, "SELECT count(*) FROM sessions") == 0
 
 
+def test_a_stranger_at_the_door_sends_little(world: World) -> None:
+    assert world.stranger.post("/v1/session", content=b" " * 5000).status_code == 413
+
+
 def test_who_tries_keys_at_the_door_has_to_wait(world: World) -> None:
     app = create_app(world.ledger, world.store, world.pseudonymiser)
     client = TestClient(app, raise_server_exceptions=False)
