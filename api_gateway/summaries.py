@@ -8,11 +8,13 @@ from pydantic import AwareDatetime, Field
 
 from api_gateway.auth import Caller, UsesLedger, UsesServices
 from api_gateway.once import RunsOnce
+from api_gateway.pictures import PICTURE, IfNoneMatch, picture_answer
 from api_gateway.reviews import SummaryAnswer
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.origin import summary_origin
+from xraygpt_core.ledger.pictures import film
 from xraygpt_core.ledger.read import summary
 from xraygpt_core.states import NOTICE, Flag
 
@@ -69,13 +71,10 @@ def get_origin(summary_id: UUID, ledger: UsesLedger, _: Caller) -> OriginAnswer:
     return OriginAnswer.model_validate(summary_origin(ledger, summary_id))
 
 
-@router.get(
-    "/summaries/{summary_id}/image.png", response_class=Response, responses={200: {"content": {"image/png": {}}}}
-)
-def get_image(summary_id: UUID, services: UsesServices, _: Caller) -> Response:
+@router.get("/summaries/{summary_id}/image.png", response_class=Response, responses=PICTURE)
+def get_image(summary_id: UUID, services: UsesServices, _: Caller, known: IfNoneMatch = None) -> Response:
     """The normalised image as the model saw it; its SHA-256 stands in the provenance."""
-    png = services.store.get(summary_origin(services.ledger, summary_id).normalised_key)
-    return Response(png, media_type="image/png")
+    return picture_answer(services, film(services.ledger, summary_id), known)
 
 
 @router.post("/resummarise", status_code=202)

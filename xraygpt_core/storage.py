@@ -87,13 +87,14 @@ class ObjectStore:
         with self._bucket_there(bucket):
             return translated(lambda: self._fetch(max_bytes, Bucket=bucket, Key=key, IfMatch=f'"{etag}"', **pinned))
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         """An object of the derived bucket.
 
         Raises:
             ObjectMissing, Unavailable.
+            Rejected: TOO_LARGE, above ``max_bytes``.
         """
-        return translated(lambda: self._fetch(None, Bucket=self.derived_bucket, Key=key))
+        return translated(lambda: self._fetch(max_bytes, Bucket=self.derived_bucket, Key=key))
 
     def get_file(self, key: str, path: Path) -> None:
         """Copy an object of the derived bucket to a file, which appears when it is complete."""

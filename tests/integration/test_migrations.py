@@ -178,3 +178,21 @@ def test_texts_from_before_bundles_declared_a_scope_are_flagged_unless_their_fil
         (["synthetic"], False, says, []),
         (["body_part_unknown", "out_of_scope"], True, says, []),
     ]
+
+
+def test_a_preview_that_is_named_by_its_hash_is_known_by_it(bare_url: str) -> None:
+    upgrade(bare_url, "0011")
+    sha256 = "ab" * 32
+    keys = (f"preview/ab/{sha256}.png", f"preview/cd/{sha256}.png", f"preview/ab/{sha256}.png.old", "p/1", None)
+    with psycopg.connect(bare_url) as connection:
+        for number, key in enumerate(keys):
+            ids = {"id": UUID(int=number + 1), "key": key}
+            connection.execute("INSERT INTO studies (id, lane_rank, state) VALUES (%(id)s, 1, 'waiting')", ids)
+            connection.execute(
+                "INSERT INTO images (id, study_id, state, preview_key) VALUES (%(id)s, %(id)s, 'accepted', %(key)s)",
+                ids,
+            )
+    upgrade(bare_url)
+    with psycopg.connect(bare_url) as connection:
+        found = connection.execute("SELECT preview_sha256 FROM images ORDER BY id").fetchall()
+    assert [row[0] for row in found] == [sha256, None, None, None, None]

@@ -206,23 +206,6 @@ def reviews(ledger: Ledger, summary_id: UUID) -> list[Review]:
         return reviews_of_summary(work, summary_id)
 
 
-def preview_key(ledger: Ledger, study_id: UUID) -> str:
-    """Where the preview of the study's chosen image lies in the derived bucket.
-
-    Raises:
-        NotFound: no such study, or no image of it was read yet.
-    """
-    with ledger.work() as work:
-        row = work.row(
-            "SELECT preview_key FROM images WHERE study_id = :id AND preview_key IS NOT NULL AND state = 'accepted' "
-            "ORDER BY id = (SELECT chosen_image FROM studies WHERE id = :id) DESC NULLS LAST, id LIMIT 1",
-            {"id": resolve(work, study_id)},
-        )
-    if row is None:
-        raise NotFound("no image of the study has been read yet")
-    return str(row["preview_key"])
-
-
 def timeline(ledger: Ledger, study_id: UUID) -> list[dict[str, Any]]:
     """Every step of a study, oldest first: at, what, who, image_id, job_id, attempt, epoch, detail.
 

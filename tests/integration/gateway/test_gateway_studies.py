@@ -131,15 +131,6 @@ def test_the_timeline_tells_the_story_without_names(world: World) -> None:
     assert "DOE" not in answer.text
 
 
-def test_the_preview_is_the_stored_picture(world: World) -> None:
-    (image,) = world.submit("in/a.dcm")
-    study_id = world.ingest(image["image_id"])
-    world.store.put(f"preview/{image['image_id']}.png", b"\x89PNG", "image/png")
-    answer = world.client.get(f"/v1/studies/{study_id}/preview.png")
-    assert (answer.content, answer.headers["content-type"]) == (b"\x89PNG", "image/png")
-    assert answer.headers["cache-control"] == "no-store"
-
-
 def test_there_is_no_preview_before_the_image_is_read(world: World) -> None:
     (image,) = world.submit("in/a.dcm")
     assert world.client.get(f"/v1/studies/{image['study_id']}/preview.png").status_code == 404
