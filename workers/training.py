@@ -120,8 +120,7 @@ class Carrier:
         result = self.out / "result"
         if not result.is_dir():
             raise TrainingError("training_jobs ended well but left no result")
-        prefix = f"{self._prefix}/result"
-        push(self.context.store, result, prefix, self.pulse.check)
+        prefix = push(self.context.store, result, f"{self._prefix}/result", self.pulse.check)
         complete_run(self.context.ledger, self.claim, prefix)
         self._sweep(prefix)
 
@@ -160,8 +159,7 @@ class Carrier:
 
     def _keep(self, checkpoint: Path) -> None:
         step = _step(checkpoint)
-        prefix = f"{self._prefix}/{step}"
-        push(self.context.store, checkpoint, prefix, self.pulse.check)
+        prefix = push(self.context.store, checkpoint, f"{self._prefix}/{step}", self.pulse.check)
         move_checkpoint(self.context.ledger, self.claim, prefix, step)
         former, self.checkpoint, self.carried = self.checkpoint, prefix, step
         if former is not None and former != prefix:

@@ -97,13 +97,14 @@ class ObjectStore:
         return translated(lambda: self._fetch(max_bytes, Bucket=self.derived_bucket, Key=key))
 
     def get_file(self, key: str, path: Path) -> None:
-        """Copy an object of the derived bucket to a file, which appears when it is complete."""
+        """Copy an object of the derived bucket to a file, which appears when it is complete; no link is followed."""
         part = path.with_name(path.name + ".part")
         path.parent.mkdir(parents=True, exist_ok=True)
 
         def copy() -> None:
             answer = self._client.get_object(Bucket=self.derived_bucket, Key=key)
-            with part.open("wb") as file, closing(answer["Body"]) as body:
+            part.unlink(missing_ok=True)
+            with part.open("xb") as file, closing(answer["Body"]) as body:
                 for chunk in body.iter_chunks(_CHUNK):
                     file.write(chunk)
             _must_be_whole(part.stat().st_size, answer)
