@@ -5,6 +5,7 @@ when it appears; this worker carries them to the ledger and the derived bucket.
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from xraygpt_core.errors import LeaseLost, TrainingError
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.training import RunInput, complete_run, move_checkpoint, note_progress, run_input
 from xraygpt_core.model.bundle import Bundle, load_bundle
+from xraygpt_core.places import is_below
 
 _POLL_SECONDS = 0.5
 _NOTE_SECONDS = 1.0
@@ -50,7 +52,7 @@ class Training:
 
     def _command(self, run: RunInput, home: Path, pulse: Pulse) -> list[str]:
         config, out = home / "config.json", home / "out"
-        config.write_text(json.dumps(run.config))
+        config.write_text(json.dumps(confined(run.config, self._context.settings.training_data)))
         out.mkdir()
         base = self._base(run, home)
         pulse.check()
@@ -171,6 +173,25 @@ class Carrier:
         for listed in store.list(store.derived_bucket, f"runs/{self.run.run_id}/"):
             if not listed.key.startswith(f"{result_prefix}/"):
                 store.delete(listed.key)
+
+
+def confined(config: dict[str, Any], root: Path | None) -> dict[str, Any]:
+    """A run's configuration, its films where they really lie: whoever queues a run chooses no other folder to read.
+
+    Args:
+        root: XRAYGPT_TRAINING_DATA; the run names its films as a folder below it, or by their whole path.
+
+    Raises:
+        TrainingError: the films lie elsewhere, or nobody said below which folder they may lie.
+    """
+    if (films := config.get("films")) is None:
+        return config
+    if root is None:
+        raise TrainingError("this worker reads no films: name their folder in its setting XRAYGPT_TRAINING_DATA")
+    path = root / str(films)
+    if not is_below(path, root) or not os.path.isdir(path):
+        raise TrainingError("the run's films are no folder below the worker's XRAYGPT_TRAINING_DATA")
+    return config | {"films": str(path.resolve())}
 
 
 def _step(checkpoint: Path) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from xraygpt_core.errors import ObjectMissing, TrainingError
 from xraygpt_core.model.bundle import file_sha256
+from xraygpt_core.places import is_below
 from xraygpt_core.storage import ObjectStore
 
 _NAMED_BY_CONTENT = re.compile("-([0-9a-f]{64})$")  # older versions named them by run and step alone
@@ -64,9 +65,8 @@ def inside(directory: Path, file: str) -> Path:
     """
     if not file.isprintable() or any(part in ("", ".", "..") for part in file.split("/")):
         raise TrainingError("the derived bucket holds an object whose key is no name of a file")
-    root = directory.resolve()
-    path = root / file
-    if not path.resolve().is_relative_to(root) or not path.parent.resolve().is_relative_to(root):
+    path = directory / file
+    if not is_below(path, directory) or not is_below(path.parent, directory):
         raise TrainingError("the derived bucket holds an object whose name leads out of its folder")
     return path
 
