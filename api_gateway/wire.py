@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 
+from xraygpt_core.plain_text import unseen
 from xraygpt_core.scope import MadeFor
 
 
@@ -30,7 +31,15 @@ def _storable_json(value: Any) -> Any:
     return value
 
 
+def _visible(value: str) -> str:
+    if (letter := unseen(_storable(value))) is not None:
+        raise ValueError(f"it holds {letter}, which nobody sees who reads it: take it out")
+    return value
+
+
 Text = Annotated[str, AfterValidator(_storable)]
+# What people sign and others read: its letters are seen, and none turns words around.
+Words = Annotated[str, AfterValidator(_visible)]
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
 
 

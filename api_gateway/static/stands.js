@@ -1,5 +1,6 @@
 /** How a study stands on the desk, and what became of it between two looks. */
 
+import { aside } from "./dom.js";
 import { lastAct } from "./said.js";
 import { reader } from "./session.js";
 import { moment } from "./time.js";
@@ -19,6 +20,6 @@ export function told(before, study) {
   if (before.review_state === now.review_state && before.reviewed_at === now.reviewed_at) return null;
   const act = lastAct(study.reviews, now.summary_id);
   if (!act) return null;
-  const who = act.reviewer === reader() ? "You, in another window," : act.reviewer;
+  const who = act.reviewer === reader() ? "You, in another window," : aside(act.reviewer);
   return `${who} ${DID[act.action]} at ${moment(act.at)}, after you opened it.`;
 }
