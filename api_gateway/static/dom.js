@@ -4,7 +4,7 @@
  */
 
 // Controls but tab and line ends, directional controls (UAX #9) and letters without width: they hide or turn words.
-const ACTING = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2028\u2029\u2060-\u2067\u206a-\u206f\ufeff\ufff9-\ufffb]/g;
+const ACTING = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2028\u2029\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
 /** A text as it is shown: a mark in the place of each letter that acts on others. */
 export const visible = (text) => text.replace(ACTING, "\ufffd");
@@ -17,9 +17,6 @@ const shown = (children) =>
 
 /** A person's name within a sentence: whatever its letters are, it turns nothing around it. */
 export const named = (name) => h("bdi", {}, name);
-
-/** The same where a sentence is one string: FIRST STRONG ISOLATE … POP DIRECTIONAL ISOLATE. */
-export const aside = (name) => `\u2068${visible(name).replace(/[\u2068\u2069]/g, "\ufffd")}\u2069`;
 
 /**
  * An element. Attributes that are null or false are left out, true ones stand without a value, functions are listeners.

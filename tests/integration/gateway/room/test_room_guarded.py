@@ -78,7 +78,7 @@ def test_letters_that_turn_or_hide_words_are_marked_and_a_name_turns_nothing(new
     page = newcomer.enter().page
     expect(page.locator(".opening")).to_have_text("No �oisuffe�. Hid�den. �x")
     page.locator(".rows .row").click()
-    expect(page.locator(".report .text").first).to_have_text("No �oisuffe�. Hid�den. �x")
+    expect(page.locator(".report .text").first).to_contain_text("No �oisuffe�. Hid�den. �x")
     assert page.locator(".report .text").first.evaluate("e => getComputedStyle(e).unicodeBidi") == "plaintext"
     said = {"state": "accepted", "reviewer": "ד״ר כהן"}
     assert world.client.post(f"/v1/summaries/{summary_id}/review", json=said).status_code == 200
