@@ -104,6 +104,9 @@ async def _malformed(_: Request, error: Exception) -> JSONResponse:
 async def _http(_: Request, error: Exception) -> JSONResponse:
     """What the framework refuses itself: unknown paths, wrong methods, unreadable or too large bodies."""
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, RecursionError):  # the framework's reader of JSON gave up
+        title = errors.InvalidRequest.__doc__
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the body is nested too deeply", title=title)
     detail = None if error.detail == HTTPStatus(error.status_code).phrase else error.detail
     return problem(error.status_code, detail, headers=dict(error.headers or {}))
 

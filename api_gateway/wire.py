@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 from xraygpt_core.plain_text import unseen
 from xraygpt_core.scope import MadeFor
 
+_DEEPEST = 64
+
 
 def _storable(value: str) -> str:
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
@@ -15,7 +17,9 @@ def _storable(value: str) -> str:
     return value
 
 
-def _storable_json(value: Any) -> Any:
+def _storable_json(value: Any, levels: int = _DEEPEST) -> Any:
+    if levels < 0:
+        raise ValueError(f"a document is nested at most {_DEEPEST} levels deep")
     match value:
         case str():
             _storable(value)
@@ -24,10 +28,15 @@ def _storable_json(value: Any) -> Any:
         case dict():
             for name, item in value.items():
                 _storable(name)
-                _storable_json(item)
+                _storable_json(item, levels - 1)
         case list():
             for item in value:
-                _storable_json(item)
+                _storable_json(item, levels - 1)
+    return value
+
+
+def _document(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _storable_json(value)
     return value
 
 
@@ -40,7 +49,7 @@ def _visible(value: str) -> str:
 Text = Annotated[str, AfterValidator(_storable)]
 # What people sign and others read: its letters are seen, and none turns words around.
 Words = Annotated[str, AfterValidator(_visible)]
-JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_document)]
 
 
 class Request(BaseModel):
