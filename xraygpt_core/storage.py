@@ -72,7 +72,7 @@ class ObjectStore:
             ObjectMissing, Unavailable.
         """
         with self._bucket_there(bucket):
-            return _head(translated(lambda: self._client.head_object(Bucket=bucket, Key=key)))
+            return _head(translated(lambda: self._client.head_object(Bucket=bucket, Key=key), key))
 
     def read(self, bucket: str, key: str, *, etag: str, version_id: str | None = None, max_bytes: int) -> bytes:
         """The bytes of exactly the object that was registered, never of one that took its key since.
@@ -85,7 +85,9 @@ class ObjectStore:
         """
         pinned = {"VersionId": version_id} if version_id else {}
         with self._bucket_there(bucket):
-            return translated(lambda: self._fetch(max_bytes, Bucket=bucket, Key=key, IfMatch=f'"{etag}"', **pinned))
+            return translated(
+                lambda: self._fetch(max_bytes, Bucket=bucket, Key=key, IfMatch=f'"{etag}"', **pinned), key
+            )
 
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         """An object of the derived bucket.

@@ -73,6 +73,9 @@ def test_the_derived_bucket_is_refused_with_its_reason(shared: World) -> None:
         "s3://{bucket}",
         "s3://{bucket}/",
         "s3://{bucket}/{long}",
+        "s3://{bucket}/in/../DOE.dcm",
+        "s3://{bucket}/..",
+        "s3://{bucket}/./a.dcm",
     ],
 )
 def test_an_address_that_is_none_is_refused(shared: World, uri: str) -> None:
