@@ -83,4 +83,4 @@ def _relay(words: IO[bytes]) -> None:
     with words:
         for line in iter(lambda: words.readline(_LINE_BYTES), b""):
             if said := line.decode(errors="replace").strip():
-                log.info("training says", extra={"said": said})
+                log.warning("training says", extra={"said": said})  # whatever the level: a run that fails points here

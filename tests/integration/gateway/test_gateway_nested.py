@@ -8,8 +8,7 @@ World = Any
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.mark.parametrize("levels", [70, 1500, 100_000])
-@pytest.mark.parametrize("form", [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
+@pytest.mark.parametrize(("levels", "form"), [(70, ('{"a":', "}")), (1500, ("[", "]"))], ids=["objects", "lists"])
 def test_a_nested_body_is_refused_on_every_route(shared: World, levels: int, form: tuple[str, str]) -> None:
     nested = form[0] * levels + "1" + form[1] * levels
     nothing = "00000000-0000-7000-8000-000000000000"
@@ -27,7 +26,7 @@ def test_a_nested_body_is_refused_on_every_route(shared: World, levels: int, for
 
 
 @pytest.mark.parametrize("route", ["s3", "sns"])
-@pytest.mark.parametrize("levels", [300, 1500, 100_000])
+@pytest.mark.parametrize("levels", [300, 100_000])
 def test_a_nested_event_is_refused(shared: World, route: str, levels: int) -> None:
     nested = "[" * levels + "]" * levels
     for content in (nested, f'{{"Records": {nested}}}'):
