@@ -32,6 +32,7 @@ STATUS: dict[type[errors.XrayGPTError], HTTPStatus] = {
     errors.Unauthorised: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.WrongPicture: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Refused: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ConfigurationError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -88,8 +89,8 @@ def answer(error: errors.XrayGPTError, *, close: bool = False) -> JSONResponse:
     Args:
         close: end the connection with it, for what is still to come of the request is not wanted.
     """
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
-    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    if status is None:
         return _defect(error)
     title = (type(error).__doc__ or "").splitlines()[0]
     reason = error.reason if isinstance(error, errors.Rejected) else None
@@ -125,6 +126,9 @@ async def _malformed(_: Request, error: Exception) -> JSONResponse:
 async def _http(_: Request, error: Exception) -> JSONResponse:
     """What the framework refuses itself: unknown paths, wrong methods, unreadable or too large bodies."""
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, RecursionError):  # the framework's reader of JSON gave up
+        title = errors.InvalidRequest.__doc__
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the body is nested too deeply", title=title)
     detail = None if error.detail == HTTPStatus(error.status_code).phrase else error.detail
     return problem(error.status_code, detail, headers=dict(error.headers or {}))
 

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, Field
 
 from api_gateway.auth import UsesLedger, needs
 from api_gateway.once import RunsOnce
-from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
+from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text, Words
 from xraygpt_core.errors import Forbidden
 from xraygpt_core.ledger.keys import LONGEST_NAME, ApiKey
 from xraygpt_core.ledger.read import reviews, summary
@@ -98,8 +98,8 @@ class Review(Request):
     """
 
     state: ReviewState
-    text: Annotated[Text, Field(max_length=20_000)] | None = None
-    reason: Annotated[Text, Field(min_length=1, max_length=2_000)] | None = None
+    text: Annotated[Words, Field(max_length=20_000)] | None = None
+    reason: Annotated[Words, Field(min_length=1, max_length=2_000)] | None = None
     undo: bool = False
     reviewer: Annotated[Text, Field(min_length=1, max_length=LONGEST_NAME)] | None = None
     seen: SeenSummary | None = None

@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 
 from api_gateway.auth import UsesLedger, UsesServices, may_ask_for, needs
 from api_gateway.once import RunsOnce
+from api_gateway.pictures import PICTURE, IfNoneMatch, picture_answer
 from api_gateway.reviews import ReviewAnswer, SummaryAnswer
 from api_gateway.services import Services
 from api_gateway.sources import source_object
@@ -18,7 +19,8 @@ from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest, ObjectMissing
 from xraygpt_core.ledger.change import cancel_study, purge_study
 from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.read import preview_key, study, timeline
+from xraygpt_core.ledger.pictures import preview
+from xraygpt_core.ledger.read import study, timeline
 from xraygpt_core.ledger.register import ObjectRef, Registered, register_objects
 from xraygpt_core.states import Flag, ImageState, Lane, ReasonCode, Role, StudyState
 
@@ -160,13 +162,15 @@ def get_timeline(
     return Timeline(study_id=study_id, steps=[Step.model_validate(step) for step in timeline(ledger, study_id)])
 
 
-@router.get("/{study_id}/preview.png", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+@router.get("/{study_id}/preview.png", response_class=Response, responses=PICTURE)
 def get_preview(
-    study_id: UUID, services: UsesServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)]
+    study_id: UUID,
+    services: UsesServices,
+    _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)],
+    known: IfNoneMatch = None,
 ) -> Response:
     """The chosen image, 8 bit grey, long side at most 1024 pixels."""
-    png = services.store.get(preview_key(services.ledger, study_id))
-    return Response(png, media_type="image/png")
+    return picture_answer(services, preview(services.ledger, study_id), known)
 
 
 def _look_up(services: Services, uris: Sequence[str]) -> list[ObjectRef]:

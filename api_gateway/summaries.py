@@ -8,12 +8,14 @@ from pydantic import AwareDatetime, Field
 
 from api_gateway.auth import UsesLedger, UsesServices, needs
 from api_gateway.once import RunsOnce
+from api_gateway.pictures import PICTURE, IfNoneMatch, picture_answer
 from api_gateway.reviews import SummaryAnswer
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.origin import summary_film, summary_origin
+from xraygpt_core.ledger.origin import summary_origin
+from xraygpt_core.ledger.pictures import film
 from xraygpt_core.ledger.read import summary
 from xraygpt_core.states import NOTICE, Flag, Role
 
@@ -74,15 +76,15 @@ def get_origin(
     return OriginAnswer.model_validate(summary_origin(ledger, summary_id))
 
 
-@router.get(
-    "/summaries/{summary_id}/image.png", response_class=Response, responses={200: {"content": {"image/png": {}}}}
-)
+@router.get("/summaries/{summary_id}/image.png", response_class=Response, responses=PICTURE)
 def get_image(
-    summary_id: UUID, services: UsesServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)]
+    summary_id: UUID,
+    services: UsesServices,
+    _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)],
+    known: IfNoneMatch = None,
 ) -> Response:
     """The normalised image as the model saw it; its SHA-256 stands in the provenance."""
-    png = services.store.get(summary_film(services.ledger, summary_id).normalised_key)
-    return Response(png, media_type="image/png")
+    return picture_answer(services, film(services.ledger, summary_id), known)
 
 
 @router.post("/resummarise", status_code=202)

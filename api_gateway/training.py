@@ -13,6 +13,7 @@ from api_gateway.wire import Answer, JsonObject, Request, Text
 from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.training import cancel_run, create_run, promote, run, runs
 from xraygpt_core.states import Role
+from xraygpt_core.training_config import parse_config
 
 router = APIRouter(prefix="/v1/training-runs", tags=["training"])
 
@@ -63,7 +64,8 @@ class Promoted(Answer):
 
 @router.post("", status_code=202)
 def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> RunId:
-    """Queue a run."""
+    """Queue a run. Its configuration is checked here: every key, type and bound of docs/training.md."""
+    parse_config(body.config)
 
     def action() -> dict[str, str]:
         return {"run_id": str(create_run(ledger, body.stage, body.config, body.parent_run))}

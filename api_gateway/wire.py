@@ -5,7 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 
+from xraygpt_core.plain_text import unseen
 from xraygpt_core.scope import MadeFor
+
+_DEEPEST = 64
 
 
 def _storable(value: str) -> str:
@@ -14,7 +17,9 @@ def _storable(value: str) -> str:
     return value
 
 
-def _storable_json(value: Any) -> Any:
+def _storable_json(value: Any, levels: int = _DEEPEST) -> Any:
+    if levels < 0:
+        raise ValueError(f"a document is nested at most {_DEEPEST} levels deep")
     match value:
         case str():
             _storable(value)
@@ -23,15 +28,28 @@ def _storable_json(value: Any) -> Any:
         case dict():
             for name, item in value.items():
                 _storable(name)
-                _storable_json(item)
+                _storable_json(item, levels - 1)
         case list():
             for item in value:
-                _storable_json(item)
+                _storable_json(item, levels - 1)
+    return value
+
+
+def _document(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _storable_json(value)
+    return value
+
+
+def _visible(value: str) -> str:
+    if (letter := unseen(_storable(value))) is not None:
+        raise ValueError(f"it holds {letter}, which nobody sees who reads it: take it out")
     return value
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
+# What people sign and others read: its letters are seen, and none turns words around.
+Words = Annotated[str, AfterValidator(_visible)]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_document)]
 
 
 class Request(BaseModel):

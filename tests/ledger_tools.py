@@ -63,6 +63,7 @@ def film(study: str | None = "study-1", **changes: Any) -> IngestedImage:
         "normalised_key": f"normalised/{number}",
         "normalised_sha256": f"sha-{number}",
         "preview_key": f"preview/{number}",
+        "preview_sha256": f"preview-sha-{number}",
         "expected_images": None,
         "flags": (),
     }

@@ -95,6 +95,7 @@ class Bench:
             normalised_key=key,
             normalised_sha256=sha256,
             preview_key=key,
+            preview_sha256=sha256,
             expected_images=None,
             flags=(),
         )

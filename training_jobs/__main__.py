@@ -8,6 +8,7 @@ from typing import Any
 
 from training_jobs.config import Config, Phantoms, read_config
 from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.plain_text import plain_text
 
 _STAGES = ("medical-llm", "stage1", "stage2")
 
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _chest_check(options)
         return _evaluate(options) if options.job == "evaluate" else _train(options)
     except XrayGPTError as error:
-        print(f"training_jobs {options.job}: {error}", file=sys.stderr)  # noqa: T201
+        print(plain_text(f"training_jobs {options.job}: {error}", lines=False), file=sys.stderr)  # noqa: T201
         return 1
 
 

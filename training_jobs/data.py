@@ -18,6 +18,7 @@ from training_jobs.wording import concise_report
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.phantoms.draw import draw_phantom
 from xraygpt_core.phantoms.findings import LABELS, View
+from xraygpt_core.places import is_below
 
 # Collections that may train weights we publish: NIH (no restrictions), Hannover (CC BY 3.0), VQA-RAD (CC0).
 FREE = ("images/nih/", "images/hannover/", "images/vqarad/")
@@ -84,9 +85,9 @@ def read_film(path: Path) -> NDArray[np.uint8]:
         TrainingError: it cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
             return np.asarray(image.convert("L"))
-    except OSError as error:
+    except (OSError, Image.DecompressionBombError) as error:
         raise TrainingError(f"{path} cannot be read: {error}") from error
 
 
@@ -110,23 +111,45 @@ def film_studies(data: Path, split: Sequence[str], *, variants: int = _FILM_VARI
     """The films of a data directory in the given splits; the first variant of each is not augmented.
 
     Raises:
-        TrainingError: there is no manifest.
+        TrainingError: there is no manifest, or a row of it names no film of its collection.
     """
-    manifest = data / "manifest.jsonl"
-    try:
-        rows = [json.loads(line) for line in manifest.read_text().splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{manifest} cannot be read: {error}") from error
     studies = []
-    for row in rows:
+    for row in manifest_rows(data):
         if row["split"] not in split or not row["image"].startswith(FREE):
             continue
-        presence, report = film_presence(row), film_report(row)
+        file, presence, report = film_file(data, row["image"]), film_presence(row), film_report(row)
         studies += [
-            Study(row["id"], variant, "film", variant > 0, presence, report, str(data / row["image"]))
-            for variant in range(variants)
+            Study(row["id"], variant, "film", variant > 0, presence, report, str(file)) for variant in range(variants)
         ]
     return studies
+
+
+def manifest_rows(data: Path) -> list[dict[str, Any]]:
+    """Rows of a data directory: what each must say is there, as text or a list of texts."""
+    manifest = data / "manifest.jsonl"
+    if not is_below(manifest, data) or not manifest.is_file():
+        raise TrainingError(f"{manifest} cannot be read: it is no file of this folder")
+    try:
+        rows = [json.loads(line) for line in manifest.read_text().splitlines() if line.strip()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise TrainingError(f"{manifest} cannot be read: {error}") from error
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("id", "split", "image")):
+            raise TrainingError(f"{manifest}, row {number}: id, split and image must be texts")
+    return rows
+
+
+def film_file(data: Path, image: str) -> Path:
+    """A film's file, which lies in the folder of its collection: the licence is that folder's.
+
+    Raises:
+        TrainingError: it leads out of it.
+    """
+    folder = next(prefix for prefix in FREE if image.startswith(prefix))
+    path = data / image
+    if not is_below(path, data / folder):
+        raise TrainingError(f"a row of {data / 'manifest.jsonl'} leads out of {folder}")
+    return path
 
 
 def film_view(row: dict[str, Any]) -> View | None:

@@ -1,12 +1,11 @@
 """Real films with a text to compare with: the test side of a data directory."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training_jobs.data import FREE, film_view
+from training_jobs.data import FREE, film_file, film_view, manifest_rows
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.phantoms.findings import View
 
@@ -37,20 +36,20 @@ def films(data: Path, split: str) -> list[Film]:
     """The films of one split that carry a text.
 
     Raises:
-        TrainingError: there is no manifest, or no such film.
+        TrainingError: there is no manifest, a row leads elsewhere, or there is no such film.
     """
-    try:
-        rows = [json.loads(line) for line in (data / "manifest.jsonl").read_text().splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{data / 'manifest.jsonl'} cannot be read: {error}") from error
     chosen = [
-        row for row in rows if row["split"] == split and row["image"].startswith(FREE) and row.get("template_text")
+        row
+        for row in manifest_rows(data)
+        if row["split"] == split and row["image"].startswith(FREE) and row.get("template_text")
+        for row in manifest_rows(data)
+        if row["split"] == split and row["image"].startswith(FREE) and row.get("template_text")
     ]
     if not chosen:
         raise TrainingError(f"{data} has no film with a text in its {split} split")
     return [
         Film(
-            data / row["image"],
+            film_file(data, row["image"]),
             row["template_text"],
             frozenset(_KINDS[label] for label in row["labels"] if label in _KINDS),
             film_view(row),

@@ -1,22 +1,31 @@
 """A child process that dies with us, whole tree and all, and can be asked to stop or made to."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from workers.leash import kill_descendants
 
 # The child trains; it needs neither the database nor the buckets nor the pseudonymisation key.
 _KEPT = ("XRAYGPT_MODELS",)
+_LINE_BYTES = 4096  # of what it says at once
+_FAREWELL_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class Child:
-    """A command on a leash, as a context manager: leaving the block ends the whole tree."""
+    """A command on a leash, as a context manager: leaving the block ends the whole tree.
+
+    What it says becomes lines of our own log, each a value in one record: it can neither forge a record nor break one.
+    """
 
     def __init__(self, command: Sequence[str], working_directory: Path) -> None:
         environment = {
@@ -24,8 +33,16 @@ class Child:
         }
         leash = [sys.executable, "-m", "workers.leash", str(os.getpid())]
         self._process = subprocess.Popen(
-            [*leash, *command], env=environment, cwd=working_directory, stdin=subprocess.DEVNULL, start_new_session=True
+            [*leash, *command],
+            env=environment,
+            cwd=working_directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
+        self._ear = threading.Thread(target=_relay, args=(self._process.stdout,), name="child's words", daemon=True)
+        self._ear.start()
 
     def __enter__(self) -> Self:
         return self
@@ -34,6 +51,7 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+        self._ear.join(_FAREWELL_SECONDS)
 
     @property
     def pid(self) -> int:
@@ -58,3 +76,11 @@ class Child:
             kill_descendants(self._process.pid)
             self._process.kill()
             self._process.wait()
+
+
+def _relay(words: IO[bytes]) -> None:
+    """Log what a child says, line by line, until nobody is left who could say something."""
+    with words:
+        for line in iter(lambda: words.readline(_LINE_BYTES), b""):
+            if said := line.decode(errors="replace").strip():
+                log.warning("training says", extra={"said": said})  # whatever the level: a run that fails points here

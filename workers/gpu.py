@@ -20,7 +20,15 @@ from xraygpt_core.ledger.chat import ChatInput, chat_input, complete_turn, strea
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.refuse import refuse_image
 from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
-from xraygpt_core.metrics import BATCH_OCCUPANCY, CONTRADICTIONS, IMAGES_REFUSED, OUT_OF_SCOPE, SUMMARIES, TOKENS
+from xraygpt_core.metrics import (
+    BATCH_OCCUPANCY,
+    CONTRADICTIONS,
+    IMAGES_REFUSED,
+    OUT_OF_SCOPE,
+    PICTURES_REFUSED,
+    SUMMARIES,
+    TOKENS,
+)
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost
@@ -60,7 +68,7 @@ class Reader:
         given = summarise_input(self._context.ledger, claim)
         if given is None:
             return
-        png = self._image(given.normalised_key, given.normalised_sha256)
+        png = self._image(claim, given.normalised_key, given.normalised_sha256)
         # Chat goes first (rank 0), then the lanes in their order.
         request = SummaryRequest(png, only_chests=True)
         try:
@@ -90,7 +98,7 @@ class Reader:
     def chat(self, claim: Claim, pulse: Pulse) -> None:
         """Answer one question, and show the answer while it is written."""
         given = chat_input(self._context.ledger, claim)
-        png = self._image(given.normalised_key, given.normalised_sha256)
+        png = self._image(claim, given.normalised_key, given.normalised_sha256)
         errand = Errand(self, pulse, lambda text: stream_answer(self._context.ledger, claim, text))
         made = self._ask(ChatRequest(png, self._conversation(given), given.question), 0, errand)
         answer, flags = _not_empty(made), self._scope_flags(given.flags)
@@ -118,9 +126,11 @@ class Reader:
         """The summary is the answer to the bundle's own question; what was asked since follows."""
         return ((self._bundle.question, given.summary), *given.turns)
 
-    def _image(self, key: str, sha256: str) -> bytes:
+    def _image(self, claim: Claim, key: str, sha256: str) -> bytes:
         png = self._context.store.get(key)
         if hashlib.sha256(png).hexdigest() != sha256:
+            PICTURES_REFUSED.inc()
+            log.critical("the stored picture is not the one that was read", extra={"job_id": claim.job_id})
             raise Unavailable("the normalised image in the derived bucket is not the one ingest stored")
         return png
 

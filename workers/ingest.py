@@ -109,12 +109,11 @@ class Ingest:
         return finished
 
     def _store(self, image: NormalisedImage, pulse: Pulse) -> IngestedImage:
-        sha256 = hashlib.sha256(image.normalised_png).hexdigest()
-        normalised_key, preview_key = derived_keys(sha256, image.preview_png)
-        self._context.store.put(normalised_key, image.normalised_png, "image/png")
+        stored = pseudonymised(image, self._pseudonymiser)
+        self._context.store.put(stored.normalised_key, image.normalised_png, "image/png")
         pulse.progress()
-        self._context.store.put(preview_key, image.preview_png, "image/png")
-        return pseudonymised(image, self._pseudonymiser, normalised_key, sha256, preview_key)
+        self._context.store.put(stored.preview_key, image.preview_png, "image/png")
+        return stored
 
     def _sandbox(self) -> Normaliser:
         sandbox: Normaliser | None = getattr(self._local, "sandbox", None)
@@ -127,20 +126,15 @@ class Ingest:
         return sandbox
 
 
-def derived_keys(normalised_sha256: str, preview_png: bytes) -> tuple[str, str]:
-    """Where an image and its preview lie: named by content, so a repeat overwrites itself and a name tells nothing."""
-    preview_sha256 = hashlib.sha256(preview_png).hexdigest()
-    return (
-        f"normalised/{normalised_sha256[:2]}/{normalised_sha256}.png",
-        f"preview/{preview_sha256[:2]}/{preview_sha256}.png",
-    )
+def derived_key(folder: str, sha256: str) -> str:
+    """Where a picture lies: named by content, so a repeat overwrites itself and a name tells nothing."""
+    return f"{folder}/{sha256[:2]}/{sha256}.png"
 
 
-def pseudonymised(
-    image: NormalisedImage, pseudonymiser: Pseudonymiser, normalised_key: str, normalised_sha256: str, preview_key: str
-) -> IngestedImage:
-    """The same image as the ledger keeps it: HMACs where identifiers stood."""
+def pseudonymised(image: NormalisedImage, pseudonymiser: Pseudonymiser) -> IngestedImage:
+    """The same image as the ledger keeps it: HMACs where identifiers stood, and hashes where pixels did."""
     said = image.identifiers
+    normalised, preview = (hashlib.sha256(png).hexdigest() for png in (image.normalised_png, image.preview_png))
     return IngestedImage(
         study_pseudonym=pseudonymiser.study(said.study_instance_uid),
         patient_pseudonym=pseudonymiser.patient(said.patient_id, said.patient_id_issuer),
@@ -153,9 +147,10 @@ def pseudonymised(
         rows=image.rows,
         columns=image.columns,
         pixel_sha256=image.pixel_sha256,
-        normalised_key=normalised_key,
-        normalised_sha256=normalised_sha256,
-        preview_key=preview_key,
+        normalised_key=derived_key("normalised", normalised),
+        normalised_sha256=normalised,
+        preview_key=derived_key("preview", preview),
+        preview_sha256=preview,
         expected_images=image.expected_images,
         flags=image.flags,
         origin=image.origin,

@@ -5,6 +5,7 @@ when it appears; this worker carries them to the ledger and the derived bucket.
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from xraygpt_core.errors import LeaseLost, TrainingError
 from xraygpt_core.ledger.fence import Claim
 from xraygpt_core.ledger.training import RunInput, complete_run, move_checkpoint, note_progress, run_input
 from xraygpt_core.model.bundle import Bundle, load_bundle
+from xraygpt_core.places import is_below
 
 _POLL_SECONDS = 0.5
 _NOTE_SECONDS = 1.0
@@ -50,7 +52,7 @@ class Training:
 
     def _command(self, run: RunInput, home: Path, pulse: Pulse) -> list[str]:
         config, out = home / "config.json", home / "out"
-        config.write_text(json.dumps(run.config))
+        config.write_text(json.dumps(confined(run.config, self._context.settings.training_data)))
         out.mkdir()
         base = self._base(run, home)
         pulse.check()
@@ -120,8 +122,7 @@ class Carrier:
         result = self.out / "result"
         if not result.is_dir():
             raise TrainingError("training_jobs ended well but left no result")
-        prefix = f"{self._prefix}/result"
-        push(self.context.store, result, prefix, self.pulse.check)
+        prefix = push(self.context.store, result, f"{self._prefix}/result", self.pulse.check)
         complete_run(self.context.ledger, self.claim, prefix)
         self._sweep(prefix)
 
@@ -160,8 +161,7 @@ class Carrier:
 
     def _keep(self, checkpoint: Path) -> None:
         step = _step(checkpoint)
-        prefix = f"{self._prefix}/{step}"
-        push(self.context.store, checkpoint, prefix, self.pulse.check)
+        prefix = push(self.context.store, checkpoint, f"{self._prefix}/{step}", self.pulse.check)
         move_checkpoint(self.context.ledger, self.claim, prefix, step)
         former, self.checkpoint, self.carried = self.checkpoint, prefix, step
         if former is not None and former != prefix:
@@ -173,6 +173,25 @@ class Carrier:
         for listed in store.list(store.derived_bucket, f"runs/{self.run.run_id}/"):
             if not listed.key.startswith(f"{result_prefix}/"):
                 store.delete(listed.key)
+
+
+def confined(config: dict[str, Any], root: Path | None) -> dict[str, Any]:
+    """A run's configuration, its films where they really lie: whoever queues a run chooses no other folder to read.
+
+    Args:
+        root: XRAYGPT_TRAINING_DATA; the run names its films as a folder below it, or by their whole path.
+
+    Raises:
+        TrainingError: the films lie elsewhere, or nobody said below which folder they may lie.
+    """
+    if (films := config.get("films")) is None:
+        return config
+    if root is None:
+        raise TrainingError("this worker reads no films: name their folder in its setting XRAYGPT_TRAINING_DATA")
+    path = root / str(films)
+    if not is_below(path, root) or not os.path.isdir(path):
+        raise TrainingError("the run's films are no folder below the worker's XRAYGPT_TRAINING_DATA")
+    return config | {"films": str(path.resolve())}
 
 
 def _step(checkpoint: Path) -> int:

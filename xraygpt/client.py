@@ -2,12 +2,12 @@
 
 import hashlib
 import json
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import httpx
 
@@ -102,16 +102,21 @@ class Gateway:
         """DELETE what is at ``path``; raises like :meth:`get`."""
         self._send("DELETE", path)
 
-    def upload(self, path: Path, sha256: str) -> str:
+    def upload(self, file: BinaryIO, sha256: str) -> str:
         """Upload a file and return its ``s3://`` URI; raises like :meth:`get`, and OSError if it cannot be read."""
+        size = os.fstat(file.fileno()).st_size
 
         def content() -> Iterator[bytes]:
-            with path.open("rb") as file:
-                while chunk := file.read(CHUNK):
-                    yield chunk
+            file.seek(0)
+            left = size
+            while left:
+                if not (chunk := file.read(min(left, CHUNK))):
+                    raise OSError(None, "it changed while it was read")
+                left -= len(chunk)
+                yield chunk
 
-        size = {"Content-Length": str(path.stat().st_size)}
-        answer = self._repeat(lambda: self._http.put(f"/v1/uploads/{sha256}", content=content(), headers=size))
+        told = {"Content-Length": str(size)}
+        answer = self._repeat(lambda: self._http.put(f"/v1/uploads/{sha256}", content=content(), headers=told))
         return str(answer["uri"])
 
     def stream(self, path: str) -> Iterator[tuple[str, Any]]:
@@ -206,10 +211,10 @@ def parse_events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
             data.append(value.removeprefix(" "))
 
 
-def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file; raises OSError if it cannot be read."""
+def file_sha256(file: BinaryIO) -> str:
+    """Hex SHA-256 of an open file; raises OSError if it cannot be read."""
+    file.seek(0)
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
     return digest.hexdigest()

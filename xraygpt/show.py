@@ -1,7 +1,6 @@
 """What people see: tables, lines and progress. Documents for programs go to stdout, everything else to stderr."""
 
 import json
-import re
 import sys
 import tempfile
 import time
@@ -15,14 +14,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from xraygpt_core.plain_text import json_text, plain_text
+
 LINE_WIDTH = 90  # letters of a summary in a table
-_SURROGATE = re.compile("[\ud800-\udfff]")
 PIPE_WIDTH = 180  # columns of a table that is not written to a terminal
 
 
 def say(line: str) -> None:
-    """One line of progress."""
-    print(line, file=sys.stderr, flush=True)
+    """One line of progress, whatever is in it: names of files and texts of others steer no terminal."""
+    print(plain_text(line, lines=False), file=sys.stderr, flush=True)
 
 
 def document(content: Any) -> None:
@@ -31,9 +31,8 @@ def document(content: Any) -> None:
 
 
 def _json(content: Any) -> str:
-    """JSON text that UTF-8 can say: a byte of a file name that is no UTF-8 (PEP 383) stays an escape."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
-    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """JSON text that steers no terminal and that UTF-8 can say (a byte of a file name that is no UTF-8: PEP 383)."""
+    return json_text(content, indent=2)
 
 
 def _write(text: str) -> None:
@@ -83,7 +82,7 @@ def console() -> Console:
 def plain(value: Any) -> Text:
     """A value as text in which nothing is markup and nothing steers the terminal."""
     shown = "" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
-    return Text("".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in shown))
+    return Text(plain_text(shown))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:

@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import httpx
 
 from xraygpt.client import Gateway, GatewayError, file_sha256
-from xraygpt.sources import is_uri
+from xraygpt.sources import is_uri, opened
 from xraygpt_core.states import TERMINAL_STUDY_STATES, ReasonCode, StudyState
 
 REGISTER_AT_ONCE = 100
@@ -95,9 +94,9 @@ def register(gateway: Gateway, sources: Sequence[str], lane: str, say: Callable[
 def _uri(gateway: Gateway, row: Row, say: Callable[[str], None]) -> str | None:
     if is_uri(row.source):
         return row.source
-    path = Path(row.source)
     try:
-        return gateway.upload(path, file_sha256(path))
+        with opened(row.source) as file:
+            return _uploaded(gateway, file)
     except OSError as error:
         row.state = StudyState.CANCELLED
         say(f"{row.source}: {error.strerror}")
@@ -107,6 +106,16 @@ def _uri(gateway: Gateway, row: Row, say: Callable[[str], None]) -> str | None:
         row.state, row.reason_code = StudyState.REJECTED, ReasonCode.TOO_LARGE
         say(f"{row.source}: {error}")
     return None
+
+
+def _uploaded(gateway: Gateway, file: BinaryIO) -> str:
+    sha256 = file_sha256(file)
+    try:
+        return gateway.upload(file, sha256)
+    except GatewayError as error:
+        if error.status == httpx.codes.UNPROCESSABLE_ENTITY and file_sha256(file) != sha256:
+            raise OSError(None, "it changed while it was read") from error
+        raise
 
 
 def register_rows(gateway: Gateway, found: Sequence[tuple[Row, str]], lane: str) -> None:

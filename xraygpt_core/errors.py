@@ -14,6 +14,7 @@ An error's docstring is what a user may read about it, and its message says what
     ├── LeaseLost                 another worker owns the job now; nothing was written
     ├── ObjectReplaced            the object changed between the event and the read
     ├── ObjectMissing             the object is gone from the bucket
+    ├── WrongPicture              the stored picture is not the one that was read; it is shown to nobody
     ├── Unavailable               database, broker or bucket does not answer; worth a retry
     │   └── Refused               the database answers that it cannot do this now; nothing was written
     ├── BundleError               a model bundle is missing, incomplete or does not fit together
@@ -78,6 +79,10 @@ class ObjectReplaced(XrayGPTError):
 
 class ObjectMissing(XrayGPTError):
     """The object is not in the bucket."""
+
+
+class WrongPicture(XrayGPTError):
+    """The stored picture is not the one that was read."""
 
 
 class Unavailable(XrayGPTError):

@@ -24,14 +24,15 @@ from uuid import UUID
 
 OPEN_LOGGERS = ("uvicorn.error", "celery.apps", "celery.worker", "celery.beat", "celery.redirected", "alembic")
 
-# What `extra` may carry. Each is an opaque id, a word of xraygpt_core.states, a number, or a name of our own.
+# What `extra` may carry. Each is an opaque id, a word of xraygpt_core.states, a number, or a name of our own; `said` is
+# a line of a training job, which sees no patient of this installation.
 FIELDS = frozenset(
     """
     job_id image_id study_id summary_id turn_id run_id backlog_id object_id
     kind lane state reason reason_code stage flag revision epoch attempts worker queue process service
     bundle bundle_sha256 template device method route status source result buckets error code exit_code signal pid port
     count total queued requeued rung swept lost held done dead step steps loss batch_size tokens bytes
-    seconds waited_seconds generate_seconds rate version schema address position digest
+    seconds waited_seconds generate_seconds rate version schema address position digest said
     """.split()  # noqa: SIM905  # a table of words reads better than sixty quoted ones
 )
 
@@ -80,7 +81,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
             line["trace"] = _trace(record.exc_info[2])
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)  # ASCII alone: no letter in it ends a line or steers a terminal
 
 
 def configure_logging(level: str, process: str) -> None:

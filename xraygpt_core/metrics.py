@@ -18,6 +18,9 @@ HTTP_REFUSED = Counter("xraygpt_http_refused_total", "Connections ended without 
 INGEST_EVENTS = Counter("xraygpt_ingest_events_total", "Bucket events by dialect and outcome", ["source", "result"])
 SQS_MESSAGES = Counter("xraygpt_sqs_messages_total", "Messages of the event queue by outcome", ["result"])
 
+# Also counted by whoever reads a picture for the model.
+PICTURES_REFUSED = Counter("xraygpt_pictures_refused_total", "Stored pictures that are not what ingest made")
+
 # Workers and control.
 JOB_ATTEMPTS = Counter("xraygpt_job_attempts_total", "Claims taken", ["kind"])
 LEASE_LOST = Counter("xraygpt_lease_lost_total", "Jobs whose lease went to somebody else", ["kind"])

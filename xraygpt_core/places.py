@@ -17,3 +17,11 @@ def data_dir() -> Path:
 def models_dir() -> Path:
     """``XRAYGPT_MODELS``: where bundles live, shared by all data directories of a user."""
     return Path(os.environ.get("XRAYGPT_MODELS") or user_cache() / "models").absolute()
+
+
+def is_below(path: Path, folder: Path) -> bool:
+    """Does a path stay below a folder when every link is followed? False where it leads nowhere, as a circle does."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # too long, a circle of links, NUL or half a character
+        return False

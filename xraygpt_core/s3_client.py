@@ -14,6 +14,9 @@ from xraygpt_core.settings import Settings
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 _REPLACED = frozenset({"412", "PreconditionFailed"})
 
+_BAD_REQUESTS = frozenset({"400", "BadRequest", "InvalidRequest", "InvalidArgument", "InvalidURI"})
+_STEPS = frozenset({".", ".."})
+
 _BAD_REQUEST, _TOO_MANY_REQUESTS = 400, 429
 
 T = TypeVar("T")
@@ -47,12 +50,19 @@ def s3_client(settings: Settings, *, seconds: float = 30.0, attempts: int = 2) -
     )
 
 
-def translated(call: Callable[[], T]) -> T:
-    """Turn the library's errors into ours, and drop their text: it quotes URLs, and those hold keys."""
+def translated(call: Callable[[], T], key: str = "") -> T:
+    """Turn the library's errors into ours, and drop their text: it quotes URLs, and those hold keys.
+
+    Args:
+        key: of the object asked for. Amazon S3 and others answer 400 to a key with steps like ``..`` that they cannot
+            hold: nothing is there, and asking again later changes nothing.
+    """
     try:
         return call()
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
+        if code in _BAD_REQUESTS and not _STEPS.isdisjoint(key.split("/")):
+            raise ObjectMissing("the bucket cannot hold an object of this key") from None
         raise _named(code) from None
     except (BotoCoreError, Boto3Error, ConnectionError, TimeoutError) as error:
         raise Unavailable(f"the bucket does not answer ({type(error).__name__})") from None

@@ -124,6 +124,9 @@ class Settings(BaseSettings):
 
     # Training
     train_processes: Annotated[int, Field(ge=1)] = Field(1, description="above 1 a run is started by torchrun")
+    training_data: Path | None = Field(
+        None, description="below this folder a run of the queue may read films; none: it reads none"
+    )
     train_stall_seconds: Annotated[float, Field(gt=0)] = 1800.0
     train_max_seconds: Annotated[float, Field(gt=0)] = 30 * 86400.0
 

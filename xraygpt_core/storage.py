@@ -69,7 +69,7 @@ class ObjectStore:
             ObjectMissing, Unavailable.
         """
         with self._bucket_there(bucket):
-            return _head(translated(lambda: self._client.head_object(Bucket=bucket, Key=key)))
+            return _head(translated(lambda: self._client.head_object(Bucket=bucket, Key=key), key))
 
     def read(self, bucket: str, key: str, *, etag: str, version_id: str | None = None, max_bytes: int) -> bytes:
         """The bytes of exactly the object that was registered, never of one that took its key since.
@@ -82,24 +82,28 @@ class ObjectStore:
         """
         pinned = {"VersionId": version_id} if version_id else {}
         with self._bucket_there(bucket):
-            return translated(lambda: self._fetch(max_bytes, Bucket=bucket, Key=key, IfMatch=f'"{etag}"', **pinned))
+            return translated(
+                lambda: self._fetch(max_bytes, Bucket=bucket, Key=key, IfMatch=f'"{etag}"', **pinned), key
+            )
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         """An object of the derived bucket.
 
         Raises:
             ObjectMissing, Unavailable.
+            Rejected: TOO_LARGE, above ``max_bytes``.
         """
-        return translated(lambda: self._fetch(None, Bucket=self.derived_bucket, Key=key))
+        return translated(lambda: self._fetch(max_bytes, Bucket=self.derived_bucket, Key=key))
 
     def get_file(self, key: str, path: Path) -> None:
-        """Copy an object of the derived bucket to a file, which appears when it is complete."""
+        """Copy an object of the derived bucket to a file, which appears when it is complete; no link is followed."""
         part = path.with_name(path.name + ".part")
         path.parent.mkdir(parents=True, exist_ok=True)
 
         def copy() -> None:
             answer = self._client.get_object(Bucket=self.derived_bucket, Key=key)
-            with part.open("wb") as file, closing(answer["Body"]) as body:
+            part.unlink(missing_ok=True)
+            with part.open("xb") as file, closing(answer["Body"]) as body:
                 for chunk in body.iter_chunks(_CHUNK):
                     file.write(chunk)
             _must_be_whole(part.stat().st_size, answer)

@@ -1,7 +1,7 @@
 /** Questions about a study, and answers as they are written. */
 
 import * as api from "./api.js";
-import { button, fill, h } from "./dom.js";
+import { button, fill, h, visible } from "./dom.js";
 import { beyondScope, contradictions, notice } from "./report.js";
 import { moment } from "./time.js";
 
@@ -136,12 +136,12 @@ export class Chat {
       shown.answer.textContent = "";
       for await (const { name, data } of api.answering(turnId, signal)) {
         if (name === "token") {
-          shown.answer.textContent += data.text;
+          shown.answer.textContent += visible(data.text);
           this.#tell(shown, "running");
           shown.item.scrollIntoView({ block: "nearest" });
         } else {
           if (name === "done") {
-            shown.answer.textContent = data.answer;
+            shown.answer.textContent = visible(data.answer);
             this.#limit(shown, data);
           }
           this.#tell(shown, data.state);

@@ -267,12 +267,12 @@ export class Desk {
     try {
       const study = await api.study(this.#id, signal);
       if (signal.aborted) return;
-      const change = told(this.#study.summary, study) ?? error.message;
+      const change = told(this.#study.summary, study) ?? [error.message];
       const another = this.#study.summary?.summary_id !== study.summary?.summary_id;
       this.#study = study;
       if (this.review.editing && !another) this.review.reread(study.summary, study.reviews);
       else this.#draw();
-      this.#warn(`${change} Nothing of yours was saved.`, this.review.editing ? study.summary : null);
+      this.#warn([...change, " Nothing of yours was saved."], this.review.editing ? study.summary : null);
     } catch (failed) {
       if (!signal.aborted) this.#warn(failed.message);
     }

@@ -3,6 +3,21 @@
  * of the page.
  */
 
+// Controls but tab and line ends, directional controls (UAX #9) and letters without width: they hide or turn words.
+const ACTING = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2028\u2029\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+/** A text as it is shown: a mark in the place of each letter that acts on others. */
+export const visible = (text) => text.replace(ACTING, "\ufffd");
+
+const shown = (children) =>
+  children
+    .flat()
+    .filter((child) => child !== null && child !== undefined && child !== false)
+    .map((child) => (typeof child === "string" ? visible(child) : child));
+
+/** A person's name within a sentence: whatever its letters are, it turns nothing around it. */
+export const named = (name) => h("bdi", {}, name);
+
 /**
  * An element. Attributes that are null or false are left out, true ones stand without a value, functions are listeners.
  * @param {string} tag
@@ -16,13 +31,13 @@ export function h(tag, attributes = {}, ...children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, String(value));
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...shown(children));
   return element;
 }
 
 /** Put these in the place of everything an element holds. */
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(...shown(children));
 }
 
 /** A button; `key` is shown on it and told to assistive technology. */

@@ -1,7 +1,7 @@
 /** The draft as it is read: its text, what to know about it, and where it came from. */
 
 import * as api from "./api.js";
-import { button, fill, folded, h } from "./dom.js";
+import { button, fill, folded, h, named } from "./dom.js";
 import { exact, moment } from "./time.js";
 import { drop, unsavedAbout } from "./unsaved.js";
 import { DOUBTS, flag, NOTICE, REVIEWS, step } from "./words.js";
@@ -69,7 +69,9 @@ export function signature(summary, doubtful = summary.flags.some((code) => DOUBT
     "p",
     { class: `signature ${summary.review_state}${doubtful ? " doubted" : ""}` },
     h("strong", {}, REVIEWS[summary.review_state]),
-    ` by ${summary.reviewed_by}, `,
+    " by ",
+    named(summary.reviewed_by),
+    ", ",
     h("time", { datetime: summary.reviewed_at, title: exact(summary.reviewed_at) }, moment(summary.reviewed_at)),
   );
 }

@@ -5,7 +5,7 @@
 
 import * as api from "./api.js";
 import { Arming } from "./arming.js";
-import { button, fill, h, toast } from "./dom.js";
+import { button, fill, h, named, toast } from "./dom.js";
 import { confirmed } from "./keys.js";
 import { original, signature, textOf } from "./report.js";
 import { mine, standing, takenBack } from "./said.js";
@@ -117,7 +117,7 @@ export class Review {
       { class: "row beginnings", role: "group", "aria-label": "Begin with" },
       h("span", { class: "muted" }, "Begin with"),
       button("The text as it stands", begin(stands)),
-      button(`${mine(taken) ? "Your text" : `The text of ${taken.reviewer}`} of ${moment(taken.at)}`, begin(taken.text)),
+      button([...(mine(taken) ? ["Your text"] : ["The text of ", named(taken.reviewer)]), ` of ${moment(taken.at)}`], begin(taken.text)),
     );
   }
 

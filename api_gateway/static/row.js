@@ -1,6 +1,6 @@
 /** One study in a list: a link, so that Tab, Enter and a middle click do what they do everywhere. */
 
-import { h } from "./dom.js";
+import { h, named } from "./dom.js";
 import { exact, moment, since } from "./time.js";
 import { DOUBTS, flag, LANES, OPEN, REASONS, REVIEWS, STATES } from "./words.js";
 
@@ -41,5 +41,5 @@ function standing(data, list) {
   if (OPEN.includes(data.state)) return STATES[data.state][0];
   if (!data.review_state) return STATES[data.state][0];
   if (data.review_state === "draft") return list === "awaiting" ? "" : REVIEWS.draft;
-  return `${REVIEWS[data.review_state]} · ${data.reviewed_by}, ${moment(data.reviewed_at)}`;
+  return [`${REVIEWS[data.review_state]} · `, named(data.reviewed_by), `, ${moment(data.reviewed_at)}`];
 }

@@ -1,7 +1,7 @@
 /** What people said about a study, act by act: it stays in sight whatever was taken back. */
 
 import { diff } from "./diff.js";
-import { h } from "./dom.js";
+import { h, named } from "./dom.js";
 import { keyId, reader } from "./session.js";
 import { exact, moment } from "./time.js";
 import { ACTS, NOTICE } from "./words.js";
@@ -50,7 +50,7 @@ export function said({ reviews, summary }) {
 }
 
 function act(one) {
-  const through = one.key_name !== null && one.key_name !== one.reviewer && ` (signed by ${one.key_name})`;
+  const through = one.key_name !== null && one.key_name !== one.reviewer;
   return h(
     "li",
     { "data-action": one.action },
@@ -58,8 +58,9 @@ function act(one) {
       "p",
       {},
       h("strong", {}, ACTS[one.action]),
-      ` by ${one.reviewer}`,
-      through,
+      " by ",
+      named(one.reviewer),
+      through && [" (signed by ", named(one.key_name), ")"],
       ", ",
       h("time", { datetime: one.at, title: exact(one.at) }, moment(one.at)),
     ),

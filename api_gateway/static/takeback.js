@@ -1,6 +1,6 @@
 /** Before a review is taken back its reader is asked; and why, where another person signed. */
 
-import { button, fill, h, toast } from "./dom.js";
+import { button, fill, h, named, toast } from "./dom.js";
 import { confirmed, show } from "./keys.js";
 import { mine } from "./said.js";
 import { isLead, reader } from "./session.js";
@@ -32,7 +32,7 @@ function reasoned(names) {
     };
     fill(
       dialog,
-      h("p", {}, `${names.join(", ")} signed this. Why do you take it back? ${STAYS}`),
+      h("p", {}, names.flatMap((name, at) => [at ? ", " : "", named(name)]), ` signed this. Why do you take it back? ${STAYS}`),
       area,
       problem,
       h("div", { class: "row" }, button("Leave it", () => dialog.close()), button("Take it back", take, { kind: "bad" })),

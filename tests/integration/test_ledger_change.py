@@ -26,7 +26,7 @@ from tests.ledger_tools import (
 )
 from xraygpt_core.errors import Conflict, LeaseLost, NotFound, Unavailable
 from xraygpt_core.ids import new_id
-from xraygpt_core.ledger import read
+from xraygpt_core.ledger import pictures, read
 from xraygpt_core.ledger.change import cancel_study, expired_studies, purge_study
 from xraygpt_core.ledger.chat import ask, complete_turn, stream_answer, turn
 from xraygpt_core.ledger.core import Ledger
@@ -174,7 +174,7 @@ def test_a_purged_study_is_forgotten_but_known(ledger: Ledger) -> None:
     assert image_state(ledger, registered.image_id) == ("cancelled", None)
     assert one(ledger, "SELECT count(*) FROM chat_turns") == 0
     with pytest.raises(NotFound):
-        read.preview_key(ledger, study_id)
+        pictures.preview(ledger, study_id)
     for table in ("studies", "images", "jobs", "timeline", "tombstones", "object_keys", "summaries"):
         text = one(ledger, f"SELECT COALESCE(string_agg(t::text, ' '), '') FROM {table} t")
         assert "canary" not in text

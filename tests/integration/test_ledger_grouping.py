@@ -21,7 +21,7 @@ from tests.ledger_tools import (
     together,
     whole_study,
 )
-from xraygpt_core.ledger import read
+from xraygpt_core.ledger import pictures, read
 from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.images import images_status
@@ -75,7 +75,7 @@ def test_every_reader_follows_the_alias(ledger: Ledger) -> None:
     assert read.study(ledger, second.study_id).study_id == home
     assert images_status(ledger, [second.image_id])[0].study_id == home
     assert [one.turn_id for one in transcript(ledger, second.study_id)] == [turn.turn_id]
-    assert read.preview_key(ledger, second.study_id) == read.preview_key(ledger, home)
+    assert pictures.preview(ledger, second.study_id).key == pictures.preview(ledger, home).key
     steps = read.timeline(ledger, second.study_id)
     assert steps == read.timeline(ledger, home)
     assert [step["what"] for step in steps].count("registered") == 2

@@ -25,7 +25,7 @@ from tests.ledger_tools import (
     summarise,
 )
 from xraygpt_core.errors import LeaseLost
-from xraygpt_core.ledger import read
+from xraygpt_core.ledger import pictures, read
 from xraygpt_core.ledger.change import cancel_study
 from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.core import Ledger
@@ -117,7 +117,7 @@ def test_a_text_its_review_and_its_chat_go_with_the_film_they_are_about(ledger: 
     assert [one.turn_id for one in transcript(ledger, b.study_id)] == [turn.turn_id]
     left = read.study(ledger, study_id)
     assert (left.summary, left.reviewed, transcript(ledger, study_id)) == (None, None, [])
-    assert read.preview_key(ledger, study_id) != read.preview_key(ledger, b.study_id)
+    assert pictures.preview(ledger, study_id).key != pictures.preview(ledger, b.study_id).key
 
 
 def test_a_worker_that_looks_at_the_film_meanwhile_writes_nothing(ledger: Ledger) -> None:

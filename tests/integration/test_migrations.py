@@ -195,3 +195,21 @@ def test_keys_from_before_roles_keep_what_they_could_do_under_names_that_can_be_
         found = connection.execute("SELECT name, cardinality(roles), stat FROM api_keys ORDER BY created_at").fetchall()
     now = ["pacs", "pacs (3)", "pacs (2)", "Dr. R", "[2J", "key 00000000", "pacs", "x" * 200]
     assert found == [(name, 6, True) for name in now]
+
+
+def test_a_preview_that_is_named_by_its_hash_is_known_by_it(bare_url: str) -> None:
+    upgrade(bare_url, "0011")
+    sha256 = "ab" * 32
+    keys = (f"preview/ab/{sha256}.png", f"preview/cd/{sha256}.png", f"preview/ab/{sha256}.png.old", "p/1", None)
+    with psycopg.connect(bare_url) as connection:
+        for number, key in enumerate(keys):
+            ids = {"id": UUID(int=number + 1), "key": key}
+            connection.execute("INSERT INTO studies (id, lane_rank, state) VALUES (%(id)s, 1, 'waiting')", ids)
+            connection.execute(
+                "INSERT INTO images (id, study_id, state, preview_key) VALUES (%(id)s, %(id)s, 'accepted', %(key)s)",
+                ids,
+            )
+    upgrade(bare_url)
+    with psycopg.connect(bare_url) as connection:
+        found = connection.execute("SELECT preview_sha256 FROM images ORDER BY id").fetchall()
+    assert [row[0] for row in found] == [sha256, None, None, None, None]

@@ -13,7 +13,7 @@ from xraygpt_core.errors import Rejected
 from xraygpt_core.ledger.chat import ask, transcript
 from xraygpt_core.ledger.serving import Served, serve, served_bundle
 from xraygpt_core.ledger.settle import settle
-from xraygpt_core.metrics import CONTRADICTIONS, OUT_OF_SCOPE
+from xraygpt_core.metrics import CONTRADICTIONS, OUT_OF_SCOPE, PICTURES_REFUSED
 from xraygpt_core.model.engine.requests import ChatRequest, Chest, Generated, SummaryRequest
 from xraygpt_core.states import JobKind, Lane, ReasonCode
 
@@ -91,7 +91,9 @@ def test_lanes_and_chat_have_their_rank(desk: Desk) -> None:
 
 def test_an_image_that_changed_in_the_bucket_is_not_summarised(desk: Desk, study: UUID) -> None:
     desk.bench.store.put(desk.bench.value("SELECT normalised_key FROM images"), b"something else", "image/png")
+    before = PICTURES_REFUSED._value.get()
     desk.do(JobKind.SUMMARISE)
+    assert PICTURES_REFUSED._value.get() == before + 1
     assert desk.engine.requests == []
     assert job(desk.bench, JobKind.SUMMARISE) == ("queued", 1)
 

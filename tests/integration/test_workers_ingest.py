@@ -97,6 +97,16 @@ def test_a_film_overwritten_before_it_is_read_makes_room_for_the_new_one(
     assert new["state"] == "accepted"
 
 
+def test_a_key_that_the_bucket_cannot_hold_is_cancelled_and_not_tried_for_ever(
+    bench: Bench, ingest: Callable[[], None]
+) -> None:
+    ref = ObjectRef(bench.settings.bucket, "incoming/../one.dcm", "0" * 32, None, 1)
+    register_objects(bench.ledger, [ref], Lane.ROUTINE, actor="test")
+    ingest()
+    (image,) = images(bench)
+    assert (image["state"], image["reason_code"]) == ("cancelled", "replaced")
+
+
 def test_a_film_deleted_before_it_is_read_is_cancelled(bench: Bench, film: Film, ingest: Callable[[], None]) -> None:
     bench.register("incoming/one.dcm", film(5))
     bench.client.delete_object(Bucket=bench.settings.bucket, Key="incoming/one.dcm")

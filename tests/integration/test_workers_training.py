@@ -1,6 +1,7 @@
 """Training runs with a real ledger and bucket, and a stand-in that keeps the files' contract."""
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from workers.context import Context
 from workers.edge import run_job
 from workers.leash import descendants
 from workers.training import Training
-from xraygpt_core.errors import BundleError
+from xraygpt_core.errors import BundleError, TrainingError
 from xraygpt_core.ledger.serving import Served, served_bundle
 from xraygpt_core.ledger.training import Run, cancel_run, create_run, promote, run
 from xraygpt_core.model.compose import write_bundle
@@ -88,9 +89,11 @@ def test_a_run_leaves_its_result_and_its_curve(school: School) -> None:
     school.train()
     done = school.state(run_id)
     assert (done.state, done.step, done.steps, done.loss, done.samples_per_s) == ("done", 4, 4, 0.25, 10.0)
+    prefix = school.bench.value("SELECT result_prefix FROM training_runs")
+    assert re.fullmatch(f"runs/{run_id}/1/result-[0-9a-f]{{64}}", prefix)
     assert sorted(school.bench.keys(school.bench.settings.derived_bucket)) == [
-        f"runs/{run_id}/1/result/projector.safetensors",
-        f"runs/{run_id}/1/result/result.json",
+        f"{prefix}/projector.safetensors",
+        f"{prefix}/result.json",
     ]
     assert school.bench.value("SELECT max(step) FROM training_points") == 4
 
@@ -108,6 +111,17 @@ def test_a_promoted_run_becomes_a_bundle_where_it_is_served(school: School, tmp_
     assert (made.path / "encoder.safetensors").read_text() == "encoder.safetensors of demo"
     again = served(school.bench.ledger, school.bench.store, tmp_path / "models", wanted)
     assert again.sha256 == made.sha256
+
+
+def test_a_result_that_changed_in_the_bucket_is_not_served(school: School, tmp_path: Path) -> None:
+    run_id = school.create()
+    school.train()
+    name = promote(school.bench.ledger, run_id)
+    prefix = school.bench.value("SELECT result_prefix FROM training_runs")
+    school.bench.store.put(f"{prefix}/projector.safetensors", b"another projector", "application/octet-stream")
+    with pytest.raises(TrainingError, match="not what the run left"):
+        served(school.bench.ledger, school.bench.store, tmp_path / "models", Served(name, run_id))
+    assert not (tmp_path / "models" / name).exists()
 
 
 def test_a_bundle_nobody_made_is_named(school: School, tmp_path: Path) -> None:
@@ -228,4 +242,4 @@ def test_only_the_last_checkpoint_is_kept(school: School) -> None:
     school.train()
     beside.join()
     prefixes = {key.split("/")[3] for key in school.bench.keys(school.bench.settings.derived_bucket)}
-    assert prefixes == {"7"}
+    assert {prefix.partition("-")[0] for prefix in prefixes} == {"7"}

@@ -38,7 +38,7 @@ def submit(
 def named(sources: Sequence[str]) -> list[str]:
     """The files and URIs behind the arguments; a wrong one is wrong usage."""
     try:
-        return expand(sources)
+        return expand(sources, show.say)
     except FileNotFoundError as error:
         raise typer.BadParameter(f"there is no file or folder {error.args[0]}") from error
 

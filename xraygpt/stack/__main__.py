@@ -15,6 +15,7 @@ from xraygpt.stack.home import Home
 from xraygpt.stack.supervisor import Supervisor
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.places import data_dir
+from xraygpt_core.plain_text import plain_text
 
 
 def tell(message: dict[str, Any]) -> None:
@@ -24,7 +25,8 @@ def tell(message: dict[str, Any]) -> None:
 
 
 def log(line: str) -> None:
-    print(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}", file=sys.stderr, flush=True)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    print(f"{now} {plain_text(line, lines=False)}", file=sys.stderr, flush=True)
 
 
 def main() -> int:

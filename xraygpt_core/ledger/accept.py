@@ -21,7 +21,8 @@ _ACCEPT = """
            patient_pseudonym = :patient_pseudonym, patient_id_pseudonym = :patient_id_pseudonym,
            accession_pseudonym = :accession_pseudonym, names_read = true,
            normalised_key = :normalised_key, normalised_sha256 = :normalised_sha256, preview_key = :preview_key,
-           duplicate_of = NULL, flags = :flags, origin = :origin, finished_at = clock_timestamp()
+           preview_sha256 = :preview_sha256, duplicate_of = NULL, flags = :flags, origin = :origin,
+           finished_at = clock_timestamp()
     WHERE id = :image_id
 """
 

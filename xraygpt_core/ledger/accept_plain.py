@@ -49,14 +49,15 @@ _WRITE = """
             delay float,
             study_pseudonym text, patient_pseudonym text, patient_id_pseudonym text, accession_pseudonym text,
             sop_pseudonym text, view text, modality text, kind text, rows int, columns int, pixel_sha256 text,
-            normalised_key text, normalised_sha256 text, preview_key text, expected_images int, flags jsonb,
-            origin int)
+            normalised_key text, normalised_sha256 text, preview_key text, preview_sha256 text, expected_images int,
+            flags jsonb, origin int)
     ), pictures AS (
         UPDATE images SET state = 'accepted', view = n.view, modality = n.modality, kind = n.kind, rows = n.rows,
                columns = n.columns, sop_pseudonym = n.sop_pseudonym, pixel_sha256 = n.pixel_sha256,
                patient_pseudonym = n.patient_pseudonym, patient_id_pseudonym = n.patient_id_pseudonym,
                accession_pseudonym = n.accession_pseudonym, names_read = true,
                normalised_key = n.normalised_key, normalised_sha256 = n.normalised_sha256, preview_key = n.preview_key,
+               preview_sha256 = n.preview_sha256,
                duplicate_of = NULL, flags = ARRAY(SELECT jsonb_array_elements_text(n.flags)), origin = n.origin,
                finished_at = clock_timestamp()
         FROM n WHERE images.id = n.image_id

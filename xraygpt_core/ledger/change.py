@@ -117,7 +117,7 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
         work.run(
             "UPDATE images SET state = 'cancelled', reason_code = NULL, view = NULL, modality = NULL, kind = NULL, "
             "rows = NULL, columns = NULL, sop_pseudonym = NULL, pixel_sha256 = NULL, normalised_key = NULL, "
-            "normalised_sha256 = NULL, preview_key = NULL, duplicate_of = NULL, flags = '{}', "
+            "normalised_sha256 = NULL, preview_key = NULL, preview_sha256 = NULL, duplicate_of = NULL, flags = '{}', "
             "patient_pseudonym = NULL, patient_id_pseudonym = NULL, accession_pseudonym = NULL WHERE study_id = :id",
             {"id": home},
         )

@@ -47,6 +47,7 @@ class IngestedImage:
     normalised_key: str
     normalised_sha256: str
     preview_key: str
+    preview_sha256: str
     expected_images: int | None
     flags: tuple[Flag, ...]
     patient_id_pseudonym: str | None = None

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.audit import record
-from xraygpt_core.ledger.core import Ledger, Work
+from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.scope import scope_of
 
 
@@ -37,31 +37,14 @@ def summary_origin(ledger: Ledger, summary_id: UUID) -> Origin:
         NotFound: there is no such summary, or its image was purged.
     """
     with ledger.work() as work:
-        study_id, _, found = _origin(work, summary_id)
-        record(work, "origin read", study=study_id, subject=summary_id)
-    return found
-
-
-def summary_film(ledger: Ledger, summary_id: UUID) -> Origin:
-    """The same for somebody who is shown the film.
-
-    Raises:
-        NotFound: as :func:`summary_origin`.
-    """
-    with ledger.work() as work:
-        study_id, image_id, found = _origin(work, summary_id)
-        record(work, "film read", study=study_id, subject=image_id, detail={"as": "normalised"})
-    return found
-
-
-def _origin(work: Work, summary_id: UUID) -> tuple[UUID, UUID, Origin]:
-    row = work.row(
-        "SELECT s.study_id, s.image_id, s.id AS summary_id, s.summary AS text, s.bundle, s.bundle_sha256, "
-        "       s.lease_epoch, s.provenance, s.flags, s.consistency, i.normalised_key "
-        "FROM summaries s JOIN images i ON i.id = s.image_id WHERE s.id = :id AND i.normalised_key IS NOT NULL",
-        {"id": summary_id},
-    )
-    if row is None:
-        raise NotFound(f"there is no summary {summary_id}, or its image is gone")
-    values = dict(row)
-    return values.pop("study_id"), values.pop("image_id"), Origin(**values)
+        row = work.row(
+            "SELECT s.study_id, s.id AS summary_id, s.summary AS text, s.bundle, s.bundle_sha256, "
+            "       s.lease_epoch, s.provenance, s.flags, s.consistency, i.normalised_key "
+            "FROM summaries s JOIN images i ON i.id = s.image_id WHERE s.id = :id AND i.normalised_key IS NOT NULL",
+            {"id": summary_id},
+        )
+        if row is None:
+            raise NotFound(f"there is no summary {summary_id}, or its image is gone")
+        values = dict(row)
+        record(work, "origin read", study=values.pop("study_id"), subject=summary_id)
+    return Origin(**values)

@@ -215,26 +215,6 @@ def _summary(work: Work, summary_id: UUID) -> Summary:
     return Summary(**row)
 
 
-def preview_key(ledger: Ledger, study_id: UUID) -> str:
-    """Where the preview of the study's chosen image lies in the derived bucket.
-
-    Raises:
-        NotFound: no such study, or no image of it was read yet.
-    """
-    with ledger.work() as work:
-        home = resolve(work, study_id)
-        row = work.row(
-            "SELECT id, preview_key FROM images WHERE study_id = :id AND preview_key IS NOT NULL "
-            "AND state = 'accepted' "
-            "ORDER BY id = (SELECT chosen_image FROM studies WHERE id = :id) DESC NULLS LAST, id LIMIT 1",
-            {"id": home},
-        )
-        if row is None:
-            raise NotFound("no image of the study has been read yet")
-        record(work, "film read", study=home, subject=row["id"], detail={"as": "preview"})
-    return str(row["preview_key"])
-
-
 def timeline(ledger: Ledger, study_id: UUID) -> list[dict[str, Any]]:
     """Every step of a study, oldest first: at, what, who, image_id, job_id, attempt, epoch, detail.
 

@@ -86,7 +86,7 @@ def read_bundle(path: Path) -> Bundle:
     raw = file.read_bytes()
     try:
         bundle = _parse(path, raw)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BundleError(f"{file}: {type(error).__name__}: {error}") from error
     missing = [name for name in bundle.files if not (path / name).is_file()]
     if missing:

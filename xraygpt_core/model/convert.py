@@ -2,6 +2,8 @@
 
 import pickle
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError
+from xraygpt_core.model.importing.gguf_header import check_header
 from xraygpt_core.model.importing.sentencepiece import Piece, build_tokenizer
 
+# What readers of other people's raise for a file that is none: a bare KeyError, a shape that does not fit …
+_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, OSError)
 _LAYER_NAMES = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -50,17 +55,22 @@ def convert_gguf(source: Path, folder: Path) -> None:
     """A GGUF file of the LLaMA architecture to a Hugging Face folder: bfloat16 safetensors, config and tokenizer.
 
     Raises:
-        BundleError: the file holds another architecture.
+        BundleError: the file holds another architecture, or is damaged.
     """
-    from gguf import GGUFReader
+    with _readable(source):
+        _convert_gguf(_reader(source), source, folder)
+
+
+def _convert_gguf(reader: Any, source: Path, folder: Path) -> None:
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-    reader = GGUFReader(str(source))
     fields = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("tokenizer.")}
     if fields.get("general.architecture") != "llama":
         raise BundleError(f"{source.name} holds a {fields.get('general.architecture')} model, not a llama")
     tokenizer = _tokenizer(reader, source)
     state = _state(reader, fields)
+    if not 0 < int(fields["llama.block_count"]) <= len(state):
+        raise BundleError(f"{source.name} has not as many layers as it says")
     config = LlamaConfig(
         **_config(fields, state), bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id
     )
@@ -98,13 +108,25 @@ def gguf_hidden(source: Path) -> int:
     Raises:
         BundleError: the file holds no llama, or is damaged.
     """
+    with _readable(source):
+        return int(_reader(source).fields["llama.embedding_length"].contents())
+
+
+def _reader(source: Path) -> Any:
+    """The public reader, on a file whose every length lies within it."""
+    check_header(source)
     from gguf import GGUFReader
 
+    return GGUFReader(str(source))
+
+
+@contextmanager
+def _readable(source: Path) -> Iterator[None]:
+    """Whatever else the public reader and the conversion find wrong, it is the file."""
     try:
-        field = GGUFReader(str(source)).fields["llama.embedding_length"]
-    except (ValueError, LookupError, TypeError) as error:
+        yield
+    except _DAMAGE as error:
         raise BundleError(f"{source.name} is no GGUF file of a llama, or damaged") from error
-    return int(field.contents())
 
 
 def _config(fields: dict[str, Any], state: dict[str, Tensor]) -> dict[str, Any]:

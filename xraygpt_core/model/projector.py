@@ -148,13 +148,27 @@ def load_projector(kind: str, path: Path) -> Projector:
             case "MlpProjector":
                 projector = MlpProjector(_widths(state))
             case "MapProjector":
-                projector = MapProjector(MapSizes(**json.loads(metadata["sizes"])))
+                projector = MapProjector(_map_sizes(metadata["sizes"], state, path.name))
             case _:
                 raise BundleError(f"there is no projector named {kind!r}")
     except KeyError as error:
         raise BundleError(f"{path.name} is not a {kind}: it has no {error}") from error
     load_strictly(projector, state, path.name)
     return projector
+
+
+def _map_sizes(told: str, state: Mapping[str, Tensor], source: str) -> MapSizes:
+    """The sizes a header tells, if the weights have them: nothing is built of numbers that nothing bears out."""
+    try:
+        sizes = MapSizes(**json.loads(told))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BundleError(f"{source}: its sizes cannot be read") from error
+    held = (*state["places"].shape, *state["queries"].shape, *state["mean"].shape, *state["base"].shape)
+    said = (sizes.positions, sizes.width, sizes.tokens, sizes.width, sizes.channels, sizes.tokens, sizes.hidden)
+    layers = {key.split(".")[1] for key in state if key.startswith("layers.")}
+    if said != held or sizes.layers != len(layers) or not 0 < sizes.heads <= sizes.width:
+        raise BundleError(f"{source}: its weights do not have the sizes its header tells")
+    return sizes
 
 
 def _widths(state: Mapping[str, Tensor]) -> list[int]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from string import Formatter
 
 from xraygpt_core.errors import BundleError, InvalidRequest
+from xraygpt_core.model.control_words import Span, Tokenizer, encode_with_given
 
 IMAGE = "[image tokens]"  # stands for the image where a prompt is shown
 
@@ -31,23 +32,20 @@ class Template:
 
 @dataclass(frozen=True)
 class Prompt:
-    """The two text segments around the image tokens."""
+    """The two text segments around the image tokens.
+
+    Attributes:
+        given: where in ``after`` questions and answers stand, in ascending order: control words count as text there.
+    """
 
     before: str
     after: str
+    given: tuple[Span, ...] = ()
 
     @property
     def shown(self) -> str:
         """One line, with a placeholder where the image tokens stand."""
         return self.before + IMAGE + self.after
-
-
-class Tokenizer(Protocol):
-    """What we use of a Hugging Face tokenizer."""
-
-    bos_token_id: int | None
-
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
 
 
 _VICUNA = "A chat between a curious {asker} and an artificial intelligence assistant. "
@@ -147,12 +145,30 @@ def template_named(name: str) -> Template:
 
 
 def render(template: Template, question: str, turns: Sequence[tuple[str, str]] = ()) -> Prompt:
-    """The template around a question; earlier (question, answer) turns come first, the image before all of them."""
-    questions = [*(asked.strip() for asked, _ in turns), question.strip()]
-    after = template.first.format(question=questions[0])
+    """The template around a question; earlier (question, answer) turns come first, the image before all of them.
+
+    What ends a turn is taken apart in questions and answers, so that nobody speaks for somebody else.
+    """
+    questions = [_in_turn(template, asked) for asked in (*(asked for asked, _ in turns), question)]
+    forms = [(template.first, {"question": questions[0]})]
     for (_, answer), following in zip(turns, questions[1:], strict=True):
-        after += template.later.format(answer=answer.strip(), question=following)
-    return Prompt(template.before, after)
+        forms.append((template.later, {"answer": _in_turn(template, answer), "question": following}))
+    after, given = "", []
+    for form, words in forms:
+        for ours, name, _, _ in Formatter().parse(form):
+            after += ours
+            if name is not None:
+                given.append((len(after), len(after) + len(words[name])))
+                after += words[name]
+    return Prompt(template.before, after, tuple(given))
+
+
+def _in_turn(template: Template, text: str) -> str:
+    text = text.strip()
+    for stop in template.stop:
+        while stop in text:
+            text = text.replace(stop, f"{stop[0]} {stop[1:]}")
+    return text
 
 
 def clean_answer(template: Template, text: str) -> str:
@@ -165,11 +181,15 @@ def clean_answer(template: Template, text: str) -> str:
 
 
 def tokenise(prompt: Prompt, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Each segment is tokenised alone, as the reference code does; the first begins with BOS where there is one."""
+    """Each segment is tokenised alone, as the reference code does; the first begins with BOS where there is one.
+
+    Raises:
+        InvalidRequest: a question or answer would become a control token of the model.
+    """
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return (
         bos + tokenizer.encode(prompt.before, add_special_tokens=False),
-        tokenizer.encode(prompt.after, add_special_tokens=False),
+        encode_with_given(tokenizer, prompt.after, prompt.given),
     )
 
 

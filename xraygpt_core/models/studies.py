@@ -83,6 +83,7 @@ images = Table(
     Column("normalised_key", Text),
     Column("normalised_sha256", Text),
     Column("preview_key", Text),
+    Column("preview_sha256", Text),
     # The same SOPInstanceUID with equal pixels is one image: this row points at the one that counts.
     Column("duplicate_of", UUID),
     flags_column(),

@@ -95,6 +95,7 @@ class World:
             "normalised_key": f"normalised/{image_id}.png",
             "normalised_sha256": uuid4().hex,
             "preview_key": f"preview/{image_id}.png",
+            "preview_sha256": uuid4().hex,
             "expected_images": 1,
             "flags": (),
         }

@@ -79,8 +79,10 @@ class Scene:
         (image,) = world.submit("in/CANARY^OPEN.dcm")
         self.open_id = image["study_id"]
         self.image_id = image["image_id"]
-        for folder, name in (("preview", "preview_key"), ("normalised", "normalised_key")):
-            do(world.ledger, f"UPDATE images SET {name} = '{folder}/film.png' WHERE study_id = :id", id=self.study_id)
+        digest = hashlib.sha256(b"png").hexdigest()
+        for folder in ("preview", "normalised"):
+            change = f"UPDATE images SET {folder}_key = '{folder}/film.png', {folder}_sha256 = '{digest}'"
+            do(world.ledger, f"{change} WHERE study_id = :id", id=self.study_id)
             world.s3.put_object(Bucket=world.settings.derived_bucket, Key=f"{folder}/film.png", Body=b"png")
         asked = world.client.post(f"/v1/studies/{self.study_id}/chat", json={"question": "CANARY?"})
         self.turn_id = asked.json()["turn_id"]
@@ -121,7 +123,7 @@ class Scene:
             "POST /v1/backlogs": {"uri": f"s3://{self.world.settings.bucket}/CANARY2/"},
             "POST /v1/resummarise": {"study_ids": [self.study_id]},
             "POST /v1/dead/replay": {"job_ids": [self.dead_id]},
-            "POST /v1/training-runs": {"stage": "stage1", "config": {"note": "CANARY"}},
+            "POST /v1/training-runs": {"stage": "stage1", "config": {"films": "CANARY"}},
             "POST /v1/bundles/serve": {"bundle": "CANARY bundle"},
             "POST /v1/keys": {"name": "next ward", "roles": ["reader"]},
             "POST /v1/keys/{key_id}/rotate": {"overlap_seconds": 60},

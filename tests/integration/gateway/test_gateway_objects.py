@@ -189,3 +189,9 @@ def test_a_hostile_event_is_refused_with_a_reason(shared: World, body: bytes, re
     answer = shared.client.post("/v1/events/s3", content=body)
     assert answer.status_code == 422
     assert reason in answer.json()["detail"]
+
+
+def test_an_event_of_a_key_that_no_object_can_have_is_ignored(world: World) -> None:
+    answer = world.client.post("/v1/events/s3", json=event(world, "in/../DOE.dcm"))
+    assert (answer.status_code, answer.json()["ignored"]) == (202, 1)
+    assert lanes(world) == []

@@ -19,15 +19,6 @@ def test_the_origin_is_the_models_own_text_and_provenance(world: World) -> None:
     assert "key" not in origin
 
 
-def test_the_image_is_the_one_the_model_saw(world: World) -> None:
-    study_id, summary_id = world.summarised("in/a.dcm")
-    image_id = world.client.get(f"/v1/studies/{study_id}").json()["images"][0]["image_id"]
-    world.store.put(f"normalised/{image_id}.png", b"\x89PNG normalised", "image/png")
-    answer = world.client.get(f"/v1/summaries/{summary_id}/image.png")
-    assert (answer.content, answer.headers["content-type"]) == (b"\x89PNG normalised", "image/png")
-    assert answer.headers["cache-control"] == "no-store"
-
-
 @pytest.mark.parametrize("what", ["origin", "image.png"])
 def test_a_purged_study_has_no_origin(world: World, what: str) -> None:
     study_id, summary_id = world.summarised("in/a.dcm")

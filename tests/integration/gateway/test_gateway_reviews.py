@@ -229,3 +229,20 @@ def test_what_nobody_can_mean_is_refused(world: World, more: dict[str, Any]) -> 
 def test_nobody_reads_reviews_without_a_key_or_of_a_summary_that_is_not_there(shared: World) -> None:
     path = f"/v1/summaries/{NOBODYS}/reviews"
     assert (shared.stranger.get(path).status_code, shared.client.get(path).status_code) == (401, 404)
+
+
+@pytest.mark.parametrize("letter", ["\u202e", "\u2066", "\u200b", "\x1b", "\x9b"], ids=ascii)
+@pytest.mark.parametrize("field", ["text", "reason"])
+def test_what_nobody_sees_is_not_signed(shared: World, letter: str, field: str) -> None:
+    said = {"state": "edited", "text": "Effusion.", "reviewer": "Dr. Who"} | {field: f"No {letter}effusion."}
+    answer = shared.client.post(f"/v1/summaries/{NOBODYS}/review", json=said)
+    assert answer.status_code == 422
+    assert f"U+{ord(letter):04X}" in answer.text
+    assert "effusion" not in answer.text
+
+
+def test_a_correction_may_be_written_in_any_language(world: World) -> None:
+    _, summary_id = world.summarised()
+    text = "انصباب جنبي ۱۲\u00a0mm.\r\n\tمی\u200cخواهم"
+    answer = world.client.post(f"/v1/summaries/{summary_id}/review", json={"state": "edited", "text": text})
+    assert (answer.status_code, answer.json()["summary"]) == (200, text)

@@ -164,6 +164,11 @@ def test_a_finished_run_is_promoted(world: World) -> None:
         b'{"stage": "stage1", "config": {"a": "\\u0000"}}',
         b'{"stage": "stage1", "config": [1]}',
         b'{"stage": "stage1", "parent_run": "x"}',
+        b'{"stage": "stage1", "config": {"stepz": 1}}',
+        b'{"stage": "stage1", "config": {"workers": 100000}}',
+        b'{"stage": "stage1", "config": {"phantoms": {"count": 1e99}}}',
+        b'{"stage": "stage1", "config": {"steps": "5"}}',
+        b'{"stage": "stage1", "config": {"films": "a\\nb"}}',
     ],
 )
 def test_an_impossible_run_is_refused(shared: World, content: bytes) -> None:

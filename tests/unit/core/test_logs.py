@@ -140,6 +140,21 @@ def test_an_exception_in_a_thread_is_logged_without_its_message(capsys: pytest.C
     assert CANARY not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "end", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\x1b[2K", "\x9b2K", "\u202e"]
+)
+def test_whatever_is_logged_is_one_line_that_steers_no_terminal(end: str) -> None:
+    forged = f'words{end}{{"level": "CRITICAL", "message": "forged"}}'
+    record = logging.getLogger("celery.worker").makeRecord(
+        "celery.worker", logging.INFO, "f.py", 1, "%s", (forged,), None, extra={"said": forged}
+    )
+    text = JsonLines("training").format(record)
+    assert len(text.splitlines()) == 1
+    assert text.isascii()
+    assert text.isprintable()
+    assert json.loads(text)["said"] == forged
+
+
 def test_every_field_that_the_source_logs_is_allowed() -> None:
     root = Path(__file__).parents[3]
     unknown = {

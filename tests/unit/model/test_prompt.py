@@ -15,6 +15,9 @@ class Letters:
         assert not add_special_tokens
         return [ord(character) for character in text]
 
+    def get_added_vocab(self) -> dict[str, int]:
+        return {}
+
 
 CODE = template_named("xraygpt-code")
 

@@ -24,7 +24,8 @@ def raw() -> Any:
 @pytest.fixture(scope="module")
 def tokenizer(raw: Any) -> Any:
     encode = lambda text, *, add_special_tokens: raw.encode(text, add_special_tokens=add_special_tokens).ids  # noqa: E731
-    return SimpleNamespace(bos_token_id=1, encode=encode)
+    added = lambda: {token.content: number for number, token in raw.get_added_tokens_decoder().items()}  # noqa: E731
+    return SimpleNamespace(bos_token_id=1, encode=encode, get_added_vocab=added)
 
 
 @pytest.mark.parametrize("entry", REFERENCE["texts"], ids=lambda entry: repr(entry["text"][:20]))

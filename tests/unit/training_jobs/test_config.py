@@ -28,8 +28,8 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"stepz": 1}, "unknown setting stepz"),
-        ({"phantoms": {"sead": 1}}, "unknown setting phantoms.sead"),
+        ({"stepz": 1}, "unknown setting 'stepz'"),
+        ({"phantoms": {"sead": 1}}, "unknown setting 'phantoms.sead'"),
         ({"steps": "many"}, "steps cannot be 'many'"),
         ({"steps": True}, "steps cannot be True"),
         ({"phantoms": 3}, "must be an object"),
@@ -37,6 +37,20 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) 
         ({"phantoms": {"population": "test"}}, "train or held_out"),
         ({"films": 5}, "films cannot be 5"),
         ({"start": "again"}, "start is new or base"),
+        ([1], "must be an object"),
+        ({"workers": 65}, "workers must be at least 1 and at most 64"),
+        ({"workers": 0}, "workers must be"),
+        ({"batch": 4097}, "batch must be"),
+        ({"steps": 10**6 + 1}, "steps must be"),
+        ({"checkpoint_every": 0}, "at least 1"),
+        ({"sketches": 10**7}, "sketches must be"),
+        ({"phantoms": {"count": 10**7}}, "phantoms.count must be"),
+        ({"phantoms": {"seed": -1}}, "phantoms.seed must be"),
+        ({"lr": 1e400}, "lr must be"),
+        ({"augment": 1.5}, "augment must be"),
+        ({"films": "a\nb"}, "no name of a folder"),
+        ({"films": ""}, "no name of a folder"),
+        ({"films": "f" * 1025}, "no name of a folder"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, data: object, message: str) -> None:
@@ -46,5 +60,23 @@ def test_a_wrong_setting_is_named(tmp_path: Path, data: object, message: str) ->
 
 def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text("{")
+    with pytest.raises(TrainingError, match="not a readable JSON file"):
+        read_config(tmp_path / "c.json")
+
+
+def test_a_key_forges_no_line_of_a_log(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError) as told:
+        read_config(write(tmp_path / "c.json", {'x\n{"level": "CRITICAL"}\x1b]0;\u202e': 1}))
+    assert str(told.value).isprintable()
+
+
+def test_a_value_is_told_shortly(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError) as told:
+        read_config(write(tmp_path / "c.json", {"steps": ["long" * 1000] * 1000}))
+    assert len(str(told.value)) < 500
+
+
+def test_a_file_that_is_nested_without_end_is_named(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text("[" * 10**5)
     with pytest.raises(TrainingError, match="not a readable JSON file"):
         read_config(tmp_path / "c.json")

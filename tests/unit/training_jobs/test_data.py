@@ -1,6 +1,7 @@
 """Training data: truth of phantoms, what film labels tell, and which collections may be used."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,49 @@ def test_test_films_carry_their_text_and_kinds(film_directory: Path) -> None:
     assert [film.kinds for film in chosen] == [frozenset({"nodule"}), frozenset()]
     assert [film.view for film in chosen] == ["PA", "AP"]
     assert most_frequent_text(chosen) == chosen[0].text
+
+
+def manifest(data: Path, *images: str) -> Path:
+    """A data directory whose rows name these files."""
+    rows = [{"id": image, "split": "train", "image": image, "view": "PA", "labels": []} for image in images]
+    (data / "images/nih").mkdir(parents=True)
+    (data / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return data
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["images/nih/../../../secret.png", "images/nih/../covid/1.png", "images/nih/link/secret.png", "images/nih/\0"],
+)
+def test_a_row_does_not_lead_out_of_the_folder_of_its_licence(tmp_path: Path, image: str) -> None:
+    data = manifest(tmp_path / "data", image)
+    (data / "images/nih/link").symlink_to(tmp_path)
+    with pytest.raises(TrainingError, match=r"a row of .*manifest\.jsonl leads out of images/nih/"):
+        film_studies(data, ("train",))
+
+
+def test_a_collection_may_lie_on_another_disk(tmp_path: Path) -> None:
+    data, disk = manifest(tmp_path / "data", "images/nih/1.png"), tmp_path / "disk"
+    disk.mkdir()
+    (data / "images/nih").rmdir()
+    (data / "images/nih").symlink_to(disk)
+    assert len(film_studies(data, ("train",), variants=1)) == 1
+
+
+def test_a_manifest_that_is_a_link_to_elsewhere_is_not_read(tmp_path: Path) -> None:
+    data = manifest(tmp_path / "data")
+    (data / "manifest.jsonl").replace(tmp_path / "elsewhere.jsonl")
+    (data / "manifest.jsonl").symlink_to(tmp_path / "elsewhere.jsonl")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        film_studies(data, ("train",))
+
+
+@pytest.mark.parametrize("row", ["[]", "{}", '{"id": 1, "split": "train", "image": "images/nih/1"}', "[" * 10**5])
+def test_a_row_of_another_form_is_named(tmp_path: Path, row: str) -> None:
+    data = manifest(tmp_path / "data")
+    (data / "manifest.jsonl").write_text(row + "\n")
+    with pytest.raises(TrainingError, match=r"manifest\.jsonl"):
+        film_studies(data, ("train",))
 
 
 def test_a_directory_without_films_is_an_error(tmp_path: Path, film_directory: Path) -> None:

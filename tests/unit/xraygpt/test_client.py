@@ -1,4 +1,5 @@
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,10 +100,10 @@ def test_a_file_is_uploaded_whole(tmp_path: Path) -> None:
         assert "Transfer-Encoding" not in request.headers
         return httpx.Response(200, json={"uri": f"s3://b{request.url.path}", "n": len(request.read())})
 
-    digest = file_sha256(tmp_path / "film.dcm")
-    assert digest == hashlib.sha256(content).hexdigest()
-    with gateway(handler) as client:
-        assert client.upload(tmp_path / "film.dcm", digest) == f"s3://b/v1/uploads/{digest}"
+    with gateway(handler) as client, (tmp_path / "film.dcm").open("rb") as film:
+        digest = file_sha256(film)
+        assert digest == hashlib.sha256(content).hexdigest()
+        assert client.upload(film, digest) == f"s3://b/v1/uploads/{digest}"
 
 
 def test_an_upload_that_is_interrupted_is_sent_again_from_the_start(tmp_path: Path) -> None:
@@ -115,9 +116,23 @@ def test_an_upload_that_is_interrupted_is_sent_again_from_the_start(tmp_path: Pa
             raise httpx.ReadError("gone")
         return httpx.Response(200, json={"uri": "s3://b/k"})
 
-    with gateway(handler, patience=60) as client:
-        client.upload(tmp_path / "film.dcm", "0" * 64)
+    with gateway(handler, patience=60) as client, (tmp_path / "film.dcm").open("rb") as film:
+        client.upload(film, "0" * 64)
     assert bodies == [b"1234", b"1234"]
+
+
+def test_a_file_that_shrinks_while_it_is_sent_is_told(tmp_path: Path) -> None:
+    class Shrinking(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return b""
+
+    (tmp_path / "film.dcm").write_bytes(b"1234")
+    with (
+        gateway(lambda request: httpx.Response(200)) as client,
+        Shrinking(tmp_path / "film.dcm") as film,
+        pytest.raises(OSError, match="changed while"),
+    ):
+        client.upload(film, "0" * 64)
 
 
 def test_events_of_a_stream_are_parsed() -> None:

@@ -111,3 +111,20 @@ def test_a_spooled_list_and_the_rest_are_one_document(capsys: pytest.CaptureFixt
     if count:
         show.document({"studies": rows, "seconds": 1.5, "counts": {"summarised": count}})
         assert capsys.readouterr().out == written
+
+
+@pytest.mark.parametrize(
+    "name", ["a\x1b]0;title\x07.dcm", "a\x9b2J.dcm", "a\u202emcd.dcm", "a\nxraygpt: all summarised", "a\ud83d"]
+)
+def test_a_line_steers_no_terminal(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    show.say(f"{name}: too large")
+    said = capsys.readouterr().err
+    assert said.endswith(": too large\n")
+    assert said[:-1].isprintable()
+
+
+def test_a_document_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    show.document({"source": "a\x1b]0;\x07\x9b2J\u202e\u200b.dcm"})
+    written = capsys.readouterr().out
+    assert written.replace("\n", "").isprintable()
+    assert json.loads(written) == {"source": "a\x1b]0;\x07\x9b2J\u202e\u200b.dcm"}

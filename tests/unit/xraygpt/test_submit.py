@@ -216,3 +216,21 @@ def test_the_result_has_a_row_per_input_and_counts_states() -> None:
 def test_chunks_keep_order_and_everything() -> None:
     assert [list(part) for part in chunks(list(range(5)), 2)] == [[0, 1], [2, 3], [4]]
     assert list(chunks([], 2)) == []
+
+
+def test_a_file_that_changes_while_it_is_read_costs_its_own_row_only(film: Callable[[str, bytes], str]) -> None:
+    server = Studies()
+    first, second = film("a", b"a"), film("b", b"b")
+    server.refuse[hashlib.sha256(b"a").hexdigest()] = httpx.Response(422, json={"detail": "another sha256"})
+    said: list[str] = []
+
+    def changed(request: httpx.Request) -> httpx.Response:
+        answer = server(request)
+        if answer.status_code == 422:
+            film("a", b"another")
+        return answer
+
+    client = Gateway("http://gateway:1", "key", patience=0, transport=httpx.MockTransport(changed))
+    rows = register(client, [first, second], "routine", said.append)
+    assert [row.state for row in rows] == ["cancelled", "received"]
+    assert said == [f"{first}: it changed while it was read"]

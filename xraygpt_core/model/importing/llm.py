@@ -23,6 +23,7 @@ _LAYOUT = Layout((), {}, (r"rotary_emb\.inv_freq$",))  # a buffer that old files
 _PRIVATE = ("_name_or_path", "auto_map", "torch_dtype", "dtype", "transformers_version")
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id")  # the tokenizer knows better
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
+_MOST_LAYERS = 1000  # the largest LLaMA has 126; each is made, without its weights, to compare with
 _PIECE_BYTES = 2 * 2**30  # of a pickle, that are in memory at a time
 
 
@@ -147,6 +148,8 @@ def _check_config(config: Mapping[str, Any]) -> None:
     for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"):
         if not isinstance(config.get(name), int) or isinstance(config[name], bool) or config[name] < 1:
             raise BundleError(f"config.json has no usable {name}")
+    if config["num_hidden_layers"] > _MOST_LAYERS:
+        raise BundleError(f"config.json has no usable num_hidden_layers: more than {_MOST_LAYERS}")
 
 
 def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

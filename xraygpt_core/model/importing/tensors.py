@@ -34,6 +34,7 @@ _DAMAGE = (
     struct.error,
 )
 _INDEX_BYTES = 64 * 2**20  # no index of a model is larger
+_HEADER_BYTES = 16 * 2**20  # no header of one file either: a tensor takes some 100 bytes of it
 
 
 class _Reader(Protocol):
@@ -178,11 +179,20 @@ def _open(path: Path) -> _Reader:
     return _Pickle(path, mapped=kind is Kind.TORCH)
 
 
+def _check_safetensors(path: Path) -> None:
+    """The header's length (safetensors' format: the first 8 bytes) lies within the file, and within reason."""
+    with path.open("rb") as file:
+        announced = int.from_bytes(file.read(8), "little")
+    if announced > min(_HEADER_BYTES, real_path(path).stat().st_size - 8):
+        raise BundleError(f"{path.name} is truncated or damaged; download it again")
+
+
 class _Safetensors:
     extra: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        _check_safetensors(path)
         try:
             opened: Any = safe_open
             self._file = opened(path, framework="pt")

@@ -194,11 +194,16 @@ def picture(shade: int = 160, size: tuple[int, int] = (400, 500)) -> bytes:
     return out.getvalue()
 
 
+def hashes(png: bytes) -> dict[str, str]:
+    """What ingest writes down of a picture that is its own preview."""
+    return dict.fromkeys(("normalised_sha256", "preview_sha256"), hashlib.sha256(png).hexdigest())
+
+
 def study(world: World, text: str = "No acute disease.", lane: Lane = Lane.ROUTINE, **more: Any) -> tuple[str, str]:
     """A summarised study whose pictures lie in the bucket: study id, summary id."""
     (image,) = world.submit(f"in/{os.urandom(6).hex()}.dcm", lane=lane)
     png = picture()
-    study_id = world.ingest(image["image_id"], **{"normalised_sha256": hashlib.sha256(png).hexdigest()} | more)
+    study_id = world.ingest(image["image_id"], **hashes(png) | more)
     for folder in ("normalised", "preview"):
         key = f"{folder}/{image['image_id']}.png"
         world.s3.put_object(Bucket=world.settings.derived_bucket, Key=key, Body=png)

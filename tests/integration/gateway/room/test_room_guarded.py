@@ -6,7 +6,7 @@ from typing import Any
 from playwright.sync_api import expect
 
 from api_gateway.app import create_app
-from tests.integration.gateway.room.conftest import Room, study
+from tests.integration.gateway.room.conftest import Room, picture, study
 from xraygpt_core.ledger.keys import create_api_key, revoke_api_key
 from xraygpt_core.states import NOTICE, Role
 
@@ -123,6 +123,30 @@ def test_markup_in_a_text_is_text(newcomer: Room, world: World) -> None:
     expect(page.locator(".signature")).to_contain_text(HOSTILE)
     assert page.evaluate("window.hacked") is None
     assert page.locator("#room script, #room b, #room img").count() == 0
+
+
+def test_letters_that_turn_or_hide_words_are_marked_and_a_name_turns_nothing(newcomer: Room, world: World) -> None:
+    turned = "No \u202eoisuffe\u202c. Hid\u200bden. \u2067x"
+    _, summary_id = study(world, turned)
+    page = newcomer.enter().page
+    expect(page.locator(".opening")).to_have_text("No �oisuffe�. Hid�den. �x")
+    page.locator(".rows .row").click()
+    expect(page.locator(".report .text").first).to_contain_text("No �oisuffe�. Hid�den. �x")
+    assert page.locator(".report .text").first.evaluate("e => getComputedStyle(e).unicodeBidi") == "plaintext"
+    said = {"state": "accepted", "reviewer": "ד״ר כהן"}
+    assert world.client.post(f"/v1/summaries/{summary_id}/review", json=said).status_code == 200
+    expect(page.locator(".signature bdi")).to_have_text("ד״ר כהן")
+    expect(page.locator(".said bdi").first).to_have_text("ד״ר כהן")
+
+
+def test_a_film_that_is_not_the_one_that_was_read_is_not_shown_and_said(newcomer: Room, world: World) -> None:
+    study_id, _ = study(world)
+    for listed in world.store.list(world.settings.derived_bucket):
+        world.store.put(listed.key, picture(shade=90), "image/png")
+    page = newcomer.open(study_id).page
+    expect(page.locator(".film-note")).to_contain_text("not the one that was read")
+    expect(page.locator(".unarmed")).to_contain_text("not the one that was read")
+    expect(page.get_by_label("Film", exact=True).locator("canvas")).to_be_hidden()
 
 
 def test_an_answer_is_shown_as_it_is_written_with_its_notice(newcomer: Room, world: World) -> None:

@@ -1,12 +1,11 @@
 """The limits of a text on the reading desk: the banner, the quoted contradiction, and an Accept that is not green."""
 
-import hashlib
 import os
 from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.integration.gateway.room.conftest import Room, picture, shot
+from tests.integration.gateway.room.conftest import Room, hashes, picture, shot
 from xraygpt_core.states import Flag
 
 World = Any
@@ -19,8 +18,7 @@ OUTSIDE: dict[str, Any] = {"flags": (Flag.OUT_OF_SCOPE,), "provenance": {"scope"
 def limited(world: World, of_film: tuple[str, ...] = (), **more: Any) -> str:
     """A summarised study with its pictures; ``more`` goes into its summary."""
     (image,) = world.submit(f"in/{os.urandom(6).hex()}.dcm")
-    digest = hashlib.sha256(picture()).hexdigest()
-    study_id: str = world.ingest(image["image_id"], flags=of_film, normalised_sha256=digest)
+    study_id: str = world.ingest(image["image_id"], flags=of_film, **hashes(picture()))
     for folder in ("normalised", "preview"):
         key = f"{folder}/{image['image_id']}.png"
         world.s3.put_object(Bucket=world.settings.derived_bucket, Key=key, Body=picture())
