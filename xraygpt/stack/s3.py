@@ -149,7 +149,11 @@ class ObjectServer(Server):
             keep=lambda line: LOGGED.match(line) is not None,
         )
         self._child.start()
-        self._wait(self._child, self._doors)
+        try:
+            self._wait(self._child, self._doors)
+        except (StackError, OSError):
+            self.stop()
+            raise
         if self._derived_bucket:
             if self._compaction is None:
                 self._compaction = Compaction(program(), self.directory, self._derived_bucket, self.log)
@@ -163,11 +167,7 @@ class ObjectServer(Server):
             child.wait_until(lambda: self._answers(client), START_SECONDS)
         # Its admin server comes half a second later, and has the same certificate from the same place.
         inner = [self.ports[server] for server in ("master", "volume", "filer")]
-        try:
-            doors.check([*inner, *(port + GRPC_OFFSET for port in (*inner, self.ports["s3"]))])
-        except (StackError, OSError):
-            self.stop()
-            raise
+        doors.check([*inner, *(port + GRPC_OFFSET for port in (*inner, self.ports["s3"]))])
 
     def stop(self) -> None:
         if self._compaction:
