@@ -7,7 +7,6 @@ import signal
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Any
 
 import httpx
 
