@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 NOBODY = 65534
-needs_another_user = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+needs_another_user = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("curl"), reason="only root can become another user, who needs curl"
+)
 
 
 def as_nobody(
