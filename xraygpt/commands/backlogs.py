@@ -165,6 +165,7 @@ def _objects(uri: str, since: datetime | None) -> Iterator[Listed]:
         aws_access_key_id=os.environ.get("XRAYGPT_S3_ACCESS_KEY") or stack.get("s3_access_key"),
         aws_secret_access_key=os.environ.get("XRAYGPT_S3_SECRET_KEY") or stack.get("s3_secret_key"),
         region_name=os.environ.get("XRAYGPT_S3_REGION", "us-east-1"),
+        verify=os.environ.get("XRAYGPT_S3_CA_FILE") or stack.get("s3_ca_file"),
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
     )
     read_listings_quickly(client)
