@@ -13,12 +13,12 @@ from xraygpt_core.errors import TooMany
 from xraygpt_core.ledger.keys import ApiKey
 
 MAX_BODY_BYTES = 256 << 10
-# A thousand addresses of objects, and what buckets say of them; SNS sends 256 KiB, with every quote escaped.
+# A thousand addresses of objects, and what buckets say of them.
 LARGE = {
     "/v1/studies": 2 << 20,
     "/v1/images/lookup": 2 << 20,
     "/v1/events/s3": 2 << 20,
-    "/v1/events/sns": 1 << 20,
+    "/v1/events/sns": 2 << 20,
 }
 UPLOADS = "/v1/uploads/"
 MAX_HELD_BYTES = 64 << 20
