@@ -56,9 +56,10 @@ class Guard:
             return False
 
     def _evict(self, new: "Guarded", sender: str | None) -> bool:
-        mine = [one for one in self._open if one is not new and one.waits and sender in (None, one.sender)]
+        mine = [one for one in self._open if sender in (None, one.sender) and one is not new]
         # Idle ones that were answered before may be asked again; who never asked goes first.
-        chosen = next((one for one in mine if one.asks_nothing), mine[0] if mine else None)
+        chosen = next((one for one in mine if one.asks_nothing and one.waits), None)
+        chosen = chosen or next((one for one in mine if one.waits), None)
         HTTP_REFUSED.labels("crowded").inc()
         if chosen is not None:
             chosen.drop()
