@@ -55,10 +55,14 @@ HOSTILE = [
 ]
 
 
+# One for all: to make one costs as much as ten looks at a worklist, in the process that measures them.
+_CLIENT = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
+
+
 def post(url: str, key: str, sql: str) -> int:
     """The status; 0 if there was no room for so many connections of one address."""
     try:
-        return httpx.post(f"{url}/v1/query", json={"sql": sql}, headers={"X-API-Key": key}, timeout=60).status_code
+        return _CLIENT.post(f"{url}/v1/query", json={"sql": sql}, headers={"X-API-Key": key}).status_code
     except httpx.TransportError:
         return 0
 
