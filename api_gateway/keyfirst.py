@@ -3,8 +3,11 @@
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from hashlib import sha256
 
+from anyio import CapacityLimiter
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
@@ -13,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api_gateway.auth import NO_KEY, Shown, presented_key, shown
 from api_gateway.limits import Limits, address
 from api_gateway.problems import answer
+from api_gateway.slots import place
 from xraygpt_core.errors import Unauthorised, XrayGPTError
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.audit import record
@@ -26,6 +30,7 @@ OPEN = frozenset({("POST", "/v1/events/sns"), ("POST", "/v1/session")})
 # A good key still opens while its address is locked out: behind a proxy or NAT that is also everybody else's.
 GOOD_FOR_SECONDS = 3600.0
 _MOST_GOOD = 10_000
+_LOOKS_AT_ONCE = 8  # at one key, of the forty threads there are
 
 
 class KeyFirst:
@@ -36,6 +41,7 @@ class KeyFirst:
         self._ledger = ledger
         self._limits = limits
         self._good: OrderedDict[bytes, float] = OrderedDict()
+        self._turns: dict[bytes, CapacityLimiter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -72,7 +78,8 @@ class KeyFirst:
         if self._good.get(known, 0.0) < time.monotonic():
             self._limits.check("wrong key", sender)
         try:
-            caller = await run_in_threadpool(shown, self._ledger, asked)
+            async with self._turn(known):
+                caller = await run_in_threadpool(shown, self._ledger, asked)
         except Unauthorised:
             self._good.pop(known, None)
             await run_in_threadpool(self._refused, sender)
@@ -82,6 +89,17 @@ class KeyFirst:
         if len(self._good) > _MOST_GOOD:
             self._good.popitem(last=False)
         return caller
+
+    @asynccontextmanager
+    async def _turn(self, known: bytes) -> AsyncIterator[None]:
+        """Who sends many requests at once waits for himself, and not everybody else for him."""
+        turns = self._turns.setdefault(known, CapacityLimiter(_LOOKS_AT_ONCE))
+        try:
+            async with place(turns):
+                yield
+        finally:
+            if not turns.borrowed_tokens and not turns.statistics().tasks_waiting:
+                self._turns.pop(known, None)
 
     def _refused(self, sender: str) -> None:
         locked = self._limits.failed("wrong key", sender)

@@ -37,7 +37,7 @@ class Slots:
                 try:
                     with fail_after(self._wait_seconds):
                         for places in (own, self._all):
-                            await held.enter_async_context(_place(places))
+                            await held.enter_async_context(place(places))
                 except TimeoutError:
                     raise TooMany(self._said, max(1.0, self._wait_seconds)) from None
                 yield
@@ -47,7 +47,8 @@ class Slots:
 
 
 @asynccontextmanager
-async def _place(places: CapacityLimiter) -> AsyncIterator[None]:
+async def place(places: CapacityLimiter) -> AsyncIterator[None]:
+    """One of the places, for as long as the block."""
     me = object()  # not the task: an answer may be sent by another one than the question came to
     await places.acquire_on_behalf_of(me)
     try:

@@ -59,7 +59,7 @@ ACTS: dict[str, list[str]] = {
     "GET /v1/audit": ["audit exported"],
     "GET /v1/audit/verify": ["audit verified"],
     "POST /v1/studies/{study_id}/cancel": ["study cancelled"],
-    "GET /v1/keys": [],
+    "GET /v1/keys": ["keys listed"],
     "POST /v1/keys": ["key created"],
     "POST /v1/keys/{key_id}/rotate": ["key rotated"],
     "DELETE /v1/keys/{key_id}": ["key ended"],

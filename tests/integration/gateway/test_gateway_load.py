@@ -55,10 +55,14 @@ HOSTILE = [
 ]
 
 
+# One for all: to make one costs as much as ten looks at a worklist, in the process that measures them.
+_CLIENT = httpx.Client(verify=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
+
+
 def post(url: str, key: str, sql: str) -> int:
     """The status; 0 if there was no room for so many connections of one address."""
     try:
-        return httpx.post(f"{url}/v1/query", json={"sql": sql}, headers={"X-API-Key": key}, timeout=60).status_code
+        return _CLIENT.post(f"{url}/v1/query", json={"sql": sql}, headers={"X-API-Key": key}).status_code
     except httpx.TransportError:
         return 0
 
@@ -206,11 +210,14 @@ def test_a_worklist_stays_under_200_ms_under_the_whole_siege(serve: Callable[...
     gateway, keys = serve(2)
     quiet = worklist(gateway.url, keys[1], 5)
     took = besiege(gateway, keys, 1.0, 9)
-    figures = {
-        name: [round(1000 * value) for value in (statistics.median(t), statistics.quantiles(t, n=20)[-1], max(t))]
-        for name, t in (("quiet", quiet), ("siege", took))
-    }
+    figures = {name: [round(1000 * value) for value in of(t)] for name, t in (("quiet", quiet), ("siege", took))}
     with capsys.disabled():
         print(f"worklist, ms (median, p95, worst): {figures}")  # noqa: T201
-    assert statistics.quantiles(took, n=20)[-1] < max(0.2, 3 * statistics.quantiles(quiet, n=20)[-1])
+    assert of(took)[1] < max(0.2, 3 * of(quiet)[1])
     assert gateway.end() == 0
+
+
+def of(took: list[float]) -> tuple[float, float, float]:
+    """Median, 95th percentile and worst."""
+    ordered = sorted(took)
+    return statistics.median(ordered), ordered[int(0.95 * (len(ordered) - 1))], ordered[-1]
