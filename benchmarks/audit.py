@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ _AT_ONCE = (1, 8)
 Ask = Callable[[http.client.HTTPConnection, dict[str, str]], None]
 
 
-def measure(running: Services, rounds: int) -> list[Row]:
+def measure(running: Services, rounds: int, only: Collection[str]) -> list[Row]:
     """p95, rate and processor time of each kind of request with the audit; without it as the baseline. Medians over
     the rounds, and over the quotients of rounds that followed each other.
     """
@@ -64,6 +64,7 @@ def measure(running: Services, rounds: int) -> list[Row]:
                     row
                     for name, ask in _kinds(str(study[0])).items()
                     for at_once in _AT_ONCE
+                    if not only or f"{name}.{at_once}" in only
                     for row in _compared(f"{name}.{at_once}", ask, sides, headers, at_once, rounds)
                 ]
         finally:
@@ -209,6 +210,7 @@ def _serve(how: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="more rounds")
+    parser.add_argument("--only", action="append", metavar="PART", help="such as worklist.1; may be repeated")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--serve", choices=("with", "without"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -216,7 +218,7 @@ def main() -> None:
         _serve(chosen.serve)
         return
     with services() as running:
-        report(measure(running, _LONG_ROUNDS if chosen.full else _ROUNDS), as_json=chosen.json)
+        report(measure(running, _LONG_ROUNDS if chosen.full else _ROUNDS, chosen.only or ()), as_json=chosen.json)
 
 
 if __name__ == "__main__":
