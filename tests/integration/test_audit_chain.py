@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.audit_tools import WHO, act, check, kept, kinds, sealed, unguarded
 from tests.ledger_tools import do, one, rows, together
+from xraygpt_core.db import libpq_url
 from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.audit_chain import Head
 from xraygpt_core.ledger.audit_read import LATE_SECONDS
@@ -97,7 +98,7 @@ def test_many_writers_and_killed_sealers_leave_every_row_sealed_once(ledger: Led
                 seal(own)
 
     def killer() -> None:
-        with psycopg.connect(ledger.database.url.replace("+psycopg2", ""), autocommit=True) as connection:
+        with psycopg.connect(libpq_url(ledger.database.url), autocommit=True) as connection:
             while not over.wait(0.03):  # in the middle of whatever they do
                 connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "

@@ -74,3 +74,19 @@ def test_submissions_that_share_a_transaction_are_each_their_senders(ledger: Led
     found = {row["actor"]: row["studies"] for row in kept(ledger)}
     homes = rows(ledger, "SELECT k.key, i.study_id FROM object_keys k JOIN images i ON i.id = k.image_id ORDER BY key")
     assert found == {f"sender {number}": [home["study_id"]] for number, home in enumerate(homes)}
+
+
+def test_what_a_bucket_announces_together_is_one_act_of_each_sender(ledger: Ledger) -> None:
+    hooks = [ledger.acting(Actor("webhook", address=f"10.0.0.{number % 2}")) for number in range(8)]
+
+    def announce(number: int) -> None:
+        ref = ObjectRef("source", f"announced/{number}", "e")
+        register_objects(hooks[number], [ref], Lane.ROUTINE, actor="event")
+
+    together(*[lambda number=number: announce(number) for number in range(8)])
+    found = kept(ledger)
+    assert {(row["what"], row["actor"]) for row in found} == {("images announced", "webhook")}
+    assert sum(row["detail"]["images"] for row in found) == 8
+    for number in range(2):
+        told = [study for row in found if row["address"] == f"10.0.0.{number}" for study in row["studies"]]
+        assert len(set(told)) == 4

@@ -154,6 +154,8 @@ _CHANGES = {
     "resume": ("state = state", {"paused", "cancelled"}, None),
 }
 
+_DONE = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
+
 _BEGIN = """
     UPDATE backlogs SET changing = :change, {becomes}
     WHERE id = :id AND (state = ANY(:states) OR state = :begun AND (:again OR changing IS NOT NULL)) RETURNING id
@@ -208,7 +210,7 @@ def _begin(ledger: Ledger, backlog_id: UUID, wanted: str) -> UUID:
         values = {"id": backlog_id, "change": change, "states": list(states), "begun": begun, "again": again}
         changed = work.row(sql, values) is not None
         if changed:
-            record(work, f"backlog {wanted.rstrip('e')}ed", subject=backlog_id)
+            record(work, f"backlog {_DONE[wanted]}", subject=backlog_id)
         return changed
 
     if not repeating(ledger, partial(begin, again=False)):

@@ -103,8 +103,7 @@ def register_objects(ledger: Ledger, objects: Sequence[ObjectRef], lane: Lane, *
         def register(work: Work, *, careful: bool) -> list[list[Registered]]:
             found = iter(register_in(ledger, work, refs, lane, actor=actor, careful=careful))
             answers = [list(islice(found, len(call.objects))) for call in calls]
-            for call, answer in zip(calls, answers, strict=True):
-                _record(work.by(call.who), answer, lane, actor)
+            _record(work, calls, answers, lane, actor)
             return answers
 
         return registering(ledger, register)
@@ -120,11 +119,19 @@ class _Call:
     who: Actor | None
 
 
-def _record(work: Work, found: Sequence[Registered], lane: Lane, actor: str) -> None:
-    studies = list(dict.fromkeys(one.study_id for one in found))
-    what = "images submitted" if actor == "gateway" else "images announced"
-    new = sum(one.new for one in found)
-    record(work, what, studies=studies, detail={"images": len(found), "new": new, "lane": lane})
+def _record(
+    work: Work, calls: Sequence[_Call], answers: Sequence[Sequence[Registered]], lane: Lane, actor: str
+) -> None:
+    """A submission is an act of its own. What a bucket announces is one act a transaction: a busy one pays once."""
+    submitted = actor == "gateway"
+    acts: dict[tuple[Actor | None, int], list[Registered]] = {}
+    for place, (call, answer) in enumerate(zip(calls, answers, strict=True)):
+        acts.setdefault((call.who, place if submitted else 0), []).extend(answer)
+    for (who, _), found in acts.items():
+        studies = list(dict.fromkeys(one.study_id for one in found))
+        detail = {"images": len(found), "new": sum(one.new for one in found), "lane": lane}
+        what = "images submitted" if submitted else "images announced"
+        record(work.by(who), what, studies=studies, detail=detail)
 
 
 class Registering(Protocol[T_co]):

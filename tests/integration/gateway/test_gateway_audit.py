@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.ledger_tools import do
-from xraygpt_core.ledger.audit_chain import read_head
+from xraygpt_core.ledger.audit_chain import Verdict, read_head
+from xraygpt_core.ledger.audit_file import checked_lines
 from xraygpt_core.ledger.audit_seal import head_now, seal
 from xraygpt_core.states import JobKind
 
@@ -285,6 +286,16 @@ def test_an_export_brings_each_seal_before_its_rows_and_goes_on_behind_one(
     assert [one.get("seal") or one["what"] for one in got] == [1, "worklist read", 2, "worklist read"]
     assert [one["seal"] for one in lines(world, "/v1/audit", after=1) if "seal" in one] == [2]
     assert lines(world, "/v1/audit", after=1)[0]["previous"] == got[0]["digest"]
+
+
+def test_an_export_is_proved_without_us(world: World, sealed: Callable[[], None]) -> None:
+    world.client.post("/v1/lookup", json={"patient": "Zoë"})
+    sealed()
+    sealed()
+    text = world.client.get("/v1/audit").text
+    (verdict,) = checked_lines(text.splitlines(keepends=True), seen=head_now(world.ledger))
+    assert isinstance(verdict, Verdict)
+    assert (verdict.ok, verdict.seals, verdict.rows) == (True, 2, 3)
 
 
 def test_a_check_ends_with_a_verdict_and_the_head(world: World, sealed: Callable[[], None]) -> None:
