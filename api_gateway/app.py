@@ -25,6 +25,8 @@ from api_gateway import (
     uploads,
     worklist,
 )
+from api_gateway.keyfirst import KeyFirst
+from api_gateway.limits import Limits
 from api_gateway.middleware import BodyLimit, Measured
 from api_gateway.problems import RESPONSES, Problem, translate_errors
 from api_gateway.services import Services
@@ -70,6 +72,7 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
         redirect_slashes=False,
     )
     app.state.services = Services(ledger, store, pseudonymiser, sns or Sns(ledger.settings))
+    app.state.limits = Limits(ledger.settings)
     app.state.uploads = anyio.CapacityLimiter(uploads.MAX_UPLOADS_AT_ONCE)
     for routes in _ROUTES:
         app.include_router(routes.router)
@@ -77,6 +80,7 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
     room.serve_room(app)
     translate_errors(app)
     app.add_middleware(BodyLimit, uploads_bytes=ledger.settings.max_object_bytes)
+    app.add_middleware(KeyFirst, ledger=ledger, limits=app.state.limits)
     app.add_middleware(Measured)
     _describe_problems(app)
     return app

@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api_gateway.auth import Caller, UsesLedger
+from api_gateway.limits import spends
 from api_gateway.once import RunsOnce
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.ledger.chat import Turn, ask, transcript, turn
@@ -59,7 +60,7 @@ class Transcript(Answer):
     turns: list[TurnAnswer]
 
 
-@router.post("/v1/studies/{study_id}/chat", status_code=202)
+@router.post("/v1/studies/{study_id}/chat", status_code=202, dependencies=[spends("question")])
 def post_question(study_id: UUID, body: Question, ledger: UsesLedger, once: RunsOnce) -> Asked:
     """Ask about the study's current summary. 409 before there is one."""
 

@@ -1,15 +1,17 @@
-"""Is it alive, is it ready, how much is there to do. Open to everybody, so nothing here is a secret."""
+"""Is it alive, is it ready: open to everybody, so nothing of it is a secret. For who has a key: how much to do."""
 
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
-from api_gateway.auth import Caller
+from api_gateway.auth import Caller, Scraper
 from api_gateway.problems import problem
-from api_gateway.services import OpenServices
+from api_gateway.services import OpenServices, Services
 from api_gateway.wire import Answer
 from xraygpt_core.errors import Unavailable, XrayGPTError
 from xraygpt_core.ledger.guard import check_schema
@@ -19,6 +21,8 @@ from xraygpt_core.metrics import jobs_by_state
 from xraygpt_core.states import JobKind, JobState, Lane
 
 router = APIRouter(tags=["health"])
+
+_LOOKS_AT_ONCE = 2
 
 
 class Alive(Answer):
@@ -71,14 +75,24 @@ class Status(Answer):
 
 
 @router.get("/healthz")
-def get_health() -> Alive:
-    """Alive."""
+async def get_health() -> Alive:
+    """Alive. Answered by the event loop itself: no thread, and nothing that somebody else may keep busy, is needed."""
     return Alive()
 
 
 @router.get("/readyz", response_model=Ready)
-def get_readiness(services: OpenServices) -> Response | Ready:
+async def get_readiness(services: OpenServices) -> Response | Ready:
     """Ready, or 503 with what is missing: database, schema, broker, buckets."""
+    return await to_thread.run_sync(_readiness, services, limiter=_looks())
+
+
+@cache
+def _looks() -> CapacityLimiter:
+    """Strangers may ask: the threads that answer everybody else are not theirs to take."""
+    return CapacityLimiter(_LOOKS_AT_ONCE)
+
+
+def _readiness(services: Services) -> Response | Ready:
     checks: dict[str, Callable[[], None]] = {
         "database": services.ledger.database.ping,
         "schema": lambda: check_schema(services.ledger),
@@ -92,8 +106,11 @@ def get_readiness(services: OpenServices) -> Response | Ready:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def get_metrics(services: OpenServices) -> Response:
-    """Prometheus metrics of this process and of the ledger; labels are kinds, lanes, states and routes."""
+def get_metrics(services: OpenServices, _: Scraper) -> Response:
+    """Prometheus metrics of this process and of the ledger; labels are kinds, lanes, states and routes.
+
+    Send the token of XRAYGPT_METRICS_TOKEN (`Authorization: Bearer`), or a key.
+    """
     try:
         counts = services.counts()
     except Unavailable:  # what this process counted itself is still worth telling

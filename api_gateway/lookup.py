@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from api_gateway.auth import Caller, UsesServices
+from api_gateway.limits import spends
 from api_gateway.wire import Answer, Request
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.read import lookup
@@ -31,7 +32,7 @@ class Found(Answer):
     studies: list[UUID]
 
 
-@router.post("/v1/lookup")
+@router.post("/v1/lookup", dependencies=[spends("lookup")])
 def post_lookup(body: Lookup, services: UsesServices, _: Caller) -> Found:
     """Find studies by accession number, patient id or StudyInstanceUID."""
     kind, pseudonym = _pseudonym(body, services.pseudonymiser)

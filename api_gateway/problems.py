@@ -78,18 +78,30 @@ def translate_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _ours(request: Request, error: Exception) -> JSONResponse:
+def answer(error: errors.XrayGPTError, *, close: bool = False) -> JSONResponse:
+    """One of our errors as a response.
+
+    Args:
+        close: end the connection with it, for what is still to come of the request is not wanted.
+    """
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-        return await _unexpected(request, error)
+        return _defect(error)
     title = (type(error).__doc__ or "").splitlines()[0]
     reason = error.reason if isinstance(error, errors.Rejected) else None
     if reason is ReasonCode.TOO_LARGE:
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    headers = _HEADERS.get(status)
+    headers = dict(_HEADERS.get(status, {}))
     if isinstance(error, errors.TooMany):
-        headers = {"Retry-After": str(math.ceil(error.retry_after_seconds))}
+        headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
+    if close:
+        headers["Connection"] = "close"
     return problem(status, str(error), headers=headers, title=title, reason_code=reason)
+
+
+async def _ours(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.XrayGPTError)
+    return answer(error)
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:
@@ -108,6 +120,10 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(_: Request, error: Exception) -> JSONResponse:
+    return _defect(error)
+
+
+def _defect(error: Exception) -> JSONResponse:
     """A defect of ours: the log has its class and place, the caller learns nothing of either."""
     log.error("unexpected error", exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed inside the gateway; its log says where")

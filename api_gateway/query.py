@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from pydantic import JsonValue
 
 from api_gateway.auth import Caller, UsesServices
+from api_gateway.limits import spends
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.reader import run_query
 
@@ -24,7 +25,7 @@ class Result(Answer):
     truncated: bool
 
 
-@router.post("/v1/query")
+@router.post("/v1/query", dependencies=[spends("query")])
 def post_query(body: Query, services: UsesServices, _: Caller) -> Result:
     """Run one SELECT as the role ``xraygpt_reader``: read-only, at most 10 seconds, 10000 rows and 32 MiB."""
     return Result.model_validate(run_query(services.settings, body.sql))

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from xraygpt_core.budget import Budget, BudgetSetting
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.places import models_dir
 from xraygpt_core.states import Lane
@@ -46,6 +47,16 @@ class Settings(BaseSettings):
     gateway_host: str = "127.0.0.1"
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     webhook_token: SecretStr | None = Field(None, description="bearer token of the bucket's event webhook")
+
+    # How much of what a key, or an address without one, may do: at once, and after that
+    limit_request: BudgetSetting = Field(Budget.read("3000+300/s"), description="requests of one key")
+    limit_login: BudgetSetting = Field(Budget.read("10+6/m"), description="logins from one address")
+    limit_lookup: BudgetSetting = Field(Budget.read("30+30/m"), description="numbers one key looks up")
+    limit_question: BudgetSetting = Field(Budget.read("60+60/m"), description="questions one key asks about studies")
+    limit_query: BudgetSetting = Field(Budget.read("200+120/m"), description="SQL statements of one key")
+    limit_wrong_key: BudgetSetting = Field(
+        Budget.read("600+30/m"), description="wrong keys from one address, before it is locked out for a while"
+    )
 
     # Bucket events through Amazon SNS and SQS
     sns_topic_arns: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -104,6 +115,10 @@ class Settings(BaseSettings):
     ingest_concurrency: Annotated[int, Field(ge=1)] = 2
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="a worker's own /metrics; 0 = none")
+    metrics_host: str = Field("127.0.0.1", description="the address a worker's /metrics listens on")
+    metrics_token: SecretStr | None = Field(
+        None, min_length=16, description="bearer token that opens /metrics; a worker with a metrics port needs it"
+    )
     log_level: str = "INFO"
 
     @field_validator("redis_url")
