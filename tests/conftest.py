@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from migrations.upgrade import upgrade
 from tests.invariants import check_invariants
+from tests.keys import HMAC_KEY
 from tests.order import ByFile, rank
 from tests.s3_tools import s3_client
 from xraygpt.stack import ports
@@ -44,7 +45,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("busy machine")
 
-HMAC_KEY = "5" * 64
 # The ledger of the tests speaks through this driver: postgresql, which is the default, or postgresql+psycopg.
 DATABASE_SCHEME = os.environ.get("XRAYGPT_TEST_DATABASE_SCHEME", "postgresql")
 

@@ -9,12 +9,14 @@ import hashlib
 import hmac
 import re
 import stat
+from itertools import pairwise
 from pathlib import Path
 
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.settings import Settings
 
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
+_FEWEST_DIFFERENT = 16  # bytes of the 32
 
 
 class Pseudonymiser:
@@ -79,12 +81,12 @@ def load_pseudonymiser(settings: Settings) -> Pseudonymiser:
     """The pseudonymiser of this installation.
 
     Raises:
-        ConfigurationError: the key is missing, readable by others, or not 64 hex digits.
+        ConfigurationError: the key is missing, readable by others, not 64 hex digits, or no secret at all.
     """
     if settings.hmac_key is not None:
         return Pseudonymiser(_parsed(settings.hmac_key.get_secret_value(), "XRAYGPT_HMAC_KEY"))
     if settings.hmac_key_file is None:
-        raise ConfigurationError("set exactly one of XRAYGPT_HMAC_KEY_FILE and XRAYGPT_HMAC_KEY")
+        raise ConfigurationError("settings: XRAYGPT_HMAC_KEY_FILE (or XRAYGPT_HMAC_KEY) is missing")
     return Pseudonymiser(_parsed(_read(settings.hmac_key_file), str(settings.hmac_key_file)))
 
 
@@ -109,4 +111,19 @@ def _parsed(text: str, where: str) -> bytes:
     text = text.strip()
     if not _HEX_KEY.fullmatch(text):
         raise ConfigurationError(f"{where}: the pseudonymisation key must be 64 hex digits (32 bytes)")
-    return bytes.fromhex(text)
+    key = bytes.fromhex(text)
+    if _is_guessable(key):
+        raise ConfigurationError(
+            f"{where}: this pseudonymisation key is a pattern that anybody can guess; "
+            "make one with: openssl rand -hex 32"
+        )
+    return key
+
+
+def _is_guessable(key: bytes) -> bool:
+    """One byte again and again, a short pattern repeated, or bytes that count up or down: nobody drew these.
+
+    Of 32 random bytes fewer than 16 are different once in 10^16 keys.
+    """
+    steps = {(after - before) % 256 for before, after in pairwise(key)}
+    return len(set(key)) < _FEWEST_DIFFERENT or len(steps) == 1

@@ -19,6 +19,7 @@ import pytest
 import redis
 from botocore.exceptions import ClientError
 
+from tests.keys import HMAC_KEY
 from tests.s3_tools import s3_client
 from xraygpt.stack import broker as embedded_broker
 from xraygpt.stack import s3 as embedded_s3
@@ -244,7 +245,7 @@ def test_a_container_that_is_given_secrets_as_files_migrates_and_makes_a_key(
     for name in ("XRAYGPT_DATABASE_URL", "XRAYGPT_REDIS_URL", "XRAYGPT_S3_ACCESS_KEY", "XRAYGPT_S3_SECRET_KEY"):
         (secrets / name).write_text(environment.pop(name) + "\n")
     key = secrets / "hmac.key"
-    key.write_text("5" * 64)
+    key.write_text(HMAC_KEY)
     key.chmod(0o600)
     given = environment | {"SECRETS": str(secrets), "XRAYGPT_HMAC_KEY_FILE": str(key)}
 

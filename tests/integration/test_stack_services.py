@@ -58,6 +58,25 @@ def test_a_failing_statement_leaves_no_value_in_the_log(postgres: Postgres) -> N
     assert CANARY not in postgres.log.read_text()
 
 
+@pytest.mark.parametrize("cast", ["uuid", "int", "timestamptz", "inet", "jsonb", "float8", "interval"])
+def test_a_failing_cast_of_a_text_leaves_nothing_in_the_log(postgres: Postgres, cast: str) -> None:
+    with psycopg.connect(postgres.url, autocommit=True) as connection, pytest.raises(psycopg.Error, match=CANARY[:6]):
+        connection.execute(f"SELECT '{CANARY}<'::{cast}".encode())
+    assert CANARY not in postgres.log.read_text()
+
+
+def test_no_setting_that_a_session_may_change_opens_the_log(postgres: Postgres) -> None:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        for name in ("debug_print_parse", "debug_print_rewritten", "debug_print_plan"):
+            connection.execute(f"SET {name} = on".encode())
+        connection.execute("SELECT %s::text", [CANARY])
+        connection.execute(f"DO $$ BEGIN RAISE LOG '{CANARY}'; END $$".encode())
+        for name in ("log_min_messages", "log_statement", "log_min_duration_statement", "log_min_error_statement"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"SET {name} = DEFAULT".encode())
+    assert CANARY not in postgres.log.read_text()
+
+
 def test_a_stale_pid_file_of_another_process_does_not_stop_postgres(tmp_path: Path) -> None:
     with started(Postgres(tmp_path)) as first:
         kill(first)

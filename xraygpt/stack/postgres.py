@@ -135,7 +135,9 @@ class Postgres(Server):
             "max_connections": "200",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            # A failing statement's text and values could carry patient data into the log.
+            # A failing statement's text, its values, and PostgreSQL's own message ("invalid input syntax for type uuid:
+            # …") could carry patient data into the log. It says why the server does not start or ends, nothing else.
+            "log_min_messages": "fatal",
             "log_min_error_statement": "panic",
             "log_parameter_max_length_on_error": "0",
             "log_error_verbosity": "terse",

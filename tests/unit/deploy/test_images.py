@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
+from tests.keys import HMAC_KEY
+
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {"xraygpt", "xraygpt_core", "api_gateway", "workers", "training_jobs", "migrations"}
@@ -87,7 +89,7 @@ def left_out(target: str) -> str:
 
 def started(service: dict[str, Any], tmp_path: Path) -> subprocess.CompletedProcess[str]:
     """The service's command with its own settings, its secrets pointing nowhere."""
-    (tmp_path / "hmac.key").write_text("5" * 64)
+    (tmp_path / "hmac.key").write_text(HMAC_KEY)
     (tmp_path / "hmac.key").chmod(0o600)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("XRAYGPT_", "FLOWER_"))}
     given = {name: str(value) for name, value in service.get("environment", {}).items()}
