@@ -56,4 +56,6 @@ def settings_of(service: dict[str, Any]) -> dict[str, Any]:
     """The XRAYGPT_* variables a container of ours is started with: its environment, and secrets named like one."""
     given = {name: value for name, value in service.get("environment", {}).items() if name.startswith("XRAYGPT_")}
     secrets = {name for name in secrets_of(service) if name.startswith("XRAYGPT_")}
-    return given | {name: "redis://broker" if name == "XRAYGPT_REDIS_URL" else "secret" for name in secrets}
+    return given | {
+        name: "redis://broker" if name == "XRAYGPT_REDIS_URL" else "a secret of 32 random bytes" for name in secrets
+    }

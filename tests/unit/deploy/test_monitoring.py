@@ -92,7 +92,9 @@ def test_prometheus_scrapes_every_process_that_counts(services: dict[str, dict[s
     jobs = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"]
     found = [one for job in jobs for one in job.get("dns_sd_configs", ())]
     asked = {(name, one["port"]) for one in found for name in one["names"]}
-    asked |= {tuple(target.split(":")) for job in jobs for one in job.get("static_configs", ()) for target in one["targets"]}
+    asked |= {
+        tuple(target.split(":")) for job in jobs for one in job.get("static_configs", ()) for target in one["targets"]
+    }
     listening = {
         (name, service["environment"]["XRAYGPT_METRICS_PORT"])
         for name, service in services.items()
