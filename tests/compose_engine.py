@@ -2,8 +2,9 @@
 
 Each service gets namespaces of its own for mounts, processes and network (unshare(1)): a root of its own over this
 machine's (overlayfs), read-only, with the volumes, folders in memory, secrets and files that the YAML names; for each
-network it is on an interface to a bridge, and the names of those it shares one with; its user, no capability, no new privileges, no core files, and an environment of nothing but its own. Limits of memory, processes and
-processor time are not applied, nor is an engine's seccomp filter.
+network it is on an interface to a bridge, and the names of those it shares one with; its user, no capability, no new
+privileges, no core files, and an environment of nothing but its own. Limits of memory, processes and processor time are
+not applied, nor is an engine's seccomp filter.
 """
 
 import contextlib
@@ -117,18 +118,18 @@ class Engine:
         self.running.pop(name + ("-run" if command else ""))
         return container
 
-    def stop(self, name: str) -> float:
-        """Its stop signal to its first process, and the seconds until it ended; killed after its grace."""
-        container, service = self.running.pop(name), self.services[name]
+    def stop(self, *names: str) -> None:
+        """To each its stop signal, all at once; who outlives its grace is killed, and ``ended`` says so."""
         began = time.monotonic()
-        os.kill(container.pid, signal.Signals[service["stop_signal"]])
-        try:
-            self.ended[name] = container.process.wait(float(service["stop_grace_period"].removesuffix("s")))
-        finally:
+        for name in names:
+            os.kill(self.running[name].pid, signal.Signals[self.services[name]["stop_signal"]])
+        for name in names:
+            container, grace = self.running.pop(name), self.services[name]["stop_grace_period"]
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                container.process.wait(max(0.0, began + float(grace.removesuffix("s")) - time.monotonic()))
             if container.process.poll() is None:
                 os.kill(container.pid, signal.SIGKILL)
-                container.process.wait()
-        return time.monotonic() - began
+            self.ended[name] = container.process.wait()
 
     def healthy(self, name: str) -> bool:
         """Run its health check inside it, as its user, with the container's environment and not its entry point's."""
@@ -150,7 +151,7 @@ class Engine:
             assert container.process.poll() is None, f"{name} ended: {container.output()[-2000:]}"
             return self.healthy(name)
 
-        _until(ready, f"{name} is healthy:\n{container.output()[-2000:]}", seconds)
+        _until(ready, f"{name} is healthy", seconds, pause=0.3)
 
     @contextlib.contextmanager
     def on_the_network_of(self, name: str) -> Iterator[None]:
@@ -307,11 +308,11 @@ def lacking(directory: Path) -> str | None:
     return f"this kernel gives no bridges or overlays: {done.stderr.strip()}" if done.returncode else None
 
 
-def _until(look: Any, what: str, seconds: float = 60) -> Any:
+def _until(look: Any, what: str, seconds: float = 60, pause: float = 0.02) -> Any:
     deadline = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
+        time.sleep(pause)
     return seen
 
 
