@@ -1,6 +1,7 @@
 """``python -m api_gateway`` serves; ``create-key`` and ``revoke-key`` (``--name NAME``) begin and end an API key."""
 
 import argparse
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -14,8 +15,6 @@ from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.settings import Settings, load_settings
 from xraygpt_core.states import KeyKind
 
-# Seconds an open stream gets to end after SIGTERM.
-_GRACE_SECONDS = 5
 # Connections to PostgreSQL: requests are answered by up to 40 threads, which hold one for milliseconds.
 _POOL_SIZE = 16
 
@@ -57,34 +56,31 @@ def _change_keys(settings: Settings, change: Callable[[Ledger], None]) -> None:
 
 
 def _serve(settings: Settings) -> int:
-    import uvicorn  # half of the time that a command about keys would take
-
-    from api_gateway.app import create_app
+    from api_gateway.app import create_app  # half of the time that a command about keys would take
+    from api_gateway.server import Server
     from xraygpt_core.storage import ObjectStore
 
     configure_logging(settings.log_level, "gateway")
+    _allow_files()
     ledger = open_ledger(settings, pool_size=_POOL_SIZE)
     try:
         check_schema(ledger)
         pseudonymiser = load_pseudonymiser(settings)
         check_fingerprint(ledger, pseudonymiser.fingerprint)
-        config = uvicorn.Config(
-            create_app(ledger, ObjectStore(settings), pseudonymiser),
-            host=settings.gateway_host,
-            port=settings.gateway_port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
         # uvicorn ends what it serves, then sends itself the signal again; by then everything is done.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        server = uvicorn.Server(config)
+        server = Server(create_app(ledger, ObjectStore(settings), pseudonymiser), settings)
         server.run()
     finally:
         ledger.close()
     return 0 if server.started else 1
+
+
+def _allow_files() -> None:
+    """A connection is an open file, and many systems give a process a thousand unless it asks for those it may have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from importlib.metadata import version
 from typing import Any
 
-import anyio
 from fastapi import FastAPI
 
 from api_gateway import (
@@ -25,9 +24,10 @@ from api_gateway import (
     uploads,
     worklist,
 )
+from api_gateway.bodies import BodyLimit
 from api_gateway.keyfirst import KeyFirst
 from api_gateway.limits import Limits
-from api_gateway.middleware import BodyLimit, Measured
+from api_gateway.middleware import Measured
 from api_gateway.problems import RESPONSES, Problem, translate_errors
 from api_gateway.services import Services
 from api_gateway.sns import Sns
@@ -73,7 +73,7 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
     )
     app.state.services = Services(ledger, store, pseudonymiser, sns or Sns(ledger.settings))
     app.state.limits = Limits(ledger.settings)
-    app.state.uploads = anyio.CapacityLimiter(uploads.MAX_UPLOADS_AT_ONCE)
+    app.state.uploads = uploads.Slots()
     for routes in _ROUTES:
         app.include_router(routes.router)
     docs.serve_docs(app)

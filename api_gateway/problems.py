@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from xraygpt_core import errors
 from xraygpt_core.states import ReasonCode
@@ -75,6 +76,7 @@ def translate_errors(app: FastAPI) -> None:
     app.add_exception_handler(errors.XrayGPTError, _ours)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -117,6 +119,11 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     detail = None if error.detail == HTTPStatus(error.status_code).phrase else error.detail
     return problem(error.status_code, detail, headers=dict(error.headers or {}))
+
+
+async def _gone(_: Request, _error: Exception) -> JSONResponse:
+    """Who sent half a body and left reads no answer; it is no defect of ours."""
+    return problem(HTTPStatus.BAD_REQUEST, "the request ended in the middle of its body")
 
 
 async def _unexpected(_: Request, error: Exception) -> JSONResponse:

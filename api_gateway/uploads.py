@@ -1,19 +1,26 @@
-"""A person's own file, on its way into the bucket under the hash of its content."""
+"""A person's own file, on its way into the bucket under the hash of its content.
 
-from collections.abc import AsyncIterator, Iterator
+It is taken in while it comes, without a thread that waits for its sender; a thread is needed once it is whole.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
-import anyio.from_thread
-import anyio.to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 from fastapi import APIRouter, Path, Request
 
 from api_gateway.auth import Caller, UsesServices
 from api_gateway.wire import Answer
+from xraygpt_core.arriving import Arriving
+from xraygpt_core.errors import TooMany
 
 router = APIRouter(tags=["uploads"])
 
-# A slow sender holds a thread; these are not the threads that answer everybody else.
-MAX_UPLOADS_AT_ONCE = 8
+MOST_AT_ONCE, MOST_OF_ONE_KEY = 32, 16
+WAIT_SECONDS = 20.0
+_THREADS = 8
+_PIECE = 1 << 20
 
 Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of the body, in hex")]
 
@@ -24,25 +31,64 @@ class Uploaded(Answer):
     uri: str
 
 
+class Slots:
+    """Uploads that may arrive at once, in all and of one key, and the threads that store them."""
+
+    def __init__(self) -> None:
+        self.threads = CapacityLimiter(_THREADS)
+        self._all = CapacityLimiter(MOST_AT_ONCE)
+        self._of: dict[object, CapacityLimiter] = {}
+
+    @asynccontextmanager
+    async def slot(self, who: object) -> AsyncIterator[None]:
+        """Wait for a place.
+
+        Raises:
+            TooMany: none became free in time.
+        """
+        own = self._of.setdefault(who, CapacityLimiter(MOST_OF_ONE_KEY))
+        try:
+            with fail_after(WAIT_SECONDS):
+                await own.acquire()
+                try:
+                    await self._all.acquire()
+                except BaseException:
+                    own.release()
+                    raise
+        except TimeoutError:
+            raise TooMany("too many files arrive at once", 5.0) from None
+        try:
+            yield
+        finally:
+            self._all.release()
+            own.release()
+            if not own.borrowed_tokens and not own.statistics().tasks_waiting:
+                self._of.pop(who, None)
+
+
 @router.put(
     "/v1/uploads/{sha256}",
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"format": "binary"}}}}
     },
 )
-async def put_upload(sha256: Sha256, request: Request, services: UsesServices, _: Caller) -> Uploaded:
+async def put_upload(sha256: Sha256, request: Request, services: UsesServices, caller: Caller) -> Uploaded:
     """Store a file as ``uploads/<sha256>``; a repeat changes nothing. 422 if the body has another hash."""
-    chunks = _from_thread(request.stream())
-    store, limiter = services.store, request.app.state.uploads
-    await anyio.to_thread.run_sync(lambda: store.put_upload(sha256, chunks), limiter=limiter)
+    slots: Slots = request.app.state.uploads
+    async with slots.slot(caller.key_id):
+        with Arriving(sha256, services.settings.max_object_bytes) as arriving:
+            async for piece in _pieces(request.stream()):
+                await to_thread.run_sync(arriving.take, piece, limiter=slots.threads)
+            await to_thread.run_sync(services.store.put_upload, arriving, limiter=slots.threads)
     return Uploaded(uri=f"s3://{services.settings.bucket}/uploads/{sha256}")
 
 
-def _from_thread(stream: AsyncIterator[bytes]) -> Iterator[bytes]:
-    """The body's chunks, for a thread that reads them while the event loop receives them."""
-
-    async def following() -> bytes | None:
-        return await anext(stream, None)
-
-    while (chunk := anyio.from_thread.run(following)) is not None:
-        yield chunk
+async def _pieces(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The body in pieces of about a MiB."""
+    piece = bytearray()
+    async for chunk in stream:
+        piece += chunk
+        if len(piece) >= _PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)

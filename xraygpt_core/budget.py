@@ -4,6 +4,7 @@ import re
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, PlainSerializer
+from pydantic_settings import NoDecode
 
 _WRITTEN = re.compile(r"(\d{1,9})\s*\+\s*(\d{1,9})\s*/\s*([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -34,4 +35,4 @@ def _read(value: Any) -> Any:
     return Budget.read(value) if isinstance(value, str) else value
 
 
-BudgetSetting = Annotated[Budget, BeforeValidator(_read), PlainSerializer(lambda budget: budget.written)]
+BudgetSetting = Annotated[Budget, NoDecode, BeforeValidator(_read), PlainSerializer(lambda budget: budget.written)]

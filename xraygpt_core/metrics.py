@@ -14,6 +14,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 # The gateway.
 HTTP_REQUESTS = Counter("xraygpt_http_requests_total", "Requests answered", ["method", "route", "status"])
 HTTP_SECONDS = Histogram("xraygpt_http_request_seconds", "Time to answer", ["route"], buckets=_SECONDS)
+HTTP_REFUSED = Counter("xraygpt_http_refused_total", "Connections ended without an answer of a route", ["reason"])
 INGEST_EVENTS = Counter("xraygpt_ingest_events_total", "Bucket events by dialect and outcome", ["source", "result"])
 SQS_MESSAGES = Counter("xraygpt_sqs_messages_total", "Messages of the event queue by outcome", ["result"])
 

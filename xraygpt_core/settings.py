@@ -63,6 +63,17 @@ class Settings(FlowerSettings):
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     webhook_token: SecretStr | None = Field(None, description="bearer token of the bucket's event webhook")
 
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="names under which the gateway answers, besides the machine's own and bare addresses; *: any"
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
+    )
+    connections: Annotated[int, Field(ge=1)] = Field(1024, description="open connections to the gateway")
+    connections_per_address: Annotated[int, Field(ge=1)] = Field(
+        256, description="of them from one address; a trusted proxy may have all"
+    )
+
     # How much of what a key, or an address without one, may do: at once, and after that
     limit_request: BudgetSetting = Field(Budget.read("3000+300/s"), description="requests of one key")
     limit_login: BudgetSetting = Field(Budget.read("10+6/m"), description="logins from one address")
@@ -130,7 +141,7 @@ class Settings(FlowerSettings):
     )
     log_level: str = "INFO"
 
-    @field_validator("sns_topic_arns", mode="before")
+    @field_validator("sns_topic_arns", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _separated(cls, value: object) -> object:
         return tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value

@@ -4,16 +4,15 @@ Only ``uploads/<sha256>`` is ever written to the hospital's bucket. An object's 
 this module repeats a key, and none is chained to a library's error that would.
 """
 
-import hashlib
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from xraygpt_core.arriving import Arriving
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, Rejected, Unavailable
 from xraygpt_core.s3_client import answered, s3_client, translated
 from xraygpt_core.s3_listing import read_listings_quickly
@@ -21,7 +20,6 @@ from xraygpt_core.settings import Settings
 from xraygpt_core.states import ReasonCode
 
 _CHUNK = 1 << 20
-_SPOOL = 8 << 20
 _PROBE_SECONDS = 5.0
 
 
@@ -58,7 +56,6 @@ class ObjectStore:
     def __init__(self, settings: Settings) -> None:
         self.bucket = settings.bucket
         self.derived_bucket = settings.derived_bucket
-        self._max_upload = settings.max_object_bytes
         self._client = s3_client(settings)
         read_listings_quickly(self._client)
         self._impatient = cache(lambda: s3_client(settings, seconds=_PROBE_SECONDS, attempts=1))
@@ -140,23 +137,20 @@ class ObjectStore:
         """Copy a file to the derived bucket, in parts where it is large."""
         translated(lambda: self._client.upload_file(str(path), self.derived_bucket, key))
 
-    def put_upload(self, sha256: str, chunks: Iterable[bytes]) -> Head:
+    def put_upload(self, arrived: Arriving) -> Head:
         """Store a person's own file as ``uploads/<sha256>`` in the source bucket; nothing is written if it is there.
 
         Raises:
             InvalidRequest: the bytes do not have this hash.
-            Rejected: TOO_LARGE.
         """
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as spool:
-            size = _spooled(spool, sha256, chunks, self._max_upload)
-            key = f"uploads/{sha256}"
-            try:
-                there = self.head(self.bucket, key)
-            except ObjectMissing:
-                there = None
-            if there is None or there.size != size:
-                translated(lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=spool))
-                there = self.head(self.bucket, key)
+        file, key = arrived.whole(), f"uploads/{arrived.sha256}"
+        try:
+            there = self.head(self.bucket, key)
+        except ObjectMissing:
+            there = None
+        if there is None or there.size != arrived.size:
+            translated(lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=file))
+            there = self.head(self.bucket, key)
         return there
 
     def delete(self, key: str) -> None:
@@ -244,16 +238,3 @@ def _must_fit(size: int, max_bytes: int | None) -> None:
 def _must_be_whole(size: int, answer: Any) -> None:
     if size != answer["ContentLength"]:
         raise Unavailable(f"the bucket sent {size} of {answer['ContentLength']} bytes")
-
-
-def _spooled(spool: IO[bytes], sha256: str, chunks: Iterable[bytes], max_bytes: int) -> int:
-    digest, size = hashlib.sha256(), 0
-    for chunk in chunks:
-        size += len(chunk)
-        _must_fit(size, max_bytes)
-        digest.update(chunk)
-        spool.write(chunk)
-    if digest.hexdigest() != sha256:
-        raise InvalidRequest("the bytes sent do not have the sha256 in the address")
-    spool.seek(0)
-    return size

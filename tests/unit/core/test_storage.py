@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from xraygpt_core.arriving import Arriving
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, ObjectReplaced, Rejected, Unavailable
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import ReasonCode
@@ -258,27 +259,30 @@ def test_a_file_that_came_half_is_not_there(fake: FakeS3, store: ObjectStore, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def arrived(sha256: str, *pieces: bytes, max_bytes: int = 100) -> Arriving:
+    arriving = Arriving(sha256, max_bytes)
+    for piece in pieces:
+        arriving.take(piece)
+    return arriving
+
+
 def test_an_upload_is_named_by_its_hash_and_written_once(fake: FakeS3, store: ObjectStore) -> None:
     sha256 = hashlib.sha256(b"film").hexdigest()
-    first = store.put_upload(sha256, [b"fi", b"lm"])
-    assert store.put_upload(sha256, [b"film"]) == first
+    with arrived(sha256, b"fi", b"lm") as one, arrived(sha256, b"film") as again:
+        assert store.put_upload(one) == store.put_upload(again)
     assert fake.buckets["source"] == {f"uploads/{sha256}": b"film"}
     assert fake.puts == 1
 
 
 def test_an_upload_under_a_wrong_hash_is_not_written(fake: FakeS3, store: ObjectStore) -> None:
-    with pytest.raises(InvalidRequest):
-        store.put_upload("0" * 64, [b"film"])
+    with arrived("0" * 64, b"film") as wrong, pytest.raises(InvalidRequest):
+        store.put_upload(wrong)
     assert fake.buckets["source"] == {}
 
 
-def test_an_upload_stops_at_the_limit(fake: FakeS3) -> None:
-    def endless() -> Iterator[bytes]:
-        while True:
-            yield b"film"
-
+def test_an_upload_stops_at_the_limit() -> None:
     with pytest.raises(Rejected):
-        store_at(fake.url, max_object_bytes=10).put_upload("0" * 64, endless())
+        arrived("0" * 64, b"film", b"film", b"film", max_bytes=10)
 
 
 def test_a_prefix_is_deleted_and_nothing_beside_it(fake: FakeS3, store: ObjectStore) -> None:

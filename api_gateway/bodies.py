@@ -1,0 +1,71 @@
+"""How large a body may be, by route, and how much of all bodies is held in memory at once."""
+
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api_gateway.problems import problem
+
+MAX_BODY_BYTES = 256 << 10
+# A thousand addresses of objects, and what buckets say of them; SNS sends 256 KiB, with every quote escaped.
+LARGE = {
+    "/v1/studies": 2 << 20,
+    "/v1/images/lookup": 2 << 20,
+    "/v1/events/s3": 2 << 20,
+    "/v1/events/sns": 1 << 20,
+}
+UPLOADS = "/v1/uploads/"
+MAX_HELD_BYTES = 64 << 20
+_FULL = "the gateway holds as much of others' requests as it may: try again in a moment"
+
+
+class BodyLimit:
+    """Refuses a body above its limit with 413: at once if its length is announced, else when it gets there.
+
+    What all requests together hold in memory has a limit as well (503); uploads pass by piece by piece.
+
+    Args:
+        uploads_bytes: the limit below ``/v1/uploads/``; :data:`LARGE` has others, and the rest MAX_BODY_BYTES.
+    """
+
+    def __init__(self, app: ASGIApp, uploads_bytes: int) -> None:
+        self.app = app
+        self.uploads_bytes = uploads_bytes
+        self.held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        passes_by = scope["path"].startswith(UPLOADS)
+        limit = self.uploads_bytes if passes_by else LARGE.get(scope["path"], MAX_BODY_BYTES)
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdigit() and int(announced) > limit:
+            refused = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(limit), headers={"Connection": "close"})
+            await refused(scope, receive, send)
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            size = len(message.get("body", b""))
+            taken += size
+            self.held += 0 if passes_by else size
+            if taken > limit:
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(limit), {"Connection": "close"})
+            if size and self.held > MAX_HELD_BYTES:
+                busy = {"Retry-After": "1", "Connection": "close"}
+                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, _FULL, busy)
+            return message
+
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            self.held -= 0 if passes_by else taken
+
+
+def _too_large(limit: int) -> str:
+    return f"the body is larger than {limit} bytes"

@@ -1,0 +1,47 @@
+"""Ends a gateway that stands still, so that whatever started it starts another: nobody can be told any more."""
+
+import asyncio
+import faulthandler
+import logging
+import os
+import time
+
+from anyio import to_thread
+
+log = logging.getLogger(__name__)
+
+LOOP_SECONDS = 30.0  # without a turn of the event loop
+POOL_SECONDS = 120.0  # without one of the threads that answer routes becoming free
+STANDS_STILL = 70  # EX_SOFTWARE, the exit status
+
+
+class Watchdog:
+    """The event loop calls :meth:`beat` every few seconds.
+
+    The loop itself is watched by a thread of C (faulthandler), which needs nothing that Python code could hold on to;
+    before it ends the process it writes where every thread stands, without any value, to stderr.
+    """
+
+    def __init__(self) -> None:
+        self._asked: float | None = None
+        self._asking: asyncio.Task[None] | None = None
+
+    def beat(self) -> None:
+        """The loop turns. Do the threads?"""
+        faulthandler.dump_traceback_later(LOOP_SECONDS, exit=True)
+        now = time.monotonic()
+        if self._asking is None or self._asking.done():
+            self._asked, self._asking = now, asyncio.get_running_loop().create_task(_a_thread_is_free())
+        elif self._asked is not None and now - self._asked > POOL_SECONDS:
+            log.critical("no thread became free for too long: the process exits", extra={"seconds": POOL_SECONDS})
+            faulthandler.dump_traceback()
+            os._exit(STANDS_STILL)
+
+
+def end_within(seconds: float) -> None:
+    """Whatever hangs: from now on the process has so long to end by itself."""
+    faulthandler.dump_traceback_later(seconds, exit=True)
+
+
+async def _a_thread_is_free() -> None:
+    await to_thread.run_sync(lambda: None)
