@@ -67,7 +67,7 @@ def _serve(settings: Settings) -> int:
     try:
         check_schema(ledger)
         pseudonymiser = load_pseudonymiser(settings)
-        check_fingerprint(ledger, pseudonymiser.fingerprint)
+        check_fingerprint(ledger, *(one.fingerprint for one in pseudonymiser.all))
         config = uvicorn.Config(
             create_app(ledger, ObjectStore(settings), pseudonymiser),
             host=settings.gateway_host,
