@@ -35,8 +35,10 @@ class Found(Answer):
 @router.post("/v1/lookup", dependencies=[spends("lookup")])
 def post_lookup(body: Lookup, services: UsesServices, _: Caller) -> Found:
     """Find studies by accession number, patient id or StudyInstanceUID."""
-    kind, pseudonym = _pseudonym(body, services.pseudonymiser)
-    return Found(studies=lookup(services.ledger, kind, pseudonym))
+    # While one key replaces another, a study is known under either.
+    asked = [_pseudonym(body, one) for one in services.pseudonymiser.all]
+    found = [study for kind, pseudonym in asked for study in lookup(services.ledger, kind, pseudonym)]
+    return Found(studies=list(dict.fromkeys(found)))
 
 
 def _pseudonym(body: Lookup, pseudonymiser: Pseudonymiser) -> tuple[Kind, str]:

@@ -13,19 +13,25 @@ said() { cat "$secrets/$1"; }
 
 [ -e "$secrets/hmac.key" ] || echo "new pseudonymisation key $secrets/hmac.key: back it up now. Without it no" \
     "patient, study or accession number leads to its summary again." >&2
+# Of a version before there were roles: the one password there was is the owner's, and its address is kept.
+if [ -e "$secrets/database_url" ] && [ ! -e "$secrets/owner_password" ]; then
+    cp "$secrets/postgres_password" "$secrets/owner_password"
+fi
 for name in hmac.key postgres_password owner_password reader_password redis_password s3_secret_key webhook_token \
-    metrics_token flower_password; do
+    flower_password metrics_token; do
     keep "$name" "$(random)"
 done
 keep s3_access_key "$(random | cut -c 1-20)"
 keep database_url "postgresql://xraygpt:$(said owner_password)@postgres:5432/xraygpt"
-for process in gateway ingest gpu training control events; do
-    keep "${process}_database_url" "$(said database_url)"
-    keep "s3_${process}_access_key" "$(said s3_access_key)"
-    keep "s3_${process}_secret_key" "$(said s3_secret_key)"
-done
 keep reader_url "postgresql://xraygpt_reader:$(said reader_password)@postgres:5432/xraygpt"
 keep redis_url "redis://:$(said redis_password)@redis:6379/0"
+# Each process of ours: a role in the database, and an identity at the bucket.
+for process in gateway ingest gpu training control events; do
+    keep "${process}_password" "$(random)"
+    keep "${process}_database_url" "postgresql://xraygpt_$process:$(said "${process}_password")@postgres:5432/xraygpt"
+    keep "s3_${process}_access_key" "$(random | cut -c 1-20)"
+    keep "s3_${process}_secret_key" "$(random)"
+done
 
 # Images of other people run as users of their own: what they read is open to all who get as far as this directory, and
 # in a container only what it is given is there.

@@ -177,7 +177,8 @@ def empty(url: str) -> None:
             if table.name != "installation":
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
         connection.execute(
-            "UPDATE installation SET hmac_fingerprint = NULL, served_bundle = NULL, served_run = NULL, "
+            "UPDATE installation SET hmac_fingerprint = NULL, hmac_old_fingerprint = NULL, hmac_rotated_until = NULL, "
+            "served_bundle = NULL, served_run = NULL, "
             "previous_bundle = NULL, previous_run = NULL, created_at = clock_timestamp()"
         )
 

@@ -19,7 +19,7 @@ def ingest(settings: Settings, closing: ExitStack) -> int:
     """Ingest and settle: settling is short and lets studies finish, so it goes first within a lane."""
     pseudonymiser = load_pseudonymiser(settings)
     process = start("ingest", settings, closing, threads=settings.ingest_concurrency + 1)
-    check_fingerprint(process.context.ledger, pseudonymiser.fingerprint)
+    check_fingerprint(process.context.ledger, *(one.fingerprint for one in pseudonymiser.all))
     work = Ingest(process.context, pseudonymiser)
     closing.callback(work.close)
     process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(process.context)})

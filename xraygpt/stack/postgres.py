@@ -14,18 +14,20 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
 
+from xraygpt.stack.environments import system
 from xraygpt.stack.memory import remember, secret
 from xraygpt.stack.ports import choose
 from xraygpt.stack.process import Child, StackError, as_user, end_leftovers, open_log
 from xraygpt.stack.server import Server
 
 OWNER = "xraygpt"  # role and database
+_CLOSED = Path(__file__).with_name("superuser.sql").read_text()
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 NOBODY_NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
@@ -45,7 +47,11 @@ class Postgres(Server):
 
     @property
     def url(self) -> str:
-        return f"postgresql://{OWNER}:{self.password}@127.0.0.1:{self.port}/{OWNER}"
+        return self.url_of(OWNER, {OWNER: self.password})
+
+    def url_of(self, role: str, passwords: Mapping[str, str]) -> str:
+        """The database for one of these roles."""
+        return f"postgresql://{role}:{passwords[role]}@127.0.0.1:{self.port}/{OWNER}"
 
     def start(self) -> None:
         """Return when it answers; the first time, create the cluster, the role and the database.
@@ -117,7 +123,14 @@ class Postgres(Server):
             os.close(writer)
             try:
                 done = subprocess.run(
-                    command, stdin=reader, stdout=output, stderr=output, cwd=new, check=False, **as_user(user)
+                    command,
+                    stdin=reader,
+                    stdout=output,
+                    stderr=output,
+                    cwd=new,
+                    env=system(os.environ),
+                    check=False,
+                    **as_user(user),
                 )
             finally:
                 os.close(reader)
@@ -148,6 +161,7 @@ class Postgres(Server):
             [*prefix, str(program("postgres")), "-D", str(self.data), *options],
             log=self.log,
             directory=self.data,
+            environment=system(os.environ),
             death_signal=signal.SIGQUIT,  # immediate shutdown: it also takes its backends along
             user=user,
         )
@@ -173,6 +187,14 @@ class Postgres(Server):
             connection.autocommit = True
             yield connection.cursor()
 
+    def let_in(self, passwords: Mapping[str, str]) -> None:
+        """Let these roles log in, with these passwords and no others; those that are missing are left out."""
+        with self._superuser(OWNER) as cursor:
+            cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(passwords)])
+            for (role,) in cursor.fetchall():
+                values = sql.Identifier(role), sql.Literal(passwords[role])
+                cursor.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(*values))
+
     def _create_database(self) -> None:
         """The role may create the reader's role and scratch databases, and is no superuser."""
         name = sql.Identifier(OWNER)
@@ -184,6 +206,8 @@ class Postgres(Server):
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [OWNER])
             if not cursor.fetchone():
                 cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+        with self._superuser(OWNER) as cursor:
+            cursor.execute(_CLOSED)
 
 
 def program(name: str) -> Path:

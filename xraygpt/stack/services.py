@@ -6,22 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import psycopg2
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from psycopg2 import sql
-from psycopg2.extensions import make_dsn, parse_dsn
 
 from xraygpt.stack.broker import Broker
+from xraygpt.stack.database import Logins
 from xraygpt.stack.keeper import Unit
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.process import StackError
 from xraygpt.stack.s3 import ObjectServer
-from xraygpt_core.db import driver_url, libpq_url, without_options
+from xraygpt_core.db import driver_url, without_options
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.settings import check_redis_url
-
-READER = "xraygpt_reader"
 
 
 class Services:
@@ -94,25 +90,9 @@ class Services:
                 except (BotoCoreError, ClientError) as error:
                     raise StackError(f"s3: bucket {bucket} at {self.s3_endpoint_url}: {error}") from error
 
-    def reader_url(self, password: str) -> str:
-        """The database as the analysts' role, whose password is set here; an external one can be given instead.
-
-        Raises:
-            StackError: the database does not allow it.
-        """
-        if given := self._environ.get("XRAYGPT_READER_URL"):
-            return given
-        statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(READER), sql.Literal(password))
-        try:
-            with contextlib.closing(psycopg2.connect(libpq_url(self.database_url), connect_timeout=10)) as connection:
-                connection.cursor().execute(statement)
-                connection.commit()
-        except psycopg2.Error as error:
-            why = error.pgcode or " ".join(str(error).split())
-            raise StackError(f"database: no password for {READER} ({why}); set XRAYGPT_READER_URL") from error
-        if self._postgres:
-            return f"postgresql://{READER}:{password}@127.0.0.1:{self._postgres.port}/xraygpt"
-        return str(make_dsn(**parse_dsn(libpq_url(self.database_url)) | {"user": READER, "password": password}))
+    def logins(self, passwords: Mapping[str, str], former: Mapping[str, str]) -> Logins:
+        """How our processes log in at the database, with these passwords by role."""
+        return Logins(self.database_url, self._postgres, self._environ, passwords, former)
 
 
 def _check(environ: Mapping[str, str]) -> None:

@@ -13,12 +13,14 @@ from typing import Any
 
 import httpx
 
+from xraygpt.stack.environments import environment_of
 from xraygpt.stack.home import Home, hold, make_hmac_key
 from xraygpt.stack.keeper import Keeper
 from xraygpt.stack.memory import recall, remember, secret
 from xraygpt.stack.ports import choose, occupy
 from xraygpt.stack.process import Child, end_leftovers, run_to_end
 from xraygpt.stack.services import Services
+from xraygpt_core.logins import READER, ROLES
 from xraygpt_core.places import models_dir
 
 POLL_SECONDS = 0.2
@@ -73,6 +75,7 @@ class Supervisor:
         self._keeper = Keeper(say)
         self._secrets: dict[str, Any] = {}
         self._stack: dict[str, Any] = {}
+        self._urls: dict[str, str] = {}  # of the database, by process
         self._stopping = False
         self._held: dict[str, socket.socket] = {}
 
@@ -117,12 +120,14 @@ class Supervisor:
             self._keeper.add(name, unit)
         services.start(self._step)
         services.create_buckets()
-        environment = self._environment(services)
-        self._run_once("migrations", environment)
-        environment["XRAYGPT_READER_URL"] = services.reader_url(self._secrets["reader_password"])
-        self._start_programs(environment)
-        self._check_key(environment)
-        self._stack = self._describe(services, environment)
+        ours = self._environment(services)
+        self._run_once("migrations", ours)
+        logins = services.logins(self._passwords, self._secrets.get("former_passwords", {}))
+        ours["XRAYGPT_READER_URL"] = logins.reader_url()
+        self._urls = logins.urls(self.say)
+        self._start_programs(ours)
+        self._check_key(ours)
+        self._stack = self._describe(services, ours)
         self._write()
 
     def _step(self, line: str) -> None:
@@ -142,6 +147,7 @@ class Supervisor:
         known = recall(self.home.secrets_file)
         for name in ("webhook_token", "reader_password", "flower_password"):
             known.setdefault(name, secret())
+        known["role_passwords"] = {role: secret() for role in ROLES} | known.get("role_passwords", {})
         for program in ("gateway", "flower"):
             name = f"{program}_port"
             given = self._environ.get(f"XRAYGPT_{name.upper()}")
@@ -158,8 +164,13 @@ class Supervisor:
     def _gateway_url(self) -> str:
         return f"http://127.0.0.1:{self._secrets['gateway_port']}"
 
+    @property
+    def _passwords(self) -> dict[str, str]:
+        """Of the roles in the database."""
+        return {READER: self._secrets["reader_password"], **self._secrets["role_passwords"]}
+
     def _environment(self, services: Services) -> dict[str, str]:
-        """What every process of ours reads."""
+        """All that our processes read; each is given its part (:mod:`xraygpt.stack.environments`)."""
         access_key, secret_key = services.s3_keys
         ours = {
             "XRAYGPT_HOME": str(self.home.root),
@@ -177,9 +188,13 @@ class Supervisor:
             "XRAYGPT_FLOWER_PASSWORD": self._secrets["flower_password"],
             "PYTHONUNBUFFERED": "1",
         }
-        return self._environ | {name: value for name, value in ours.items() if value is not None}
+        return {name: value for name, value in ours.items() if value is not None}
 
-    def _run_once(self, name: str, environment: Mapping[str, str]) -> str:
+    def _given_to(self, process: str, ours: Mapping[str, str]) -> dict[str, str]:
+        own = {"XRAYGPT_DATABASE_URL": self._urls[process]} if process in self._urls else {}
+        return environment_of(process, self._environ, {**ours, **own})
+
+    def _run_once(self, name: str, ours: Mapping[str, str]) -> str:
         """Run a command to its end and return its stdout.
 
         Raises:
@@ -192,17 +207,18 @@ class Supervisor:
                 self._once[name],
                 log=self.home.log(name),
                 directory=self.home.run,
-                environment=environment,
+                environment=self._given_to(name, ours),
                 stopping=lambda: self._stopping,
             )
         finally:
             self._check()
 
-    def _start_programs(self, environment: Mapping[str, str]) -> None:
+    def _start_programs(self, ours: Mapping[str, str]) -> None:
         """Start them all, then wait until the gateway says that it is ready."""
         children = {}
         for name, command in self._programs.items():
             self._step(f"starting {name}")
+            environment = self._given_to(name, ours)
             child = Child(name, command, log=self.home.log(name), directory=self.home.run, environment=environment)
             self._let_go(name)
             child.start()
@@ -228,17 +244,17 @@ class Supervisor:
             return False
         return ready.status_code == ours.status_code == httpx.codes.OK
 
-    def _check_key(self, environment: Mapping[str, str]) -> None:
+    def _check_key(self, ours: Mapping[str, str]) -> None:
         """Keep the API key of the last start if this database knows it, else create one."""
         if key := self._secrets.get("api_key"):
             headers = {"Authorization": f"Bearer {key}"}
             answer = httpx.get(f"{self._gateway_url}/v1/status", headers=headers, timeout=30, trust_env=False)
             if answer.status_code != httpx.codes.UNAUTHORIZED:
                 return
-        self._secrets["api_key"] = self._run_once("create-key", environment).split()[-1]
+        self._secrets["api_key"] = self._run_once("create-key", ours).split()[-1]
         remember(self.home.secrets_file, self._secrets)
 
-    def _describe(self, services: Services, environment: Mapping[str, str]) -> dict[str, Any]:
+    def _describe(self, services: Services, ours: Mapping[str, str]) -> dict[str, Any]:
         access_key, secret_key = services.s3_keys
         return {
             "gateway_url": self._gateway_url,
@@ -251,13 +267,13 @@ class Supervisor:
             "api_key": self._secrets["api_key"],
             "s3_access_key": access_key,
             "s3_secret_key": secret_key,
-            "reader_url": environment["XRAYGPT_READER_URL"],
-            "flower_user": environment.get("XRAYGPT_FLOWER_USER", "xraygpt"),
+            "reader_url": ours["XRAYGPT_READER_URL"],
+            "flower_user": self._environ.get("XRAYGPT_FLOWER_USER", "xraygpt"),
             "flower_password": self._secrets["flower_password"],
             "webhook_token": self._secrets["webhook_token"],
-            "hmac_key_file": environment.get("XRAYGPT_HMAC_KEY_FILE"),
+            "hmac_key_file": self._environ.get("XRAYGPT_HMAC_KEY_FILE"),
             "external": [name for name in ("postgres", "broker", "s3") if name not in services.units],
-            "models": environment["XRAYGPT_MODELS"],
+            "models": ours["XRAYGPT_MODELS"],
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 

@@ -1,0 +1,62 @@
+"""A role for each process of ours, and the place to note how far the pseudonymisation key is replaced.
+
+What each role may do is in migrations/grants.py, and is granted after the last version. Where the owner of the database
+may not make roles, none is made and the processes go on as the owner.
+"""
+
+from alembic import op
+
+from xraygpt_core.logins import ROLES
+
+revision = "0016"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+# Another database of this server may make the same one at the same moment.
+_MAKE = """
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+        CREATE ROLE {role} NOLOGIN;
+    END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN
+    NULL;
+END
+$$
+"""
+
+_TAKE_BACK = """
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+        REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role};
+        REVOKE ALL ON SCHEMA public FROM {role};
+    END IF;
+END
+$$
+"""
+
+
+def upgrade() -> None:
+    """The roles, where they are missing and may be made; the columns and the table."""
+    for role in ROLES:
+        op.execute(_MAKE.format(role=role))
+    op.execute("ALTER TABLE installation ADD COLUMN hmac_old_fingerprint TEXT, ADD COLUMN hmac_rotated_until UUID")
+    op.execute(
+        """
+        CREATE TABLE unrotated_images (
+            image_id UUID NOT NULL,
+            CONSTRAINT pk_unrotated_images PRIMARY KEY (image_id),
+            CONSTRAINT fk_unrotated_images_image_id FOREIGN KEY (image_id) REFERENCES images (id) ON DELETE CASCADE
+        )
+        """
+    )
+
+
+def downgrade() -> None:
+    """Roles stay: another database of this server may use them. What they may do here is taken back."""
+    op.execute("DROP TABLE unrotated_images")
+    op.execute("ALTER TABLE installation DROP COLUMN hmac_old_fingerprint, DROP COLUMN hmac_rotated_until")
+    for role in ROLES:
+        op.execute(_TAKE_BACK.format(role=role))
