@@ -24,7 +24,7 @@ from typing import Any
 from tests.compose_file import OURS, ROOT
 from tests.compose_images import Image, images
 
-ALONE = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private"]
+ALONE = ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--propagation=private"]
 CLONE_NEWNET = 0x40000000  # sched.h
 # PID 1 of a container of ours (`init: true`): hands signals on, and ends as its child does (128 + n after signal n).
 INIT = """
@@ -217,7 +217,7 @@ class Engine:
         ]
         for target in targets:
             place = upper / target.removeprefix("/")
-            if target.endswith((".sh", ".yml")):
+            if "." in Path(target).name:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.touch()
             else:
@@ -244,7 +244,8 @@ class Engine:
 
     def _mounts(self, name: str, root: Path) -> list[str]:
         service, new = self.services[name], root / "root"
-        lines = [f"mount -t overlay -o lowerdir=/,upperdir={root}/upper,workdir={root}/work overlay {new}"]
+        lines = [f"hostname {abs(hash(root)):x}"]  # an engine gives a name by chance
+        lines += [f"mount -t overlay -o lowerdir=/,upperdir={root}/upper,workdir={root}/work overlay {new}"]
         for folder in dict.fromkeys((ROOT, Path(sys.prefix), Path(sys.base_prefix))):
             lines += [f"mount --bind {folder} {new}{folder}", f"mount -o remount,bind,ro {new}{folder}"]
         if service["read_only"]:

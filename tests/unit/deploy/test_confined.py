@@ -72,7 +72,7 @@ def test_a_container_writes_to_its_volumes_and_to_memory_alone(services: Service
     service = services[name]
     assert service["read_only"] is True
     mounted = [volume.split(":") for volume in service.get("volumes", [])]
-    assert all(source.startswith("./deploy/") for source, _, *mode in mounted if mode == ["ro"])
+    assert all(source.startswith("./") for source, _, *mode in mounted if mode == ["ro"])
     assert {target for _, target, *mode in mounted if not mode} == VOLUMES.get(name, set())
     assert {one.partition(":")[0] for one in service["tmpfs"]} == IN_MEMORY.get(name, {"/tmp", "/scratch"})
 

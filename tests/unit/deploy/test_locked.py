@@ -1,7 +1,10 @@
 """What the images install: each wheel by its hash, in the versions the tests run on, and nothing besides."""
 
 import importlib.util
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -94,3 +97,20 @@ def test_the_dockerfile_installs_the_lists_with_their_hashes_and_our_own_wheel(r
 
 def test_the_images_are_given_the_lists_they_install(root: Path) -> None:
     assert "!deploy/requirements-*.txt" in (root / ".dockerignore").read_text().split()
+
+
+@pytest.mark.parametrize("target", ["cpu", "gpu"])
+def test_the_bill_of_materials_names_all_that_is_installed_and_all_images(lock: ModuleType, target: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "deploy/sbom.py"), target], capture_output=True, text=True, check=True
+    )
+    components = json.loads(done.stdout)["components"]
+    by_kind = {
+        kind: {one["name"]: one for one in components if one["type"] == kind} for kind in ("library", "container")
+    }
+    locked = lock.locked(text(target))
+    assert {name: one["version"] for name, one in by_kind["library"].items()} == {n: v for n, (v, _) in locked.items()}
+    assert set(by_kind["container"]) == {
+        *("python", "postgres", "valkey/valkey", "chrislusf/seaweedfs", "prom/prometheus")
+    }
+    assert all(one["hashes"] for one in components)

@@ -21,12 +21,13 @@ MEANT = {
 }
 OWN_BUCKET_KEYS = {"XRAYGPT_S3_ACCESS_KEY", "XRAYGPT_S3_SECRET_KEY"}
 OF_A_WORKER = {"XRAYGPT_DATABASE_URL", "XRAYGPT_REDIS_URL", "XRAYGPT_METRICS_TOKEN", *OWN_BUCKET_KEYS}
+PASSWORDS = {f"{one}_password" for one in ("reader", "gateway", "ingest", "gpu", "training", "control", "events")}
 HOLDS = {
     "postgres": {"postgres_password", "owner_password"},
     "redis": {"redis_password"},
     "prometheus": {"metrics_token"},
     "migrate": {"XRAYGPT_DATABASE_URL"},
-    "prepare": {"XRAYGPT_DATABASE_URL", "reader_password", *OWN_BUCKET_KEYS},
+    "prepare": {"XRAYGPT_DATABASE_URL", *OWN_BUCKET_KEYS, *PASSWORDS},
     "models": set(),
     "flower": {"XRAYGPT_REDIS_URL", "XRAYGPT_FLOWER_PASSWORD"},
     "gateway": {*OF_A_WORKER, "XRAYGPT_READER_URL", "XRAYGPT_WEBHOOK_TOKEN", "hmac.key"},
