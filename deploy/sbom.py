@@ -1,6 +1,6 @@
 """What our images and servers are made of, as CycloneDX 1.6: ``python deploy/sbom.py cpu|gpu > sbom.json``.
 
-From deploy/requirements-*.txt and docker-compose.yml, so that it says what would be installed, wherever it is run: every
+From deploy/requirements-*.txt and docker-compose.yml, so that it says what would be installed: every
 wheel with its hashes, and the images it stands on and beside with their digests. Debian's packages within an image are
 known to who has pulled it: ask a scanner of images for those.
 """

@@ -195,7 +195,7 @@ def test_metrics_are_shown_to_nobody_without_the_token(engine: Engine) -> None:
 
 
 def test_each_ends_by_its_signal_within_its_grace(engine: Engine) -> None:
-    """In an engine of its own order: who needs others goes first. One that had to be killed would have ended with -9."""
+    """Who needs others goes first. One that outlives its grace is killed, and ends with -9."""
     engine.stop("prometheus", *STAY)
     engine.stop(*SERVERS)
     assert {name: engine.ended[name] for name in (*SERVERS, *STAY, "prometheus")} == dict.fromkeys(
