@@ -6,16 +6,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import SecretStr
 
 from tests.s3_tools import s3_client
 from tests.service_tools import started
 from xraygpt.stack.certificates import Authority
 from xraygpt.stack.s3 import ObjectServer
 from xraygpt.stack.s3_identities import GRANTS, IDENTITIES, OWNER, Identities
+from xraygpt_core.s3_client import s3_client as our_client
+from xraygpt_core.settings import Settings
 
 REFUSED = {"AccessDenied", "403", "Forbidden"}
 UNKNOWN = {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
@@ -186,20 +187,18 @@ def on_disk(server: ObjectServer, picture: bytes) -> bool:
 def test_with_tls_it_speaks_to_who_trusts_its_authority(tmp_path: Path) -> None:
     server = ObjectServer(tmp_path / "s3", tls=Authority(tmp_path / "tls"))
 
-    def client(verify: Any) -> Any:
-        return boto3.client(
-            "s3",
-            endpoint_url=server.url,
-            aws_access_key_id=server.access_key,
-            aws_secret_access_key=server.secret_key,
-            region_name="us-east-1",
-            verify=verify,
-            config=Config(s3={"addressing_style": "path"}, retries=ONCE),
+    def client(ca_file: Path | None) -> Any:
+        settings = Settings.model_construct(
+            s3_endpoint_url=server.url,
+            s3_access_key=SecretStr(server.access_key),
+            s3_secret_key=SecretStr(server.secret_key),
+            s3_ca_file=ca_file,
         )
+        return our_client(settings, attempts=1)
 
     with started(server):
         assert server.url.startswith("https://")
-        with closing(client(str(server.ca_file))) as trusting:
+        with closing(client(server.ca_file)) as trusting:
             trusting.create_bucket(Bucket="source")
             trusting.put_object(Bucket="source", Key="a", Body=b"1" * 100_000)
             assert trusting.get_object(Bucket="source", Key="a")["ContentLength"] == 100_000

@@ -42,7 +42,7 @@ class Doors:
 
     def client(self) -> ssl.SSLContext:
         """For who may enter."""
-        context = self._stranger()
+        context = ssl.create_default_context(cafile=str(self._authority.file))
         context.load_cert_chain(self._certificate.file, self._certificate.key_file)
         return context
 
@@ -53,21 +53,20 @@ class Doors:
             StackError: a port lets in somebody without a certificate.
         """
         for port in ports:
-            if not self._refuses(port):
+            if not asks_for_certificate(port, self._authority.file):
                 raise StackError(f"s3: port {port} of SeaweedFS asks for no certificate; it is stopped")
 
-    def _refuses(self, port: int) -> bool:
-        context = self._stranger()
-        context.set_alpn_protocols(["h2", "http/1.1"])  # gRPC turns away who does not offer the first
-        try:
-            with (
-                socket.create_connection(("127.0.0.1", port), _SECONDS) as plain,
-                context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
-            ):
-                connection.recv(1)  # in TLS 1.3 the refusal comes after the client's part is done
-        except ssl.SSLError as error:
-            return error.reason in _REFUSED
-        return False
 
-    def _stranger(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self._authority.file))
+def asks_for_certificate(port: int, ca_file: Path) -> bool:
+    """True if a server that this authority vouches for turns away a client that has no certificate."""
+    context = ssl.create_default_context(cafile=str(ca_file))
+    context.set_alpn_protocols(["h2", "http/1.1"])  # gRPC turns away who does not offer the first
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), _SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+        ):
+            connection.recv(1)  # in TLS 1.3 the refusal comes after the client's part is done
+    except ssl.SSLError as error:
+        return error.reason in _REFUSED
+    return False
