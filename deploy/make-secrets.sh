@@ -37,9 +37,11 @@ done
 # anew, with 800 days, once less than 400 are left; restart s3 then.
 command -v openssl > /dev/null || { echo "make-secrets.sh needs openssl" >&2; exit 1; }
 inside=$secrets/s3_inside
-openssl x509 -checkend 34560000 -noout -in "$inside.crt" > /dev/null 2>&1 ||
+openssl x509 -checkend 34560000 -noout -in "$inside.crt" > /dev/null 2>&1 || {
+    rm -f "$inside.key" "$inside.crt"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 800 -subj /CN=SeaweedFS \
         -addext subjectAltName=IP:127.0.0.1 -keyout "$inside.key" -out "$inside.crt" 2> /dev/null
+}
 
 # Images of other people run as users of their own: what they read is open to all who get as far as this directory, and
 # in a container only what it is given is there.

@@ -17,8 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.compose_engine import Engine, lacking
+from tests.compose_engine import Engine, lacking, open_for_all
 from tests.compose_file import ROOT, load
+from tests.compose_plan import Plan
 from tests.s3_tools import s3_client
 from tests.unit.deploy.test_reach import MEANT
 from tests.worker_bench import make_film
@@ -42,7 +43,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         pytest.skip(why)
     open_for_all(directory)
     subprocess.run(["sh", str(ROOT / "deploy/make-secrets.sh"), str(directory / "secrets")], check=True)
-    engine = Engine(directory, load("docker-compose.yml"), directory / "secrets", SETTINGS)
+    engine = Engine(Plan(directory, load("docker-compose.yml"), directory / "secrets", SETTINGS))
     models(directory / "volumes" / "models")
     try:
         for name in SERVERS:
@@ -61,13 +62,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
     finally:
         engine.close()
-
-
-def open_for_all(directory: Path) -> None:
-    """Volumes are reached by users of their own; pytest's folders are root's alone."""
-    for folder in (directory, *directory.parents[:3]):
-        with contextlib.suppress(PermissionError):
-            folder.chmod(folder.stat().st_mode | 0o011)
 
 
 def models(volume: Path) -> None:
@@ -129,9 +123,9 @@ def test_one_study_goes_through_all_of_them(gateway: httpx.Client) -> None:
 
 
 def test_the_bucket_tells_the_gateway_of_an_upload(engine: Engine, gateway: httpx.Client) -> None:
-    keys = [(engine.secrets / f"s3_{part}").read_text() for part in ("access_key", "secret_key")]
+    keys = [(engine.plan.secrets / f"s3_{part}").read_text() for part in ("access_key", "secret_key")]
     before = len(gateway.get("/v1/studies").raise_for_status().json()["studies"])
-    with contextlib.closing(s3_client(f"http://{engine.address('s3', 'bucket')}:8333", *keys)) as hospital:
+    with contextlib.closing(s3_client(f"http://{engine.plan.address('s3', 'bucket')}:8333", *keys)) as hospital:
         hospital.put_object(Bucket="xraygpt-source", Key="DOE^JANE/2.dcm", Body=make_film(2))
     eventually(lambda: len(gateway.get("/v1/studies").json()["studies"]) > before, "the upload is a study")
     assert not [name for name in engine.running if "DOE" in engine.running[name].output()]
@@ -142,20 +136,14 @@ def test_a_server_is_reached_from_the_networks_it_is_meant_for_alone(engine: Eng
     found = set()
     for name in engine.running:
         shared = [one for one in engine.services[server]["networks"] if one in engine.services[name]["networks"]]
-        looked = [name for network in engine.services[server]["networks"] if answers(engine, name, server, network)]
+        looked = [
+            name
+            for network in engine.services[server]["networks"]
+            if engine.reaches(name, server, network, PORTS[server])
+        ]
         assert bool(looked) == bool(shared), name
         found |= set(looked) - {server}
     assert found == MEANT[server] - {"worker-events", *ONCE}
-
-
-def answers(engine: Engine, name: str, server: str, network: str) -> bool:
-    """Whether a connection from inside ``name`` to ``server``'s address on a network is accepted."""
-    import socket
-
-    with engine.on_the_network_of(name), contextlib.suppress(OSError):
-        socket.create_connection((engine.address(server, network), PORTS[server]), timeout=2).close()
-        return True
-    return False
 
 
 @pytest.mark.parametrize("name", [*SERVERS, *STAY, "prometheus"])
@@ -174,7 +162,7 @@ def test_a_container_is_its_user_may_nothing_and_writes_nowhere(engine: Engine, 
 
 @pytest.mark.parametrize("name", [*SERVERS, *STAY, "prometheus"])
 def test_no_secret_is_in_an_argument(engine: Engine, name: str) -> None:
-    values = [file.read_text() for file in engine.secrets.iterdir()]
+    values = [file.read_text() for file in engine.plan.secrets.iterdir()]
     shown = engine.exec(name, ["sh", "-c", "cat /proc/[0-9]*/cmdline"]).stdout
     assert not [value for value in values if value in shown]
 
@@ -190,7 +178,9 @@ def test_prometheus_is_let_in_everywhere_it_asks(engine: Engine) -> None:
 def test_metrics_are_shown_to_nobody_without_the_token(engine: Engine) -> None:
     for name, port in (("gateway", 8000), ("worker-ingest", 9100), ("control", 9100)):
         with engine.on_the_network_of("prometheus"):
-            answer = httpx.get(f"http://{engine.address(name, 'metrics')}:{port}/metrics", trust_env=False, timeout=20)
+            answer = httpx.get(
+                f"http://{engine.plan.address(name, 'metrics')}:{port}/metrics", trust_env=False, timeout=20
+            )
         assert answer.status_code == 401, name
 
 
