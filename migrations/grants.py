@@ -9,12 +9,108 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, text
 
-from xraygpt_core.logins import LOCK_FUNCTIONS, ROLES, role_of
+from xraygpt_core.logins import LOCK_FUNCTIONS, PROCESSES, ROLES, role_of
 
 Grant = tuple[str, str | None, str, str]  # table, column (None: all of them), role, verb
 
+# What several processes need of the same table.
+_CLAIMED = "SELECT(id, study_id)"  # whose timeline a claim is told on
+_WORKS = "SELECT INSERT UPDATE"
+_ENDS = "UPDATE(state, finished_at)"
+_KNOWN = "SELECT(image_id, bucket, key, etag, sequencer, seen_at, deleted_at) INSERT"  # objects that were announced
+_REGISTERED = "UPDATE(sequencer, seen_at, deleted_at)"
+_STUDY = (  # all but the pseudonyms
+    "SELECT(id, alias_of, lane_rank, state, reason_code, revision, expected_images, chosen_image, view, flags, "
+    "received_at, last_image_at, finished_at, purged_at)"
+)
+_STUDY_CLOSES = "UPDATE(id, state, reason_code, revision, finished_at)"
+_STUDY_FORGOTTEN = (
+    "UPDATE(id, lane_rank, state, reason_code, revision, chosen_image, view, flags, finished_at, purged_at, "
+    "uid_pseudonym, patient_pseudonym, patient_id_pseudonym, accession_pseudonym, other_pseudonyms)"
+)
+_IMAGE_FORGOTTEN = (
+    "UPDATE(state, reason_code, finished_at, view, modality, kind, rows, columns, sop_pseudonym, pixel_sha256, "
+    "normalised_key, normalised_sha256, preview_key, duplicate_of, flags, patient_pseudonym, patient_id_pseudonym, "
+    "accession_pseudonym)"
+)
+_SUMMARY_PLACE = "SELECT(id, study_id, image_id, bundle, lane_rank, review_state, superseded_at)"  # none of its text
+
 GRANTS: dict[str, dict[str, str]] = {
-    "alembic_version": dict.fromkeys(("gateway", "ingest", "gpu", "training", "control", "events"), "SELECT"),
+    "alembic_version": dict.fromkeys(PROCESSES, "SELECT"),
+    "api_keys": {"gateway": "SELECT INSERT UPDATE(revoked_at)"},
+    "backlog_images": {"gateway": "SELECT", "ingest": "SELECT", "control": "SELECT INSERT", "events": "SELECT"},
+    "backlogs": {
+        "gateway": "SELECT INSERT UPDATE(id, state, changing, finished_at)",
+        "ingest": "SELECT(id, state, lane_rank)",
+        "control": "SELECT UPDATE(id, state, start_after, listed, listed_at, problem, finished_at)",
+        "events": "SELECT(id, state, lane_rank)",
+    },
+    "chat_turns": {
+        "gateway": "SELECT INSERT UPDATE(answer, state) DELETE",
+        "ingest": _CLAIMED,
+        "gpu": "SELECT(id, study_id, summary_id, position, state, question, answer) UPDATE(state, answer, answered_at, "
+        "lease_epoch, bundle, bundle_sha256, provenance, flags, consistency)",
+        "training": _CLAIMED,
+        "control": f"{_CLAIMED} UPDATE(state) DELETE",
+    },
+    "idempotency_keys": {"gateway": "SELECT INSERT UPDATE", "control": "SELECT(created_at) DELETE"},
+    "images": {
+        "gateway": f"SELECT INSERT {_IMAGE_FORGOTTEN}",
+        "ingest": f"SELECT INSERT {_IMAGE_FORGOTTEN} UPDATE(study_id, origin, names_read)",
+        "gpu": "SELECT(id, study_id, state, reason_code, view, flags, duplicate_of, normalised_key, normalised_sha256) "
+        f"UPDATE(reason_code) {_ENDS}",
+        "training": _CLAIMED,
+        "control": "SELECT(id, study_id, state, reason_code, normalised_key, normalised_sha256, preview_key) "
+        f"INSERT {_IMAGE_FORGOTTEN}",
+        "events": f"SELECT(id, study_id, state, reason_code) INSERT UPDATE(reason_code) {_ENDS}",
+    },
+    "installation": {
+        "gateway": "SELECT UPDATE(hmac_fingerprint, served_bundle, served_run, previous_bundle, previous_run)",
+        "ingest": "SELECT UPDATE(hmac_fingerprint)",
+        "gpu": "SELECT(served_bundle, served_run) UPDATE(served_bundle)",
+        "control": "SELECT(id, tombstone_salt, served_bundle, served_run, created_at)",
+        "events": "SELECT(id, tombstone_salt)",
+    },
+    "jobs": dict.fromkeys(("gateway", "ingest", "gpu", "control", "events"), _WORKS) | {"training": "SELECT UPDATE"},
+    "object_keys": {
+        "gateway": f"{_KNOWN} {_REGISTERED} DELETE",
+        "ingest": f"{_KNOWN} {_REGISTERED} SELECT(version_id)",
+        "control": f"{_KNOWN} {_REGISTERED} DELETE",
+        "events": f"{_KNOWN} {_REGISTERED}",
+    },
+    "reviews": {"gateway": "SELECT INSERT DELETE", "control": "SELECT(id, summary_id) DELETE"},
+    "studies": {
+        "gateway": f"SELECT INSERT {_STUDY_FORGOTTEN}",
+        "ingest": f"SELECT INSERT {_STUDY_FORGOTTEN} UPDATE(alias_of, expected_images, last_image_at)",
+        "gpu": f"{_STUDY} {_STUDY_CLOSES}",
+        "control": f"{_STUDY} INSERT {_STUDY_FORGOTTEN}",
+        "events": f"{_STUDY} INSERT {_STUDY_CLOSES} UPDATE(lane_rank)",
+    },
+    "summaries": {
+        "gateway": "SELECT UPDATE(id, lane_rank, review_state, reviewed_by, reviewed_at, edited_summary) DELETE",
+        "ingest": f"{_SUMMARY_PLACE} UPDATE(id, lane_rank, superseded_at)",
+        "gpu": f"{_SUMMARY_PLACE} SELECT(summary, edited_summary, flags) INSERT UPDATE(id, superseded_at)",
+        "control": f"{_SUMMARY_PLACE} UPDATE(id, lane_rank) DELETE",
+        "events": f"{_SUMMARY_PLACE} UPDATE(id, lane_rank)",
+    },
+    "timeline": {
+        "gateway": "SELECT INSERT DELETE",
+        "ingest": "SELECT INSERT",
+        "gpu": "INSERT",
+        "training": "INSERT",
+        "control": "SELECT INSERT DELETE",
+        "events": "SELECT INSERT",
+    },
+    "tombstones": {"gateway": "SELECT INSERT", "ingest": "SELECT", "control": "SELECT INSERT", "events": "SELECT"},
+    "training_points": {"gateway": "SELECT", "training": "SELECT INSERT"},
+    "training_runs": {
+        "gateway": "SELECT INSERT UPDATE(id, state, bundle, finished_at)",
+        "gpu": "SELECT(id, parent_run, base_bundle, result_prefix, bundle)",
+        "training": "SELECT UPDATE(id, state, step, steps, loss, samples_per_s, checkpoint_prefix, checkpoint_step, "
+        "result_prefix, finished_at)",
+        "control": "SELECT(id, state) UPDATE(state, finished_at)",
+    },
+    "unrotated_images": {},  # the owner's, while the pseudonymisation key is replaced
 }
 
 _GRANTED = """

@@ -22,6 +22,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from migrations.upgrade import upgrade
+from tests import roles
 from tests.invariants import check_invariants
 from tests.keys import HMAC_KEY
 from tests.order import ByFile, rank
@@ -89,6 +90,13 @@ def _service_descriptions_are_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _every_door_has_its_role() -> Iterator[None]:
+    """What a route or a job does to the database it does with the rights of its process."""
+    with pytest.MonkeyPatch.context() as patch, roles.acted_out(patch):
+        yield
+
+
 @pytest.fixture(scope="session")
 def int8_products() -> None:
     """Skips where the product refuses int8 weights: on processors without VNNI instructions."""
@@ -108,6 +116,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     server.start()
     try:
         upgrade(server.url)
+        roles.may_become(server)
+        roles.let_in(server)
         yield server
     finally:
         server.stop()
