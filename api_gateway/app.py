@@ -73,7 +73,8 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
     )
     app.state.services = Services(ledger, store, pseudonymiser, sns or Sns(ledger.settings))
     app.state.limits = Limits(ledger.settings)
-    app.state.uploads = uploads.Slots()
+    app.state.uploads = uploads.Arrivals()
+    app.state.queries = query.places(ledger.settings.queries_at_once)
     for routes in _ROUTES:
         app.include_router(routes.router)
     docs.serve_docs(app)

@@ -1,17 +1,32 @@
-"""SQL for analysts, over the views."""
+"""SQL for analysts, over the views. Each statement has a process of its own; no thread of the gateway waits for it."""
 
-from fastapi import APIRouter
+import asyncio
+import contextlib
+from contextlib import AsyncExitStack
+
+from fastapi import APIRouter, Request
+from fastapi import Response as AnyResponse
 from pydantic import JsonValue
+from starlette.types import Receive, Scope, Send
 
 from api_gateway.auth import Caller, UsesServices
 from api_gateway.limits import spends
-from api_gateway.wire import Answer, Request, Text
-from xraygpt_core.reader import run_query
+from api_gateway.slots import Slots
+from api_gateway.wire import Answer, Text
+from api_gateway.wire import Request as Body
+from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.reader import COMMAND, answered, asked, environment
+from xraygpt_core.reader_rows import MAX_BYTES, MAX_SECONDS
 
 router = APIRouter(tags=["query"])
 
+_START_SECONDS = 3.0  # for the process itself
+_SEND_SECONDS = 60.0  # for the answer: it keeps its place while it is sent
+_PIECE = 64 << 10
+_WAIT_SECONDS = 2.0
 
-class Query(Request):
+
+class Query(Body):
     """One statement."""
 
     sql: Text
@@ -25,7 +40,81 @@ class Result(Answer):
     truncated: bool
 
 
-@router.post("/v1/query", dependencies=[spends("query")])
-def post_query(body: Query, services: UsesServices, _: Caller) -> Result:
-    """Run one SELECT as the role ``xraygpt_reader``: read-only, at most 10 seconds, 10000 rows and 32 MiB."""
-    return Result.model_validate(run_query(services.settings, body.sql))
+def places(at_once: int) -> Slots:
+    """Queries that may run at once; one key leaves room for another."""
+    return Slots(at_once, max(1, at_once - at_once // 4), _WAIT_SECONDS, "as many queries run as may: try again soon")
+
+
+@router.post("/v1/query", dependencies=[spends("query")], response_model=Result)
+async def post_query(body: Query, request: Request, services: UsesServices, caller: Caller) -> AnyResponse:
+    """Run one SELECT as the role ``xraygpt_reader``: read-only, at most 10 seconds, 10000 rows and 32 MiB.
+
+    429 while as many run as may.
+    """
+    question = asked(services.settings, body.sql)
+    slots: Slots = request.app.state.queries
+    async with AsyncExitStack() as place:
+        await place.enter_async_context(slots.slot(caller.key_id))
+        answer = await _unless_gone(request, question)
+        return _Held(answer, place.pop_all())
+
+
+async def _unless_gone(request: Request, question: bytes) -> bytes:
+    """The answer; who hangs up meanwhile ends the process that works on it."""
+    work = asyncio.ensure_future(_run(question))
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise InvalidRequest("nobody waits for the answer any more")
+        return answered(await work)
+    finally:
+        for task in (work, gone):
+            task.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _run(question: bytes) -> bytes:
+    """What a process of its own says to a question; at whatever cost of time it is gone when this ends."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, env=environment(), limit=1 << 20
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    output = bytearray()
+    try:
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(MAX_SECONDS + _START_SECONDS):
+                process.stdin.write(question)
+                process.stdin.close()
+                while piece := await process.stdout.read(1 << 20):
+                    output += piece
+                    if len(output) > 2 * MAX_BYTES:  # it counts itself; nobody needs to believe it
+                        break
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await asyncio.shield(process.wait())
+    return bytes(output)
+
+
+class _Held(AnyResponse):
+    """An answer that keeps its place until it is sent: what lies in memory for slow readers has a limit as well."""
+
+    def __init__(self, content: bytes, place: AsyncExitStack) -> None:
+        super().__init__(content, media_type="application/json")
+        self._place = place
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        async with self._place, asyncio.timeout(_SEND_SECONDS):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for start in range(0, len(self.body), _PIECE):
+                piece = bytes(self.body[start : start + _PIECE])
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})

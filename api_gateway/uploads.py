@@ -4,16 +4,15 @@ It is taken in while it comes, without a thread that waits for its sender; a thr
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
-from anyio import CapacityLimiter, fail_after, to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Request
 
 from api_gateway.auth import Caller, UsesServices
+from api_gateway.slots import Slots
 from api_gateway.wire import Answer
 from xraygpt_core.arriving import Arriving
-from xraygpt_core.errors import TooMany
 
 router = APIRouter(tags=["uploads"])
 
@@ -31,39 +30,12 @@ class Uploaded(Answer):
     uri: str
 
 
-class Slots:
-    """Uploads that may arrive at once, in all and of one key, and the threads that store them."""
+class Arrivals:
+    """Uploads that may arrive at once, and the threads that store them."""
 
     def __init__(self) -> None:
         self.threads = CapacityLimiter(_THREADS)
-        self._all = CapacityLimiter(MOST_AT_ONCE)
-        self._of: dict[object, CapacityLimiter] = {}
-
-    @asynccontextmanager
-    async def slot(self, who: object) -> AsyncIterator[None]:
-        """Wait for a place.
-
-        Raises:
-            TooMany: none became free in time.
-        """
-        own = self._of.setdefault(who, CapacityLimiter(MOST_OF_ONE_KEY))
-        try:
-            with fail_after(WAIT_SECONDS):
-                await own.acquire()
-                try:
-                    await self._all.acquire()
-                except BaseException:
-                    own.release()
-                    raise
-        except TimeoutError:
-            raise TooMany("too many files arrive at once", 5.0) from None
-        try:
-            yield
-        finally:
-            self._all.release()
-            own.release()
-            if not own.borrowed_tokens and not own.statistics().tasks_waiting:
-                self._of.pop(who, None)
+        self.places = Slots(MOST_AT_ONCE, MOST_OF_ONE_KEY, WAIT_SECONDS, "too many files arrive at once")
 
 
 @router.put(
@@ -74,12 +46,12 @@ class Slots:
 )
 async def put_upload(sha256: Sha256, request: Request, services: UsesServices, caller: Caller) -> Uploaded:
     """Store a file as ``uploads/<sha256>``; a repeat changes nothing. 422 if the body has another hash."""
-    slots: Slots = request.app.state.uploads
-    async with slots.slot(caller.key_id):
+    arrivals: Arrivals = request.app.state.uploads
+    async with arrivals.places.slot(caller.key_id):
         with Arriving(sha256, services.settings.max_object_bytes) as arriving:
             async for piece in _pieces(request.stream()):
-                await to_thread.run_sync(arriving.take, piece, limiter=slots.threads)
-            await to_thread.run_sync(services.store.put_upload, arriving, limiter=slots.threads)
+                await to_thread.run_sync(arriving.take, piece, limiter=arrivals.threads)
+            await to_thread.run_sync(services.store.put_upload, arriving, limiter=arrivals.threads)
     return Uploaded(uri=f"s3://{services.settings.bucket}/uploads/{sha256}")
 
 

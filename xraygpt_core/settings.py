@@ -81,6 +81,8 @@ class Settings(FlowerSettings):
         256, description="of them from one address; a trusted proxy may have all"
     )
 
+    queries_at_once: Annotated[int, Field(ge=1)] = Field(4, description="SQL statements of analysts that run at once")
+
     # How much of what a key, or an address without one, may do: at once, and after that
     limit_request: BudgetSetting = Field(Budget.read("3000+300/s"), description="requests of one key")
     limit_login: BudgetSetting = Field(Budget.read("10+6/m"), description="logins from one address")
