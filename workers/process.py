@@ -11,14 +11,13 @@ from functools import partial
 
 import celery.worker.state
 from celery import Celery, signals
-from prometheus_client import start_http_server
 
 from workers.context import Context
 from workers.drain import Drain
 from workers.edge import Batch, Body
 from workers.gate import Gate
 from workers.heartbeat import Heart, aside, hand_back
-from xraygpt_core.errors import ConfigurationError
+from workers.telling import tell_metrics
 from xraygpt_core.ledger import jobs
 from xraygpt_core.ledger.core import Ledger, open_ledger
 from xraygpt_core.ledger.guard import check_schema
@@ -123,19 +122,10 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
     heart.start()
     closing.callback(heart.close)
     if settings.metrics_port:
-        _tell_metrics(settings.metrics_port)
+        tell_metrics(settings)
     name = f"{role}-{os.getpid()}@{platform.node()}"
     context = Context(settings, ledger, store, heart, name, gates=gates_of(settings, store))
     return Process(context, make_celery(settings), closing)
-
-
-def _tell_metrics(port: int) -> None:
-    try:
-        start_http_server(port)
-    except OSError as error:
-        raise ConfigurationError(
-            f"XRAYGPT_METRICS_PORT: cannot listen on {port} ({error.strerror}); give each worker of a host its own port"
-        ) from None
 
 
 def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, Gate]:

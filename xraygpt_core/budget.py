@@ -1,7 +1,8 @@
 """How much of something may be done: so much at once, and so much a while after that."""
 
 import re
-from typing import Annotated, Any, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 from pydantic_settings import NoDecode
@@ -10,7 +11,8 @@ _WRITTEN = re.compile(r"(\d{1,9})\s*\+\s*(\d{1,9})\s*/\s*([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-class Budget(NamedTuple):
+@dataclass(frozen=True)
+class Budget:
     """A token bucket: ``at_once`` tokens when it is full, and ``per_second`` of them come back.
 
     ``written`` is how people write it: ``30+20/m`` is thirty at once and twenty a minute after that.
@@ -19,6 +21,9 @@ class Budget(NamedTuple):
     at_once: int
     per_second: float
     written: str
+
+    def __str__(self) -> str:
+        return self.written
 
     @classmethod
     def read(cls, written: str) -> "Budget":
@@ -35,4 +40,4 @@ def _read(value: Any) -> Any:
     return Budget.read(value) if isinstance(value, str) else value
 
 
-BudgetSetting = Annotated[Budget, NoDecode, BeforeValidator(_read), PlainSerializer(lambda budget: budget.written)]
+BudgetSetting = Annotated[Budget, NoDecode, BeforeValidator(_read), PlainSerializer(str)]

@@ -144,7 +144,7 @@ class Settings(FlowerSettings):
     ingest_concurrency: Annotated[int, Field(ge=1)] = 2
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="a worker's own /metrics; 0 = none")
-    metrics_host: str = Field("127.0.0.1", description="the address a worker's /metrics listens on")
+    metrics_host: str = Field("0.0.0.0", description="the address a worker's /metrics listens on")  # noqa: S104
     metrics_token: SecretStr | None = Field(
         None, min_length=16, description="bearer token that opens /metrics; a worker with a metrics port needs it"
     )

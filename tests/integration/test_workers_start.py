@@ -1,8 +1,8 @@
 """What a worker process makes sure of before it touches anything."""
 
 import socket
-from urllib.request import urlopen
 
+import httpx
 import pytest
 
 from tests.keys import HMAC_KEY
@@ -11,11 +11,14 @@ from xraygpt.stack.ports import choose
 from xraygpt_core.ledger.guard import check_fingerprint
 from xraygpt_core.privacy import load_pseudonymiser
 
+TOKEN = "metrics-" + "m" * 32
+
 
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
         ("XRAYGPT_HMAC_KEY", "0123456789abcdef" + HMAC_KEY[16:], "restore the key"),
+        ("XRAYGPT_METRICS_PORT", "9", "XRAYGPT_METRICS_TOKEN"),
         ("XRAYGPT_DERIVED_BUCKET", "no-such-bucket", "XRAYGPT_DERIVED_BUCKET"),
         ("XRAYGPT_LEASE_SECONDS", "soon", "XRAYGPT_LEASE_SECONDS"),
         ("XRAYGPT_DATABASE_URL", "postgresql://nobody:nothing@127.0.0.1:9/nowhere", "PostgreSQL does not answer"),
@@ -34,14 +37,19 @@ def test_two_processes_on_one_metrics_port_are_told_apart(bench: Bench) -> None:
         taken.bind(("0.0.0.0", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        assert bench.start("ingest", XRAYGPT_METRICS_PORT=port).wait(120) == 1
+        assert bench.start("ingest", XRAYGPT_METRICS_PORT=port, XRAYGPT_METRICS_TOKEN=TOKEN).wait(120) == 1
     assert "XRAYGPT_METRICS_PORT" in bench.log()
 
 
-def test_a_worker_tells_its_metrics(bench: Bench) -> None:
+def test_a_worker_tells_its_metrics_to_who_knows_the_token(bench: Bench) -> None:
     bench.register("incoming/letter.txt", b"Dear colleague")
     port = choose()
-    bench.start("ingest", XRAYGPT_METRICS_PORT=str(port))
+    bench.start("ingest", XRAYGPT_METRICS_PORT=str(port), XRAYGPT_METRICS_TOKEN=TOKEN)
     bench.until("SELECT state FROM images", "rejected", "the job is done")
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
-        assert b'xraygpt_job_attempts_total{kind="ingest"} 1.0' in answer.read()
+    url = f"http://127.0.0.1:{port}"
+    prometheus = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
+    assert 'xraygpt_job_attempts_total{kind="ingest"} 1.0' in prometheus.text
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        stranger = httpx.get(f"{url}/metrics", headers=headers, timeout=60)
+        assert (stranger.status_code, "xraygpt_job" in stranger.text) == (401, False)
+    assert httpx.get(f"{url}/healthz", timeout=60).json() == {"status": "alive"}

@@ -12,6 +12,8 @@ from xraygpt.stack.process import Child, StackError
 DRAIN_SECONDS = 20.0
 CALM_SECONDS = 60.0  # a unit that ran this long starts again with the shortest pause
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+SILENT_SECONDS = 30.0  # a unit that is asked and does not answer for so long is ended, to be started again
+FIRST_SECONDS = 180.0  # and one that has just started, for so long
 WANTS_RESTART = 75  # EX_TEMPFAIL: the GPU worker has another bundle to load
 
 
@@ -28,10 +30,14 @@ class Unit(Protocol):
 
 @dataclass
 class Kept:
-    """A unit and when it is due again; None while it runs."""
+    """A unit and when it is due again; None while it runs.
+
+    ``answered``: when it answered last, by the monotonic clock; None where nobody asks it.
+    """
 
     unit: Unit
-    started: float = field(default_factory=time.monotonic)
+    answered: Callable[[], float] | None = None
+    started: float = field(default_factory=lambda: time.monotonic())
     pause: float = 0.0
     due: float | None = None
 
@@ -43,9 +49,9 @@ class Keeper:
         self._say = say
         self._kept: dict[str, Kept] = {}
 
-    def add(self, name: str, unit: Unit) -> None:
+    def add(self, name: str, unit: Unit, answered: Callable[[], float] | None = None) -> None:
         """Keep a unit, started or about to be."""
-        self._kept[name] = Kept(unit)
+        self._kept[name] = Kept(unit, answered)
 
     def pids(self) -> dict[str, int]:
         """Process ids of those that run."""
@@ -57,6 +63,7 @@ class Keeper:
         changed = False
         for name, kept in self._kept.items():
             if kept.unit.running:
+                self._end_if_silent(name, kept, now)
                 continue
             if kept.due is None:
                 self._plan(name, kept, now)
@@ -65,6 +72,17 @@ class Keeper:
                 self._restart(kept)
                 changed = True
         return changed
+
+    def _end_if_silent(self, name: str, kept: Kept, now: float) -> None:
+        """One that stands still does not end by itself, and may not even take SIGTERM."""
+        if kept.answered is None or not isinstance(kept.unit, Child):
+            return
+        last = kept.answered()
+        silent, most = (now - last, SILENT_SECONDS) if last > kept.started else (now - kept.started, FIRST_SECONDS)
+        if silent > most:
+            self._say(f"{name} has not answered for {silent:.0f} s; it is ended")
+            kept.unit.send(signal.SIGKILL)
+            kept.started = now  # said once, however long the kernel takes
 
     def _plan(self, name: str, kept: Kept, now: float) -> None:
         code = kept.unit.exit_code if isinstance(kept.unit, Child) else None

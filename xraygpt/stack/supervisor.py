@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from xraygpt.stack.asking import Asking
 from xraygpt.stack.environments import environment_of
 from xraygpt.stack.home import Home, hold, make_hmac_key
 from xraygpt.stack.keeper import Keeper
@@ -145,7 +146,7 @@ class Supervisor:
                 )
             self._environ["XRAYGPT_HMAC_KEY_FILE"] = str(self.home.hmac_key_file)
         known = recall(self.home.secrets_file)
-        for name in ("webhook_token", "reader_password", "flower_password"):
+        for name in ("webhook_token", "reader_password", "flower_password", "metrics_token"):
             known.setdefault(name, secret())
         known["role_passwords"] = {role: secret() for role in ROLES} | known.get("role_passwords", {})
         for program in ("gateway", "flower"):
@@ -184,6 +185,7 @@ class Supervisor:
             "XRAYGPT_DERIVED_BUCKET": services.derived_bucket,
             "XRAYGPT_GATEWAY_PORT": str(self._secrets["gateway_port"]),
             "XRAYGPT_WEBHOOK_TOKEN": self._secrets["webhook_token"],
+            "XRAYGPT_METRICS_TOKEN": self._secrets["metrics_token"],
             "XRAYGPT_FLOWER_PORT": str(self._secrets["flower_port"]),
             "XRAYGPT_FLOWER_PASSWORD": self._secrets["flower_password"],
             "PYTHONUNBUFFERED": "1",
@@ -222,7 +224,8 @@ class Supervisor:
             child = Child(name, command, log=self.home.log(name), directory=self.home.run, environment=environment)
             self._let_go(name)
             child.start()
-            self._keeper.add(name, child)
+            answered = Asking(f"{self._gateway_url}/healthz").answered if name == "gateway" else None
+            self._keeper.add(name, child, answered)
             children[name] = child
         self._step("waiting for the gateway")
         # One client for all its looks: making one reads the certificates of the machine, 20 ms of a processor's time.
@@ -271,6 +274,7 @@ class Supervisor:
             "flower_user": self._environ.get("XRAYGPT_FLOWER_USER", "xraygpt"),
             "flower_password": self._secrets["flower_password"],
             "webhook_token": self._secrets["webhook_token"],
+            "metrics_token": self._secrets["metrics_token"],
             "hmac_key_file": self._environ.get("XRAYGPT_HMAC_KEY_FILE"),
             "external": [name for name in ("postgres", "broker", "s3") if name not in services.units],
             "models": ours["XRAYGPT_MODELS"],

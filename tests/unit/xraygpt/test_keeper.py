@@ -188,3 +188,43 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("answered", "ended"), [(0.0, 181.0), (1001.0, 32.0)])
+def test_what_stands_still_is_killed_and_starts_again(
+    clock: Clock, tmp_path: Path, answered: float, ended: float
+) -> None:
+    """Even one that is stopped, and so takes no SIGTERM: 180 s after its start, or 30 s after its last answer."""
+    child = Child(
+        "still", [sys.executable, "-c", "import os; os.kill(os.getpid(), 19)"], log=tmp_path / "log", directory=tmp_path
+    )
+    child.start()
+    said: list[str] = []
+    keeper = Keeper(said.append)
+    keeper.add("gateway", child, lambda: answered)
+    clock.now += ended - 2
+    keeper.tend()
+    assert said == []
+    clock.now += 2
+    keeper.tend()
+    assert "has not answered" in said[0]
+    assert child.wait(20)
+    keeper.tend()
+    clock.now += 60
+    keeper.tend()
+    assert child.running
+    child.stop()
+
+
+def test_one_that_answers_goes_on(clock: Clock, tmp_path: Path) -> None:
+    child = Child(
+        "well", [sys.executable, "-c", "import time; time.sleep(60)"], log=tmp_path / "log", directory=tmp_path
+    )
+    child.start()
+    keeper = Keeper(lambda _: None)
+    keeper.add("gateway", child, lambda: clock.now - 10)
+    for _ in range(10):
+        clock.now += 100
+        keeper.tend()
+    assert child.running
+    child.stop()

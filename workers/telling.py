@@ -1,0 +1,63 @@
+"""A worker's own ``/metrics``, for who knows the token, and ``/healthz`` for everybody."""
+
+import hmac
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import make_wsgi_app
+
+from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.settings import Settings
+
+_SILENT_SECONDS = 5
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    timeout = _SILENT_SECONDS  # of a connection that says nothing
+
+    def log_message(self, *_: Any) -> None:
+        """Who asked is nobody's business."""
+
+
+def tell_metrics(settings: Settings) -> None:
+    """Serve them on XRAYGPT_METRICS_PORT, in threads that end with the process.
+
+    Raises:
+        ConfigurationError: there is no token, or the port is another's.
+    """
+    token, port = settings.metrics_token, settings.metrics_port
+    if token is None:
+        raise ConfigurationError("XRAYGPT_METRICS_PORT needs XRAYGPT_METRICS_TOKEN: /metrics is told to nobody else")
+    try:
+        server = make_server(
+            settings.metrics_host, port, guarded(token.get_secret_value()), server_class=_Server, handler_class=_Quiet
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"XRAYGPT_METRICS_PORT: cannot listen on {port} ({error.strerror}); give each worker of a host its own port"
+        ) from None
+    Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+def guarded(token: str) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
+    """The WSGI application (PEP 3333)."""
+    metrics = make_wsgi_app()
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/healthz":
+            start("200 OK", [("Content-Type", "application/json")])
+            return [b'{"status":"alive"}']
+        shown = environ.get("HTTP_AUTHORIZATION", "").encode()
+        if not hmac.compare_digest(shown, f"Bearer {token}".encode()):
+            start("401 Unauthorized", [("WWW-Authenticate", "Bearer"), ("Content-Type", "text/plain")])
+            return [b"send the token of XRAYGPT_METRICS_TOKEN\n"]
+        return metrics(environ, start)  # type: ignore[no-any-return]
+
+    return answer

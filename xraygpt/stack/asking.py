@@ -1,0 +1,35 @@
+"""Asks a server, in a thread of its own, whether it answers: who waits for an answer cannot look after the others."""
+
+import threading
+import time
+
+import httpx
+
+EVERY_SECONDS, PATIENCE_SECONDS = 3.0, 5.0
+
+
+class Asking:
+    """Keeps in mind when an address answered last."""
+
+    def __init__(self, url: str, every_seconds: float = EVERY_SECONDS) -> None:
+        self._answered = 0.0
+        self._url = url
+        self._every_seconds = every_seconds
+        threading.Thread(target=self._ask, name="asking", daemon=True).start()
+
+    def answered(self) -> float:
+        """When, by the monotonic clock; 0 before it ever did."""
+        return self._answered
+
+    def _ask(self) -> None:
+        # A new connection each time: who answers on an open one may not take new ones.
+        with httpx.Client(
+            timeout=PATIENCE_SECONDS, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        ) as client:
+            while True:
+                try:
+                    if client.get(self._url).status_code == httpx.codes.OK:
+                        self._answered = time.monotonic()
+                except httpx.HTTPError:
+                    pass  # it is silent; whoever keeps it counts the seconds
+                time.sleep(self._every_seconds)
