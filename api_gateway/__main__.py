@@ -1,19 +1,17 @@
-"""``python -m api_gateway`` serves; ``create-key`` and ``revoke-key`` (``--name NAME``) begin and end an API key."""
+"""``python -m api_gateway`` serves; ``create-key`` and ``revoke-key`` begin and end a key; ``roles`` shows rights."""
 
 import argparse
 import resource
 import signal
 import sys
-from collections.abc import Callable
 
+from api_gateway.key_commands import add_commands
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.ledger.core import Ledger, open_ledger
+from xraygpt_core.ledger.core import open_ledger
 from xraygpt_core.ledger.guard import check_fingerprint, check_schema
-from xraygpt_core.ledger.keys import create_api_key, revoke_api_key
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.settings import Settings, load_settings
-from xraygpt_core.states import KeyKind
 
 # Connections to PostgreSQL: requests are answered by up to 40 threads, which hold one for milliseconds.
 _POOL_SIZE = 16
@@ -23,36 +21,24 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0, or 1 with one sentence on stderr."""
     parser = argparse.ArgumentParser(prog="python -m api_gateway", description="The HTTP gateway of XrayGPT.")
     commands = parser.add_subparsers(dest="command")
-    create = commands.add_parser("create-key", help="make an API key and print it, this once")
-    create.add_argument("--name", required=True, help="who will use it; a person's signatures carry this name")
-    create.add_argument("--program", action="store_true", help="for a program, which may sign for people it names")
-    create.add_argument("--both", action="store_true", help=argparse.SUPPRESS)  # the one-machine stack's own
-    revoke = commands.add_parser("revoke-key", help="end every valid API key of this name, at once")
-    revoke.add_argument("--name", required=True, help="who used it")
+    add_commands(commands)
+    commands.add_parser("roles", help="print which role opens which route").set_defaults(act=_print_roles)
     chosen = parser.parse_args(arguments)
     try:
-        settings = load_settings()
-        match chosen.command:
-            case "create-key":
-                kind = KeyKind.BOTH if chosen.both else KeyKind.PROGRAM if chosen.program else KeyKind.PERSON
-                _change_keys(settings, lambda ledger: print(create_api_key(ledger, chosen.name, kind)))  # noqa: T201
-            case "revoke-key":
-                _change_keys(settings, lambda ledger: revoke_api_key(ledger, chosen.name))
-            case _:
-                return _serve(settings)
+        if chosen.command is None:
+            return _serve(load_settings())
+        chosen.act(chosen)
     except XrayGPTError as error:
         print(error, file=sys.stderr)  # noqa: T201  # a sentence for the person who started this
         return 1
     return 0
 
 
-def _change_keys(settings: Settings, change: Callable[[Ledger], None]) -> None:
-    ledger = open_ledger(settings, pool_size=1)
-    try:
-        check_schema(ledger)
-        change(ledger)
-    finally:
-        ledger.close()
+def _print_roles(_: argparse.Namespace) -> None:
+    from api_gateway.app import ROUTES
+    from api_gateway.roles import doors, table
+
+    print(table(doors(routes.router for routes in ROUTES)), end="")  # noqa: T201  # what the command is for
 
 
 def _serve(settings: Settings) -> int:

@@ -14,10 +14,12 @@ from api_gateway import (
     events,
     health,
     images,
+    keys,
     lookup,
     query,
     reviews,
     room,
+    sessions,
     studies,
     summaries,
     training,
@@ -35,7 +37,8 @@ from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.storage import ObjectStore
 
-_ROUTES = (
+ROUTES = (
+    sessions,
     worklist,
     studies,
     images,
@@ -50,6 +53,7 @@ _ROUTES = (
     dead,
     lookup,
     query,
+    keys,
     health,
 )
 _ABOUT = """
@@ -75,7 +79,7 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
     app.state.limits = Limits(ledger.settings)
     app.state.uploads = uploads.Arrivals()
     app.state.queries = query.places(ledger.settings.queries_at_once)
-    for routes in _ROUTES:
+    for routes in ROUTES:
         app.include_router(routes.router)
     docs.serve_docs(app)
     room.serve_room(app)

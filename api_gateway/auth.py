@@ -1,30 +1,37 @@
-"""Who asks. ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; the database holds the SHA-256 of a key only.
+"""Who asks, and what they may do.
+
+``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; the page has a session's cookie instead. A route states its roles
+in its signature, ``Annotated[ApiKey, needs(Role.READER, …)]``: one of them will do.
 
 :class:`api_gateway.keyfirst.KeyFirst` looks at the key, once, before anything of a body is read: see :func:`shown`.
 """
 
 import hmac
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-from starlette.datastructures import Headers
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
+from starlette.requests import HTTPConnection
 
+from api_gateway.cookies import must_be_our_page, must_hold_token, session_token
 from api_gateway.services import OpenServices, Services
-from xraygpt_core.errors import Unauthorised
+from xraygpt_core.errors import Forbidden, Unauthorised
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.keys import ApiKey, check_api_key
-
-_bearer = HTTPBearer(auto_error=False, description="an API key")
-_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="an API key")
-
-_Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
-_Header = Annotated[str | None, Security(_header)]
+from xraygpt_core.ledger.sessions import check_session
+from xraygpt_core.states import Lane, Role
 
 NO_KEY = "send an API key: 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
+# What the page asks by itself, and not because its reader did something, keeps no session open.
+BACKGROUND_HEADER = "X-Background"
+
+# For the description of the API: what a request shows is read by shown().
+_Bearer = Annotated[Any, Security(HTTPBearer(auto_error=False, description="an API key"))]
+_Header = Annotated[Any, Security(APIKeyHeader(name="X-API-Key", auto_error=False, description="an API key"))]
+_Cookie = Annotated[Any, Security(APIKeyCookie(name="xraygpt", auto_error=False, description="a session"))]
 
 
 class Token(Enum):
@@ -37,61 +44,149 @@ class Token(Enum):
 Shown = ApiKey | Token | None
 
 
-def shown(ledger: Ledger, headers: Headers) -> Shown:
+def shown(ledger: Ledger, asked: HTTPConnection) -> Shown:
     """Whose credential a request carries; None: it carries none.
 
+    A cookie counts only where neither header is there, whatever is in it.
+
     Raises:
-        Unauthorised: nobody's. Unavailable: PostgreSQL does not answer.
+        Unauthorised: nobody's.
+        Forbidden: another page makes a browser use its session.
+        Unavailable: PostgreSQL does not answer.
     """
-    kind, _, key = headers.get("authorization", "").partition(" ")
-    key = key.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "")
-    if not key:
+    if key := presented_key(asked):
+        return _token(ledger, key) or check_api_key(ledger, key)
+    named = "authorization" in asked.headers or "x-api-key" in asked.headers
+    session = None if named else session_token(asked)
+    if not session:
         return None
+    must_be_our_page(asked)
+    must_hold_token(asked, session)
+    return check_session(ledger, session, used=BACKGROUND_HEADER not in asked.headers).caller
+
+
+def presented_key(asked: HTTPConnection) -> str | None:
+    """The key in a request's headers; None if there is none, or one of another scheme."""
+    scheme, _, credentials = asked.headers.get("authorization", "").partition(" ")
+    bearer = credentials.strip() if scheme.lower() == "bearer" else ""
+    return bearer or asked.headers.get("x-api-key") or None
+
+
+def _token(ledger: Ledger, key: str) -> Token | None:
     settings = ledger.settings
     for token, value in ((Token.WEBHOOK, settings.webhook_token), (Token.METRICS, settings.metrics_token)):
         if value is not None and hmac.compare_digest(key.encode(), value.get_secret_value().encode()):
             return token
-    return check_api_key(ledger, key)
+    return None
 
 
-async def _caller(request: Request, _bearer: _Bearer, _header: _Header) -> ApiKey:
-    caller: Shown = request.state.caller
-    if isinstance(caller, ApiKey):
-        return caller
-    raise Unauthorised(NO_KEY if caller is None else "this token does not open this route")
+async def caller_of(request: Request, _: _Bearer, __: _Header, ___: _Cookie) -> ApiKey:
+    """Who asks, whatever they may do.
+
+    Raises:
+        Unauthorised: nobody, or a token that is no key.
+    """
+    return _person_or_program(request.state.caller)
 
 
-async def _event_sender(request: Request, bearer: _Bearer, header: _Header) -> ApiKey | None:
-    """The bucket's webhook may use its own token: None."""
-    return None if request.state.caller is Token.WEBHOOK else await _caller(request, bearer, header)
+def _person_or_program(found: Shown) -> ApiKey:
+    if isinstance(found, ApiKey):
+        return found
+    raise Unauthorised(NO_KEY if found is None else "this token does not open this route")
 
 
-async def _scraper(request: Request, bearer: _Bearer, header: _Header) -> ApiKey | None:
-    """Prometheus may use its own token: None."""
-    return None if request.state.caller is Token.METRICS else await _caller(request, bearer, header)
+async def _sender(request: Request, _: _Bearer, __: _Header) -> ApiKey | None:
+    found: Shown = request.state.caller
+    return None if found is Token.WEBHOOK else _person_or_program(found)
 
 
-Caller = Annotated[ApiKey, Depends(_caller)]
-EventSender = Annotated[ApiKey | None, Depends(_event_sender)]
-Scraper = Annotated[ApiKey | None, Depends(_scraper)]
+Caller = Annotated[ApiKey, Depends(caller_of)]
 
 
-def _acting(request: Request, services: OpenServices, caller: Caller) -> Services:
+@dataclass(frozen=True)
+class Needs:
+    """Lets a caller in who holds one of these roles."""
+
+    roles: tuple[Role, ...]
+
+    async def __call__(self, caller: Caller) -> ApiKey:
+        """The caller; raises as :func:`admitted`."""
+        return admitted(caller, self.roles)
+
+
+@dataclass(frozen=True)
+class NeedsOr:
+    """Lets one token in as well, as None."""
+
+    token: Token
+    roles: tuple[Role, ...]
+
+    async def __call__(self, request: Request, _: _Bearer, __: _Header) -> ApiKey | None:
+        """The caller; raises as :func:`admitted`."""
+        found: Shown = request.state.caller
+        return None if found is self.token else admitted(_person_or_program(found), self.roles)
+
+
+def admitted(caller: ApiKey, roles: tuple[Role, ...]) -> ApiKey:
+    """The caller.
+
+    Raises:
+        Forbidden: it holds none of these roles.
+    """
+    if not caller.has(*roles):
+        raise Forbidden(f"this needs the role {' or '.join(roles)}; here is {', '.join(sorted(caller.roles))}")
+    return caller
+
+
+def needs(*roles: Role) -> Any:
+    """For a route's signature: the caller must hold one of these roles."""
+    return Depends(Needs(roles))
+
+
+def needs_or(token: Token, *roles: Role) -> Any:
+    """For a route's signature: likewise, or the request bears this token: None."""
+    return Depends(NeedsOr(token, roles))
+
+
+def may_ask_for(lane: Lane, caller: ApiKey) -> Lane:
+    """The lane, if this caller may ask for it.
+
+    Raises:
+        Forbidden: it may not.
+    """
+    if not caller.may_ask_for(lane):
+        raise Forbidden("the lane stat needs the role lead or operator, or a key that was made with --stat")
+    return lane
+
+
+async def _acting(request: Request, services: OpenServices, caller: Caller) -> Services:
     return _bound(services, request, caller)
 
 
-def _announcing(request: Request, services: OpenServices, sender: EventSender) -> Services:
+async def _announcing(
+    request: Request, services: OpenServices, sender: Annotated[ApiKey | None, Depends(_sender)]
+) -> Services:
     return _bound(services, request, sender)
 
 
-def _bound(services: Services, request: Request, key: ApiKey | None) -> Services:
+def _bound(services: Services, request: Request, caller: ApiKey | None) -> Services:
     """The services whose acts are this caller's; None: the webhook's."""
-    address = request.client.host if request.client else None
-    actor = Actor("webhook", address=address) if key is None else Actor(key.name, key.key_id, address=address)
+    address = address_of(request)
+    actor = Actor("webhook", address=address) if caller is None else actor_of(caller, address)
     return replace(services, ledger=services.ledger.acting(actor))
 
 
-def _acting_ledger(services: Annotated[Services, Depends(_acting)]) -> Ledger:
+def actor_of(caller: ApiKey, address: str | None) -> Actor:
+    """Whose acts they are, as the audit keeps it."""
+    return Actor(caller.name, caller.key_id, caller.session_id, address)
+
+
+def address_of(request: HTTPConnection) -> str | None:
+    """Where a request came from."""
+    return request.client.host if request.client else None
+
+
+async def _acting_ledger(services: Annotated[Services, Depends(_acting)]) -> Ledger:
     return services.ledger
 
 

@@ -1,19 +1,20 @@
 """Backlogs: everything below a prefix of the source bucket, as one piece of work."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import AwareDatetime
 
-from api_gateway.auth import Caller, UsesLedger
+from api_gateway.auth import UsesLedger, may_ask_for, needs
 from api_gateway.once import RunsOnce
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.backlog import backlog, backlogs, create_backlog
 from xraygpt_core.ledger.backlog_change import change_backlog
-from xraygpt_core.states import Lane
+from xraygpt_core.ledger.keys import ApiKey
+from xraygpt_core.states import Lane, Role
 
 router = APIRouter(prefix="/v1/backlogs", tags=["backlogs"])
 
@@ -58,33 +59,39 @@ class Backlogs(Answer):
 
 
 @router.post("", status_code=202)
-def post_backlog(body: NewBacklog, ledger: UsesLedger, once: RunsOnce) -> BacklogId:
+def post_backlog(
+    body: NewBacklog, ledger: UsesLedger, once: RunsOnce, caller: Annotated[ApiKey, needs(Role.OPERATOR)]
+) -> BacklogId:
     """Start one; the control worker lists it page by page."""
     bucket, _, prefix = body.uri.removeprefix("s3://").partition("/")
     if not body.uri.startswith("s3://") or bucket != ledger.settings.bucket:
         raise InvalidRequest(f"write it as s3://{ledger.settings.bucket}/prefix: only that bucket is read here")
+    lane = may_ask_for(body.lane, caller)
 
     def action() -> dict[str, str]:
-        return {"backlog_id": str(create_backlog(ledger, bucket, prefix, body.lane, body.since))}
+        return {"backlog_id": str(create_backlog(ledger, bucket, prefix, lane, body.since))}
 
     return BacklogId.model_validate(once(action))
 
 
 @router.get("")
-def get_backlogs(ledger: UsesLedger, _: Caller) -> Backlogs:
+def get_backlogs(ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.OPERATOR)]) -> Backlogs:
     """The last fifty."""
     return Backlogs(backlogs=[BacklogAnswer.model_validate(one) for one in backlogs(ledger)])
 
 
 @router.get("/{backlog_id}")
-def get_backlog(backlog_id: UUID, ledger: UsesLedger, _: Caller) -> BacklogAnswer:
+def get_backlog(backlog_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.OPERATOR)]) -> BacklogAnswer:
     """One backlog."""
     return BacklogAnswer.model_validate(backlog(ledger, backlog_id))
 
 
 @router.post("/{backlog_id}/{wanted}")
 def post_change(
-    backlog_id: UUID, wanted: Literal["pause", "resume", "cancel"], ledger: UsesLedger, _: Caller
+    backlog_id: UUID,
+    wanted: Literal["pause", "resume", "cancel"],
+    ledger: UsesLedger,
+    _: Annotated[ApiKey, needs(Role.OPERATOR)],
 ) -> BacklogAnswer:
     """Pause, resume or cancel. What is running finishes; what was cancelled comes back when it is resumed."""
     change_backlog(ledger, backlog_id, wanted)

@@ -1,10 +1,14 @@
 """Which bundle the GPU workers serve."""
 
+from typing import Annotated
+
 from fastapi import APIRouter
 
-from api_gateway.auth import Caller, UsesLedger
+from api_gateway.auth import UsesLedger, needs
 from api_gateway.wire import Answer, Request, Text
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.serving import roll_back, serve
+from xraygpt_core.states import Role
 
 router = APIRouter(prefix="/v1/bundles", tags=["training"])
 
@@ -22,12 +26,12 @@ class ServedBundle(Answer):
 
 
 @router.post("/serve")
-def post_serve(body: Wanted, ledger: UsesLedger, _: Caller) -> ServedBundle:
+def post_serve(body: Wanted, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> ServedBundle:
     """Serve a bundle by name."""
     return ServedBundle(bundle=serve(ledger, body.bundle).name)
 
 
 @router.post("/rollback")
-def post_rollback(ledger: UsesLedger, _: Caller) -> ServedBundle:
+def post_rollback(ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> ServedBundle:
     """Serve the bundle that was served before. 409 if there was none."""
     return ServedBundle(bundle=roll_back(ledger).name)

@@ -2,20 +2,25 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from api_gateway.auth import Caller, UsesLedger
+from api_gateway.auth import UsesLedger, needs
 from api_gateway.limits import spends
 from api_gateway.once import RunsOnce
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.ledger.chat import Turn, ask, transcript, turn
-from xraygpt_core.states import NOTICE, Flag, JobState
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.keys import ApiKey
+from xraygpt_core.ledger.sessions import still_valid
+from xraygpt_core.states import NOTICE, Flag, JobState, Role
 
 router = APIRouter(tags=["chat"])
 
@@ -23,6 +28,8 @@ router = APIRouter(tags=["chat"])
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 _PING_SECONDS = 15
+CHECK_SECONDS = 0.4  # and before each look that is further apart: a stream ends a second after its key
+_FAILED = frozenset({JobState.DEAD, JobState.CANCELLED})
 
 
 class Question(Request):
@@ -61,7 +68,13 @@ class Transcript(Answer):
 
 
 @router.post("/v1/studies/{study_id}/chat", status_code=202, dependencies=[spends("question")])
-def post_question(study_id: UUID, body: Question, ledger: UsesLedger, once: RunsOnce) -> Asked:
+def post_question(
+    study_id: UUID,
+    body: Question,
+    ledger: UsesLedger,
+    once: RunsOnce,
+    _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)],
+) -> Asked:
     """Ask about the study's current summary. 409 before there is one."""
 
     def action() -> dict[str, str]:
@@ -72,13 +85,17 @@ def post_question(study_id: UUID, body: Question, ledger: UsesLedger, once: Runs
 
 
 @router.get("/v1/studies/{study_id}/chat")
-def get_transcript(study_id: UUID, ledger: UsesLedger, _: Caller) -> Transcript:
+def get_transcript(
+    study_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+) -> Transcript:
     """The conversation about a study."""
     return Transcript(turns=[TurnAnswer.model_validate(one) for one in transcript(ledger, study_id)])
 
 
 @router.get("/v1/turns/{turn_id}")
-def get_turn(turn_id: UUID, ledger: UsesLedger, _: Caller) -> TurnAnswer:
+def get_turn(
+    turn_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+) -> TurnAnswer:
     """One turn."""
     return TurnAnswer.model_validate(turn(ledger, turn_id))
 
@@ -88,35 +105,56 @@ def get_turn(turn_id: UUID, ledger: UsesLedger, _: Caller) -> TurnAnswer:
     response_class=EventSourceResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "events token, done, error"}},
 )
-async def stream_turn(turn_id: UUID, ledger: UsesLedger, _: Caller) -> EventSourceResponse:
+async def stream_turn(
+    turn_id: UUID, ledger: UsesLedger, caller: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+) -> EventSourceResponse:
     """Watch an answer grow.
 
     ``token``: ``{"text"}``, the next piece. ``done``: the whole turn, as ``GET /v1/turns/{id}`` tells it; its
-    ``answer`` is what counts (if a worker is lost, another one starts anew). ``error``: ``{"state"}``, no answer comes.
+    ``answer`` is what counts (if a worker is lost, another one starts anew). ``error``: ``{"state"}``, no answer comes
+    here: every attempt failed, it was cancelled, or (``signed_out``) the key or session ended meanwhile.
     """
     first = await run_in_threadpool(turn, ledger, turn_id)
-    return EventSourceResponse(growing(first, lambda: turn(ledger, turn_id)), ping=_PING_SECONDS)
+    return EventSourceResponse(growing(first, _Watched(ledger, caller, turn_id)), ping=_PING_SECONDS)
 
 
-async def growing(first: Turn, look: Callable[[], Turn]) -> AsyncIterator[ServerSentEvent]:
-    """The events of one turn, from what is written already to the end."""
-    now, sent, pause = first, "", SHORTEST_PAUSE
-    while True:
-        if now.state == JobState.DONE:
-            if now.answer.startswith(sent) and now.answer != sent:
-                yield _token(now.answer[len(sent) :])
-            yield ServerSentEvent(TurnAnswer.model_validate(now).model_dump_json(), event="done")
-            return
-        if now.state in {JobState.DEAD, JobState.CANCELLED}:
-            yield ServerSentEvent(json.dumps({"state": now.state}), event="error")
-            return
-        if now.answer.startswith(sent) and now.answer != sent:
+class _Watched:
+    """Looks at a turn for somebody whose key or session may end meanwhile: that is asked once a second."""
+
+    def __init__(self, ledger: Ledger, caller: ApiKey, turn_id: UUID) -> None:
+        self._ledger = ledger
+        self._caller = caller
+        self._turn_id = turn_id
+        self._asked = time.monotonic()
+
+    def __call__(self) -> Turn | None:
+        """The turn as it stands; None: whoever watches may not any more."""
+        if time.monotonic() - self._asked >= CHECK_SECONDS:
+            if not still_valid(self._ledger, self._caller):
+                return None
+            self._asked = time.monotonic()
+        return turn(self._ledger, self._turn_id)
+
+
+async def growing(first: Turn, look: Callable[[], Turn | None]) -> AsyncIterator[ServerSentEvent]:
+    """The events of one turn, from what is written already to the end; ``look`` gives None when it may not go on."""
+    now: Turn | None = first
+    sent, pause = "", SHORTEST_PAUSE
+    while now is not None:
+        if now.answer.startswith(sent) and now.answer != sent and now.state not in _FAILED:
             yield _token(now.answer[len(sent) :])
             sent, pause = now.answer, SHORTEST_PAUSE
         else:
             pause = min(pause * 1.5, LONGEST_PAUSE)
+        if now.state == JobState.DONE:
+            yield ServerSentEvent(TurnAnswer.model_validate(now).model_dump_json(), event="done")
+            return
+        if now.state in _FAILED:
+            yield ServerSentEvent(json.dumps({"state": now.state}), event="error")
+            return
         await asyncio.sleep(pause)
         now = await run_in_threadpool(look)
+    yield ServerSentEvent(json.dumps({"state": "signed_out"}), event="error")
 
 
 def _token(text: str) -> ServerSentEvent:

@@ -7,13 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api_gateway.auth import Caller, UsesLedger
+from api_gateway.auth import UsesLedger, needs
 from api_gateway.once import RunsOnce
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.again import replay_dead
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.read import dead
-from xraygpt_core.states import JobKind
+from xraygpt_core.states import JobKind, Role
 
 router = APIRouter(prefix="/v1/dead", tags=["dead"])
 
@@ -53,7 +54,7 @@ class Replayed(Answer):
 @router.get("")
 def get_dead(
     ledger: UsesLedger,
-    _: Caller,
+    _: Annotated[ApiKey, needs(Role.OPERATOR)],
     reason: Text | None = None,
     after: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -63,7 +64,9 @@ def get_dead(
 
 
 @router.post("/replay")
-def post_replay(body: Replay, ledger: UsesLedger, once: RunsOnce) -> Replayed:
+def post_replay(
+    body: Replay, ledger: UsesLedger, once: RunsOnce, _: Annotated[ApiKey, needs(Role.OPERATOR)]
+) -> Replayed:
     """Queue dead jobs again. Their attempts start anew, their epochs go on."""
     if sum((body.job_ids is not None, body.reason is not None, body.all)) != 1:
         raise InvalidRequest("name the jobs by job_ids, by reason or by all: true, one of the three")

@@ -1,18 +1,20 @@
 """The bucket says that something came or went: by a webhook with a token, or through Amazon SNS with a signature."""
 
 import logging
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from api_gateway.auth import AnnouncesServices, EventSender
+from api_gateway.auth import AnnouncesServices, Token, may_ask_for, needs_or
 from api_gateway.services import OpenServices, Services
 from api_gateway.wire import Answer
 from xraygpt_core.errors import InvalidRequest, Unauthorised
 from xraygpt_core.intake import refused, take_in
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.s3_events.hints import Message, text
 from xraygpt_core.s3_events.parse import is_sns, parse_events, read_json
-from xraygpt_core.states import Lane
+from xraygpt_core.states import Lane, Role
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +30,18 @@ class NotedAnswer(Answer):
 
 
 @router.post("/s3", status_code=202)
-async def post_event(request: Request, services: AnnouncesServices, lane: Lane = Lane.ROUTINE) -> NotedAnswer:
+async def post_event(
+    request: Request,
+    services: AnnouncesServices,
+    sender: Annotated[ApiKey | None, needs_or(Token.WEBHOOK, Role.OPERATOR, Role.SERVICE)],
+    lane: Lane = Lane.ROUTINE,
+) -> NotedAnswer:
     """Take an event of S3, MinIO, RustFS, EventBridge or SeaweedFS, as it is or as SQS wraps it. Repeats are harmless.
 
-    Send it with an API key, or with the webhook's own token. ``lane`` goes into the address the bucket is told.
+    Send it with an API key, or with the webhook's own token. ``lane`` goes into the address the bucket is told;
+    ``stat`` needs a key that may ask for it, or counts as ``routine`` unless the gateway lets its webhook ask for it.
     """
+    lane = _granted(lane, services) if sender is None else may_ask_for(lane, sender)
     return await run_in_threadpool(_note, services, await request.body(), lane)
 
 
@@ -42,13 +51,18 @@ async def post_sns(request: Request, services: OpenServices, lane: Lane = Lane.R
 
     A subscription to such a topic is confirmed. What anybody else sends is refused.
     """
-    return await run_in_threadpool(_note, services, await request.body(), lane, signed=True)
+    return await run_in_threadpool(_note, services, await request.body(), _granted(lane, services), signed=True)
 
 
 @router.get("/s3", include_in_schema=False)
 @router.head("/s3", include_in_schema=False)
-def get_event_door(_: EventSender) -> None:
+def get_event_door(_: Annotated[ApiKey | None, needs_or(Token.WEBHOOK, Role.OPERATOR, Role.SERVICE)]) -> None:
     """MinIO knocks before it saves a webhook."""
+
+
+def _granted(lane: Lane, services: Services) -> Lane:
+    """What an address asks for: whoever writes to a bucket could put the hospital's emergencies behind theirs."""
+    return lane if lane is not Lane.STAT or services.settings.webhook_stat else Lane.ROUTINE
 
 
 def _note(services: Services, body: bytes, lane: Lane, *, signed: bool = False) -> NotedAnswer:

@@ -3,22 +3,23 @@
 from collections.abc import Callable
 from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
-from api_gateway.auth import Caller, Scraper
+from api_gateway.auth import Token, needs, needs_or
 from api_gateway.problems import problem
 from api_gateway.services import OpenServices, Services
 from api_gateway.wire import Answer
 from xraygpt_core.errors import Unavailable, XrayGPTError
 from xraygpt_core.ledger.guard import check_schema
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.serving import served_bundle
 from xraygpt_core.ledger.status import workers
 from xraygpt_core.metrics import jobs_by_state
-from xraygpt_core.states import JobKind, JobState, Lane
+from xraygpt_core.states import JobKind, JobState, Lane, Role
 
 router = APIRouter(tags=["health"])
 
@@ -106,7 +107,9 @@ def _readiness(services: Services) -> Response | Ready:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def get_metrics(services: OpenServices, _: Scraper) -> Response:
+def get_metrics(
+    services: OpenServices, _: Annotated[ApiKey | None, needs_or(Token.METRICS, Role.OPERATOR, Role.ADMIN)]
+) -> Response:
     """Prometheus metrics of this process and of the ledger; labels are kinds, lanes, states and routes.
 
     Send the token of XRAYGPT_METRICS_TOKEN (`Authorization: Bearer`), or a key.
@@ -119,7 +122,9 @@ def get_metrics(services: OpenServices, _: Scraper) -> Response:
 
 
 @router.get("/v1/status")
-def get_status(services: OpenServices, _: Caller) -> Status:
+def get_status(
+    services: OpenServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.ANALYST, Role.OPERATOR, Role.ADMIN)]
+) -> Status:
     """Jobs by kind, lane and state, the workers that hold some, and the bundle that is served."""
     return Status(
         jobs=[JobCount.model_validate(count) for count in services.counts()],

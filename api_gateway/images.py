@@ -6,13 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import Field
 
-from api_gateway.auth import Caller, UsesLedger, UsesServices
+from api_gateway.auth import UsesLedger, UsesServices, needs
 from api_gateway.sources import source_object
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
-from xraygpt_core.ledger.images import images_status
+from xraygpt_core.ledger.images import ImageStatus, images_status
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.known import find_images
 from xraygpt_core.ledger.objects import ObjectRef
-from xraygpt_core.states import Flag, Lane, ReasonCode, StudyState
+from xraygpt_core.states import Flag, Lane, ReasonCode, Role, StudyState
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 
@@ -28,7 +29,8 @@ class ImageIds(Request):
 class ImageAnswer(Answer):
     """An image: its own state if it ended alone, its study's otherwise. ``seconds`` from arrival to its end.
 
-    ``flags`` are the image's and its text's; ``scope`` and ``consistency`` belong to the text.
+    ``flags`` are the image's and its text's; ``scope`` and ``consistency`` belong to the text. An operator is told no
+    text: ``summary``, ``findings`` and ``impression`` are null then, and ``consistency``, which quotes it, is empty.
     """
 
     image_id: UUID
@@ -72,13 +74,19 @@ class Known(Answer):
 
 
 @router.post("/status")
-def post_status(body: ImageIds, ledger: UsesLedger, _: Caller) -> Images:
+def post_status(
+    body: ImageIds,
+    ledger: UsesLedger,
+    caller: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.OPERATOR, Role.SERVICE)],
+) -> Images:
     """Where up to 1000 images stand."""
-    return Images(images=[ImageAnswer.model_validate(one) for one in images_status(ledger, body.image_ids)])
+    return Images(images=[_shown(one, caller) for one in images_status(ledger, body.image_ids)])
 
 
 @router.post("/lookup")
-def post_lookup(body: Contents, services: UsesServices, _: Caller) -> Known:
+def post_lookup(
+    body: Contents, services: UsesServices, caller: Annotated[ApiKey, needs(Role.OPERATOR, Role.SERVICE)]
+) -> Known:
     """What became of up to 1000 objects, by address and content. Nothing is registered, and the bucket is not asked."""
     refs = [
         ObjectRef(*source_object(one.uri, f"objects[{place}]", services.settings), one.etag)
@@ -86,7 +94,15 @@ def post_lookup(body: Contents, services: UsesServices, _: Caller) -> Known:
     ]
     ids = find_images(services.ledger, refs)
     known = {
-        one.image_id: ImageAnswer.model_validate(one)
+        one.image_id: _shown(one, caller)
         for one in images_status(services.ledger, [image_id for image_id in ids if image_id])
     }
     return Known(images=[None if image_id is None else known.get(image_id) for image_id in ids])
+
+
+def _shown(image: ImageStatus, caller: ApiKey) -> ImageAnswer:
+    """The image with its text, or without for who runs the system and reads no texts."""
+    answer = ImageAnswer.model_validate(image)
+    if caller.has(Role.READER, Role.LEAD, Role.SERVICE):
+        return answer
+    return answer.model_copy(update={"summary": None, "findings": None, "impression": None, "consistency": []})

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api_gateway.auth import NO_KEY, Shown, shown
+from api_gateway.auth import NO_KEY, Shown, presented_key, shown
 from api_gateway.limits import Limits, address
 from api_gateway.problems import answer
 from xraygpt_core.errors import Unauthorised, XrayGPTError
@@ -22,7 +22,7 @@ from xraygpt_core.ledger.keys import ApiKey
 log = logging.getLogger(__name__)
 
 # Where something else than a key or a session proves who sends: these check it themselves.
-OPEN = frozenset({"/v1/events/sns"})
+OPEN = frozenset({("POST", "/v1/events/sns"), ("POST", "/v1/session")})
 # A good key still opens while its address is locked out: behind a proxy or NAT that is also everybody else's.
 GOOD_FOR_SECONDS = 3600.0
 _MOST_GOOD = 10_000
@@ -44,36 +44,43 @@ class KeyFirst:
         state = scope.setdefault("state", {})
         state["caller"] = None
         if scope["path"].startswith("/v1/") or scope["path"] == "/metrics":
-            headers = Headers(scope=scope)
+            asked = HTTPConnection(scope)
             try:
-                state["caller"] = caller = await self._look(headers, address(HTTPConnection(scope)))
-                if caller is None and has_body(headers) and scope["path"] not in OPEN:
-                    raise Unauthorised(NO_KEY)
+                if (scope["method"], scope["path"]) not in OPEN:
+                    state["caller"] = caller = await self._look(asked, address(asked))
+                    if caller is None and has_body(asked.headers):
+                        raise Unauthorised(NO_KEY)
             except XrayGPTError as error:
-                await answer(error, close=has_body(headers))(scope, receive, send)
+                await answer(error, close=has_body(asked.headers))(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
-    async def _look(self, headers: Headers, sender: str) -> Shown:
-        written = headers.get("authorization") or headers.get("x-api-key")
-        if not written:
+    async def _look(self, asked: HTTPConnection, sender: str) -> Shown:
+        written = presented_key(asked)
+        if not written and "cookie" not in asked.headers:
             return None
+        if not written:  # a session's token cannot be guessed, and one that is over comes from everybody's page
+            caller = await run_in_threadpool(shown, self._ledger, asked)
+        else:
+            caller = await self._look_at_key(asked, written, sender)
+        if isinstance(caller, ApiKey):
+            self._limits.spend("request", caller.identity)
+        return caller
+
+    async def _look_at_key(self, asked: HTTPConnection, written: str, sender: str) -> Shown:
         known = sha256(written.encode("latin-1", "replace")).digest()
         if self._good.get(known, 0.0) < time.monotonic():
             self._limits.check("wrong key", sender)
         try:
-            caller = await run_in_threadpool(shown, self._ledger, headers)
+            caller = await run_in_threadpool(shown, self._ledger, asked)
         except Unauthorised:
             self._good.pop(known, None)
             await run_in_threadpool(self._refused, sender)
             raise
-        if caller is not None:
-            self._good[known] = time.monotonic() + GOOD_FOR_SECONDS
-            self._good.move_to_end(known)
-            if len(self._good) > _MOST_GOOD:
-                self._good.popitem(last=False)
-        if isinstance(caller, ApiKey):
-            self._limits.spend("request", caller.key_id)
+        self._good[known] = time.monotonic() + GOOD_FOR_SECONDS
+        self._good.move_to_end(known)
+        if len(self._good) > _MOST_GOOD:
+            self._good.popitem(last=False)
         return caller
 
     def _refused(self, sender: str) -> None:

@@ -137,7 +137,7 @@ def spends(what: What) -> Any:
 
     def take(request: Request, ledger: UsesLedger) -> None:
         actor = ledger.actor
-        spend(request, what, actor and (actor.key_id or actor.session_id))
+        spend(request, what, actor and (actor.key_id or f"person {actor.name}"))
 
     return Depends(take)
 

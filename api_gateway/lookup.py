@@ -1,16 +1,18 @@
 """From the hospital's number to the study. The number is in the body, becomes a pseudonym, and is forgotten."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
 
-from api_gateway.auth import Caller, UsesServices
+from api_gateway.auth import UsesServices, needs
 from api_gateway.limits import spends
 from api_gateway.wire import Answer, Request
 from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.read import lookup
 from xraygpt_core.privacy import Pseudonymiser
+from xraygpt_core.states import Role
 
 router = APIRouter(tags=["lookup"])
 
@@ -33,7 +35,9 @@ class Found(Answer):
 
 
 @router.post("/v1/lookup", dependencies=[spends("lookup")])
-def post_lookup(body: Lookup, services: UsesServices, _: Caller) -> Found:
+def post_lookup(
+    body: Lookup, services: UsesServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+) -> Found:
     """Find studies by accession number, patient id or StudyInstanceUID."""
     # While one key replaces another, a study is known under either.
     asked = [_pseudonym(body, one) for one in services.pseudonymiser.all]

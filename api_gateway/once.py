@@ -46,7 +46,7 @@ async def _once(request: Request, ledger: UsesLedger, caller: Caller, key: _Key 
     if key is None:
         return Once(ledger, None, status)
     route = f"{request.method} {request.url.path}"
-    return Once(ledger, Attempt(str(caller.key_id), route, key, await request.body()), status)
+    return Once(ledger, Attempt(caller.identity, route, key, await request.body()), status)
 
 
 RunsOnce = Annotated[Once, Depends(_once)]

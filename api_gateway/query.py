@@ -3,20 +3,23 @@
 import asyncio
 import contextlib
 from contextlib import AsyncExitStack
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi import Response as AnyResponse
 from pydantic import JsonValue
 from starlette.types import Receive, Scope, Send
 
-from api_gateway.auth import Caller, UsesServices
+from api_gateway.auth import UsesServices, needs
 from api_gateway.limits import spends
 from api_gateway.slots import Slots
 from api_gateway.wire import Answer, Text
 from api_gateway.wire import Request as Body
 from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.reader import COMMAND, answered, asked, environment
 from xraygpt_core.reader_rows import MAX_BYTES, MAX_SECONDS
+from xraygpt_core.states import Role
 
 router = APIRouter(tags=["query"])
 
@@ -46,7 +49,9 @@ def places(at_once: int) -> Slots:
 
 
 @router.post("/v1/query", dependencies=[spends("query")], response_model=Result)
-async def post_query(body: Query, request: Request, services: UsesServices, caller: Caller) -> AnyResponse:
+async def post_query(
+    body: Query, request: Request, services: UsesServices, caller: Annotated[ApiKey, needs(Role.ANALYST)]
+) -> AnyResponse:
     """Run one SELECT as the role ``xraygpt_reader``: read-only, at most 10 seconds, 10000 rows and 32 MiB.
 
     429 while as many run as may.
@@ -54,7 +59,7 @@ async def post_query(body: Query, request: Request, services: UsesServices, call
     question = asked(services.settings, body.sql)
     slots: Slots = request.app.state.queries
     async with AsyncExitStack() as place:
-        await place.enter_async_context(slots.slot(caller.key_id))
+        await place.enter_async_context(slots.slot(caller.identity))
         answer = await _unless_gone(request, question)
         return _Held(answer, place.pop_all())
 

@@ -7,13 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
-from api_gateway.auth import Caller, UsesLedger
+from api_gateway.auth import UsesLedger, needs
 from api_gateway.once import RunsOnce
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
-from xraygpt_core.ledger.keys import LONGEST_NAME
+from xraygpt_core.errors import Forbidden
+from xraygpt_core.ledger.keys import LONGEST_NAME, ApiKey
 from xraygpt_core.ledger.read import reviews, summary
 from xraygpt_core.ledger.review import Said, Seen, Signer, review_summary
-from xraygpt_core.states import NOTICE, Flag, KeyKind, ReviewAction, ReviewState
+from xraygpt_core.states import NOTICE, Flag, KeyKind, ReviewAction, ReviewState, Role
 
 router = APIRouter(prefix="/v1/summaries", tags=["summaries"])
 
@@ -105,8 +106,16 @@ class Review(Request):
 
 
 @router.post("/{summary_id}/review")
-def post_review(summary_id: UUID, body: Review, ledger: UsesLedger, caller: Caller, once: RunsOnce) -> SummaryAnswer:
+def post_review(
+    summary_id: UUID,
+    body: Review,
+    ledger: UsesLedger,
+    caller: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)],
+    once: RunsOnce,
+) -> SummaryAnswer:
     """Accept, correct, reject or take back. Each is a row that stays; the model's own text is kept beside it."""
+    if not caller.has(Role.READER, Role.LEAD) and (caller.is_person or body.reviewer is None):
+        raise Forbidden("a service signs for a person whom it names in 'reviewer', with a program's key")
     said = Said(body.state, body.text, body.reason, body.undo)
     seen = None if body.seen is None else Seen(**body.seen.model_dump())
     signer = Signer(caller, body.reviewer)
@@ -115,7 +124,9 @@ def post_review(summary_id: UUID, body: Review, ledger: UsesLedger, caller: Call
 
 
 @router.get("/{summary_id}/reviews")
-def get_reviews(summary_id: UUID, ledger: UsesLedger, _: Caller) -> ReviewsAnswer:
+def get_reviews(
+    summary_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+) -> ReviewsAnswer:
     """Everything people said about a summary, current or superseded, whatever was taken back since."""
     found = [ReviewAnswer.model_validate(one) for one in reviews(ledger, summary_id)]
     about = SummaryAnswer.model_validate(summary(ledger, summary_id))

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import Field, JsonValue
 
-from api_gateway.auth import Caller, UsesLedger, UsesServices
+from api_gateway.auth import UsesLedger, UsesServices, may_ask_for, needs
 from api_gateway.once import RunsOnce
 from api_gateway.reviews import ReviewAnswer, SummaryAnswer
 from api_gateway.services import Services
@@ -17,9 +17,10 @@ from api_gateway.sources import source_object
 from api_gateway.wire import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest, ObjectMissing
 from xraygpt_core.ledger.change import cancel_study, purge_study
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.read import preview_key, study, timeline
 from xraygpt_core.ledger.register import ObjectRef, Registered, register_objects
-from xraygpt_core.states import Flag, ImageState, Lane, ReasonCode, StudyState
+from xraygpt_core.states import Flag, ImageState, Lane, ReasonCode, Role, StudyState
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 
@@ -106,12 +107,18 @@ class Timeline(Answer):
 
 
 @router.post("", status_code=202)
-def post_studies(body: Submission, services: UsesServices, once: RunsOnce) -> Submitted:
+def post_studies(
+    body: Submission,
+    services: UsesServices,
+    once: RunsOnce,
+    caller: Annotated[ApiKey, needs(Role.OPERATOR, Role.SERVICE)],
+) -> Submitted:
     """Hand objects of the source bucket in. The same object again is the same image; a higher lane raises its work."""
+    lane = may_ask_for(body.lane, caller)
 
     def looked_up() -> Callable[[], dict[str, Any]]:
         refs = _look_up(services, [one.uri for one in body.objects])
-        return lambda: _registered(register_objects(services.ledger, refs, body.lane, actor="gateway"))
+        return lambda: _registered(register_objects(services.ledger, refs, lane, actor="gateway"))
 
     ids = once.prepared(looked_up)["images"]
     return Submitted(
@@ -124,33 +131,39 @@ def _registered(found: Sequence[Registered]) -> dict[str, Any]:
 
 
 @router.get("/{study_id}")
-def get_study(study_id: UUID, ledger: UsesLedger, _: Caller) -> StudyAnswer:
+def get_study(
+    study_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+) -> StudyAnswer:
     """A study under its own id or the provisional one it was submitted under."""
     return StudyAnswer.model_validate(study(ledger, study_id))
 
 
 @router.delete("/{study_id}", status_code=204)
-def delete_study(study_id: UUID, services: UsesServices, _: Caller) -> Response:
+def delete_study(study_id: UUID, services: UsesServices, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> Response:
     """Purge a study: texts, turns and derived objects go, a content-free tombstone keeps it from coming back."""
     purge_study(services.ledger, study_id, services.store.delete)
     return Response(status_code=204)
 
 
 @router.post("/{study_id}/cancel", status_code=204)
-def post_cancel(study_id: UUID, ledger: UsesLedger, _: Caller) -> Response:
+def post_cancel(study_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.LEAD, Role.OPERATOR)]) -> Response:
     """Stop all open work of a study. 409 if it is over already."""
     cancel_study(ledger, study_id)
     return Response(status_code=204)
 
 
 @router.get("/{study_id}/timeline")
-def get_timeline(study_id: UUID, ledger: UsesLedger, _: Caller) -> Timeline:
+def get_timeline(
+    study_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+) -> Timeline:
     """What happened to a study, step by step."""
     return Timeline(study_id=study_id, steps=[Step.model_validate(step) for step in timeline(ledger, study_id)])
 
 
 @router.get("/{study_id}/preview.png", response_class=Response, responses={200: {"content": {"image/png": {}}}})
-def get_preview(study_id: UUID, services: UsesServices, _: Caller) -> Response:
+def get_preview(
+    study_id: UUID, services: UsesServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)]
+) -> Response:
     """The chosen image, 8 bit grey, long side at most 1024 pixels."""
     png = services.store.get(preview_key(services.ledger, study_id))
     return Response(png, media_type="image/png")

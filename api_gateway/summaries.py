@@ -6,15 +6,16 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
-from api_gateway.auth import Caller, UsesLedger, UsesServices
+from api_gateway.auth import UsesLedger, UsesServices, needs
 from api_gateway.once import RunsOnce
 from api_gateway.reviews import SummaryAnswer
 from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.again import resummarise
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.origin import summary_origin
 from xraygpt_core.ledger.read import summary
-from xraygpt_core.states import NOTICE, Flag
+from xraygpt_core.states import NOTICE, Flag, Role
 
 router = APIRouter(prefix="/v1", tags=["summaries"])
 
@@ -58,13 +59,17 @@ class Queued(Answer):
 
 
 @router.get("/summaries/{summary_id}")
-def get_summary(summary_id: UUID, ledger: UsesLedger, _: Caller) -> SummaryAnswer:
+def get_summary(
+    summary_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+) -> SummaryAnswer:
     """One summary, current or superseded."""
     return SummaryAnswer.model_validate(summary(ledger, summary_id))
 
 
 @router.get("/summaries/{summary_id}/origin")
-def get_origin(summary_id: UUID, ledger: UsesLedger, _: Caller) -> OriginAnswer:
+def get_origin(
+    summary_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)]
+) -> OriginAnswer:
     """What a summary was made from. 404 once its image was purged."""
     return OriginAnswer.model_validate(summary_origin(ledger, summary_id))
 
@@ -72,14 +77,18 @@ def get_origin(summary_id: UUID, ledger: UsesLedger, _: Caller) -> OriginAnswer:
 @router.get(
     "/summaries/{summary_id}/image.png", response_class=Response, responses={200: {"content": {"image/png": {}}}}
 )
-def get_image(summary_id: UUID, services: UsesServices, _: Caller) -> Response:
+def get_image(
+    summary_id: UUID, services: UsesServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)]
+) -> Response:
     """The normalised image as the model saw it; its SHA-256 stands in the provenance."""
     png = services.store.get(summary_origin(services.ledger, summary_id).normalised_key)
     return Response(png, media_type="image/png")
 
 
 @router.post("/resummarise", status_code=202)
-def post_resummarise(body: Resummarise, ledger: UsesLedger, once: RunsOnce) -> Queued:
+def post_resummarise(
+    body: Resummarise, ledger: UsesLedger, once: RunsOnce, _: Annotated[ApiKey, needs(Role.LEAD, Role.OPERATOR)]
+) -> Queued:
     """Queue new summaries on the backlog lane, once per study, revision and bundle."""
     if (body.study_ids is None) == (body.where is None):
         raise InvalidRequest("name the studies by study_ids or by where, one of the two")

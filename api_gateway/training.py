@@ -1,15 +1,18 @@
 """Training runs: start one, watch it, stop it, serve what it made."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from api_gateway.auth import Caller, UsesLedger
+from api_gateway.auth import UsesLedger, needs
 from api_gateway.once import RunsOnce
 from api_gateway.wire import Answer, JsonObject, Request, Text
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.training import cancel_run, create_run, promote, run, runs
+from xraygpt_core.states import Role
 
 router = APIRouter(prefix="/v1/training-runs", tags=["training"])
 
@@ -59,7 +62,7 @@ class Promoted(Answer):
 
 
 @router.post("", status_code=202)
-def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce) -> RunId:
+def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> RunId:
     """Queue a run."""
 
     def action() -> dict[str, str]:
@@ -69,25 +72,25 @@ def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce) -> RunId:
 
 
 @router.get("")
-def get_runs(ledger: UsesLedger, _: Caller) -> Runs:
+def get_runs(ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.OPERATOR, Role.ADMIN)]) -> Runs:
     """The last hundred runs."""
     return Runs(runs=[RunAnswer.model_validate(one) for one in runs(ledger)])
 
 
 @router.get("/{run_id}")
-def get_run(run_id: UUID, ledger: UsesLedger, _: Caller) -> RunAnswer:
+def get_run(run_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.OPERATOR, Role.ADMIN)]) -> RunAnswer:
     """One run."""
     return RunAnswer.model_validate(run(ledger, run_id))
 
 
 @router.post("/{run_id}/promote")
-def post_promote(run_id: UUID, ledger: UsesLedger, once: RunsOnce) -> Promoted:
+def post_promote(run_id: UUID, ledger: UsesLedger, once: RunsOnce, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> Promoted:
     """Serve the bundle a finished run made."""
     return Promoted.model_validate(once(lambda: {"bundle": promote(ledger, run_id)}))
 
 
 @router.post("/{run_id}/cancel", status_code=204)
-def post_cancel(run_id: UUID, ledger: UsesLedger, _: Caller) -> Response:
+def post_cancel(run_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> Response:
     """Stop a run; its checkpoints stay."""
     cancel_run(ledger, run_id)
     return Response(status_code=204)

@@ -9,10 +9,12 @@ from typing import Annotated
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Request
 
-from api_gateway.auth import Caller, UsesServices
+from api_gateway.auth import UsesServices, needs
 from api_gateway.slots import Slots
 from api_gateway.wire import Answer
 from xraygpt_core.arriving import Arriving
+from xraygpt_core.ledger.keys import ApiKey
+from xraygpt_core.states import Role
 
 router = APIRouter(tags=["uploads"])
 
@@ -44,10 +46,15 @@ class Arrivals:
         "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"format": "binary"}}}}
     },
 )
-async def put_upload(sha256: Sha256, request: Request, services: UsesServices, caller: Caller) -> Uploaded:
+async def put_upload(
+    sha256: Sha256,
+    request: Request,
+    services: UsesServices,
+    caller: Annotated[ApiKey, needs(Role.OPERATOR, Role.SERVICE)],
+) -> Uploaded:
     """Store a file as ``uploads/<sha256>``; a repeat changes nothing. 422 if the body has another hash."""
     arrivals: Arrivals = request.app.state.uploads
-    async with arrivals.places.slot(caller.key_id):
+    async with arrivals.places.slot(caller.identity):
         with Arriving(sha256, services.settings.max_object_bytes) as arriving:
             async for piece in _pieces(request.stream()):
                 await to_thread.run_sync(arriving.take, piece, limiter=arrivals.threads)

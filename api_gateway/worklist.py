@@ -9,11 +9,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api_gateway.auth import Caller, UsesLedger
+from api_gateway.auth import UsesLedger, needs
 from api_gateway.wire import Answer
 from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.ledger.worklist import Listing, Place, worklist
-from xraygpt_core.states import NOTICE, Flag, KeyKind, Lane, ReasonCode, ReviewState, StudyState
+from xraygpt_core.states import NOTICE, Flag, Lane, ReasonCode, ReviewState, Role, StudyState
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
@@ -62,18 +63,10 @@ class Studies(Answer):
     notice: str = NOTICE
 
 
-class Me(Answer):
-    """Whose key this is: reviews are signed with its name, and a program's may name others as ``reviewer``."""
-
-    key_id: UUID
-    name: str
-    kind: KeyKind
-
-
 @router.get("/studies")
 def get_studies(
     ledger: UsesLedger,
-    _: Caller,
+    _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)],
     listing: Annotated[Listing, Query(alias="list")] = Listing.ALL,
     lane: Lane | None = None,
     state: Annotated[list[StudyState] | None, Query(max_length=len(StudyState))] = None,
@@ -101,12 +94,6 @@ def get_studies(
         next=None if page.after is None else _cursor(listing, page.after),
         awaiting=Awaiting.model_validate(page.awaiting),
     )
-
-
-@router.get("/me")
-def get_me(caller: Caller) -> Me:
-    """Whose key this is."""
-    return Me.model_validate(caller)
 
 
 def _cursor(listing: Listing, place: Place) -> str:

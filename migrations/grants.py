@@ -37,7 +37,7 @@ _SUMMARY_PLACE = "SELECT(id, study_id, image_id, bundle, lane_rank, review_state
 
 GRANTS: dict[str, dict[str, str]] = {
     "alembic_version": dict.fromkeys(PROCESSES, "SELECT"),
-    "api_keys": {"gateway": "SELECT INSERT UPDATE(revoked_at)"},
+    "api_keys": {"gateway": "SELECT INSERT UPDATE(revoked_at, expires_at, last_used_at, replaced_by)"},
     "backlog_images": {"gateway": "SELECT", "ingest": "SELECT", "control": "SELECT INSERT", "events": "SELECT"},
     "backlogs": {
         "gateway": "SELECT INSERT UPDATE(id, state, changing, finished_at)",
@@ -79,6 +79,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "events": f"{_KNOWN} {_REGISTERED}",
     },
     "reviews": {"gateway": "SELECT INSERT DELETE", "control": "SELECT(id, summary_id) DELETE"},
+    "sessions": {"gateway": "SELECT INSERT UPDATE(used_at, ended_at) DELETE"},
     "studies": {
         "gateway": f"SELECT INSERT {_STUDY_FORGOTTEN}",
         "ingest": f"SELECT INSERT {_STUDY_FORGOTTEN} UPDATE(alias_of, expected_images, last_image_at)",

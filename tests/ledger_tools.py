@@ -187,7 +187,8 @@ def signer(ledger: Ledger, name: str = "Dr. R", kind: KeyKind = KeyKind.PERSON) 
 def sign(ledger: Ledger, summary_id: UUID, state: ReviewState, text: str | None = None) -> None:
     """Let a new program, which looks at nothing, review a summary."""
     reason = "as the test says" if state is ReviewState.DRAFT else None
-    review_summary(ledger, summary_id, Said(state, text, reason), signer(ledger, kind=KeyKind.PROGRAM))
+    program = signer(ledger, f"program {next(_numbers)}", KeyKind.PROGRAM)
+    review_summary(ledger, summary_id, Said(state, text, reason), program)
 
 
 def state_of(ledger: Ledger, study_id: UUID) -> str:

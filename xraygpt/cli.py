@@ -15,6 +15,7 @@ from xraygpt.commands import (
     bench,
     changing,
     demo,
+    keys,
     models,
     reading,
     repairing,
@@ -65,6 +66,7 @@ for command in (
 for job in (training.curate, training.evaluate):
     app.command(context_settings=training.PASS_ON)(job)
 app.add_typer(changing.dead, name="dead")
+app.add_typer(keys.keys, name="keys")
 app.add_typer(models.models, name="models")
 
 

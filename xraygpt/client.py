@@ -84,6 +84,10 @@ class Gateway:
         longer = {"timeout": httpx.Timeout(seconds, connect=10.0)} if seconds else {}
         return self._send("POST", path, json=body or {}, headers=headers, **longer)
 
+    def delete(self, path: str) -> None:
+        """DELETE what is at ``path``; raises like :meth:`get`."""
+        self._send("DELETE", path)
+
     def upload(self, path: Path, sha256: str) -> str:
         """Upload a file and return its ``s3://`` URI; raises like :meth:`get`, and OSError if it cannot be read."""
 

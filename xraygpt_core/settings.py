@@ -3,6 +3,7 @@
 A setting that is missing or impossible stops the process with one sentence (:class:`ConfigurationError`).
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -31,6 +32,7 @@ class FlowerSettings(BaseSettings):
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
     flower_user: str = "xraygpt"
     flower_password: SecretStr | None = Field(None, description="Flower does not start without one")
+    flower_gateway_url: str | None = Field(None, description="whom Flower asks whether a key is an operator's")
 
     @field_validator("redis_url")
     @classmethod
@@ -69,6 +71,11 @@ class Settings(FlowerSettings):
     gateway_host: str = "127.0.0.1"
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     webhook_token: SecretStr | None = Field(None, description="bearer token of the bucket's event webhook")
+    webhook_stat: bool = Field(False, description="whether an event may ask for the lane stat (?lane=stat)")
+    session_idle_seconds: Annotated[float, Field(gt=0)] = Field(
+        1800.0, description="a session ends when unused so long"
+    )
+    session_seconds: Annotated[float, Field(gt=0)] = Field(43200.0, description="a session ends so long after sign-in")
 
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="names under which the gateway answers, besides the machine's own and bare addresses; *: any"
@@ -222,6 +229,22 @@ def read_settings(kind: type[_Kind]) -> _Kind:
     """The same, for a process that needs less."""
     try:
         return kind()  # type: ignore[call-arg]  # the fields come from the environment
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error)) from None
+
+
+def load_database_settings() -> Settings:
+    """The same, for a command that needs the database alone: what else must be said and is not stays a word.
+
+    Raises:
+        ConfigurationError: as :func:`load_settings`.
+    """
+    unused = {"redis_url": "redis://unused:1/0", "bucket": "unused", "derived_bucket": "unused-derived"}
+    unsaid = {name: value for name, value in unused.items() if f"XRAYGPT_{name.upper()}" not in os.environ}
+    if not {"XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"} & os.environ.keys():
+        unsaid["hmac_key"] = "unused"
+    try:
+        return Settings(**unsaid)  # type: ignore[arg-type]  # the others come from the environment
     except ValidationError as error:
         raise ConfigurationError(_sentence(error)) from None
 

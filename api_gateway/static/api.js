@@ -1,6 +1,6 @@
-/** What the gateway is asked. The key travels in a header of our own requests, so no other page can use it. */
+/** What the gateway is asked. The browser adds the session's cookie; a token in a header shows that it is this page. */
 
-import { key } from "./session.js";
+import { csrf, settleUse, takeUse } from "./session.js";
 import { events } from "./sse.js";
 
 /** The gateway refused, or did not answer (status 0). The message is a sentence for a person. */
@@ -11,11 +11,12 @@ export class Refused extends Error {
   }
 }
 
-/** Called when the key does not open anything any more. */
+/** Called when the session does not open anything any more. */
 let onUnauthorised = () => {};
 export const whenUnauthorised = (act) => (onUnauthorised = act);
 
 async function ask(path, { method = "GET", body, headers = {}, signal } = {}) {
+  const use = takeUse();
   let answer;
   try {
     answer = await fetch(path, {
@@ -23,7 +24,8 @@ async function ask(path, { method = "GET", body, headers = {}, signal } = {}) {
       signal,
       body: body === undefined ? undefined : JSON.stringify(body),
       headers: {
-        Authorization: `Bearer ${key()}`,
+        ...(csrf() ? { "X-CSRF-Token": csrf() } : {}),
+        ...(use ? {} : { "X-Background": "1" }),
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
         ...headers,
       },
@@ -32,10 +34,12 @@ async function ask(path, { method = "GET", body, headers = {}, signal } = {}) {
       referrerPolicy: "no-referrer",
     });
   } catch (error) {
+    if (use) settleUse(false);
     if (signal?.aborted) throw error;
     const unsure = method === "GET" ? "" : " Look how it stands before you repeat it.";
     throw new Refused(0, `The gateway does not answer.${unsure}`);
   }
+  if (use) settleUse(answer.ok);
   if (answer.status === 401) onUnauthorised();
   if (!answer.ok) throw new Refused(answer.status, await sentence(answer));
   return answer;
@@ -54,7 +58,10 @@ const json = async (path, options) => (await ask(path, options)).json();
 const blob = async (path, options) => (await ask(path, options)).blob();
 const post = (path, body, headers = {}) => json(path, { method: "POST", body, headers });
 
-export const me = () => json("/v1/me");
+/** Show a key, once; what is answered goes to session.opened, as does what `resume` tells. */
+export const signIn = (key) => post("/v1/session", { key });
+export const resume = () => json("/v1/session");
+export const signOut = () => ask("/v1/session", { method: "DELETE" });
 
 /** A page of a list; `filters` are the parameters of GET /v1/studies, repeated where they are arrays. */
 export function studies(filters) {

@@ -12,6 +12,7 @@ const SAID = {
   running: "Being written …",
   dead: "No answer: every attempt failed.",
   cancelled: "Cancelled.",
+  signed_out: "You are signed out. The answer is still being written; open the study again to see it.",
 };
 const AWAY = "The answer was interrupted. It is still being written; open the study again to see it.";
 

@@ -5,6 +5,7 @@ import { Desk } from "./desk.js";
 import { button, fill, h, toast } from "./dom.js";
 import { finder } from "./find.js";
 import { bind, confirmed, help, repeating } from "./keys.js";
+import * as logoff from "./logoff.js";
 import * as session from "./session.js";
 import { showSignIn } from "./signin.js";
 import { withdrawOffers } from "./undo.js";
@@ -133,19 +134,32 @@ function counted({ stat, routine, backlog }) {
 
 async function signOut() {
   if (anyUnsaved() && !(await confirmed("A correction of yours is not saved.", "Discard it and sign out", "Stay"))) return;
+  try {
+    await api.signOut();
+  } catch (error) {
+    if (error.status !== 401) {
+      toast(`You are still signed in: ${error.message}`, { kind: "bad" });
+      return;
+    }
+  }
   dropAll();
   leave("");
+  others.postMessage("signed out");
 }
 
 function leave(why) {
   withdrawOffers();
+  logoff.rest();
   session.forget();
   signedIn = false;
   document.title = "Reading room";
   worklist.rest();
   desk.close();
   delete main.dataset.study;
-  showSignIn(ROOT, why, enter);
+  showSignIn(ROOT, why, () => {
+    enter();
+    others.postMessage("signed in");
+  });
 }
 
 function enter() {
@@ -153,6 +167,7 @@ function enter() {
   if (lastReader !== null && lastReader !== session.reader()) dropAll();
   lastReader = session.reader();
   signedIn = true;
+  logoff.watch();
   who.textContent = session.reader();
   who.title = "Your reviews are signed with this name";
   fill(ROOT, ...frame);
@@ -161,19 +176,29 @@ function enter() {
 }
 
 api.whenUnauthorised(() => {
-  if (signedIn) leave("Your key does not open the reading room any more. Sign in again; what you were writing is still here.");
+  if (signedIn) leave("Your session is over. Sign in again; what you were writing is still here.");
+});
+
+/** The tabs of a browser share its session: one that signs in or out takes the others along. */
+const others = new BroadcastChannel("xraygpt");
+others.addEventListener("message", async () => {
+  if (!signedIn) return;
+  const before = session.reader();
+  try {
+    const now = await api.resume();
+    if (now.me.name === before) session.opened(now);
+    else leave("Somebody else signed in here.");
+  } catch {
+    // A 401 led to the door already.
+  }
 });
 
 addEventListener("hashchange", route);
 setInterval(() => worklist.tick(), 20_000);
 
-if (session.key()) {
-  try {
-    session.call(await api.me());
-    enter();
-  } catch (error) {
-    leave(error.status === 401 ? "Your key was revoked." : error.message);
-  }
-} else {
-  leave("");
+try {
+  session.opened(await api.resume());
+  enter();
+} catch (error) {
+  leave(error.status === 401 ? "" : error.message);
 }

@@ -1,24 +1,57 @@
 /**
- * Who reads here. The key lives in sessionStorage: it ends with the tab, and no other tab or site can read it.
- * Nothing else is stored: not a text, not a number, not an id.
+ * Who reads here. The browser holds the session's cookie, which no script can read; this page holds the token that shows
+ * that a change comes from it, and forgets the key as soon as it signed in. Nothing is stored.
  */
 
-const KEY = "xraygpt.key";
-let me = { name: "", key_id: null };
+const NOTED_SHARE = 1 / 20; // the gateway writes a use down when so much of the time has passed
+let me = { name: "", key_id: null, roles: [] };
+let token = "";
+let idleMs = Infinity;
+let usedAt = 0; // when the gateway last heard of a use, by this machine's clock
+let endsAt = Infinity;
+let active = true; // whether somebody was at the page since the last request: it was just opened
 
-export const key = () => sessionStorage.getItem(KEY);
-export const reader = () => me.name;
-export const keyId = () => me.key_id;
-
-export function remember(newKey) {
-  sessionStorage.setItem(KEY, newKey);
+for (const sign of ["pointerdown", "pointermove", "keydown", "wheel"]) {
+  addEventListener(sign, () => (active = true), { capture: true, passive: true });
 }
 
-/** Who the gateway says that the key's holder is: {name, key_id, kind}. */
-export function call(holder) {
-  me = holder;
+export const reader = () => me.name;
+export const keyId = () => me.key_id;
+export const isLead = () => me.roles.includes("lead");
+export const mayRead = () => isLead() || me.roles.includes("reader");
+export const csrf = () => token;
+export const isActive = () => active;
+
+/** What the gateway says of the session: {me, csrf_token, idle_seconds, left_seconds}. */
+export function opened(answer) {
+  me = answer.me;
+  token = answer.csrf_token;
+  idleMs = Math.max(idleMs === Infinity ? 0 : idleMs, answer.idle_seconds * 1000);
+  usedAt = Date.now() + answer.idle_seconds * 1000 - idleMs;
+  endsAt = Date.now() + answer.left_seconds * 1000;
 }
 
 export function forget() {
-  sessionStorage.removeItem(KEY);
+  me = { name: "", key_id: null, roles: [] };
+  token = "";
+  idleMs = endsAt = Infinity;
 }
+
+/** Whether the next request is its reader's; what the page asks by itself keeps no session open. */
+export function takeUse() {
+  const was = active;
+  active = false;
+  return was;
+}
+
+/** A request that was the reader's was answered, or was not and so does not count. */
+export function settleUse(answered) {
+  if (answered) usedAt = Date.now() - idleMs * NOTED_SHARE;
+  else active = true;
+}
+
+/** How long the gateway has not heard of its reader, as a part of what it waits. */
+export const idleShare = () => (Date.now() - usedAt) / idleMs;
+
+/** Milliseconds until the session ends: unused, and in any case; and how long it may be unused. */
+export const left = () => ({ idle: usedAt + idleMs - Date.now(), whole: endsAt - Date.now(), idleMs });

@@ -1,4 +1,4 @@
-/** The first view: an API key, asked for once per tab. */
+/** The first view: an API key, asked for once and not kept. */
 
 import * as api from "./api.js";
 import { fill, h } from "./dom.js";
@@ -24,15 +24,19 @@ export function showSignIn(root, why, entered) {
       return;
     }
     submit.disabled = true;
-    session.remember(key);
     try {
-      session.call(await api.me());
+      session.opened(await api.signIn(key));
+      if (!session.mayRead()) {
+        await api.signOut();
+        session.forget();
+        throw new Error("This key does not read films: that takes one with the role reader or lead.");
+      }
+      input.value = "";
       entered();
     } catch (error) {
-      session.forget();
       problem.textContent =
         error.status === 401
-          ? "This key opens nothing: it is mistyped, or was revoked. Ask whoever runs XrayGPT for one of your own."
+          ? "This key opens nothing: it is mistyped, was revoked, or has expired. Ask whoever runs XrayGPT for one of your own."
           : error.message;
       submit.disabled = false;
       input.select();
@@ -54,7 +58,12 @@ export function showSignIn(root, why, entered) {
         input,
         problem,
         submit,
-        h("p", { class: "muted small" }, "Kept in this tab until you sign out or close it. Reviews carry your key's name."),
+        h(
+          "p",
+          { class: "muted small" },
+          "The key is not kept: the browser holds a session until you sign out, close it, or leave it alone. ",
+          "Reviews carry your key's name.",
+        ),
       ),
     ),
   );

@@ -1,4 +1,4 @@
-/** Server-sent events (WHATWG HTML, section 9.2.6) from a fetched body: EventSource cannot send our key. */
+/** Server-sent events (WHATWG HTML, section 9.2.6) from a fetched body: EventSource cannot send our token. */
 
 /**
  * The events of a stream, as they arrive; comments (pings) are left out, and so is an event that was cut off.

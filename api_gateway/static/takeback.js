@@ -1,8 +1,9 @@
 /** Before a review is taken back its reader is asked; and why, where another person signed. */
 
-import { button, fill, h } from "./dom.js";
+import { button, fill, h, toast } from "./dom.js";
 import { confirmed, show } from "./keys.js";
 import { mine } from "./said.js";
+import { isLead, reader } from "./session.js";
 
 const STAYS = "It becomes a draft again; what was signed stays in the review history.";
 
@@ -12,6 +13,10 @@ const STAYS = "It becomes a draft again; what was signed stays in the review his
  */
 export async function askedToTakeBack(signed) {
   const others = signed.filter((one) => !mine(one));
+  if (!isLead() && others.some((one) => one.reviewer !== reader())) {
+    toast("Another reader signed this: who takes their review back needs a key with the role lead.", { kind: "bad" });
+    return null;
+  }
   if (others.length) return reasoned([...new Set(others.map((one) => one.reviewer))]);
   return (await confirmed(`Take your review back? ${STAYS}`, "Take it back", "Leave it")) ? {} : null;
 }

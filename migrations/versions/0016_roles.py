@@ -9,7 +9,7 @@ from alembic import op
 from xraygpt_core.logins import ROLES
 
 revision = "0016"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

@@ -79,10 +79,11 @@ def models(volume: Path) -> None:
 @pytest.fixture(scope="module")
 def key(engine: Engine) -> str:
     """An API key, made as the first lines of docker-compose.yml say."""
-    words = ["python", "-m", "api_gateway", "create-key", "--name", "ward-3"]
+    words = ["python", "-m", "api_gateway", "create-key", "--name", "PACS team"]
+    words += [part for role in ("operator", "reader", "analyst") for part in ("--role", role)]
     done = engine.run("gateway", words)
     assert engine.ended["gateway"] == 0, done.output()
-    return done.output().split()[-1]
+    return next(word for word in done.output().split() if word.startswith("xgpt_"))
 
 
 @pytest.fixture

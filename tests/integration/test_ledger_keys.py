@@ -1,6 +1,7 @@
 """API keys and repeated requests."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,7 +10,7 @@ from xraygpt_core.errors import Conflict, InvalidRequest, NotFound, Unauthorised
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.idempotency import Attempt, forget_answers, once
 from xraygpt_core.ledger.keys import check_api_key, create_api_key, revoke_api_key
-from xraygpt_core.states import KeyKind
+from xraygpt_core.states import KeyKind, Lane, Role
 
 
 def test_a_key_opens_the_door_until_it_is_revoked(ledger: Ledger) -> None:
@@ -34,13 +35,61 @@ def test_the_database_holds_no_key(ledger: Ledger) -> None:
     assert key not in one(ledger, "SELECT a::text FROM api_keys a")
 
 
-def test_two_keys_of_one_name_are_revoked_together(ledger: Ledger) -> None:
-    keys = [create_api_key(ledger, "pacs") for _ in range(2)]
-    assert keys[0] != keys[1]
-    revoke_api_key(ledger, "pacs")
-    for key in keys:
-        with pytest.raises(Unauthorised):
-            check_api_key(ledger, key)
+def test_a_name_belongs_to_one_valid_key(ledger: Ledger) -> None:
+    create_api_key(ledger, "Andr\u00e9")
+    with pytest.raises(Conflict, match="valid key named"):
+        create_api_key(ledger, "Andre\u0301")  # another spelling of the same letters
+    revoke_api_key(ledger, "Andr\u00e9")
+    create_api_key(ledger, "Andr\u00e9")
+
+
+def test_of_those_who_want_one_name_at_once_one_gets_it(ledger: Ledger) -> None:
+    made = together(*[lambda: create_api_key(ledger, "pacs")] * 3)
+    assert [type(one) for one in made if not isinstance(one, str)] == [Conflict, Conflict]
+
+
+def test_a_key_holds_the_roles_it_was_made_with(ledger: Ledger) -> None:
+    key = check_api_key(ledger, create_api_key(ledger, "Dr. R", roles=[Role.READER, Role.ANALYST]))
+    assert key.roles == {Role.READER, Role.ANALYST}
+    assert (key.has(Role.LEAD, Role.READER), key.has(Role.LEAD)) == (True, False)
+    with pytest.raises(InvalidRequest, match="at least one role"):
+        create_api_key(ledger, "Dr. S", roles=[])
+
+
+@pytest.mark.parametrize(
+    ("roles", "stat", "may"),
+    [
+        ([Role.SERVICE], False, False),
+        ([Role.SERVICE], True, True),
+        ([Role.LEAD], False, True),
+        ([Role.OPERATOR], False, True),
+    ],
+)
+def test_stat_is_a_right_of_its_own(ledger: Ledger, roles: list[Role], stat: bool, may: bool) -> None:
+    key = check_api_key(ledger, create_api_key(ledger, "pacs", roles=roles, stat=stat))
+    assert (key.may_ask_for(Lane.STAT), key.may_ask_for(Lane.ROUTINE)) == (may, True)
+
+
+def test_an_expired_key_opens_nothing_and_frees_its_name(ledger: Ledger) -> None:
+    key = create_api_key(ledger, "pacs", expires_at=datetime.now(UTC) + timedelta(hours=1))
+    assert check_api_key(ledger, key).expires_at is not None
+    do(ledger, "UPDATE api_keys SET expires_at = clock_timestamp()")
+    with pytest.raises(Unauthorised, match="expired"):
+        check_api_key(ledger, key)
+    create_api_key(ledger, "pacs")
+
+
+def test_the_last_use_of_a_key_is_known_to_the_minute(ledger: Ledger) -> None:
+    key = create_api_key(ledger, "pacs")
+    used = "SELECT last_used_at FROM api_keys"
+    assert one(ledger, used) is None
+    check_api_key(ledger, key)
+    first = one(ledger, used)
+    check_api_key(ledger, key)
+    assert one(ledger, used) == first
+    do(ledger, "UPDATE api_keys SET last_used_at = last_used_at - interval '61 seconds'")
+    check_api_key(ledger, key)
+    assert one(ledger, used) >= first
 
 
 def test_a_key_is_a_persons_unless_it_is_said_otherwise(ledger: Ledger) -> None:

@@ -1,5 +1,6 @@
 """A review changes what its reader saw, or nothing; and what was said before stays."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -7,12 +8,12 @@ import pytest
 
 from tests.ledger_tools import do, no_errors, one, rows, signer, summarise, together, whole_study
 from tests.review_tools import ACCEPTED, REJECTED, TAKEN_BACK, UNDO, acts, edited, say, seen
-from xraygpt_core.errors import Conflict, InvalidRequest
+from xraygpt_core.errors import Conflict, Forbidden, InvalidRequest
 from xraygpt_core.ledger import read
 from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.review import Said, Seen, Signer, review_summary
-from xraygpt_core.states import KeyKind, ReviewState
+from xraygpt_core.states import KeyKind, ReviewState, Role
 
 pytestmark = pytest.mark.usefixtures("sound")
 
@@ -162,7 +163,7 @@ def test_a_text_that_was_taken_back_stays_among_the_reviews(ledger: Ledger, draf
     assert acts(ledger, draft) == [("edited", "Heart enlarged.", "Dr. R"), ("draft", None, "Dr. R")]
 
 
-def test_another_persons_review_is_taken_back_with_a_reason_only(
+def test_another_persons_review_is_taken_back_by_a_lead_with_a_reason_only(
     ledger: Ledger, draft: UUID, reader: Signer, other: Signer
 ) -> None:
     say(ledger, draft, reader, edited("Heart enlarged."))
@@ -173,6 +174,20 @@ def test_another_persons_review_is_taken_back_with_a_reason_only(
     say(ledger, draft, other, Said(ReviewState.DRAFT, reason="The wrong patient."))
     assert read.reviews(ledger, draft)[-1].reason == "The wrong patient."
     assert ("edited", "Heart enlarged.", "Dr. R") in acts(ledger, draft)
+
+
+def test_a_reader_takes_the_own_review_back_and_no_other(
+    ledger: Ledger, draft: UUID, reader: Signer, other: Signer
+) -> None:
+    plain = Signer(replace(other.key, roles=frozenset({Role.READER, Role.SERVICE})))
+    say(ledger, draft, reader, edited("Heart enlarged."))
+    with pytest.raises(Forbidden, match="role lead"):
+        say(ledger, draft, plain, Said(ReviewState.DRAFT, reason="The wrong patient."))
+    say(ledger, draft, plain, REJECTED)
+    with pytest.raises(Forbidden, match="role lead"):
+        say(ledger, draft, plain, Said(ReviewState.DRAFT, reason="All of it."))
+    say(ledger, draft, plain, UNDO)
+    assert read.summary(ledger, draft).summary == "Heart enlarged."
 
 
 def test_an_undone_signature_lets_the_one_below_it_stand_again(

@@ -90,7 +90,7 @@ def stands(reviews: Sequence[Review]) -> tuple[str, str | None]:
 def review_and_look(ledger: Ledger, steps: list[list[Act] | None]) -> None:
     _, study_id = whole_study(ledger)
     summary_id = one(ledger, "SELECT id FROM summaries WHERE study_id = :id", id=study_id)
-    people = [signer(ledger, f"Dr. {letter}") for letter in "ABC"]
+    people = [signer(ledger, f"Dr. {letter} of {study_id}") for letter in "ABC"]
     ward = Ward(ledger, people, study_id, summary_id, looked(ledger, summary_id))
     for step in steps:
         ward.newer_draft() if step is None else ward.act(step)

@@ -178,3 +178,20 @@ def test_texts_from_before_bundles_declared_a_scope_are_flagged_unless_their_fil
         (["synthetic"], False, says, []),
         (["body_part_unknown", "out_of_scope"], True, says, []),
     ]
+
+
+def test_keys_from_before_roles_keep_what_they_could_do_under_names_that_can_be_read(bare_url: str) -> None:
+    upgrade(bare_url, "0011")
+    names = ["pacs", "pacs", "pacs (2)", "Dr.\u200b R", "\x1b[2J", "\u200b", "pacs", "x" * 300]
+    with psycopg.connect(bare_url) as connection:
+        for number, name in enumerate(names):
+            connection.execute(
+                "INSERT INTO api_keys (id, name, sha256, created_at, revoked_at) VALUES "
+                "(%s, %s, %s, to_timestamp(%s), CASE WHEN %s = 6 THEN now() END)",
+                [UUID(int=number), name, str(number), number, number],
+            )
+    upgrade(bare_url)
+    with psycopg.connect(bare_url) as connection:
+        found = connection.execute("SELECT name, cardinality(roles), stat FROM api_keys ORDER BY created_at").fetchall()
+    now = ["pacs", "pacs (3)", "pacs (2)", "Dr. R", "[2J", "key 00000000", "pacs", "x" * 200]
+    assert found == [(name, 6, True) for name in now]

@@ -27,7 +27,7 @@ SECRETS_OF: Mapping[str, frozenset[str]] = {
         "training": _WORKER,
         "control": _WORKER,
         "events": _WORKER,
-        "flower": _BROKER | {"XRAYGPT_FLOWER_PASSWORD"},
+        "flower": _BROKER | {"XRAYGPT_FLOWER_PASSWORD", "XRAYGPT_FLOWER_GATEWAY_URL"},
     }.items()
 }
 

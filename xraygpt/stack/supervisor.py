@@ -188,6 +188,7 @@ class Supervisor:
             "XRAYGPT_METRICS_TOKEN": self._secrets["metrics_token"],
             "XRAYGPT_FLOWER_PORT": str(self._secrets["flower_port"]),
             "XRAYGPT_FLOWER_PASSWORD": self._secrets["flower_password"],
+            "XRAYGPT_FLOWER_GATEWAY_URL": self._gateway_url,
             "PYTHONUNBUFFERED": "1",
         }
         return {name: value for name, value in ours.items() if value is not None}

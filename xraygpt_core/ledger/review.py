@@ -5,18 +5,19 @@ lists.
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.errors import Conflict, InvalidRequest, NotFound
+from xraygpt_core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.history import Review, Standing, reviews_of_summary, standing
 from xraygpt_core.ledger.keys import ApiKey, readable
 from xraygpt_core.ledger.timeline import note
-from xraygpt_core.states import ReviewAction, ReviewState
+from xraygpt_core.states import ReviewAction, ReviewState, Role
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class Signer:
         """As it is signed."""
         return self.key.name if self.speaks_for is None else self.speaks_for
 
-    def made(self, review: Review) -> bool:
-        """Whether this is who made it: the same person by the same key. A program that names nobody is itself."""
-        return (review.key_id, review.reviewer) == (self.key.key_id, self.name)
+    def made(self, review: Review, keys: Collection[UUID | None]) -> bool:
+        """Whether this is who made it: the same person by one of these keys. A program that names nobody is itself."""
+        return review.key_id in keys and review.reviewer == self.name
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Said:
     Attributes:
         state: ``draft`` takes back everything that stands.
         text: the corrected text; given if and only if the state is ``edited``.
-        reason: why; must be given to take back what another person signed.
+        reason: why; a lead must give it to take back what another person signed.
         undo: with ``draft``: take back the last act alone, so that what stood before it stands again.
     """
 
@@ -89,6 +90,12 @@ _ADD = """
     FROM reviews WHERE summary_id = :summary_id
 """
 
+_OWN_KEYS = """
+    WITH RECURSIVE own AS (
+        SELECT id FROM api_keys WHERE id = :id UNION SELECT k.id FROM api_keys k JOIN own ON k.replaced_by = own.id)
+    SELECT id FROM own
+"""
+
 _STAND = """
     UPDATE summaries SET review_state = :state, reviewed_by = :by, reviewed_at = :at, edited_summary = :text
     WHERE id = :id
@@ -108,6 +115,7 @@ def review_summary(ledger: Ledger, summary_id: UUID, said: Said, signer: Signer,
 
     Raises:
         InvalidRequest: what is said does not fit together, or the signer may not say it.
+        Forbidden: another person signed, and the signer is no lead.
         NotFound: no such summary.
         Conflict: somebody reviewed it meanwhile, a newer summary took its place, another film was on the screen, or
             there is nothing to take back. Nothing was written.
@@ -119,7 +127,7 @@ def review_summary(ledger: Ledger, summary_id: UUID, said: Said, signer: Signer,
             raise NotFound(f"there is no summary {summary_id}")
         _compare(seen, dict(row))
         before = standing(reviews_of_summary(work, summary_id))
-        _may_take_back(said, signer, before)
+        _may_take_back(said, signer, before, _own_keys(work, signer))
         review_id = _add(work, summary_id, said, signer, seen, before)
         now = standing(reviews_of_summary(work, summary_id))
         by = now.by
@@ -167,15 +175,23 @@ def _compare(seen: Seen | None, row: dict[str, Any]) -> None:
         raise Conflict("the film on the screen is not the one this summary is about: open it again before you sign")
 
 
-def _may_take_back(said: Said, signer: Signer, before: Standing) -> None:
+def _own_keys(work: Work, signer: Signer) -> set[UUID | None]:
+    """The signer's key and those it came to replace; for a session that no key opened, none."""
+    return {row["id"] for row in work.rows(_OWN_KEYS, {"id": signer.key.key_id})} or {None}
+
+
+def _may_take_back(said: Said, signer: Signer, before: Standing, keys: Collection[UUID | None]) -> None:
     if said.state is not ReviewState.DRAFT:
         return
     if before.last is None or not (said.undo or before.signed):
         raise Conflict("there is nothing to take back: it is a draft")
-    if said.undo and not signer.made(before.last):
+    if said.undo and not signer.made(before.last, keys):
         raise InvalidRequest("an act is undone by who did it; to take another person's review back, say why ('reason')")
-    # Roles are to narrow this: a reason will do for a lead only.
-    if not said.undo and said.reason is None and not all(signer.made(one) for one in before.signed):
+    if said.undo or all(signer.made(one, keys) for one in before.signed):
+        return
+    if not signer.key.has(Role.LEAD):
+        raise Forbidden("another person signed this: who takes their review back needs the role lead")
+    if said.reason is None:
         raise InvalidRequest("another person signed this: to take their review back, say why ('reason')")
 
 

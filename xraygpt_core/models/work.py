@@ -1,4 +1,4 @@
-"""Work and its story: the installation, jobs, timeline, backlogs, training runs, keys."""
+"""Work and its story: the installation, jobs, timeline, backlogs, training runs."""
 
 from sqlalchemy import (
     BigInteger,
@@ -134,17 +134,6 @@ training_points = Table(
     Column("loss", Float),
     Column("samples_per_s", Float),
     moment("at", now=True),
-)
-
-api_keys = Table(
-    "api_keys",
-    metadata,
-    id_column(),
-    Column("name", Text, nullable=False),
-    Column("kind", Text, nullable=False, server_default="person"),
-    Column("sha256", Text, nullable=False, unique=True),
-    moment("created_at", now=True),
-    moment("revoked_at"),
 )
 
 idempotency_keys = Table(

@@ -27,7 +27,7 @@ from xraygpt_core.ledger.settle import settle
 from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.settings import Settings
-from xraygpt_core.states import JobKind, KeyKind, ReasonCode
+from xraygpt_core.states import JobKind, KeyKind, ReasonCode, Role
 from xraygpt_core.storage import ObjectStore
 
 WEBHOOK_TOKEN = "webhook-token"
@@ -48,6 +48,12 @@ class World:
     @property
     def settings(self) -> Settings:
         return self.ledger.settings
+
+    def as_role(self, *roles: Role, kind: KeyKind = KeyKind.PERSON, **more: Any) -> TestClient:
+        """A client whose new key holds these roles."""
+        name = f"{' '.join(roles)} {uuid4().hex[:8]}"
+        key = create_api_key(self.ledger, name, kind, roles, **more)
+        return TestClient(self.client.app, headers={"X-API-Key": key}, raise_server_exceptions=False)
 
     def put(self, key: str, data: bytes = b"film") -> str:
         """An object of the source bucket; its address."""

@@ -104,7 +104,7 @@ def test_each_key_has_a_budget_of_its_own(
     serve: Callable[..., TestClient], shared: World, analysts: None, setting: str, path: str, body: dict[str, str]
 ) -> None:
     client = serve(**{setting: Budget.read("2+1/h")})
-    one, other = (bearer(create_api_key(shared.ledger, name)) for name in ("one", "other"))
+    one, other = (bearer(create_api_key(shared.ledger, f"{name} {setting} {path}")) for name in ("one", "other"))
     answers = [client.post(path, json=body, headers=one) for _ in range(3)]
     assert [answer.status_code == 429 for answer in answers] == [False, False, True]
     assert 3000 < int(answers[-1].headers["retry-after"]) <= 3600

@@ -2,10 +2,15 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
+from fastapi.testclient import TestClient
+
+from api_gateway.app import create_app
+from xraygpt_core.states import Role
 
 World = Any
 
@@ -106,6 +111,25 @@ def test_the_address_chooses_the_lane(world: World) -> None:
     world.put("in/a.dcm")
     assert world.client.post("/v1/events/s3?lane=stat", json=event(world, "in/a.dcm")).status_code == 202
     assert lanes(world) == [0]
+
+
+@pytest.mark.parametrize(("allowed", "rank"), [(False, 1), (True, 0)])
+def test_the_bucket_s_webhook_asks_for_stat_only_where_the_gateway_lets_it(
+    world: World, allowed: bool, rank: int
+) -> None:
+    ledger = replace(world.ledger, settings=world.settings.model_copy(update={"webhook_stat": allowed}))
+    client = TestClient(create_app(ledger, world.store, world.pseudonymiser))
+    world.put("in/a.dcm")
+    token = {"Authorization": f"Bearer {world.settings.webhook_token.get_secret_value()}"}
+    answer = client.post("/v1/events/s3?lane=stat", json=event(world, "in/a.dcm"), headers=token)
+    assert (answer.status_code, lanes(world)) == (202, [rank])
+
+
+@pytest.mark.parametrize(("stat", "status"), [(False, 403), (True, 202)])
+def test_a_program_s_event_asks_for_stat_by_right(world: World, stat: bool, status: int) -> None:
+    world.put("in/a.dcm")
+    client = world.as_role(Role.SERVICE, stat=stat)
+    assert client.post("/v1/events/s3?lane=stat", json=event(world, "in/a.dcm")).status_code == status
 
 
 def test_an_upload_waits_in_the_last_lane_until_it_is_submitted(world: World) -> None:

@@ -77,3 +77,13 @@ def test_another_worker_may_say_something_else_and_the_end_tells_it_whole() -> N
 @pytest.mark.parametrize("state", ["dead", "cancelled"])
 def test_a_turn_that_ends_without_an_answer_is_an_error(state: str) -> None:
     assert told(("running", "The"), (state, "The"))[-1] == ("error", {"state": state})
+
+
+def test_a_listener_who_may_not_go_on_hears_nothing_more() -> None:
+    looks = iter([None])
+
+    async def listen() -> list[tuple[str, object]]:
+        first = replace(FIRST, state="running", answer="The")
+        return [(str(one.event), json.loads(str(one.data))) async for one in growing(first, lambda: next(looks))]
+
+    assert asyncio.run(listen()) == [("token", {"text": "The"}), ("error", {"state": "signed_out"})]

@@ -104,7 +104,7 @@ def house() -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """What the tests of a file share is the browser's cache; each has a tab, and with it a session, of its own."""
+    """What the tests of a file share is the browser's cache; each has a tab and a session of its own."""
     context = browser.new_context(viewport=SCREEN, locale="en-GB", color_scheme="dark")
     context.set_default_timeout(60_000)
     expect.set_options(timeout=60_000)
@@ -120,6 +120,7 @@ class Room:
     url: str
     world: World
     key: str
+    house: House
     requests: list[str] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
 
@@ -142,9 +143,9 @@ class Room:
         return self
 
     def enter(self, fragment: str = "") -> "Room":
-        """Open the page as somebody who typed their key before."""
-        self.page.goto(f"{self.url}/healthz")
-        self.page.evaluate("key => sessionStorage.setItem('xraygpt.key', key)", self.key)
+        """Open the page as somebody who signed in before."""
+        answer = self.page.context.request.post(f"{self.url}/v1/session", data={"key": self.key})
+        assert answer.status == 201, answer.text()
         self.page.goto(f"{self.url}/{fragment}")
         expect(self.page.get_by_role("navigation", name="Lists")).to_be_visible()
         return self
@@ -174,10 +175,11 @@ class Room:
 def newcomer(context: BrowserContext, house: House, world: World) -> Iterator[Room]:
     """A page that nobody opened yet. At the end nothing was broken, and nothing asked for from anywhere else."""
     house.app = world.client.app
-    room = Room(context.new_page(), house.url, world, create_api_key(world.ledger, "Dr. Reader"))
+    room = Room(context.new_page(), house.url, world, create_api_key(world.ledger, "Dr. Reader"), house)
     yield room
     asked, said = [url for url in room.requests if not url.startswith(house.url)], room.unexpected()
     room.page.close()
+    context.clear_cookies()
     house.leave()
     assert asked == []
     assert said == []

@@ -1,12 +1,14 @@
 """The reading room keeps what it is told: keys, texts of strangers, addresses; and answers as they are written."""
 
+from dataclasses import replace
 from typing import Any
 
 from playwright.sync_api import expect
 
+from api_gateway.app import create_app
 from tests.integration.gateway.room.conftest import Room, study
-from xraygpt_core.ledger.keys import revoke_api_key
-from xraygpt_core.states import NOTICE
+from xraygpt_core.ledger.keys import create_api_key, revoke_api_key
+from xraygpt_core.states import NOTICE, Role
 
 World = Any
 
@@ -17,7 +19,7 @@ def test_a_wrong_key_is_told_and_another_one_may_be_tried(newcomer: Room, world:
     study(world)
     page = newcomer.knock("wrong").page
     expect(page.get_by_role("alert")).to_contain_text("This key opens nothing")
-    assert page.evaluate("sessionStorage.length") == 0
+    assert page.context.cookies() == []
     page.get_by_label("Your API key").fill("schlüssel")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("letters and digits")
@@ -27,15 +29,51 @@ def test_a_wrong_key_is_told_and_another_one_may_be_tried(newcomer: Room, world:
     expect(page.locator(".who")).to_have_text("Dr. Reader")
 
 
-def test_a_reload_keeps_the_reader_and_signing_out_forgets_them(newcomer: Room) -> None:
+def test_a_reload_keeps_the_reader_and_signing_out_forgets_them_in_every_tab(newcomer: Room) -> None:
     page = newcomer.enter().page
     page.reload()
     expect(page.get_by_role("navigation", name="Lists")).to_be_visible()
+    other = page.context.new_page()
+    other.goto(newcomer.url)
+    expect(other.get_by_role("navigation", name="Lists")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_label("Your API key")).to_be_visible()
-    assert page.evaluate("sessionStorage.length") == 0
+    for tab in (page, other):
+        expect(tab.get_by_label("Your API key")).to_be_visible()
+    assert page.context.cookies() == []
     page.reload()
     expect(page.get_by_label("Your API key")).to_be_visible()
+    other.close()
+
+
+def test_who_signs_in_in_another_tab_takes_this_one_along(newcomer: Room, world: World) -> None:
+    page = newcomer.enter().page
+    other = page.context.new_page()
+    page.context.request.post(f"{newcomer.url}/v1/session", data={"key": create_api_key(world.ledger, "Dr. Other")})
+    other.goto(newcomer.url)
+    expect(other.locator(".who")).to_have_text("Dr. Other")
+    page.get_by_role("link", name="All").click()  # shows that it is the page of a session that is over
+    expect(page.get_by_role("alert")).to_contain_text("Sign in again")
+    other.close()
+
+
+def test_a_page_nobody_is_at_says_so_and_signs_out_and_keeps_what_was_written(newcomer: Room, world: World) -> None:
+    study_id, _ = study(world)
+    hurried = world.settings.model_copy(update={"session_idle_seconds": 4.0})
+    ledger = replace(world.ledger, settings=hurried)
+    newcomer.house.app = create_app(ledger, world.store, world.pseudonymiser)
+    page = newcomer.open(study_id).page
+    page.keyboard.press("e")
+    page.get_by_label("Corrected text").fill("Half a sen")
+    ending = page.locator(".ending")
+    expect(ending).to_contain_text("Nobody seems to be here")
+    page.keyboard.press("Shift")
+    expect(ending).to_be_hidden()
+    expect(ending).to_contain_text("Nobody seems to be here")
+    expect(page.get_by_role("alert").filter(has_text="Your session is over")).to_be_visible()
+    assert page.locator("canvas").count() == 0
+    page.get_by_label("Your API key").fill(newcomer.key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Corrected text")).to_have_value("Half a sen")
 
 
 def test_a_revoked_key_leads_back_to_the_door_and_what_was_written_is_kept(newcomer: Room, world: World) -> None:
@@ -48,7 +86,22 @@ def test_a_revoked_key_leads_back_to_the_door_and_what_was_written_is_kept(newco
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("alert")).to_contain_text("Sign in again")
     assert world.client.get(f"/v1/summaries/{summary_id}").json()["review_state"] == "draft"
-    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_key_that_may_not_read_is_told_so_at_the_door(newcomer: Room, world: World) -> None:
+    page = newcomer.knock(create_api_key(world.ledger, "ops", roles=[Role.OPERATOR, Role.ADMIN])).page
+    expect(page.get_by_role("alert")).to_contain_text("role reader or lead")
+    assert page.context.cookies() == []
+
+
+def test_a_reader_is_told_that_another_readers_review_is_a_leads_to_take_back(newcomer: Room, world: World) -> None:
+    study_id, summary_id = study(world)
+    world.client.post(f"/v1/summaries/{summary_id}/review", json={"state": "accepted", "reviewer": "Dr. Other"})
+    newcomer.key = create_api_key(world.ledger, "Dr. Junior", roles=[Role.READER])
+    page = newcomer.open(study_id).page
+    page.keyboard.press("t")
+    expect(page.locator(".toast")).to_contain_text("role lead")
+    assert world.client.get(f"/v1/summaries/{summary_id}").json()["review_state"] == "accepted"
 
 
 def test_markup_in_a_text_is_text(newcomer: Room, world: World) -> None:
@@ -104,17 +157,24 @@ def test_a_question_whose_answer_fails_says_so(newcomer: Room, world: World) -> 
     expect(page.locator(".turns li")).to_contain_text("every attempt failed")
 
 
-def test_the_browser_keeps_a_key_and_nothing_else(newcomer: Room, world: World) -> None:
+def test_the_browser_keeps_a_cookie_that_no_script_reads_and_nothing_else(newcomer: Room, world: World) -> None:
     study_id, _ = study(world, accession_pseudonym=world.pseudonymiser.accession("A-77"))
     page = newcomer.open(study_id).page
     expect(page.locator(".stage canvas")).to_be_visible()
     newcomer.press("a")
     expect(page.locator(".signature")).to_be_visible()
-    assert page.evaluate("Object.keys(sessionStorage)") == ["xraygpt.key"]
+    assert page.evaluate("sessionStorage.length") == 0
+    assert page.evaluate("document.cookie") == ""
     assert page.evaluate("localStorage.length") == 0
     assert page.evaluate("indexedDB.databases()") == []
     assert page.evaluate("caches.keys()") == []
-    assert page.context.cookies() == []
+    (cookie,) = page.context.cookies()
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"], cookie["expires"]) == (
+        "xraygpt",
+        True,
+        "Strict",
+        -1,
+    )
     assert page.title() == "Reading room"
     assert page.url == f"{newcomer.url}/#/study/{study_id}"
     assert not any(newcomer.key in url for url in newcomer.requests)

@@ -1,0 +1,100 @@
+"""API keys: make, see, replace and end them. An admin may give every role, its own included; the audit has each act."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, Field
+
+from api_gateway.auth import UsesLedger, needs
+from api_gateway.wire import Answer, Request, Text
+from xraygpt_core.ledger.key_change import end_key, keys, rotate_key
+from xraygpt_core.ledger.keys import LONGEST_NAME, ApiKey, NewKey, make_key
+from xraygpt_core.states import KeyKind, Role
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"])
+
+_LONGEST_OVERLAP = 30 * 86400
+
+
+class WantedKey(Request):
+    """A key for one person or program. ``name`` is what it signs with, unique among valid keys.
+
+    ``owner``: who answers for it. ``stat``: it may ask for that lane though it is no lead's or operator's.
+    """
+
+    name: Annotated[Text, Field(min_length=1, max_length=LONGEST_NAME)]
+    kind: KeyKind = KeyKind.PERSON
+    roles: Annotated[list[Role], Field(min_length=1, max_length=len(Role))]
+    owner: Annotated[Text, Field(min_length=1, max_length=LONGEST_NAME)] | None = None
+    stat: bool = False
+    expires_at: AwareDatetime | None = None
+
+
+class MadeKey(Answer):
+    """A new key. ``key`` is told this once: the database keeps its hash alone."""
+
+    key_id: UUID
+    key: str
+
+
+class Rotation(Request):
+    """For how long the old key opens what it opened, beside the new one (0 ends it now), and how long the new one does.
+
+    Without ``expires_at`` the new key expires when the old one would have.
+    """
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=_LONGEST_OVERLAP)] = 86400
+    expires_at: AwareDatetime | None = None
+
+
+class KeyAnswer(Answer):
+    """A key, without the key itself. ``last_used_at`` is right to the minute; ``replaced_by`` came from a rotation."""
+
+    key_id: UUID
+    name: str
+    kind: KeyKind
+    roles: list[Role]
+    stat: bool
+    owner: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    replaced_by: UUID | None
+    revoked_at: datetime | None
+    valid: bool
+
+
+class Keys(Answer):
+    """By name; keys that ended stay, for what they signed."""
+
+    keys: list[KeyAnswer]
+
+
+@router.post("", status_code=201)
+def post_key(body: WantedKey, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> MadeKey:
+    """Make a key. 409 if a valid key bears the name."""
+    wanted = NewKey(body.name, body.kind, frozenset(body.roles), body.stat, body.owner, body.expires_at)
+    key_id, key = make_key(ledger, wanted)
+    return MadeKey(key_id=key_id, key=key)
+
+
+@router.get("")
+def get_keys(ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)], ended: bool = False) -> Keys:
+    """The valid keys; with ``ended``, those that are over, too."""
+    return Keys(keys=[KeyAnswer.model_validate(dict(one)) for one in keys(ledger, ended=ended)])
+
+
+@router.post("/{key_id}/rotate", status_code=201)
+def post_rotation(key_id: UUID, body: Rotation, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> MadeKey:
+    """Make a key in place of another, with its name, roles and owner. Both open the same until the old one ends."""
+    new_id, key = rotate_key(ledger, key_id, body.overlap_seconds, body.expires_at)
+    return MadeKey(key_id=new_id, key=key)
+
+
+@router.delete("/{key_id}", status_code=204)
+def delete_key(key_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> Response:
+    """End a key, its sessions and the streams it watches, at once. 409 if no admin would be left."""
+    end_key(ledger, key_id)
+    return Response(status_code=204)

@@ -1,0 +1,130 @@
+"""Who asks, and signing in: a browser shows a key once and gets a session's cookie in its place.
+
+A login that knows people (OIDC) would end in the same way: ``open_session`` asks for a person and roles, not for a key.
+"""
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from fastapi import Request as Asked
+from pydantic import Field
+
+from api_gateway.auth import Caller, UsesLedger, actor_of, address_of, presented_key
+from api_gateway.cookies import clear_cookie, csrf_token, must_be_our_page, session_token, set_cookie
+from api_gateway.limits import address, limits, spends_here
+from api_gateway.services import OpenLedger
+from api_gateway.wire import Answer, Request
+from xraygpt_core.errors import NotFound, Unauthorised
+from xraygpt_core.ledger.actor import Actor
+from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.keys import ApiKey, check_api_key
+from xraygpt_core.ledger.sessions import check_session, end_session, note_failed, open_session
+from xraygpt_core.states import KeyKind, Lane, Role
+
+router = APIRouter(prefix="/v1", tags=["session"])
+
+
+class Me(Answer):
+    """Whose key this is: reviews are signed with its name, and a program's may name others as ``reviewer``.
+
+    ``stat``: whether it may ask for that lane. ``key_id`` is null for a session that no key opened.
+    """
+
+    key_id: UUID | None
+    name: str
+    kind: KeyKind
+    roles: list[Role]
+    stat: bool
+    expires_at: datetime | None
+
+
+class SignIn(Request):
+    """An API key; it may also stand in a header, as everywhere."""
+
+    key: Annotated[str, Field(max_length=1000)] | None = None
+
+
+class SessionAnswer(Answer):
+    """Who signed in. ``csrf_token`` goes into the header ``X-CSRF-Token`` of whatever changes something.
+
+    The session ends ``idle_seconds`` after its last use, and in ``left_seconds`` at the latest. A request with the
+    header ``X-Background`` is no use of it.
+    """
+
+    me: Me
+    csrf_token: str
+    idle_seconds: float
+    left_seconds: float
+
+
+@router.get("/me")
+def get_me(caller: Caller) -> Me:
+    """Whose key this is, and what it may do."""
+    return _me(caller)
+
+
+@router.post("/session", status_code=201, dependencies=[spends_here("login")])
+def post_session(request: Asked, response: Response, ledger: OpenLedger, body: SignIn | None = None) -> SessionAnswer:
+    """Sign in with an API key. The answer sets a cookie, which from then on is enough for reading."""
+    must_be_our_page(request)
+    nobody = ledger.acting(Actor("nobody", address=address_of(request)))
+    limits(request).check("wrong key", address(request))
+    try:
+        key = check_api_key(nobody, (body and body.key) or presented_key(request) or "")
+    except Unauthorised:
+        limits(request).failed("wrong key", address(request))
+        note_failed(nobody)
+        raise
+    acting = ledger.acting(actor_of(key, address_of(request)))
+    if former := session_token(request):
+        with suppress(Unauthorised):
+            end_session(acting, check_session(ledger, former, used=False).caller)
+    token = open_session(acting, key.name, key.roles, "key", kind=key.kind, stat=key.stat, key_id=key.key_id)
+    set_cookie(request, response, token)
+    return _session(ledger, token)
+
+
+@router.get("/session")
+def get_session(request: Asked, ledger: UsesLedger, caller: Caller) -> SessionAnswer:
+    """Who signed in here, and how much longer that lasts."""
+    _must_be_session(caller)
+    return _session(ledger, session_token(request) or "")
+
+
+@router.delete("/session", status_code=204)
+def delete_session(request: Asked, ledger: UsesLedger, caller: Caller, everywhere: bool = False) -> Response:
+    """Sign out; with ``everywhere``, in all browsers in which this key signed in."""
+    _must_be_session(caller)
+    end_session(ledger, caller, everywhere=everywhere)
+    response = Response(status_code=204)
+    clear_cookie(request, response)
+    return response
+
+
+def _must_be_session(caller: ApiKey) -> None:
+    if caller.session_id is None:
+        raise NotFound("this is an API key, no session")
+
+
+def _session(ledger: Ledger, token: str) -> SessionAnswer:
+    session = check_session(ledger, token, used=False)
+    return SessionAnswer(
+        me=_me(session.caller),
+        csrf_token=csrf_token(token),
+        idle_seconds=session.idle_seconds,
+        left_seconds=session.left_seconds,
+    )
+
+
+def _me(caller: ApiKey) -> Me:
+    return Me(
+        key_id=caller.key_id,
+        name=caller.name,
+        kind=caller.kind,
+        roles=[role for role in Role if caller.has(role)],
+        stat=caller.may_ask_for(Lane.STAT),
+        expires_at=caller.expires_at,
+    )

@@ -1,0 +1,105 @@
+"""``keys``: who may do what at the gateway, for those whose own key has the role admin."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from xraygpt import show
+from xraygpt.client import Gateway
+from xraygpt.commands.options import AsJson
+from xraygpt.connect import gateway
+from xraygpt_core.states import KeyKind, Role
+
+keys = typer.Typer(help="API keys: make, list, replace and end them.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="A key's name, or its id.", metavar="NAME")]
+COLUMNS = ("name", "kind", "roles", "stat", "owner", "created_at", "expires_at", "last_used_at", "key_id")
+
+
+@keys.command("create")
+def create(
+    name: Annotated[
+        str, typer.Argument(help="Who will use it: a person's signatures carry this name.", metavar="NAME")
+    ],
+    role: Annotated[list[Role] | None, typer.Option(help="What it may do; may be repeated.")] = None,
+    program: Annotated[bool, typer.Option(help="For a program, which may sign for people it names.")] = False,
+    owner: Annotated[str | None, typer.Option(help="Who answers for it.")] = None,
+    expires: Annotated[float | None, typer.Option(help="Days until it ends.", metavar="DAYS", min=0.01)] = None,
+    stat: Annotated[bool, typer.Option(help="It may ask for the lane stat.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and print it, this once. Without --role: a reader's, or a program's (service)."""
+    roles = role or [Role.SERVICE if program else Role.READER]
+    body = {
+        "name": name,
+        "kind": KeyKind.PROGRAM if program else KeyKind.PERSON,
+        "roles": roles,
+        "owner": owner,
+        "stat": stat,
+        "expires_at": None if expires is None else (datetime.now(UTC) + timedelta(days=expires)).isoformat(),
+    }
+    with gateway() as client:
+        made = client.post("/v1/keys", body)
+    if not role:
+        show.say(f"roles: {', '.join(roles)}. For others name them: --role {' --role '.join(Role)}")
+    _tell(made, as_json)
+
+
+@keys.command("list")
+def list_keys(
+    ended: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False, as_json: AsJson = False
+) -> None:
+    """List the keys and what they may do; never the keys themselves."""
+    with gateway() as client:
+        found = client.get("/v1/keys", ended="true" if ended else None)
+    if as_json:
+        show.document(found)
+        return
+    columns = (*COLUMNS, "replaced_by", "revoked_at") if ended else COLUMNS
+    rows = [one | {"roles": " ".join(one["roles"])} for one in found["keys"]]
+    show.table(columns, ([row[column] for column in columns] for row in rows))
+
+
+@keys.command("rotate")
+def rotate(
+    name: Name,
+    overlap: Annotated[int, typer.Option(help="How long the old key still opens.", metavar="SECONDS", min=0)] = 86400,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key in place of another, with its name, roles and owner, and print it, this once."""
+    with gateway() as client:
+        own = client.get("/v1/me")["key_id"]
+        key = _named(client, name)[-1]
+        made = client.post(f"/v1/keys/{key['key_id']}/rotate", {"overlap_seconds": overlap})
+    if own == key["key_id"]:
+        show.say(f"this command used that key itself: put the new one in its place within {overlap} s")
+    _tell(made, as_json)
+
+
+@keys.command("revoke")
+def revoke(name: Name, as_json: AsJson = False) -> None:
+    """End a key at once, with its sessions and the streams it watches; and those it came to replace."""
+    with gateway() as client:
+        ended = [one["key_id"] for one in _named(client, name)]
+        for key_id in ended:
+            client.delete(f"/v1/keys/{key_id}")
+    if as_json:
+        show.document({"ended": ended})
+    else:
+        show.say(f"ended: {len(ended)}")
+
+
+def _named(client: Gateway, name: str) -> list[dict[str, Any]]:
+    """The valid keys of this name, or of this id; those that were replaced first."""
+    found = [one for one in client.get("/v1/keys")["keys"] if name in (one["name"], one["key_id"])]
+    if not found:
+        raise typer.BadParameter("there is no valid key of this name: `xraygpt keys list` tells them")
+    return sorted(found, key=lambda one: one["replaced_by"] is None)
+
+
+def _tell(made: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        show.document(made)
+    else:
+        print(made["key"])  # the one line on stdout, for whoever keeps it
