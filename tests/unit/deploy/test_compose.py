@@ -122,7 +122,7 @@ def test_no_secret_stands_in_the_file(compose: dict[str, Any], services: Service
     assert all(secret["file"].startswith("deploy/secrets/") for secret in compose["secrets"].values())
     secret_fields = {f"XRAYGPT_{name.upper()}" for name in Settings.model_fields if name.endswith(("_url", "_key"))}
     secret_fields |= {"XRAYGPT_FLOWER_PASSWORD", "XRAYGPT_WEBHOOK_TOKEN", "XRAYGPT_METRICS_TOKEN", "POSTGRES_PASSWORD"}
-    secret_fields -= {"XRAYGPT_S3_ENDPOINT_URL"}
+    secret_fields -= {"XRAYGPT_S3_ENDPOINT_URL", "XRAYGPT_FLOWER_GATEWAY_URL"}
     nowhere = {
         "XRAYGPT_DATABASE_URL": "postgresql://nobody@nowhere/none",
         "XRAYGPT_REDIS_URL": "redis://nowhere:6379/0",

@@ -75,9 +75,19 @@ def test_the_key_is_to_be_backed_up_apart_from_the_database() -> None:
 
 FINDINGS = ["C1", *(f"H{n}" for n in range(1, 7)), *(f"M{n}" for n in range(1, 9)), *(f"L{n}" for n in range(1, 13))]
 # What the page names and is merged after it. Empty this as it comes: the last test below asks for it.
-AWAITED = set(
-    "test_audit_chain test_cell test_control_words test_fair_share test_gateway_audit test_gateway_pictures test_grants test_plain_text test_stack_tls test_training_input test_transfer".split()
-)
+AWAITED = {
+    "test_audit_chain",
+    "test_cell",
+    "test_control_words",
+    "test_fair_share",
+    "test_gateway_audit",
+    "test_gateway_pictures",
+    "test_grants",
+    "test_plain_text",
+    "test_stack_tls",
+    "test_training_input",
+    "test_transfer",
+}
 HERE = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
 MODULES = HERE | AWAITED
 
