@@ -19,6 +19,7 @@ from xraygpt.commands import (
     reading,
     repairing,
     replaying,
+    rotating,
     running,
     submitting,
     training,
@@ -58,6 +59,7 @@ for command in (
     changing.resummarise,
     replaying.replay,
     repairing.repair,
+    rotating.rotate,
     training.train,
     bench.bench,
 ):

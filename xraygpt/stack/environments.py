@@ -13,13 +13,17 @@ from xraygpt_core.settings import FlowerSettings, Settings
 _DATABASE = {"XRAYGPT_DATABASE_URL"}
 _BROKER = {"XRAYGPT_REDIS_URL"}
 _S3 = {"XRAYGPT_S3_ACCESS_KEY", "XRAYGPT_S3_SECRET_KEY"}
-_PSEUDONYMS = {"XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"}
+_PSEUDONYMS = {
+    *("XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"),
+    *("XRAYGPT_HMAC_OLD_KEY", "XRAYGPT_HMAC_OLD_KEY_FILE"),
+}
 _WORKER = _DATABASE | _BROKER | _S3
 
 SECRETS_OF: Mapping[str, frozenset[str]] = {
     process: frozenset(names)
     for process, names in {
         "migrations": _DATABASE,
+        "begin-rotation": _DATABASE | _BROKER | _PSEUDONYMS,
         "gateway": _WORKER | _PSEUDONYMS | {"XRAYGPT_READER_URL", "XRAYGPT_WEBHOOK_TOKEN"},
         "create-key": _DATABASE | _BROKER,
         "ingest": _WORKER | _PSEUDONYMS,

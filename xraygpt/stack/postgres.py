@@ -25,8 +25,10 @@ from xraygpt.stack.memory import remember, secret
 from xraygpt.stack.ports import choose
 from xraygpt.stack.process import Child, StackError, as_user, end_leftovers, open_log
 from xraygpt.stack.server import Server
+from xraygpt_core.logins import READER
 
 OWNER = "xraygpt"  # role and database
+LARGEST_SORT = sql.Literal("1GB")  # what a session of the analysts may write to disk while it sorts
 _CLOSED = Path(__file__).with_name("superuser.sql").read_text()
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -41,6 +43,7 @@ class Postgres(Server):
         self.data = self.directory / "data"
         known = self._known
         self._superuser_password: str = known.get("superuser_password") or secret()
+        self._next_superuser_password: str | None = known.get("next_superuser_password")
         self.password: str = password or known.get("password") or secret()
         self.port: int = port or known.get("port") or 0
         self._fixed_port = port is not None
@@ -71,6 +74,7 @@ class Postgres(Server):
         self._child = self._launch()
         self._child.wait_until(self._answers, START_SECONDS)
         self._fixed_port = True  # a restart must be found where it was
+        self._change_superuser()
         self._create_database()
 
     def stop(self) -> None:
@@ -97,7 +101,20 @@ class Postgres(Server):
 
     def _remember(self) -> None:
         values = {"port": self.port, "password": self.password, "superuser_password": self._superuser_password}
+        if self._next_superuser_password:
+            values["next_superuser_password"] = self._next_superuser_password
         remember(self._memory, values)
+
+    def _change_superuser(self) -> None:
+        """Where a new password is remembered (``xraygpt rotate``), it counts from now on. It may count already."""
+        new = self._next_superuser_password
+        if new is None:
+            return
+        # It was changed already where we ended before that was written down; then the old one is refused.
+        with contextlib.suppress(psycopg2.OperationalError), self._superuser("postgres") as cursor:
+            cursor.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(sql.Literal(new)))
+        self._superuser_password, self._next_superuser_password = new, None
+        self._remember()
 
     def _create_cluster(self) -> None:
         """initdb into a directory that becomes ``data`` when it is whole: a killed initdb leaves nothing half done."""
@@ -169,9 +186,11 @@ class Postgres(Server):
         return child
 
     def _answers(self) -> bool:
-        with contextlib.suppress(psycopg2.OperationalError), self._superuser("postgres"):
-            return True
-        return False
+        try:
+            with self._superuser("postgres"):
+                return True
+        except psycopg2.OperationalError as error:
+            return self._next_superuser_password is not None and "password authentication failed" in str(error)
 
     @contextlib.contextmanager
     def _superuser(self, database: str) -> Iterator[psycopg2.extensions.cursor]:
@@ -194,6 +213,8 @@ class Postgres(Server):
             for (role,) in cursor.fetchall():
                 values = sql.Identifier(role), sql.Literal(passwords[role])
                 cursor.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(*values))
+                if role == READER:
+                    cursor.execute(sql.SQL("ALTER ROLE {} SET temp_file_limit = {}").format(values[0], LARGEST_SORT))
 
     def _create_database(self) -> None:
         """The role may create the reader's role and scratch databases, and is no superuser."""

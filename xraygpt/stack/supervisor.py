@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from xraygpt.stack.environments import environment_of
-from xraygpt.stack.home import Home, hold, make_hmac_key
+from xraygpt.stack.home import Home, finish_replacing, hold, make_hmac_key
 from xraygpt.stack.keeper import Keeper
 from xraygpt.stack.memory import recall, remember, secret
 from xraygpt.stack.ports import choose, occupy
@@ -29,6 +29,7 @@ READY_SECONDS = 180.0
 PYTHON = sys.executable
 ONCE = {
     "migrations": [PYTHON, "-m", "migrations"],
+    "begin-rotation": [PYTHON, "-m", "workers.rotate", "--begin"],
     "create-key": [PYTHON, "-m", "api_gateway", "create-key", "--name", "local", "--both"],
 }
 PROGRAMS = {
@@ -122,6 +123,8 @@ class Supervisor:
         services.create_buckets()
         ours = self._environment(services)
         self._run_once("migrations", ours)
+        if self.home.old_hmac_key_file.exists():  # nobody pseudonymises now, so nobody knows the old one alone
+            self._run_once("begin-rotation", ours)
         logins = services.logins(self._passwords, self._secrets.get("former_passwords", {}))
         ours["XRAYGPT_READER_URL"] = logins.reader_url()
         self._urls = logins.urls(self.say)
@@ -138,12 +141,15 @@ class Supervisor:
     def _choose(self) -> None:
         """Ports and secrets, as they were last time where that is possible."""
         if "XRAYGPT_HMAC_KEY" not in self._environ and "XRAYGPT_HMAC_KEY_FILE" not in self._environ:
+            finish_replacing(self.home)
             if make_hmac_key(self.home.hmac_key_file):
                 self.say(
                     f"new pseudonymisation key {self.home.hmac_key_file}: back it up now. "
                     "Without it no patient, study or accession number leads to its summary again."
                 )
             self._environ["XRAYGPT_HMAC_KEY_FILE"] = str(self.home.hmac_key_file)
+            if self.home.old_hmac_key_file.exists():
+                self._environ["XRAYGPT_HMAC_OLD_KEY_FILE"] = str(self.home.old_hmac_key_file)
         known = recall(self.home.secrets_file)
         for name in ("webhook_token", "reader_password", "flower_password"):
             known.setdefault(name, secret())
