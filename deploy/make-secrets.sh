@@ -22,6 +22,13 @@ for name in hmac.key postgres_password owner_password reader_password redis_pass
     keep "$name" "$(random)"
 done
 keep s3_access_key "$(random | cut -c 1-20)"
+# SeaweedFS's servers show this certificate to each other, and let in nobody else: it is its own authority. It is made
+# anew, with 800 days, once less than 400 are left; restart s3 then.
+command -v openssl > /dev/null || { echo "make-secrets.sh needs openssl" >&2; exit 1; }
+inside=$secrets/s3_inside
+openssl x509 -checkend 34560000 -noout -in "$inside.crt" > /dev/null 2>&1 ||
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 800 -subj /CN=SeaweedFS \
+        -addext subjectAltName=IP:127.0.0.1 -keyout "$inside.key" -out "$inside.crt" 2> /dev/null
 keep database_url "postgresql://xraygpt:$(said owner_password)@postgres:5432/xraygpt"
 keep reader_url "postgresql://xraygpt_reader:$(said reader_password)@postgres:5432/xraygpt"
 keep redis_url "redis://:$(said redis_password)@redis:6379/0"

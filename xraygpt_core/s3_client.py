@@ -41,6 +41,7 @@ def s3_client(settings: Settings, *, seconds: float = 30.0, attempts: int = 2) -
         "s3",
         region_name=settings.s3_region,
         endpoint_url=settings.s3_endpoint_url,
+        verify=str(settings.s3_ca_file) if settings.s3_ca_file else None,  # None: the machine's own authorities
         aws_access_key_id=settings.s3_access_key.get_secret_value() if settings.s3_access_key else None,
         aws_secret_access_key=settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None,
         config=config,

@@ -48,6 +48,9 @@ class Settings(FlowerSettings):
     s3_access_key: SecretStr | None = None
     s3_secret_key: SecretStr | None = None
     s3_region: str = "us-east-1"
+    s3_ca_file: Path | None = Field(
+        None, description="PEM file of the authority that signed the S3 server's certificate; leave it out for AWS"
+    )
     bucket: str = Field(description="the hospital's bucket; XrayGPT only reads it, apart from uploads/")
     derived_bucket: str = Field(description="the bucket XrayGPT writes normalised images and checkpoints to")
 

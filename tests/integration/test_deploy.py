@@ -2,12 +2,14 @@
 
 import contextlib
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +20,7 @@ import psycopg
 import pytest
 import redis
 from botocore.exceptions import ClientError
+from cryptography import x509
 
 from tests.keys import HMAC_KEY
 from tests.s3_tools import s3_client
@@ -26,6 +29,8 @@ from xraygpt.stack import s3 as embedded_s3
 from xraygpt.stack.ports import choose
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.s3 import ObjectServer
+from xraygpt.stack.s3_doors import asks_for_certificate
+from xraygpt.stack.s3_identities import IDENTITIES, document
 
 ONCE = {"total_max_attempts": 1}  # it is the test that asks again
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -133,11 +138,44 @@ class Webhook:
         self._server.server_close()
 
 
+def forgets(client: Any, data: Path, process: subprocess.Popen[bytes]) -> None:
+    """What is deleted from the derived bucket leaves the disk, and nothing else does."""
+    picture = os.urandom(1000)
+    client.create_bucket(Bucket="derived")
+    client.put_object(Bucket="derived", Key="kept.png", Body=b"x")
+    client.put_object(Bucket="derived", Key="purged.png", Body=picture)
+    assert any(picture in path.read_bytes() for path in data.glob("derived_*.dat"))
+    client.delete_object(Bucket="derived", Key="purged.png")
+    until(lambda: not any(picture in path.read_bytes() for path in data.glob("derived_*.dat")), process)
+
+
+def test_the_identities_of_the_containers_are_those_of_the_one_machine_stack() -> None:
+    keys = {name: [(f"${{S3_{name.upper()}_ACCESS_KEY}}", f"${{S3_{name.upper()}_SECRET_KEY}}")] for name in IDENTITIES}
+    expected = document(keys, ("SOURCE_BUCKET", "DERIVED_BUCKET"))
+    assert json.loads((DEPLOY / "s3-identities.json").read_text()) == expected
+
+
+def test_secrets_are_made_once_and_a_certificate_anew_before_it_ends(tmp_path: Path) -> None:
+    def make() -> dict[str, bytes]:
+        subprocess.run(["sh", str(DEPLOY / "make-secrets.sh"), str(tmp_path)], check=True, capture_output=True)
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    first = make()
+    assert make() == first
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    ends = x509.load_pem_x509_certificate(first["s3_inside.crt"]).not_valid_after_utc
+    assert ends > datetime.now(UTC) + timedelta(days=700)
+    short = ["openssl", "x509", "-in", str(tmp_path / "s3_inside.crt"), "-key", str(tmp_path / "s3_inside.key")]
+    soon = subprocess.run([*short, "-days", "399"], check=True, capture_output=True).stdout
+    (tmp_path / "s3_inside.crt").write_bytes(soon)
+    assert {name for name, content in make().items() if content != first[name]} == {"s3_inside.crt", "s3_inside.key"}
+
+
 def test_the_bucket_starts_with_its_keys_tells_the_gateway_and_logs_no_object_key(
     tmp_path: Path, secrets: Path
 ) -> None:
     ports = weed_ports()
-    home, data = tmp_path / "home", tmp_path / "data"
+    home, data, ca_file = tmp_path / "home", tmp_path / "data", secrets / "s3_inside.crt"
     home.mkdir()
     data.mkdir()
     url = f"http://127.0.0.1:{ports['s3']}"
@@ -156,6 +194,10 @@ def test_the_bucket_starts_with_its_keys_tells_the_gateway_and_logs_no_object_ke
             "SECRETS": str(secrets),
             "WEBHOOK_URL": webhook.url,
             "WEBHOOK_BUCKET": "source",
+            "DERIVED_BUCKET": "derived",
+            "COMPACT_SECONDS": "1",
+            "MASTER": f"127.0.0.1:{ports['master']}.{ports['master'] + embedded_s3.GRPC_OFFSET}",
+            "FILER": f"127.0.0.1:{ports['filer']}.{ports['filer'] + embedded_s3.GRPC_OFFSET}",
             "HOME": str(home),
         }
         with started(["sh", str(DEPLOY / "s3.sh"), *options], home, **environment) as process:
@@ -172,6 +214,17 @@ def test_the_bucket_starts_with_its_keys_tells_the_gateway_and_logs_no_object_ke
                     return True
 
                 until(takes, process)
+                forgets(client, data, process)
+            for server, port in ports.items():
+                inside = [port + embedded_s3.GRPC_OFFSET, *([] if server == "s3" else [port])]
+                until(lambda inside=inside: all(asks_for_certificate(one, ca_file) for one in inside), process)
+            gpu = [(secrets / name).read_text() for name in ("s3_gpu_access_key", "s3_gpu_secret_key")]
+            with contextlib.closing(s3_client(url, *gpu, retries=ONCE)) as client:
+                assert client.get_object(Bucket="derived", Key="kept.png")["ContentLength"] == 1
+                with pytest.raises(ClientError, match="AccessDenied"):
+                    client.put_object(Bucket="derived", Key="kept.png", Body=b"x")
+                with pytest.raises(ClientError, match="AccessDenied"):
+                    client.get_object(Bucket="source", Key="DOE^JANE/1.dcm")
             with (
                 contextlib.closing(s3_client(url, keys[0], "wrong", retries=ONCE)) as stranger,
                 pytest.raises(ClientError),

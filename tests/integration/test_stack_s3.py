@@ -2,24 +2,25 @@
 
 import http.server
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
 import boto3
-import httpx
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.s3_tools import s3_client
 from tests.service_tools import CANARY, command_line, kill, started
+from tests.strangers import listening
 from xraygpt.stack.ports import choose
+from xraygpt.stack.process import StackError
 from xraygpt.stack.s3 import GRPC_OFFSET, ObjectServer
+from xraygpt.stack.s3_doors import Doors
 
 
 def client_of(server: ObjectServer) -> Any:
@@ -53,30 +54,15 @@ def test_two_servers_run_side_by_side_on_loopback_only(tmp_path: Path, object_se
         ours = {port + offset for port in other.ports.values() for offset in (0, GRPC_OFFSET)}
         theirs = {port + offset for port in object_server.ports.values() for offset in (0, GRPC_OFFSET)}
         assert not ours & theirs
-        expected = {("127.0.0.1", port) for port in ours}
-        deadline = time.monotonic() + 60
-        while listening(other.pid) != expected:  # its admin part comes last
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        listening_on(other.pid, ours)
 
 
-def listening(pid: int) -> set[tuple[str, int]]:
-    """TCP sockets a process listens on, from /proc."""
-    inodes = set()
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):  # closed meanwhile
-            kind, _, name = os.readlink(link).partition(":")
-            inodes |= {name[1:-1]} if kind == "socket" else set()
-    found = set()
-    for line in [
-        *Path("/proc/net/tcp").read_text().splitlines()[1:],
-        *Path("/proc/net/tcp6").read_text().splitlines()[1:],
-    ]:
-        fields = line.split()
-        if fields[3] == "0A" and fields[9] in inodes:
-            address, port = fields[1].split(":")
-            found.add(("127.0.0.1" if address == "0100007F" else address, int(port, 16)))
-    return found
+def listening_on(pid: int, ports: set[int]) -> None:
+    """Wait until it listens on these and on no others, on loopback alone."""
+    deadline = time.monotonic() + 60
+    while listening(pid) != {("127.0.0.1", port) for port in ports}:  # its admin server comes last
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_wrong_key_is_refused(object_server: ObjectServer) -> None:
@@ -91,13 +77,23 @@ def test_a_wrong_key_is_refused(object_server: ObjectServer) -> None:
         stranger.list_buckets()
 
 
-def test_the_filer_s_own_port_gives_no_object_away(object_server: ObjectServer) -> None:
-    with closing(client_of(object_server)) as client:
-        client.create_bucket(Bucket="closed")
-        client.put_object(Bucket="closed", Key="a.dcm", Body=b"1")
-    filer = f"http://127.0.0.1:{object_server.ports['filer']}"
-    assert httpx.get(f"{filer}/buckets/closed/a.dcm", trust_env=False, timeout=60).status_code == 401
-    assert httpx.get(f"{filer}/buckets/closed/", trust_env=False, timeout=60).status_code == 401
+def test_its_own_servers_ask_for_a_certificate(object_server: ObjectServer) -> None:
+    http, grpc = {*object_server.ports.values()}, {port + GRPC_OFFSET for port in object_server.ports.values()}
+    listening_on(object_server.pid, http | grpc)
+    Doors(object_server.directory / "certificates").check((http | grpc) - {object_server.ports["s3"]})
+
+
+def test_it_does_not_start_where_its_certificate_locks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = Doors.environment
+
+    def without(doors: Doors) -> dict[str, str]:  # nobody but a stranger calls this one, so nothing else would notice
+        return {name: value for name, value in locked(doors).items() if "GRPC_S3" not in name}
+
+    monkeypatch.setattr(Doors, "environment", without)
+    server = ObjectServer(tmp_path)
+    with pytest.raises(StackError, match="asks for no certificate"):
+        server.start()
+    assert not server.running
 
 
 def test_neither_log_nor_command_line_tells_keys_and_secrets(tmp_path: Path) -> None:

@@ -23,7 +23,19 @@ _SETTINGS = (
     "hmac_key_file",
 )  # fmt: skip
 
-What = StrEnum("What", ["ALL", "PSEUDONYMS", *(name.upper() for name in ROTATED)])
+
+class What(StrEnum):
+    """What can be replaced; but for the first two, the names of ``ROTATED``."""
+
+    ALL = "all"
+    PSEUDONYMS = "pseudonyms"
+    DATABASE = "database"
+    BROKER = "broker"
+    BUCKET = "bucket"
+    WEBHOOK = "webhook"
+    FLOWER = "flower"
+    KEY = "key"
+    CERTIFICATES = "certificates"
 
 
 def rotate(

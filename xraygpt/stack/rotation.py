@@ -28,10 +28,12 @@ def _broker(home: Home) -> None:
 
 
 def _bucket(home: Home) -> None:
-    """The keys of every identity, and what its parts trust each other by; the server makes new ones."""
+    """The keys of every identity; the server makes new ones when it starts."""
     file = home.root / "s3" / "service.json"
-    if known := recall(file):
+    if known := recall(file):  # a version before had the owner's keys here
         remember(file, {name: value for name, value in known.items() if name in _NO_SECRETS})
+    for remembered in ("keys.json", "identities.json"):
+        (home.root / "s3" / "home" / remembered).unlink(missing_ok=True)
 
 
 def _ours(name: str) -> Callable[[Home], None]:

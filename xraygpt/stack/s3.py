@@ -6,22 +6,32 @@ import shutil
 import signal
 import sys
 import sysconfig
+import time
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
+from xraygpt.stack.certificates import Authority
 from xraygpt.stack.memory import remember, secret
 from xraygpt.stack.ports import choose
-from xraygpt.stack.process import Child, StackError, end_leftovers
+from xraygpt.stack.process import Child, StackError, end_leftovers, leftovers
+from xraygpt.stack.s3_compaction import Compaction
+from xraygpt.stack.s3_doors import Doors
+from xraygpt.stack.s3_identities import OWNER, Identities, Keys, reload
 from xraygpt.stack.server import Server
 
 START_SECONDS = 120.0
+RELOAD_SECONDS = 10.0
 GRPC_OFFSET = 10000  # each of its servers listens on port + 10000 as well
 # Most of its log lines name object keys, which may name patients. Kept: fatal errors, and which part is ready.
 LOGGED = re.compile(rb"F\d{4} |  (Master|Volume|Filer|S3|Admin) ")
 SOCKETS = Path("/tmp")  # noqa: S108  # fixed in its source
 SERVERS = ("master", "volume", "filer", "s3", "admin")
+UNKNOWN_KEY = ("InvalidAccessKeyId", "SignatureDoesNotMatch")
 
 
 class ObjectServer(Server):
@@ -29,61 +39,139 @@ class ObjectServer(Server):
 
     With ``webhook_url`` every change in ``webhook_bucket`` (None: in any) is posted there, with
     ``Authorization: Bearer <webhook_token>``. What is posted while nobody listens is lost.
+
+    With ``derived_bucket`` each process gets an identity of its own (:mod:`xraygpt.stack.s3_identities`), for which
+    ``webhook_bucket`` is the source bucket, and what is deleted from the derived bucket leaves the disk within ten
+    minutes. With ``tls`` it speaks HTTPS only, with a certificate of this authority.
     """
 
     def __init__(
         self,
         directory: Path,
         port: int | None = None,
-        access_key: str | None = None,
-        secret_key: str | None = None,
         webhook_url: str | None = None,
         webhook_token: str | None = None,
         webhook_bucket: str | None = None,
+        derived_bucket: str | None = None,
+        tls: Authority | None = None,
     ) -> None:
         super().__init__("s3", directory)
         self.webhook_url = webhook_url
         self.webhook_token = webhook_token
         self.webhook_bucket = webhook_bucket
-        known = self._known
-        self.access_key: str = access_key or known.get("access_key") or secret()[:20]
-        self.secret_key: str = secret_key or known.get("secret_key") or secret()
-        self._jwt_key: str = known.get("jwt_key") or secret()
-        self.ports: dict[str, int] = dict(known.get("ports", {}))
+        self.ports: dict[str, int] = dict(self._known.get("ports", {}))
         self._fixed_port = port
+        self._home = self.directory / "home"
+        # Where a former version remembered the owner's keys.
+        owner = (self._known.get("access_key") or secret()[:20], self._known.get("secret_key") or secret())
+        self._identities = Identities(self._home, webhook_bucket, derived_bucket, owner)
+        self._derived_bucket = derived_bucket
+        self._tls = tls
+        self._doors: Doors | None = None
+        self._compaction: Compaction | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports.get('s3', 0)}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.ports.get('s3', 0)}"
 
-    def start(self) -> None:
-        """Return when it answers.
+    @property
+    def ca_file(self) -> Path | None:
+        """What its clients must trust; None without TLS."""
+        return self._tls.file if self._tls else None
+
+    @property
+    def access_key(self) -> str:
+        return self.keys(OWNER)[0]
+
+    @property
+    def secret_key(self) -> str:
+        return self.keys(OWNER)[1]
+
+    def keys(self, identity: str) -> Keys:
+        """Access key and secret key one process is to use (KeyError: there is no such identity)."""
+        return self._identities.keys(identity)
+
+    def rotate(self, identity: str) -> Keys:
+        """Give an identity new keys. Those it had work until :meth:`end_old_keys`, those before them do no longer.
+
+        Works from another process than the one that started the server, too.
 
         Raises:
-            StackError: it did not start, with the path of its log.
+            StackError: the server does not take them.
         """
-        data, home = self.directory / "data", self.directory / "home"
-        for directory in (self.directory, data, home):
+        new = self._identities.add(identity)
+        self._reload({new: True})
+        return new
+
+    def end_old_keys(self, identity: str) -> None:
+        """Only the newest keys of an identity work any more.
+
+        Raises:
+            StackError: the server still takes an old one.
+        """
+        old = self._identities.end_old(identity)
+        self._reload(dict.fromkeys(old, False))
+
+    def compact(self) -> None:
+        """Remove from the disk what was deleted from the derived bucket, and return when that is done.
+
+        Raises:
+            StackError: SeaweedFS refuses, or does not answer.
+        """
+        assert self._compaction is not None
+        assert self._doors is not None
+        master, filer = (f"127.0.0.1:{self.ports[one]}.{self.ports[one] + GRPC_OFFSET}" for one in ("master", "filer"))
+        self._compaction.run(master, filer, self._environment(self._doors))
+
+    def start(self) -> None:
+        """Return when it answers, and lets nobody in but through S3.
+
+        Raises:
+            StackError: it did not start, with the path of its log, or one of its doors is open.
+        """
+        data = self.directory / "data"
+        for directory in (self.directory, data, self._home):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        end_leftovers(program(), home, signal.SIGTERM)
+        end_leftovers(program(), self._home, signal.SIGTERM)
         if self._child is None:  # a restart must be found where it was
             self._choose_ports()
-        remember(self._memory, self._state())
+        self._identities.write()
+        remember(self._memory, {"ports": self.ports})
         (data / "mini.options").unlink(missing_ok=True)  # it would bring back the ports of another start
-        self._write_webhook(home / "notification.toml")
+        self._write_webhook(self._home / "notification.toml")
+        self._doors = Doors(self.directory / "certificates")
         self._child = Child(
             "s3",
             self._command(data),
             log=self.log,
-            directory=home,
-            environment=self._environment(home),
+            directory=self._home,
+            environment=self._environment(self._doors),
             keep=lambda line: LOGGED.match(line) is not None,
         )
         self._child.start()
-        with httpx.Client(timeout=5, trust_env=False) as client:
-            self._child.wait_until(lambda: self._answers(client), START_SECONDS)
+        try:
+            self._wait(self._child, self._doors)
+        except (StackError, OSError):
+            self.stop()
+            raise
+        if self._derived_bucket:
+            if self._compaction is None:
+                self._compaction = Compaction(program(), self.directory, self._derived_bucket, self.log)
+            self._compaction.keep(self.compact)
+
+    def _wait(self, child: Child, doors: Doors) -> None:
+        context = doors.client()
+        if self._tls:
+            context.load_verify_locations(cafile=str(self._tls.file))
+        with httpx.Client(timeout=5, trust_env=False, verify=context) as client:
+            child.wait_until(lambda: self._answers(client), START_SECONDS)
+        # Its admin server comes half a second later, and has the same certificate from the same place.
+        inner = [self.ports[server] for server in ("master", "volume", "filer")]
+        doors.check([*inner, *(port + GRPC_OFFSET for port in (*inner, self.ports["s3"]))])
 
     def stop(self) -> None:
+        if self._compaction:
+            self._compaction.stop()
         if self._child:
             self._child.stop(signal.SIGTERM, 15.0)
             self._remove_sockets()
@@ -96,14 +184,6 @@ class ObjectServer(Server):
                 port = choose(self.ports.pop(server, None), offsets=(0, GRPC_OFFSET))
             self.ports[server] = port
             taken.add(port)
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "ports": self.ports,
-            "access_key": self.access_key,
-            "secret_key": self.secret_key,
-            "jwt_key": self._jwt_key,
-        }
 
     def _command(self, data: Path) -> list[str]:
         options = {
@@ -121,21 +201,19 @@ class ObjectServer(Server):
             "volume.preStopSeconds": "0",  # there is no other server that had to notice
             "filer.disableDirListing": "true",
             "filer.exposeDirectoryData": "false",
+            "disableHttp": "true",  # of master and filer
+            "filer.localSocket": "filer.sock",  # in its working directory, which is closed to others
+            "s3.localSocket": "s3.sock",
+            "s3.config": str(self._identities.file),
         }
+        if self._tls:
+            issued = self._tls.issue("s3", directory=self.directory / "certificates")
+            options |= {"s3.cert.file": str(issued.file), "s3.key.file": str(issued.key_file)}
         return [str(program()), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in options.items())]
 
-    def _environment(self, home: Path) -> dict[str, str]:
-        """Its keys go through the environment, unreadable for other users; HOME keeps a user's own files out."""
-        return {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(home),
-            "AWS_ACCESS_KEY_ID": self.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            # Without these, the filer serves every object on its own port to anybody on this machine.
-            "WEED_JWT_SIGNING_KEY": self._jwt_key,
-            "WEED_JWT_FILER_SIGNING_KEY": self._jwt_key,
-            "WEED_JWT_FILER_SIGNING_READ_KEY": self._jwt_key,
-        }
+    def _environment(self, doors: Doors) -> dict[str, str]:
+        """HOME keeps a user's own files out."""
+        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._home), **doors.environment()}
 
     def _write_webhook(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -157,13 +235,43 @@ class ObjectServer(Server):
             file.write("\n".join(lines) + "\n")
 
     def _answers(self, client: httpx.Client) -> bool:
-        """S3 answers, and the master knows the volumes: before that, reading an object fails."""
+        """S3 answers, and the master's page names the volume server: before that, reading an object fails."""
         try:
             healthy = client.get(f"{self.url}/healthz").status_code == httpx.codes.OK
-            volumes = client.get(f"http://127.0.0.1:{self.ports['master']}/dir/status")
-            return healthy and bool(volumes.json()["Topology"]["DataCenters"])
-        except (httpx.TransportError, ValueError, KeyError):
+            page = client.get(f"https://127.0.0.1:{self.ports['master']}/")
+            return healthy and f"127.0.0.1:{self.ports['volume']}" in page.text
+        except httpx.TransportError:
             return False
+
+    def _reload(self, wanted: dict[Keys, bool]) -> None:
+        """Let a running server read its identities again, and wait until these keys are as wanted."""
+        if not (pids := leftovers(program(), self._home)):
+            return
+        reload(pids)
+        deadline = time.monotonic() + RELOAD_SECONDS
+        for keys, works in wanted.items():
+            while self._takes(keys) is not works:
+                if time.monotonic() > deadline:
+                    raise StackError(f"s3: it {'does not take new' if works else 'still takes old'} keys; restart it")
+                time.sleep(0.05)
+
+    def _takes(self, keys: Keys) -> bool:
+        client: Any = boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id=keys[0],
+            aws_secret_access_key=keys[1],
+            region_name="us-east-1",
+            verify=str(self.ca_file) if self.ca_file else None,
+            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+        )
+        try:
+            client.list_buckets()
+        except ClientError as error:
+            return error.response["Error"]["Code"] not in UNKNOWN_KEY
+        finally:
+            client.close()
+        return True
 
     def _remove_sockets(self) -> None:
         """It leaves some of its unix sockets behind, named by port."""

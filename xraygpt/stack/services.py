@@ -40,7 +40,11 @@ class Services:
             self._broker = self.units["broker"] = Broker(root / "broker")
         if "XRAYGPT_S3_ENDPOINT_URL" not in environ:
             self._s3 = self.units["s3"] = ObjectServer(
-                root / "s3", webhook_url=webhook_url, webhook_token=webhook_token, webhook_bucket=self.bucket
+                root / "s3",
+                webhook_url=webhook_url,
+                webhook_token=webhook_token,
+                webhook_bucket=self.bucket,
+                derived_bucket=self.derived_bucket,
             )
 
     @property
@@ -62,6 +66,16 @@ class Services:
             return self._s3.access_key, self._s3.secret_key
         return self._environ.get("XRAYGPT_S3_ACCESS_KEY"), self._environ.get("XRAYGPT_S3_SECRET_KEY")
 
+    def s3_keys_of(self, identity: str) -> tuple[str | None, str | None]:
+        """The keys of one process (:mod:`xraygpt.stack.s3_identities`); of an external bucket, those it was given."""
+        return self._s3.keys(identity) if self._s3 else self.s3_keys
+
+    @property
+    def s3_ca_file(self) -> str | None:
+        """What clients of the bucket must trust beside the machine's own authorities."""
+        ours = self._s3.ca_file if self._s3 else None
+        return str(ours) if ours else self._environ.get("XRAYGPT_S3_CA_FILE")
+
     def start(self, say: Callable[[str], None]) -> None:
         for name, unit in self.units.items():
             say(f"starting {name}")
@@ -81,6 +95,7 @@ class Services:
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
             region_name=region,
+            verify=self.s3_ca_file,
             config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"max_attempts": 5}),
         )
         with contextlib.closing(client):

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -19,30 +18,13 @@ from xraygpt.stack.keeper import Keeper
 from xraygpt.stack.memory import recall, remember, secret
 from xraygpt.stack.ports import choose, occupy
 from xraygpt.stack.process import Child, end_leftovers, run_to_end
+from xraygpt.stack.programs import EVENTS, NAMES, ONCE, PROGRAMS, PYTHON
 from xraygpt.stack.services import Services
-from xraygpt_core.logins import READER, ROLES
+from xraygpt_core.logins import PROCESSES, READER, ROLES
 from xraygpt_core.places import models_dir
 
 POLL_SECONDS = 0.2
 READY_SECONDS = 180.0
-
-PYTHON = sys.executable
-ONCE = {
-    "migrations": [PYTHON, "-m", "migrations"],
-    "begin-rotation": [PYTHON, "-m", "workers.rotate", "--begin"],
-    "create-key": [PYTHON, "-m", "api_gateway", "create-key", "--name", "local", "--both"],
-}
-PROGRAMS = {
-    "gateway": [PYTHON, "-m", "api_gateway"],
-    "ingest": [PYTHON, "-m", "workers", "ingest"],
-    "gpu": [PYTHON, "-m", "workers", "gpu"],
-    "training": [PYTHON, "-m", "workers", "training"],
-    "control": [PYTHON, "-m", "workers", "control"],
-    "flower": [PYTHON, "-m", "xraygpt.stack.flower"],
-}
-# Only where the bucket tells an SQS queue, which XRAYGPT_SQS_QUEUE_URL names.
-EVENTS = {"events": [PYTHON, "-m", "workers", "events"]}
-NAMES = ("postgres", "broker", "s3", *PROGRAMS, "supervisor")
 
 
 class _Stopping(Exception):  # an order, not an error
@@ -77,6 +59,7 @@ class Supervisor:
         self._secrets: dict[str, Any] = {}
         self._stack: dict[str, Any] = {}
         self._urls: dict[str, str] = {}  # of the database, by process
+        self._s3_keys: dict[str, tuple[str | None, str | None]] = {}
         self._stopping = False
         self._held: dict[str, socket.socket] = {}
 
@@ -128,6 +111,7 @@ class Supervisor:
         logins = services.logins(self._passwords, self._secrets.get("former_passwords", {}))
         ours["XRAYGPT_READER_URL"] = logins.reader_url()
         self._urls = logins.urls(self.say)
+        self._s3_keys = {process: services.s3_keys_of(process) for process in PROCESSES}
         self._start_programs(ours)
         self._check_key(ours)
         self._stack = self._describe(services, ours)
@@ -186,6 +170,7 @@ class Supervisor:
             "XRAYGPT_S3_ENDPOINT_URL": services.s3_endpoint_url,
             "XRAYGPT_S3_ACCESS_KEY": access_key,
             "XRAYGPT_S3_SECRET_KEY": secret_key,
+            "XRAYGPT_S3_CA_FILE": services.s3_ca_file,
             "XRAYGPT_BUCKET": services.bucket,
             "XRAYGPT_DERIVED_BUCKET": services.derived_bucket,
             "XRAYGPT_GATEWAY_PORT": str(self._secrets["gateway_port"]),
@@ -197,8 +182,16 @@ class Supervisor:
         return {name: value for name, value in ours.items() if value is not None}
 
     def _given_to(self, process: str, ours: Mapping[str, str]) -> dict[str, str]:
-        own = {"XRAYGPT_DATABASE_URL": self._urls[process]} if process in self._urls else {}
-        return environment_of(process, self._environ, {**ours, **own})
+        own: dict[str, str | None] = {}
+        if process in self._urls:
+            access_key, secret_key = self._s3_keys[process]
+            own = {
+                "XRAYGPT_DATABASE_URL": self._urls[process],
+                "XRAYGPT_S3_ACCESS_KEY": access_key,
+                "XRAYGPT_S3_SECRET_KEY": secret_key,
+            }
+        said = {name: value for name, value in own.items() if value is not None}
+        return environment_of(process, self._environ, {**ours, **said})
 
     def _run_once(self, name: str, ours: Mapping[str, str]) -> str:
         """Run a command to its end and return its stdout.
