@@ -72,6 +72,8 @@ def _serve(settings: Settings) -> int:
             create_app(ledger, ObjectStore(settings), pseudonymiser),
             host=settings.gateway_host,
             port=settings.gateway_port,
+            ssl_certfile=settings.gateway_certificate_file,
+            ssl_keyfile=settings.gateway_key_file and str(settings.gateway_key_file),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -16,10 +16,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg2
 from psycopg2 import sql
 
+from xraygpt.stack.certificates import Authority
 from xraygpt.stack.environments import system
 from xraygpt.stack.memory import remember, secret
 from xraygpt.stack.ports import choose
@@ -30,16 +32,23 @@ from xraygpt_core.logins import READER
 OWNER = "xraygpt"  # role and database
 LARGEST_SORT = sql.Literal("1GB")  # what a session of the analysts may write to disk while it sorts
 _CLOSED = Path(__file__).with_name("superuser.sql").read_text()
+ONLY_TCP = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 NOBODY_NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 
 
 class Postgres(Server):
-    """A database server whose data, log and password live in ``directory``."""
+    """A database server whose data, log and password live in ``directory``.
 
-    def __init__(self, directory: Path, port: int | None = None, password: str | None = None) -> None:
+    With ``tls`` it speaks TLS only, with a certificate of this authority.
+    """
+
+    def __init__(
+        self, directory: Path, port: int | None = None, password: str | None = None, tls: Authority | None = None
+    ) -> None:
         super().__init__("postgres", directory)
+        self._tls = tls
         self.data = self.directory / "data"
         known = self._known
         self._superuser_password: str = known.get("superuser_password") or secret()
@@ -54,7 +63,13 @@ class Postgres(Server):
 
     def url_of(self, role: str, passwords: Mapping[str, str]) -> str:
         """The database for one of these roles."""
-        return f"postgresql://{role}:{passwords[role]}@127.0.0.1:{self.port}/{OWNER}"
+        return f"postgresql://{role}:{passwords[role]}@127.0.0.1:{self.port}/{OWNER}{self._trust}"
+
+    @property
+    def _trust(self) -> str:
+        if self._tls is None:
+            return ""
+        return f"?sslmode=verify-full&sslrootcert={quote(str(self._tls.file), safe='/')}"
 
     def start(self) -> None:
         """Return when it answers; the first time, create the cluster, the role and the database.
@@ -64,7 +79,9 @@ class Postgres(Server):
         """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._let_in(identity()[1])
+        self.stop()  # where only what is in front of it ended
         end_leftovers(program("postgres"), self.data, signal.SIGQUIT)
+        end_leftovers(Path(sys.executable), self.data, signal.SIGTERM)
         (self.data / "postmaster.pid").unlink(missing_ok=True)  # of a killed run; its pid may be somebody else's by now
         if not self._fixed_port:
             self.port = choose(self.port or None)
@@ -72,6 +89,8 @@ class Postgres(Server):
         if not (self.data / "PG_VERSION").exists():
             self._create_cluster()
         self._child = self._launch()
+        if self._tls:
+            self._open_front(self._tls, self.port, self.data, f".s.PGSQL.{self.port}", "postgres")
         self._child.wait_until(self._answers, START_SECONDS)
         self._fixed_port = True  # a restart must be found where it was
         self._change_superuser()
@@ -79,6 +98,7 @@ class Postgres(Server):
 
     def stop(self) -> None:
         """Fast shutdown: open transactions are rolled back, a checkpoint is written."""
+        self._close_front()
         if self._child:
             self._child.stop(signal.SIGINT, STOP_SECONDS)
 
@@ -158,9 +178,9 @@ class Postgres(Server):
     def _launch(self) -> Child:
         prefix, user = identity()
         settings = {
-            "listen_addresses": "127.0.0.1",
             "port": str(self.port),
-            "unix_socket_directories": "",
+            # Relative to the data directory, which is closed to others: a whole path may be too long.
+            **({"listen_addresses": "", "unix_socket_directories": "."} if self._tls else ONLY_TCP),
             "password_encryption": "scram-sha-256",
             "max_connections": "200",
             "timezone": "UTC",
@@ -194,14 +214,8 @@ class Postgres(Server):
 
     @contextlib.contextmanager
     def _superuser(self, database: str) -> Iterator[psycopg2.extensions.cursor]:
-        connection = psycopg2.connect(
-            host="127.0.0.1",
-            port=self.port,
-            user="postgres",
-            password=self._superuser_password,
-            dbname=database,
-            connect_timeout=5,
-        )
+        url = f"postgresql://postgres:{self._superuser_password}@127.0.0.1:{self.port}/{database}{self._trust}"
+        connection = psycopg2.connect(url, connect_timeout=5)
         with contextlib.closing(connection):
             connection.autocommit = True
             yield connection.cursor()

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from xraygpt.stack.certificates import Authority
 from xraygpt.stack.environments import environment_of
 from xraygpt.stack.home import Home, finish_replacing, hold, make_hmac_key
 from xraygpt.stack.keeper import Keeper
@@ -60,6 +62,7 @@ class Supervisor:
         self._stack: dict[str, Any] = {}
         self._urls: dict[str, str] = {}  # of the database, by process
         self._s3_keys: dict[str, tuple[str | None, str | None]] = {}
+        self._tls: Authority | None = None
         self._stopping = False
         self._held: dict[str, socket.socket] = {}
 
@@ -99,7 +102,9 @@ class Supervisor:
         self.home.stack_file.unlink(missing_ok=True)
         end_leftovers(Path(PYTHON), self.home.run, signal.SIGKILL)
         self._choose()
-        services = Services(self.home.root, self._environ, self._webhook_url, self._secrets["webhook_token"])
+        if self._environ.get("XRAYGPT_STACK_TLS", "").lower() in ("1", "true", "yes", "on"):
+            self._tls = Authority(self.home.certificates)
+        services = Services(self.home.root, self._environ, self._webhook_url, self._secrets["webhook_token"], self._tls)
         for name, unit in services.units.items():  # kept from now on: a failed start stops what runs
             self._keeper.add(name, unit)
         services.start(self._step)
@@ -152,7 +157,10 @@ class Supervisor:
 
     @property
     def _gateway_url(self) -> str:
-        return f"http://127.0.0.1:{self._secrets['gateway_port']}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._secrets['gateway_port']}"
+
+    def _trust(self) -> ssl.SSLContext | bool:
+        return ssl.create_default_context(cafile=self._tls.file) if self._tls else False
 
     @property
     def _passwords(self) -> dict[str, str]:
@@ -179,6 +187,10 @@ class Supervisor:
             "XRAYGPT_FLOWER_PASSWORD": self._secrets["flower_password"],
             "PYTHONUNBUFFERED": "1",
         }
+        if self._tls:
+            issued = self._tls.issue("gateway")
+            ours["XRAYGPT_GATEWAY_CERTIFICATE_FILE"] = str(issued.file)
+            ours["XRAYGPT_GATEWAY_KEY_FILE"] = str(issued.key_file)
         return {name: value for name, value in ours.items() if value is not None}
 
     def _given_to(self, process: str, ours: Mapping[str, str]) -> dict[str, str]:
@@ -225,7 +237,7 @@ class Supervisor:
             children[name] = child
         self._step("waiting for the gateway")
         # One client for all its looks: making one reads the certificates of the machine, 20 ms of a processor's time.
-        with httpx.Client(base_url=self._gateway_url, timeout=5, trust_env=False) as client:
+        with httpx.Client(base_url=self._gateway_url, timeout=5, trust_env=False, verify=self._trust()) as client:
             children["gateway"].wait_until(lambda: self._gateway_is_ready(client), READY_SECONDS)
 
     def _let_go(self, *programs: str) -> None:
@@ -247,7 +259,8 @@ class Supervisor:
         """Keep the API key of the last start if this database knows it, else create one."""
         if key := self._secrets.get("api_key"):
             headers = {"Authorization": f"Bearer {key}"}
-            answer = httpx.get(f"{self._gateway_url}/v1/status", headers=headers, timeout=30, trust_env=False)
+            with httpx.Client(timeout=30, trust_env=False, verify=self._trust()) as client:
+                answer = client.get(f"{self._gateway_url}/v1/status", headers=headers)
             if answer.status_code != httpx.codes.UNAUTHORIZED:
                 return
         self._secrets["api_key"] = self._run_once("create-key", ours).split()[-1]
@@ -273,6 +286,7 @@ class Supervisor:
             "hmac_key_file": self._environ.get("XRAYGPT_HMAC_KEY_FILE"),
             "external": [name for name in ("postgres", "broker", "s3") if name not in services.units],
             "models": ours["XRAYGPT_MODELS"],
+            "ca_file": str(self._tls.file) if self._tls else None,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
