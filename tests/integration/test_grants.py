@@ -1,6 +1,5 @@
 """Each process logs in as itself, and PostgreSQL refuses what it has no business with."""
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -208,7 +207,6 @@ def test_where_roles_may_not_be_made_the_migration_goes_on_and_says_so(tmp_path:
         server.stop()
 
 
-def test_the_documentation_names_every_role_and_table() -> None:
-    written = (DOCS / "operations.md").read_text()
-    missing = [name for name in (*ROLES, *grants.GRANTS) if not re.search(rf"`{name}`", written)]
-    assert missing == []
+def test_the_documentation_says_who_may_what() -> None:
+    """``python -m migrations.grants`` prints what has to stand there."""
+    assert grants.document() in (DOCS / "operations.md").read_text()
