@@ -1,7 +1,9 @@
 """Who may do what in the database: one line per table. It is granted anew whenever it differs from what is there.
 
 A verb with columns is meant for these columns alone. A table that is missing here may be used by nobody but the owner,
-and a test says so. The analysts' role may select the views, which the versions grant.
+and a test says so. The analysts' role may select the views, which the versions grant, too: a restored database has the
+tables without their rights. Where the owner of the database may not make roles, none is made and the processes go on as
+the owner.
 """
 
 import re
@@ -9,7 +11,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, text
 
-from xraygpt_core.logins import LOCK_FUNCTIONS, PROCESSES, ROLES, role_of
+from xraygpt_core.logins import LOCK_FUNCTIONS, PROCESSES, READER, ROLES, role_of
 
 Grant = tuple[str, str | None, str, str]  # table, column (None: all of them), role, verb
 
@@ -114,6 +116,25 @@ GRANTS: dict[str, dict[str, str]] = {
     "unrotated_images": {},  # the owner's, while the pseudonymisation key is replaced
 }
 
+# For analysts. The versions grant them as they make them.
+VIEWS = (
+    *("study_summaries", "backlog_progress", "chat_transcripts", "dead_jobs", "training_progress"),
+    "summary_reviews",
+)
+
+# Another database of this server may make the same one at the same moment.
+_MAKE = """
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+        CREATE ROLE {role} NOLOGIN;
+    END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN
+    NULL;
+END
+$$
+"""
+
 _GRANTED = """
     SELECT c.relname, a.attname, r.rolname, x.privilege_type
     FROM pg_class c
@@ -155,8 +176,12 @@ def wanted(roles: frozenset[str] = frozenset(ROLES)) -> set[Grant]:
 def apply(connection: Connection) -> None:
     """Make it so, in the transaction of the migration; what is granted already stays untouched.
 
-    Roles that are not there (their owner may not make any) are granted nothing: see :func:`missing`.
+    Roles that are not there and cannot be made are granted nothing: see :func:`missing`.
     """
+    for role in (READER, *ROLES):
+        connection.exec_driver_sql(_MAKE.format(role=role))
+    connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA public TO {READER}")
+    connection.exec_driver_sql(f"GRANT SELECT ON {', '.join(VIEWS)} TO {READER}")
     roles = frozenset(ROLES) - set(missing(connection))
     there, right = granted(connection), wanted(roles)
     wrong = {(table, role) for table, _, role, _ in there ^ right}
@@ -200,3 +225,27 @@ def _read(words: str) -> Iterator[tuple[str, str | None]]:
     for verb, columns in re.findall(r"([A-Z]+)(?:\(([^)]*)\))?", words):
         for column in columns.split(",") if columns else (None,):
             yield verb, column and column.strip()
+
+
+_LETTERS = {"SELECT": "r", "INSERT": "a", "UPDATE": "c", "DELETE": "d"}
+
+
+def document() -> str:
+    """The table above for docs/operations.md, whose test says when it is out of date."""
+    lines = ["| table | " + " | ".join(PROCESSES) + " |", "|---" * (len(PROCESSES) + 1) + "|"]
+    for table, processes in sorted(GRANTS.items()):
+        cells = [_cell(set(_read(processes.get(process, "")))) for process in PROCESSES]
+        lines.append(f"| {table} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(words: set[tuple[str, str | None]]) -> str:
+    """``r``, ``a``, ``c``, ``d``; in brackets where it is for some columns only."""
+    verbs = {verb for verb, _ in words}
+    return " ".join(
+        letter if (verb, None) in words else f"({letter})" for verb, letter in _LETTERS.items() if verb in verbs
+    )
+
+
+if __name__ == "__main__":
+    print(document())  # noqa: T201  # for whoever writes the page

@@ -20,6 +20,7 @@ from xraygpt.commands import (
     reading,
     repairing,
     replaying,
+    rotating,
     running,
     submitting,
     training,
@@ -59,6 +60,7 @@ for command in (
     changing.resummarise,
     replaying.replay,
     repairing.repair,
+    rotating.rotate,
     training.train,
     bench.bench,
 ):

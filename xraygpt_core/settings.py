@@ -70,6 +70,8 @@ class Settings(FlowerSettings):
     # Gateway
     gateway_host: str = "127.0.0.1"
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    gateway_certificate_file: Path | None = Field(None, description="PEM file; with it the gateway speaks HTTPS only")
+    gateway_key_file: Path | None = Field(None, description="the private key of this certificate")
     webhook_token: SecretStr | None = Field(None, description="bearer token of the bucket's event webhook")
     webhook_stat: bool = Field(False, description="whether an event may ask for the lane stat (?lane=stat)")
     session_idle_seconds: Annotated[float, Field(gt=0)] = Field(
@@ -166,6 +168,12 @@ class Settings(FlowerSettings):
     def _buckets_differ(self) -> Self:
         if self.bucket == self.derived_bucket:
             raise ValueError("XRAYGPT_BUCKET and XRAYGPT_DERIVED_BUCKET must name two different buckets")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_certificate(self) -> Self:
+        if (self.gateway_certificate_file is None) != (self.gateway_key_file is None):
+            raise ValueError("set both of XRAYGPT_GATEWAY_CERTIFICATE_FILE and XRAYGPT_GATEWAY_KEY_FILE, or neither")
         return self
 
     @model_validator(mode="after")

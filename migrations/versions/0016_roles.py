@@ -1,7 +1,6 @@
-"""A role for each process of ours, and the place to note how far the pseudonymisation key is replaced.
+"""The place to note how far the pseudonymisation key is replaced; from this version on each process has a role.
 
-What each role may do is in migrations/grants.py, and is granted after the last version. Where the owner of the database
-may not make roles, none is made and the processes go on as the owner.
+Roles are made, and granted what they may do, after the last version: migrations/grants.py.
 """
 
 from alembic import op
@@ -12,19 +11,6 @@ revision = "0016"
 down_revision = "0012"
 branch_labels = None
 depends_on = None
-
-# Another database of this server may make the same one at the same moment.
-_MAKE = """
-DO $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
-        CREATE ROLE {role} NOLOGIN;
-    END IF;
-EXCEPTION WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN
-    NULL;
-END
-$$
-"""
 
 _TAKE_BACK = """
 DO $$
@@ -39,9 +25,7 @@ $$
 
 
 def upgrade() -> None:
-    """The roles, where they are missing and may be made; the columns and the table."""
-    for role in ROLES:
-        op.execute(_MAKE.format(role=role))
+    """The columns and the table."""
     op.execute("ALTER TABLE installation ADD COLUMN hmac_old_fingerprint TEXT, ADD COLUMN hmac_rotated_until UUID")
     op.execute(
         """

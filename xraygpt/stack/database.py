@@ -8,7 +8,7 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import make_dsn, parse_dsn
 from sqlalchemy import make_url
 
-from xraygpt.stack.postgres import Postgres
+from xraygpt.stack.postgres import LARGEST_SORT, Postgres
 from xraygpt.stack.process import StackError
 from xraygpt_core.db import driver_url, libpq_url
 from xraygpt_core.logins import PROCESSES, READER, role_of
@@ -130,8 +130,13 @@ class Logins:
     def _give_password(self, role: str) -> None:
         values = sql.Identifier(role), sql.Literal(self._passwords[role])
         with self._connection() as connection:
-            connection.cursor().execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(*values))
+            cursor = connection.cursor()
+            cursor.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(*values))
             connection.commit()
+            if role == READER:
+                with contextlib.suppress(errors.InsufficientPrivilege):  # only where the owner was given this right
+                    cursor.execute(sql.SQL("ALTER ROLE {} SET temp_file_limit = {}").format(values[0], LARGEST_SORT))
+                    connection.commit()
 
     def _connection(self) -> contextlib.closing[psycopg2.extensions.connection]:
         return contextlib.closing(psycopg2.connect(libpq_url(self._owner_url), connect_timeout=LONGEST_WAIT))

@@ -13,14 +13,19 @@ from xraygpt_core.settings import FlowerSettings, Settings
 _DATABASE = {"XRAYGPT_DATABASE_URL"}
 _BROKER = {"XRAYGPT_REDIS_URL"}
 _S3 = {"XRAYGPT_S3_ACCESS_KEY", "XRAYGPT_S3_SECRET_KEY"}
-_PSEUDONYMS = {"XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"}
+_CERTIFICATE = {"XRAYGPT_GATEWAY_CERTIFICATE_FILE", "XRAYGPT_GATEWAY_KEY_FILE"}
+_PSEUDONYMS = {
+    *("XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"),
+    *("XRAYGPT_HMAC_OLD_KEY", "XRAYGPT_HMAC_OLD_KEY_FILE"),
+}
 _WORKER = _DATABASE | _BROKER | _S3
 
 SECRETS_OF: Mapping[str, frozenset[str]] = {
     process: frozenset(names)
     for process, names in {
         "migrations": _DATABASE,
-        "gateway": _WORKER | _PSEUDONYMS | {"XRAYGPT_READER_URL", "XRAYGPT_WEBHOOK_TOKEN"},
+        "begin-rotation": _DATABASE | _BROKER | _PSEUDONYMS,
+        "gateway": _WORKER | _PSEUDONYMS | _CERTIFICATE | {"XRAYGPT_READER_URL", "XRAYGPT_WEBHOOK_TOKEN"},
         "create-key": _DATABASE | _BROKER,
         "ingest": _WORKER | _PSEUDONYMS,
         "gpu": _WORKER | {"XRAYGPT_VLLM_KEY"},
@@ -100,7 +105,7 @@ def _secret_names() -> frozenset[str]:
         for name, field in Settings.model_fields.items()
         if SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
     }
-    return frozenset(typed | _PSEUDONYMS)
+    return frozenset(typed | _PSEUDONYMS | _CERTIFICATE)
 
 
 _SETTINGS = _names(Settings) | _HOME

@@ -213,7 +213,8 @@ class ObjectServer(Server):
 
     def _environment(self, doors: Doors) -> dict[str, str]:
         """HOME keeps a user's own files out."""
-        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._home), **doors.environment()}
+        trust = {"SSL_CERT_FILE": str(self._tls.file)} if self._tls else {}  # the gateway's, which it tells of events
+        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._home), **trust, **doors.environment()}
 
     def _write_webhook(self, path: Path) -> None:
         path.unlink(missing_ok=True)

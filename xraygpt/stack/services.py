@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from xraygpt.stack.broker import Broker
+from xraygpt.stack.certificates import Authority
 from xraygpt.stack.database import Logins
 from xraygpt.stack.keeper import Unit
 from xraygpt.stack.postgres import Postgres
@@ -25,9 +26,19 @@ class Services:
 
     ``XRAYGPT_DATABASE_URL``, ``XRAYGPT_REDIS_URL``, ``XRAYGPT_S3_ENDPOINT_URL`` (with ``XRAYGPT_S3_ACCESS_KEY`` and
     ``XRAYGPT_S3_SECRET_KEY``).
+
+    Args:
+        tls: signs for those that are ours; None: they speak in clear.
     """
 
-    def __init__(self, root: Path, environ: Mapping[str, str], webhook_url: str, webhook_token: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        environ: Mapping[str, str],
+        webhook_url: str,
+        webhook_token: str,
+        tls: Authority | None = None,
+    ) -> None:
         self._environ = environ
         self.bucket = environ.get("XRAYGPT_BUCKET", "xraygpt-source")
         self.derived_bucket = environ.get("XRAYGPT_DERIVED_BUCKET", "xraygpt-derived")
@@ -35,9 +46,9 @@ class Services:
         _check(environ)
         self._postgres = self._broker = self._s3 = None
         if "XRAYGPT_DATABASE_URL" not in environ:
-            self._postgres = self.units["postgres"] = Postgres(root / "postgres")
+            self._postgres = self.units["postgres"] = Postgres(root / "postgres", tls=tls)
         if "XRAYGPT_REDIS_URL" not in environ:
-            self._broker = self.units["broker"] = Broker(root / "broker")
+            self._broker = self.units["broker"] = Broker(root / "broker", tls=tls)
         if "XRAYGPT_S3_ENDPOINT_URL" not in environ:
             self._s3 = self.units["s3"] = ObjectServer(
                 root / "s3",
@@ -45,6 +56,7 @@ class Services:
                 webhook_token=webhook_token,
                 webhook_bucket=self.bucket,
                 derived_bucket=self.derived_bucket,
+                tls=tls,
             )
 
     @property

@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-import sys
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,35 +14,20 @@ from typing import Any
 import httpx
 
 from xraygpt.stack.asking import Asking
+from xraygpt.stack.certificates import Authority
 from xraygpt.stack.environments import environment_of
-from xraygpt.stack.home import Home, hold, make_hmac_key
+from xraygpt.stack.home import Home, finish_replacing, hold, make_hmac_key
 from xraygpt.stack.keeper import Keeper
 from xraygpt.stack.memory import recall, remember, secret
 from xraygpt.stack.ports import choose, occupy
 from xraygpt.stack.process import Child, end_leftovers, run_to_end
+from xraygpt.stack.programs import EVENTS, NAMES, ONCE, PROGRAMS, PYTHON
 from xraygpt.stack.services import Services
-from xraygpt_core.logins import READER, ROLES
+from xraygpt_core.logins import PROCESSES, READER, ROLES
 from xraygpt_core.places import models_dir
 
 POLL_SECONDS = 0.2
 READY_SECONDS = 180.0
-
-PYTHON = sys.executable
-ONCE = {
-    "migrations": [PYTHON, "-m", "migrations"],
-    "create-key": [PYTHON, "-m", "api_gateway", "create-key", "--name", "local", "--both"],
-}
-PROGRAMS = {
-    "gateway": [PYTHON, "-m", "api_gateway"],
-    "ingest": [PYTHON, "-m", "workers", "ingest"],
-    "gpu": [PYTHON, "-m", "workers", "gpu"],
-    "training": [PYTHON, "-m", "workers", "training"],
-    "control": [PYTHON, "-m", "workers", "control"],
-    "flower": [PYTHON, "-m", "xraygpt.stack.flower"],
-}
-# Only where the bucket tells an SQS queue, which XRAYGPT_SQS_QUEUE_URL names.
-EVENTS = {"events": [PYTHON, "-m", "workers", "events"]}
-NAMES = ("postgres", "broker", "s3", *PROGRAMS, "supervisor")
 
 
 class _Stopping(Exception):  # an order, not an error
@@ -77,6 +62,8 @@ class Supervisor:
         self._secrets: dict[str, Any] = {}
         self._stack: dict[str, Any] = {}
         self._urls: dict[str, str] = {}  # of the database, by process
+        self._s3_keys: dict[str, tuple[str | None, str | None]] = {}
+        self._tls: Authority | None = None
         self._stopping = False
         self._held: dict[str, socket.socket] = {}
 
@@ -116,16 +103,21 @@ class Supervisor:
         self.home.stack_file.unlink(missing_ok=True)
         end_leftovers(Path(PYTHON), self.home.run, signal.SIGKILL)
         self._choose()
-        services = Services(self.home.root, self._environ, self._webhook_url, self._secrets["webhook_token"])
+        if self._environ.get("XRAYGPT_STACK_TLS", "").lower() in ("1", "true", "yes", "on"):
+            self._tls = Authority(self.home.certificates)
+        services = Services(self.home.root, self._environ, self._webhook_url, self._secrets["webhook_token"], self._tls)
         for name, unit in services.units.items():  # kept from now on: a failed start stops what runs
             self._keeper.add(name, unit)
         services.start(self._step)
         services.create_buckets()
         ours = self._environment(services)
         self._run_once("migrations", ours)
+        if self.home.old_hmac_key_file.exists():  # nobody pseudonymises now, so nobody knows the old one alone
+            self._run_once("begin-rotation", ours)
         logins = services.logins(self._passwords, self._secrets.get("former_passwords", {}))
         ours["XRAYGPT_READER_URL"] = logins.reader_url()
         self._urls = logins.urls(self.say)
+        self._s3_keys = {process: services.s3_keys_of(process) for process in PROCESSES}
         self._start_programs(ours)
         self._check_key(ours)
         self._stack = self._describe(services, ours)
@@ -139,12 +131,15 @@ class Supervisor:
     def _choose(self) -> None:
         """Ports and secrets, as they were last time where that is possible."""
         if "XRAYGPT_HMAC_KEY" not in self._environ and "XRAYGPT_HMAC_KEY_FILE" not in self._environ:
+            finish_replacing(self.home)
             if make_hmac_key(self.home.hmac_key_file):
                 self.say(
                     f"new pseudonymisation key {self.home.hmac_key_file}: back it up now. "
                     "Without it no patient, study or accession number leads to its summary again."
                 )
             self._environ["XRAYGPT_HMAC_KEY_FILE"] = str(self.home.hmac_key_file)
+            if self.home.old_hmac_key_file.exists():
+                self._environ["XRAYGPT_HMAC_OLD_KEY_FILE"] = str(self.home.old_hmac_key_file)
         known = recall(self.home.secrets_file)
         for name in ("webhook_token", "reader_password", "flower_password", "metrics_token"):
             known.setdefault(name, secret())
@@ -163,7 +158,10 @@ class Supervisor:
 
     @property
     def _gateway_url(self) -> str:
-        return f"http://127.0.0.1:{self._secrets['gateway_port']}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._secrets['gateway_port']}"
+
+    def _trust(self) -> ssl.SSLContext | bool:
+        return ssl.create_default_context(cafile=self._tls.file) if self._tls else False
 
     @property
     def _passwords(self) -> dict[str, str]:
@@ -181,6 +179,7 @@ class Supervisor:
             "XRAYGPT_S3_ENDPOINT_URL": services.s3_endpoint_url,
             "XRAYGPT_S3_ACCESS_KEY": access_key,
             "XRAYGPT_S3_SECRET_KEY": secret_key,
+            "XRAYGPT_S3_CA_FILE": services.s3_ca_file,
             "XRAYGPT_BUCKET": services.bucket,
             "XRAYGPT_DERIVED_BUCKET": services.derived_bucket,
             "XRAYGPT_GATEWAY_PORT": str(self._secrets["gateway_port"]),
@@ -191,11 +190,23 @@ class Supervisor:
             "XRAYGPT_FLOWER_GATEWAY_URL": self._gateway_url,
             "PYTHONUNBUFFERED": "1",
         }
+        if self._tls:
+            issued = self._tls.issue("gateway")
+            ours["XRAYGPT_GATEWAY_CERTIFICATE_FILE"] = str(issued.file)
+            ours["XRAYGPT_GATEWAY_KEY_FILE"] = str(issued.key_file)
         return {name: value for name, value in ours.items() if value is not None}
 
     def _given_to(self, process: str, ours: Mapping[str, str]) -> dict[str, str]:
-        own = {"XRAYGPT_DATABASE_URL": self._urls[process]} if process in self._urls else {}
-        return environment_of(process, self._environ, {**ours, **own})
+        own: dict[str, str | None] = {}
+        if process in self._urls:
+            access_key, secret_key = self._s3_keys[process]
+            own = {
+                "XRAYGPT_DATABASE_URL": self._urls[process],
+                "XRAYGPT_S3_ACCESS_KEY": access_key,
+                "XRAYGPT_S3_SECRET_KEY": secret_key,
+            }
+        said = {name: value for name, value in own.items() if value is not None}
+        return environment_of(process, self._environ, {**ours, **said})
 
     def _run_once(self, name: str, ours: Mapping[str, str]) -> str:
         """Run a command to its end and return its stdout.
@@ -230,7 +241,7 @@ class Supervisor:
             children[name] = child
         self._step("waiting for the gateway")
         # One client for all its looks: making one reads the certificates of the machine, 20 ms of a processor's time.
-        with httpx.Client(base_url=self._gateway_url, timeout=5, trust_env=False) as client:
+        with httpx.Client(base_url=self._gateway_url, timeout=5, trust_env=False, verify=self._trust()) as client:
             children["gateway"].wait_until(lambda: self._gateway_is_ready(client), READY_SECONDS)
 
     def _let_go(self, *programs: str) -> None:
@@ -252,7 +263,8 @@ class Supervisor:
         """Keep the API key of the last start if this database knows it, else create one."""
         if key := self._secrets.get("api_key"):
             headers = {"Authorization": f"Bearer {key}"}
-            answer = httpx.get(f"{self._gateway_url}/v1/status", headers=headers, timeout=30, trust_env=False)
+            with httpx.Client(timeout=30, trust_env=False, verify=self._trust()) as client:
+                answer = client.get(f"{self._gateway_url}/v1/status", headers=headers)
             if answer.status_code != httpx.codes.UNAUTHORIZED:
                 return
         self._secrets["api_key"] = self._run_once("create-key", ours).split()[-1]
@@ -279,6 +291,7 @@ class Supervisor:
             "hmac_key_file": self._environ.get("XRAYGPT_HMAC_KEY_FILE"),
             "external": [name for name in ("postgres", "broker", "s3") if name not in services.units],
             "models": ours["XRAYGPT_MODELS"],
+            "ca_file": str(self._tls.file) if self._tls else None,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 

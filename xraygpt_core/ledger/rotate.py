@@ -73,7 +73,7 @@ def begin(ledger: Ledger, old_fingerprint: str, fingerprint: str) -> None:
     def body(work: Work) -> None:
         row = work.row("SELECT hmac_fingerprint, hmac_old_fingerprint FROM installation FOR UPDATE")
         known = (row["hmac_old_fingerprint"], row["hmac_fingerprint"]) if row else (None, None)
-        if known == (old_fingerprint, fingerprint):
+        if known[1] == fingerprint and known[0] in (old_fingerprint, None):  # it began, or is over, already
             return
         if known != (None, old_fingerprint):
             raise ConfigurationError(
