@@ -40,14 +40,18 @@ def csrf_token(token: str) -> str:
 
 
 def must_be_our_page(request: HTTPConnection) -> None:
-    """Refuse what another page made a browser ask (Fetch Metadata; RFC 6454 for browsers without it).
+    """Refuse what another page made a browser ask.
+
+    The browser's own word counts (Fetch Metadata, ``Sec-Fetch-Site``). Where it says nothing, as it does over plain
+    HTTP from another machine, the origin's host and port must be ours (RFC 6454): a proxy may change the scheme.
 
     Raises:
         Forbidden: the request says that it comes from elsewhere.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    here = f"{request.url.scheme}://{request.headers.get('host', '')}"
-    if site not in (None, "same-origin", "none") or origin not in (None, here):
+    if site is None and origin is not None:
+        site = "same-origin" if origin.partition("://")[2] == request.headers.get("host") else "elsewhere"
+    if site not in (None, "same-origin", "none"):
         raise Forbidden("another page sent this: a session opens the gateway to its own page alone")
 
 

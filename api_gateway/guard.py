@@ -49,14 +49,14 @@ class Guard:
         return len(self._open) <= self._most or self._evict(connection, None)
 
     def _evict(self, new: "Guarded", sender: str | None) -> bool:
-        for one in self._open:
-            if one is not new and one.waits and sender in (None, one.sender):
-                HTTP_REFUSED.labels("crowded").inc()
-                one.drop()
-                self.left(one)
-                return True
+        mine = [one for one in self._open if one is not new and one.waits and sender in (None, one.sender)]
+        # Idle ones that were answered before may be asked again; who never asked goes first.
+        chosen = next((one for one in mine if one.asks_nothing), mine[0] if mine else None)
         HTTP_REFUSED.labels("crowded").inc()
-        return False
+        if chosen is not None:
+            chosen.drop()
+            self.left(chosen)
+        return chosen is not None
 
     def left(self, connection: "Guarded") -> None:
         """A connection ended."""
@@ -98,6 +98,11 @@ class Guarded(H11Protocol):
     def waits(self) -> bool:
         """Nothing is asked, or not wholly: to end it takes no answer away."""
         return self.conn.their_state is h11.IDLE and (self.cycle is None or self.cycle.response_complete)
+
+    @property
+    def asks_nothing(self) -> bool:
+        """It has been opened, or a head has begun, and nothing whole has come since."""
+        return self._head_since is not None
 
     def data_received(self, data: bytes) -> None:
         if self._parting is not None:

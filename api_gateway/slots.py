@@ -1,7 +1,7 @@
 """Places for what may only be done so often at once, in all and by one caller."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from anyio import CapacityLimiter, fail_after
 
@@ -32,21 +32,25 @@ class Slots:
             TooMany: none became free in time.
         """
         own = self._of.setdefault(who, CapacityLimiter(self._most_of_one))
-        me = object()
         try:
-            with fail_after(self._wait_seconds):
-                await own.acquire_on_behalf_of(me)
+            async with AsyncExitStack() as held:
                 try:
-                    await self._all.acquire_on_behalf_of(me)
-                except BaseException:
-                    own.release_on_behalf_of(me)
-                    raise
-        except TimeoutError:
-            raise TooMany(self._said, max(1.0, self._wait_seconds)) from None
-        try:
-            yield
+                    with fail_after(self._wait_seconds):
+                        for places in (own, self._all):
+                            await held.enter_async_context(_place(places))
+                except TimeoutError:
+                    raise TooMany(self._said, max(1.0, self._wait_seconds)) from None
+                yield
         finally:
-            self._all.release_on_behalf_of(me)
-            own.release_on_behalf_of(me)
             if not own.borrowed_tokens and not own.statistics().tasks_waiting:
                 self._of.pop(who, None)
+
+
+@asynccontextmanager
+async def _place(places: CapacityLimiter) -> AsyncIterator[None]:
+    me = object()  # not the task: an answer may be sent by another one than the question came to
+    await places.acquire_on_behalf_of(me)
+    try:
+        yield
+    finally:
+        places.release_on_behalf_of(me)

@@ -38,7 +38,9 @@ class Gateway:
         self.port = choose()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "api_gateway"],
-            env=environment(settings, XRAYGPT_GATEWAY_PORT=str(self.port), XRAYGPT_LOG_LEVEL="DEBUG", **more),
+            env=environment(
+                settings, **({"XRAYGPT_GATEWAY_PORT": str(self.port), "XRAYGPT_LOG_LEVEL": "DEBUG"} | more)
+            ),
             stderr=subprocess.PIPE,
             text=True,
         )

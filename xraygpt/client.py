@@ -16,7 +16,14 @@ from xraygpt_core.errors import XrayGPTError
 
 CHUNK = 2**20
 PATIENCE_SECONDS = 60.0  # a gateway that was killed is up again within this
-BUSY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
+BUSY = frozenset(
+    {
+        httpx.codes.BAD_GATEWAY,
+        httpx.codes.SERVICE_UNAVAILABLE,
+        httpx.codes.GATEWAY_TIMEOUT,
+        httpx.codes.TOO_MANY_REQUESTS,
+    }
+)
 
 
 class GatewayError(XrayGPTError):
@@ -134,6 +141,7 @@ class Gateway:
                 if time.monotonic() + pause > deadline:
                     raise self._silent(error) from error
             else:
+                pause = max(pause, _told_to_wait(answer))
                 if answer.status_code not in BUSY or time.monotonic() + pause > deadline:
                     return (read or _document)(self._checked(answer))
             time.sleep(pause)
@@ -158,6 +166,12 @@ class Gateway:
 
     def _silent(self, error: httpx.TransportError) -> GatewayError:
         return GatewayError(f"the gateway at {self.url} does not answer ({type(error).__name__})")
+
+
+def _told_to_wait(answer: httpx.Response) -> float:
+    """Seconds, of a gateway that had too many requests of this key (RFC 9110, section 10.2.3)."""
+    said = answer.headers.get("Retry-After", "") if answer.status_code == httpx.codes.TOO_MANY_REQUESTS else ""
+    return float(said) if said.isdigit() else 0.0
 
 
 def _document(answer: httpx.Response) -> Any:

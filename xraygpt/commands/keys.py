@@ -57,8 +57,7 @@ def list_keys(
         show.document(found)
         return
     columns = (*COLUMNS, "replaced_by", "revoked_at") if ended else COLUMNS
-    rows = [one | {"roles": " ".join(one["roles"])} for one in found["keys"]]
-    show.table(columns, ([row[column] for column in columns] for row in rows))
+    show.table(columns, ([_cell(column, one[column]) for column in columns] for one in found["keys"]))
 
 
 @keys.command("rotate")
@@ -96,6 +95,13 @@ def _named(client: Gateway, name: str) -> list[dict[str, Any]]:
     if not found:
         raise typer.BadParameter("there is no valid key of this name: `xraygpt keys list` tells them")
     return sorted(found, key=lambda one: one["replaced_by"] is None)
+
+
+def _cell(column: str, value: Any) -> Any:
+    """Roles as words, moments to the minute (UTC)."""
+    if column == "roles":
+        return " ".join(value)
+    return value[:16].replace("T", " ") if value and column.endswith("_at") else value
 
 
 def _tell(made: dict[str, Any], as_json: bool) -> None:

@@ -39,6 +39,7 @@ _ADMINS_LEFT = f"""
 def keys(ledger: Ledger, *, ended: bool = False) -> Sequence[RowMapping]:
     """Every valid key by name, without the key itself; with ``ended``, every key."""
     with ledger.work() as work:
+        record(work, "keys listed")
         return work.rows(_KEYS, {"ended": ended})
 
 

@@ -7,7 +7,8 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from prometheus_client import REGISTRY
 
-from api_gateway.middleware import MAX_BODY_BYTES, BodyLimit, Measured
+from api_gateway.bodies import LARGE, MAX_BODY_BYTES, BodyLimit
+from api_gateway.middleware import Measured
 from api_gateway.problems import translate_errors
 
 
@@ -22,6 +23,10 @@ def client() -> TestClient:
 
     @app.put("/v1/uploads/{name}")
     async def put_upload(name: str, request: Request) -> int:
+        return len(await request.body())
+
+    @app.post("/v1/studies")
+    async def post_study(request: Request) -> int:
         return len(await request.body())
 
     @app.get("/broken")
@@ -59,6 +64,31 @@ def test_one_byte_more_is_refused(client: TestClient, announced: bool) -> None:
 def test_an_upload_has_its_own_limit(client: TestClient) -> None:
     assert client.put("/v1/uploads/a", content=pieces(MAX_BODY_BYTES + 10)).json() == MAX_BODY_BYTES + 10
     assert client.put("/v1/uploads/a", content=pieces(MAX_BODY_BYTES + 11)).status_code == 413
+
+
+def test_a_list_of_objects_may_be_longer(client: TestClient) -> None:
+    most = LARGE["/v1/studies"]
+    assert client.post("/v1/studies", content=pieces(most)).json() == most
+    assert client.post("/v1/studies", content=pieces(most + 1)).status_code == 413
+
+
+def test_all_bodies_together_have_a_limit_and_give_their_room_back(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api_gateway.bodies.MAX_HELD_BYTES", 1000)
+    for _ in range(3):
+        answer = client.post("/things/a", content=b"x" * 1001)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert client.post("/things/a", content=b"x" * 1000).status_code == 200
+    assert client.put("/v1/uploads/a", content=b"x" * 5000).status_code == 200
+
+
+def test_browsers_are_told_to_be_careful_and_to_stay_with_tls(client: TestClient) -> None:
+    plain = client.get("/nowhere").headers
+    assert plain["referrer-policy"] == "no-referrer"
+    assert "camera=()" in plain["permissions-policy"]
+    assert "strict-transport-security" not in plain
+    assert "max-age=" in client.get("https://testserver/nowhere").headers["strict-transport-security"]
 
 
 def test_a_length_that_lies_does_not_help(client: TestClient) -> None:

@@ -52,6 +52,21 @@ def test_a_gateway_that_comes_back_is_asked_again_under_the_same_idempotency_key
     assert len(set(seen)) == 1
 
 
+def test_who_asked_too_much_waits_as_he_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("xraygpt.client.time.sleep", waited.append)
+    answers = [httpx.Response(429, headers={"Retry-After": "7"}), httpx.Response(200, json={})]
+    with gateway(lambda _: answers.pop(0), patience=60) as client:
+        assert client.get("/v1/me") == {}
+    assert waited == [7.0]
+
+
+def test_who_would_have_to_wait_for_too_long_is_told_so() -> None:
+    too_many = httpx.Response(429, headers={"Retry-After": "300"}, json={"detail": "too many of these"})
+    with gateway(lambda _: too_many, patience=60) as client, pytest.raises(GatewayError, match="too many of these"):
+        client.get("/v1/me")
+
+
 def test_two_requests_have_two_idempotency_keys() -> None:
     seen: set[str] = set()
 
