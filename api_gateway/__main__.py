@@ -1,6 +1,7 @@
 """``python -m api_gateway`` serves; ``create-key`` and ``revoke-key`` begin and end a key; ``roles`` shows rights."""
 
 import argparse
+import ctypes
 import resource
 import signal
 import sys
@@ -13,6 +14,7 @@ from xraygpt_core.logs import configure_logging
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.settings import Settings, load_settings
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 # Connections to PostgreSQL: requests are answered by up to 40 threads, which hold one for milliseconds.
 _POOL_SIZE = 16
 
@@ -48,6 +50,7 @@ def _serve(settings: Settings) -> int:
 
     configure_logging(settings.log_level, "gateway")
     _allow_files()
+    _give_memory_back()
     ledger = open_ledger(settings, pool_size=_POOL_SIZE)
     try:
         check_schema(ledger)
@@ -67,6 +70,17 @@ def _allow_files() -> None:
     """A connection is an open file, and many systems give a process a thousand unless it asks for those it may have."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _give_memory_back() -> None:
+    """Bodies and answers are large and short-lived; what malloc keeps of them would stay with the process for good.
+
+    glibc raises its threshold for what it maps by itself (M_MMAP_THRESHOLD, mallopt(3)) with every large piece that is
+    freed, unless it was set. Other C libraries have no such call.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(_M_MMAP_THRESHOLD, 64 << 10)
+        mallopt(_M_TRIM_THRESHOLD, 1 << 20)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
     docs.serve_docs(app)
     room.serve_room(app)
     translate_errors(app)
-    app.add_middleware(BodyLimit, uploads_bytes=ledger.settings.max_object_bytes)
+    app.add_middleware(BodyLimit, uploads_bytes=ledger.settings.max_object_bytes, limits=app.state.limits)
     app.add_middleware(KeyFirst, ledger=ledger, limits=app.state.limits)
     app.add_middleware(Measured)
     _describe_problems(app)

@@ -5,6 +5,7 @@ uvicorn knows a limit for idle connections alone. This protocol adds the others,
 """
 
 import asyncio
+import ipaddress
 import socket
 import struct
 import time
@@ -36,7 +37,7 @@ class Guard:
         self.is_ours = names_of(settings)
         self._most = settings.connections
         self._most_of_one = settings.connections_per_address
-        self._proxies = frozenset(settings.trusted_proxies)
+        self._proxies = [ipaddress.ip_network(proxy) for proxy in settings.trusted_proxies]
         self._open: dict[Guarded, None] = {}  # the oldest first
         self._of: Counter[str] = Counter()
 
@@ -44,9 +45,15 @@ class Guard:
         """Make room for a new connection, where need be by ending the oldest that has not asked for anything yet."""
         self._open[connection] = None
         self._of[connection.sender] += 1
-        if self._of[connection.sender] > self._most_of_one and connection.sender not in self._proxies:
+        if self._of[connection.sender] > self._most_of_one and not self._is_proxy(connection.sender):
             return self._evict(connection, connection.sender)
         return len(self._open) <= self._most or self._evict(connection, None)
+
+    def _is_proxy(self, sender: str) -> bool:
+        try:
+            return any(ipaddress.ip_address(sender) in proxy for proxy in self._proxies)
+        except ValueError:
+            return False
 
     def _evict(self, new: "Guarded", sender: str | None) -> bool:
         mine = [one for one in self._open if one is not new and one.waits and sender in (None, one.sender)]

@@ -40,6 +40,8 @@ _HEADERS = {
     HTTPStatus.CONFLICT: {"Retry-After": "1"},
 }
 
+_ERRORS_TOLD = 100
+
 
 class Problem(BaseModel):
     """What went wrong. ``detail`` says what to do; ``errors`` names the fields of a malformed request."""
@@ -109,7 +111,9 @@ async def _ours(_: Request, error: Exception) -> JSONResponse:
 async def _malformed(_: Request, error: Exception) -> JSONResponse:
     """Which field is wrong and why, without the value: it may be a name or a number of a patient."""
     assert isinstance(error, RequestValidationError)
-    found = [{"where": ".".join(map(str, item["loc"])), "problem": item["msg"]} for item in error.errors()]
+    found = [
+        {"where": ".".join(map(str, item["loc"])), "problem": item["msg"]} for item in error.errors()[:_ERRORS_TOLD]
+    ]
     title = errors.InvalidRequest.__doc__
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "see errors for the fields", title=title, errors=found)
 

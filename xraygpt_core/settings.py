@@ -5,6 +5,7 @@ A setting that is missing or impossible stops the process with one sentence (:cl
 
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -163,6 +164,14 @@ class Settings(FlowerSettings):
     @classmethod
     def _separated(cls, value: object) -> object:
         return tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(ip_network(proxy)) for proxy in value)
+        except ValueError:
+            raise ValueError("holds addresses and networks (10.0.0.7, 10.1.0.0/16), no names") from None
 
     @model_validator(mode="after")
     def _buckets_differ(self) -> Self:

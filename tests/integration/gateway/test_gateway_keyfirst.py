@@ -111,6 +111,13 @@ def test_each_key_has_a_budget_of_its_own(
     assert client.post(path, json=body, headers=other).status_code != 429
 
 
+def test_a_large_body_costs_as_much_as_several_requests(serve: Callable[..., TestClient], shared: World) -> None:
+    client = serve(limit_request=Budget.read("20+1/h"))
+    headers = bearer(create_api_key(shared.ledger, "large"))
+    statuses = [client.post("/v1/lookup", content=b" " * 100_000, headers=headers).status_code for _ in range(4)]
+    assert statuses == [422, 422, 429, 429]
+
+
 def test_the_metrics_are_told_to_a_key_and_to_their_own_token(serve: Callable[..., TestClient], shared: World) -> None:
     client = serve(metrics_token=METRICS_TOKEN)
     assert client.get("/metrics").status_code == 401

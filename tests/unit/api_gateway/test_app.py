@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from api_gateway.app import create_app
+from api_gateway.lookup import Lookup
 from api_gateway.wire import JsonObject, Text
 from xraygpt_core.settings import Settings
 
@@ -123,6 +124,15 @@ def test_a_request_without_a_key_is_told_so_before_anything_else(client: TestCli
     answer = client.post("/v1/dead/replay", json={"all": True})
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert "API key" in answer.json()["detail"]
+
+
+def test_a_hundred_thousand_unknown_fields_are_one_mistake() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Lookup.model_validate({"accession": "1"} | {f"k{number}": 1 for number in range(100_000)})
+    assert refused.value.error_count() == 1
+    with pytest.raises(ValidationError) as refused:
+        Lookup.model_validate({"accession": "1", "acession": "2", "pateint": "3"})
+    assert refused.value.error_count() == 2
 
 
 def test_a_path_is_taken_as_it_is_written(client: TestClient) -> None:

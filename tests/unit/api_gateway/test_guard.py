@@ -232,3 +232,22 @@ def test_where_all_are_busy_a_new_one_is_turned_away(serve: Callable[..., int]) 
         sock.sendall(b"hello")
         hear(sock, b"\r\n\r\n5")
         sock.close()
+
+
+@pytest.mark.parametrize(("proxies", "sender"), [("", "127.0.0.1"), ("127.0.0.0/8", "192.0.2.9")])
+def test_only_a_trusted_proxy_says_who_sends(
+    serve: Callable[..., int], monkeypatch: pytest.MonkeyPatch, proxies: str, sender: str
+) -> None:
+    seen: list[str] = []
+
+    async def asked(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            seen.append(scope["client"][0])
+        await answer(scope, receive, send)
+
+    answer = application
+    monkeypatch.setitem(globals(), "application", asked)
+    with connect(serve(trusted_proxies=proxies)) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n")
+        hear(sock, b"\r\n\r\n0")
+    assert seen == [sender]

@@ -158,3 +158,13 @@ def test_settings_do_not_change_once_they_are_read(environment: pytest.MonkeyPat
 def test_every_setting_but_the_five_has_a_default() -> None:
     required = {name for name, field in Settings.model_fields.items() if field.is_required()}
     assert required == {"database_url", "redis_url", "bucket", "derived_bucket"}
+
+
+def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"database_url": "postgresql://x", "redis_url": "redis://x", "bucket": "a", "derived_bucket": "b"}
+    for name, value in (given | {"hmac_key": "5" * 64, "trusted_proxies": "10.0.0.7, 10.1.0.0/16"}).items():
+        monkeypatch.setenv(f"XRAYGPT_{name.upper()}", value)
+    assert load_settings().trusted_proxies == ("10.0.0.7/32", "10.1.0.0/16")
+    monkeypatch.setenv("XRAYGPT_TRUSTED_PROXIES", "proxy.example")
+    with pytest.raises(ConfigurationError, match="XRAYGPT_TRUSTED_PROXIES: holds addresses"):
+        load_settings()
