@@ -6,6 +6,7 @@ set -eu
 secrets=${SECRETS:-/run/secrets}
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 umask 077
+export TMPDIR="$PWD"
 
 # It goes on without TLS where it cannot read a certificate for gRPC, and does not where it cannot for HTTPS.
 certificate=$secrets/s3_inside.crt key=$secrets/s3_inside.key

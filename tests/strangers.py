@@ -83,3 +83,13 @@ def _sockets(pid: int) -> set[str]:
             kind, _, name = os.readlink(link).partition(":")
             inodes |= {name[1:-1]} if kind == "socket" else set()
     return inodes
+
+
+def descendants(pid: int) -> list[int]:
+    """Its children, theirs, and so on."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # it ended meanwhile
+            for child in task.read_text().split():
+                found += [int(child), *descendants(int(child))]
+    return found

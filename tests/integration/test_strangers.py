@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.s3_tools import s3_client
+from tests.service_tools import started
 from tests.strangers import NOBODY, as_nobody, listening, needs_another_user, readable_by_all, unix_sockets
 from xraygpt.stack import s3
 from xraygpt.stack.certificates import Authority
@@ -162,3 +163,17 @@ def test_its_files_are_closed_to_strangers(server: ObjectServer) -> None:
     files = [server.directory, *server.directory.rglob("*")]
     said = as_nobody(["cat", *(str(path) for path in files)]).splitlines()
     assert [line.rpartition(": ")[2] for line in said] == ["Permission denied"] * len(files)
+
+
+def test_a_stranger_s_file_in_a_socket_s_place_does_not_keep_it_from_starting(tmp_path: Path) -> None:
+    first = ObjectServer(tmp_path)
+    with started(first):
+        pass
+    squatted = Path(f"/tmp/seaweedfs-master-grpc-{first.ports['master'] + GRPC_OFFSET}.sock")
+    as_nobody(["touch", str(squatted)])
+    try:
+        with started(ObjectServer(tmp_path)) as second:
+            assert second.ports["master"] != first.ports["master"]
+            assert second.ports["s3"] == first.ports["s3"]
+    finally:
+        squatted.unlink()

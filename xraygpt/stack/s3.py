@@ -6,14 +6,9 @@ import shutil
 import signal
 import sys
 import sysconfig
-import time
 from pathlib import Path
-from typing import Any
 
-import boto3
 import httpx
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from xraygpt.stack.certificates import Authority
 from xraygpt.stack.memory import remember, secret
@@ -25,13 +20,11 @@ from xraygpt.stack.s3_identities import OWNER, Identities, Keys, reload
 from xraygpt.stack.server import Server
 
 START_SECONDS = 120.0
-RELOAD_SECONDS = 10.0
 GRPC_OFFSET = 10000  # each of its servers listens on port + 10000 as well
 # Most of its log lines name object keys, which may name patients. Kept: fatal errors, and which part is ready.
 LOGGED = re.compile(rb"F\d{4} |  (Master|Volume|Filer|S3|Admin) ")
 SOCKETS = Path("/tmp")  # noqa: S108  # fixed in its source
 SERVERS = ("master", "volume", "filer", "s3", "admin")
-UNKNOWN_KEY = ("InvalidAccessKeyId", "SignatureDoesNotMatch")
 
 
 class ObjectServer(Server):
@@ -180,7 +173,7 @@ class ObjectServer(Server):
         taken: set[int] = set()
         for server in SERVERS:
             port = self._fixed_port if server == "s3" and self._fixed_port else None
-            while port is None or port in taken:
+            while port is None or port in taken or _is_squatted(server, port):
                 port = choose(self.ports.pop(server, None), offsets=(0, GRPC_OFFSET))
             self.ports[server] = port
             taken.add(port)
@@ -212,9 +205,10 @@ class ObjectServer(Server):
         return [str(program()), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in options.items())]
 
     def _environment(self, doors: Doors) -> dict[str, str]:
-        """HOME keeps a user's own files out."""
+        """HOME keeps a user's own files out, TMPDIR its own out of where others may put links in their way."""
         trust = {"SSL_CERT_FILE": str(self._tls.file)} if self._tls else {}  # the gateway's, which it tells of events
-        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._home), **trust, **doors.environment()}
+        own = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._home), "TMPDIR": str(self._home)}
+        return {**own, **trust, **doors.environment()}
 
     def _write_webhook(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -245,40 +239,25 @@ class ObjectServer(Server):
             return False
 
     def _reload(self, wanted: dict[Keys, bool]) -> None:
-        """Let a running server read its identities again, and wait until these keys are as wanted."""
-        if not (pids := leftovers(program(), self._home)):
-            return
-        reload(pids)
-        deadline = time.monotonic() + RELOAD_SECONDS
-        for keys, works in wanted.items():
-            while self._takes(keys) is not works:
-                if time.monotonic() > deadline:
-                    raise StackError(f"s3: it {'does not take new' if works else 'still takes old'} keys; restart it")
-                time.sleep(0.05)
-
-    def _takes(self, keys: Keys) -> bool:
-        client: Any = boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            aws_access_key_id=keys[0],
-            aws_secret_access_key=keys[1],
-            region_name="us-east-1",
-            verify=str(self.ca_file) if self.ca_file else None,
-            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-        )
-        try:
-            client.list_buckets()
-        except ClientError as error:
-            return error.response["Error"]["Code"] not in UNKNOWN_KEY
-        finally:
-            client.close()
-        return True
+        reload(leftovers(program(), self._home), wanted, self.url, self.ca_file)
 
     def _remove_sockets(self) -> None:
-        """It leaves some of its unix sockets behind, named by port."""
+        """It leaves some of its unix sockets behind."""
         for server, port in self.ports.items():
-            for name in (f"seaweedfs-{server}-{port}.sock", f"seaweedfs-{server}-grpc-{port + GRPC_OFFSET}.sock"):
-                (SOCKETS / name).unlink(missing_ok=True)
+            _socket(server, port).unlink(missing_ok=True)
+
+
+def _socket(server: str, port: int) -> Path:
+    """Where one of its servers listens for the others; who connects must show the certificate there, too."""
+    return SOCKETS / f"seaweedfs-{server}-grpc-{port + GRPC_OFFSET}.sock"
+
+
+def _is_squatted(server: str, port: int) -> bool:
+    """Did another user put something in its socket's place? It could not be removed, and so nothing could start."""
+    try:
+        return _socket(server, port).lstat().st_uid != os.geteuid()
+    except FileNotFoundError:
+        return False
 
 
 def program() -> Path:

@@ -75,5 +75,7 @@ class Compaction:
             try:
                 once()
             except StackError as error:
+                if self._stopping.is_set():
+                    return
                 with open_log(self._log) as log:
                     log.write(f"{error}\n".encode())

@@ -3,17 +3,26 @@
 Rights are IAM policies: SeaweedFS's own words cannot tell writing from deleting.
 """
 
+import contextlib
 import json
 import os
 import secrets
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
 from xraygpt.stack.memory import recall, remember, secret
+from xraygpt.stack.process import StackError
 
 OWNER = "owner"
+RELOAD_SECONDS = 10.0
+_UNKNOWN_KEYS = ("InvalidAccessKeyId", "SignatureDoesNotMatch")
 _VERBS = {
     "read": ["s3:GetObject", "s3:GetObjectVersion"],
     "write": ["s3:PutObject", "s3:UploadPart", "s3:CompleteMultipartUpload", "s3:AbortMultipartUpload"],
@@ -138,10 +147,41 @@ def policy(name: str, source: str, derived: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def reload(pids: list[int]) -> None:
-    """Let running servers read their file again; what they hold in memory of it is replaced."""
+def reload(pids: list[int], wanted: Mapping[Keys, bool], url: str, ca_file: Path | None) -> None:
+    """Let running servers read their file again, and wait until each pair of keys works or not, as wanted.
+
+    Raises:
+        StackError: RELOAD_SECONDS were not enough.
+    """
     for pid in pids:
         os.kill(pid, signal.SIGHUP)
+    deadline = time.monotonic() + RELOAD_SECONDS
+    for keys, works in wanted.items() if pids else ():
+        while _are_known(keys, url, ca_file) is not works:
+            if time.monotonic() > deadline:
+                raise StackError(f"s3: it {'does not take new' if works else 'still takes old'} keys; restart it")
+            time.sleep(0.05)
+
+
+def _are_known(keys: Keys, url: str, ca_file: Path | None) -> bool:
+    access_key, secret_key = keys
+    client: Any = boto3.client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name="us-east-1",
+        verify=str(ca_file) if ca_file else None,
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+    with contextlib.closing(client):
+        try:
+            client.list_buckets()
+        except ClientError as error:
+            return error.response["Error"]["Code"] not in _UNKNOWN_KEYS
+        except BotoCoreError as error:
+            raise StackError(f"s3: it does not answer ({type(error).__name__})") from None
+    return True
 
 
 def _credentials(keys: list[Keys]) -> list[dict[str, str]]:
