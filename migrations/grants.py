@@ -39,7 +39,7 @@ _SUMMARY_PLACE = "SELECT(id, study_id, image_id, bundle, lane_rank, review_state
 
 GRANTS: dict[str, dict[str, str]] = {
     "alembic_version": dict.fromkeys(PROCESSES, "SELECT"),
-    "api_keys": {"gateway": "SELECT INSERT UPDATE"},  # of the whole table: names are unique under LOCK TABLE
+    "api_keys": {"gateway": "SELECT INSERT UPDATE(revoked_at, expires_at, last_used_at, replaced_by)"},
     "backlog_images": {"gateway": "SELECT", "ingest": "SELECT", "control": "SELECT INSERT", "events": "SELECT"},
     "backlogs": {
         "gateway": "SELECT INSERT UPDATE(id, state, changing, finished_at)",
