@@ -23,6 +23,7 @@ from typing import Any
 
 from tests.compose_file import ROOT
 from tests.compose_plan import Plan
+from xraygpt.stack.process import die_with_parent
 
 ALONE = ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--propagation=private"]
 CLONE_NEWNET = 0x40000000  # sched.h
@@ -51,7 +52,9 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.services = self.plan.services
-        self._hub = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL)
+        self._hub = subprocess.Popen(
+            ["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL, preexec_fn=die_with_parent()
+        )
         _until(lambda: _namespace(self._hub.pid) != _namespace(os.getpid()), "a network namespace for the bridges")
         for number in self.plan.networks.values():
             self._in_hub(f"link add net{number} type bridge", f"link set net{number} up")
@@ -71,6 +74,7 @@ class Engine:
                 stdout=output,
                 stderr=output,
                 cwd=ROOT,
+                preexec_fn=die_with_parent(),
             )
         container = Container(name, process, log)
         self.running[key] = container
