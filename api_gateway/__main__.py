@@ -55,7 +55,7 @@ def _serve(settings: Settings) -> int:
     try:
         check_schema(ledger)
         pseudonymiser = load_pseudonymiser(settings)
-        check_fingerprint(ledger, pseudonymiser.fingerprint)
+        check_fingerprint(ledger, *(one.fingerprint for one in pseudonymiser.all))
         # uvicorn ends what it serves, then sends itself the signal again; by then everything is done.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)

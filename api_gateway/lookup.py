@@ -39,8 +39,10 @@ def post_lookup(
     body: Lookup, services: UsesServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
 ) -> Found:
     """Find studies by accession number, patient id or StudyInstanceUID."""
-    kind, pseudonym = _pseudonym(body, services.pseudonymiser)
-    return Found(studies=lookup(services.ledger, kind, pseudonym))
+    # While one key replaces another, a study is known under either.
+    asked = [_pseudonym(body, one) for one in services.pseudonymiser.all]
+    found = [study for kind, pseudonym in asked for study in lookup(services.ledger, kind, pseudonym)]
+    return Found(studies=list(dict.fromkeys(found)))
 
 
 def _pseudonym(body: Lookup, pseudonymiser: Pseudonymiser) -> tuple[Kind, str]:

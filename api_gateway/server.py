@@ -28,6 +28,8 @@ class Server(uvicorn.Server):
                 cast(Any, app),  # uvicorn and Starlette write the same type in two ways
                 host=settings.gateway_host,
                 port=settings.gateway_port,
+                ssl_certfile=settings.gateway_certificate_file,
+                ssl_keyfile=settings.gateway_key_file and str(settings.gateway_key_file),
                 http=guarded(self._guard),
                 ws="none",
                 h11_max_incomplete_event_size=LONGEST_HEAD,

@@ -1,6 +1,7 @@
-"""Makes what must be there before our services start: both buckets, and the password of the analysts' role.
+"""Makes what must be there before our services start: both buckets, and the passwords of the roles in the database.
 
-``python prepare.py FILE``: the file holds the password. Repeating it changes nothing.
+``python prepare.py FILE…``: a file ``<who>_password`` holds the password of the role ``xraygpt_<who>``: the analysts'
+(``reader``), and that of each process. Repeating it changes nothing.
 """
 
 import os
@@ -14,8 +15,8 @@ from xraygpt.stack.services import Services
 EXTERNAL = ("XRAYGPT_DATABASE_URL", "XRAYGPT_REDIS_URL", "XRAYGPT_S3_ENDPOINT_URL")
 
 
-def prepare(environ: Mapping[str, str], password: str) -> None:
-    """Create the buckets where they are missing and let ``xraygpt_reader`` log in.
+def prepare(environ: Mapping[str, str], passwords: Mapping[str, str]) -> list[str]:
+    """Create the buckets where they are missing and let these roles log in; the roles that are not there.
 
     Raises:
         StackError: a service is not named, does not answer, or refuses.
@@ -24,16 +25,23 @@ def prepare(environ: Mapping[str, str], password: str) -> None:
         raise StackError(f"prepare: {', '.join(missing)} must be set")
     services = Services(Path(), environ, webhook_url="", webhook_token="")
     services.create_buckets()
-    services.reader_url(password)
+    return services.logins(passwords, {}).give_passwords()
+
+
+def read(file: Path) -> tuple[str, str]:
+    """The role a file is named after, and the password in it."""
+    return f"xraygpt_{file.name.removesuffix('_password')}", file.read_text().strip()
 
 
 def main(arguments: list[str]) -> int:
     """Exit status: 0, or 1 with one sentence on stderr."""
     try:
-        prepare(os.environ, Path(arguments[0]).read_text().strip())
+        absent = prepare(os.environ, dict(read(Path(file)) for file in arguments))
     except StackError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    for role in absent:
+        sys.stderr.write(f"prepare: the database has no role {role}; its process must be given the owner's address\n")
     return 0
 
 

@@ -64,7 +64,7 @@ fi
 exec weed -logtostderr=true mini \
     -ip=127.0.0.1 -ip.bind=0.0.0.0 -disableHttp=true \
     -s3.port.iceberg=0 -s3.port.lance=0 -s3.iam=false -s3.autoCreateBucket=false -s3.config=identities.json \
-    -webdav=false -admin.ui=false -master.telemetry=false \
+    -webdav=false -admin.ui=false -master.telemetry=false -volume.preStopSeconds=0 \
     -filer.disableDirListing=true -filer.exposeDirectoryData=false \
     -filer.localSocket=filer.sock -s3.localSocket=s3.sock \
     "$@" > log 2>&1

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from migrations.upgrade import upgrade
+from migrations.upgrade import roles_missing, upgrade
 from xraygpt_core.errors import ConfigurationError, XrayGPTError
 
 
@@ -14,10 +14,16 @@ def main() -> int:
         if not url:
             raise ConfigurationError("XRAYGPT_DATABASE_URL is missing")
         before, after = upgrade(url)
+        missing = roles_missing(url)
     except XrayGPTError as error:
         sys.stderr.write(f"migrations: {error}\n")
         return 1
     sys.stderr.write(f"migrations: {before or 'empty'} -> {after}\n")
+    if missing:
+        sys.stderr.write(
+            f"migrations: this role may not make {', '.join(missing)}, so every process works as the owner of the "
+            "database; let its administrator CREATE them, and migrate again\n"
+        )
     return 0
 
 

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from migrations import grants
 from xraygpt_core.db import driver_url, said, set_local, without_options
 from xraygpt_core.errors import Unavailable
 
@@ -42,7 +43,25 @@ def upgrade(url: str, revision: str = "head") -> tuple[str | None, str | None]:
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, revision)
             after = MigrationContext.configure(connection).get_current_revision()
+            if after == head():
+                grants.apply(connection)
             return before, after
+    except OperationalError as error:
+        raise Unavailable(f"PostgreSQL does not answer{said(error.orig)}") from error
+    finally:
+        engine.dispose()
+
+
+def roles_missing(url: str) -> list[str]:
+    """The roles of our processes that this server lacks, because who migrated may not make roles.
+
+    Raises:
+        Unavailable: the server does not answer.
+    """
+    engine = create_engine(without_options(driver_url(url))[0], connect_args={"connect_timeout": 10})
+    try:
+        with engine.connect() as connection:
+            return grants.missing(connection)
     except OperationalError as error:
         raise Unavailable(f"PostgreSQL does not answer{said(error.orig)}") from error
     finally:

@@ -22,7 +22,9 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from migrations.upgrade import upgrade
+from tests import roles
 from tests.invariants import check_invariants
+from tests.keys import HMAC_KEY
 from tests.order import ByFile, rank
 from tests.s3_tools import s3_client
 from xraygpt.stack import ports
@@ -44,7 +46,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("busy machine")
 
-HMAC_KEY = "5" * 64
 # The ledger of the tests speaks through this driver: postgresql, which is the default, or postgresql+psycopg.
 DATABASE_SCHEME = os.environ.get("XRAYGPT_TEST_DATABASE_SCHEME", "postgresql")
 
@@ -89,6 +90,13 @@ def _service_descriptions_are_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _every_door_has_its_role() -> Iterator[None]:
+    """What a route or a job does to the database it does with the rights of its process."""
+    with pytest.MonkeyPatch.context() as patch, roles.acted_out(patch):
+        yield
+
+
 @pytest.fixture(scope="session")
 def int8_products() -> None:
     """Skips where the product refuses int8 weights: on processors without VNNI instructions."""
@@ -108,6 +116,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     server.start()
     try:
         upgrade(server.url)
+        roles.may_become(server)
+        roles.let_in(server)
         yield server
     finally:
         server.stop()
@@ -178,7 +188,8 @@ def empty(url: str) -> None:
             if table.name != "installation":
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
         connection.execute(
-            "UPDATE installation SET hmac_fingerprint = NULL, served_bundle = NULL, served_run = NULL, "
+            "UPDATE installation SET hmac_fingerprint = NULL, hmac_old_fingerprint = NULL, hmac_rotated_until = NULL, "
+            "served_bundle = NULL, served_run = NULL, "
             "previous_bundle = NULL, previous_run = NULL, created_at = clock_timestamp()"
         )
 

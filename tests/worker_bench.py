@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from pydantic import SecretStr
 
+from tests import roles
 from workers.context import Context
 from xraygpt_core.dicom.write import phantom_dicom
 from xraygpt_core.ledger import jobs
@@ -125,8 +126,9 @@ class Bench:
         return [listed.key for listed in self.store.list(bucket)]
 
     def start(self, role: str, **environment: str) -> subprocess.Popen[bytes]:
-        """A real worker process. Its log is ``<directory>/<role>-<n>.log``."""
+        """A real worker process with its role's rights. Its log is ``<directory>/<role>-<n>.log``."""
         given = {f"XRAYGPT_{name.upper()}": _text(value) for name, value in self.settings if value is not None}
+        given["XRAYGPT_DATABASE_URL"] = roles.url_as(role, given["XRAYGPT_DATABASE_URL"])
         log = self.directory / f"{role}-{len(self.processes)}.log"
         with log.open("wb") as stderr:
             process = subprocess.Popen(

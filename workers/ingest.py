@@ -8,6 +8,7 @@ from uuid import UUID
 
 from workers.context import Context
 from workers.heartbeat import Pulse
+from workers.names import called, renamed
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits, NormalisedImage
 from xraygpt_core.errors import InvalidRequest, LeaseLost, ObjectMissing, ObjectReplaced, Rejected
@@ -133,14 +134,15 @@ def derived_key(folder: str, sha256: str) -> str:
 
 def pseudonymised(image: NormalisedImage, pseudonymiser: Pseudonymiser) -> IngestedImage:
     """The same image as the ledger keeps it: HMACs where identifiers stood, and hashes where pixels did."""
-    said = image.identifiers
+    names = called(image.identifiers, pseudonymiser)
     normalised, preview = (hashlib.sha256(png).hexdigest() for png in (image.normalised_png, image.preview_png))
     return IngestedImage(
-        study_pseudonym=pseudonymiser.study(said.study_instance_uid),
-        patient_pseudonym=pseudonymiser.patient(said.patient_id, said.patient_id_issuer),
-        patient_id_pseudonym=pseudonymiser.patient_id(said.patient_id, said.patient_id_issuer),
-        accession_pseudonym=pseudonymiser.accession(said.accession_number, said.accession_issuer),
-        sop_pseudonym=pseudonymiser.sop(said.sop_instance_uid),
+        study_pseudonym=names.study,
+        patient_pseudonym=names.patient,
+        patient_id_pseudonym=names.patient_id,
+        accession_pseudonym=names.accession,
+        sop_pseudonym=names.sop,
+        renamed=renamed(image.identifiers, pseudonymiser),
         view=image.view,
         modality=image.modality,
         kind=image.kind,

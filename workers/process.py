@@ -20,8 +20,7 @@ from workers.heartbeat import Heart, aside, hand_back
 from workers.telling import tell_metrics
 from xraygpt_core.ledger import jobs
 from xraygpt_core.ledger.core import Ledger, open_ledger
-from xraygpt_core.ledger.guard import check_fingerprint, check_schema
-from xraygpt_core.privacy import Pseudonymiser, load_pseudonymiser
+from xraygpt_core.ledger.guard import check_schema
 from xraygpt_core.queue import make_celery, task_name
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind
@@ -45,7 +44,6 @@ class Process:
 
     context: Context
     app: Celery
-    pseudonymiser: Pseudonymiser
     closing: ExitStack
     queues: list[str] = field(default_factory=list)
     drains: list[Drain] = field(default_factory=list)
@@ -107,7 +105,7 @@ class Process:
 
 
 def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) -> Process:
-    """Check that this process fits its database, key and buckets, and open what its jobs need.
+    """Check that this process fits its database and buckets, and open what its jobs need.
 
     Args:
         threads: how many jobs run at once, to size the connection pool.
@@ -115,11 +113,9 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
     Raises:
         ConfigurationError, Unavailable: with the one sentence to print.
     """
-    pseudonymiser = load_pseudonymiser(settings)
     ledger = open_ledger(settings, pool_size=min(threads, 14) + 2)
     closing.callback(ledger.close)
     check_schema(ledger)
-    check_fingerprint(ledger, pseudonymiser.fingerprint)
     store = ObjectStore(settings)
     store.check()
     heart = _heart(ledger)
@@ -129,7 +125,7 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
         tell_metrics(settings)
     name = f"{role}-{os.getpid()}@{platform.node()}"
     context = Context(settings, ledger, store, heart, name, gates=gates_of(settings, store))
-    return Process(context, make_celery(settings), pseudonymiser, closing)
+    return Process(context, make_celery(settings), closing)
 
 
 def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, Gate]:

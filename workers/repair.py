@@ -14,11 +14,12 @@ from uuid import UUID
 
 from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
 from xraygpt_core.dicom.types import Limits
-from xraygpt_core.errors import ObjectMissing, ObjectReplaced, Rejected, XrayGPTError
+from xraygpt_core.errors import ConfigurationError, ObjectMissing, ObjectReplaced, Rejected, XrayGPTError
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.core import Ledger, open_ledger
 from xraygpt_core.ledger.guard import check_fingerprint, check_schema
 from xraygpt_core.ledger.ingest import IngestInput
+from xraygpt_core.ledger.rotate import rotation
 from xraygpt_core.ledger.split import Names, Split, split_study, suspects, unread_images
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.privacy import Pseudonymiser, load_pseudonymiser
@@ -143,7 +144,11 @@ def _repair(settings: Settings, closing: ExitStack) -> Repair:
     closing.callback(ledger.close)
     check_schema(ledger)
     pseudonymiser = load_pseudonymiser(settings)
-    check_fingerprint(ledger, pseudonymiser.fingerprint)
+    check_fingerprint(ledger, *(one.fingerprint for one in pseudonymiser.all))
+    if rotation(ledger) is not None:
+        raise ConfigurationError(
+            "the pseudonymisation key is being replaced: let that end first (`xraygpt rotate pseudonyms`)"
+        )
     limits = Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes)
     sandbox = closing.enter_context(header_sandbox(limits))
     return Repair(ledger, ObjectStore(settings), pseudonymiser, sandbox)

@@ -5,6 +5,8 @@ from contextlib import ExitStack
 from workers.ingest import Ingest
 from workers.process import start
 from workers.settle import Settle
+from xraygpt_core.ledger.guard import check_fingerprint
+from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.queue import CONTROL_QUEUE, queues_of
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind
@@ -15,8 +17,10 @@ _CONTROL_THREADS = 4  # one per round, so that a long sweep does not hold up a t
 
 def ingest(settings: Settings, closing: ExitStack) -> int:
     """Ingest and settle: settling is short and lets studies finish, so it goes first within a lane."""
+    pseudonymiser = load_pseudonymiser(settings)
     process = start("ingest", settings, closing, threads=settings.ingest_concurrency + 1)
-    work = Ingest(process.context, process.pseudonymiser)
+    check_fingerprint(process.context.ledger, *(one.fingerprint for one in pseudonymiser.all))
+    work = Ingest(process.context, pseudonymiser)
     closing.callback(work.close)
     process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(process.context)})
     return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency, attended=True)

@@ -21,6 +21,7 @@ from xraygpt.commands import (
     reading,
     repairing,
     replaying,
+    rotating,
     running,
     submitting,
     training,
@@ -60,6 +61,7 @@ for command in (
     changing.resummarise,
     replaying.replay,
     repairing.repair,
+    rotating.rotate,
     training.train,
     bench.bench,
 ):

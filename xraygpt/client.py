@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -50,20 +51,29 @@ class Gateway:
         url: for example ``http://127.0.0.1:8000``.
         key: an API key.
         patience: seconds for which an unanswered request is repeated.
+        ca_file: the authority that signed the gateway's certificate; None: one of the machine's own.
     """
 
     def __init__(
-        self, url: str, key: str, *, patience: float = PATIENCE_SECONDS, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        key: str,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        ca_file: str | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self._patience = patience
+        trust = ssl.create_default_context(cafile=ca_file) if ca_file else None
         local = httpx.URL(url).host in ("127.0.0.1", "localhost", "::1")
         self._http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"},
             timeout=httpx.Timeout(min(60.0, max(patience, 5.0)), connect=10.0),
             trust_env=not local,  # a proxy of the environment cannot reach this machine's loopback
-            verify=not (local and self.url.startswith("http:")),  # without TLS nobody needs the certificates: 20 ms
+            # Without TLS nobody needs the certificates: 20 ms.
+            verify=trust or not (local and self.url.startswith("http:")),
             transport=transport,
         )
 

@@ -20,6 +20,8 @@ def home() -> Home:
 def find_gateway(patience: float = PATIENCE_SECONDS) -> Gateway | None:
     """The gateway of ``XRAYGPT_GATEWAY_URL`` and ``XRAYGPT_API_KEY``, or of the running stack, or None.
 
+    ``XRAYGPT_GATEWAY_CA_FILE`` names the authority of its certificate where the machine does not know it.
+
     Args:
         patience: seconds for which an unanswered request is repeated.
     """
@@ -27,9 +29,9 @@ def find_gateway(patience: float = PATIENCE_SECONDS) -> Gateway | None:
         key = os.environ.get("XRAYGPT_API_KEY")
         if not key:
             raise NoStack("XRAYGPT_GATEWAY_URL is set, so XRAYGPT_API_KEY must be set as well")
-        return Gateway(url, key, patience=patience)
+        return Gateway(url, key, patience=patience, ca_file=os.environ.get("XRAYGPT_GATEWAY_CA_FILE"))
     if (stack := running_stack(home())) is not None:
-        return Gateway(stack["gateway_url"], stack["api_key"], patience=patience)
+        return Gateway(stack["gateway_url"], stack["api_key"], patience=patience, ca_file=stack.get("ca_file"))
     return None
 
 

@@ -9,19 +9,28 @@ import hashlib
 import hmac
 import re
 import stat
+from itertools import pairwise
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.settings import Settings
 
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
+_FEWEST_DIFFERENT = 16  # bytes of the 32
 
 
 class Pseudonymiser:
-    """Turns identifiers into pseudonyms: 64 hex digits, or None where the identifier is absent or blank."""
+    """Turns identifiers into pseudonyms: 64 hex digits, or None where the identifier is absent or blank.
 
-    def __init__(self, key: bytes) -> None:
+    Args:
+        former: that of the key before, while rows are still known under it (:mod:`xraygpt_core.ledger.rotate`).
+    """
+
+    def __init__(self, key: bytes, former: "Pseudonymiser | None" = None) -> None:
         self._key = key
+        self.former = former
 
     def __repr__(self) -> str:
         return f"Pseudonymiser(fingerprint={self.fingerprint!r})"
@@ -50,6 +59,11 @@ class Pseudonymiser:
         return self._pseudonym("sop", sop_instance_uid)
 
     @property
+    def all(self) -> "tuple[Pseudonymiser, ...]":
+        """This one, and the one before if there is one: a row may be known under either."""
+        return (self,) if self.former is None else (self, self.former)
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits that tell two keys apart and give neither away."""
         return self._digest("fingerprint")[:16]
@@ -76,16 +90,22 @@ def _escaped(part: str) -> str:
 
 
 def load_pseudonymiser(settings: Settings) -> Pseudonymiser:
-    """The pseudonymiser of this installation.
+    """The pseudonymiser of this installation, with that of the key before if that is given.
 
     Raises:
-        ConfigurationError: the key is missing, readable by others, or not 64 hex digits.
+        ConfigurationError: the key is missing, readable by others, not 64 hex digits, or no secret at all.
     """
-    if settings.hmac_key is not None:
-        return Pseudonymiser(_parsed(settings.hmac_key.get_secret_value(), "XRAYGPT_HMAC_KEY"))
-    if settings.hmac_key_file is None:
-        raise ConfigurationError("set exactly one of XRAYGPT_HMAC_KEY_FILE and XRAYGPT_HMAC_KEY")
-    return Pseudonymiser(_parsed(_read(settings.hmac_key_file), str(settings.hmac_key_file)))
+    key = _key(settings.hmac_key, settings.hmac_key_file, "XRAYGPT_HMAC_KEY")
+    former = _key(settings.hmac_old_key, settings.hmac_old_key_file, "XRAYGPT_HMAC_OLD_KEY")
+    if key is None:
+        raise ConfigurationError("settings: XRAYGPT_HMAC_KEY_FILE (or XRAYGPT_HMAC_KEY) is missing")
+    return Pseudonymiser(key, None if former in (None, key) else Pseudonymiser(former))
+
+
+def _key(given: SecretStr | None, file: Path | None, name: str) -> bytes | None:
+    if given is not None:
+        return _parsed(given.get_secret_value(), name)
+    return None if file is None else _parsed(_read(file), str(file))
 
 
 def _read(path: Path) -> str:
@@ -109,4 +129,19 @@ def _parsed(text: str, where: str) -> bytes:
     text = text.strip()
     if not _HEX_KEY.fullmatch(text):
         raise ConfigurationError(f"{where}: the pseudonymisation key must be 64 hex digits (32 bytes)")
-    return bytes.fromhex(text)
+    key = bytes.fromhex(text)
+    if _is_guessable(key):
+        raise ConfigurationError(
+            f"{where}: this pseudonymisation key is a pattern that anybody can guess; "
+            "make one with: openssl rand -hex 32"
+        )
+    return key
+
+
+def _is_guessable(key: bytes) -> bool:
+    """One byte again and again, a short pattern repeated, or bytes that count up or down: nobody drew these.
+
+    Of 32 random bytes fewer than 16 are different once in 10^16 keys.
+    """
+    steps = {(after - before) % 256 for before, after in pairwise(key)}
+    return len(set(key)) < _FEWEST_DIFFERENT or len(steps) == 1

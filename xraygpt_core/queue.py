@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from kombu.transport import redis as kombu_redis
 
 from xraygpt_core.errors import Unavailable
-from xraygpt_core.settings import Settings
+from xraygpt_core.settings import FlowerSettings, Settings
 from xraygpt_core.states import JobKind, Lane
 
 CONTROL_QUEUE = "control"
@@ -81,7 +81,7 @@ class _Amqp(AMQP):
     Connection = _Connection
 
 
-def make_celery(settings: Settings) -> Celery:
+def make_celery(settings: FlowerSettings) -> Celery:
     """The Celery application of a producer or a worker. It opens nothing until it is used."""
     app = Celery("xraygpt", broker=settings.redis_url.get_secret_value(), set_as_current=False, amqp=_Amqp)
     queues = [kombu.Queue(name, routing_key=name) for name in [*queues_of(*JobKind), CONTROL_QUEUE]]

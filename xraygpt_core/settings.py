@@ -7,7 +7,7 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -23,15 +23,31 @@ _TLS_OPTIONS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", 
 _CERT_REQS = ("required", "optional", "none")
 
 
-class Settings(BaseSettings):
-    """What a process knows about the world outside it."""
+class FlowerSettings(BaseSettings):
+    """What Flower knows: the broker, and who may look. It is given nothing else, so it asks for nothing else."""
 
     model_config = SettingsConfigDict(env_prefix="XRAYGPT_", extra="ignore", frozen=True)
+
+    redis_url: SecretStr = Field(description="redis:// or rediss:// URL of the broker")
+    flower_host: str = "127.0.0.1"
+    flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
+    flower_user: str = "xraygpt"
+    flower_password: SecretStr | None = Field(None, description="Flower does not start without one")
+    flower_gateway_url: str | None = Field(None, description="whom Flower asks whether a key is an operator's")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _a_broker(cls, value: SecretStr) -> SecretStr:
+        check_redis_url(value.get_secret_value())
+        return value
+
+
+class Settings(FlowerSettings):
+    """What a process knows about the world outside it. Which of it a process needs: xraygpt/stack/environments.py."""
 
     # Services
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
     reader_url: SecretStr | None = Field(None, description="the same database as the role xraygpt_reader, for `query`")
-    redis_url: SecretStr = Field(description="redis:// or rediss:// URL of the broker")
     s3_endpoint_url: str | None = Field(None, description="S3 endpoint; leave it out for AWS")
     s3_access_key: SecretStr | None = None
     s3_secret_key: SecretStr | None = None
@@ -42,15 +58,21 @@ class Settings(BaseSettings):
     bucket: str = Field(description="the hospital's bucket; XrayGPT only reads it, apart from uploads/")
     derived_bucket: str = Field(description="the bucket XrayGPT writes normalised images and checkpoints to")
 
-    # Privacy
+    # Privacy; for the processes that pseudonymise: gateway and ingest
     hmac_key_file: Path | None = Field(
         None, description="file with the pseudonymisation key (64 hex digits, mode 0600)"
     )
     hmac_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
+    hmac_old_key_file: Path | None = Field(
+        None, description="file with the key before, while `xraygpt rotate pseudonyms` replaces it"
+    )
+    hmac_old_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
 
     # Gateway
     gateway_host: str = "127.0.0.1"
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    gateway_certificate_file: Path | None = Field(None, description="PEM file; with it the gateway speaks HTTPS only")
+    gateway_key_file: Path | None = Field(None, description="the private key of this certificate")
     webhook_token: SecretStr | None = Field(None, description="bearer token of the bucket's event webhook")
     webhook_stat: bool = Field(False, description="whether an event may ask for the lane stat (?lane=stat)")
     session_idle_seconds: Annotated[float, Field(gt=0)] = Field(
@@ -94,13 +116,6 @@ class Settings(BaseSettings):
         60,
         description="how long a message that was taken and not finished stays hidden; extended while it is worked on",
     )
-
-    # Flower
-    flower_host: str = "127.0.0.1"
-    flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
-    flower_user: str = "xraygpt"
-    flower_password: SecretStr | None = Field(None, description="Flower does not start without one")
-    flower_gateway_url: str | None = Field(None, description="whom Flower asks whether a key is an operator's")
 
     # Model
     models: Path = Field(default_factory=models_dir, description="where model bundles live")
@@ -148,12 +163,6 @@ class Settings(BaseSettings):
     )
     log_level: str = "INFO"
 
-    @field_validator("redis_url")
-    @classmethod
-    def _a_broker(cls, value: SecretStr) -> SecretStr:
-        check_redis_url(value.get_secret_value())
-        return value
-
     @field_validator("sns_topic_arns", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _separated(cls, value: object) -> object:
@@ -174,9 +183,17 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _one_hmac_key(self) -> Self:
-        if (self.hmac_key is None) == (self.hmac_key_file is None):
-            raise ValueError("set exactly one of XRAYGPT_HMAC_KEY_FILE and XRAYGPT_HMAC_KEY")
+    def _whole_certificate(self) -> Self:
+        if (self.gateway_certificate_file is None) != (self.gateway_key_file is None):
+            raise ValueError("set both of XRAYGPT_GATEWAY_CERTIFICATE_FILE and XRAYGPT_GATEWAY_KEY_FILE, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _at_most_one_hmac_key(self) -> Self:
+        if self.hmac_key is not None and self.hmac_key_file is not None:
+            raise ValueError("set one of XRAYGPT_HMAC_KEY_FILE and XRAYGPT_HMAC_KEY, not both")
+        if self.hmac_old_key is not None and self.hmac_old_key_file is not None:
+            raise ValueError("set one of XRAYGPT_HMAC_OLD_KEY_FILE and XRAYGPT_HMAC_OLD_KEY, not both")
         return self
 
 
@@ -216,14 +233,22 @@ def _check_broker_options(query: str, *, tls: bool) -> None:
             raise ValueError(f"ssl_cert_reqs is one of {', '.join(_CERT_REQS)}")
 
 
+_Kind = TypeVar("_Kind", bound=FlowerSettings)
+
+
 def load_settings() -> Settings:
     """Read the environment.
 
     Raises:
         ConfigurationError: naming each variable that is missing or impossible.
     """
+    return read_settings(Settings)
+
+
+def read_settings(kind: type[_Kind]) -> _Kind:
+    """The same, for a process that needs less."""
     try:
-        return Settings()  # type: ignore[call-arg]  # the fields come from the environment
+        return kind()  # type: ignore[call-arg]  # the fields come from the environment
     except ValidationError as error:
         raise ConfigurationError(_sentence(error)) from None
 

@@ -9,6 +9,7 @@ import pytest
 from migrations.upgrade import upgrade
 from tests.chaos.arena import LEASE_SECONDS, LIMIT_SECONDS, TOKEN, Arena
 from tests.chaos.faulty_s3 import FaultyS3
+from tests.keys import HMAC_KEY
 from tests.s3_tools import s3_client
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.ports import choose
@@ -58,7 +59,7 @@ def _settings(object_server: ObjectServer, s3_url: str) -> dict[str, str]:
         "XRAYGPT_S3_SECRET_KEY": object_server.secret_key,
         "XRAYGPT_BUCKET": f"hospital-{suffix}",
         "XRAYGPT_DERIVED_BUCKET": f"derived-{suffix}",
-        "XRAYGPT_HMAC_KEY": "5" * 64,
+        "XRAYGPT_HMAC_KEY": HMAC_KEY,
         "XRAYGPT_WEBHOOK_TOKEN": TOKEN,
         "XRAYGPT_LEASE_SECONDS": str(LEASE_SECONDS),
         "XRAYGPT_TICK_SECONDS": "0.3",

@@ -22,6 +22,7 @@ import redis
 from botocore.exceptions import ClientError
 from cryptography import x509
 
+from tests.keys import HMAC_KEY
 from tests.s3_tools import s3_client
 from xraygpt.stack import broker as embedded_broker
 from xraygpt.stack import s3 as embedded_s3
@@ -266,7 +267,7 @@ def test_prepare_makes_buckets_and_lets_analysts_in_as_often_as_it_runs(
     prepare: ModuleType, environment: dict[str, str], object_server: ObjectServer
 ) -> None:
     for _ in range(2):
-        prepare.prepare(environment, "sesame")
+        assert prepare.prepare(environment, {"xraygpt_reader": "sesame", "xraygpt_nobody": "x"}) == ["xraygpt_nobody"]
     client = s3_client(object_server.url, object_server.access_key, object_server.secret_key, retries=ONCE)
     with contextlib.closing(client):
         for bucket in ("prepared-source", "prepared-derived"):
@@ -297,7 +298,7 @@ def test_a_container_that_is_given_secrets_as_files_migrates_and_makes_a_key(
     for name in ("XRAYGPT_DATABASE_URL", "XRAYGPT_REDIS_URL", "XRAYGPT_S3_ACCESS_KEY", "XRAYGPT_S3_SECRET_KEY"):
         (secrets / name).write_text(environment.pop(name) + "\n")
     key = secrets / "hmac.key"
-    key.write_text("5" * 64)
+    key.write_text(HMAC_KEY)
     key.chmod(0o600)
     given = environment | {"SECRETS": str(secrets), "XRAYGPT_HMAC_KEY_FILE": str(key)}
 

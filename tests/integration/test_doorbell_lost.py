@@ -11,6 +11,7 @@ import pytest
 from celery import Celery
 from pydantic import SecretStr
 
+from tests.keys import HMAC_KEY
 from xraygpt.stack.broker import Broker
 from xraygpt_core.queue import Doorbell, Ring, make_celery
 from xraygpt_core.settings import Settings
@@ -33,7 +34,7 @@ def app(own_broker: Broker) -> Iterator[Celery]:
         redis_url=SecretStr(own_broker.url),
         bucket="a",
         derived_bucket="b",
-        hmac_key=SecretStr("5" * 64),
+        hmac_key=SecretStr(HMAC_KEY),
     )
     made = make_celery(settings)
     yield made

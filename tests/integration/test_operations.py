@@ -5,21 +5,25 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 from pydantic import SecretStr
+from sqlalchemy import create_engine
 
+from migrations import grants
 from migrations.upgrade import upgrade
+from tests import roles
+from tests.service_tools import started
 from tests.worker_bench import Bench
 from xraygpt.stack.postgres import Postgres, program
+from xraygpt_core.db import driver_url, libpq_url
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.ledger import jobs
 from xraygpt_core.ledger.control import tick
 from xraygpt_core.ledger.core import Ledger, open_ledger
 from xraygpt_core.ledger.guard import check_fingerprint, check_schema
+from xraygpt_core.ledger.keys import check_api_key, create_api_key
 from xraygpt_core.ledger.read import lookup
 from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
 from xraygpt_core.privacy import load_pseudonymiser
@@ -34,23 +38,17 @@ def dump(url: str, path: Path) -> None:
 
 
 @contextmanager
-def restored(postgres: Postgres, path: Path) -> Iterator[str]:
-    """A fresh database with the dump in it; the role xraygpt_reader is there, as the page asks for."""
-    base = postgres.url.rsplit("/", 1)[0]
-    name = f"restored_{uuid4().hex[:8]}"
-    with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        url = f"{base}/{name}"
-        restore = [program("pg_restore"), "--no-owner", "--exit-on-error", f"--dbname={url}", path]
-        try:
-            subprocess.run(restore, check=True)
-            yield url
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+def restored(directory: Path, path: Path) -> Iterator[Postgres]:
+    """Another server with the dump in its database, and what the page does after that."""
+    with started(Postgres(directory)) as server:
+        restore = [program("pg_restore"), "--no-owner", "--no-acl", "--exit-on-error", f"--dbname={server.url}", path]
+        subprocess.run(restore, check=True)
+        upgrade(server.url)
+        yield server
 
 
 def test_a_restored_database_finds_its_studies_and_finishes_its_work(
-    bench: Bench, postgres: Postgres, tmp_path: Path, database_url: str
+    bench: Bench, tmp_path: Path, database_url: str
 ) -> None:
     pseudonyms = load_pseudonymiser(bench.settings)
     check_fingerprint(bench.ledger, pseudonyms.fingerprint)
@@ -60,13 +58,15 @@ def test_a_restored_database_finds_its_studies_and_finishes_its_work(
     claim = bench.claimed(JobKind.SUMMARISE)
     given = summarise_input(bench.ledger, claim)
     assert given is not None
-    complete_summary(bench.ledger, claim, given, SUMMARY)
+    summary = complete_summary(bench.ledger, claim, given, SUMMARY)
+    key = create_api_key(bench.ledger, "Dr. A. Okafor")
+    said(bench.ledger, summary)
     waiting, running = bench.settled(2), bench.settled(3)
     bench.claimed(JobKind.SUMMARISE)
 
     dump(database_url, tmp_path / "xraygpt.dump")
-    with restored(postgres, tmp_path / "xraygpt.dump") as url:
-        ledger = open_ledger(bench.settings.model_copy(update={"database_url": SecretStr(url)}))
+    with restored(tmp_path / "other", tmp_path / "xraygpt.dump") as server:
+        ledger = open_ledger(bench.settings.model_copy(update={"database_url": SecretStr(server.url)}))
         try:
             finish(ledger, pseudonyms.fingerprint)
             assert lookup(ledger, "accession", pseudonyms.accession("A1") or "") == [study]
@@ -75,8 +75,38 @@ def test_a_restored_database_finds_its_studies_and_finishes_its_work(
             assert {row["study_id"] for row in rows} == {study, waiting, running}
             with pytest.raises(ConfigurationError, match="restore the key"):
                 check_fingerprint(ledger, "of another key")
+            assert check_api_key(ledger, key).name == "Dr. A. Okafor"
+            as_it_was(server)
         finally:
             ledger.close()
+
+
+def said(ledger: Ledger, summary_id: object) -> None:
+    """A review, as its table has it."""
+    with ledger.work() as work:
+        work.run(
+            "INSERT INTO reviews (id, summary_id, position, action, reviewer) "
+            "VALUES (gen_random_uuid(), :summary, 1, 'accepted', 'Dr. A. Okafor')",
+            {"summary": summary_id},
+        )
+
+
+def as_it_was(server: Postgres) -> None:
+    """Roles with their rights and no others, and reviews that nobody changes."""
+    engine = create_engine(driver_url(server.url))
+    with engine.connect() as connection:
+        assert grants.granted(connection) == grants.wanted()
+    engine.dispose()
+    roles.let_in(server)
+    server.let_in({"xraygpt_reader": "reader"})
+    reader = server.url_of("xraygpt_reader", {"xraygpt_reader": "reader"})
+    with psycopg.connect(reader) as analyst:
+        assert analyst.execute("SELECT reviewer FROM summary_reviews").fetchall() == [("Dr. A. Okafor",)]
+    refused = pytest.raises(psycopg.errors.InsufficientPrivilege)
+    with psycopg.connect(libpq_url(roles.url_as("ingest", server.url)), autocommit=True) as ingest, refused:
+        ingest.execute("SELECT summary FROM summaries")
+    with psycopg.connect(server.url, autocommit=True) as owner, pytest.raises(psycopg.errors.RestrictViolation):
+        owner.execute("UPDATE reviews SET reviewer = 'nobody'")
 
 
 def finish(ledger: Ledger, fingerprint: str) -> None:

@@ -15,6 +15,7 @@ import redis
 from tests.service_tools import CANARY, command_line, kill, started
 from xraygpt.stack import postgres as postgres_module
 from xraygpt.stack.broker import Broker
+from xraygpt.stack.database import Logins
 from xraygpt.stack.postgres import Postgres, identity
 from xraygpt.stack.process import StackError
 from xraygpt.stack.s3 import ObjectServer
@@ -55,6 +56,25 @@ def test_a_failing_statement_leaves_no_value_in_the_log(postgres: Postgres) -> N
         connection.execute("INSERT INTO people VALUES (%s)", [CANARY])
         with pytest.raises(psycopg.errors.UniqueViolation):
             connection.execute("INSERT INTO people VALUES (%s)", [CANARY])
+    assert CANARY not in postgres.log.read_text()
+
+
+@pytest.mark.parametrize("cast", ["uuid", "int", "timestamptz", "inet", "jsonb", "float8", "interval"])
+def test_a_failing_cast_of_a_text_leaves_nothing_in_the_log(postgres: Postgres, cast: str) -> None:
+    with psycopg.connect(postgres.url, autocommit=True) as connection, pytest.raises(psycopg.Error, match=CANARY[:6]):
+        connection.execute(f"SELECT '{CANARY}<'::{cast}".encode())
+    assert CANARY not in postgres.log.read_text()
+
+
+def test_no_setting_that_a_session_may_change_opens_the_log(postgres: Postgres) -> None:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        for name in ("debug_print_parse", "debug_print_rewritten", "debug_print_plan"):
+            connection.execute(f"SET {name} = on".encode())
+        connection.execute("SELECT %s::text", [CANARY])
+        connection.execute(f"DO $$ BEGIN RAISE LOG '{CANARY}'; END $$".encode())
+        for name in ("log_min_messages", "log_statement", "log_min_duration_statement", "log_min_error_statement"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"SET {name} = DEFAULT".encode())
     assert CANARY not in postgres.log.read_text()
 
 
@@ -160,11 +180,15 @@ def test_a_service_whose_starter_is_killed_ends_and_starts_again(tmp_path: Path,
 # An external database
 
 
+def logins(root: Path, outside: dict[str, str], password: str) -> Logins:
+    return Services(root, outside, "http://127.0.0.1:1", "token").logins({"xraygpt_reader": password}, {})
+
+
 def test_the_reader_of_an_external_database_gets_a_password_and_keeps_its_options(
     tmp_path: Path, database_url: str
 ) -> None:
     outside = {"XRAYGPT_DATABASE_URL": f"{database_url}?sslmode=prefer&application_name=theirs"}
-    url = Services(tmp_path, outside, "http://127.0.0.1:1", "token").reader_url("it's")
+    url = logins(tmp_path, outside, "it's").reader_url()
     with psycopg.connect(url) as connection:
         who = connection.execute("SELECT current_user, current_setting('application_name')").fetchone()
     assert who == ("xraygpt_reader", "theirs")
@@ -175,4 +199,4 @@ def test_a_database_that_allows_no_password_for_the_reader_says_what_to_set(tmp_
         connection.execute("ALTER ROLE xraygpt_reader LOGIN PASSWORD 'reader'")
     as_reader = database_url.replace(database_url.split("@")[0], "postgresql://xraygpt_reader:reader")
     with pytest.raises(StackError, match=r"42501.*set XRAYGPT_READER_URL"):
-        Services(tmp_path, {"XRAYGPT_DATABASE_URL": as_reader}, "http://127.0.0.1:1", "token").reader_url("other")
+        logins(tmp_path, {"XRAYGPT_DATABASE_URL": as_reader}, "other").reader_url()

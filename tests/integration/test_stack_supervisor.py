@@ -1,5 +1,6 @@
 """The supervisor with the real services and small programs in place of the gateway and the workers."""
 
+import hashlib
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from xraygpt.stack.home import Home, holder
 from xraygpt.stack.launch import is_alive, processes, stop
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.s3 import ObjectServer
+from xraygpt_core.logins import PROCESSES
 
 STANDIN = Path(__file__).with_name("stack_standin.py")
 URLS = {"gateway_url", "database_url", "redis_url", "s3_endpoint_url", "flower_url"}
@@ -125,6 +127,52 @@ def test_everything_runs_and_stack_json_says_where(stack: Stack) -> None:
     assert buckets(stack.file) == {"xraygpt-source", "xraygpt-derived"}
     with psycopg.connect(stack.file["reader_url"]) as reader:
         assert reader.execute("SELECT current_user").fetchone() == ("xraygpt_reader",)
+
+
+CANARIES = {
+    "AWS_SECRET_ACCESS_KEY": "canary-aws",
+    "GITHUB_TOKEN": "canary-token",
+    "PGPASSWORD": "canary-pgpassword",
+    "XRAYGPT_VLLM_KEY": "canary-vllm",
+    "XRAYGPT_HMAC_KEY": hashlib.sha256(b"canary").hexdigest(),
+}
+# Who may hold which secret of stack.json, of the data directory, and of the shell.
+HOLDERS = {
+    "webhook_token": {"gateway"},
+    "reader_password": {"gateway"},
+    "flower_password": {"flower"},
+    "owner_password": set(),
+    "superuser_password": set(),
+    "api_key": set(),
+    "broker_password": {"gateway", "ingest", "gpu", "training", "control", "flower"},
+    "AWS_SECRET_ACCESS_KEY": set(),
+    "GITHUB_TOKEN": set(),
+    "PGPASSWORD": set(),
+    "XRAYGPT_VLLM_KEY": {"gpu"},
+    "XRAYGPT_HMAC_KEY": {"gateway", "ingest"},
+    **{f"xraygpt_{process}": {process} for process in PROCESSES},
+}
+
+
+def test_each_process_holds_its_own_secrets_and_nobody_else_s(start: Callable[..., Stack]) -> None:
+    stack = start(**CANARIES).wait_until_ready()
+    known = json.loads(stack.home.secrets_file.read_text())
+    postgres = json.loads((stack.home.root / "postgres" / "service.json").read_text())
+    broker = json.loads((stack.home.root / "broker" / "service.json").read_text())
+    secrets = CANARIES | known["role_passwords"]
+    secrets |= {name: known[name] for name in ("webhook_token", "reader_password", "flower_password", "api_key")}
+    secrets |= {"owner_password": postgres["password"], "superuser_password": postgres["superuser_password"]}
+    secrets |= {"broker_password": broker["password"]}
+    environments = {
+        process: Path(f"/proc/{pid}/environ").read_text()
+        for process, pid in stack.pids.items()
+        if process != "supervisor"
+    }
+    assert set(secrets) == set(HOLDERS)
+    held = {name: {p for p, given in environments.items() if value in given} for name, value in secrets.items()}
+    assert held == {name: holders & set(environments) for name, holders in HOLDERS.items()}
+    with psycopg.connect(stack.file["database_url"]) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("xraygpt",)
 
 
 def buckets(stack: dict[str, Any]) -> set[str]:

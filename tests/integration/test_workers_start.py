@@ -5,6 +5,7 @@ import socket
 import httpx
 import pytest
 
+from tests.keys import HMAC_KEY
 from tests.worker_bench import Bench
 from xraygpt.stack.ports import choose
 from xraygpt_core.ledger.guard import check_fingerprint
@@ -16,8 +17,8 @@ TOKEN = "metrics-" + "m" * 32
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
+        ("XRAYGPT_HMAC_KEY", "0123456789abcdef" + HMAC_KEY[16:], "restore the key"),
         ("XRAYGPT_METRICS_PORT", "9", "XRAYGPT_METRICS_TOKEN"),
-        ("XRAYGPT_HMAC_KEY", "6" * 64, "restore the key"),
         ("XRAYGPT_DERIVED_BUCKET", "no-such-bucket", "XRAYGPT_DERIVED_BUCKET"),
         ("XRAYGPT_LEASE_SECONDS", "soon", "XRAYGPT_LEASE_SECONDS"),
         ("XRAYGPT_DATABASE_URL", "postgresql://nobody:nothing@127.0.0.1:9/nowhere", "PostgreSQL does not answer"),

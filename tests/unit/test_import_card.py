@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.keys import HMAC_KEY
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("xraygpt_core", "api_gateway", "workers", "training_jobs", "migrations", "xraygpt")
 MODEL_LIBRARIES = ("torch", "transformers", "peft", "safetensors")
@@ -21,7 +23,7 @@ SETTINGS = {
     "XRAYGPT_S3_ENDPOINT_URL": "http://127.0.0.1:1",
     "XRAYGPT_BUCKET": "source",
     "XRAYGPT_DERIVED_BUCKET": "derived",
-    "XRAYGPT_HMAC_KEY": "5" * 64,
+    "XRAYGPT_HMAC_KEY": HMAC_KEY,
     "XRAYGPT_FLOWER_PASSWORD": "sesame",
 }
 

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -13,3 +14,8 @@ Timeout = Annotated[float | None, typer.Option("--timeout", help="Seconds to wai
 Study = Annotated[str, typer.Argument(help="A study's id.", metavar="STUDY")]
 
 UNFINISHED = 3  # something ended dead or cancelled, or did not end
+
+
+def unseen(value: str) -> str:
+    """The value of an argument; `-`: a line of standard input, so that it stands in no list of processes."""
+    return sys.stdin.readline().rstrip("\r\n") if value == "-" else value

@@ -6,7 +6,7 @@ import typer
 
 from xraygpt import doubts, show
 from xraygpt.client import Gateway
-from xraygpt.commands.options import UNFINISHED, AsJson, Study
+from xraygpt.commands.options import UNFINISHED, AsJson, Study, unseen
 from xraygpt.connect import gateway
 from xraygpt_core.states import NOTICE, Flag
 
@@ -74,9 +74,12 @@ def find(
     issuer: Annotated[str | None, typer.Option(help="Who issued the PatientID or AccessionNumber.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find studies by the hospital's own number; it is neither stored nor logged."""
+    """Find studies by the hospital's own number; it is neither stored nor logged.
+
+    Other users of this machine see a command's words while it runs: `-` reads the number from standard input instead.
+    """
     given = {"accession": accession, "patient": patient, "study_uid": study_uid}
-    wanted = {name: value for name, value in given.items() if value is not None}
+    wanted = {name: unseen(value) for name, value in given.items() if value is not None}
     if len(wanted) != 1:
         raise typer.BadParameter("give exactly one of --accession, --patient and --study-uid")
     if issuer is not None:
@@ -107,7 +110,8 @@ def query(sql: Annotated[str, typer.Argument(help="One SELECT over the views.")]
 def chat(
     study: Study, question: Annotated[str, typer.Argument(help="A follow-up question.")], as_json: AsJson = False
 ) -> None:
-    """Ask about a study's summary; the answer appears as it is written."""
+    """Ask about a study's summary; the answer appears as it is written. `-` reads the question from standard input."""
+    question = unseen(question)
     with gateway() as client:
         asked = client.post(f"/v1/studies/{study}/chat", {"question": question})
         answered = _answer(client, asked["turn_id"], live=not as_json)

@@ -45,7 +45,7 @@ def where_next(stack: dict[str, Any]) -> dict[str, str]:
         "reading room": f"{stack['gateway_url']}/ (sign in with the api_key in {home().stack_file})",
         "gateway": f"{stack['gateway_url']}/docs",
         "flower": f"{stack['flower_url']} (user {stack['flower_user']}, password in {home().stack_file})",
-        "SQL": f"{stack['reader_url']} (views: study_summaries, …)",
+        "SQL": f"xraygpt query, or psql with the reader_url in {home().stack_file}",
         "bucket": f"s3://{stack['bucket']} at {stack['s3_endpoint_url']}",
         "commands": "xraygpt submit PATH · summary STUDY · chat STUDY “question” · status · down",
     }

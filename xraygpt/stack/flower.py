@@ -17,10 +17,10 @@ from flower.urls import handlers, settings
 from xraygpt.stack.flower_guard import SHOWN, GuardedFlower
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.queue import make_celery
-from xraygpt_core.settings import Settings, load_settings
+from xraygpt_core.settings import FlowerSettings, read_settings
 
 
-def build(configured: Settings) -> Flower:
+def build(configured: FlowerSettings) -> Flower:
     """The web application, listening nowhere yet.
 
     Raises:
@@ -56,7 +56,7 @@ def leave(_number: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Serve until SIGTERM."""
     try:
-        application = build(load_settings())
+        application = build(read_settings(FlowerSettings))
     except ConfigurationError as error:
         sys.exit(f"xraygpt.stack.flower: {error}")
     atexit.register(application.stop)

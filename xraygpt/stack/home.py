@@ -39,6 +39,21 @@ class Home:
         return self.root / "hmac.key"
 
     @property
+    def certificates(self) -> Path:
+        """Of the servers, and of the authority that signs them."""
+        return self.root / "certificates"
+
+    @property
+    def old_hmac_key_file(self) -> Path:
+        """The key before, while it is replaced."""
+        return self.root / "hmac.old.key"
+
+    @property
+    def next_hmac_key_file(self) -> Path:
+        """The key that is about to take its place; there for a moment only."""
+        return self.root / "hmac.next.key"
+
+    @property
     def run(self) -> Path:
         """Working directory of our own processes; by it and their program a killed run's leftovers are known."""
         return self.root / "run"
@@ -95,6 +110,20 @@ def running_stack(home: Home) -> dict[str, Any] | None:
         return None
     assert isinstance(stack, dict)
     return stack
+
+
+def replace_hmac_key(home: Home) -> None:
+    """A new key takes the place of the old one, which stays beside it; cut off at any line, the next call goes on."""
+    if not home.old_hmac_key_file.exists():
+        make_hmac_key(home.next_hmac_key_file)
+        home.hmac_key_file.rename(home.old_hmac_key_file)
+    finish_replacing(home)
+
+
+def finish_replacing(home: Home) -> None:
+    """What a call before was cut off from."""
+    if home.old_hmac_key_file.exists() and home.next_hmac_key_file.exists():
+        home.next_hmac_key_file.replace(home.hmac_key_file)
 
 
 def make_hmac_key(path: Path) -> bool:

@@ -206,8 +206,9 @@ class ObjectServer(Server):
 
     def _environment(self, doors: Doors) -> dict[str, str]:
         """HOME keeps a user's own files out, TMPDIR its own out of where others may put links in their way."""
-        path = os.environ.get("PATH", os.defpath)
-        return {"PATH": path, "HOME": str(self._home), "TMPDIR": str(self._home), **doors.environment()}
+        trust = {"SSL_CERT_FILE": str(self._tls.file)} if self._tls else {}  # the gateway's, which it tells of events
+        own = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._home), "TMPDIR": str(self._home)}
+        return {**own, **trust, **doors.environment()}
 
     def _write_webhook(self, path: Path) -> None:
         path.unlink(missing_ok=True)

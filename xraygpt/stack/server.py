@@ -1,8 +1,12 @@
 """What the launchers of PostgreSQL, broker and S3 server share: a directory, a log, a memory, one child process."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
+from xraygpt.stack.certificates import Authority
+from xraygpt.stack.environments import system
 from xraygpt.stack.memory import recall
 from xraygpt.stack.process import Child
 
@@ -10,7 +14,10 @@ from xraygpt.stack.process import Child
 class Server:
     """A service of the one-machine stack that keeps its data and its log in ``directory``."""
 
+    _front: Child | None = None
+
     def __init__(self, name: str, directory: Path) -> None:
+        self._name = name
         self.directory = directory.absolute()
         self.log = self.directory / f"{name}.log"
         self._memory = self.directory / "service.json"
@@ -24,4 +31,21 @@ class Server:
 
     @property
     def running(self) -> bool:
-        return self._child is not None and self._child.running
+        return self._child is not None and self._child.running and (self._front is None or self._front.running)
+
+    def _open_front(self, tls: Authority, port: int, directory: Path, socket: str, *words: str) -> None:
+        """TLS on this port, in front of a socket in this directory (:mod:`xraygpt.stack.tls_front`)."""
+        certificate = tls.issue(self._name)
+        program = [sys.executable, "-m", "xraygpt.stack.tls_front"]
+        self._front = Child(
+            f"{self._name}-tls",
+            [*program, str(port), socket, str(certificate.file), str(certificate.key_file), *words],
+            log=self.directory / f"{self._name}-tls.log",
+            directory=directory,
+            environment=system(os.environ),
+        )
+        self._front.start()
+
+    def _close_front(self) -> None:
+        if self._front:
+            self._front.stop()

@@ -6,22 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import psycopg2
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from psycopg2 import sql
-from psycopg2.extensions import make_dsn, parse_dsn
 
 from xraygpt.stack.broker import Broker
+from xraygpt.stack.certificates import Authority
+from xraygpt.stack.database import Logins
 from xraygpt.stack.keeper import Unit
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.process import StackError
 from xraygpt.stack.s3 import ObjectServer
-from xraygpt_core.db import driver_url, libpq_url, without_options
+from xraygpt_core.db import driver_url, without_options
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.settings import check_redis_url
-
-READER = "xraygpt_reader"
 
 
 class Services:
@@ -29,9 +26,19 @@ class Services:
 
     ``XRAYGPT_DATABASE_URL``, ``XRAYGPT_REDIS_URL``, ``XRAYGPT_S3_ENDPOINT_URL`` (with ``XRAYGPT_S3_ACCESS_KEY`` and
     ``XRAYGPT_S3_SECRET_KEY``).
+
+    Args:
+        tls: signs for those that are ours; None: they speak in clear.
     """
 
-    def __init__(self, root: Path, environ: Mapping[str, str], webhook_url: str, webhook_token: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        environ: Mapping[str, str],
+        webhook_url: str,
+        webhook_token: str,
+        tls: Authority | None = None,
+    ) -> None:
         self._environ = environ
         self.bucket = environ.get("XRAYGPT_BUCKET", "xraygpt-source")
         self.derived_bucket = environ.get("XRAYGPT_DERIVED_BUCKET", "xraygpt-derived")
@@ -39,9 +46,9 @@ class Services:
         _check(environ)
         self._postgres = self._broker = self._s3 = None
         if "XRAYGPT_DATABASE_URL" not in environ:
-            self._postgres = self.units["postgres"] = Postgres(root / "postgres")
+            self._postgres = self.units["postgres"] = Postgres(root / "postgres", tls=tls)
         if "XRAYGPT_REDIS_URL" not in environ:
-            self._broker = self.units["broker"] = Broker(root / "broker")
+            self._broker = self.units["broker"] = Broker(root / "broker", tls=tls)
         if "XRAYGPT_S3_ENDPOINT_URL" not in environ:
             self._s3 = self.units["s3"] = ObjectServer(
                 root / "s3",
@@ -49,6 +56,7 @@ class Services:
                 webhook_token=webhook_token,
                 webhook_bucket=self.bucket,
                 derived_bucket=self.derived_bucket,
+                tls=tls,
             )
 
     @property
@@ -109,25 +117,9 @@ class Services:
                 except (BotoCoreError, ClientError) as error:
                     raise StackError(f"s3: bucket {bucket} at {self.s3_endpoint_url}: {error}") from error
 
-    def reader_url(self, password: str) -> str:
-        """The database as the analysts' role, whose password is set here; an external one can be given instead.
-
-        Raises:
-            StackError: the database does not allow it.
-        """
-        if given := self._environ.get("XRAYGPT_READER_URL"):
-            return given
-        statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(READER), sql.Literal(password))
-        try:
-            with contextlib.closing(psycopg2.connect(libpq_url(self.database_url), connect_timeout=10)) as connection:
-                connection.cursor().execute(statement)
-                connection.commit()
-        except psycopg2.Error as error:
-            why = error.pgcode or " ".join(str(error).split())
-            raise StackError(f"database: no password for {READER} ({why}); set XRAYGPT_READER_URL") from error
-        if self._postgres:
-            return f"postgresql://{READER}:{password}@127.0.0.1:{self._postgres.port}/xraygpt"
-        return str(make_dsn(**parse_dsn(libpq_url(self.database_url)) | {"user": READER, "password": password}))
+    def logins(self, passwords: Mapping[str, str], former: Mapping[str, str]) -> Logins:
+        """How our processes log in at the database, with these passwords by role."""
+        return Logins(self.database_url, self._postgres, self._environ, passwords, former)
 
 
 def _check(environ: Mapping[str, str]) -> None:

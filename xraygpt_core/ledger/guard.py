@@ -29,24 +29,38 @@ def check_schema(ledger: Ledger) -> None:
         )
 
 
-def check_fingerprint(ledger: Ledger, fingerprint: str) -> None:
+_FINGERPRINTS = "SELECT hmac_fingerprint, hmac_old_fingerprint FROM installation WHERE id = 1"
+
+
+def check_fingerprint(ledger: Ledger, fingerprint: str, former: str | None = None) -> None:
     """The pseudonymisation key is the one this database was filled with. The first process to start sets it.
 
+    Args:
+        former: the fingerprint of the key before, if that is known.
+
     Raises:
-        ConfigurationError: it is another key.
+        ConfigurationError: it is another key, or it is being replaced and the one before is not known.
     """
     with ledger.work() as work:
-        work.run(
-            "UPDATE installation SET hmac_fingerprint = :fingerprint WHERE id = 1 AND hmac_fingerprint IS NULL",
-            {"fingerprint": fingerprint},
-        )
-        row = work.row("SELECT hmac_fingerprint FROM installation WHERE id = 1")
+        row = work.row(_FINGERPRINTS)
+        if row is not None and row["hmac_fingerprint"] is None:
+            work.run(
+                "UPDATE installation SET hmac_fingerprint = :fingerprint WHERE id = 1 AND hmac_fingerprint IS NULL",
+                {"fingerprint": fingerprint},
+            )
+            row = work.row(_FINGERPRINTS)
     if row is None:
         raise ConfigurationError("the database has no installation row: run `python -m migrations`")
     if row["hmac_fingerprint"] != fingerprint:
         raise ConfigurationError(
             "the pseudonymisation key is not the one this database was filled with "
-            f"(fingerprint {fingerprint}, not {row['hmac_fingerprint']}): restore the key from its back-up"
+            f"(fingerprint {fingerprint}, not {row['hmac_fingerprint']}): restore the key from its back-up, "
+            "or replace it in order (`xraygpt rotate pseudonyms`)"
+        )
+    if row["hmac_old_fingerprint"] not in (None, former):
+        raise ConfigurationError(
+            "the pseudonymisation key is being replaced, and some rows are known under the one before "
+            f"(fingerprint {row['hmac_old_fingerprint']}): set XRAYGPT_HMAC_OLD_KEY_FILE"
         )
 
 

@@ -11,6 +11,7 @@ from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import Claim, fenced, fenced_many
 from xraygpt_core.ledger.grouping import lock_group
 from xraygpt_core.ledger.register import ObjectRef, register_objects
+from xraygpt_core.ledger.rename import Pair, rename
 from xraygpt_core.ledger.settle import reconsider
 from xraygpt_core.states import Flag, Origin, ReasonCode
 
@@ -32,6 +33,7 @@ class IngestedImage:
 
     Attributes:
         patient_id_pseudonym: PatientID without its issuer, where one is named.
+        renamed: what its identifiers were called under the key before, while that is replaced.
     """
 
     study_pseudonym: str | None
@@ -52,6 +54,7 @@ class IngestedImage:
     flags: tuple[Flag, ...]
     patient_id_pseudonym: str | None = None
     origin: Origin = Origin.DETECTOR
+    renamed: tuple[Pair, ...] = ()
 
 
 _INPUTS = """
@@ -90,9 +93,11 @@ def complete_ingests(ledger: Ledger, read: Sequence[tuple[Claim, IngestedImage]]
 
     def body(work: Work, held: Collection[UUID]) -> None:
         mine = [one for one in read if one[0].job_id in held]
-        plain = accept_plain(ledger, work, mine) if mine else set()
+        simple = [one for one in mine if not one[1].renamed]
+        plain = accept_plain(ledger, work, simple) if simple else set()
         for claim, image in mine:
             if claim.job_id not in plain:
+                rename(work, image.study_pseudonym, image.renamed, claim.subject)
                 accept_image(ledger, work, claim, image)
 
     return fenced_many(ledger, [claim for claim, _ in read], body)

@@ -109,6 +109,13 @@ object_keys = Table(
     UniqueConstraint("bucket", "key", "etag"),
 )
 
+# Whose header could not be read again while the pseudonymisation key was replaced: known under the key before.
+unrotated_images = Table(
+    "unrotated_images",
+    metadata,
+    Column("image_id", UUID, ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+)
+
 tombstones = Table(
     "tombstones",
     metadata,

@@ -24,6 +24,9 @@ installation = Table(
     metadata,
     Column("id", SmallInteger, CheckConstraint("id = 1", name="single"), primary_key=True, autoincrement=False),
     Column("hmac_fingerprint", Text),
+    # While one key takes the place of another: the one before, and the last image whose header was read again.
+    Column("hmac_old_fingerprint", Text),
+    Column("hmac_rotated_until", UUID),
     Column("tombstone_salt", Text, nullable=False),
     Column("served_bundle", Text),
     Column("served_run", UUID),

@@ -13,6 +13,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from api_gateway.app import create_app
+from tests.keys import HMAC_KEY
 from tests.s3_tools import s3_client
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.postgres import Postgres
@@ -30,7 +31,7 @@ from xraygpt_core.states import JobKind, KeyKind, ReasonCode, Role
 from xraygpt_core.storage import ObjectStore
 
 WEBHOOK_TOKEN = "webhook-token"
-KEY = bytes.fromhex("5" * 64)
+KEY = bytes.fromhex(HMAC_KEY)
 
 
 @dataclass

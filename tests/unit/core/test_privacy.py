@@ -12,7 +12,7 @@ from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.privacy import Pseudonymiser, load_pseudonymiser
 from xraygpt_core.settings import Settings
 
-KEY = bytes(range(32))
+KEY = hashlib.sha256(b"a key").digest()
 pseudonyms = Pseudonymiser(KEY)
 
 
@@ -129,3 +129,31 @@ def test_a_malformed_key_is_refused_without_being_repeated(text: str) -> None:
     with pytest.raises(ConfigurationError, match="64 hex digits") as caught:
         load_pseudonymiser(settings_with(hmac_key=text))
     assert not text or text not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        bytes(32),
+        b"\xff" * 32,
+        b"\x00" * 31 + b"\x01",
+        b"secretkey" * 3 + b"secre",
+        bytes(range(32)),
+        bytes(range(99, 67, -1)),
+    ],
+)
+def test_a_key_that_nobody_drew_is_refused_with_the_way_to_draw_one(tmp_path: Path, key: bytes) -> None:
+    path = tmp_path / "hmac.key"
+    path.write_text(key.hex())
+    path.chmod(0o600)
+    for settings in (settings_with(hmac_key_file=path), settings_with(hmac_key=key.hex())):
+        with pytest.raises(
+            ConfigurationError, match="anybody can guess; make one with: openssl rand -hex 32"
+        ) as caught:
+            load_pseudonymiser(settings)
+        assert key.hex() not in str(caught.value)
+
+
+def test_a_process_that_pseudonymises_does_not_start_without_a_key() -> None:
+    with pytest.raises(ConfigurationError, match="XRAYGPT_HMAC_KEY_FILE"):
+        load_pseudonymiser(settings_with())

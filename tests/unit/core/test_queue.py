@@ -4,6 +4,7 @@ import pytest
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 
+from tests.keys import HMAC_KEY
 from xraygpt_core.queue import CONTROL_QUEUE, make_celery, queue_name, queues_of, task_name
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, Lane
@@ -13,7 +14,7 @@ SETTINGS = Settings(
     redis_url=SecretStr("redis://127.0.0.1:1/0"),
     bucket="a",
     derived_bucket="b",
-    hmac_key=SecretStr("5" * 64),
+    hmac_key=SecretStr(HMAC_KEY),
 )
 
 

@@ -1,32 +1,11 @@
-"""docker-compose.yml as Compose reads it, with the variables of .env at their defaults."""
+"""The files of deploy/ as the tests read them."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).parents[3]
-_VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
-
-
-def interpolated(text: str) -> str:
-    """``${NAME:-default}`` as its default, ``$$`` as one dollar (Compose specification, Interpolation)."""
-
-    def value(match: re.Match[str]) -> str:
-        if match[0] == "$$":
-            return "$"
-        assert match["default"] is not None, f"{match['name']} has no default: `docker compose up` would need it"
-        return match["default"]
-
-    return _VARIABLE.sub(value, text)
-
-
-def load(name: str) -> dict[str, Any]:
-    """One of our YAML files with its anchors resolved."""
-    document: dict[str, Any] = yaml.safe_load(interpolated((ROOT / name).read_text()))
-    return document
+from tests.compose_file import ROOT, load
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +27,8 @@ def services(compose: dict[str, Any]) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="session")
 def gpu_overlay() -> dict[str, Any]:
     return load("deploy/gpu.yml")
+
+
+@pytest.fixture(scope="session")
+def external_bucket() -> dict[str, Any]:
+    return load("deploy/external-bucket.yml")

@@ -90,13 +90,23 @@ def test_the_names_the_ledger_gives_its_gauges_are_the_ones_alerts_use() -> None
 
 def test_prometheus_scrapes_every_process_that_counts(services: dict[str, dict[str, Any]]) -> None:
     jobs = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"]
-    asked = {(name, one["port"]) for job in jobs for one in job["dns_sd_configs"] for name in one["names"]}
+    found = [one for job in jobs for one in job.get("dns_sd_configs", ())]
+    asked = {(name, one["port"]) for one in found for name in one["names"]}
+    asked |= {
+        tuple(target.split(":")) for job in jobs for one in job.get("static_configs", ()) for target in one["targets"]
+    }
     listening = {
         (name, service["environment"]["XRAYGPT_METRICS_PORT"])
         for name, service in services.items()
         if "XRAYGPT_METRICS_PORT" in service.get("environment", {})
     }
-    assert asked == listening | {("gateway", 8000)}
+    assert asked == listening | {("gateway", "8000")}
+
+
+def test_prometheus_shows_the_token_it_is_given(services: dict[str, dict[str, Any]]) -> None:
+    jobs = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"]
+    assert {job["authorization"]["credentials_file"] for job in jobs} == {"/run/secrets/metrics_token"}
+    assert "metrics_token" in services["prometheus"]["secrets"]
 
 
 def test_flower_is_not_scraped() -> None:

@@ -71,3 +71,48 @@ def test_every_file_the_page_names_exists() -> None:
 
 def test_the_key_is_to_be_backed_up_apart_from_the_database() -> None:
     assert "apart from the database's back-up" in next(key for key in rows("what") if "key" in key)
+
+
+FINDINGS = ["C1", *(f"H{n}" for n in range(1, 7)), *(f"M{n}" for n in range(1, 9)), *(f"L{n}" for n in range(1, 13))]
+# What the page names and is merged after it. Empty this as it comes: the last test below asks for it.
+AWAITED = {
+    "test_attacker",
+    "test_audit_chain",
+    "test_bombs",
+    "test_cell",
+    "test_control_words",
+    "test_environments",
+    "test_gateway_audit",
+    "test_gateway_nested",
+    "test_gateway_pictures",
+    "test_hostile_weights",
+    "test_ledger_shares",
+    "test_ledger_whose_act",
+    "test_plain_text",
+    "test_s3_keys",
+    "test_shares",
+    "test_training_input",
+    "test_transfer",
+}
+HERE = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+MODULES = HERE | AWAITED
+
+
+def test_every_finding_of_the_attack_has_its_row() -> None:
+    assert list(rows("finding")) == FINDINGS
+
+
+@pytest.mark.parametrize("heading", ["finding", "who"])
+def test_what_stands_against_a_threat_is_proved_by_tests(heading: str) -> None:
+    """The last cell of each row names modules of tests that are there."""
+    table = re.findall(rf"\n\| {heading} \|(?:.*\|)? proved by \|\n(?:.*\n)*?\n", PAGE)
+    assert table
+    for line in table[0].strip().splitlines()[2:]:
+        proofs = re.findall(r"`(test_\w+)`", line.rsplit("|", 2)[1])
+        assert proofs or "until you switch it on" in line, line
+        assert set(proofs) <= MODULES, set(proofs) - MODULES
+
+
+def test_every_test_the_page_names_is_there() -> None:
+    assert set(re.findall(r"`(test_\w+)`", PAGE)) <= MODULES
+    assert not AWAITED & HERE

@@ -86,7 +86,7 @@ def fake_gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
 def xraygpt() -> Callable[..., Result]:
     """Run a command line inside this process."""
 
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(app, arguments)
+    def run(*arguments: str, given: str | None = None) -> Result:
+        return CliRunner().invoke(app, arguments, input=given)
 
     return run

@@ -219,6 +219,19 @@ def test_find_sends_the_number_in_the_body(fake_gateway: Any, xraygpt: Run) -> N
     assert all("A" not in asked.path for asked in fake_gateway.asked)
 
 
+def test_find_and_chat_read_from_standard_input_what_nobody_shall_see_in_ps(fake_gateway: Any, xraygpt: Run) -> None:
+    fake_gateway.answers |= {
+        "POST /v1/lookup": {"studies": []},
+        "POST /v1/studies/s/chat": {"turn_id": "t", "summary_id": "m"},
+        "GET /v1/turns/t/stream": b"event: done\ndata: {}\n\n",
+        "GET /v1/turns/t": turn("done", "No."),
+    }
+    xraygpt("find", "--accession", "-", given="A 1\n")
+    xraygpt("chat", "s", "-", given="Any effusion?\n")
+    assert fake_gateway.bodies("/v1/lookup") == [{"accession": "A 1"}]
+    assert fake_gateway.bodies("/v1/studies/s/chat") == [{"question": "Any effusion?"}]
+
+
 def test_find_says_that_it_found_nothing(fake_gateway: Any, xraygpt: Run) -> None:
     fake_gateway.answers["POST /v1/lookup"] = {"studies": []}
     nothing = xraygpt("find", "--accession", "A 1")

@@ -24,11 +24,7 @@ USER, PASSWORD = "xraygpt", "flower-password"
 def environment(port: int) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("XRAYGPT_", "FLOWER_"))}
     return clean | {
-        "XRAYGPT_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
         "XRAYGPT_REDIS_URL": "redis://127.0.0.1:1/0",
-        "XRAYGPT_BUCKET": "source",
-        "XRAYGPT_DERIVED_BUCKET": "derived",
-        "XRAYGPT_HMAC_KEY": "5" * 64,
         "XRAYGPT_FLOWER_PORT": str(port),
     }
 

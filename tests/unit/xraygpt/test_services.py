@@ -52,7 +52,8 @@ def test_keys_of_an_external_bucket_come_from_the_environment_or_from_boto3_s_ow
 
 
 def test_a_reader_that_is_given_is_not_touched(tmp_path: Path) -> None:
-    assert services(tmp_path, XRAYGPT_READER_URL="postgresql://r@db/films").reader_url("x") == "postgresql://r@db/films"
+    given = "postgresql://r@db/films"
+    assert services(tmp_path, XRAYGPT_READER_URL=given).logins({}, {}).reader_url() == given
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,251 @@
+"""Who may do what in the database: one line per table. It is granted anew whenever it differs from what is there.
+
+A verb with columns is meant for these columns alone. A table that is missing here may be used by nobody but the owner,
+and a test says so. The analysts' role may select the views, which the versions grant, too: a restored database has the
+tables without their rights. Where the owner of the database may not make roles, none is made and the processes go on as
+the owner.
+"""
+
+import re
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, text
+
+from xraygpt_core.logins import LOCK_FUNCTIONS, PROCESSES, READER, ROLES, role_of
+
+Grant = tuple[str, str | None, str, str]  # table, column (None: all of them), role, verb
+
+# What several processes need of the same table.
+_CLAIMED = "SELECT(id, study_id)"  # whose timeline a claim is told on
+_WORKS = "SELECT INSERT UPDATE"
+_ENDS = "UPDATE(state, finished_at)"
+_KNOWN = "SELECT(image_id, bucket, key, etag, sequencer, seen_at, deleted_at) INSERT"  # objects that were announced
+_REGISTERED = "UPDATE(sequencer, seen_at, deleted_at)"
+_STUDY = (  # all but the pseudonyms
+    "SELECT(id, alias_of, lane_rank, state, reason_code, revision, expected_images, chosen_image, view, flags, "
+    "received_at, last_image_at, finished_at, purged_at)"
+)
+_STUDY_CLOSES = "UPDATE(id, state, reason_code, revision, finished_at)"
+_STUDY_FORGOTTEN = (
+    "UPDATE(id, lane_rank, state, reason_code, revision, chosen_image, view, flags, finished_at, purged_at, "
+    "uid_pseudonym, patient_pseudonym, patient_id_pseudonym, accession_pseudonym, other_pseudonyms)"
+)
+_IMAGE_FORGOTTEN = (
+    "UPDATE(state, reason_code, finished_at, view, modality, kind, rows, columns, sop_pseudonym, pixel_sha256, "
+    "normalised_key, normalised_sha256, preview_key, duplicate_of, flags, patient_pseudonym, patient_id_pseudonym, "
+    "accession_pseudonym)"
+)
+_SUMMARY_PLACE = "SELECT(id, study_id, image_id, bundle, lane_rank, review_state, superseded_at)"  # none of its text
+
+GRANTS: dict[str, dict[str, str]] = {
+    "alembic_version": dict.fromkeys(PROCESSES, "SELECT"),
+    "api_keys": {"gateway": "SELECT INSERT UPDATE(revoked_at, expires_at, last_used_at, replaced_by)"},
+    "backlog_images": {"gateway": "SELECT", "ingest": "SELECT", "control": "SELECT INSERT", "events": "SELECT"},
+    "backlogs": {
+        "gateway": "SELECT INSERT UPDATE(id, state, changing, finished_at)",
+        "ingest": "SELECT(id, state, lane_rank)",
+        "control": "SELECT UPDATE(id, state, start_after, listed, listed_at, problem, finished_at)",
+        "events": "SELECT(id, state, lane_rank)",
+    },
+    "chat_turns": {
+        "gateway": "SELECT INSERT UPDATE(answer, state) DELETE",
+        "ingest": _CLAIMED,
+        "gpu": "SELECT(id, study_id, summary_id, position, state, question, answer) UPDATE(state, answer, answered_at, "
+        "lease_epoch, bundle, bundle_sha256, provenance, flags, consistency)",
+        "training": _CLAIMED,
+        "control": f"{_CLAIMED} UPDATE(state) DELETE",
+    },
+    "idempotency_keys": {"gateway": "SELECT INSERT UPDATE", "control": "SELECT(created_at) DELETE"},
+    "images": {
+        "gateway": f"SELECT INSERT {_IMAGE_FORGOTTEN}",
+        "ingest": f"SELECT INSERT {_IMAGE_FORGOTTEN} UPDATE(study_id, origin, names_read)",
+        "gpu": "SELECT(id, study_id, state, reason_code, view, flags, duplicate_of, normalised_key, normalised_sha256) "
+        f"UPDATE(reason_code) {_ENDS}",
+        "training": _CLAIMED,
+        "control": "SELECT(id, study_id, state, reason_code, normalised_key, normalised_sha256, preview_key) "
+        f"INSERT {_IMAGE_FORGOTTEN}",
+        "events": f"SELECT(id, study_id, state, reason_code) INSERT UPDATE(reason_code) {_ENDS}",
+    },
+    "installation": {
+        "gateway": "SELECT UPDATE(hmac_fingerprint, served_bundle, served_run, previous_bundle, previous_run)",
+        "ingest": "SELECT UPDATE(hmac_fingerprint)",
+        "gpu": "SELECT(served_bundle, served_run) UPDATE(served_bundle)",
+        "control": "SELECT(id, tombstone_salt, served_bundle, served_run, created_at)",
+        "events": "SELECT(id, tombstone_salt)",
+    },
+    "jobs": dict.fromkeys(("gateway", "ingest", "gpu", "control", "events"), _WORKS) | {"training": "SELECT UPDATE"},
+    "object_keys": {
+        "gateway": f"{_KNOWN} {_REGISTERED} DELETE",
+        "ingest": f"{_KNOWN} {_REGISTERED} SELECT(version_id)",
+        "control": f"{_KNOWN} {_REGISTERED} DELETE",
+        "events": f"{_KNOWN} {_REGISTERED}",
+    },
+    "reviews": {"gateway": "SELECT INSERT DELETE", "control": "SELECT(id, summary_id) DELETE"},
+    "sessions": {"gateway": "SELECT INSERT UPDATE(used_at, ended_at) DELETE"},
+    "studies": {
+        "gateway": f"SELECT INSERT {_STUDY_FORGOTTEN}",
+        "ingest": f"SELECT INSERT {_STUDY_FORGOTTEN} UPDATE(alias_of, expected_images, last_image_at)",
+        "gpu": f"{_STUDY} {_STUDY_CLOSES}",
+        "control": f"{_STUDY} INSERT {_STUDY_FORGOTTEN}",
+        "events": f"{_STUDY} INSERT {_STUDY_CLOSES} UPDATE(lane_rank)",
+    },
+    "summaries": {
+        "gateway": "SELECT UPDATE(id, lane_rank, review_state, reviewed_by, reviewed_at, edited_summary) DELETE",
+        "ingest": f"{_SUMMARY_PLACE} UPDATE(id, lane_rank, superseded_at)",
+        "gpu": f"{_SUMMARY_PLACE} SELECT(summary, edited_summary, flags) INSERT UPDATE(id, superseded_at)",
+        "control": f"{_SUMMARY_PLACE} UPDATE(id, lane_rank) DELETE",
+        "events": f"{_SUMMARY_PLACE} UPDATE(id, lane_rank)",
+    },
+    "timeline": {
+        "gateway": "SELECT INSERT DELETE",
+        "ingest": "SELECT INSERT",
+        "gpu": "INSERT",
+        "training": "INSERT",
+        "control": "SELECT INSERT DELETE",
+        "events": "SELECT INSERT",
+    },
+    "tombstones": {"gateway": "SELECT INSERT", "ingest": "SELECT", "control": "SELECT INSERT", "events": "SELECT"},
+    "training_points": {"gateway": "SELECT", "training": "SELECT INSERT"},
+    "training_runs": {
+        "gateway": "SELECT INSERT UPDATE(id, state, bundle, finished_at)",
+        "gpu": "SELECT(id, parent_run, base_bundle, result_prefix, bundle)",
+        "training": "SELECT UPDATE(id, state, step, steps, loss, samples_per_s, checkpoint_prefix, checkpoint_step, "
+        "result_prefix, finished_at)",
+        "control": "SELECT(id, state) UPDATE(state, finished_at)",
+    },
+    "unrotated_images": {},  # the owner's, while the pseudonymisation key is replaced
+}
+
+# For analysts. The versions grant them as they make them.
+VIEWS = (
+    *("study_summaries", "backlog_progress", "chat_transcripts", "dead_jobs", "training_progress"),
+    "summary_reviews",
+)
+
+# Another database of this server may make the same one at the same moment.
+_MAKE = """
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+        CREATE ROLE {role} NOLOGIN;
+    END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN
+    NULL;
+END
+$$
+"""
+
+_GRANTED = """
+    SELECT c.relname, a.attname, r.rolname, x.privilege_type
+    FROM pg_class c
+    LEFT JOIN LATERAL (
+        SELECT NULL AS attname, c.relacl AS acl
+        UNION ALL SELECT attname, attacl FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL
+    ) a ON true
+    CROSS JOIN LATERAL aclexplode(a.acl) x
+    JOIN pg_roles r ON r.oid = x.grantee
+    WHERE c.relnamespace = 'public'::regnamespace AND r.rolname = ANY(:roles)
+"""
+
+_ROLES = "SELECT rolname FROM pg_roles WHERE rolname = ANY(:roles)"
+
+# What PostgreSQL lets everybody do in a database of its own, and nobody of ours needs: a temporary table is a place to
+# keep things, and fills the disk.
+_CLOSE = """
+DO $$
+BEGIN
+    IF has_database_privilege('public', current_database(), 'TEMPORARY') THEN
+        EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    END IF;
+END
+$$
+"""
+
+
+def wanted(roles: frozenset[str] = frozenset(ROLES)) -> set[Grant]:
+    """What the table above says of these roles."""
+    return {
+        (table, column, role_of(process), verb)
+        for table, processes in GRANTS.items()
+        for process, words in processes.items()
+        if role_of(process) in roles
+        for verb, column in _read(words)
+    }
+
+
+def apply(connection: Connection) -> None:
+    """Make it so, in the transaction of the migration; what is granted already stays untouched.
+
+    Roles that are not there and cannot be made are granted nothing: see :func:`missing`.
+    """
+    for role in (READER, *ROLES):
+        connection.exec_driver_sql(_MAKE.format(role=role))
+    connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA public TO {READER}")
+    connection.exec_driver_sql(f"GRANT SELECT ON {', '.join(VIEWS)} TO {READER}")
+    roles = frozenset(ROLES) - set(missing(connection))
+    there, right = granted(connection), wanted(roles)
+    wrong = {(table, role) for table, _, role, _ in there ^ right}
+    for table, role in sorted(wrong):
+        connection.exec_driver_sql(f"REVOKE ALL ON {table} FROM {role}")  # that of columns goes with it
+    for table, column, role, verb in sorted(right, key=str):
+        if (table, role) in wrong:
+            connection.exec_driver_sql(f"GRANT {_verb(verb, column)} ON {table} TO {role}")
+    for role in sorted(roles):
+        connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA public TO {role}")
+        _let_lock(connection, role)
+    connection.execute(text(_CLOSE))
+
+
+def granted(connection: Connection) -> set[Grant]:
+    """What these roles may do in the database as it is."""
+    rows = connection.execute(text(_GRANTED), {"roles": list(ROLES)})
+    return {(table, column, role, verb) for table, column, role, verb in rows}
+
+
+def missing(connection: Connection) -> list[str]:
+    """The roles this server does not have."""
+    there = set(connection.execute(text(_ROLES), {"roles": list(ROLES)}).scalars())
+    return [role for role in ROLES if role not in there]
+
+
+def _let_lock(connection: Connection, role: str) -> None:
+    """Where the superuser took these from everybody (xraygpt/stack/superuser.sql), the owner may pass them on."""
+    for function in LOCK_FUNCTIONS:
+        asked = text("SELECT has_function_privilege(current_user, :function, 'EXECUTE WITH GRANT OPTION')")
+        if connection.execute(asked, {"function": f"pg_catalog.{function}"}).scalar():
+            connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO {role}")
+
+
+def _verb(verb: str, column: str | None) -> str:
+    return verb if column is None else f'{verb} ("{column}")'
+
+
+def _read(words: str) -> Iterator[tuple[str, str | None]]:
+    """``SELECT INSERT UPDATE(state, view)`` as pairs of a verb and a column."""
+    for verb, columns in re.findall(r"([A-Z]+)(?:\(([^)]*)\))?", words):
+        for column in columns.split(",") if columns else (None,):
+            yield verb, column and column.strip()
+
+
+_LETTERS = {"SELECT": "r", "INSERT": "a", "UPDATE": "c", "DELETE": "d"}
+
+
+def document() -> str:
+    """The table above for docs/operations.md, whose test says when it is out of date."""
+    lines = ["| table | " + " | ".join(PROCESSES) + " |", "|---" * (len(PROCESSES) + 1) + "|"]
+    for table, processes in sorted(GRANTS.items()):
+        cells = [_cell(set(_read(processes.get(process, "")))) for process in PROCESSES]
+        lines.append(f"| {table} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(words: set[tuple[str, str | None]]) -> str:
+    """``r``, ``a``, ``c``, ``d``; in brackets where it is for some columns only."""
+    verbs = {verb for verb, _ in words}
+    return " ".join(
+        letter if (verb, None) in words else f"({letter})" for verb, letter in _LETTERS.items() if verb in verbs
+    )
+
+
+if __name__ == "__main__":
+    print(document())  # noqa: T201  # for whoever writes the page

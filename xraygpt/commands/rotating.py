@@ -1,0 +1,114 @@
+"""``rotate``: new secrets in place of old ones, on the one-machine stack."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from xraygpt import show
+from xraygpt.commands.options import UNFINISHED, AsJson
+from xraygpt.connect import home
+from xraygpt.stack.home import Home, replace_hmac_key, running_stack
+from xraygpt.stack.launch import start, stop
+from xraygpt.stack.process import StackError, die_with_parent
+from xraygpt.stack.rotation import ROTATED
+
+# Where stack.json has what our processes read from their environment.
+_SETTINGS = (
+    "database_url", "redis_url", "s3_endpoint_url", "s3_access_key", "s3_secret_key", "bucket", "derived_bucket",
+    "hmac_key_file",
+)  # fmt: skip
+
+
+class What(StrEnum):
+    """What can be replaced; but for the first two, the names of ``ROTATED``."""
+
+    ALL = "all"
+    PSEUDONYMS = "pseudonyms"
+    DATABASE = "database"
+    BROKER = "broker"
+    BUCKET = "bucket"
+    WEBHOOK = "webhook"
+    FLOWER = "flower"
+    KEY = "key"
+    CERTIFICATES = "certificates"
+
+
+def rotate(
+    what: Annotated[What, typer.Argument(help="Which secrets; all: every one but the key of the pseudonyms.")],
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="pseudonyms: end it although some films cannot be read again.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Replace passwords, tokens and keys. The stack drains and starts again; no work is lost."""
+    data = home()
+    was_up = running_stack(data) is not None
+    if what is What.PSEUDONYMS:
+        over = _pseudonyms(data, give_up=give_up)
+    else:
+        over = True
+        _secrets(data, [*ROTATED] if what is What.ALL else [str(what)])
+    if not was_up:
+        stop(data)
+    if as_json:
+        show.document({"rotated": str(what), "over": over})
+    else:
+        show.say(f"rotated: {what}" if over else "the old key is still in use; see above")
+    if not over:
+        raise typer.Exit(UNFINISHED)
+
+
+def _secrets(data: Home, names: list[str]) -> None:
+    if "key" in names:
+        stack = running_stack(data) or start(data, show.say)
+        _run(["-m", "api_gateway", "revoke-key", "--name", "local"], _environment(stack))
+    stop(data)
+    for name in names:
+        ROTATED[name](data)
+    start(data, show.say)
+
+
+def _pseudonyms(data: Home, *, give_up: bool) -> bool:
+    """True when the old key is needed no more."""
+    if "XRAYGPT_HMAC_KEY" in os.environ or "XRAYGPT_HMAC_KEY_FILE" in os.environ:
+        raise StackError("the pseudonymisation key is a setting of yours: docs/operations.md says how to replace it")
+    if not data.hmac_key_file.exists():
+        raise StackError(f"there is no key in {data.root} yet")
+    if not data.old_hmac_key_file.exists():
+        show.say(f"new pseudonymisation key {data.hmac_key_file}: back it up now")
+        stop(data)
+        replace_hmac_key(data)
+    stack = running_stack(data) or start(data, show.say)
+    given = _environment(stack) | {"XRAYGPT_HMAC_OLD_KEY_FILE": str(data.old_hmac_key_file)}
+    if _run(["-m", "workers.rotate", *["--give-up"] * give_up], given, allowed=(0, UNFINISHED)) != 0:
+        return False
+    stop(data)
+    kept = data.root / f"hmac.until-{datetime.now(UTC):%Y%m%dT%H%M%S}.key"
+    data.old_hmac_key_file.rename(kept)
+    start(data, show.say)
+    show.say(f"the old key is {kept}: keep it as long as there are back-ups from before, then delete it")
+    return True
+
+
+def _environment(stack: dict[str, Any]) -> dict[str, str]:
+    known = {f"XRAYGPT_{name.upper()}": str(stack[name]) for name in _SETTINGS if stack.get(name)}
+    return {**os.environ, **known}
+
+
+def _run(arguments: list[str], environment: dict[str, str], allowed: tuple[int, ...] = (0,)) -> int:
+    """Its exit status; what it prints goes to stderr.
+
+    Raises:
+        StackError: it is another one.
+    """
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment, stdout=sys.stderr, check=False, preexec_fn=die_with_parent()
+    )
+    if done.returncode not in allowed:
+        raise StackError(f"{arguments[1]} ended with exit code {done.returncode}")
+    return done.returncode
