@@ -64,6 +64,7 @@ ROTATED: Mapping[str, Callable[[Home], None]] = {
     "bucket": _bucket,
     "webhook": _ours("webhook_token"),
     "flower": _ours("flower_password"),
+    "metrics": _ours("metrics_token"),
     "key": _api_key,
     "certificates": _certificates,
 }
