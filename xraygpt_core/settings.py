@@ -30,6 +30,9 @@ class FlowerSettings(BaseSettings):
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
     flower_user: str = "xraygpt"
     flower_password: SecretStr | None = Field(None, description="Flower does not start without one")
+    gateway_ca_file: Path | None = Field(
+        None, description="the authority that signed the gateway's certificate, for whoever asks the gateway"
+    )
 
     @field_validator("redis_url")
     @classmethod

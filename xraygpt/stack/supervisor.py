@@ -191,6 +191,7 @@ class Supervisor:
             issued = self._tls.issue("gateway")
             ours["XRAYGPT_GATEWAY_CERTIFICATE_FILE"] = str(issued.file)
             ours["XRAYGPT_GATEWAY_KEY_FILE"] = str(issued.key_file)
+            ours["XRAYGPT_GATEWAY_CA_FILE"] = str(self._tls.file)
         return {name: value for name, value in ours.items() if value is not None}
 
     def _given_to(self, process: str, ours: Mapping[str, str]) -> dict[str, str]:
