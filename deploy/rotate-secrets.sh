@@ -3,7 +3,7 @@
 # redis, bucket, webhook, flower, metrics or inside. It replaces files of deploy/secrets; afterwards
 #   docker compose up --detach --force-recreate
 # makes them count: services drain, and queued work waits. The owner's password is PostgreSQL's to change first:
-#   docker compose exec postgres psql -U postgres -c '\\password xraygpt'   then put it into owner_password, database_url
+#   docker compose exec postgres psql -U postgres   and there \password xraygpt; then owner_password and database_url
 set -eu
 deploy=$(cd "$(dirname "$0")" && pwd)
 secrets=${2:-$deploy/secrets}

@@ -32,14 +32,17 @@ _STUDY_FORGOTTEN = (
 )
 _IMAGE_FORGOTTEN = (
     "UPDATE(state, reason_code, finished_at, view, modality, kind, rows, columns, sop_pseudonym, pixel_sha256, "
-    "normalised_key, normalised_sha256, preview_key, duplicate_of, flags, patient_pseudonym, patient_id_pseudonym, "
-    "accession_pseudonym)"
+    "normalised_key, normalised_sha256, preview_key, preview_sha256, duplicate_of, flags, patient_pseudonym, "
+    "patient_id_pseudonym, accession_pseudonym)"
 )
 _SUMMARY_PLACE = "SELECT(id, study_id, image_id, bundle, lane_rank, review_state, superseded_at)"  # none of its text
 
 GRANTS: dict[str, dict[str, str]] = {
     "alembic_version": dict.fromkeys(PROCESSES, "SELECT"),
     "api_keys": {"gateway": "SELECT INSERT UPDATE(revoked_at, expires_at, last_used_at, replaced_by)"},
+    "audit": {"gateway": "SELECT INSERT", "control": "SELECT INSERT"},
+    "audit_open": {"gateway": "SELECT INSERT", "control": "SELECT INSERT DELETE"},
+    "audit_seals": {"gateway": "SELECT", "control": "SELECT INSERT"},
     "backlog_images": {"gateway": "SELECT", "ingest": "SELECT", "control": "SELECT INSERT", "events": "SELECT"},
     "backlogs": {
         "gateway": "SELECT INSERT UPDATE(id, state, changing, finished_at)",

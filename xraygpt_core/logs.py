@@ -94,7 +94,11 @@ def configure_logging(level: str, process: str) -> None:
     handler.setFormatter(JsonLines(process))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    # What libraries say below INFO was not looked through: a line may be built of a key or a value, not take it as an
+    # argument. DEBUG is about ourselves.
+    root.setLevel(max(logging.getLevelName(level.upper()), logging.INFO))
+    for name in (*_OURS, *OPEN_LOGGERS):
+        logging.getLogger(name).setLevel(level.upper())
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.showwarning = _log_warning

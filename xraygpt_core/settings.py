@@ -34,6 +34,9 @@ class FlowerSettings(BaseSettings):
     flower_user: str = "xraygpt"
     flower_password: SecretStr | None = Field(None, description="Flower does not start without one")
     flower_gateway_url: str | None = Field(None, description="whom Flower asks whether a key is an operator's")
+    gateway_ca_file: Path | None = Field(
+        None, description="the authority that signed the gateway's certificate, for whoever asks the gateway"
+    )
 
     @field_validator("redis_url")
     @classmethod

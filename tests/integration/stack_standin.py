@@ -99,6 +99,8 @@ def run_supervisor() -> None:
     )
     here = [sys.executable, __file__]
     once = {"migrations": [*here, "migrations"], "create-key": [*here, "create_key"]}
+    if "XRAYGPT_STANDIN_MIGRATES" in os.environ:
+        once["migrations"] = supervisor.ONCE["migrations"]
     programs = {name: [*here, role] for name, role in roles.items()}
     stack = supervisor.Supervisor(
         Home(Path(os.environ["XRAYGPT_HOME"])),

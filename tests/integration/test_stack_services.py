@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import redis
 
+from tests import roles
 from tests.service_tools import CANARY, command_line, kill, started
 from xraygpt.stack import postgres as postgres_module
 from xraygpt.stack.broker import Broker
@@ -20,6 +21,8 @@ from xraygpt.stack.postgres import Postgres, identity
 from xraygpt.stack.process import StackError
 from xraygpt.stack.s3 import ObjectServer
 from xraygpt.stack.services import Services
+from xraygpt_core.db import libpq_url
+from xraygpt_core.logins import PROCESSES, ROLES
 
 # PostgreSQL
 
@@ -200,3 +203,54 @@ def test_a_database_that_allows_no_password_for_the_reader_says_what_to_set(tmp_
     as_reader = database_url.replace(database_url.split("@")[0], "postgresql://xraygpt_reader:reader")
     with pytest.raises(StackError, match=r"42501.*set XRAYGPT_READER_URL"):
         logins(tmp_path, {"XRAYGPT_DATABASE_URL": as_reader}, "other").reader_url()
+
+
+class Said(list[str]):
+    """What a start said."""
+
+
+@pytest.fixture
+def external_logins(postgres: Postgres, database_url: str, tmp_path: Path) -> Iterator[Callable[..., tuple[Any, Said]]]:
+    """The addresses a stack finds for its processes on somebody else's server, and what it says about them."""
+
+    def urls(passwords: dict[str, str], former: dict[str, str] | None = None, **environ: str) -> tuple[Any, Said]:
+        outside = {"XRAYGPT_DATABASE_URL": database_url, **environ}
+        services = Services(tmp_path, outside, "http://127.0.0.1:1", "token")
+        said = Said()
+        known = {role: roles._password(role) for role in ROLES} | passwords
+        return services.logins(known, former or {}).urls(said.append), said
+
+    yield urls
+    roles.let_in(postgres)
+
+
+def who(url: str) -> Any:
+    with psycopg.connect(libpq_url(url)) as connection:
+        row = connection.execute("SELECT current_user").fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_each_process_logs_in_at_an_external_database_as_itself(external_logins: Callable[..., Any]) -> None:
+    urls, said = external_logins({})
+    assert {process: who(url) for process, url in urls.items()} == {one: f"xraygpt_{one}" for one in PROCESSES}
+    assert said == []
+
+
+def test_a_password_that_another_machine_gave_stays_and_the_process_is_the_owner_then(
+    external_logins: Callable[..., Any],
+) -> None:
+    urls, said = external_logins({"xraygpt_ingest": "another"})
+    assert who(urls["ingest"]) == "xraygpt"
+    assert who(urls["gpu"]) == "xraygpt_gpu"
+    (sentence,) = said
+    assert "xraygpt_ingest has a password that this data directory does not know" in sentence
+    assert "XRAYGPT_INGEST_DATABASE_URL" in sentence
+    given, said = external_logins({"xraygpt_ingest": "another"}, XRAYGPT_INGEST_DATABASE_URL="postgresql://i@db/x")
+    assert (given["ingest"], said) == ("postgresql://i@db/x", [])
+
+
+def test_a_password_of_ours_is_replaced_by_the_next_one(external_logins: Callable[..., Any]) -> None:
+    former = {"xraygpt_ingest": roles._password("xraygpt_ingest")}
+    urls, said = external_logins({"xraygpt_ingest": "next"}, former)
+    assert (who(urls["ingest"]), said) == ("xraygpt_ingest", [])

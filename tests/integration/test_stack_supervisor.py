@@ -17,13 +17,18 @@ from typing import Any
 import psycopg
 import pytest
 
+from migrations.upgrade import upgrade
 from tests.s3_tools import s3_client
+from tests.service_tools import started
 from xraygpt.stack.broker import Broker
-from xraygpt.stack.home import Home, holder
+from xraygpt.stack.home import Home, holder, make_hmac_key
 from xraygpt.stack.launch import is_alive, processes, stop
+from xraygpt.stack.memory import remember
+from xraygpt.stack.ports import choose
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.s3 import ObjectServer
 from xraygpt_core.logins import PROCESSES
+from xraygpt_core.models import SCHEMA_VERSION
 
 STANDIN = Path(__file__).with_name("stack_standin.py")
 URLS = {"gateway_url", "database_url", "redis_url", "s3_endpoint_url", "flower_url"}
@@ -199,6 +204,46 @@ def test_down_and_up_again_keeps_data_ports_keys_and_password(start: Callable[..
     assert not any("back it up" in line for line in second.said)
     with psycopg.connect(second.file["database_url"]) as connection:
         connection.execute("SELECT n FROM kept")
+
+
+@pytest.fixture
+def former(tmp_path: Path) -> dict[str, Any]:
+    """A data directory of the version before roles, with an API key and a study; what its stack.json said."""
+    home = Home(tmp_path / "home")
+    home.create()
+    make_hmac_key(home.hmac_key_file)
+    known = {name: f"{name}-of-before" for name in ("webhook_token", "reader_password", "flower_password", "api_key")}
+    remember(home.secrets_file, known | {"gateway_port": choose(), "flower_port": choose()})
+    keys = {"access_key": "0123456789abcdef0123", "secret_key": "s" * 48}
+    remember(home.root / "s3" / "service.json", keys | {"ports": {}, "jwt_key": "j" * 48})
+    (home.run / "known-keys").write_text(known["api_key"])
+    with started(Postgres(home.root / "postgres")) as server:
+        upgrade(server.url, "0011")
+        with psycopg.connect(server.url) as connection:
+            connection.execute(
+                "INSERT INTO api_keys (id, name, kind, sha256) VALUES (gen_random_uuid(), 'local', 'both', 'sha')"
+            )
+            connection.execute("INSERT INTO studies (id, lane_rank, state) VALUES (gen_random_uuid(), 1, 'received')")
+        before = {"database_url": server.url, **keys}
+    return before | {name: known[name] for name in ("webhook_token", "flower_password", "api_key")}
+
+
+@pytest.mark.long
+def test_a_stack_of_the_version_before_roles_keeps_its_keys_passwords_and_rows(
+    start: Callable[..., Stack], former: dict[str, Any]
+) -> None:
+    stack = start(XRAYGPT_STANDIN_MIGRATES="1").wait_until_ready()
+    now = stack.file
+    names = {"access_key": "s3_access_key", "secret_key": "s3_secret_key"}
+    assert {name: now[names.get(name, name)] for name in former} == former
+    with psycopg.connect(now["database_url"]) as owner:
+        assert owner.execute("SELECT name, kind FROM api_keys").fetchall() == [("local", "both")]
+        assert owner.execute("SELECT count(*) FROM studies").fetchone() == (1,)
+        assert owner.execute("SELECT version_num FROM alembic_version").fetchone() == (SCHEMA_VERSION,)
+    environment = Path(f"/proc/{stack.pids['ingest']}/environ").read_text().split("\0")
+    (url,) = [one.partition("=")[2] for one in environment if one.startswith("XRAYGPT_DATABASE_URL=")]
+    with psycopg.connect(url) as ingest:
+        assert ingest.execute("SELECT current_user, count(*) FROM studies").fetchone() == ("xraygpt_ingest", 1)
 
 
 def test_every_child_that_is_killed_is_started_again(stack: Stack) -> None:

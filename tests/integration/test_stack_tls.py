@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from tests.e2e.conftest import Stack
 from tests.e2e.phantom_folder import write_phantoms
-from tests.service_tools import kill, started
+from tests.service_tools import CANARY, kill, started
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.certificates import Authority
 from xraygpt.stack.postgres import Postgres
@@ -118,13 +118,23 @@ def test_either_half_that_is_killed_is_started_again(tmp_path: Path, authority: 
             assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+def written(home: Path) -> list[Path]:
+    """Logs and memories of the stack: all but what the database and the bucket are made of."""
+    inside = {home / "postgres" / "data", home / "s3" / "data", home / "s3" / "home"}
+    return [
+        path
+        for path in home.rglob("*")
+        if path.is_file() and not path.is_symlink() and not any(path.is_relative_to(one) for one in inside)
+    ]
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_study_goes_through_a_stack_that_speaks_tls_alone(tmp_path: Path) -> None:
     from xraygpt_core.places import models_dir
 
     stack = Stack(tmp_path / "home", models_dir())
-    stack.environment["XRAYGPT_STACK_TLS"] = "true"
+    stack.environment |= {"XRAYGPT_STACK_TLS": "true", "XRAYGPT_LOG_LEVEL": "DEBUG"}
     up = stack.call("up", "--detach")
     assert up.code == 0, up.stderr
     try:
@@ -135,7 +145,10 @@ def test_a_study_goes_through_a_stack_that_speaks_tls_alone(tmp_path: Path) -> N
         done = stack.call("submit", str(write_phantoms(tmp_path / "films", 92_000, 1)[0]), "--wait")
         assert done.document["counts"] == {"summarised": 1}, stack.logs()
         study = done.document["studies"][0]["study_id"]
-        assert stack.call("chat", study, "Is there an effusion?").code == 0
+        assert stack.call("chat", study, f"Is there an effusion, {CANARY}?").code == 0
+        for cast in ("SELECT question::uuid FROM chat_transcripts", "SELECT summary::int FROM study_summaries"):
+            assert stack.call("query", cast).code == 1
+        assert [path.name for path in written(stack.home) if CANARY.encode() in path.read_bytes()] == []
         plain = facts["gateway_url"].replace("https:", "http:")
         with pytest.raises(httpx.TransportError):
             httpx.get(f"{plain}/healthz", trust_env=False)

@@ -34,6 +34,7 @@ class What(StrEnum):
     BUCKET = "bucket"
     WEBHOOK = "webhook"
     FLOWER = "flower"
+    METRICS = "metrics"
     KEY = "key"
     CERTIFICATES = "certificates"
 

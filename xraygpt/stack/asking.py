@@ -1,5 +1,6 @@
 """Asks a server, in a thread of its own, whether it answers: who waits for an answer cannot look after the others."""
 
+import ssl
 import threading
 import time
 
@@ -11,10 +12,12 @@ EVERY_SECONDS, PATIENCE_SECONDS = 3.0, 5.0
 class Asking:
     """Keeps in mind when an address answered last."""
 
-    def __init__(self, url: str, every_seconds: float = EVERY_SECONDS) -> None:
+    def __init__(self, url: str, every_seconds: float = EVERY_SECONDS, *, trust: ssl.SSLContext | bool = False) -> None:
+        """Args: trust: whose certificates are believed, where the address is an ``https://`` one."""
         self._answered = 0.0
         self._url = url
         self._every_seconds = every_seconds
+        self._trust = trust
         threading.Thread(target=self._ask, name="asking", daemon=True).start()
 
     def answered(self) -> float:
@@ -24,7 +27,10 @@ class Asking:
     def _ask(self) -> None:
         # A new connection each time: who answers on an open one may not take new ones.
         with httpx.Client(
-            timeout=PATIENCE_SECONDS, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+            timeout=PATIENCE_SECONDS,
+            trust_env=False,
+            verify=self._trust,
+            limits=httpx.Limits(max_keepalive_connections=0),
         ) as client:
             while True:
                 try:

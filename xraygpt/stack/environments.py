@@ -18,7 +18,7 @@ _PSEUDONYMS = {
     *("XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"),
     *("XRAYGPT_HMAC_OLD_KEY", "XRAYGPT_HMAC_OLD_KEY_FILE"),
 }
-_WORKER = _DATABASE | _BROKER | _S3
+_WORKER = _DATABASE | _BROKER | _S3 | {"XRAYGPT_METRICS_TOKEN"}
 
 SECRETS_OF: Mapping[str, frozenset[str]] = {
     process: frozenset(names)

@@ -40,7 +40,8 @@ def build(configured: FlowerSettings) -> Flower:
     # No pool of connections: Flower asks four things at once, each on two connections. Where a pool holds fewer, each
     # of the four waits for ever for its second one; nothing about a worker is shown, and SIGTERM ends nothing.
     celery.conf.broker_pool_limit = 0
-    return GuardedFlower(credentials, configured.flower_gateway_url, capp=celery, options=default_options, **settings)
+    asks, trusts = configured.flower_gateway_url, configured.gateway_ca_file
+    return GuardedFlower(credentials, asks, trusts, capp=celery, options=default_options, **settings)
 
 
 def _class(handler: Any) -> Any:

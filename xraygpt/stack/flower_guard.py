@@ -8,10 +8,12 @@ import base64
 import binascii
 import hmac
 import re
+import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -74,7 +76,8 @@ class Locks:
 class Operators:
     """Whether an API key is an operator's, as the gateway says it; what was good is asked again after ten seconds."""
 
-    def __init__(self, gateway_url: str | None) -> None:
+    def __init__(self, gateway_url: str | None, ca_file: Path | None = None) -> None:
+        self._trust = ssl.create_default_context(cafile=ca_file) if ca_file else True
         self._url = gateway_url
         self._good: OrderedDict[bytes, float] = OrderedDict()
 
@@ -86,7 +89,13 @@ class Operators:
         if self._good.get(name, 0.0) > time.monotonic():
             return True
         try:
-            answer = httpx.get(f"{self._url}/v1/me", headers={"X-API-Key": key}, timeout=_ASK_SECONDS, trust_env=False)
+            answer = httpx.get(
+                f"{self._url}/v1/me",
+                headers={"X-API-Key": key},
+                timeout=_ASK_SECONDS,
+                trust_env=False,
+                verify=self._trust,
+            )
             good = answer.is_success and "operator" in answer.json()["roles"]
         except (httpx.HTTPError, ValueError):
             return False
@@ -104,12 +113,13 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # Flower has no types
     Args:
         credentials: ``user:password``.
         gateway_url: who tells whether a key is an operator's; None: no key opens it.
+        ca_file: the authority that signed its certificate; None: those of the machine.
     """
 
-    def __init__(self, credentials: str, gateway_url: str | None, **more: Any) -> None:
+    def __init__(self, credentials: str, gateway_url: str | None, ca_file: Path | None = None, **more: Any) -> None:
         super().__init__(**more)
         self._credentials = credentials
-        self._is_operator = Operators(gateway_url)
+        self._is_operator = Operators(gateway_url, ca_file)
         self._locks = Locks()
         self.transforms.append(Careful)
 

@@ -13,7 +13,9 @@ def _database(home: Home) -> None:
     """The owner's, the superuser's, the analysts', and that of each process."""
     file = home.root / "postgres" / "service.json"
     if known := recall(file):  # none of ours where the database is external
-        remember(file, known | {"password": secret(), "next_superuser_password": secret()})
+        # One that was not heard to count yet may count already: another one would lock everybody out.
+        superuser = known.get("next_superuser_password") or secret()
+        remember(file, known | {"password": secret(), "next_superuser_password": superuser})
     ours = recall(home.secrets_file)
     former = ours.get("role_passwords", {})
     passwords = {role: secret() for role in former}
@@ -62,6 +64,7 @@ ROTATED: Mapping[str, Callable[[Home], None]] = {
     "bucket": _bucket,
     "webhook": _ours("webhook_token"),
     "flower": _ours("flower_password"),
+    "metrics": _ours("metrics_token"),
     "key": _api_key,
     "certificates": _certificates,
 }

@@ -194,6 +194,7 @@ class Supervisor:
             issued = self._tls.issue("gateway")
             ours["XRAYGPT_GATEWAY_CERTIFICATE_FILE"] = str(issued.file)
             ours["XRAYGPT_GATEWAY_KEY_FILE"] = str(issued.key_file)
+            ours["XRAYGPT_GATEWAY_CA_FILE"] = str(self._tls.file)
         return {name: value for name, value in ours.items() if value is not None}
 
     def _given_to(self, process: str, ours: Mapping[str, str]) -> dict[str, str]:
@@ -236,7 +237,9 @@ class Supervisor:
             child = Child(name, command, log=self.home.log(name), directory=self.home.run, environment=environment)
             self._let_go(name)
             child.start()
-            answered = Asking(f"{self._gateway_url}/healthz").answered if name == "gateway" else None
+            answered = (
+                Asking(f"{self._gateway_url}/healthz", trust=self._trust()).answered if name == "gateway" else None
+            )
             self._keeper.add(name, child, answered)
             children[name] = child
         self._step("waiting for the gateway")

@@ -109,6 +109,16 @@ def test_libraries_that_quote_urls_are_quiet_even_in_debug(capsys: pytest.Captur
     assert capsys.readouterr().err == ""
 
 
+def test_debug_is_about_ourselves_and_not_about_what_a_library_puts_into_its_sentence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("debug", "gateway")
+    logging.getLogger("some_library.http").debug(f"GET /{CANARY}")
+    logging.getLogger("workers.ingest").debug("claimed")
+    (only,) = capsys.readouterr().err.splitlines()
+    assert json.loads(only)["message"] == "claimed"
+
+
 def test_a_warning_is_logged_without_its_message(capsys: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")

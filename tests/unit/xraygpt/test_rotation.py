@@ -1,0 +1,80 @@
+"""New secrets in the files of a data directory; nothing is started."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xraygpt.commands.rotating import What
+from xraygpt.stack.home import Home, finish_replacing, make_hmac_key, replace_hmac_key
+from xraygpt.stack.memory import recall, remember
+from xraygpt.stack.rotation import ROTATED
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """As a start left it."""
+    made = Home(tmp_path / "home")
+    made.create()
+    ours = {"gateway_port": 1, "webhook_token": "w", "reader_password": "r", "flower_password": "f", "api_key": "k"}
+    remember(made.secrets_file, ours | {"role_passwords": {"xraygpt_ingest": "i"}})
+    remember(made.root / "postgres" / "service.json", {"port": 2, "password": "p", "superuser_password": "s"})
+    remember(made.root / "broker" / "service.json", {"port": 3, "password": "b"})
+    remember(made.root / "s3" / "service.json", {"ports": {"s3": 4}, "secret_key": "s"})
+    remember(made.root / "s3" / "home" / "keys.json", {"keys": {"owner": [["a", "s"]]}})
+    make_hmac_key(made.hmac_key_file)
+    return made
+
+
+def memories(home: Home) -> dict[str, Any]:
+    return {str(file.relative_to(home.root)): recall(file) for file in home.root.rglob("*.json")}
+
+
+def test_every_name_is_on_the_command_line() -> None:
+    assert {*What} == {"all", "pseudonyms", *ROTATED}
+
+
+def test_all_of_them_together_leave_no_secret_as_it_was_and_no_port_changed(home: Home) -> None:
+    before = memories(home)
+    for rotate in ROTATED.values():
+        rotate(home)
+    after = memories(home)
+    ours, old = after["secrets.json"], before["secrets.json"]
+    assert ours["gateway_port"] == 1
+    assert "api_key" not in ours
+    for name in ("webhook_token", "reader_password", "flower_password", "role_passwords"):
+        assert ours[name] != old[name]
+    assert ours["former_passwords"] == {"xraygpt_ingest": "i"}
+    postgres = after["postgres/service.json"]
+    assert (postgres["port"], postgres["superuser_password"]) == (2, "s")  # the next start changes it
+    assert postgres["password"] != "p"
+    assert after["broker/service.json"]["password"] != "b"
+    assert after["s3/service.json"] == {"ports": {"s3": 4}}
+    assert "s3/home/keys.json" not in after
+
+
+def test_a_superuser_s_password_that_may_count_already_is_not_replaced_by_another(home: Home) -> None:
+    ROTATED["database"](home)
+    first = memories(home)["postgres/service.json"]["next_superuser_password"]
+    ROTATED["database"](home)
+    assert memories(home)["postgres/service.json"]["next_superuser_password"] == first
+
+
+def test_the_pseudonymisation_key_is_replaced_once_however_often_it_is_cut_off(home: Home) -> None:
+    old = home.hmac_key_file.read_text()
+    make_hmac_key(home.next_hmac_key_file)
+    new = home.next_hmac_key_file.read_text()
+    replace_hmac_key(home)  # as if the call before had ended after its first line
+    assert (home.old_hmac_key_file.read_text(), home.hmac_key_file.read_text()) == (old, new)
+    replace_hmac_key(home)
+    assert (home.old_hmac_key_file.read_text(), home.hmac_key_file.read_text()) == (old, new)
+
+
+def test_a_start_finishes_what_was_cut_off_between_old_and_new(home: Home) -> None:
+    old = home.hmac_key_file.read_text()
+    make_hmac_key(home.next_hmac_key_file)
+    home.hmac_key_file.rename(home.old_hmac_key_file)
+    finish_replacing(home)
+    assert home.old_hmac_key_file.read_text() == old
+    assert home.hmac_key_file.exists()
+    assert not home.next_hmac_key_file.exists()
