@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from workers.cell import check_cell
 from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import ObjectMissing, ObjectReplaced, Rejected, XrayGPTError
@@ -138,13 +139,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _repair(settings: Settings, closing: ExitStack) -> Repair:
+    check_cell(settings)
     ledger = open_ledger(settings, pool_size=1)
     closing.callback(ledger.close)
     check_schema(ledger)
     pseudonymiser = load_pseudonymiser(settings)
     check_fingerprint(ledger, pseudonymiser.fingerprint)
     limits = Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes)
-    sandbox = closing.enter_context(header_sandbox(limits))
+    required = settings.decoder_cell == "required"
+    sandbox = closing.enter_context(header_sandbox(limits, cell_required=required))
     return Repair(ledger, ObjectStore(settings), pseudonymiser, sandbox)
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 
+from workers.cell import check_cell
 from workers.ingest import Ingest
 from workers.process import start
 from workers.settle import Settle
@@ -15,6 +16,7 @@ _CONTROL_THREADS = 4  # one per round, so that a long sweep does not hold up a t
 
 def ingest(settings: Settings, closing: ExitStack) -> int:
     """Ingest and settle: settling is short and lets studies finish, so it goes first within a lane."""
+    check_cell(settings)
     process = start("ingest", settings, closing, threads=settings.ingest_concurrency + 1)
     work = Ingest(process.context, process.pseudonymiser)
     closing.callback(work.close)

@@ -14,6 +14,8 @@ Layers that do not rest on each other, so that one that is missing, or has a hol
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
@@ -62,6 +64,20 @@ def is_complete(stand: Iterable[str]) -> bool:
     must stand behind it."""
     here = set(stand)
     return {"seccomp", "privileges"} <= here and bool(here & {"landlock", "user"})
+
+
+def look() -> list[str]:
+    """The layers that stand for a process that this one starts, tried out by one.
+
+    Raises:
+        OSError: no process can be started.
+    """
+    command = (sys.executable, "-P", "-m", "xraygpt_core.confine")
+    keep = {
+        name: os.environ[name] for name in ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH") if name in os.environ
+    }
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=keep, check=False)
+    return [layer for layer in LAYERS if layer.encode() in done.stdout.split()]
 
 
 def shield() -> bool:

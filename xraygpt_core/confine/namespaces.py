@@ -45,13 +45,14 @@ def enter() -> set[str]:
     Returns:
         ``network``, ``root`` and ``user``, as far as they stand.
     """
-    admin, stand = has_capabilities(_SYS_ADMIN), set()
+    admin, stand = has_capabilities(_SYS_ADMIN), set[str]()
     if not admin and _done(change_user):
         stand.add("user")
     if _done(partial(leave, as_user=not admin)):
         stand |= {"network"} if admin else {"network", "user"}
         if _done(empty_root):
             stand.add("root")
+    drop_bounding_set()
     if admin and _done(change_user):
         stand.add("user")
     return stand
@@ -114,18 +115,20 @@ def change_user() -> int:
     raise OSError("no user id is free to change to")
 
 
+def drop_bounding_set() -> None:
+    """See to it that no program could bring a capability back, where we may."""
+    if has_capabilities(_SETPCAP):
+        for one in range(_MOST_CAPABILITIES):
+            if not _done(partial(prctl, PR_CAPBSET_DROP, one)):
+                break  # there are no more
+
+
 def drop_capabilities() -> None:
-    """Give up all of them, and that any program could bring them back.
+    """Give up all of them.
 
     Raises:
         OSError: the kernel refuses.
     """
-    if has_capabilities(_SETPCAP):
-        for one in range(_MOST_CAPABILITIES):
-            try:
-                prctl(PR_CAPBSET_DROP, one)
-            except OSError:
-                break  # there are no more
     checked(libc().prctl(PR_CAP_AMBIENT, *map(ctypes.c_ulong, (PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))))
     syscall(number_of("capset"), ctypes.byref(_header()), ctypes.byref((ctypes.c_uint32 * 6)()))
 

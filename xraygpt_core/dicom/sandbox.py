@@ -259,4 +259,6 @@ class _Child:
             self.cell = frames.unpack_ready(frames.receive_reply(self._channel, time.monotonic() + _START_SECONDS))
         except (OSError, frames.ProtocolError):
             status = self.exit_status()
-            raise Unavailable(f"the decoding process does not start (exit status {status}); its error output says why") from None
+            raise Unavailable(
+                f"the decoding process does not start (exit status {status}); its error output says why"
+            ) from None

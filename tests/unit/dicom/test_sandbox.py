@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tests.sandbox_tools import LIMITS, refused
 from xraygpt_core.dicom import sandbox as sandbox_module
@@ -78,10 +79,13 @@ def test_one_child_reads_many_images(sandbox, make_dicom):
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGXCPU"])
-def test_a_crash_costs_one_image(hostile, make_dicom, name):
+def test_a_crash_costs_one_image_and_is_told(hostile, make_dicom, caplog, name):
+    told = REGISTRY.get_sample_value("xraygpt_decoder_ended_total", {"result": name}) or 0
     rejection = refused(hostile, f"crash {name}".encode())
     assert rejection.reason is ReasonCode.UNDECODABLE
     assert name in rejection.detail
+    assert REGISTRY.get_sample_value("xraygpt_decoder_ended_total", {"result": name}) == told + 1
+    assert [record.reason for record in caplog.records] == [name]
     assert hostile.normalise(make_dicom()).view == "PA"
 
 
@@ -288,6 +292,18 @@ def test_closing_ends_the_child_and_a_later_image_starts_another(make_dicom):
 def test_a_child_that_does_not_start_is_nobody_s_fault_but_the_machine_s(command):
     with Sandbox(LIMITS, child=command) as broken, pytest.raises(Unavailable):
         broken.normalise(b"anything")
+
+
+def test_a_decoder_without_its_cell_is_refused_where_one_is_required(make_dicom):
+    open_child = "from xraygpt_core.dicom import child; child.confine = lambda keep: []; child.main()"
+    with Sandbox(LIMITS, child=(sys.executable, "-c", open_child)) as best:
+        assert best.normalise(make_dicom()).view == "PA"
+    with Sandbox(LIMITS, child=(sys.executable, "-c", open_child), cell_required=True) as strict:
+        with pytest.raises(Unavailable, match="XRAYGPT_DECODER_CELL"):
+            strict.normalise(make_dicom())
+        assert strict.pid is None
+    with Sandbox(LIMITS, cell_required=True) as locked_up:
+        assert locked_up.normalise(make_dicom()).view == "PA"
 
 
 def test_the_child_is_confined(sandbox, make_dicom):
