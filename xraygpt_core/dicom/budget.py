@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
-MOST_STEPS = 500_000  # an element or item that is looked at, each time: about a microsecond
+MOST_STEPS = 250_000  # an element or item that is looked at, each time: two microseconds at most
 PARSE_SECONDS = 2.0  # of CPU, for what no count foresees
 _LOOK_EVERY = 1024  # steps between two looks at the clock
 
