@@ -22,12 +22,12 @@ _ENDS = "UPDATE(state, finished_at)"
 _KNOWN = "SELECT(image_id, bucket, key, etag, sequencer, seen_at, deleted_at) INSERT"  # objects that were announced
 _REGISTERED = "UPDATE(sequencer, seen_at, deleted_at)"
 _STUDY = (  # all but the pseudonyms
-    "SELECT(id, alias_of, lane_rank, state, reason_code, revision, expected_images, chosen_image, view, flags, "
+    "SELECT(id, alias_of, lane_rank, place, state, reason_code, revision, expected_images, chosen_image, view, flags, "
     "received_at, last_image_at, finished_at, purged_at)"
 )
 _STUDY_CLOSES = "UPDATE(id, state, reason_code, revision, finished_at)"
 _STUDY_FORGOTTEN = (
-    "UPDATE(id, lane_rank, state, reason_code, revision, chosen_image, view, flags, finished_at, purged_at, "
+    "UPDATE(id, lane_rank, place, state, reason_code, revision, chosen_image, view, flags, finished_at, purged_at, "
     "uid_pseudonym, patient_pseudonym, patient_id_pseudonym, accession_pseudonym, other_pseudonyms)"
 )
 _IMAGE_FORGOTTEN = (
@@ -90,7 +90,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "ingest": f"SELECT INSERT {_STUDY_FORGOTTEN} UPDATE(alias_of, expected_images, last_image_at)",
         "gpu": f"{_STUDY} {_STUDY_CLOSES}",
         "control": f"{_STUDY} INSERT {_STUDY_FORGOTTEN}",
-        "events": f"{_STUDY} INSERT {_STUDY_CLOSES} UPDATE(lane_rank)",
+        "events": f"{_STUDY} INSERT {_STUDY_CLOSES} UPDATE(lane_rank, place)",
     },
     "summaries": {
         "gateway": "SELECT UPDATE(id, lane_rank, review_state, reviewed_by, reviewed_at, edited_summary) DELETE",

@@ -25,6 +25,7 @@ from xraygpt_core.ledger.ingest import (
 from xraygpt_core.ledger.register import ObjectRef
 from xraygpt_core.metrics import HISTOGRAM_GAPS
 from xraygpt_core.privacy import Pseudonymiser
+from xraygpt_core.settings import Settings
 
 
 class Normaliser(Protocol):
@@ -35,11 +36,16 @@ class Normaliser(Protocol):
     def close(self) -> None: ...
 
 
+def _sandbox_of(settings: Settings) -> Sandbox:
+    limits = Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes)
+    return Sandbox(limits, cell_required=settings.decoder_cell == "required")
+
+
 class Ingest:
     """The ingest jobs of one process. Each thread has a sandbox of its own, so one hostile file stops one thread."""
 
     def __init__(
-        self, context: Context, pseudonymiser: Pseudonymiser, normaliser: Callable[[Limits], Normaliser] = Sandbox
+        self, context: Context, pseudonymiser: Pseudonymiser, normaliser: Callable[[Settings], Normaliser] = _sandbox_of
     ) -> None:
         self._context = context
         self._pseudonymiser = pseudonymiser
@@ -119,9 +125,7 @@ class Ingest:
     def _sandbox(self) -> Normaliser:
         sandbox: Normaliser | None = getattr(self._local, "sandbox", None)
         if sandbox is None:
-            settings = self._context.settings
-            limits = Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes)
-            sandbox = self._normaliser(limits)
+            sandbox = self._normaliser(self._context.settings)
             self._local.sandbox = sandbox
             self._sandboxes.append(sandbox)
         return sandbox

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from workers.cell import check_cell
 from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import ConfigurationError, ObjectMissing, ObjectReplaced, Rejected, XrayGPTError
@@ -140,6 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _repair(settings: Settings, closing: ExitStack) -> Repair:
+    check_cell(settings)
     ledger = open_ledger(settings, pool_size=1).acting(Actor("repair"))
     closing.callback(ledger.close)
     check_schema(ledger)
@@ -150,7 +152,8 @@ def _repair(settings: Settings, closing: ExitStack) -> Repair:
             "the pseudonymisation key is being replaced: let that end first (`xraygpt rotate pseudonyms`)"
         )
     limits = Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes)
-    sandbox = closing.enter_context(header_sandbox(limits))
+    required = settings.decoder_cell == "required"
+    sandbox = closing.enter_context(header_sandbox(limits, cell_required=required))
     return Repair(ledger, ObjectStore(settings), pseudonymiser, sandbox)
 
 

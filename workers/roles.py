@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 
+from workers.cell import check_cell
 from workers.ingest import Ingest
 from workers.process import start
 from workers.settle import Settle
@@ -17,6 +18,7 @@ _CONTROL_THREADS = 4  # one per round, so that a long sweep does not hold up a t
 
 def ingest(settings: Settings, closing: ExitStack) -> int:
     """Ingest and settle: settling is short and lets studies finish, so it goes first within a lane."""
+    check_cell(settings)
     pseudonymiser = load_pseudonymiser(settings)
     process = start("ingest", settings, closing, threads=settings.ingest_concurrency + 1)
     check_fingerprint(process.context.ledger, *(one.fingerprint for one in pseudonymiser.all))

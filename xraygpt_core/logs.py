@@ -31,6 +31,7 @@ FIELDS = frozenset(
     job_id image_id study_id summary_id turn_id run_id backlog_id object_id
     kind lane state reason reason_code stage flag revision epoch attempts worker queue process service
     bundle bundle_sha256 template device method route status source result buckets error code exit_code signal pid port
+    layers missing
     count total queued requeued rung swept lost held done dead step steps loss batch_size tokens bytes
     seconds waited_seconds generate_seconds rate version schema address position digest said
     """.split()  # noqa: SIM905  # a table of words reads better than sixty quoted ones

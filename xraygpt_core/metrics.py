@@ -31,6 +31,7 @@ STAGE_SECONDS = Histogram("xraygpt_stage_seconds", "Time a job ran", ["stage"], 
 HISTOGRAM_GAPS = Histogram(
     "xraygpt_histogram_gaps", "Share of an image's grey levels that never occur", buckets=(0.05, 0.1, 0.25, 0.5, 0.75)
 )
+DECODER_ENDED = Counter("xraygpt_decoder_ended_total", "Decoding processes that a file brought to an end", ["result"])
 MISSED_BY_EVENT = Counter("xraygpt_ingest_missed_by_event_total", "Objects only the bucket sweep found")
 
 # The audit, as control seals it: what was seen here is not the database owner's to change.

@@ -157,6 +157,9 @@ class Settings(FlowerSettings):
     max_pixels: Annotated[int, Field(ge=1)] = 64 * 10**6
     decode_seconds: Annotated[float, Field(gt=0)] = 30.0
     decode_memory_bytes: Annotated[int, Field(ge=2**20)] = 2 * 2**30
+    decoder_cell: Literal["best", "required"] = Field(
+        "best", description="required: no file is read where the decoder's cell does not hold; best: with what there is"
+    )
     ingest_concurrency: Annotated[int, Field(ge=1)] = 2
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="a worker's own /metrics; 0 = none")

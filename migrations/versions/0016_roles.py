@@ -8,7 +8,7 @@ from alembic import op
 from xraygpt_core.logins import ROLES
 
 revision = "0016"
-down_revision = "0014"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from xraygpt.stack import broker, postgres, s3
 from xraygpt.stack.home import Home
 from xraygpt.stack.ports import choose
+from xraygpt_core import confine
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.model.bundle import bundles, check, load_bundle, verify
 from xraygpt_core.places import models_dir
@@ -48,6 +49,7 @@ def examine(home: Home, *, deep: bool = False) -> list[Check]:
         "postgres": _postgres,
         "broker": lambda: str(broker.program()),
         "s3": lambda: str(s3.program()),
+        "decoder's cell": _cell,
         "ports": lambda: f"for example {choose()} is free",
         "model packages": _model_packages,
         "demo bundle": lambda: _bundle("demo", deep=deep),
@@ -99,6 +101,15 @@ def _postgres() -> str:
     prefix, user = postgres.identity()
     how = "in a user namespace" if prefix else f"as user {user}" if user is not None else "as you"
     return f"{program}, {how}"
+
+
+def _cell() -> str:
+    """Whether a decoder that a file has taken over is locked up here (docs/dicom.md)."""
+    stand = confine.look()
+    missing = ", ".join(layer for layer in confine.LAYERS if layer not in stand)
+    if not confine.is_complete(stand):
+        raise Problem(f"missing: {missing}; a hostile file that takes a decoder over reaches what its worker reaches")
+    return ", ".join(stand) + (f" (missing: {missing})" if missing else "")
 
 
 def _model_packages() -> str:

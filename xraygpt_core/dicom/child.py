@@ -1,10 +1,11 @@
 """The process that decodes: ``python -m xraygpt_core.dicom.child``, started by :mod:`xraygpt_core.dicom.sandbox`.
 
 Standard input is one end of a socket pair; a frame in is a file, a frame out is the answer. The process gives up what a
-decoder does not need before it reads the first byte: more memory, more CPU time, files, processes, a core dump.
+decoder does not need before it reads the first byte: more memory and CPU time by limits, and all else by the cell of
+:mod:`xraygpt_core.confine`. So whatever it may ever need is loaded by then.
 """
 
-import ctypes
+import codecs
 import gc
 import importlib
 import logging
@@ -18,14 +19,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from pydicom.charset import python_encoding
 
+from xraygpt_core.confine import confine, die_with
 from xraygpt_core.dicom import frames
 from xraygpt_core.dicom.normalise import normalise
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.dicom.write import phantom_dicom
 from xraygpt_core.errors import Rejected
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 _MOST_REQUEST_BYTES = 4 * 2**30
 _OPEN_FILES = 64
 
@@ -41,12 +44,13 @@ def main(answer: Answer | None = None) -> None:
     """
     parent, max_pixels, seconds, memory = sys.argv[1:5]
     limits = Limits(int(max_pixels), float(seconds), int(memory))
+    ignore_signals()
     die_with(int(parent))
     channel = socket.socket(fileno=os.dup(0))
     silence()
     warm_up(limits)
-    confine(limits)
-    frames.send(channel, frames.READY)
+    set_limits(limits)
+    frames.send(channel, frames.pack_ready(confine(keep=[channel.fileno()])))
     serve(channel, limits, answer or _image)
 
 
@@ -67,16 +71,10 @@ def serve(channel: socket.socket, limits: Limits, answer: Answer) -> None:
         gc.collect()  # a parsed dataset is full of cycles, and holds the file
 
 
-def die_with(parent: int) -> None:
-    """Ask the kernel for SIGKILL when the parent ends, and see whether it already has.
-
-    Ctrl-C and a service manager's SIGTERM reach the child too, but its parent may still want the answer.
-    """
+def ignore_signals() -> None:
+    """Ctrl-C and a service manager's SIGTERM reach the child too, but its parent may still want the answer."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(0)
 
 
 def silence() -> None:
@@ -88,9 +86,12 @@ def silence() -> None:
 
 
 def warm_up(limits: Limits) -> None:
-    """Load every module and read one film, so that no image pays for it and no limit meets it."""
+    """Load every module and read one film, so that no image pays for it, no limit meets it, and no file is missed."""
     for codec in ("gdcm", "openjpeg"):  # pydicom loads them when it meets their transfer syntax
         importlib.import_module(codec)
+    for encoding in {*python_encoding.values()}:  # as it does with the character sets of (0008,0005)
+        codecs.lookup(encoding)
+    Image.init()
     ramp = np.arange(256 * 256, dtype=np.uint16).reshape(256, 256)
     film = phantom_dicom(ramp, view="PA", patient_id="0", study_uid="2.25.1", sop_uid="2.25.2", accession="0")
     normalise(film, limits)
@@ -98,7 +99,7 @@ def warm_up(limits: Limits) -> None:
     gc.freeze()  # what lives now lives for ever; collecting after each image looks at that image only
 
 
-def confine(limits: Limits) -> None:
+def set_limits(limits: Limits) -> None:
     """Set the limits of getrlimit(2). They are the process's own, so neither its user nor its parent is limited."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     space = pages * resource.getpagesize() + limits.decode_memory_bytes
@@ -107,8 +108,7 @@ def confine(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))  # for root the kernel does not count
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)  # open until here: a start that fails may say why
+    os.dup2(1, 2)  # open until here: a start that fails may say why
 
 
 def allow_cpu(seconds: float) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from pydicom.datadict import dictionary_VR
 
+from xraygpt_core.dicom.budget import spend
+
 PIXEL_DATA = 0x7FE00010
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -66,6 +68,7 @@ def tag_at(data: bytes, position: int, order: str) -> int:
 
 def read_element(data: bytes, position: int, encoding: Encoding) -> Element | None:
     """The element here, read as the standard says; None where the bytes end or its sequence is never closed."""
+    spend()
     tag, order = tag_at(data, position, encoding.order), encoding.order
     if tag < 0:
         return None
@@ -89,6 +92,7 @@ def read_element(data: bytes, position: int, encoding: Encoding) -> Element | No
 def items_end(data: bytes, position: int, encoding: Encoding, *, depth: int) -> int | None:
     """Behind the delimiter of a sequence of undefined length; None if there is none."""
     while (tag := tag_at(data, position, encoding.order)) == ITEM:
+        spend()
         length = struct.unpack_from(f"{encoding.order}I", data, position + 4)[0]
         if length != UNDEFINED:
             position += 8 + length
@@ -115,6 +119,7 @@ def _item_end(data: bytes, position: int, encoding: Encoding, *, depth: int) -> 
 
 def _in_item(data: bytes, position: int, encoding: Encoding, depth: int) -> int | None:
     """Where the next element of an item begins."""
+    spend()
     vr = b"" if encoding.implicit else data[position + 4 : position + 6]
     at = position + (8 if vr in LONG_VRS else 4)
     wide = not vr or vr in LONG_VRS

@@ -18,7 +18,7 @@ from xraygpt_core.states import Flag, Origin, ReasonCode
 
 T = TypeVar("T")
 
-READY = b"ready"
+_READY = b"ready"
 _LENGTH = struct.Struct(">Q")
 _SIZES = struct.Struct(">III")  # JSON, normalised PNG, preview PNG
 _MOST_REPLY_BYTES = 64 * 2**20  # two PNGs of at most 2048 x 2048 and 1024 x 1024 pixels are far below
@@ -99,6 +99,23 @@ def _allow_until(channel: socket.socket, deadline: float | None) -> None:
 def receive_reply(channel: socket.socket, deadline: float) -> bytes | None:
     """:func:`receive` with the limit of a reply."""
     return receive(channel, most=_MOST_REPLY_BYTES, deadline=deadline)
+
+
+def pack_ready(cell: list[str]) -> bytes:
+    """What a child says first: which layers of its cell stand."""
+    return b" ".join([_READY, *(layer.encode() for layer in cell)])
+
+
+def unpack_ready(reply: bytes | None) -> list[str]:
+    """What :func:`pack_ready` was given.
+
+    Raises:
+        ProtocolError: this is something else.
+    """
+    first, *layers = (reply or b"-").split() or [b""]
+    if first != _READY:
+        raise ProtocolError("not ready")
+    return [layer.decode("ascii", "replace") for layer in layers]
 
 
 def pack_image(image: NormalisedImage) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 from pydicom.errors import BytesLengthException
 
 from xraygpt_core.dicom.types import Identifiers
+from xraygpt_core.dicom.weight import weigh
 
 # What pydicom, numpy, Pillow and the codecs raise on broken input. MemoryError is missing on purpose: see normalise.
 PARSE_ERRORS = (
@@ -22,8 +23,13 @@ def text(value: Any) -> str | None:
 
 
 def values(dataset: Any, keyword: str) -> list[Any]:
-    """All values of one element, [] if it is absent or malformed."""
+    """All values of one element, [] if it is absent or malformed.
+
+    Raises:
+        Rejected: TOO_LARGE, converting it would cost more than the header may.
+    """
     try:
+        weigh(dataset, keyword)
         value = dataset.get(keyword)
         if value is None:
             return []

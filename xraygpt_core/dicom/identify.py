@@ -6,6 +6,7 @@ An image that a newer version would reject still belongs to somebody.
 import warnings
 
 from xraygpt_core.dicom import child, frames, header
+from xraygpt_core.dicom.budget import header_budget
 from xraygpt_core.dicom.parse import is_dicom, parse
 from xraygpt_core.dicom.types import Identifiers, Limits
 
@@ -16,10 +17,10 @@ def identify(data: bytes, limits: Limits) -> Identifiers:
     Raises:
         Rejected: a DICOM file whose elements cannot be read.
     """
-    if not is_dicom(data):
-        return Identifiers()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), header_budget():
         warnings.simplefilter("ignore")  # pydicom's warnings quote header values
+        if not is_dicom(data):
+            return Identifiers()
         return header.identifiers(parse(data, limits).dataset)
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from xraygpt_core.dicom import accept, header, plausible, views
 from xraygpt_core.dicom.arrays import Values
+from xraygpt_core.dicom.budget import header_budget
 from xraygpt_core.dicom.decode import decode, pixel_sha256, true_size
 from xraygpt_core.dicom.orientation import turned
 from xraygpt_core.dicom.origin import flags_of, origin
@@ -39,7 +40,7 @@ def normalise(data: bytes, limits: Limits) -> NormalisedImage:
     if not data:
         raise Rejected(ReasonCode.EMPTY, "the file has no bytes")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), header_budget():
             warnings.simplefilter("ignore")  # pydicom's warnings quote header values
             if is_dicom(data):
                 return _normalise_dicom(data, limits)

@@ -12,6 +12,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
+from xraygpt_core.dicom.budget import parse_clock, spend
 from xraygpt_core.dicom.elements import (
     BIG,
     EXPLICIT,
@@ -40,6 +41,8 @@ _STANDARD = "1.2.840.10008."
 _ENCODINGS = {IMPLICIT_LITTLE: IMPLICIT, EXPLICIT_BIG: BIG}  # all others: explicit little endian
 
 _GROUP_2 = b"\2\0\0\0UL\4\0"  # (0002,0000), with which every file meta information begins
+# Films deflate to a half or a quarter; one with broad black borders to a fiftieth. Small files may do as they like.
+_MOST_RATIO, _ANY_RATIO = 200, 16 * 2**20
 _HEADER_ROOM = 16 * 2**20  # what a dataset may hold beside its pixels
 
 
@@ -78,8 +81,14 @@ def parse(data: bytes, limits: Limits) -> Parsed:
     """Read the dataset of a file :func:`is_dicom` recognised; pixels stay encoded.
 
     Raises:
-        Rejected: TRUNCATED, UNDECODABLE, or TOO_LARGE when a deflated dataset grows beyond the limit.
+        Rejected: TRUNCATED, UNDECODABLE, or TOO_LARGE when a deflated dataset grows beyond the limit, or there are more
+            elements than the budget allows (:mod:`xraygpt_core.dicom.budget`).
     """
+    with parse_clock():
+        return _parse(data, limits)
+
+
+def _parse(data: bytes, limits: Limits) -> Parsed:
     offset, label = _file_meta(data)
     data, offset, inflated = _inflated(data, offset, label, limits)
     encoding = guess_encoding(data, offset)
@@ -182,11 +191,12 @@ def _begins_with_elements(data: bytes, offset: int) -> bool:
 
 
 def _inflate(data: bytes, limits: Limits) -> bytes:
-    """RFC 1951, stopped at what an image within the limits can need (three 16-bit samples a pixel).
+    """RFC 1951, stopped at what an image within the limits can need (three 16-bit samples a pixel), and at what no
+    film is squeezed to: deflate can make one byte of a thousand.
 
     PS3.5 A.5 allows no header; those of zlib and gzip (RFC 1950, RFC 1952) are written all the same.
     """
-    room = 6 * limits.max_pixels + _HEADER_ROOM
+    room = min(6 * limits.max_pixels + _HEADER_ROOM, max(_ANY_RATIO, _MOST_RATIO * len(data)))
     headed = data[:2] == b"\x1f\x8b" or (data[:1] == b"\x78" and int.from_bytes(data[:2]) % 31 == 0)
     for bits in (-zlib.MAX_WBITS, zlib.MAX_WBITS | 32) if headed else (-zlib.MAX_WBITS,):
         stream = zlib.decompressobj(bits)
@@ -223,6 +233,7 @@ def _entered(data: bytes, position: int, encoding: Encoding) -> Iterator[tuple[i
     """
     while (tag := tag_at(data, position, encoding.order)) >= 0:
         vr = b"" if encoding.implicit or tag >> 16 == 0xFFFE else data[position + 4 : position + 6]
+        spend()
         at = position + (8 if vr in LONG_VRS else 4)
         wide = not vr or vr in LONG_VRS
         if at + 4 > len(data):

@@ -1,5 +1,6 @@
 """Decode in a child process, so that no file can take a worker down: a codec may crash, loop or eat memory there."""
 
+import logging
 import os
 import select
 import signal
@@ -13,10 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from xraygpt_core.confine import is_complete
 from xraygpt_core.dicom import frames
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
 from xraygpt_core.errors import Rejected, Unavailable
+from xraygpt_core.metrics import DECODER_ENDED
 from xraygpt_core.states import ReasonCode
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -38,10 +43,16 @@ class Sandbox:
     after every ``IMAGES_PER_CHILD`` images.
     """
 
-    def __init__(self, limits: Limits, *, child: Sequence[str] = _CHILD) -> None:
-        """Args: limits: for every image. child: the command of the decoding process."""
+    def __init__(self, limits: Limits, *, child: Sequence[str] = _CHILD, cell_required: bool = False) -> None:
+        """
+        Args:
+            limits: for every image.
+            child: the command of the decoding process.
+            cell_required: do not read anything outside a cell that holds (:func:`xraygpt_core.confine.is_complete`).
+        """
         self._limits = limits
         self._command = child
+        self._cell_required = cell_required
         self._child: _Child | None = None
         self._turn = threading.Lock()
 
@@ -63,7 +74,7 @@ class Sandbox:
 
         Raises:
             Rejected: its reason; UNDECODABLE for a crash, or more time or memory than the limits allow.
-            Unavailable: the child process cannot be started.
+            Unavailable: the child process cannot be started, or its cell does not hold although it must.
         """
         return self._ask(data, frames.unpack)
 
@@ -101,6 +112,7 @@ class Sandbox:
             return unpack(child.ask(data, self._limits.decode_seconds))
         except TimeoutError:
             seconds = self._limits.decode_seconds
+            _tell("time")
             raise Rejected(ReasonCode.UNDECODABLE, f"decoding takes longer than {seconds} s") from None
         except (OSError, frames.ProtocolError):
             raise _cause(child.exit_status()) from None
@@ -117,12 +129,15 @@ class Sandbox:
             self.close()
         if self._child is None:
             self._child = _Child(self._command, self._limits)
+            if self._cell_required and not is_complete(self._child.cell):
+                self.close()
+                raise Unavailable("the decoder's cell does not hold on this machine, and XRAYGPT_DECODER_CELL=required")
         return self._child
 
 
-def header_sandbox(limits: Limits) -> Sandbox:
+def header_sandbox(limits: Limits, *, cell_required: bool = False) -> Sandbox:
     """A sandbox that only says whom its files name, as :mod:`xraygpt_core.dicom.identify`."""
-    return Sandbox(limits, child=_HEADER_CHILD)
+    return Sandbox(limits, child=_HEADER_CHILD, cell_required=cell_required)
 
 
 class _KilledError(Exception):
@@ -132,11 +147,23 @@ class _KilledError(Exception):
 def _cause(status: int | None) -> Exception:
     """What a child that is gone says by its exit status; None: it stopped talking and had to be killed."""
     if status is None:
+        _tell("silence")
         return Rejected(ReasonCode.UNDECODABLE, "the decoder stopped talking")
+    name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+    _tell(name if status < 0 else "exit")
     if status == -signal.SIGKILL:
         return _KilledError()
-    name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
     return Rejected(ReasonCode.UNDECODABLE, f"the decoder crashed ({name})")
+
+
+def _tell(how: str) -> None:
+    """A decoder that ends is a broken file, a hole in a codec or an attack: somebody should know, each time.
+
+    Args:
+        how: a signal's name, or ``exit``, ``time`` (longer than its limit) or ``silence`` (an answer without sense).
+    """
+    DECODER_ENDED.labels(how).inc()
+    log.warning("a decoding process ended on a file", extra={"reason": how})
 
 
 class _Child:
@@ -145,6 +172,7 @@ class _Child:
     def __init__(self, command: Sequence[str], limits: Limits) -> None:
         self.asked = 0
         self.answered = False
+        self.cell: list[str] = []
         self._owner = os.getpid()
         self._channel, theirs = socket.socketpair()
         arguments = (os.getpid(), limits.max_pixels, limits.decode_seconds, limits.decode_memory_bytes)
@@ -228,9 +256,9 @@ class _Child:
 
     def _wait_until_ready(self) -> None:
         try:
-            ready = frames.receive_reply(self._channel, time.monotonic() + _START_SECONDS) == frames.READY
+            self.cell = frames.unpack_ready(frames.receive_reply(self._channel, time.monotonic() + _START_SECONDS))
         except (OSError, frames.ProtocolError):
-            ready = False
-        if not ready:
             status = self.exit_status()
-            raise Unavailable(f"the decoding process does not start (exit status {status}); its error output says why")
+            raise Unavailable(
+                f"the decoding process does not start (exit status {status}); its error output says why"
+            ) from None

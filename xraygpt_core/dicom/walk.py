@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
+from xraygpt_core.dicom.budget import spend
 from xraygpt_core.dicom.elements import (
     BIG,
     EXPLICIT,
@@ -27,7 +28,9 @@ from xraygpt_core.dicom.elements import (
     vr_of,
 )  # fmt: skip
 
-_ANY_VR = re.compile(b"(?=" + b"|".join(sorted(VRS)) + b")")
+_MAYBE_VR = re.compile(rb"[A-U](?=[A-Z])")  # found ten times as fast as any of the VRs
+_CHEAP = 16  # of these cost as much as an element
+_TRIAL = 5  # elements that a place costs at which one may begin
 _MOST_REPAIRS = 16  # elements of one file that do not keep to the standard
 _SLIP = 4  # bytes that a length may lack
 _MOST_STEPS = 200_000  # elements read to find the place where the dataset goes on behind one of them
@@ -139,6 +142,7 @@ def _resume(data: bytes, element: Element, encoding: Encoding, after: int) -> tu
     steps = _MOST_STEPS
     after = after if element.tag == PIXEL_DATA else max(after, element.tag)
     for position in _places(data, element.start, encoding):
+        spend(_TRIAL)
         if looks_like_element(data, position, encoding, after):
             rest, read = _chain(data, position, encoding, after, steps)
             steps -= read + 1
@@ -157,8 +161,11 @@ def _places(data: bytes, start: int, encoding: Encoding) -> Iterator[int]:
     if encoding.implicit:
         yield from range(start, min(last, start + _IMPLICIT_REACH))
     else:
-        for match in _ANY_VR.finditer(data, start, last):
-            yield match.start() - 4
+        for number, match in enumerate(_MAYBE_VR.finditer(data, start, last)):
+            if number % _CHEAP == 0:
+                spend()
+            if data[match.start() : match.start() + 2] in VRS:
+                yield match.start() - 4
     yield last
 
 

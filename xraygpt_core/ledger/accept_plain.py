@@ -66,13 +66,13 @@ _WRITE = """
                uid_pseudonym = n.study_pseudonym, patient_pseudonym = n.patient_pseudonym,
                patient_id_pseudonym = n.patient_id_pseudonym,
                accession_pseudonym = n.accession_pseudonym, expected_images = n.expected_images
-        FROM n WHERE studies.id = n.study_id RETURNING studies.id, lane_rank, settle_id, settle_key, delay
+        FROM n WHERE studies.id = n.study_id RETURNING studies.id, lane_rank, place, settle_id, settle_key, delay
     ), story AS (
         INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch)
         SELECT study_id, image_id, job_id, 'image accepted', 'ingest', attempt, epoch FROM n
     )
-    INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts, not_before)
-    SELECT settle_id, 'settle', id, settle_key, lane_rank, :max_attempts,
+    INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts, not_before)
+    SELECT settle_id, 'settle', id, settle_key, lane_rank, place, :max_attempts,
            clock_timestamp() + make_interval(secs => delay) FROM waiting
     RETURNING lane_rank, not_before IS NULL AS ready
 """

@@ -53,9 +53,15 @@ _CANDIDATES = """
     ORDER BY s.id
 """
 
+# Behind all that wait now: what was summarised once has had its place.
 _SUMMARISE = """
-    INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts)
-    SELECT n.id, 'summarise', n.study, n.key, :rank, :attempts
+    INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts)
+    SELECT n.id, 'summarise', n.study, n.key, :rank, (
+        SELECT COALESCE(max(place), 0) FROM (
+            SELECT place FROM jobs WHERE state = 'queued' AND not_before IS NULL
+               AND (kind, lane_rank) >= ('summarise', :rank) AND (kind, lane_rank) <= ('summarise', :rank)
+            ORDER BY kind DESC, lane_rank DESC, place DESC, id DESC LIMIT 1
+        ) AS behind), :attempts
     FROM unnest(CAST(:jobs AS uuid[]), CAST(:studies AS uuid[]), CAST(:keys AS text[])) AS n (id, study, key)
     ON CONFLICT (kind, key) DO NOTHING RETURNING subject
 """

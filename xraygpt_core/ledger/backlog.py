@@ -117,7 +117,15 @@ def add_page(ledger: Ledger, listing: Listing, page: Sequence[ObjectRef], *, nex
             },
         )
         if moved and page:
-            registered = register_in(ledger, work, page, listing.lane, actor="backlog", careful=careful)
+            registered = register_in(
+                ledger,
+                work,
+                page,
+                listing.lane,
+                actor="backlog",
+                careful=careful,
+                sender=f"backlog {listing.backlog_id}",
+            )
             work.run(
                 "INSERT INTO backlog_images (backlog_id, image_id) "
                 "SELECT :id, i FROM unnest(CAST(:images AS uuid[])) AS i ON CONFLICT DO NOTHING",

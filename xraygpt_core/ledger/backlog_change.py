@@ -143,7 +143,7 @@ _TAKE_BACK = f"""
     UPDATE studies SET finished_at = NULL, revision = revision + {_READ}::int,
            state = CASE WHEN {_READ} THEN 'waiting' ELSE 'received' END
     WHERE id = ANY (ARRAY(SELECT study_id FROM its)) AND {STOPPED}
-    RETURNING id, revision, lane_rank, state
+    RETURNING id, revision, lane_rank, place, state
 """
 
 # What becomes of the backlog's own row, from which states, and which state says that it was begun before.
@@ -256,4 +256,5 @@ def _take_back(ledger: Ledger, work: Work, window: dict[str, UUID]) -> None:
     for study in work.rows(_TAKE_BACK, window):
         if study["state"] == "waiting":
             key, lane = f"{study['id']}:{study['revision']}", LANES[study["lane_rank"]]
-            add_job(work, JobKind.SETTLE, study["id"], key, lane, max_attempts=ledger.settings.max_attempts)
+            attempts = ledger.settings.max_attempts
+            add_job(work, JobKind.SETTLE, study["id"], key, lane, place=study["place"], max_attempts=attempts)

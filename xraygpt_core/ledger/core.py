@@ -11,6 +11,7 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.db import Database
 from xraygpt_core.ledger.actor import Actor
+from xraygpt_core.ledger.shares import Shares
 from xraygpt_core.ledger.together import Together
 from xraygpt_core.queue import Doorbell, Ring, open_doorbell
 from xraygpt_core.settings import Settings
@@ -63,12 +64,14 @@ class Ledger:
 
     Attributes:
         actor: whose acts these are; None where the system works by itself.
+        shares: the places in the lanes that this process gives out.
     """
 
     settings: Settings
     database: Database
     doorbell: Doorbell
     actor: Actor | None = None
+    shares: Shares = field(default_factory=Shares, repr=False, compare=False)
     _meetings: dict[Hashable, Together[Any, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @contextmanager

@@ -60,7 +60,8 @@ _HOMES = """
 """
 
 _MINE = """
-    SELECT uid_pseudonym, patient_pseudonym, patient_id_pseudonym, lane_rank, revision FROM studies WHERE id = :id
+    SELECT uid_pseudonym, patient_pseudonym, patient_id_pseudonym, lane_rank, place, revision
+    FROM studies WHERE id = :id
 """
 
 # An image keeps its flag, so each settling finds it again; what is settled already shows it from now on.
@@ -122,7 +123,7 @@ def belongs_to(work: Work, provisional: UUID, image: "IngestedImage") -> Home:
         # Of an object that was overwritten with an image of another study, or patient: that is a study of its own.
         # A patient whose study that is would become another's, or this one get a second study under one UID.
         free = mine["uid_pseudonym"] is None and patient_of(mine).becomes(patient)
-        study_id = provisional if free else new_study(work, mine["lane_rank"])
+        study_id = provisional if free else new_study(work, mine["lane_rank"], mine["place"])
         return Home(study_id, _others(studies, study_id), first=True)
     if home_id != provisional:
         _move(work, provisional, home_id, mine)
@@ -138,7 +139,7 @@ def _without_uid(work: Work, provisional: UUID, mine: RowMapping, patient: Patie
     """An image that names no study stays with its object, unless that belonged to somebody else."""
     uid, owner = mine["uid_pseudonym"], patient_of(mine)
     if not (owner.stays(patient) or (uid is None and owner.becomes(patient))):
-        return Home(new_study(work, mine["lane_rank"]))
+        return Home(new_study(work, mine["lane_rank"], mine["place"]))
     return Home(provisional, _others(homes(work, uid), provisional) if uid is not None else ())
 
 
@@ -147,8 +148,8 @@ def _others(studies: Sequence[tuple[UUID, Patient]], study_id: UUID) -> tuple[UU
 
 
 def _move(work: Work, provisional: UUID, home_id: UUID, mine: RowMapping) -> None:
-    mine_is_urgent = "UPDATE studies SET lane_rank = :rank WHERE id = :id AND lane_rank > :rank"
-    if work.run(mine_is_urgent, {"id": home_id, "rank": mine["lane_rank"]}):
+    mine_is_urgent = "UPDATE studies SET lane_rank = :rank, place = :place WHERE id = :id AND lane_rank > :rank"
+    if work.run(mine_is_urgent, {"id": home_id, "rank": mine["lane_rank"], "place": mine["place"]}):
         raise_drafts(work, [home_id], mine["lane_rank"])
     if mine["uid_pseudonym"] is None and mine["revision"] == 0:
         work.run(
@@ -196,11 +197,11 @@ def attach(work: Work, study_id: UUID, image_id: UUID, image: "IngestedImage") -
         )
 
 
-def new_study(work: Work, lane_rank: int) -> UUID:
+def new_study(work: Work, lane_rank: int, place: int) -> UUID:
     """A study without anything in it."""
     study_id = new_id()
     work.run(
-        "INSERT INTO studies (id, lane_rank, state) VALUES (:id, :lane_rank, 'received')",
-        {"id": study_id, "lane_rank": lane_rank},
+        "INSERT INTO studies (id, lane_rank, place, state) VALUES (:id, :lane_rank, :place, 'received')",
+        {"id": study_id, "lane_rank": lane_rank, "place": place},
     )
     return study_id

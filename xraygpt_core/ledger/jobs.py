@@ -29,8 +29,9 @@ __all__ = ["Claim", "add_job", "claim", "claim_next", "fail", "heartbeat", "read
 LANES = list(Lane)
 
 _ADD = """
-    INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts, not_before)
-    VALUES (:id, :kind, :subject, :key, :lane_rank, :max_attempts, clock_timestamp() + make_interval(secs => :delay))
+    INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts, not_before)
+    VALUES (:id, :kind, :subject, :key, :lane_rank, :place, :max_attempts,
+            clock_timestamp() + make_interval(secs => :delay))
     ON CONFLICT (kind, key) DO NOTHING
 """
 
@@ -41,7 +42,9 @@ _THIS = """
 
 
 def ready_in(queue: str) -> str:
-    """The condition and order of what is ready in a queue, oldest first; ``queue`` has its kind and lane_rank.
+    """The condition and order of what is ready in a queue; ``queue`` has its kind and lane_rank.
+
+    By place (:mod:`xraygpt_core.ledger.shares`), then the oldest first.
 
     Rows are compared, not columns set equal: else the planner, who believes every queue to be long, walks the primary
     key in search of an empty one, past every job there is (90 ms a claim with 100,000 of them).
@@ -49,23 +52,23 @@ def ready_in(queue: str) -> str:
     place = f"({queue}.kind, {queue}.lane_rank)"
     return f"""
         state = 'queued' AND not_before IS NULL AND (kind, lane_rank) >= {place} AND (kind, lane_rank) <= {place}
-        ORDER BY kind, lane_rank, id
+        ORDER BY kind, lane_rank, place, id
     """
 
 
-# The most urgent jobs of some queues (kind, lane), oldest first within a queue. The limit stands in the text, so that
+# The most urgent jobs of some queues (kind, lane), by place within a queue. The limit stands in the text, so that
 # the planner knows it.
 _NEXT = f"""
     WITH ready AS (
-        SELECT j.id, j.attempts, q.place
-        FROM unnest(CAST(:kinds AS text[]), CAST(:ranks AS smallint[])) WITH ORDINALITY AS q (kind, lane_rank, place)
+        SELECT j.id, j.attempts, j.place, q.turn
+        FROM unnest(CAST(:kinds AS text[]), CAST(:ranks AS smallint[])) WITH ORDINALITY AS q (kind, lane_rank, turn)
         CROSS JOIN LATERAL (
-            SELECT id, attempts FROM jobs WHERE {ready_in("q")} LIMIT {{limit}} FOR UPDATE SKIP LOCKED
+            SELECT id, attempts, place FROM jobs WHERE {ready_in("q")} LIMIT {{limit}} FOR UPDATE SKIP LOCKED
         ) j LIMIT {{limit}}
     ), due AS (
         SELECT id FROM (
             SELECT id, attempts, first_value(attempts) OVER sorted AS first, row_number() OVER sorted AS number
-            FROM ready WINDOW sorted AS (ORDER BY place, id)
+            FROM ready WINDOW sorted AS (ORDER BY turn, place, id)
         ) r WHERE {{which}}
     )
 """
@@ -81,7 +84,7 @@ _CLAIM = f"""
         WHERE id = ANY (ARRAY(SELECT id FROM due)) AND attempts < max_attempts
           AND (state = 'queued' AND (not_before IS NULL OR not_before <= clock_timestamp())
                OR state = 'running' AND lease_until < clock_timestamp())
-        RETURNING id, kind, subject, key, lane_rank, attempts, lease_epoch, created_at
+        RETURNING id, kind, subject, key, lane_rank, place, attempts, lease_epoch, created_at
     ), noted AS (
         {told("claimed", "started", who=":worker", detail=_WAITED)} ORDER BY c.lane_rank, c.id
     )
@@ -126,12 +129,14 @@ def add_job(
     lane: Lane,
     *,
     max_attempts: int,
+    place: int = 0,
     delay: float | None = None,
     ring: bool = True,
 ) -> UUID | None:
     """Write a job, once per (kind, key), and ring for it. Returns its id, or None if it was there before.
 
     Args:
+        place: of its study in the lane; kinds that are about no study are done in the order in which they come.
         delay: seconds before it may be claimed; the dispatcher rings then.
         ring: wake somebody right after the commit; False leaves it to the dispatcher (backlogs).
     """
@@ -144,6 +149,7 @@ def add_job(
             "subject": subject,
             "key": key,
             "lane_rank": lane.rank,
+            "place": place,
             "max_attempts": max_attempts,
             "delay": delay or None,
         },
@@ -177,13 +183,14 @@ def claim_next(
     sql = _NEXT.format(limit=int(limit), which=_ALONE_AGAIN if in_turn else _ALL)
     values = {"kinds": [kind for kind, _ in queues], "ranks": [lane.rank for _, lane in queues]}
     taken = _claim(ledger, sql, values, worker)
-    return sorted(taken, key=lambda claim: (queues.index((claim.kind, claim.lane)), claim.job_id))
+    return sorted(taken, key=lambda claim: queues.index((claim.kind, claim.lane)))
 
 
 def _claim(ledger: Ledger, due: str, values: Values, worker: str) -> list[Claim]:
+    """In the order of their places, whatever their lanes."""
     with ledger.work() as work:
         rows = work.rows(due + _CLAIM, {**values, "lease": ledger.settings.lease_seconds, "worker": worker})
-    return [_claimed(row) for row in rows]
+    return [_claimed(row) for row in sorted(rows, key=lambda row: (row["place"], row["id"]))]
 
 
 def _claimed(row: RowMapping) -> Claim:

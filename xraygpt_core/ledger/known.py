@@ -9,6 +9,7 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered, digest, later, names
+from xraygpt_core.ledger.places import Share
 from xraygpt_core.ledger.worklist import raise_drafts
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane, ReasonCode
@@ -63,13 +64,24 @@ _REVIVE = """
 """
 
 _RAISE_STUDIES = """
-    UPDATE studies SET lane_rank = :lane_rank WHERE id = ANY(CAST(:studies AS uuid[])) AND lane_rank > :lane_rank
+    UPDATE studies SET lane_rank = :lane_rank, place = :place + array_position(CAST(:studies AS uuid[]), id) - 1
+    WHERE id = ANY(CAST(:studies AS uuid[])) AND lane_rank > :lane_rank
     RETURNING id
+"""
+
+_RAISABLE = """
+    SELECT 1 FROM studies WHERE id = ANY(CAST(:studies AS uuid[])) AND lane_rank > :lane_rank
+    UNION ALL
+    SELECT 1 FROM jobs WHERE subject = ANY(CAST(:studies AS uuid[]) || CAST(:images AS uuid[])) AND state = 'queued'
+        AND lane_rank > :lane_rank AND kind IN ('ingest', 'settle', 'summarise')
+    LIMIT 1
 """
 
 # Whoever is waiting beside the patient does not wait for a paused backlog ('infinity').
 _RAISE_JOBS = """
-    UPDATE jobs SET lane_rank = :lane_rank, not_before = NULLIF(not_before, 'infinity')
+    UPDATE jobs SET lane_rank = :lane_rank, not_before = NULLIF(not_before, 'infinity'),
+           place = :place - 1 + COALESCE(array_position(CAST(:studies AS uuid[]), subject),
+                                         array_position(CAST(:images AS uuid[]), subject))
     WHERE (subject = ANY(CAST(:studies AS uuid[])) OR subject = ANY(CAST(:images AS uuid[])))
       AND state = 'queued' AND lane_rank > :lane_rank AND kind IN ('ingest', 'settle', 'summarise')
     RETURNING kind, not_before > clock_timestamp() AS later
@@ -134,8 +146,11 @@ def find_images(ledger: Ledger, refs: Sequence[ObjectRef]) -> list[UUID | None]:
     return [found.get(ref.identity) for ref in refs]
 
 
-def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane) -> None:
-    """Move the open work of these objects to a more urgent lane, and ring; never to a less urgent one."""
+def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane, share: Share) -> None:
+    """Move the open work of these objects to a more urgent lane, and ring; never to a less urgent one.
+
+    There they stand in the sender's next places: what they had in a former lane says nothing about this one.
+    """
     if not found or lane is Lane.BACKLOG:
         return
     ids: dict[str, Any] = {
@@ -143,6 +158,9 @@ def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane) -> Non
         "images": [known.image_id for known in found.values()],
         "lane_rank": lane.rank,
     }
+    if not work.rows(_RAISABLE, ids):
+        return
+    ids["place"] = share.take(len(found))
     work.rings += [Ring(JobKind(row["kind"]), lane) for row in work.rows(_RAISE_JOBS, ids) if not row["later"]]
     if raised := [row["id"] for row in work.rows(_RAISE_STUDIES, ids)]:
         raise_drafts(work, raised, lane.rank)

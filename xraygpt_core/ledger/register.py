@@ -16,7 +16,9 @@ from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.known import SEEN_AT, find_known, raise_lane, wake
 from xraygpt_core.ledger.objects import Identity, ObjectRef, Registered
+from xraygpt_core.ledger.places import Share
 from xraygpt_core.ledger.reopen import reopen_for_new
+from xraygpt_core.ledger.shares import sender_of
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane
 
@@ -35,7 +37,7 @@ _ROWS = """
     n AS (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
             image_id uuid, study_id uuid, job_id uuid, fresh boolean, bucket text, key text, etag text,
-            version_id text, sequencer text, size bigint))
+            version_id text, sequencer text, size bigint, place bigint))
 """
 
 # {seen_at} is a query per row, for the rows whose key held something else before.
@@ -47,13 +49,13 @@ _KEYS = """
 
 _WORK = """
     provisional AS (
-        INSERT INTO studies (id, lane_rank, state)
-        SELECT DISTINCT study_id, CAST(:lane_rank AS smallint), 'received' FROM {mine} WHERE fresh
+        INSERT INTO studies (id, lane_rank, place, state)
+        SELECT study_id, CAST(:lane_rank AS smallint), min(place), 'received' FROM {mine} WHERE fresh GROUP BY study_id
     ), pictures AS (
         INSERT INTO images (id, study_id, state) SELECT image_id, study_id, 'received' FROM {mine}
     ), work AS (
-        INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts)
-        SELECT job_id, 'ingest', image_id, image_id::text, :lane_rank, :max_attempts FROM {mine}
+        INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts)
+        SELECT job_id, 'ingest', image_id, image_id::text, :lane_rank, place, :max_attempts FROM {mine}
     ), story AS (
         INSERT INTO timeline (study_id, image_id, job_id, what, who)
         SELECT study_id, image_id, job_id, 'registered', :actor FROM {mine})
@@ -101,14 +103,15 @@ def register_objects(ledger: Ledger, objects: Sequence[ObjectRef], lane: Lane, *
         refs = [ref for call in calls for ref in call.objects]
 
         def register(work: Work, *, careful: bool) -> list[list[Registered]]:
-            found = iter(register_in(ledger, work, refs, lane, actor=actor, careful=careful))
+            found = iter(register_in(ledger, work, refs, lane, actor=actor, careful=careful, sender=sender))
             answers = [list(islice(found, len(call.objects))) for call in calls]
             _record(work, calls, answers, lane, actor)
             return answers
 
         return registering(ledger, register)
 
-    return ledger.meeting(("register", lane, actor), register_all)(_Call(objects, ledger.actor))
+    sender = sender_of(ledger.actor, actor)  # whose share of the lane it is, is one answer: several do not meet
+    return ledger.meeting(("register", lane, actor, sender), register_all)(_Call(objects, ledger.actor))
 
 
 @dataclass(frozen=True)
@@ -151,24 +154,33 @@ def registering(ledger: Ledger, body: Registering[T]) -> T:
 
 
 def register_in(
-    ledger: Ledger, work: Work, objects: Sequence[ObjectRef], lane: Lane, *, actor: str, careful: bool
+    ledger: Ledger,
+    work: Work,
+    objects: Sequence[ObjectRef],
+    lane: Lane,
+    *,
+    actor: str,
+    careful: bool,
+    sender: str | None = None,
 ) -> list[Registered]:
     """The same inside a transaction of :func:`registering`.
 
     Args:
+        sender: whose share of the lane these take; None: the actor's of this ledger.
         careful: a page goes on without the objects that somebody else is registering, instead of beginning again.
     """
     found: dict[Identity, Registered] = {}
+    share = Share(ledger.shares, work, lane, sender or sender_of(ledger.actor, actor))
     left = list({ref.identity: ref for ref in objects}.values())
     while left:  # what others registered meanwhile is known at the next look
         known = find_known(work, left)
         if actor == "backlog":
             wake(work, known.found)
-        raise_lane(work, known.found, lane)
+        raise_lane(work, known.found, lane, share)
         new = [ref for ref in left if ref.identity not in known.found]
         of_key = {(ref.bucket, ref.key): known.studies.get((ref.bucket, ref.key)) for ref in new}
         held = _held(work, {name: study_id for name, study_id in of_key.items() if study_id is not None})
-        found |= known.found | _add(ledger, work, new, held, lane, actor, careful=careful)
+        found |= known.found | _add(ledger, work, new, held, share, actor, careful=careful)
         left = [ref for ref in new if ref.identity not in found]
     return [found[ref.identity] for ref in objects]
 
@@ -204,7 +216,7 @@ def _add(
     work: Work,
     refs: Sequence[ObjectRef],
     of_key: Mapping[tuple[str, str], UUID],
-    lane: Lane,
+    share: Share,
     actor: str,
     *,
     careful: bool,
@@ -219,7 +231,7 @@ def _add(
     """
     if not refs:
         return {}
-    rows = _rows(refs, of_key)
+    lane, rows = share.lane, _rows(refs, of_key, share.take(len(refs)))
     values = {"rows": json.dumps(rows), "lane_rank": lane.rank, "max_attempts": ledger.settings.max_attempts}
     values["actor"] = actor
     insert = (_INSERT_MINE if careful else _INSERT).format(seen_at=SEEN_AT if of_key else "clock_timestamp()")
@@ -252,19 +264,21 @@ def _won(tried: dict[Identity, Registered], images: Collection[UUID]) -> dict[Id
     return won
 
 
-def _rows(refs: Sequence[ObjectRef], of_key: Mapping[tuple[str, str], UUID]) -> list[dict[str, Any]]:
+def _rows(refs: Sequence[ObjectRef], of_key: Mapping[tuple[str, str], UUID], first_place: int) -> list[dict[str, Any]]:
     """What is inserted for each object; contents of a key that is not known share a ``fresh`` study."""
     studies = {name: str(study_id) for name, study_id in of_key.items()}
     count = len(refs)
     ids = new_ids(3 * count)  # in the order of the list within each table
     rows = []
-    for ref, image_id, job_id, study_id in zip(refs, ids, ids[count:], ids[2 * count :], strict=False):
+    places = range(first_place, first_place + count)
+    for ref, image_id, job_id, study_id, place in zip(refs, ids, ids[count:], ids[2 * count :], places, strict=False):
         name = (ref.bucket, ref.key)
         new = {
             "image_id": image_id,
             "job_id": job_id,
             "fresh": name not in of_key,
             "study_id": studies.setdefault(name, study_id),
+            "place": place,
         }
         rows.append(ref.__dict__ | new)
     return rows

@@ -102,7 +102,7 @@ def separate(
     after what its images say.
 
     Args:
-        study: id, uid_pseudonym, accession_pseudonym, state, reason_code and lane_rank.
+        study: id, uid_pseudonym, accession_pseudonym, state, reason_code, lane_rank and place.
         groups: where they go (None: a study of their own), and which.
     """
     if not groups:
@@ -139,10 +139,10 @@ def separate(
 def _own_study(work: Work, study: RowMapping, came_as: Sequence[UUID]) -> UUID:
     """A study for images that leave: under the id their sender was given, if there is one."""
     if not came_as:
-        return new_study(work, study["lane_rank"])
+        return new_study(work, study["lane_rank"], study["place"])
     work.run(
-        "UPDATE studies SET alias_of = NULL, lane_rank = :rank WHERE id = :id",
-        {"id": came_as[0], "rank": study["lane_rank"]},
+        "UPDATE studies SET alias_of = NULL, lane_rank = :rank, place = :place WHERE id = :id",
+        {"id": came_as[0], "rank": study["lane_rank"], "place": study["place"]},
     )
     return came_as[0]
 

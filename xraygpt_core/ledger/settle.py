@@ -37,7 +37,7 @@ _CANDIDATES = """
 _GROW = """
     UPDATE studies SET revision = revision + 1, state = 'waiting', reason_code = NULL, finished_at = NULL
     WHERE id = :id AND (state <> 'cancelled' OR reason_code = 'replaced')
-    RETURNING revision, lane_rank, expected_images,
+    RETURNING revision, lane_rank, place, expected_images,
               (SELECT count(*) FROM images WHERE study_id = :id AND state = 'accepted' AND duplicate_of IS NULL) AS read
 """
 
@@ -51,13 +51,13 @@ _WRITE = """
                flags = ARRAY(SELECT jsonb_array_elements_text(n.flags)),
                state = CASE WHEN n.same THEN 'summarised' ELSE 'queued' END,
                finished_at = CASE WHEN n.same THEN clock_timestamp() END
-        FROM n WHERE studies.id = n.study_id RETURNING n.*, lane_rank
+        FROM n WHERE studies.id = n.study_id RETURNING n.*, lane_rank, place
     ), story AS (
         INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch, detail)
         SELECT study_id, image_id, job_id, 'settled', 'settle', attempt, epoch, jsonb_build_object('view', view) FROM n
     )
-    INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts)
-    SELECT summarise_id, 'summarise', study_id, key, lane_rank, :max_attempts FROM chosen WHERE NOT same
+    INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts)
+    SELECT summarise_id, 'summarise', study_id, key, lane_rank, place, :max_attempts FROM chosen WHERE NOT same
     ON CONFLICT (kind, key) DO NOTHING RETURNING lane_rank
 """
 
@@ -89,6 +89,7 @@ def reconsider(ledger: Ledger, work: Work, study_id: UUID, *, quiet: bool) -> bo
         f"{study_id}:{study['revision']}",
         LANES[study["lane_rank"]],
         max_attempts=ledger.settings.max_attempts,
+        place=study["place"],
         delay=ledger.settings.settle_seconds if quiet and not complete else None,
     )
     return True

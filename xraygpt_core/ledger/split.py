@@ -36,7 +36,7 @@ _UNREAD = """
 
 _STUDY = """
     SELECT id, uid_pseudonym, patient_pseudonym, patient_id_pseudonym, accession_pseudonym, state, reason_code,
-           lane_rank
+           lane_rank, place
     FROM studies WHERE id = :id AND alias_of IS NULL AND purged_at IS NULL
 """
 

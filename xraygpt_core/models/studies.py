@@ -32,6 +32,7 @@ studies = Table(
     # What else its images carry: further accession numbers, the patient without or with the issuer.
     Column("other_pseudonyms", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("lane_rank", SmallInteger, nullable=False),
+    Column("place", BigInteger, nullable=False, server_default="0"),
     Column("state", Text, nullable=False),
     Column("reason_code", Text),
     Column("revision", Integer, nullable=False, server_default="0"),

@@ -11,15 +11,21 @@ from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
 _real = child.normalise
+# A child in its cell sees no file: what it must know of the world it is told by its command, or by a signal.
+_marker = Path(sys.argv.pop(1)) if sys.argv[1].startswith("/") else None
+_FIRST = _marker is not None and not _marker.exists()
+if _marker is not None:
+    _marker.touch()
+_told = []
+signal.signal(signal.SIGUSR1, lambda *_: _told.append(True))
 
 
 def _crash(argument):
     os.kill(os.getpid(), getattr(signal, argument))
 
 
-def _kill_once(marker):
-    if not Path(marker).exists():
-        Path(marker).touch()
+def _kill_first(_):
+    if _FIRST:
         _crash("SIGKILL")
 
 
@@ -29,8 +35,8 @@ def _leave(seconds):
     os._exit(9)
 
 
-def _wait(marker):
-    while not Path(marker).exists():
+def _wait(_):
+    while not _told:
         time.sleep(0.01)
 
 
@@ -70,7 +76,7 @@ def _write_file(path):
 
 _ORDERS = {
     b"crash": _crash,
-    b"kill-once": _kill_once,
+    b"kill-first": _kill_first,
     b"loop": _loop,
     b"eat": _eat,
     b"lie": _lie,

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tests.sandbox_tools import LIMITS, refused
 from xraygpt_core.dicom import sandbox as sandbox_module
@@ -78,10 +79,13 @@ def test_one_child_reads_many_images(sandbox, make_dicom):
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGXCPU"])
-def test_a_crash_costs_one_image(hostile, make_dicom, name):
+def test_a_crash_costs_one_image_and_is_told(hostile, make_dicom, caplog, name):
+    told = REGISTRY.get_sample_value("xraygpt_decoder_ended_total", {"result": name}) or 0
     rejection = refused(hostile, f"crash {name}".encode())
     assert rejection.reason is ReasonCode.UNDECODABLE
     assert name in rejection.detail
+    assert REGISTRY.get_sample_value("xraygpt_decoder_ended_total", {"result": name}) == told + 1
+    assert [record.reason for record in caplog.records] == [name]
     assert hostile.normalise(make_dicom()).view == "PA"
 
 
@@ -98,18 +102,18 @@ def test_a_child_that_wants_to_run_is_given_more_time(hostile, make_dicom, monke
     assert refused(hostile, b"sleep 1.5").reason is ReasonCode.EMPTY
 
 
-def test_an_answer_that_comes_while_the_clock_is_looked_at_counts(hostile, monkeypatch, tmp_path):
+def test_an_answer_that_comes_while_the_clock_is_looked_at_counts(hostile, monkeypatch):
     looks = []
 
     def slowly(child):
         looks.append(child)
         if len(looks) > 1:  # the first look is before the waiting
-            (tmp_path / "now").touch()
+            os.kill(child.pid, signal.SIGUSR1)
             assert select.select([child._channel], [], [], 60)[0]
         return "S", 0.0
 
     monkeypatch.setattr(sandbox_module._Child, "_used", slowly)
-    assert refused(hostile, f"wait {tmp_path}/now".encode()).reason is ReasonCode.EMPTY
+    assert refused(hostile, b"wait").reason is ReasonCode.EMPTY
     assert len(looks) == 2
 
 
@@ -144,8 +148,9 @@ def test_one_that_answered_nonsense_is_not_waited_for(hostile, monkeypatch):
     assert time.monotonic() - began < 60
 
 
-def test_a_child_that_somebody_else_killed_is_replaced_and_the_image_tried_again(hostile, tmp_path):
-    assert refused(hostile, f"kill-once {tmp_path}/marker".encode()).reason is ReasonCode.EMPTY
+def test_a_child_that_somebody_else_killed_is_replaced_and_the_image_tried_again(tmp_path):
+    with Sandbox(LIMITS, child=(*HOSTILE, str(tmp_path / "marker"))) as fresh:
+        assert refused(fresh, b"kill-first").reason is ReasonCode.EMPTY
 
 
 def test_an_image_during_which_the_child_is_killed_twice_is_undecodable(hostile, make_dicom):
@@ -287,6 +292,18 @@ def test_closing_ends_the_child_and_a_later_image_starts_another(make_dicom):
 def test_a_child_that_does_not_start_is_nobody_s_fault_but_the_machine_s(command):
     with Sandbox(LIMITS, child=command) as broken, pytest.raises(Unavailable):
         broken.normalise(b"anything")
+
+
+def test_a_decoder_without_its_cell_is_refused_where_one_is_required(make_dicom):
+    open_child = "from xraygpt_core.dicom import child; child.confine = lambda keep: []; child.main()"
+    with Sandbox(LIMITS, child=(sys.executable, "-c", open_child)) as best:
+        assert best.normalise(make_dicom()).view == "PA"
+    with Sandbox(LIMITS, child=(sys.executable, "-c", open_child), cell_required=True) as strict:
+        with pytest.raises(Unavailable, match="XRAYGPT_DECODER_CELL"):
+            strict.normalise(make_dicom())
+        assert strict.pid is None
+    with Sandbox(LIMITS, cell_required=True) as locked_up:
+        assert locked_up.normalise(make_dicom()).view == "PA"
 
 
 def test_the_child_is_confined(sandbox, make_dicom):

@@ -95,3 +95,21 @@ def test_doctor_ends_with_1_if_something_is_missing(
     assert done.exit_code == 1
     assert json.loads(done.stdout)["ok"] is False
     assert "NO" in xraygpt("doctor").stdout
+
+
+@pytest.mark.parametrize(
+    ("stand", "ok"),
+    [
+        (["user", "network", "root", "privileges", "landlock", "seccomp"], True),
+        (["privileges", "landlock", "seccomp"], True),
+        (["privileges", "landlock"], False),
+        ([], False),
+    ],
+)
+def test_a_decoder_that_cannot_be_locked_up_is_a_problem(
+    found: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch, stand: list[str], ok: bool
+) -> None:
+    monkeypatch.setattr(doctor.confine, "look", lambda: stand)
+    told = found()["decoder's cell"]
+    assert told.ok is ok
+    assert ("missing: " in told.detail) == (len(stand) < 6)
