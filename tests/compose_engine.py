@@ -194,7 +194,7 @@ def lacking(directory: Path) -> str | None:
     for folder in ("upper", "work", "root"):
         (directory / folder).mkdir()
     layers = f"lowerdir=/,upperdir={directory}/upper,workdir={directory}/work"
-    tried = f"ip link add br0 type bridge && mount -t overlay -o {layers} overlay {directory}/root"
+    tried = f"ip link add br0 type bridge && mount -t overlay -o {layers} overlay {directory / 'root'}"
     done = subprocess.run([*ALONE, "sh", "-c", tried], capture_output=True, text=True, check=False)
     return f"this kernel gives no bridges or overlays: {done.stderr.strip()}" if done.returncode else None
 

@@ -23,7 +23,7 @@ while True:
         code = os.waitstatus_to_exitcode(status)
         sys.exit(code if code >= 0 else 128 - code)
 """
-PASSWD = """root:x:0:0::/root:/bin/sh
+PASSWD = """root:x:0:0::/:/bin/sh
 xraygpt:x:10001:10001::/nonexistent:/usr/sbin/nologin
 server:x:999:999::/nonexistent:/usr/sbin/nologin
 seaweed:x:1000:1000::/nonexistent:/usr/sbin/nologin

@@ -42,8 +42,6 @@ def films(data: Path, split: str) -> list[Film]:
         row
         for row in manifest_rows(data)
         if row["split"] == split and row["image"].startswith(FREE) and row.get("template_text")
-        for row in manifest_rows(data)
-        if row["split"] == split and row["image"].startswith(FREE) and row.get("template_text")
     ]
     if not chosen:
         raise TrainingError(f"{data} has no film with a text in its {split} split")

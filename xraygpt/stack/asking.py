@@ -18,13 +18,19 @@ class Asking:
         self._url = url
         self._every_seconds = every_seconds
         self._trust = trust
+        self._closed = threading.Event()
         threading.Thread(target=self._ask, name="asking", daemon=True).start()
 
     def answered(self) -> float:
         """When, by the monotonic clock; 0 before it ever did."""
         return self._answered
 
+    def close(self) -> None:
+        """Ask no more."""
+        self._closed.set()
+
     def _ask(self) -> None:
+        pause = 0.0
         # A new connection each time: who answers on an open one may not take new ones.
         with httpx.Client(
             timeout=PATIENCE_SECONDS,
@@ -32,10 +38,10 @@ class Asking:
             verify=self._trust,
             limits=httpx.Limits(max_keepalive_connections=0),
         ) as client:
-            while True:
+            while not self._closed.wait(pause):
+                pause = self._every_seconds
                 try:
                     if client.get(self._url).status_code == httpx.codes.OK:
                         self._answered = time.monotonic()
                 except httpx.HTTPError:
                     pass  # it is silent; whoever keeps it counts the seconds
-                time.sleep(self._every_seconds)

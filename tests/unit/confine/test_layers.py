@@ -153,8 +153,9 @@ def test_when_a_cell_holds(stand: set[str], complete: bool) -> None:
 
 
 def test_descriptors_that_are_not_given_are_closed() -> None:
-    code = "first, second = os.pipe()\nos.dup2(second, 77)\nconfine(keep=[77])\n"
-    assert run(code + "os.fstat(77)\ntry: os.fstat(first)\nexcept OSError as error: os.write(1, b'closed')") == "closed"
+    code = "first, second = os.pipe()\nother = os.dup(first)\nconfine(keep=[other])\nos.write(1, b'sent')\n"
+    code += "try: os.read(first, 1)\nexcept OSError as error: os.write(1, errno.errorcode[error.errno].encode())\n"
+    assert run(code + "os.read(other, 0)") == "sentEBADF"
 
 
 def test_where_nothing_can_be_taken_nothing_stands(monkeypatch: pytest.MonkeyPatch) -> None:

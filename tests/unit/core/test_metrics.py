@@ -9,7 +9,20 @@ from xraygpt_core import metrics
 from xraygpt_core.metrics import jobs_by_state
 
 ROOT = Path(__file__).parents[3]
-ALLOWED_LABELS = {"kind", "lane", "state", "stage", "method", "route", "status", "source", "result", "buckets", "le"}
+ALLOWED_LABELS = {
+    "reason",
+    "kind",
+    "lane",
+    "state",
+    "stage",
+    "method",
+    "route",
+    "status",
+    "source",
+    "result",
+    "buckets",
+    "le",
+}
 
 
 def test_jobs_are_told_by_kind_lane_and_state() -> None:

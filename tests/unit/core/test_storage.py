@@ -259,8 +259,8 @@ def test_a_file_that_came_half_is_not_there(fake: FakeS3, store: ObjectStore, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def arrived(sha256: str, *pieces: bytes, max_bytes: int = 100) -> Arriving:
-    arriving = Arriving(sha256, max_bytes)
+def arrived(sha256: str, *pieces: bytes) -> Arriving:
+    arriving = Arriving(sha256, max_bytes=100)
     for piece in pieces:
         arriving.take(piece)
     return arriving
@@ -281,8 +281,11 @@ def test_an_upload_under_a_wrong_hash_is_not_written(fake: FakeS3, store: Object
 
 
 def test_an_upload_stops_at_the_limit() -> None:
-    with pytest.raises(Rejected):
-        arrived("0" * 64, b"film", b"film", b"film", max_bytes=10)
+    with Arriving("0" * 64, max_bytes=10) as arriving:
+        arriving.take(b"film")
+        arriving.take(b"film")
+        with pytest.raises(Rejected):
+            arriving.take(b"film")
 
 
 def test_a_prefix_is_deleted_and_nothing_beside_it(fake: FakeS3, store: ObjectStore) -> None:

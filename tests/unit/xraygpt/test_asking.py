@@ -31,4 +31,5 @@ def test_it_keeps_in_mind_when_an_address_answered_well() -> None:
         end = time.monotonic() + 20
         while not asking.answered() and time.monotonic() < end:
             threading.Event().wait(0.01)
+        asking.close()
         assert began < asking.answered() <= time.monotonic()
