@@ -23,6 +23,7 @@ from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
 from xraygpt_core.ledger.serving import start_serving
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.queue import queues_of
 from xraygpt_core.scope import UNDECLARED
 from xraygpt_core.settings import Settings, load_settings
@@ -89,7 +90,7 @@ def serve_ingest(settings: Settings, closing: ExitStack, normaliser: Any, store:
     """The ingest worker's jobs, as :func:`workers.roles.ingest` puts them together; without a store, the real one."""
     process = start("ingest", settings, closing, threads=settings.ingest_concurrency + 1)
     context = replace(process.context, store=store or process.context.store)
-    work = Ingest(context, process.pseudonymiser, normaliser)
+    work = Ingest(context, load_pseudonymiser(settings), normaliser)
     process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(context)})
     return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency, attended=True)
 

@@ -7,6 +7,7 @@ umask 077
 deploy=$(cd "$(dirname "$0")" && pwd)
 secrets=${1:-$deploy/secrets}
 mkdir -p "$secrets"
+chmod 0700 "$secrets" # what lies in it may be readable: for servers that run as users of their own
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 keep() { [ -e "$secrets/$1" ] || printf '%s' "$2" > "$secrets/$1"; }
 said() { cat "$secrets/$1"; }

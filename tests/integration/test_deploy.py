@@ -162,7 +162,8 @@ def test_secrets_are_made_once_and_a_certificate_anew_before_it_ends(tmp_path: P
 
     first = make()
     assert make() == first
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert tmp_path.stat().st_mode & 0o777 == 0o700  # so that files may be readable for the servers' own users
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600, 0o444}
     ends = x509.load_pem_x509_certificate(first["s3_inside.crt"]).not_valid_after_utc
     assert ends > datetime.now(UTC) + timedelta(days=700)
     short = ["openssl", "x509", "-in", str(tmp_path / "s3_inside.crt"), "-key", str(tmp_path / "s3_inside.key")]

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.gateway_process import Gateway, create_key
+from tests.keys import HMAC_KEY
 from xraygpt_core.ledger.keys import create_api_key
 from xraygpt_core.settings import Settings
 
@@ -77,7 +78,7 @@ def test_its_log_is_json_and_holds_nothing_of_a_request(start: Start, world: Wor
 
 def test_a_key_that_made_other_pseudonyms_is_refused(start: Start, s3_settings: Settings) -> None:
     start(s3_settings).ready().end()
-    other = s3_settings.model_copy(update={"hmac_key": SecretStr("6" * 64)})
+    other = s3_settings.model_copy(update={"hmac_key": SecretStr(HMAC_KEY[::-1])})
     gateway = start(other)
     assert gateway.process.wait(120) == 1
     gateway.end()
