@@ -26,6 +26,7 @@ from psycopg.rows import dict_row
 from tests.chaos.connections import ports_of, unread
 from tests.chaos.faulty_s3 import FaultyS3
 from tests.invariants import check_bucket, check_invariants
+from tests.roles import url_as
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.postgres import Postgres
 from xraygpt.stack.process import Child
@@ -81,13 +82,14 @@ class Arena:
     # Processes ---------------------------------------------------------------------------------------------------
 
     def start(self, name: str, **environment: str) -> Child:
-        """Start one process, or start it again."""
+        """Start one process, or start it again. At the database each is the role it is in the product."""
+        role = {"XRAYGPT_DATABASE_URL": url_as(name.partition("-")[0], self.settings["XRAYGPT_DATABASE_URL"])}
         child = Child(
             name,
             COMMANDS[name],
             log=self.directory / f"{name}.log",
             directory=HERE,
-            environment=os.environ | self.settings | environment,
+            environment=os.environ | self.settings | role | environment,
         )
         child.start()
         self.children[name] = child

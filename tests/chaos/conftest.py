@@ -10,6 +10,7 @@ from migrations.upgrade import upgrade
 from tests.chaos.arena import LEASE_SECONDS, LIMIT_SECONDS, TOKEN, Arena
 from tests.chaos.faulty_s3 import FaultyS3
 from tests.keys import HMAC_KEY
+from tests.roles import let_in, may_become
 from tests.s3_tools import s3_client
 from xraygpt.stack.broker import Broker
 from xraygpt.stack.ports import choose
@@ -36,6 +37,8 @@ def arena(
     made = Arena(directory, postgres, broker, proxy, settings, s3)
     try:
         upgrade(postgres.url)
+        may_become(postgres)
+        let_in(postgres)
         settings |= {"XRAYGPT_DATABASE_URL": postgres.url, "XRAYGPT_REDIS_URL": broker.url}
         settings["XRAYGPT_GATEWAY_PORT"] = str(choose())  # last, so that none of the servers above takes it
         made.start_all()
