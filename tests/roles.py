@@ -47,10 +47,11 @@ def process_of(frame: FrameType | None) -> str | None:
 
 
 def may_become(postgres: Postgres) -> None:
-    """The owner may take every role, as it may not elsewhere."""
+    """The owner may take every role, and end its sessions, as it may not elsewhere."""
     with postgres._superuser("postgres") as cursor:
         for role in ROLES:
             cursor.execute(f"GRANT {role} TO {OWNER} WITH INHERIT FALSE, SET TRUE")
+        cursor.execute(f"GRANT pg_signal_backend TO {OWNER}")
 
 
 @contextmanager
