@@ -160,7 +160,13 @@ def acts(to):
         "the terminal": "/dev/tty",
     }
     table = {f"read {name}": partial(read_byte, path) for name, path in read.items()}
-    listed = {"home": home, "the root": "/", "of root": str(Path("/", "root")), "/proc": "/proc", "open files": f"/proc/{parent}/fd"}
+    listed = {
+        "home": home,
+        "the root": "/",
+        "of root": str(Path("/", "root")),
+        "/proc": "/proc",
+        "open files": f"/proc/{parent}/fd",
+    }
     table |= {f"list {name}": partial(os.listdir, path) for name, path in listed.items()}
     files = {
         "stat": lambda: os.stat(home / "stack.json"),
