@@ -71,19 +71,24 @@ def listening(pid: int) -> set[tuple[str, int]]:
 
 
 def unix_sockets(pid: int) -> set[Path]:
-    """Named unix sockets a process listens on."""
-    inodes, directory = _sockets(pid), Path(os.readlink(f"/proc/{pid}/cwd"))
+    """Named unix sockets a process listens on; none once it has ended."""
+    try:
+        directory = Path(os.readlink(f"/proc/{pid}/cwd"))
+    except FileNotFoundError:
+        return set()
+    inodes = _sockets(pid)
     lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
     # The flag 00010000 is __SO_ACCEPTCON: it listens.
     return {directory / one[7] for one in lines if len(one) > 7 and one[3] == "00010000" and one[6] in inodes}
 
 
 def _sockets(pid: int) -> set[str]:
-    inodes = set()
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):  # closed meanwhile
-            kind, _, name = os.readlink(link).partition(":")
-            inodes |= {name[1:-1]} if kind == "socket" else set()
+    inodes: set[str] = set()
+    with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile: the database's sessions come and go
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                kind, _, name = os.readlink(link).partition(":")
+                inodes |= {name[1:-1]} if kind == "socket" else set()
     return inodes
 
 

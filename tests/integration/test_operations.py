@@ -14,6 +14,7 @@ from sqlalchemy import create_engine
 from migrations import grants
 from migrations.upgrade import upgrade
 from tests import roles
+from tests.audit_tools import act, check, sealed
 from tests.service_tools import started
 from tests.worker_bench import Bench
 from xraygpt.stack.postgres import Postgres, program
@@ -63,6 +64,9 @@ def test_a_restored_database_finds_its_studies_and_finishes_its_work(
     said(bench.ledger, summary)
     waiting, running = bench.settled(2), bench.settled(3)
     bench.claimed(JobKind.SUMMARISE)
+    sealed(bench.ledger, ["study read", "film read"])
+    act(bench.ledger, "not sealed yet")
+    _, told = check(bench.ledger)
 
     dump(database_url, tmp_path / "xraygpt.dump")
     with restored(tmp_path / "other", tmp_path / "xraygpt.dump") as server:
@@ -76,6 +80,9 @@ def test_a_restored_database_finds_its_studies_and_finishes_its_work(
             with pytest.raises(ConfigurationError, match="restore the key"):
                 check_fingerprint(ledger, "of another key")
             assert check_api_key(ledger, key).name == "Dr. A. Okafor"
+            sealed(ledger, ["after the restore"])
+            problems, verdict = check(ledger, seen=told.head)
+            assert (problems, verdict.rows, verdict.seals) == ([], 4, 2)
             as_it_was(server)
         finally:
             ledger.close()

@@ -5,6 +5,7 @@ open. ``/col/delete`` and its like are plain GETs, which a web page could make a
 """
 
 import struct
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -68,6 +69,12 @@ def file_id(server: ObjectServer) -> str:
     needle, offset = struct.unpack(">QL", index.read_bytes()[:12])
     cookie = volume.read_bytes()[offset * 8 : offset * 8 + 4]
     return f"{volume.stem.split('_')[1]},{needle:x}{cookie.hex()}"
+
+
+def test_a_process_that_ended_meanwhile_listens_nowhere() -> None:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    assert listening(process.pid) == unix_sockets(process.pid) == set()
 
 
 def test_no_port_is_open_that_is_not_walked_here(server: ObjectServer) -> None:

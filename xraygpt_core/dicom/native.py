@@ -71,7 +71,7 @@ def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
         Rejected: TRUNCATED, UNDECODABLE.
     """
     length = len(value)
-    claims = image.allocated in (8, 16) and is_consistent(image)
+    claims = image.allocated in (8, 16) and is_consistent(image) and _may_share(image)
     if claims and length >= image.native_bytes:
         if is_native_length(length, image) and image.photometric != "YBR_FULL_422":
             return image
@@ -102,9 +102,14 @@ def _readings(image: Layout) -> list[Layout]:
         replace(_of_width(image, bits), samples=samples, photometric=of_samples(image, samples, full).photometric)
         for samples, bits in ((1, 16), (1, 8), (3, 8), (3, 16))
     ]
-    if image.photometric == "YBR_FULL":
+    if image.photometric == "YBR_FULL" and _may_share(shared):
         found.append(shared)
     return found
+
+
+def _may_share(image: Layout) -> bool:
+    """False where two pixels of 8 bits are to share their colour and there are no such pairs."""
+    return image.photometric != "YBR_FULL_422" or (image.allocated == 8 and image.rows * image.columns % 2 == 0)
 
 
 def _of_width(image: Layout, allocated: int) -> Layout:

@@ -1,6 +1,7 @@
 """Every way pixels are stored, and that they come back the same."""
 
 import warnings
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -153,6 +154,21 @@ def test_uncompressed_colour_is_read_as_its_luma(make_dicom, limits, photometric
     data = make_dicom(np.zeros((230, 240, 3), np.uint8), SOPClassUID=SC, PixelData=stored.tobytes(), **header)
     seen = np.asarray(Image.open(BytesIO(normalise(data, limits).normalised_png)))
     assert np.abs(seen.astype(int) - luma).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(("side", "photometric"), [(231, "YBR_FULL"), (231, "YBR_FULL_422"), (240, "YBR_FULL_422")])
+def test_pixels_that_cannot_share_their_colour_are_read_otherwise_or_refused(
+    make_dicom, limits, side, photometric, dtype
+):
+    """An odd number of them, or with 16 bits, whatever the label and the length say; never a crash of the decoder."""
+    header = {"SamplesPerPixel": 3, "PhotometricInterpretation": photometric, "PlanarConfiguration": 0}
+    pixels = np.tile(np.arange(side, dtype=dtype), (side, 1))[..., None].repeat(3, axis=-1)
+    for size in (1, 2, 3, 4, 6, 8):
+        value = np.resize(pixels, side * side * size).astype(np.uint8).tobytes() + b"\0"
+        data = make_dicom(pixels, SOPClassUID=SC, PixelData=value, **header)
+        with suppress(Rejected):
+            assert normalise(data, limits).normalised_png
 
 
 def test_a_palette_is_looked_up(make_dicom, limits):
