@@ -39,9 +39,7 @@ def planted_film(folder: Path) -> bytes:
 
 
 def client(facts):
-    return s3_client(
-        facts["s3_endpoint_url"], facts["s3_access_key"], facts["s3_secret_key"], verify=facts["ca_file"]
-    )
+    return s3_client(facts["s3_endpoint_url"], facts["s3_access_key"], facts["s3_secret_key"], verify=facts["ca_file"])
 
 
 def trusting(facts):
