@@ -14,7 +14,7 @@ from typing import Any, Literal
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
-from api_gateway.auth import UsesLedger
+from api_gateway.auth import UsesLedger, address_of
 from xraygpt_core.budget import Budget
 from xraygpt_core.errors import TooMany
 from xraygpt_core.settings import Settings
@@ -113,7 +113,7 @@ def address(connection: HTTPConnection) -> str:
 
     Behind a proxy of XRAYGPT_TRUSTED_PROXIES it is the address the proxy names (``X-Forwarded-For``).
     """
-    host = connection.client.host if connection.client else "nowhere"
+    host = address_of(connection) or "nowhere"
     try:
         found = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

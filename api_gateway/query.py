@@ -28,6 +28,7 @@ from xraygpt_core.states import Role
 router = APIRouter(tags=["query"])
 
 _START_SECONDS = 3.0  # for the process itself
+_END_SECONDS = 1.0  # after its last word
 _SEND_SECONDS = 60.0  # for the answer: it keeps its place while it is sent
 _PIECE = 64 << 10
 _WAIT_SECONDS = 2.0
@@ -117,9 +118,13 @@ async def _run(question: bytes) -> bytes:
                     output += piece
                     if len(output) > 2 * MAX_BYTES:  # it counts itself; nobody needs to believe it
                         break
+                else:
+                    async with asyncio.timeout(_END_SECONDS):
+                        await process.wait()
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        if process.returncode is None:  # to kill one that ends by itself would take its exit from who waits for it
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
         await asyncio.shield(process.wait())
     return bytes(output)
 

@@ -81,8 +81,17 @@ def console() -> Console:
 
 def plain(value: Any) -> Text:
     """A value as text in which nothing is markup and nothing steers the terminal."""
+    if isinstance(value, Text):
+        return value
     shown = "" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
     return Text(plain_text(shown))
+
+
+def alarm(value: Any) -> Text:
+    """The same in red, for what must be seen."""
+    shown = plain(value)
+    shown.stylize("bold red")
+    return shown
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:

@@ -44,6 +44,7 @@ class Stack:
             "XRAYGPT_MAX_ATTEMPTS": "20",  # a lease so short runs out while the machine stands still, too
             "OMP_NUM_THREADS": "1",  # two spinning threads beside another test process are slower than one
         }
+        self.environment |= dict(pair.split("=", 1) for pair in os.environ.get("XRAYGPT_TEST_STACK", "").split())
 
     def call(self, *words: str, timeout: float = 500) -> Answer:
         """Run ``xraygpt WORDS --json``."""

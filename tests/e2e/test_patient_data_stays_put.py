@@ -1,8 +1,12 @@
-"""Patient data planted in headers and object keys is found in the source bucket and one table, and nowhere else."""
+"""Patient data planted in headers and object keys is found in the source bucket and one table, and nowhere else.
+
+With another stack: ``XRAYGPT_TEST_STACK="XRAYGPT_STACK_TLS=true XRAYGPT_LOG_LEVEL=DEBUG" pytest`` and this file.
+"""
 
 import gzip
 import io
 import os
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -35,7 +39,12 @@ def planted_film(folder: Path) -> bytes:
 
 
 def client(facts):
-    return s3_client(facts["s3_endpoint_url"], facts["s3_access_key"], facts["s3_secret_key"])
+    return s3_client(facts["s3_endpoint_url"], facts["s3_access_key"], facts["s3_secret_key"], verify=facts["ca_file"])
+
+
+def trusting(facts):
+    """What a client believes the gateway and the bucket by: the stack's own authority, where it speaks TLS."""
+    return ssl.create_default_context(cafile=facts["ca_file"])
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +60,35 @@ def planted(stack, tmp_path_factory):
     found = stack.call("find", "--patient", PATIENT)
     study = found.document["studies"][0]
     assert stack.call("chat", study, "Is there a pleural effusion?").code == 0
+    say_wrong_things(facts)
     return study
+
+
+def say_wrong_things(facts):
+    """Patient data where it does not belong: in paths, headers, keys, and what is refused."""
+    trust = trusting(facts)
+    with httpx.Client(base_url=facts["gateway_url"], timeout=120, verify=trust) as somebody:
+        for path in (f"/{NAME}", f"/v1/studies/{NAME}?patient={PATIENT}", f"/room/{KEY}"):
+            assert somebody.get(path, headers={"User-Agent": NAME, "X-Forwarded-For": PATIENT}).status_code >= 400
+        assert somebody.get("/v1/me", headers={"X-API-Key": f"xgpt_{PATIENT}"}).status_code in {401, 429}
+        somebody.headers["X-API-Key"] = facts["api_key"]
+        nobody = "00000000-0000-7000-8000-000000000000"
+        for path, body, status in (
+            ("/v1/query", {"sql": f"SELECT text::uuid FROM (SELECT '{NAME}' AS text) AS said"}, 422),
+            ("/v1/query", {"sql": f'SELECT "{NAME}" FROM "{PATIENT}"'}, 422),
+            ("/v1/lookup", {"patient": PATIENT, "accession": ACCESSION}, 422),
+            ("/v1/lookup", {"accession": f"{ACCESSION}\nERROR {NAME}"}, 200),
+            ("/v1/studies", {"objects": [{"uri": f"s3://{PATIENT}/{KEY}"}]}, 422),
+            (f"/v1/studies/{nobody}/chat", {"question": f"Has {NAME} an effusion?"}, 404),
+            (f"/v1/summaries/{nobody}/review", {"verdict": "rejected", "reason": NAME}, 422),
+            (f"/v1/studies/{nobody}/cancel", {"patient": NAME}, 404),
+        ):
+            answer = somebody.post(path, json=body)
+            assert answer.status_code == status, (path, answer.status_code, answer.text)
+    flower = facts["flower_url"].rstrip("/")
+    assert httpx.get(f"{flower}/{NAME}", auth=(NAME, PATIENT), timeout=120).status_code in {401, 404}
+    bucket = f"{facts['s3_endpoint_url']}/{facts['bucket']}"
+    assert httpx.get(f"{bucket}/{KEY}", verify=trust, timeout=120).status_code == 403
 
 
 def found_in(content: str | bytes) -> list[str]:
@@ -105,7 +142,8 @@ def test_flower_and_the_metrics_show_none(stack, planted):
         page = httpx.get(facts["flower_url"].rstrip("/") + path, auth=auth, timeout=120)
         assert page.status_code == 200, path
         assert not found_in(page.text), path
-    metrics = httpx.get(facts["gateway_url"] + "/metrics", headers={"X-API-Key": facts["api_key"]}, timeout=120)
+    key = {"X-API-Key": facts["api_key"]}
+    metrics = httpx.get(facts["gateway_url"] + "/metrics", headers=key, timeout=120, verify=trusting(facts))
     assert not found_in(metrics.text)
 
 

@@ -102,7 +102,7 @@ def test_who_does_not_ask_for_tls_is_cut_off(database: Postgres, words: bytes) -
         assert stranger.recv(100) == b""
 
 
-@pytest.mark.parametrize("part", ["server", "front"])
+@pytest.mark.parametrize("part", [pytest.param("server", marks=pytest.mark.long), "front"])
 def test_either_half_that_is_killed_is_started_again(tmp_path: Path, authority: Authority, part: str) -> None:
     with started(Postgres(tmp_path, tls=authority)) as server:
         if part == "server":

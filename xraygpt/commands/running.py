@@ -133,6 +133,7 @@ def doctor(
     if as_json:
         show.document({"ok": all(check.ok for check in checks), "checks": [check.__dict__ for check in checks]})
     else:
-        show.table(("check", "ok", "detail"), ((one.name, "yes" if one.ok else "NO", one.detail) for one in checks))
+        rows = ((one.name, "yes" if one.ok else "NO", one.detail) for one in checks)
+        show.table(("check", "ok", "detail"), (row if row[1] == "yes" else [*map(show.alarm, row)] for row in rows))
     if not all(check.ok for check in checks):
         raise typer.Exit(1)

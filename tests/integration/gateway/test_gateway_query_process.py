@@ -120,6 +120,23 @@ def test_a_process_that_does_not_end_is_ended(shared: World, monkeypatch: pytest
     assert children() <= before
 
 
+def test_a_process_that_ends_by_itself_is_not_killed(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal asks whether it is gone, and so takes its exit from asyncio, which warns of an unknown child."""
+    killed: list[object] = []
+    monkeypatch.setattr(asyncio.subprocess.Process, "kill", killed.append)
+    assert ask(shared, "SELECT 1").status_code == 200
+    assert killed == []
+
+
+def test_a_process_that_says_all_and_stays_is_ended(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "import os, time; print('no JSON', flush=True); os.close(1); time.sleep(60)"
+    monkeypatch.setattr(route, "COMMAND", (route.COMMAND[0], "-c", script))
+    monkeypatch.setattr(route, "_END_SECONDS", 0.1)
+    before = children()
+    assert ask(shared, "SELECT 1").status_code == 422
+    assert children() <= before
+
+
 def test_who_hangs_up_ends_his_query(shared: World, postgres: Postgres) -> None:
     """The process is killed, and PostgreSQL notices within a second that nobody reads any more."""
 

@@ -35,7 +35,15 @@ def _only_where_a_world_can_be_made():
         pytest.skip("only root may make the world in which the attacker is let loose")
 
 
-@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize(
+    "user",
+    [
+        "root",
+        "a normal user",
+        pytest.param("a mapped user", marks=pytest.mark.long),
+        pytest.param("one who may make no namespace", marks=pytest.mark.long),
+    ],
+)
 def test_nothing_that_a_taken_over_decoder_tries_succeeds(user):
     command, layers = USERS[user]
     told = report(*command)

@@ -113,3 +113,16 @@ def test_a_decoder_that_cannot_be_locked_up_is_a_problem(
     told = found()["decoder's cell"]
     assert told.ok is ok
     assert ("missing: " in told.detail) == (len(stand) < 6)
+
+
+def test_what_is_missing_is_told_in_red(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, xraygpt: Callable[..., Result]
+) -> None:
+    monkeypatch.setenv("XRAYGPT_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("XRAYGPT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(doctor.confine, "look", lambda: ("privileges",))
+    red = [line for line in xraygpt("doctor").stdout.splitlines() if "\x1b[1;31m" in line]
+    assert any("decoder's cell" in line and "NO" in line for line in red)
+    assert not any("memory" in line for line in red)
