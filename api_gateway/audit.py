@@ -5,15 +5,13 @@ Both come as lines of JSON (``application/x-ndjson``), written while they are re
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from api_gateway.auth import UsesLedger, needs
-from xraygpt_core.errors import InvalidRequest
+from api_gateway.wire import Moment
 from xraygpt_core.ledger.audit_chain import Head, Problem, Verdict, read_head
 from xraygpt_core.ledger.audit_file import told
 from xraygpt_core.ledger.audit_read import Progress, Sealed, exported, verified
@@ -32,14 +30,14 @@ def get_audit(
     ledger: UsesLedger,
     _: Annotated[ApiKey, needs(Role.ADMIN)],
     after: Annotated[int, Query(ge=0, lt=1 << 62)] = 0,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
 ) -> StreamingResponse:
     """Every seal behind position ``after``, each before the rows it took: enough to check the chain without us.
 
     ``since`` and ``until``: what was sealed from then on, and before. A row that is not sealed yet comes next time.
     """
-    pages = exported(ledger, after=after, since=_utc(since), until=_utc(until))
+    pages = exported(ledger, after=after, since=since, until=until)
     return StreamingResponse(_sealed(pages), media_type=_LINES)
 
 
@@ -60,18 +58,6 @@ def get_verification(
 
 def _head(text: str | None) -> Head | None:
     return None if text is None else read_head(text)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    """PostgreSQL knows fewer time zones than ISO 8601 can write.
-
-    Raises:
-        InvalidRequest: it lies before the year 1 or after 9999 there.
-    """
-    try:
-        return None if moment is None else moment.astimezone(UTC)
-    except OverflowError:
-        raise InvalidRequest("since and until lie between the years 1 and 9999") from None
 
 
 def _sealed(pages: Iterator[list[Sealed]]) -> Iterator[str]:

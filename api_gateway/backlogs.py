@@ -5,11 +5,10 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime
 
 from api_gateway.auth import UsesLedger, may_ask_for, needs
 from api_gateway.once import RunsOnce
-from api_gateway.wire import Answer, Request, Text
+from api_gateway.wire import Answer, Moment, Request, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.backlog import backlog, backlogs, create_backlog
 from xraygpt_core.ledger.backlog_change import change_backlog
@@ -24,7 +23,7 @@ class NewBacklog(Request):
 
     uri: Text
     lane: Lane = Lane.BACKLOG
-    since: AwareDatetime | None = None
+    since: Moment | None = None
 
 
 class BacklogId(Answer):

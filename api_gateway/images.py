@@ -80,7 +80,7 @@ def post_status(
     caller: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.OPERATOR, Role.SERVICE)],
 ) -> Images:
     """Where up to 1000 images stand."""
-    return Images(images=[_shown(one, caller) for one in images_status(ledger, body.image_ids)])
+    return Images(images=[_shown(one, caller) for one in images_status(ledger, body.image_ids, told=_reads(caller))])
 
 
 @router.post("/lookup")
@@ -95,7 +95,7 @@ def post_lookup(
     ids = find_images(services.ledger, refs)
     known = {
         one.image_id: _shown(one, caller)
-        for one in images_status(services.ledger, [image_id for image_id in ids if image_id])
+        for one in images_status(services.ledger, [one for one in ids if one], told=_reads(caller))
     }
     return Known(images=[None if image_id is None else known.get(image_id) for image_id in ids])
 
@@ -103,6 +103,10 @@ def post_lookup(
 def _shown(image: ImageStatus, caller: ApiKey) -> ImageAnswer:
     """The image with its text, or without for who runs the system and reads no texts."""
     answer = ImageAnswer.model_validate(image)
-    if caller.has(Role.READER, Role.LEAD, Role.SERVICE):
+    if _reads(caller):
         return answer
     return answer.model_copy(update={"summary": None, "findings": None, "impression": None, "consistency": []})
+
+
+def _reads(caller: ApiKey) -> bool:
+    return caller.has(Role.READER, Role.LEAD, Role.SERVICE)

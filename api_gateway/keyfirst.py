@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_gateway.auth import NO_KEY, Shown, presented_key, shown
+from api_gateway.cookies import session_token
 from api_gateway.limits import Limits, address
 from api_gateway.problems import answer
 from api_gateway.slots import place
@@ -62,32 +63,33 @@ class KeyFirst:
         await self.app(scope, receive, send)
 
     async def _look(self, asked: HTTPConnection, sender: str) -> Shown:
-        written = presented_key(asked)
-        if not written and "cookie" not in asked.headers:
-            return None
-        if not written:  # a session's token cannot be guessed, and one that is over comes from everybody's page
-            caller = await run_in_threadpool(shown, self._ledger, asked)
+        if written := presented_key(asked):
+            caller = await self._look_at(asked, written, sender)
+        elif token := session_token(asked):  # one that is over comes from everybody's page: it locks out no key
+            caller = await self._look_at(asked, token, f"session {sender}")
         else:
-            caller = await self._look_at_key(asked, written, sender)
+            return None
         if isinstance(caller, ApiKey):
             self._limits.spend("request", caller.identity)
         return caller
 
-    async def _look_at_key(self, asked: HTTPConnection, written: str, sender: str) -> Shown:
-        known = sha256(written.encode("latin-1", "replace")).digest()
+    async def _look_at(self, asked: HTTPConnection, secret: str, who: str) -> Shown:
+        """Whose the key or session is; ``who`` is locked out by wrong ones."""
+        known = sha256(secret.encode("latin-1", "replace")).digest()
         if self._good.get(known, 0.0) < time.monotonic():
-            self._limits.check("wrong key", sender)
+            self._limits.check("wrong key", who)
         try:
             async with self._turn(known):
                 caller = await run_in_threadpool(shown, self._ledger, asked)
         except Unauthorised:
             self._good.pop(known, None)
-            await run_in_threadpool(self._refused, sender)
+            await run_in_threadpool(self._refused, who, address(asked))
             raise
-        self._good[known] = time.monotonic() + GOOD_FOR_SECONDS
-        self._good.move_to_end(known)
-        if len(self._good) > _MOST_GOOD:
-            self._good.popitem(last=False)
+        if caller is not None:  # else it was not looked at
+            self._good[known] = time.monotonic() + GOOD_FOR_SECONDS
+            self._good.move_to_end(known)
+            if len(self._good) > _MOST_GOOD:
+                self._good.popitem(last=False)
         return caller
 
     @asynccontextmanager
@@ -101,10 +103,12 @@ class KeyFirst:
             if not turns.borrowed_tokens and not turns.statistics().tasks_waiting:
                 self._turns.pop(known, None)
 
-    def _refused(self, sender: str) -> None:
-        locked = self._limits.failed("wrong key", sender)
+    def _refused(self, who: str, sender: str) -> None:
+        locked = self._limits.failed("wrong key", who)
         if locked:
             log.warning("an address is locked out for a while: too many wrong keys", extra={"address": sender})
+        elif who != sender:  # that a session is over is no attempt
+            return
         with self._ledger.acting(Actor("nobody", address=sender)).work() as work:
             record(work, "address locked out" if locked else "key refused")
 

@@ -1,14 +1,14 @@
 """API keys: make, see, replace and end them. An admin may give every role, its own included; the audit has each act."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
 from api_gateway.auth import UsesLedger, needs
-from api_gateway.wire import Answer, Request, Text
+from api_gateway.wire import Answer, Moment, Request, Text
 from xraygpt_core.ledger.key_change import end_key, keys, rotate_key
 from xraygpt_core.ledger.keys import LONGEST_NAME, ApiKey, NewKey, make_key
 from xraygpt_core.states import KeyKind, Role
@@ -16,6 +16,16 @@ from xraygpt_core.states import KeyKind, Role
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 _LONGEST_OVERLAP = 30 * 86400
+
+
+def _to_come(moment: datetime) -> datetime:
+    """A key that is over before it is made opens nothing; the last admin's would lock everybody out."""
+    if moment <= datetime.now(UTC):
+        raise ValueError("a key expires at a moment to come")
+    return moment
+
+
+_Expiry = Annotated[Moment, AfterValidator(_to_come)]
 
 
 class WantedKey(Request):
@@ -29,7 +39,7 @@ class WantedKey(Request):
     roles: Annotated[list[Role], Field(min_length=1, max_length=len(Role))]
     owner: Annotated[Text, Field(min_length=1, max_length=LONGEST_NAME)] | None = None
     stat: bool = False
-    expires_at: AwareDatetime | None = None
+    expires_at: _Expiry | None = None
 
 
 class MadeKey(Answer):
@@ -46,7 +56,7 @@ class Rotation(Request):
     """
 
     overlap_seconds: Annotated[int, Field(ge=0, le=_LONGEST_OVERLAP)] = 86400
-    expires_at: AwareDatetime | None = None
+    expires_at: _Expiry | None = None
 
 
 class KeyAnswer(Answer):

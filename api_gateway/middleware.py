@@ -15,6 +15,8 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 _CAREFUL = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
+    # A browser sends a session's cookie to every port of a host: what it gets there is for our own page alone.
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",

@@ -4,13 +4,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from api_gateway.auth import UsesLedger, UsesServices, needs
 from api_gateway.once import RunsOnce
 from api_gateway.pictures import PICTURE, IfNoneMatch, picture_answer
 from api_gateway.reviews import SummaryAnswer
-from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
+from api_gateway.wire import Answer, Contradiction, Moment, Request, ScopeAnswer, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.again import resummarise
 from xraygpt_core.ledger.keys import ApiKey
@@ -41,8 +41,8 @@ class Where(Request):
     """Which studies: all conditions must hold."""
 
     from_bundle: Text | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     view: Text | None = None
 
 

@@ -1,9 +1,10 @@
 """Types that several routes share: text PostgreSQL can hold, and answers read from the ledger's dataclasses."""
 
 import math
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, JsonValue, model_validator
 
 from xraygpt_core.plain_text import unseen
 from xraygpt_core.scope import MadeFor
@@ -47,9 +48,18 @@ def _visible(value: str) -> str:
     return value
 
 
+def _utc(moment: datetime) -> datetime:
+    """PostgreSQL knows fewer time zones than ISO 8601 can write, and both ends of the calendar leave it there."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC a moment lies between the years 1 and 9999") from None
+
+
 Text = Annotated[str, AfterValidator(_storable)]
 # What people sign and others read: its letters are seen, and none turns words around.
 Words = Annotated[str, AfterValidator(_visible)]
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_document)]
 
 

@@ -16,6 +16,7 @@ from workers.names import called, renamed
 from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import ConfigurationError, ObjectMissing, ObjectReplaced, Rejected, XrayGPTError
+from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.core import Ledger, open_ledger
 from xraygpt_core.ledger.guard import check_fingerprint, check_schema
 from xraygpt_core.ledger.ingest import IngestInput
@@ -144,7 +145,7 @@ def _opened(settings: Settings, closing: ExitStack) -> tuple[Ledger, Pseudonymis
     ledger = open_ledger(settings, pool_size=1)
     closing.callback(ledger.close)
     check_schema(ledger)
-    return ledger, pseudonymiser
+    return ledger.acting(Actor("rotation")), pseudonymiser
 
 
 if __name__ == "__main__":

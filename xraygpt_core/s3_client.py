@@ -1,5 +1,6 @@
 """The client every request to a bucket goes through, and its library's errors in our own words."""
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ _REPLACED = frozenset({"412", "PreconditionFailed"})
 
 _BAD_REQUESTS = frozenset({"400", "BadRequest", "InvalidRequest", "InvalidArgument", "InvalidURI"})
 _STEPS = frozenset({".", ".."})
+_BETWEEN_STEPS = re.compile(r"[/\\]")  # some servers take a backslash for a slash
 
 _BAD_REQUEST, _TOO_MANY_REQUESTS = 400, 429
 
@@ -62,7 +64,7 @@ def translated(call: Callable[[], T], key: str = "") -> T:
         return call()
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
-        if code in _BAD_REQUESTS and not _STEPS.isdisjoint(key.split("/")):
+        if code in _BAD_REQUESTS and not _STEPS.isdisjoint(_BETWEEN_STEPS.split(key)):
             raise ObjectMissing("the bucket cannot hold an object of this key") from None
         raise _named(code) from None
     except (BotoCoreError, Boto3Error, ConnectionError, TimeoutError) as error:

@@ -151,6 +151,7 @@ FORBIDDEN_TO_ALL = [
     "ALTER ROLE xraygpt PASSWORD 'mine'",
     "SELECT 1 FROM unrotated_images",
     "SELECT lo_create(0)",
+    "SELECT pg_logical_emit_message(false, 'a', 'b')",
     "SELECT pg_advisory_lock(1)",
     "SELECT pg_advisory_lock_shared(1)",
     "SELECT pg_read_file('/etc/passwd')",

@@ -15,6 +15,7 @@ from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.ledger import rotate as ledger_rotate
+from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.guard import check_fingerprint
 from xraygpt_core.ledger.read import lookup
 from xraygpt_core.privacy import Pseudonymiser
@@ -156,6 +157,18 @@ def test_a_film_that_is_gone_keeps_the_old_key_in_use_until_somebody_gives_it_up
     check_fingerprint(known.ledger, NEW.fingerprint, OLD.fingerprint)
     assert rotated(known, give_up=True).over
     check_fingerprint(known.ledger, NEW.fingerprint)
+
+
+def test_a_rotation_stands_in_the_audit(known: Bench) -> None:
+    acting = known.ledger.acting(Actor("rotation"))
+    ledger_rotate.begin(acting, OLD.fingerprint, NEW.fingerprint)
+    assert ledger_rotate.end(acting, give_up=True)
+    with known.ledger.work() as work:
+        kept = [(row["what"], row["actor"], row["detail"]) for row in work.rows("SELECT * FROM audit ORDER BY id")]
+    assert kept == [
+        ("pseudonymisation key replaced", "rotation", None),
+        ("former pseudonymisation key ended", "rotation", {"left": 0}),
+    ]
 
 
 def test_a_rotation_does_not_begin_under_a_worker_that_knows_the_old_key_alone(known: Bench, database_url: str) -> None:

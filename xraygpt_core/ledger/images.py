@@ -54,11 +54,15 @@ _STATUS = f"""
 """
 
 
-def images_status(ledger: Ledger, image_ids: Sequence[UUID]) -> list[ImageStatus]:
-    """Where these objects stand, in the order asked; unknown ids are left out."""
+def images_status(ledger: Ledger, image_ids: Sequence[UUID], *, told: bool = True) -> list[ImageStatus]:
+    """Where these objects stand, in the order asked; unknown ids are left out.
+
+    Args:
+        told: whether who asks gets the texts to see, as the audit keeps it.
+    """
     with ledger.work() as work:
         rows = {row["image_id"]: dict(row) for row in work.rows(_STATUS, {"ids": list(image_ids)})}
-        texts = list(dict.fromkeys(row["study_id"] for row in rows.values() if row["summary"] is not None))
+        texts = list(dict.fromkeys(row["study_id"] for row in rows.values() if told and row["summary"] is not None))
         record(work, "images read", studies=texts, detail={"images": len(rows)})
     return [_status(rows[image_id]) for image_id in image_ids if image_id in rows]
 

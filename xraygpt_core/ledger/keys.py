@@ -97,7 +97,8 @@ _FREE = """
     AND expires_at <= clock_timestamp()
 """
 
-_TAKEN = "SELECT FROM api_keys WHERE name = :name AND revoked_at IS NULL AND replaced_by IS NULL"
+# A key that was replaced still signs with its name until it ends.
+_TAKEN = f"SELECT FROM api_keys k WHERE name = :name AND {VALID} LIMIT 1"
 
 # Two who make, end or replace keys wait for each other: names stay unique, and an admin is left.
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('api_keys', 0))"  # LOCK TABLE takes a right to every column

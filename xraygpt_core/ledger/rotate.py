@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.ledger.audit import record
 from xraygpt_core.ledger.core import Ledger, Work
 from xraygpt_core.ledger.fence import repeating
 from xraygpt_core.ledger.ingest import IngestInput
@@ -85,6 +86,7 @@ def begin(ledger: Ledger, old_fingerprint: str, fingerprint: str) -> None:
             "UPDATE installation SET hmac_old_fingerprint = :old, hmac_fingerprint = :new, hmac_rotated_until = NULL",
             {"old": old_fingerprint, "new": fingerprint},
         )
+        record(work, "pseudonymisation key replaced")
 
     repeating(ledger, body)
 
@@ -130,8 +132,9 @@ def end(ledger: Ledger, *, give_up: bool) -> bool:
     def body(work: Work) -> bool:
         if not give_up and work.row("SELECT image_id FROM unrotated_images LIMIT 1"):
             return False
-        work.run("DELETE FROM unrotated_images")
+        left = work.run("DELETE FROM unrotated_images")
         work.run("UPDATE installation SET hmac_old_fingerprint = NULL, hmac_rotated_until = NULL")
+        record(work, "former pseudonymisation key ended", detail={"left": left})
         return True
 
     return repeating(ledger, body)

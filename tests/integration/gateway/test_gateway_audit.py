@@ -12,7 +12,7 @@ from tests.ledger_tools import do
 from xraygpt_core.ledger.audit_chain import Verdict, read_head
 from xraygpt_core.ledger.audit_file import checked_lines
 from xraygpt_core.ledger.audit_seal import head_now, seal
-from xraygpt_core.states import JobKind
+from xraygpt_core.states import JobKind, Role
 
 World = Any
 
@@ -186,6 +186,15 @@ def test_a_list_says_which_studies_it_showed(world: World) -> None:
     world.client.get("/v1/studies", params={"list": "awaiting", "limit": 2})
     row = newest(world)
     assert (row["detail"], [str(one) for one in row["studies"]]) == ({"list": "awaiting"}, ids[:2])
+
+
+def test_who_is_told_no_text_leaves_no_row_that_says_so(world: World) -> None:
+    (image,) = world.submit("in/a.dcm")
+    study_id = world.ingest(image["image_id"])
+    world.summarise(study_id, "No acute disease.")
+    for role, studies in ((Role.READER, [str(study_id)]), (Role.OPERATOR, [])):
+        world.as_role(role).post("/v1/images/status", json={"image_ids": [image["image_id"]]})
+        assert [str(one) for one in newest(world)["studies"]] == studies
 
 
 def test_a_look_up_says_what_was_found_and_not_what_was_asked(world: World) -> None:

@@ -51,6 +51,8 @@ def test_a_key_may_what_it_was_made_for(world: World) -> None:
         {"name": "\u202eR .rD", "roles": ["reader"]},
         {"name": "x", "roles": ["reader"], "owner": "\x1b[2J"},
         {"name": "", "roles": ["reader"]},
+        {"name": "x", "roles": ["reader"], "expires_at": "2020-01-01T00:00:00Z"},
+        {"name": "x", "roles": ["reader"], "expires_at": "9999-12-31T23:59:59-23:59"},
     ],
 )
 def test_an_impossible_key_is_refused(world: World, body: dict[str, Any]) -> None:
@@ -113,6 +115,22 @@ def test_the_last_key_that_may_make_keys_is_not_ended(world: World) -> None:
     assert (answer.status_code, "admin" in answer.json()["detail"]) == (409, True)
     make(world, "second", ("admin",))
     assert world.client.delete(f"/v1/keys/{own}").status_code == 204
+
+
+def test_a_rotation_makes_no_key_that_is_over_already(world: World) -> None:
+    own = world.client.get("/v1/me").json()["key_id"]
+    body = {"overlap_seconds": 0, "expires_at": "2020-01-01T00:00:00Z"}
+    assert world.client.post(f"/v1/keys/{own}/rotate", json=body).status_code == 422
+    assert world.client.get("/v1/keys").status_code == 200
+
+
+def test_a_replaced_key_keeps_its_name_from_others_until_it_ends(world: World) -> None:
+    old = make(world)
+    new = world.client.post(f"/v1/keys/{old['key_id']}/rotate", json={}).json()
+    world.client.delete(f"/v1/keys/{new['key_id']}")
+    assert world.client.post("/v1/keys", json={"name": "Dr. R", "roles": ["reader"]}).status_code == 409
+    world.client.delete(f"/v1/keys/{old['key_id']}")
+    make(world)
 
 
 def test_an_operator_is_told_no_text(world: World) -> None:

@@ -11,6 +11,8 @@ from api_gateway.app import create_app
 from xraygpt_core.budget import Budget
 from xraygpt_core.ledger.core import open_ledger
 from xraygpt_core.ledger.keys import create_api_key, revoke_api_key
+from xraygpt_core.ledger.sessions import open_session
+from xraygpt_core.states import Role
 
 World = Any
 Message = dict[str, Any]
@@ -81,6 +83,24 @@ def test_wrong_keys_lock_their_address_out_and_good_keys_go_on(
     assert [r.message for r in caplog.records if r.levelname == "WARNING" and r.name == "api_gateway.keyfirst"] == [
         "an address is locked out for a while: too many wrong keys"
     ]
+
+
+def test_made_up_sessions_lock_out_what_nobody_knows_and_neither_keys_nor_open_sessions(
+    serve: Callable[..., TestClient], shared: World
+) -> None:
+    client = serve(limit_wrong_key=Budget.read("5+1/h"))
+    open_one, late = (
+        {"Cookie": f"xraygpt={open_session(shared.ledger, 'Dr. Here', [Role.READER], 'test')}"} for _ in range(2)
+    )
+    assert client.get("/v1/me", headers=open_one).status_code == 200
+    made_up = [{"Cookie": f"xraygpt=made-up-{number}"} for number in range(8)]
+    unread = {"Authorization": "Basic x"}
+    assert {client.get("/v1/me", headers=one | unread).status_code for one in made_up} == {401}, "nobody looked at them"
+    answers = [client.get("/v1/me", headers=one).status_code for one in made_up]
+    assert answers == [401] * 6 + [429] * 2
+    assert client.get("/v1/me", headers=open_one).status_code == 200, "it was open a moment ago"
+    assert client.get("/v1/me", headers=late).status_code == 429, "nobody knows yet that it is open"
+    assert client.get("/v1/me", headers=bearer(create_api_key(shared.ledger, "beside"))).status_code == 200
 
 
 def test_a_key_that_was_good_is_refused_once_it_is_revoked(serve: Callable[..., TestClient], shared: World) -> None:

@@ -33,7 +33,14 @@ def test_resummarise_takes_a_condition(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"study_ids": [str(uuid4())], "where": {}}, {"where": {"since": "2026-01-01T00:00:00"}}]
+    "body",
+    [
+        {},
+        {"study_ids": [str(uuid4())], "where": {}},
+        {"where": {"since": "2026-01-01T00:00:00"}},
+        {"where": {"since": "0001-01-01T00:00:00+23:59"}},
+        {"where": {"until": "9999-12-31T23:59:59-23:59"}},
+    ],
 )
 def test_resummarise_wants_to_know_which(shared: World, body: dict[str, Any]) -> None:
     assert shared.client.post("/v1/resummarise", json=body).status_code == 422

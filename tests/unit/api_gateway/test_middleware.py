@@ -100,6 +100,7 @@ def test_answers_stay_out_of_caches(client: TestClient) -> None:
     for answer in (client.post("/things/a", content=b"x"), client.get("/nowhere")):
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin", "no other port shows its pictures"
         assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
 
 
