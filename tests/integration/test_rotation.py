@@ -8,9 +8,11 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from tests.roles import url_as
 from tests.worker_bench import Bench, make_film
 from workers.ingest import Ingest
 from workers.rotate import Report, Rotate
+from xraygpt_core.db import libpq_url
 from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import ConfigurationError
@@ -172,12 +174,8 @@ def test_a_rotation_stands_in_the_audit(known: Bench) -> None:
 
 
 def test_a_rotation_does_not_begin_under_a_worker_that_knows_the_old_key_alone(known: Bench, database_url: str) -> None:
-    password = "worker"
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"ALTER ROLE xraygpt_ingest LOGIN PASSWORD '{password}'".encode())
-    where = psycopg.conninfo.conninfo_to_dict(database_url) | {"user": "xraygpt_ingest", "password": password}
     refused = pytest.raises(ConfigurationError, match="stop every gateway and ingest worker first")
-    with psycopg.connect(psycopg.conninfo.make_conninfo("", **where)), refused:
+    with psycopg.connect(libpq_url(url_as("ingest", database_url))), refused:
         begin(known)
     check_fingerprint(known.ledger, OLD.fingerprint)
 
