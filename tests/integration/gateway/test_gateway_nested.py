@@ -38,7 +38,7 @@ def test_a_nested_body_is_refused_on_every_route(shared: World, levels: int, for
 def test_a_nested_event_is_refused(shared: World, route: str, levels: int) -> None:
     nested = "[" * levels + "]" * levels
     for content in (nested, f'{{"Records": {nested}}}'):
-        assert 400 <= client.post(f"/v1/events/{route}", content=content, headers=JSON).status_code < 500
+        assert 400 <= shared.client.post(f"/v1/events/{route}", content=content, headers=JSON).status_code < 500
 
 
 def _with(path: str, value: str) -> str:
