@@ -22,6 +22,7 @@ from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.core import Ledger
 from xraygpt_core.ledger.keys import ApiKey, check_api_key
 from xraygpt_core.ledger.sessions import check_session
+from xraygpt_core.settings import Settings
 from xraygpt_core.states import Lane, Role
 
 NO_KEY = "send an API key: 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
@@ -55,7 +56,7 @@ def shown(ledger: Ledger, asked: HTTPConnection) -> Shown:
         Unavailable: PostgreSQL does not answer.
     """
     if key := presented_key(asked):
-        return _token(ledger, key) or check_api_key(ledger, key)
+        return token_of(ledger.settings, key) or check_api_key(ledger, key)
     named = "authorization" in asked.headers or "x-api-key" in asked.headers
     session = None if named else session_token(asked)
     if not session:
@@ -72,8 +73,8 @@ def presented_key(asked: HTTPConnection) -> str | None:
     return bearer or asked.headers.get("x-api-key") or None
 
 
-def _token(ledger: Ledger, key: str) -> Token | None:
-    settings = ledger.settings
+def token_of(settings: Settings, key: str) -> Token | None:
+    """Which token this is; None: none. It costs no look into the database."""
     for token, value in ((Token.WEBHOOK, settings.webhook_token), (Token.METRICS, settings.metrics_token)):
         if value is not None and hmac.compare_digest(key.encode(), value.get_secret_value().encode()):
             return token
@@ -167,13 +168,13 @@ async def _acting(request: Request, services: OpenServices, caller: Caller) -> S
 async def _announcing(
     request: Request, services: OpenServices, sender: Annotated[ApiKey | None, Depends(_sender)]
 ) -> Services:
-    return _bound(services, request, sender)
+    # What the bucket itself says is nobody's act: it stands on the timeline of each study.
+    return services if sender is None else _bound(services, request, sender)
 
 
-def _bound(services: Services, request: Request, caller: ApiKey | None) -> Services:
-    """The services whose acts are this caller's; None: the webhook's."""
-    address = address_of(request)
-    actor = Actor("webhook", address=address) if caller is None else actor_of(caller, address)
+def _bound(services: Services, request: Request, caller: ApiKey) -> Services:
+    """The services whose acts are this caller's."""
+    actor = actor_of(caller, address_of(request))
     request.state.actor = actor
     return replace(services, ledger=services.ledger.acting(actor))
 

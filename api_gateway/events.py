@@ -1,18 +1,16 @@
 """The bucket says that something came or went: by a webhook with a token, or through Amazon SNS with a signature."""
 
 import logging
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from api_gateway.auth import AnnouncesServices, Token, address_of, may_ask_for, needs_or
+from api_gateway.auth import AnnouncesServices, Token, may_ask_for, needs_or
 from api_gateway.services import OpenServices, Services
 from api_gateway.wire import Answer
 from xraygpt_core.errors import InvalidRequest, Unauthorised
 from xraygpt_core.intake import refused, take_in
-from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.keys import ApiKey
 from xraygpt_core.s3_events.hints import Message, text
 from xraygpt_core.s3_events.parse import is_sns, parse_events, read_json
@@ -53,8 +51,7 @@ async def post_sns(request: Request, services: OpenServices, lane: Lane = Lane.R
 
     A subscription to such a topic is confirmed. What anybody else sends is refused.
     """
-    theirs = replace(services, ledger=services.ledger.acting(Actor("sns", address=address_of(request))))
-    return await run_in_threadpool(_note, theirs, await request.body(), _granted(lane, services), signed=True)
+    return await run_in_threadpool(_note, services, await request.body(), _granted(lane, services), signed=True)
 
 
 @router.get("/s3", include_in_schema=False)

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api_gateway.auth import NO_KEY, Shown, presented_key, shown
+from api_gateway.auth import NO_KEY, Shown, presented_key, shown, token_of
 from api_gateway.cookies import session_token
 from api_gateway.limits import Limits, address
 from api_gateway.problems import answer
@@ -64,6 +64,8 @@ class KeyFirst:
 
     async def _look(self, asked: HTTPConnection, sender: str) -> Shown:
         if written := presented_key(asked):
+            if found := token_of(self._ledger.settings, written):
+                return found
             caller = await self._look_at(asked, written, sender)
         elif token := session_token(asked):  # one that is over comes from everybody's page: it locks out no key
             caller = await self._look_at(asked, token, f"session {sender}")

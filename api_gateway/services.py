@@ -34,12 +34,12 @@ class Services:
         return Counts(self.ledger)
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:  # a plain function would wait for a thread
     services: Services = request.app.state.services
     return services
 
 
-def _ledger(services: Annotated[Services, Depends(_services)]) -> Ledger:
+async def _ledger(services: Annotated[Services, Depends(_services)]) -> Ledger:
     return services.ledger
 
 
