@@ -87,19 +87,18 @@ async def caller_of(request: Request, _: _Bearer, __: _Header, ___: _Cookie) -> 
     Raises:
         Unauthorised: nobody, or a token that is no key.
     """
-    return _person_or_program(request, request.state.caller)
+    return _person_or_program(request.state.caller)
 
 
-def _person_or_program(request: HTTPConnection, found: Shown) -> ApiKey:
+def _person_or_program(found: Shown) -> ApiKey:
     if isinstance(found, ApiKey):
-        request.state.actor = actor_of(found, address_of(request))  # for what is refused
         return found
     raise Unauthorised(NO_KEY if found is None else "this token does not open this route")
 
 
 async def _sender(request: Request, _: _Bearer, __: _Header) -> ApiKey | None:
     found: Shown = request.state.caller
-    return None if found is Token.WEBHOOK else _person_or_program(request, found)
+    return None if found is Token.WEBHOOK else _person_or_program(found)
 
 
 Caller = Annotated[ApiKey, Depends(caller_of)]
@@ -126,7 +125,7 @@ class NeedsOr:
     async def __call__(self, request: Request, _: _Bearer, __: _Header) -> ApiKey | None:
         """The caller; raises as :func:`admitted`."""
         found: Shown = request.state.caller
-        return None if found is self.token else admitted(_person_or_program(request, found), self.roles)
+        return None if found is self.token else admitted(_person_or_program(found), self.roles)
 
 
 def admitted(caller: ApiKey, roles: tuple[Role, ...]) -> ApiKey:
@@ -174,9 +173,7 @@ async def _announcing(
 
 def _bound(services: Services, request: Request, caller: ApiKey) -> Services:
     """The services whose acts are this caller's."""
-    actor = actor_of(caller, address_of(request))
-    request.state.actor = actor
-    return replace(services, ledger=services.ledger.acting(actor))
+    return replace(services, ledger=services.ledger.acting(actor_of(caller, address_of(request))))
 
 
 def actor_of(caller: ApiKey, address: str | None) -> Actor:

@@ -1,5 +1,6 @@
 """docs/security.md says something about everything it must say something about."""
 
+import json
 import re
 from pathlib import Path
 
@@ -94,3 +95,21 @@ def test_what_stands_against_a_threat_is_proved_by_tests(heading: str) -> None:
 
 def test_every_test_the_page_names_is_there() -> None:
     assert set(re.findall(r"`(test_\w+)`", PAGE)) <= MODULES
+
+
+def test_what_each_process_may_do_in_the_buckets_is_what_the_page_says() -> None:
+    verbs = {"GetObject": "read", "ListBucket": "list", "PutObject": "write", "DeleteObject": "delete"}
+    told = {
+        cells[0]: tuple(cells[3:5])
+        for cells in (re.split(r" *\| *", line.strip("| \n")) for line in PAGE.splitlines())
+        if len(cells) == 6
+    }
+    for policy in json.loads((ROOT / "deploy" / "s3-identities.json").read_text())["policies"]:
+        may: dict[str, set[str]] = {"SOURCE": set(), "DERIVED": set()}
+        for rule in json.loads(policy["content"])["Statement"]:
+            if "Condition" in rule:  # whether the bucket is there: everybody may ask
+                continue
+            for place in rule["Resource"]:
+                may["SOURCE" if "SOURCE" in place else "DERIVED"] |= {one.removeprefix("s3:") for one in rule["Action"]}
+        said = (", ".join(word for verb, word in verbs.items() if verb in may[bucket]) or "none" for bucket in may)
+        assert tuple(cell.replace(" `uploads/`", "") for cell in told[policy["name"]]) == tuple(said), policy["name"]
