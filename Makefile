@@ -53,7 +53,7 @@ pooler: ## PgBouncer, where it is not there and we may install it
 	test -x /usr/sbin/pgbouncer || echo "no pgbouncer is on this machine: its tests will be skipped" >&2
 
 # Three processes, each with services of its own: two leave a third of two cores unused.
-# Which test goes where: tests/order.py.
+# Which test goes where: tests/support/order.py.
 test: setup browser pooler ## everything but what takes long or needs a GPU
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n 3 --no-loadscope-reorder $(ARGS)
 
@@ -73,7 +73,7 @@ chaos: setup ## every fault ten times over, an outage of a minute, and a kill lo
 	@touch $@
 
 test-vllm: setup .venv-vllm/.installed ## the worker against a real vLLM server, on the CPU
-	$(BIN)/python -m pytest tests/integration/test_vllm_real.py $(ARGS)
+	$(BIN)/python -m pytest tests/integration/workers/test_vllm_real.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-vllm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

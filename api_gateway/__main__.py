@@ -8,8 +8,8 @@ import sys
 
 from api_gateway.key_commands import add_commands
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.ledger.core import open_ledger
-from xraygpt_core.ledger.guard import check_fingerprint, check_schema
+from xraygpt_core.ledger.preflight import check_fingerprint, check_schema
+from xraygpt_core.ledger.transaction import open_ledger
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.settings import Settings, load_settings
@@ -45,7 +45,7 @@ def _print_roles(_: argparse.Namespace) -> None:
 
 def _serve(settings: Settings) -> int:
     from api_gateway.app import create_app  # half of the time that a command about keys would take
-    from api_gateway.server import Server
+    from api_gateway.server import GatewayServer
     from xraygpt_core.storage import ObjectStore
 
     configure_logging(settings.log_level, "gateway")
@@ -59,7 +59,7 @@ def _serve(settings: Settings) -> int:
         # uvicorn ends what it serves, then sends itself the signal again; by then everything is done.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        server = Server(create_app(ledger, ObjectStore(settings), pseudonymiser), settings)
+        server = GatewayServer(create_app(ledger, ObjectStore(settings), pseudonymiser), settings)
         server.run()
     finally:
         ledger.close()

@@ -18,8 +18,8 @@ from api_gateway import (
     keys,
     lookup,
     query,
+    reading_room,
     reviews,
-    room,
     sessions,
     studies,
     summaries,
@@ -27,14 +27,14 @@ from api_gateway import (
     uploads,
     worklist,
 )
-from api_gateway.bodies import BodyLimit
-from api_gateway.keyfirst import KeyFirst
-from api_gateway.limits import Limits
+from api_gateway.body_limits import BodyLimit
+from api_gateway.dependencies import Dependencies
+from api_gateway.key_before_body import KeyBeforeBody
 from api_gateway.middleware import Measured
 from api_gateway.problems import RESPONSES, Problem, translate_errors
-from api_gateway.services import Services
+from api_gateway.rate_limits import RateLimits
 from api_gateway.sns import Sns
-from xraygpt_core.ledger.core import Ledger
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.storage import ObjectStore
 
@@ -77,17 +77,17 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.services = Services(ledger, store, pseudonymiser, sns or Sns(ledger.settings))
-    app.state.limits = Limits(ledger.settings)
+    app.state.services = Dependencies(ledger, store, pseudonymiser, sns or Sns(ledger.settings))
+    app.state.limits = RateLimits(ledger.settings)
     app.state.uploads = uploads.Arrivals()
     app.state.queries = query.places(ledger.settings.queries_at_once)
     for routes in ROUTES:
         app.include_router(routes.router)
     docs.serve_docs(app)
-    room.serve_room(app)
+    reading_room.serve_room(app)
     translate_errors(app)
     app.add_middleware(BodyLimit, uploads_bytes=ledger.settings.max_object_bytes, limits=app.state.limits)
-    app.add_middleware(KeyFirst, ledger=ledger, limits=app.state.limits)
+    app.add_middleware(KeyBeforeBody, ledger=ledger, limits=app.state.limits)
     app.add_middleware(Measured)
     _describe_problems(app)
     return app

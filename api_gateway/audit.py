@@ -11,11 +11,11 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from api_gateway.auth import UsesLedger, needs
-from api_gateway.wire import Moment
-from xraygpt_core.ledger.audit_chain import Head, Problem, Verdict, read_head
-from xraygpt_core.ledger.audit_file import told
-from xraygpt_core.ledger.audit_read import Progress, Sealed, exported, verified
-from xraygpt_core.ledger.keys import ApiKey
+from api_gateway.schemas import Moment
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.audit.chain import ChainHead, ChainProblem, Verdict, read_head
+from xraygpt_core.ledger.audit.export import told
+from xraygpt_core.ledger.audit.verify import Sealed, VerifyProgress, exported, verified
 from xraygpt_core.states import Role
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
@@ -56,7 +56,7 @@ def get_verification(
     return StreamingResponse(_verdict(verified(ledger, base=_head(base), seen=_head(head))), media_type=_LINES)
 
 
-def _head(text: str | None) -> Head | None:
+def _head(text: str | None) -> ChainHead | None:
     return None if text is None else read_head(text)
 
 
@@ -66,16 +66,16 @@ def _sealed(pages: Iterator[list[Sealed]]) -> Iterator[str]:
         yield "".join(f"{line}\n" for line in lines)
 
 
-def _verdict(found: Iterator[Progress | Problem | Verdict]) -> Iterator[str]:
+def _verdict(found: Iterator[VerifyProgress | ChainProblem | Verdict]) -> Iterator[str]:
     for one in found:
         yield json.dumps(_said(one)) + "\n"
 
 
-def _said(one: Progress | Problem | Verdict) -> dict[str, Any]:
+def _said(one: VerifyProgress | ChainProblem | Verdict) -> dict[str, Any]:
     match one:
-        case Progress():
+        case VerifyProgress():
             return vars(one)
-        case Problem():
+        case ChainProblem():
             return told(one)
         case Verdict():
             return vars(one) | {"head": str(one.head)}

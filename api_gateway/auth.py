@@ -3,7 +3,7 @@
 ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; the page has a session's cookie instead. A route states its roles
 in its signature, ``Annotated[ApiKey, needs(Role.READER, …)]``: one of them will do.
 
-:class:`api_gateway.keyfirst.KeyFirst` looks at the key, once, before anything of a body is read: see :func:`shown`.
+:class:`api_gateway.key_before_body.KeyBeforeBody` looks at the key once, before it reads a body: see :func:`shown`.
 """
 
 import hmac
@@ -16,12 +16,12 @@ from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from api_gateway.cookies import must_be_our_page, must_hold_token, session_token
-from api_gateway.services import OpenServices, Services
+from api_gateway.dependencies import Dependencies, OpenServices
 from xraygpt_core.errors import Forbidden, Unauthorised
+from xraygpt_core.ledger.access.api_keys import ApiKey, check_api_key
+from xraygpt_core.ledger.access.sessions import check_session
 from xraygpt_core.ledger.actor import Actor
-from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.keys import ApiKey, check_api_key
-from xraygpt_core.ledger.sessions import check_session
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import Lane, Role
 
@@ -160,18 +160,18 @@ def may_ask_for(lane: Lane, caller: ApiKey) -> Lane:
     return lane
 
 
-async def _acting(request: Request, services: OpenServices, caller: Caller) -> Services:
+async def _acting(request: Request, services: OpenServices, caller: Caller) -> Dependencies:
     return _bound(services, request, caller)
 
 
 async def _announcing(
     request: Request, services: OpenServices, sender: Annotated[ApiKey | None, Depends(_sender)]
-) -> Services:
+) -> Dependencies:
     # What the bucket itself says is nobody's act: it stands on the timeline of each study.
     return services if sender is None else _bound(services, request, sender)
 
 
-def _bound(services: Services, request: Request, caller: ApiKey) -> Services:
+def _bound(services: Dependencies, request: Request, caller: ApiKey) -> Dependencies:
     """The services whose acts are this caller's."""
     return replace(services, ledger=services.ledger.acting(actor_of(caller, address_of(request))))
 
@@ -186,11 +186,11 @@ def address_of(request: HTTPConnection) -> str | None:
     return request.client.host if request.client else None
 
 
-async def _acting_ledger(services: Annotated[Services, Depends(_acting)]) -> Ledger:
+async def _acting_ledger(services: Annotated[Dependencies, Depends(_acting)]) -> Ledger:
     return services.ledger
 
 
 # What the routes work with: everything done through these is the caller's act.
-UsesServices = Annotated[Services, Depends(_acting)]
+UsesServices = Annotated[Dependencies, Depends(_acting)]
 UsesLedger = Annotated[Ledger, Depends(_acting_ledger)]
-AnnouncesServices = Annotated[Services, Depends(_announcing)]
+AnnouncesServices = Annotated[Dependencies, Depends(_announcing)]

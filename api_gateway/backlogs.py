@@ -7,12 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from api_gateway.auth import UsesLedger, may_ask_for, needs
-from api_gateway.once import RunsOnce
-from api_gateway.wire import Answer, Moment, Request, Text
+from api_gateway.idempotency import RunsOnce
+from api_gateway.schemas import Answer, Moment, Request, Text
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.backlog import backlog, backlogs, create_backlog
-from xraygpt_core.ledger.backlog_change import change_backlog
-from xraygpt_core.ledger.keys import ApiKey
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.backlogs.change import change_backlog
+from xraygpt_core.ledger.backlogs.progress import backlog, backlogs, create_backlog
 from xraygpt_core.states import Lane, Role
 
 router = APIRouter(prefix="/v1/backlogs", tags=["backlogs"])

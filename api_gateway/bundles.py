@@ -5,15 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter
 
 from api_gateway.auth import UsesLedger, needs
-from api_gateway.wire import Answer, Request, Text
-from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.serving import roll_back, serve
+from api_gateway.schemas import Answer, Request, Text
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.training.serving import roll_back, serve
 from xraygpt_core.states import Role
 
 router = APIRouter(prefix="/v1/bundles", tags=["training"])
 
 
-class Wanted(Request):
+class BundleRequest(Request):
     """A bundle that lies in the models directory of every GPU worker."""
 
     bundle: Text
@@ -26,7 +26,7 @@ class ServedBundle(Answer):
 
 
 @router.post("/serve")
-def post_serve(body: Wanted, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> ServedBundle:
+def post_serve(body: BundleRequest, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> ServedBundle:
     """Serve a bundle by name."""
     return ServedBundle(bundle=serve(ledger, body.bundle).name)
 

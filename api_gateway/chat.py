@@ -13,13 +13,13 @@ from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api_gateway.auth import UsesLedger, needs
-from api_gateway.limits import spends
-from api_gateway.once import RunsOnce
-from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
-from xraygpt_core.ledger.chat import Turn, ask, transcript, turn, turn_now
-from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.sessions import still_valid
+from api_gateway.idempotency import RunsOnce
+from api_gateway.rate_limits import spends
+from api_gateway.schemas import Answer, ContradictionAnswer, Request, ScopeAnswer, Text
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.access.sessions import still_valid
+from xraygpt_core.ledger.studies.chat import Turn, ask, transcript, turn, turn_now
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import NOTICE, Flag, JobState, Role
 
 router = APIRouter(tags=["chat"])
@@ -57,7 +57,7 @@ class TurnAnswer(Answer):
     answered_at: datetime | None
     flags: list[Flag]
     scope: ScopeAnswer | None
-    consistency: list[Contradiction]
+    consistency: list[ContradictionAnswer]
     notice: str = NOTICE
 
 

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
 from api_gateway.auth import AnnouncesServices, Token, may_ask_for, needs_or
-from api_gateway.services import OpenServices, Services
-from api_gateway.wire import Answer
+from api_gateway.dependencies import Dependencies, OpenServices
+from api_gateway.schemas import Answer
+from xraygpt_core.bucket_events import refused, take_in
 from xraygpt_core.errors import InvalidRequest, Unauthorised
-from xraygpt_core.intake import refused, take_in
-from xraygpt_core.ledger.keys import ApiKey
+from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.s3_events.hints import Message, text
 from xraygpt_core.s3_events.parse import is_sns, parse_events, read_json
 from xraygpt_core.states import Lane, Role
@@ -60,12 +60,12 @@ def get_event_door(_: Annotated[ApiKey | None, needs_or(Token.WEBHOOK, Role.OPER
     """MinIO knocks before it saves a webhook."""
 
 
-def _granted(lane: Lane, services: Services) -> Lane:
+def _granted(lane: Lane, services: Dependencies) -> Lane:
     """What an address asks for: whoever writes to a bucket could put the hospital's emergencies behind theirs."""
     return lane if lane is not Lane.STAT or services.settings.webhook_stat else Lane.ROUTINE
 
 
-def _note(services: Services, body: bytes, lane: Lane, *, signed: bool = False) -> NotedAnswer:
+def _note(services: Dependencies, body: bytes, lane: Lane, *, signed: bool = False) -> NotedAnswer:
     try:
         if signed:
             _must_be_sns(body)
@@ -82,7 +82,7 @@ def _must_be_sns(body: bytes) -> None:
         raise Unauthorised("this route takes signed messages of Amazon SNS; others go to /v1/events/s3 with a key")
 
 
-def _opened(services: Services, message: Message) -> str | None:
+def _opened(services: Dependencies, message: Message) -> str | None:
     """What is in a genuine SNS message; a subscription to one of our topics is confirmed."""
     kind = services.sns.check(message)
     if kind == "SubscriptionConfirmation":

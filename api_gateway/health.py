@@ -10,14 +10,14 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from api_gateway.auth import Token, needs, needs_or
+from api_gateway.dependencies import Dependencies, OpenServices
 from api_gateway.problems import problem
-from api_gateway.services import OpenServices, Services
-from api_gateway.wire import Answer
+from api_gateway.schemas import Answer
 from xraygpt_core.errors import Unavailable, XrayGPTError
-from xraygpt_core.ledger.guard import check_schema
-from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.serving import served_bundle
-from xraygpt_core.ledger.status import workers
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.jobs.status import workers
+from xraygpt_core.ledger.preflight import check_schema
+from xraygpt_core.ledger.training.serving import served_bundle
 from xraygpt_core.metrics import jobs_by_state
 from xraygpt_core.states import JobKind, JobState, Lane, Role
 
@@ -60,19 +60,19 @@ class WorkerClaims(Answer):
     lease_seconds: float
 
 
-class Served(Answer):
+class ServedAnswer(Answer):
     """The bundle the GPU workers load, and the run it was promoted from."""
 
     name: str
     run_id: Any
 
 
-class Status(Answer):
+class StatusAnswer(Answer):
     """What there is to do, who is at it, and what is served."""
 
     jobs: list[JobCount]
     workers: list[WorkerClaims]
-    served: Served
+    served: ServedAnswer
 
 
 @router.get("/healthz")
@@ -93,7 +93,7 @@ def _looks() -> CapacityLimiter:
     return CapacityLimiter(_LOOKS_AT_ONCE)
 
 
-def _readiness(services: Services) -> Response | Ready:
+def _readiness(services: Dependencies) -> Response | Ready:
     checks: dict[str, Callable[[], None]] = {
         "database": services.ledger.database.ping,
         "schema": lambda: check_schema(services.ledger),
@@ -124,12 +124,12 @@ def get_metrics(
 @router.get("/v1/status")
 def get_status(
     services: OpenServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.ANALYST, Role.OPERATOR, Role.ADMIN)]
-) -> Status:
+) -> StatusAnswer:
     """Jobs by kind, lane and state, the workers that hold some, and the bundle that is served."""
-    return Status(
+    return StatusAnswer(
         jobs=[JobCount.model_validate(count) for count in services.counts()],
         workers=[WorkerClaims.model_validate(worker) for worker in workers(services.ledger)],
-        served=Served.model_validate(served_bundle(services.ledger)),
+        served=ServedAnswer.model_validate(served_bundle(services.ledger)),
     )
 
 

@@ -7,12 +7,12 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from api_gateway.auth import UsesLedger, UsesServices, needs
-from api_gateway.sources import source_object
-from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text
-from xraygpt_core.ledger.images import ImageStatus, images_status
-from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.known import find_images
-from xraygpt_core.ledger.objects import ObjectRef
+from api_gateway.object_uris import source_object
+from api_gateway.schemas import Answer, ContradictionAnswer, Request, ScopeAnswer, Text
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.studies.image_status import ImageStatus, images_status
+from xraygpt_core.ledger.studies.known_objects import find_images
+from xraygpt_core.ledger.studies.objects import ObjectRef
 from xraygpt_core.states import Flag, Lane, ReasonCode, Role, StudyState
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
@@ -45,7 +45,7 @@ class ImageAnswer(Answer):
     findings: str | None
     impression: str | None
     scope: ScopeAnswer | None
-    consistency: list[Contradiction]
+    consistency: list[ContradictionAnswer]
 
 
 class Content(Request):
@@ -67,7 +67,7 @@ class Images(Answer):
     images: list[ImageAnswer]
 
 
-class Known(Answer):
+class KnownContents(Answer):
     """In the order asked; null for a content that was never registered."""
 
     images: list[ImageAnswer | None]
@@ -86,7 +86,7 @@ def post_status(
 @router.post("/lookup")
 def post_lookup(
     body: Contents, services: UsesServices, caller: Annotated[ApiKey, needs(Role.OPERATOR, Role.SERVICE)]
-) -> Known:
+) -> KnownContents:
     """What became of up to 1000 objects, by address and content. Nothing is registered, and the bucket is not asked."""
     refs = [
         ObjectRef(*source_object(one.uri, f"objects[{place}]", services.settings), one.etag)
@@ -97,7 +97,7 @@ def post_lookup(
         one.image_id: _shown(one, caller)
         for one in images_status(services.ledger, [one for one in ids if one], told=_reads(caller))
     }
-    return Known(images=[None if image_id is None else known.get(image_id) for image_id in ids])
+    return KnownContents(images=[None if image_id is None else known.get(image_id) for image_id in ids])
 
 
 def _shown(image: ImageStatus, caller: ApiKey) -> ImageAnswer:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.access.api_keys import EVERY_ROLE, NewKey, make_key, revoke_api_key
+from xraygpt_core.ledger.access.key_changes import free_name
 from xraygpt_core.ledger.actor import Actor
-from xraygpt_core.ledger.core import Ledger, open_ledger
-from xraygpt_core.ledger.guard import check_schema
-from xraygpt_core.ledger.key_change import free_name
-from xraygpt_core.ledger.keys import EVERY_ROLE, NewKey, make_key, revoke_api_key
+from xraygpt_core.ledger.preflight import check_schema
+from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.settings import load_database_settings
 from xraygpt_core.states import KeyKind, Role
 

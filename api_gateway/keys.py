@@ -8,9 +8,9 @@ from fastapi import APIRouter, Response
 from pydantic import AfterValidator, Field
 
 from api_gateway.auth import UsesLedger, needs
-from api_gateway.wire import Answer, Moment, Request, Text
-from xraygpt_core.ledger.key_change import end_key, keys, rotate_key
-from xraygpt_core.ledger.keys import LONGEST_NAME, ApiKey, NewKey, make_key
+from api_gateway.schemas import Answer, Moment, Request, Text
+from xraygpt_core.ledger.access.api_keys import LONGEST_NAME, ApiKey, NewKey, make_key
+from xraygpt_core.ledger.access.key_changes import end_key, keys, rotate_key
 from xraygpt_core.states import KeyKind, Role
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
@@ -49,7 +49,7 @@ class MadeKey(Answer):
     key: str
 
 
-class Rotation(Request):
+class KeyRotation(Request):
     """For how long the old key opens what it opened, beside the new one (0 ends it now), and how long the new one does.
 
     Without ``expires_at`` the new key expires when the old one would have.
@@ -97,7 +97,9 @@ def get_keys(ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)], ended:
 
 
 @router.post("/{key_id}/rotate", status_code=201)
-def post_rotation(key_id: UUID, body: Rotation, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> MadeKey:
+def post_rotation(
+    key_id: UUID, body: KeyRotation, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]
+) -> MadeKey:
     """Make a key in place of another, with its name, roles and owner. Both open the same until the old one ends."""
     new_id, key = rotate_key(ledger, key_id, body.overlap_seconds, body.expires_at)
     return MadeKey(key_id=new_id, key=key)

@@ -6,11 +6,11 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from api_gateway.auth import UsesServices, needs
-from api_gateway.limits import spends
-from api_gateway.wire import Answer, Request
+from api_gateway.rate_limits import spends
+from api_gateway.schemas import Answer, Request
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.read import lookup
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.studies.read import lookup
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.states import Role
 
@@ -28,7 +28,7 @@ class Lookup(Request):
     issuer: str | None = None
 
 
-class Found(Answer):
+class LookupAnswer(Answer):
     """The studies, newest first."""
 
     studies: list[UUID]
@@ -37,12 +37,12 @@ class Found(Answer):
 @router.post("/v1/lookup", dependencies=[spends("lookup")])
 def post_lookup(
     body: Lookup, services: UsesServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
-) -> Found:
+) -> LookupAnswer:
     """Find studies by accession number, patient id or StudyInstanceUID."""
     # While one key replaces another, a study is known under either.
     asked = [_pseudonym(body, one) for one in services.pseudonymiser.all]
     found = [study for kind, pseudonym in asked for study in lookup(services.ledger, kind, pseudonym)]
-    return Found(studies=list(dict.fromkeys(found)))
+    return LookupAnswer(studies=list(dict.fromkeys(found)))
 
 
 def _pseudonym(body: Lookup, pseudonymiser: Pseudonymiser) -> tuple[Kind, str]:

@@ -13,16 +13,16 @@ from pydantic import JsonValue
 from starlette.types import Receive, Scope, Send
 
 from api_gateway.auth import UsesServices, needs
-from api_gateway.limits import spends
-from api_gateway.slots import Slots
-from api_gateway.wire import Answer, Text
-from api_gateway.wire import Request as Body
+from api_gateway.concurrency import ConcurrencyLimit
+from api_gateway.rate_limits import spends
+from api_gateway.schemas import Answer, Text
+from api_gateway.schemas import Request as Body
+from xraygpt_core.analyst_sql.query import COMMAND, answered, asked, environment
+from xraygpt_core.analyst_sql.rows import MAX_BYTES, MAX_SECONDS
 from xraygpt_core.errors import InvalidRequest, XrayGPTError
-from xraygpt_core.ledger.audit import DONE, FAILED, record_alone
-from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.reader import COMMAND, answered, asked, environment
-from xraygpt_core.reader_rows import MAX_BYTES, MAX_SECONDS
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.audit.record import DONE, FAILED, record_alone
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import Role
 
 router = APIRouter(tags=["query"])
@@ -40,7 +40,7 @@ class Query(Body):
     sql: Text
 
 
-class Result(Answer):
+class QueryResult(Answer):
     """Column names and rows. ``truncated``: there were more than 10000 rows, or 32 MiB."""
 
     columns: list[str]
@@ -48,12 +48,14 @@ class Result(Answer):
     truncated: bool
 
 
-def places(at_once: int) -> Slots:
+def places(at_once: int) -> ConcurrencyLimit:
     """Queries that may run at once; one key leaves room for another."""
-    return Slots(at_once, max(1, at_once - at_once // 4), _WAIT_SECONDS, "as many queries run as may: try again soon")
+    return ConcurrencyLimit(
+        at_once, max(1, at_once - at_once // 4), _WAIT_SECONDS, "as many queries run as may: try again soon"
+    )
 
 
-@router.post("/v1/query", dependencies=[spends("query")], response_model=Result)
+@router.post("/v1/query", dependencies=[spends("query")], response_model=QueryResult)
 async def post_query(
     body: Query, request: Request, services: UsesServices, caller: Annotated[ApiKey, needs(Role.ANALYST)]
 ) -> AnyResponse:
@@ -62,7 +64,7 @@ async def post_query(
     429 while as many run as may.
     """
     question = asked(services.settings, body.sql)
-    slots: Slots = request.app.state.queries
+    slots: ConcurrencyLimit = request.app.state.queries
     async with AsyncExitStack() as place:
         await place.enter_async_context(slots.slot(caller.identity))
         try:

@@ -5,11 +5,11 @@ from uuid import UUID
 from fastapi import Request
 
 from api_gateway.auth import Shown, Token, actor_of, address_of
-from api_gateway.services import Services
+from api_gateway.dependencies import Dependencies
 from xraygpt_core.errors import Conflict, Forbidden, XrayGPTError
+from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.actor import Actor
-from xraygpt_core.ledger.audit import REFUSED, record_alone
-from xraygpt_core.ledger.keys import ApiKey
+from xraygpt_core.ledger.audit.record import REFUSED, record_alone
 
 
 def is_refusal(request: Request, error: XrayGPTError) -> bool:
@@ -26,7 +26,7 @@ def keep_refusal(request: Request, status: int) -> None:
     actor = _actor(request)
     if actor is None:
         return
-    services: Services = request.app.state.services
+    services: Dependencies = request.app.state.services
     route = getattr(request.scope.get("route"), "path", "none")
     ids = {name: _id(value) for name, value in request.path_params.items() if name.endswith("_id")}
     study = ids.pop("study_id", None)

@@ -8,12 +8,12 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
 from api_gateway.auth import UsesLedger, needs
-from api_gateway.once import RunsOnce
-from api_gateway.wire import Answer, Contradiction, Request, ScopeAnswer, Text, Words
+from api_gateway.idempotency import RunsOnce
+from api_gateway.schemas import Answer, ContradictionAnswer, Request, ScopeAnswer, Text, Words
 from xraygpt_core.errors import Forbidden
-from xraygpt_core.ledger.keys import LONGEST_NAME, ApiKey
-from xraygpt_core.ledger.read import reviews, summary
-from xraygpt_core.ledger.review import Said, Seen, Signer, review_summary
+from xraygpt_core.ledger.access.api_keys import LONGEST_NAME, ApiKey
+from xraygpt_core.ledger.studies.read import reviews, summary
+from xraygpt_core.ledger.studies.review import Said, Seen, Signer, review_summary
 from xraygpt_core.states import NOTICE, Flag, KeyKind, ReviewAction, ReviewState, Role
 
 router = APIRouter(prefix="/v1/summaries", tags=["summaries"])
@@ -41,7 +41,7 @@ class SummaryAnswer(Answer):
     reviewed_at: datetime | None
     flags: list[Flag]
     scope: ScopeAnswer
-    consistency: list[Contradiction]
+    consistency: list[ContradictionAnswer]
     provenance: dict[str, Any]
     notice: str
 

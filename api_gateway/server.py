@@ -6,7 +6,7 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from api_gateway.guard import LONGEST_HEAD, Guard, guarded
+from api_gateway.connections import LONGEST_HEAD, ConnectionGuard, guarded
 from api_gateway.watchdog import Watchdog, end_within
 from xraygpt_core.settings import Settings
 
@@ -17,11 +17,11 @@ _TICKS = 10  # of uvicorn's, a tenth of a second each, between two looks at the 
 _BEATS = 50  # and between two beats of the watchdog
 
 
-class Server(uvicorn.Server):
+class GatewayServer(uvicorn.Server):
     """Serves until SIGTERM or SIGINT."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._guard = Guard(settings)
+        self._guard = ConnectionGuard(settings)
         self._watchdog = Watchdog()
         super().__init__(
             uvicorn.Config(

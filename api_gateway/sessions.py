@@ -14,14 +14,14 @@ from pydantic import Field
 
 from api_gateway.auth import Caller, UsesLedger, actor_of, address_of, presented_key
 from api_gateway.cookies import clear_cookie, csrf_token, must_be_our_page, session_token, set_cookie
-from api_gateway.limits import address, limits, spends_here
-from api_gateway.services import OpenLedger
-from api_gateway.wire import Answer, Request
+from api_gateway.dependencies import OpenLedger
+from api_gateway.rate_limits import address, limits, spends_here
+from api_gateway.schemas import Answer, Request
 from xraygpt_core.errors import NotFound, Unauthorised
+from xraygpt_core.ledger.access.api_keys import ApiKey, check_api_key
+from xraygpt_core.ledger.access.sessions import check_session, end_session, note_failed, open_session
 from xraygpt_core.ledger.actor import Actor
-from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.keys import ApiKey, check_api_key
-from xraygpt_core.ledger.sessions import check_session, end_session, note_failed, open_session
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import KeyKind, Lane, Role
 
 router = APIRouter(prefix="/v1", tags=["session"])

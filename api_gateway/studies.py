@@ -10,18 +10,18 @@ from fastapi import APIRouter, Response
 from pydantic import Field, JsonValue
 
 from api_gateway.auth import UsesLedger, UsesServices, may_ask_for, needs
-from api_gateway.once import RunsOnce
-from api_gateway.pictures import PICTURE, IfNoneMatch, picture_answer
+from api_gateway.dependencies import Dependencies
+from api_gateway.idempotency import RunsOnce
+from api_gateway.image_responses import PICTURE, IfNoneMatch, picture_answer
+from api_gateway.object_uris import source_object
 from api_gateway.reviews import ReviewAnswer, SummaryAnswer
-from api_gateway.services import Services
-from api_gateway.sources import source_object
-from api_gateway.wire import Answer, Request, Text
+from api_gateway.schemas import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest, ObjectMissing
-from xraygpt_core.ledger.change import cancel_study, purge_study
-from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.pictures import preview
-from xraygpt_core.ledger.read import study, timeline
-from xraygpt_core.ledger.register import ObjectRef, Registered, register_objects
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.studies.cancel import cancel_study, purge_study
+from xraygpt_core.ledger.studies.pictures import preview
+from xraygpt_core.ledger.studies.read import study, timeline
+from xraygpt_core.ledger.studies.register import ObjectRef, Registered, register_objects
 from xraygpt_core.states import Flag, ImageState, Lane, ReasonCode, Role, StudyState
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
@@ -173,7 +173,7 @@ def get_preview(
     return picture_answer(services, preview(services.ledger, study_id), known)
 
 
-def _look_up(services: Services, uris: Sequence[str]) -> list[ObjectRef]:
+def _look_up(services: Dependencies, uris: Sequence[str]) -> list[ObjectRef]:
     """Each object with the ETag it has now, which is part of its identity.
 
     Raises:

@@ -7,16 +7,16 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from api_gateway.auth import UsesLedger, UsesServices, needs
-from api_gateway.once import RunsOnce
-from api_gateway.pictures import PICTURE, IfNoneMatch, picture_answer
+from api_gateway.idempotency import RunsOnce
+from api_gateway.image_responses import PICTURE, IfNoneMatch, picture_answer
 from api_gateway.reviews import SummaryAnswer
-from api_gateway.wire import Answer, Contradiction, Moment, Request, ScopeAnswer, Text
+from api_gateway.schemas import Answer, ContradictionAnswer, Moment, Request, ScopeAnswer, Text
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.again import resummarise
-from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.origin import summary_origin
-from xraygpt_core.ledger.pictures import film
-from xraygpt_core.ledger.read import summary
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.studies.pictures import film
+from xraygpt_core.ledger.studies.read import summary
+from xraygpt_core.ledger.studies.resummarise import resummarise
+from xraygpt_core.ledger.studies.summary_origin import summary_origin
 from xraygpt_core.states import NOTICE, Flag, Role
 
 router = APIRouter(prefix="/v1", tags=["summaries"])
@@ -32,7 +32,7 @@ class OriginAnswer(Answer):
     lease_epoch: int
     flags: list[Flag]
     scope: ScopeAnswer
-    consistency: list[Contradiction]
+    consistency: list[ContradictionAnswer]
     provenance: dict[str, Any]
     notice: str = NOTICE
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from api_gateway.auth import UsesLedger, needs
-from api_gateway.once import RunsOnce
-from api_gateway.wire import Answer, JsonObject, Request, Text
-from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.training import cancel_run, create_run, promote, run, runs
+from api_gateway.idempotency import RunsOnce
+from api_gateway.schemas import Answer, JsonObject, Request, Text
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.training.runs import cancel_run, create_run, promote, run, runs
 from xraygpt_core.states import Role
 from xraygpt_core.training_config import parse_config
 

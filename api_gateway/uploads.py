@@ -10,11 +10,11 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Request
 
 from api_gateway.auth import UsesServices, needs
-from api_gateway.slots import Slots
-from api_gateway.wire import Answer
-from xraygpt_core.arriving import Arriving
-from xraygpt_core.ledger.audit import record_alone
-from xraygpt_core.ledger.keys import ApiKey
+from api_gateway.concurrency import ConcurrencyLimit
+from api_gateway.schemas import Answer
+from xraygpt_core.incoming_file import IncomingFile
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.audit.record import record_alone
 from xraygpt_core.states import Role
 
 router = APIRouter(tags=["uploads"])
@@ -38,7 +38,7 @@ class Arrivals:
 
     def __init__(self) -> None:
         self.threads = CapacityLimiter(_THREADS)
-        self.places = Slots(MOST_AT_ONCE, MOST_OF_ONE_KEY, WAIT_SECONDS, "too many files arrive at once")
+        self.places = ConcurrencyLimit(MOST_AT_ONCE, MOST_OF_ONE_KEY, WAIT_SECONDS, "too many files arrive at once")
 
 
 @router.put(
@@ -56,7 +56,7 @@ async def put_upload(
     """Store a file as ``uploads/<sha256>``; a repeat changes nothing. 422 if the body has another hash."""
     arrivals: Arrivals = request.app.state.uploads
     async with arrivals.places.slot(caller.identity):
-        with Arriving(sha256, services.settings.max_object_bytes) as arriving:
+        with IncomingFile(sha256, services.settings.max_object_bytes) as arriving:
             async for piece in _pieces(request.stream()):
                 await to_thread.run_sync(arriving.take, piece, limiter=arrivals.threads)
             await to_thread.run_sync(services.store.put_upload, arriving, limiter=arrivals.threads)

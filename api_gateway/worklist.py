@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from api_gateway.auth import UsesLedger, needs
-from api_gateway.wire import Answer
+from api_gateway.schemas import Answer
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.keys import ApiKey
-from xraygpt_core.ledger.worklist import Listing, Place, worklist
+from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.studies.worklist import Cursor, WorklistView, worklist
 from xraygpt_core.states import NOTICE, Flag, Lane, ReasonCode, ReviewState, Role, StudyState
 
 router = APIRouter(prefix="/v1", tags=["studies"])
@@ -23,11 +23,11 @@ _CURSOR = struct.Struct(">BBbq16s")
 _VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Cursor = Annotated[str, Query(pattern="^[A-Za-z0-9_-]{36}$", description="`next` of the page before")]
+NextPage = Annotated[str, Query(pattern="^[A-Za-z0-9_-]{36}$", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
-class Listed(Answer):
+class ListedStudy(Answer):
     """A study in a list. ``opening`` is how its text begins, by the model or as corrected: show ``notice`` with it."""
 
     study_id: UUID
@@ -57,7 +57,7 @@ class Awaiting(Answer):
 class Studies(Answer):
     """A page. ``next`` is null at the end; a page with filters may be short, or empty, and not be the last."""
 
-    studies: list[Listed]
+    studies: list[ListedStudy]
     next: str | None
     awaiting: Awaiting
     notice: str = NOTICE
@@ -67,12 +67,12 @@ class Studies(Answer):
 def get_studies(
     ledger: UsesLedger,
     _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)],
-    listing: Annotated[Listing, Query(alias="list")] = Listing.ALL,
+    listing: Annotated[WorklistView, Query(alias="list")] = WorklistView.ALL,
     lane: Lane | None = None,
     state: Annotated[list[StudyState] | None, Query(max_length=len(StudyState))] = None,
     review: Annotated[list[ReviewState] | None, Query(max_length=len(ReviewState))] = None,
     limit: Limit = 50,
-    cursor: Cursor | None = None,
+    cursor: NextPage | None = None,
 ) -> Studies:
     """A page of studies.
 
@@ -90,29 +90,29 @@ def get_studies(
         reviews=review,
     )
     return Studies(
-        studies=[Listed.model_validate(row) for row in page.rows],
+        studies=[ListedStudy.model_validate(row) for row in page.rows],
         next=None if page.after is None else _cursor(listing, page.after),
         awaiting=Awaiting.model_validate(page.awaiting),
     )
 
 
-def _cursor(listing: Listing, place: Place) -> str:
+def _cursor(listing: WorklistView, place: Cursor) -> str:
     microseconds = (place.at - _EPOCH) // timedelta(microseconds=1)
-    packed = _CURSOR.pack(_VERSION, list(Listing).index(listing), place.rank, microseconds, place.id.bytes)
+    packed = _CURSOR.pack(_VERSION, list(WorklistView).index(listing), place.rank, microseconds, place.id.bytes)
     return base64.urlsafe_b64encode(packed).decode()
 
 
-def _place(listing: Listing, cursor: str) -> Place:
+def _place(listing: WorklistView, cursor: str) -> Cursor:
     """Where a page begins.
 
     Raises:
         InvalidRequest: no page of this list ends there.
     """
     version, which, rank, microseconds, study = _CURSOR.unpack(base64.urlsafe_b64decode(cursor))
-    if version != _VERSION or which != list(Listing).index(listing):
+    if version != _VERSION or which != list(WorklistView).index(listing):
         raise InvalidRequest("the cursor belongs to another list: begin without one")
     try:
         at = _EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
         raise InvalidRequest("the cursor was changed on its way: begin without one") from None
-    return Place(rank, at, UUID(bytes=study))
+    return Cursor(rank, at, UUID(bytes=study))

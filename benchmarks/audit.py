@@ -25,13 +25,13 @@ import uvicorn
 from api_gateway.app import create_app
 from benchmarks.figures import Row, report, say, tell
 from benchmarks.queries import fill
-from benchmarks.stack import Services, services
-from workers.sealing import Sealer
-from xraygpt.stack.ports import choose
-from xraygpt.stack.process import die_with_parent
+from benchmarks.stack import BenchmarkStack, services
+from workers.audit_sealer import Sealer
+from xraygpt.stack.processes.child import die_with_parent
+from xraygpt.stack.servers.ports import choose
+from xraygpt_core.ledger.access.api_keys import create_api_key
 from xraygpt_core.ledger.actor import Actor
-from xraygpt_core.ledger.core import Ledger, open_ledger
-from xraygpt_core.ledger.keys import create_api_key
+from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.settings import load_settings
 from xraygpt_core.states import KeyKind
@@ -45,7 +45,7 @@ _AT_ONCE = (1, 8)
 Ask = Callable[[http.client.HTTPConnection, dict[str, str]], None]
 
 
-def measure(running: Services, rounds: int, only: Collection[str]) -> list[Row]:
+def measure(running: BenchmarkStack, rounds: int, only: Collection[str]) -> list[Row]:
     """p95, rate and processor time of each kind of request with the audit; without it as the baseline. Medians over
     the rounds, and over the quotients of rounds that followed each other.
     """
@@ -112,7 +112,7 @@ def _compared(
 class _Side:
     """One gateway, and what the processors did for it: its process and all of PostgreSQL's, the sealer's included."""
 
-    running: Services
+    running: BenchmarkStack
     pid: int
     port: int
 
@@ -152,7 +152,7 @@ def _round(ask: Ask, side: _Side, headers: dict[str, str], at_once: int) -> tupl
 
 
 @contextmanager
-def _ledger(running: Services) -> Iterator[Ledger]:
+def _ledger(running: BenchmarkStack) -> Iterator[Ledger]:
     os.environ.update(running.environment)
     ledger = open_ledger(load_settings())
     try:
@@ -162,7 +162,7 @@ def _ledger(running: Services) -> Iterator[Ledger]:
 
 
 @contextmanager
-def _gateway(running: Services, how: str) -> Iterator[tuple[int, int]]:
+def _gateway(running: BenchmarkStack, how: str) -> Iterator[tuple[int, int]]:
     """A gateway in a process of its own; its process id and port."""
     port = choose()
     environment = os.environ | running.environment | {"XRAYGPT_GATEWAY_PORT": str(port)}

@@ -19,9 +19,9 @@ import numpy as np
 
 from benchmarks.figures import Row, report, say, tell
 from xraygpt_core.model.bundle import read_bundle
-from xraygpt_core.phantoms.findings import Report, draw_labels
+from xraygpt_core.paths import models_dir
+from xraygpt_core.phantoms.findings import PhantomReport, draw_labels
 from xraygpt_core.phantoms.wording import DEVICE_NAMES, write_report
-from xraygpt_core.places import models_dir
 from xraygpt_core.report.consistency import Contradiction, contradictions
 from xraygpt_core.report.labeller import label_report
 from xraygpt_core.report.sections import split_report
@@ -33,7 +33,7 @@ _ACUTE = ("effusion", "pneumothorax", "consolidation")
 Marked = tuple[Contradiction, ...]
 
 
-def reports(count: int) -> Iterator[tuple[frozenset[str], Report]]:
+def reports(count: int) -> Iterator[tuple[frozenset[str], PhantomReport]]:
     """Labels of a phantom and the report of them, with the view PA."""
     rng = np.random.default_rng(7)
     names = list(DEVICE_NAMES)
@@ -50,7 +50,7 @@ def of_phantoms(count: int) -> list[Row]:
     def note(name: str, found: Marked) -> None:
         marks.setdefault(name, []).append(bool(found))
 
-    before: Report | None = None
+    before: PhantomReport | None = None
     for labels, text in reports(count):
         note("as_written", contradictions(text.findings, text.impression, "PA"))
         note("another_view", contradictions(text.findings, text.impression, "AP"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine_vllm import run_vllm
-from benchmarks.engine_work import Result
+from benchmarks.engine_work import EngineResult
 from benchmarks.figures import Row, arguments, report, say
 
 _SOURCE = Path(__file__).parents[1]
@@ -22,7 +22,7 @@ _LONG = {"rows64", "bfloat16", "vllm.bfloat16"}
 _POISSON_LOAD = 0.7  # of the rate at saturation
 
 
-def run(way: str, *options: object) -> Result | str:
+def run(way: str, *options: object) -> EngineResult | str:
     """One way in a process of its own; what it did, or why it did not."""
     say(f"{way} {' '.join(map(str, options))}")
     command = [sys.executable, "-m", "benchmarks.engine_ways", way, *map(str, options)]
@@ -33,7 +33,7 @@ def run(way: str, *options: object) -> Result | str:
     if done.returncode != 0:
         return (done.stderr.strip().splitlines() or ["no message"])[-1]
     given: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    made = Result(**given)
+    made = EngineResult(**given)
     each = made.core_seconds / made.studies
     say(f"  {made.studies_per_second:.3f} summaries/s, {each:.2f} core-s each, {made.peak_mib:.0f} MiB")
     return made
@@ -62,13 +62,13 @@ def vllm(dtype: str = "float32", suffix: str = "") -> list[Row]:
     return [_versus(f"engine_vs_vllm_cpu{suffix}", engine, other)]
 
 
-def _versus(name: str, engine: Result, other: Result | str) -> Row:
+def _versus(name: str, engine: EngineResult, other: EngineResult | str) -> Row:
     if isinstance(other, str):
         return Row(name, None, f"null: {other}")
     return Row(name, engine.studies_per_second, "summaries/s", other.studies_per_second)
 
 
-def _details(name: str, result: Result) -> list[Row]:
+def _details(name: str, result: EngineResult) -> list[Row]:
     rows = [
         Row(f"{name}.tokens_per_second", result.tokens_per_second, "tokens/s"),
         Row(f"{name}.core_ms_per_summary", 1000 * result.core_seconds / result.studies, "ms"),
@@ -81,7 +81,7 @@ def _details(name: str, result: Result) -> list[Row]:
     return rows
 
 
-def _memory(suffix: str, engine: Result, other: Result | str) -> Sequence[Row]:
+def _memory(suffix: str, engine: EngineResult, other: EngineResult | str) -> Sequence[Row]:
     baseline = None if isinstance(other, str) else other.peak_mib
     return [Row(f"engine{suffix}.peak_memory", engine.peak_mib, "MiB", baseline)]
 

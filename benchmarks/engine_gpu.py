@@ -8,7 +8,7 @@ deciding ones first; what is left after eight minutes is not begun.
 import time
 
 from benchmarks.engine import run
-from benchmarks.engine_work import Result
+from benchmarks.engine_work import EngineResult
 from benchmarks.figures import Row, arguments, report, tell
 
 _GPU = ("--shape", "vicuna-7b", "--dtype", "bfloat16", "--device", "cuda")
@@ -31,7 +31,7 @@ def measure(rows: int, studies: int, *options: str) -> list[Row]:
     return [tell(row) for row in _figures(name, result)]
 
 
-def _figures(name: str, result: Result) -> list[Row]:
+def _figures(name: str, result: EngineResult) -> list[Row]:
     found = [
         Row(f"{name}.summaries_per_second", result.studies_per_second, "1/s"),
         Row(f"{name}.tokens_per_second", result.tokens_per_second, "1/s"),
@@ -51,7 +51,9 @@ def main() -> int:
     for count, studies, options in _OURS:
         if time.monotonic() < until:
             rows += measure(count, studies, *options)
-    if time.monotonic() < until and isinstance(static := run("static", *_GPU, "--rows", 128, "--studies", 128), Result):
+    if time.monotonic() < until and isinstance(
+        static := run("static", *_GPU, "--rows", 128, "--studies", 128), EngineResult
+    ):
         rows += _figures("generate_batched_gpu.rows128", static)
     report(rows, as_json=asked.json)
     return 0

@@ -12,16 +12,16 @@ from pathlib import Path
 import httpx
 import torch
 
-from benchmarks.engine_work import Result, embedded, jobs, model, useful
-from xraygpt.stack.ports import occupy
-from xraygpt_core.model.vllm_questions import encode_embeddings
+from benchmarks.engine_work import EngineResult, embedded, jobs, model, useful
+from xraygpt.stack.servers.ports import occupy
+from xraygpt_core.model.vllm.requests import encode_embeddings
 
 SOURCE = Path(__file__).parents[1]
 PYTHON = SOURCE / ".venv-vllm" / "bin" / "python"  # made by `make test-vllm`
 _START_SECONDS = 600  # alone it takes about one minute
 
 
-def run_vllm(studies: int, rows: int, dtype: str = "float32") -> Result | str:
+def run_vllm(studies: int, rows: int, dtype: str = "float32") -> EngineResult | str:
     """What its server did, or why it was not asked."""
     if not PYTHON.is_file():
         return "vLLM is not set up (make test-vllm)"
@@ -37,7 +37,7 @@ def run_vllm(studies: int, rows: int, dtype: str = "float32") -> Result | str:
             began = time.perf_counter()
             latencies = _ask_all(url, prompts, [job.tokens for job in work], rows)
             seconds = time.perf_counter() - began
-    return Result(studies, useful(work), seconds, float("nan"), latencies=latencies)
+    return EngineResult(studies, useful(work), seconds, float("nan"), latencies=latencies)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.engine_work import Job, Result, arrivals, embedded, jobs, model, peak_mib, useful
+from benchmarks.engine_work import EngineResult, Job, arrivals, embedded, jobs, model, peak_mib, useful
 from xraygpt_core import metrics
 from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.engine.engine import LOOKAHEAD, PROMPT_TOKENS, own, use_device
@@ -30,13 +30,13 @@ def now() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def one_by_one(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
+def one_by_one(asked: argparse.Namespace, work: Sequence[Job]) -> EngineResult:
     """XrayGPT's way: one ``generate`` per image."""
     return static(argparse.Namespace(**vars(asked) | {"rows": 1}), work)
 
 
 @torch.inference_mode()
-def static(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
+def static(asked: argparse.Namespace, work: Sequence[Job]) -> EngineResult:
     """transformers' ``generate`` in static batches: all rows run until the longest is done."""
     llm = model(asked.shape, asked.dtype, asked.device)
     if asked.device == "cpu":
@@ -68,7 +68,7 @@ def _generate(llm: Any, some: Sequence[Job], tokens: int) -> None:
         torch.cuda.synchronize()
 
 
-def continuous(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
+def continuous(asked: argparse.Namespace, work: Sequence[Job]) -> EngineResult:
     """transformers' continuous batching, which takes token ids only: the image vectors are ids here."""
     from transformers import GenerationConfig
     from transformers.generation.configuration_utils import ContinuousBatchingConfig
@@ -128,7 +128,7 @@ def _answer(item: Item, mates: int) -> Generated:
     return Generated("", None, None, "", "", {}, None, len(item.run.ids), mates, 0.0, 0.0, {})
 
 
-def ours(asked: argparse.Namespace, work: Sequence[Job]) -> Result:
+def ours(asked: argparse.Namespace, work: Sequence[Job]) -> EngineResult:
     """The engine's own loop and step."""
     prompt = len(work[0].before) + len(work[0].image) + len(work[0].after)
     where = pick_device(asked.device).type
@@ -191,9 +191,11 @@ def _serve(loop: Loop, runner: Runner, work: Sequence[Job], times: Sequence[floa
     return latencies
 
 
-def _result(work: Sequence[Job], began: tuple[float, float], latencies: list[float]) -> Result:
+def _result(work: Sequence[Job], began: tuple[float, float], latencies: list[float]) -> EngineResult:
     wall, cores = now()
-    return Result(len(work), useful(work), wall - began[0], wall and cores - began[1], peak_mib(), None, latencies)
+    return EngineResult(
+        len(work), useful(work), wall - began[0], wall and cores - began[1], peak_mib(), None, latencies
+    )
 
 
 WAYS = {"one_by_one": one_by_one, "static": static, "continuous": continuous, "engine": ours}

@@ -25,7 +25,7 @@ class Job:
 
 
 @dataclass
-class Result:
+class EngineResult:
     """What one way of generating did.
 
     Attributes:

@@ -1,9 +1,10 @@
 """``python -m benchmarks.kills --jobs N --kills K``: SIGKILL workers again and again while N jobs run; who loses what?
 
-Three jobs make a study: ingest, settle, summarise. Ours run with no pixels and no model (:mod:`benchmarks.hollow`), so
-that many jobs, and therefore many moments to be killed at, fit into minutes. Stock Celery runs three no-op tasks per
-study with everything Celery offers against loss (:mod:`benchmarks.kills_stock`). The report says for both what was lost
-for ever and what was done twice; for ours it is read from the database, with the invariants of the chaos suite.
+Three jobs make a study: ingest, settle, summarise. Ours run with no pixels and no model
+(:mod:`benchmarks.null_worker`), so that many jobs, and therefore many moments to be killed at, fit into minutes. Stock
+Celery runs three no-op tasks per study with everything Celery offers against loss (:mod:`benchmarks.kills_stock`). The
+report says for both what was lost for ever and what was done twice; for ours it is read from the database, with the
+invariants of the chaos suite.
 """
 
 import argparse
@@ -23,9 +24,9 @@ import psycopg
 
 from benchmarks import kills_stock
 from benchmarks.path import event
-from benchmarks.stack import WEBHOOK_TOKEN, Services, services
-from tests.invariants import check_invariants
-from xraygpt.stack.process import Child
+from benchmarks.stack import WEBHOOK_TOKEN, BenchmarkStack, services
+from tests.support.invariants import check_invariants
+from xraygpt.stack.processes.child import Child
 
 JOBS_PER_STUDY = 3
 LEASE_SECONDS = 5.0
@@ -39,10 +40,10 @@ SETTINGS = {
 }
 COMMANDS = {
     "gateway": ["api_gateway"],
-    "ingest-1": ["benchmarks.hollow", "ingest"],
-    "ingest-2": ["benchmarks.hollow", "ingest"],
-    "gpu-1": ["benchmarks.hollow", "gpu"],
-    "gpu-2": ["benchmarks.hollow", "gpu"],
+    "ingest-1": ["benchmarks.null_worker", "ingest"],
+    "ingest-2": ["benchmarks.null_worker", "ingest"],
+    "gpu-1": ["benchmarks.null_worker", "gpu"],
+    "gpu-2": ["benchmarks.null_worker", "gpu"],
     "control": ["workers", "control"],
 }
 # What is killed, in turn: workers hold jobs, so they come more often.
@@ -149,7 +150,7 @@ def _one(connection: "psycopg.Connection", sql: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _refused(running: Services) -> int:
+def _refused(running: BenchmarkStack) -> int:
     """How often a worker wrote too late, as their logs tell."""
     return sum(path.read_text().count("lease lost, nothing written") for path in running.directory.glob("*.log"))
 

@@ -17,8 +17,8 @@ from typing import Any
 import redis
 from celery import Celery
 
-from xraygpt.stack.broker import Broker
-from xraygpt.stack.process import Child
+from xraygpt.stack.processes.child import Child
+from xraygpt.stack.servers.broker import Broker
 
 VISIBILITY_SECONDS = 5
 QUIET_SECONDS = 6 * VISIBILITY_SECONDS

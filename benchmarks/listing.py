@@ -13,21 +13,21 @@ from contextlib import contextmanager
 from itertools import islice
 
 from benchmarks.figures import Row, peak_megabytes, say
-from benchmarks.stack import Services, serve_bucket
+from benchmarks.stack import BenchmarkStack, serve_bucket
 from workers.sweep import PAGE, list_backlogs
-from xraygpt.stack.process import die_with_parent
-from xraygpt_core.ledger.backlog import backlog, create_backlog
-from xraygpt_core.ledger.backlog_change import change_backlog
-from xraygpt_core.ledger.core import Ledger, open_ledger
-from xraygpt_core.ledger.images import images_status
-from xraygpt_core.ledger.known import find_images
-from xraygpt_core.ledger.objects import ObjectRef
+from xraygpt.stack.processes.child import die_with_parent
+from xraygpt_core.ledger.backlogs.change import change_backlog
+from xraygpt_core.ledger.backlogs.progress import backlog, create_backlog
+from xraygpt_core.ledger.studies.image_status import images_status
+from xraygpt_core.ledger.studies.known_objects import find_images
+from xraygpt_core.ledger.studies.objects import ObjectRef
+from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.settings import load_settings
 from xraygpt_core.states import Lane
 from xraygpt_core.storage import ObjectStore
 
 
-def measure(running: Services, keys: int) -> list[Row]:
+def measure(running: BenchmarkStack, keys: int) -> list[Row]:
     """List a bucket of so many keys in a process of its own."""
     say(f"registering {keys} keys")
     bucket = serve_bucket(keys)

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import redis
 
 from benchmarks.cpu import core_seconds
-from benchmarks.stack import WEBHOOK_TOKEN, Services, wait_until_quiet
+from benchmarks.stack import WEBHOOK_TOKEN, BenchmarkStack, wait_until_quiet
 from xraygpt_core.queue import queues_of
 from xraygpt_core.states import JobKind
 
 COMMANDS = {
     "gateway": ["api_gateway"],
-    "ingest": ["benchmarks.hollow", "ingest"],
-    "gpu": ["benchmarks.hollow", "gpu"],
+    "ingest": ["benchmarks.null_worker", "ingest"],
+    "gpu": ["benchmarks.null_worker", "gpu"],
     "control": ["workers", "control"],
 }
 _SENDERS = 8
@@ -28,7 +28,7 @@ _numbers = count(1)
 
 
 @dataclass(frozen=True)
-class Run:
+class PathRun:
     """What so many studies took.
 
     Attributes:
@@ -47,14 +47,14 @@ class Run:
         return sum(self.core_ms.values())
 
 
-def warm(running: Services) -> None:
+def warm(running: BenchmarkStack) -> None:
     """Until every process has done its work for a few studies: imports, connections, prepared statements."""
     with running.connect() as connection:
         send(running, 40)
         wait_until_quiet(connection, _SUMMARISED.format(40), 120)
 
 
-def measure(running: Services, pids: dict[str, int], studies: int) -> Run:
+def measure(running: BenchmarkStack, pids: dict[str, int], studies: int) -> PathRun:
     """Send an event per study, wait for the summaries, and see what every process of the stack has spent."""
     with running.connect() as connection:
         row = connection.execute("SELECT count(*) FROM summaries").fetchone()
@@ -66,14 +66,14 @@ def measure(running: Services, pids: dict[str, int], studies: int) -> Run:
             ended = wait_until_quiet(connection, _SUMMARISED.format(there + studies), 60 + studies / 5)
         after = core_seconds(pids)
     spent = {name: 1000 * (after[name] - before[name]) / studies for name in pids}
-    return Run(studies, ended - began, spent, max(longest))
+    return PathRun(studies, ended - began, spent, max(longest))
 
 
 _SUMMARISED = "(SELECT count(*) FROM summaries) >= {}"
 
 
 @contextmanager
-def _watching(running: Services) -> Iterator[list[int]]:
+def _watching(running: BenchmarkStack) -> Iterator[list[int]]:
     """The length of the longest queue, again and again while the block runs."""
     seen, over = [0], threading.Event()
 
@@ -91,7 +91,7 @@ def _watching(running: Services) -> Iterator[list[int]]:
         watcher.join()
 
 
-def send(running: Services, studies: int) -> None:
+def send(running: BenchmarkStack, studies: int) -> None:
     """Post an S3 event per study to the gateway, over a few connections as a bucket's webhook does."""
     bodies = iter([event(next(_numbers)) for _ in range(studies)])
     lock = threading.Lock()

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.figures import Row, say, tell
-from benchmarks.stack import Services
+from benchmarks.stack import BenchmarkStack
 
 _PAGE = Path(__file__).parents[1] / "docs" / "sql.md"
 _NAMES = {
@@ -46,7 +46,7 @@ _FILL = """
 """
 
 
-def measure(running: Services, summaries: int, plans: Path | None) -> list[Row]:
+def measure(running: BenchmarkStack, summaries: int, plans: Path | None) -> list[Row]:
     """Milliseconds of each documented query; the plans go into ``plans``."""
     say(f"filling {summaries} summaries")
     rows, told = [], []

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from benchmarks import listing, pages, path, queries, sizes, stock, waits
 from benchmarks.figures import Row, arguments, report, say, tell
-from benchmarks.stack import Services, services
+from benchmarks.stack import BenchmarkStack, services
 
 _PLANS = Path(__file__).with_name("query-plans.md")
 
 
-def cost(running: Services, studies: int) -> list[Row]:
+def cost(running: BenchmarkStack, studies: int) -> list[Row]:
     """``core_ms_per_study``, ours and stock, and where ours goes; with and without the quiet time of a study."""
     say("stock Celery")
     theirs = stock.core_ms_per_study(running.broker.url, running.broker.pid, studies, running.directory)
@@ -25,7 +25,7 @@ def cost(running: Services, studies: int) -> list[Row]:
     return [*rows, Row("core_ms_per_study.with_quiet_time", quiet.core_ms_per_study, "ms", stocks)]
 
 
-def throughput(running: Services, sizes: list[int]) -> list[Row]:
+def throughput(running: BenchmarkStack, sizes: list[int]) -> list[Row]:
     """Studies per second through the whole path; the smallest number is the baseline of the others."""
     rows: list[Row] = []
     for studies in sizes:
@@ -39,7 +39,7 @@ def throughput(running: Services, sizes: list[int]) -> list[Row]:
     return rows
 
 
-def _run(running: Services, studies: int, **settings: str) -> path.Run:
+def _run(running: BenchmarkStack, studies: int, **settings: str) -> path.Run:
     say(f"{studies} studies, {settings or 'default settings'}")
     with running.processes(path.COMMANDS, **settings) as children:
         pids = {name: child.pid for name, child in children.items()}

@@ -12,11 +12,11 @@ from typing import Any
 import psycopg
 
 from benchmarks.figures import Row, say, tell
-from benchmarks.stack import Services
-from xraygpt_core.ledger.control import tick
-from xraygpt_core.ledger.core import Ledger, open_ledger
-from xraygpt_core.ledger.fence import Claim
-from xraygpt_core.ledger.jobs import claim_next, heartbeat
+from benchmarks.stack import BenchmarkStack
+from xraygpt_core.ledger.jobs.claims import claim_next, heartbeat
+from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.reconcile import tick
+from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, Lane
 
@@ -36,7 +36,7 @@ _FILL = """
 """
 
 
-def measure(running: Services, sizes: list[int]) -> list[Row]:
+def measure(running: BenchmarkStack, sizes: list[int]) -> list[Row]:
     """Median milliseconds of each operation at each size, the smallest size being the baseline of the others."""
     rows: list[Row] = []
     first: dict[str, float] = {}
@@ -86,7 +86,7 @@ def timed(act: Callable[[], object]) -> float:
 
 
 @contextmanager
-def ledger_of(running: Services) -> Iterator[Ledger]:
+def ledger_of(running: BenchmarkStack) -> Iterator[Ledger]:
     """The ledger of the benchmark's own process."""
     told: dict[str, Any] = {name.removeprefix("XRAYGPT_").lower(): value for name, value in running.environment.items()}
     ledger = open_ledger(Settings(**told))

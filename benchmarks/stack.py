@@ -15,17 +15,17 @@ import httpx
 import psycopg
 
 from migrations.upgrade import upgrade
-from xraygpt.stack.broker import Broker
-from xraygpt.stack.ports import choose
-from xraygpt.stack.postgres import Postgres
-from xraygpt.stack.process import Child, die_with_parent
+from xraygpt.stack.processes.child import Child, die_with_parent
+from xraygpt.stack.servers.broker import Broker
+from xraygpt.stack.servers.ports import choose
+from xraygpt.stack.servers.postgres import Postgres
 
 WEBHOOK_TOKEN = "benchmark"
 _READY_SECONDS = 60.0
 
 
 @dataclass
-class Services:
+class BenchmarkStack:
     """PostgreSQL, the broker and a bucket; everything a process of ours is told about them."""
 
     directory: Path
@@ -76,7 +76,7 @@ class Services:
 
 
 @contextlib.contextmanager
-def services(*, keys: int = 0) -> Iterator[Services]:
+def services(*, keys: int = 0) -> Iterator[BenchmarkStack]:
     """PostgreSQL (migrated, durable as delivered), the broker, and a bucket of so many keys."""
     with tempfile.TemporaryDirectory(prefix="xraygpt-bench-") as temporary:
         directory = Path(temporary)
@@ -87,7 +87,7 @@ def services(*, keys: int = 0) -> Iterator[Services]:
             postgres.start()
             broker.start()
             upgrade(postgres.url)
-            yield Services(directory, postgres, broker, _environment(postgres, broker, bucket.url))
+            yield BenchmarkStack(directory, postgres, broker, _environment(postgres, broker, bucket.url))
         finally:
             bucket.stop()
             broker.stop()

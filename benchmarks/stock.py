@@ -13,7 +13,7 @@ import redis
 from celery import Celery
 
 from benchmarks.cpu import core_seconds
-from xraygpt.stack.process import Child
+from xraygpt.stack.processes.child import Child
 
 _COUNTER = "benchmark-studies-done"
 _URL = os.environ.get("BENCHMARK_BROKER_URL", "redis://127.0.0.1/1")

@@ -8,9 +8,9 @@ import psycopg
 from benchmarks.figures import Row, say, tell
 from benchmarks.path import COMMANDS
 from benchmarks.sizes import ledger_of
-from benchmarks.stack import Services, wait_until_quiet
-from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.register import ObjectRef, register_objects
+from benchmarks.stack import BenchmarkStack, wait_until_quiet
+from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import Lane
 
 _WARM = 5
@@ -27,7 +27,7 @@ _WAITS = """
 """
 
 
-def measure(running: Services, ahead: list[int]) -> list[Row]:
+def measure(running: BenchmarkStack, ahead: list[int]) -> list[Row]:
     """Median and 95th percentile of the queue wait of stat studies, with so many backlog jobs ahead."""
     rows: list[Row] = []
     alone: tuple[float, float] | None = None

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from xraygpt.stack.process import StackError
-from xraygpt.stack.services import Services
+from xraygpt.stack.processes.child import StackError
+from xraygpt.stack.servers.services import BackingServices
 
 EXTERNAL = ("XRAYGPT_DATABASE_URL", "XRAYGPT_REDIS_URL", "XRAYGPT_S3_ENDPOINT_URL")
 
@@ -23,7 +23,7 @@ def prepare(environ: Mapping[str, str], passwords: Mapping[str, str]) -> list[st
     """
     if missing := [name for name in EXTERNAL if name not in environ]:
         raise StackError(f"prepare: {', '.join(missing)} must be set")
-    services = Services(Path(), environ, webhook_url="", webhook_token="")
+    services = BackingServices(Path(), environ, webhook_url="", webhook_token="")
     services.create_buckets()
     return services.logins(passwords, {}).give_passwords()
 

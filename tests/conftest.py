@@ -22,16 +22,16 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from migrations.upgrade import upgrade
-from tests import roles
-from tests.invariants import check_invariants
-from tests.keys import HMAC_KEY
-from tests.order import ByFile, rank
-from tests.s3_tools import s3_client
-from xraygpt.stack import ports
-from xraygpt.stack.broker import Broker
-from xraygpt.stack.postgres import Postgres
-from xraygpt.stack.s3 import ObjectServer
-from xraygpt_core.ledger.core import Ledger, open_ledger
+from tests.support import database_roles
+from tests.support.invariants import check_invariants
+from tests.support.keys import HMAC_KEY
+from tests.support.order import ByFile, rank
+from tests.support.s3_tools import s3_client
+from xraygpt.stack.servers import ports
+from xraygpt.stack.servers.broker import Broker
+from xraygpt.stack.servers.postgres import Postgres
+from xraygpt.stack.servers.s3 import ObjectServer
+from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.models import metadata
 from xraygpt_core.settings import Settings
 
@@ -93,7 +93,7 @@ def _service_descriptions_are_read_once() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _every_door_has_its_role() -> Iterator[None]:
     """What a route or a job does to the database it does with the rights of its process."""
-    with pytest.MonkeyPatch.context() as patch, roles.acted_out(patch):
+    with pytest.MonkeyPatch.context() as patch, database_roles.acted_out(patch):
         yield
 
 
@@ -101,7 +101,7 @@ def _every_door_has_its_role() -> Iterator[None]:
 def int8_products() -> None:
     """Skips where the product refuses int8 weights: on processors without VNNI instructions."""
     from xraygpt_core.errors import BundleError
-    from xraygpt_core.model.engine.narrow import product_of  # torch, which most tests do without
+    from xraygpt_core.model.engine.quantised import product_of  # torch, which most tests do without
 
     try:
         product_of("int8")
@@ -116,8 +116,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     server.start()
     try:
         upgrade(server.url)
-        roles.may_become(server)
-        roles.let_in(server)
+        database_roles.may_become(server)
+        database_roles.let_in(server)
         yield server
     finally:
         server.stop()

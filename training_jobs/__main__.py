@@ -40,7 +40,7 @@ def _train(options: argparse.Namespace) -> int:
     from training_jobs.checkpoint import latest_checkpoint
     from training_jobs.loop import STOPPED, Stopped
     from xraygpt_core.model.bundle import read_bundle
-    from xraygpt_core.places import user_cache
+    from xraygpt_core.paths import user_cache
 
     flags = {key: getattr(options, key) for key in ("steps", "batch", "lr", "seed", "checkpoint_every", "films")}
     config: Config = read_config(options.config, **flags)

@@ -6,20 +6,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training_jobs.data import Study
+from training_jobs.data import TrainingStudy
 from training_jobs.slots import Codebook
 
 _VIEW_WEIGHT = 3.0  # the view is a fact about the whole film, and a wrong one is never excusable
 
 
-def truth_of(studies: Sequence[Study]) -> tuple[Tensor, Tensor]:
+def truth_of(studies: Sequence[TrainingStudy]) -> tuple[Tensor, Tensor]:
     """Presence (batch, slots) and whether it is known (batch, slots)."""
     rows = [study.presence for study in studies]
     presence = torch.tensor([[0.5 if value is None else value for value in row] for row in rows])
     return presence, torch.tensor([[value is not None for value in row] for row in rows])
 
 
-def alignment_loss(tokens: Tensor, studies: Sequence[Study], codebook: Codebook) -> Tensor:
+def alignment_loss(tokens: Tensor, studies: Sequence[TrainingStudy], codebook: Codebook) -> Tensor:
     """Squared distance of each image token to what it should mean, in units of the step from "not there" to "there".
 
     tokens: (batch, slots, hidden). Slots whose truth nobody knows do not count.

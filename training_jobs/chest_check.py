@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from training_jobs.chest_pictures import Picture, folder_pictures, pictures
-from training_jobs.chest_report import Floats, Table, by_kind, counted, first_half
+from training_jobs.chest_pictures import ChestPicture, folder_pictures, pictures
+from training_jobs.chest_report import ErrorTable, Floats, by_kind, counted, first_half
 from training_jobs.data import png
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.chest_check import ChestCheck, save_chest_check, zones, zones_of
 from xraygpt_core.model.compose import CHEST_CHECK_FILE
-from xraygpt_core.model.encoder import Encoder, load_encoder
+from xraygpt_core.model.encoders.encoder import Encoder, load_encoder
 from xraygpt_core.model.llm import pick_device
 
 _FOLDS = 5
@@ -57,7 +57,7 @@ class Basis:
 
 
 @dataclass(frozen=True)
-class Line:
+class ReportLine:
     """A fitted head: score = coordinates . weight + bias."""
 
     weight: Floats
@@ -67,10 +67,10 @@ class Line:
         """(n, components) to (n,)."""
         return np.asarray(coordinates @ self.weight + np.float32(self.bias), np.float32)
 
-    def on_features(self, basis: Basis) -> "Line":
+    def on_features(self, basis: Basis) -> "ReportLine":
         """The same head for features."""
         weight = (basis.axes @ self.weight / basis.spread).astype(np.float32)
-        return Line(weight, self.bias - float(basis.mean @ weight))
+        return ReportLine(weight, self.bias - float(basis.mean @ weight))
 
 
 def make_chest_check(
@@ -118,7 +118,7 @@ def make_chest_check(
     return report
 
 
-def encoded(encoder: Encoder, device: torch.device, source: Any, notify: Notify) -> Table:
+def encoded(encoder: Encoder, device: torch.device, source: Any, notify: Notify) -> ErrorTable:
     """Encode and pool pictures as they come."""
     rows: list[Floats] = []
     known: list[tuple[str, str, bool, bool]] = []
@@ -129,10 +129,10 @@ def encoded(encoder: Encoder, device: torch.device, source: Any, notify: Notify)
         if len(rows) % 32 == 0:
             notify(f"{len(known)} pictures encoded")
     kind, group, chest, original = (np.array(column) for column in zip(*known, strict=True))
-    return Table(np.concatenate(rows), kind, group, chest, original)
+    return ErrorTable(np.concatenate(rows), kind, group, chest, original)
 
 
-def _pooled(encoder: Encoder, device: torch.device, batch: Sequence[Picture]) -> Floats:
+def _pooled(encoder: Encoder, device: torch.device, batch: Sequence[ChestPicture]) -> Floats:
     images = torch.stack([encoder.preprocess(png(one.grey)) for one in batch]).to(device)
     pooled: Tensor = zones(encoder.encode(images).float(), zones_of(encoder.positions)).flatten(1)
     return pooled.cpu().numpy()
@@ -149,7 +149,7 @@ def principal(features: Floats, most: int = _COMPONENTS) -> Basis:
     return Basis(mean, spread, axes.numpy())
 
 
-def fit(table: Table, used: NDArray[np.bool_]) -> Line:
+def fit(table: ErrorTable, used: NDArray[np.bool_]) -> ReportLine:
     """The head learned from the rows that are used; the table's features are coordinates."""
     kinds, chest = table.kind[used], table.chest[used]
     x = torch.from_numpy(table.features[used])
@@ -167,7 +167,7 @@ def fit(table: Table, used: NDArray[np.bool_]) -> Line:
 
     steps.step(loss)  # type: ignore[no-untyped-call]
     found = line.detach().numpy()
-    return Line(found[:-1], float(found[-1]))
+    return ReportLine(found[:-1], float(found[-1]))
 
 
 def _weights(kinds: NDArray[np.str_], chest: NDArray[np.bool_]) -> Floats:
@@ -179,7 +179,7 @@ def _weights(kinds: NDArray[np.str_], chest: NDArray[np.bool_]) -> Floats:
     return weights.astype(np.float32)
 
 
-def unseen_scores(table: Table, notify: Notify) -> dict[str, Floats]:
+def unseen_scores(table: ErrorTable, notify: Notify) -> dict[str, Floats]:
     """Each row's score by heads that have not seen it: nothing of its patient, and nothing of its kind."""
     groups, which = np.unique(table.group, return_inverse=True)
     fold = np.random.default_rng(0).permutation(len(groups))[which] % _FOLDS
@@ -196,7 +196,7 @@ def unseen_scores(table: Table, notify: Notify) -> dict[str, Floats]:
     return {"patient": by_patient, "kind": by_kind}
 
 
-def thresholds(table: Table, unseen: dict[str, Floats]) -> tuple[float, float]:
+def thresholds(table: ErrorTable, unseen: dict[str, Floats]) -> tuple[float, float]:
     """``reject`` and ``doubt``, from one half of the patients; the report is about the other half."""
     films = table.chest & first_half(table)
     doubt = float(np.quantile(unseen["patient"][films & table.original], _FLAGGED)) - _DOUBT_BELOW

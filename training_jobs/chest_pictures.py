@@ -31,7 +31,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Picture:
+class ChestPicture:
     """One picture to learn from.
 
     Attributes:
@@ -47,7 +47,7 @@ class Picture:
     original: bool = True
 
 
-def pictures(chest: Sequence[Path], other: Sequence[Path], drawn: int) -> Iterator[Picture]:
+def pictures(chest: Sequence[Path], other: Sequence[Path], drawn: int) -> Iterator[ChestPicture]:
     """Everything, folder by folder and drawer by drawer; the same for the same folders.
 
     Args:
@@ -68,10 +68,12 @@ def pictures(chest: Sequence[Path], other: Sequence[Path], drawn: int) -> Iterat
         for number in range(drawn):
             rng = np.random.default_rng([_STREAM, 2, which, number])
             grey = finished(drawer(rng), rng)
-            yield Picture(augment(grey, rng) if rng.random() < 0.6 else grey, f"drawn: {drawer.__name__}", "", False)
+            yield ChestPicture(
+                augment(grey, rng) if rng.random() < 0.6 else grey, f"drawn: {drawer.__name__}", "", False
+            )
 
 
-def folder_pictures(folder: Path, *, chest: bool) -> Iterator[Picture]:
+def folder_pictures(folder: Path, *, chest: bool) -> Iterator[ChestPicture]:
     """The pictures below a folder, which is their kind. The name up to its first ``_`` or ``-`` is the patient.
 
     DICOM files are read as ingest reads them, and passed over where it rejects them.
@@ -81,7 +83,7 @@ def folder_pictures(folder: Path, *, chest: bool) -> Iterator[Picture]:
         grey = _grey(file)
         if grey is not None:
             found = True
-            yield Picture(grey, folder.name, file.stem.replace("-", "_").partition("_")[0], chest)
+            yield ChestPicture(grey, folder.name, file.stem.replace("-", "_").partition("_")[0], chest)
     if not found:
         raise TrainingError(f"{folder} has no picture that can be read (PNG, JPEG or DICOM)")
 
@@ -96,16 +98,16 @@ def _grey(file: Path) -> Pixels | None:
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
-def _films(folder: Path) -> Iterator[Picture]:
+def _films(folder: Path) -> Iterator[ChestPicture]:
     for number, film in enumerate(folder_pictures(folder, chest=True)):
         rng = np.random.default_rng([_STREAM, 0, number])
         yield film
         yield _variant(film, rng)
         if number % _PIECE_EACH == 0:
-            yield Picture(_piece(film.grey, rng), PIECES, film.group, chest=False)
+            yield ChestPicture(_piece(film.grey, rng), PIECES, film.group, chest=False)
 
 
-def _drawn_chests(count: int) -> Iterator[Picture]:
+def _drawn_chests(count: int) -> Iterator[ChestPicture]:
     for seed in range(count):
         rng = np.random.default_rng([_STREAM, 3, seed])
         for kind, grey in (
@@ -113,12 +115,12 @@ def _drawn_chests(count: int) -> Iterator[Picture]:
             ("drawn: held-out phantom", draw_phantom(seed, "held_out").grey8()),
             ("drawn: sketch", draw_sketch(seed).grey),
         ):
-            picture = Picture(grey, kind, f"{kind} {seed}", chest=True)
+            picture = ChestPicture(grey, kind, f"{kind} {seed}", chest=True)
             yield picture
             yield _variant(picture, rng)
 
 
-def _variant(picture: Picture, rng: np.random.Generator) -> Picture:
+def _variant(picture: ChestPicture, rng: np.random.Generator) -> ChestPicture:
     """In the other sense, turned, a part of it, or as training films are varied: what it shows stays what it is."""
     grey = picture.grey
     match int(rng.integers(10)):
@@ -130,7 +132,7 @@ def _variant(picture: Picture, rng: np.random.Generator) -> Picture:
             grey = _part(grey, float(rng.uniform(0.6, 0.9)), rng.random(2))
         case _:
             grey = augment(grey, rng)
-    return Picture(grey, picture.kind, picture.group, picture.chest, original=False)
+    return ChestPicture(grey, picture.kind, picture.group, picture.chest, original=False)
 
 
 def _piece(grey: Pixels, rng: np.random.Generator) -> Pixels:

@@ -12,7 +12,7 @@ _Z = 1.959964  # 95 %
 
 
 @dataclass(frozen=True)
-class Table:
+class ErrorTable:
     """Pooled features (n, zones * channels) and what is known of each row."""
 
     features: Floats
@@ -22,13 +22,13 @@ class Table:
     original: NDArray[np.bool_]
 
 
-def first_half(table: Table) -> NDArray[np.bool_]:
+def first_half(table: ErrorTable) -> NDArray[np.bool_]:
     """Which rows belong to the half of the patients that thresholds are set on."""
     groups, which = np.unique(table.group, return_inverse=True)
     return np.asarray(np.random.default_rng(1).permutation(len(groups))[which] % 2 == 0)
 
 
-def by_kind(table: Table, unseen: dict[str, Floats], reject: float, doubt: float) -> dict[str, Any]:
+def by_kind(table: ErrorTable, unseen: dict[str, Floats], reject: float, doubt: float) -> dict[str, Any]:
     """For chests: by heads without the patient, on the half no threshold was set on, and by heads without the kind.
     For the others: by heads without the kind."""
     chests, foreign, others = {}, {}, {}

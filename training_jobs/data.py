@@ -16,9 +16,9 @@ from training_jobs.config import Phantoms
 from training_jobs.sketch import draw_sketch
 from training_jobs.wording import concise_report
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.paths import is_below
 from xraygpt_core.phantoms.draw import draw_phantom
 from xraygpt_core.phantoms.findings import LABELS, View
-from xraygpt_core.places import is_below
 
 # Collections that may train weights we publish: NIH (no restrictions), Hannover (CC BY 3.0), VQA-RAD (CC0).
 FREE = ("images/nih/", "images/hannover/", "images/vqarad/")
@@ -28,7 +28,7 @@ SKETCH = "sketch"
 
 
 @dataclass(frozen=True)
-class Study:
+class TrainingStudy:
     """One picture to train on, and what is known about it.
 
     ``presence`` has one number per slot (view first, then the labels): 1 there, 0 not there, None not known.
@@ -44,7 +44,7 @@ class Study:
     file: str | None = None
 
 
-def draw(study: Study) -> tuple[bytes, Study]:
+def draw(study: TrainingStudy) -> tuple[bytes, TrainingStudy]:
     """The study's 8-bit grey PNG; a phantom learns its truth by being drawn.
 
     Raises:
@@ -66,9 +66,9 @@ def draw(study: Study) -> tuple[bytes, Study]:
     return png(grey), study
 
 
-def known(study: Study, presence: tuple[float | None, ...], report: str | None) -> Study:
+def known(study: TrainingStudy, presence: tuple[float | None, ...], report: str | None) -> TrainingStudy:
     """The study with its truth."""
-    return Study(study.source, study.seed, study.population, study.augmented, presence, report, study.file)
+    return TrainingStudy(study.source, study.seed, study.population, study.augmented, presence, report, study.file)
 
 
 def png(grey: NDArray[np.uint8]) -> bytes:
@@ -91,23 +91,23 @@ def read_film(path: Path) -> NDArray[np.uint8]:
         raise TrainingError(f"{path} cannot be read: {error}") from error
 
 
-def phantom_studies(phantoms: Phantoms, augment_share: float) -> list[Study]:
+def phantom_studies(phantoms: Phantoms, augment_share: float) -> list[TrainingStudy]:
     """Phantoms of consecutive seeds; a fixed share of them augmented."""
     rng = np.random.default_rng([_STREAM, phantoms.seed])
     augmented = rng.random(phantoms.count) < augment_share
     return [
-        Study("phantom", phantoms.seed + index, phantoms.population, bool(augmented[index]), (), None)
+        TrainingStudy("phantom", phantoms.seed + index, phantoms.population, bool(augmented[index]), (), None)
         for index in range(phantoms.count)
     ]
 
 
-def sketch_studies(count: int, augment_share: float) -> list[Study]:
+def sketch_studies(count: int, augment_share: float) -> list[TrainingStudy]:
     """Crude pictures of another hand; a fixed share of them augmented."""
     augmented = np.random.default_rng([_STREAM, 1]).random(count) < augment_share
-    return [Study(SKETCH, seed, SKETCH, bool(augmented[seed]), (), None) for seed in range(count)]
+    return [TrainingStudy(SKETCH, seed, SKETCH, bool(augmented[seed]), (), None) for seed in range(count)]
 
 
-def film_studies(data: Path, split: Sequence[str], *, variants: int = _FILM_VARIANTS) -> list[Study]:
+def film_studies(data: Path, split: Sequence[str], *, variants: int = _FILM_VARIANTS) -> list[TrainingStudy]:
     """The films of a data directory in the given splits; the first variant of each is not augmented.
 
     Raises:
@@ -119,7 +119,8 @@ def film_studies(data: Path, split: Sequence[str], *, variants: int = _FILM_VARI
             continue
         file, presence, report = film_file(data, row["image"]), film_presence(row), film_report(row)
         studies += [
-            Study(row["id"], variant, "film", variant > 0, presence, report, str(file)) for variant in range(variants)
+            TrainingStudy(row["id"], variant, "film", variant > 0, presence, report, str(file))
+            for variant in range(variants)
         ]
     return studies
 

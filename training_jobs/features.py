@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training_jobs.checkpoint import complete_directory
-from training_jobs.data import Study, draw, known
+from training_jobs.data import TrainingStudy, draw, known
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.encoder import Encoder, load_encoder
+from xraygpt_core.model.encoders.encoder import Encoder, load_encoder
 
 _VERSION = 3  # raise when the preprocessing changes
 _PART = 512  # studies in one cache entry
@@ -29,14 +29,14 @@ class Features:
     """Features (studies, positions, channels) as float16 on disk, and the studies they belong to, in the same order."""
 
     values: NDArray[np.float16]
-    studies: list[Study]
+    studies: list[TrainingStudy]
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """(batch, positions, channels), float32."""
         return torch.from_numpy(self.values[np.asarray(indices)].astype(np.float32))
 
 
-def cached_features(base: Bundle, studies: Sequence[Study], cache: Path, workers: int = 1) -> Features:
+def cached_features(base: Bundle, studies: Sequence[TrainingStudy], cache: Path, workers: int = 1) -> Features:
     """Features of the studies from the cache, or computed into it part by part; a killed job finds its parts."""
     parts = [studies[start : start + _PART] for start in range(0, len(studies), _PART)]
     found = [_cached_part(base, part, cache, workers) for part in parts]
@@ -44,7 +44,7 @@ def cached_features(base: Bundle, studies: Sequence[Study], cache: Path, workers
     return Features(values, [study for part in found for study in part.studies])
 
 
-def _cached_part(base: Bundle, studies: Sequence[Study], cache: Path, workers: int) -> Features:
+def _cached_part(base: Bundle, studies: Sequence[TrainingStudy], cache: Path, workers: int) -> Features:
     folder = cache / _key(base, studies)
     if not (folder / "features.npy").is_file():
         with complete_directory(folder) as work:
@@ -54,7 +54,7 @@ def _cached_part(base: Bundle, studies: Sequence[Study], cache: Path, workers: i
     return Features(values, [known(study, tuple(p), r) for study, (p, r) in zip(studies, told, strict=True)])
 
 
-def _key(base: Bundle, studies: Sequence[Study]) -> str:
+def _key(base: Bundle, studies: Sequence[TrainingStudy]) -> str:
     """What the features depend on: the encoder, the studies, and how a film is drawn (by the first one's pixels)."""
     options = json.dumps([dict(base.encoder_options), base.encoder, _VERSION], sort_keys=True)
     digest = hashlib.sha256(options.encode())
@@ -66,7 +66,7 @@ def _key(base: Bundle, studies: Sequence[Study]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _compute(base: Bundle, studies: Sequence[Study], work: Path, workers: int) -> None:
+def _compute(base: Bundle, studies: Sequence[TrainingStudy], work: Path, workers: int) -> None:
     encoder = load_encoder(base.encoder, base.encoder_weights, dict(base.encoder_options))
     shape = (len(studies), encoder.positions, encoder.channels)
     values = np.lib.format.open_memmap(work / "features.npy", mode="w+", dtype=np.float16, shape=shape)
@@ -78,7 +78,9 @@ def _compute(base: Bundle, studies: Sequence[Study], work: Path, workers: int) -
     (work / "studies.json").write_text(json.dumps(told))
 
 
-def _images(encoder: Encoder, studies: Sequence[Study], workers: int) -> Iterator[tuple[Tensor, list[Study]]]:
+def _images(
+    encoder: Encoder, studies: Sequence[TrainingStudy], workers: int
+) -> Iterator[tuple[Tensor, list[TrainingStudy]]]:
     """Preprocessed batches; with more than one worker, drawn in child processes while the encoder computes."""
     if workers < 2:
         yield from _batches(encoder, map(draw, studies))
@@ -87,6 +89,8 @@ def _images(encoder: Encoder, studies: Sequence[Study], workers: int) -> Iterato
         yield from _batches(encoder, pool.map(draw, studies, chunksize=_CHUNK))
 
 
-def _batches(encoder: Encoder, drawn: Iterator[tuple[bytes, Study]]) -> Iterator[tuple[Tensor, list[Study]]]:
+def _batches(
+    encoder: Encoder, drawn: Iterator[tuple[bytes, TrainingStudy]]
+) -> Iterator[tuple[Tensor, list[TrainingStudy]]]:
     while chunk := list(islice(drawn, _CHUNK)):
         yield torch.stack([encoder.preprocess(data) for data, _ in chunk]), [study for _, study in chunk]

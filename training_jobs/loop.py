@@ -23,7 +23,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How long, how fast, and where to write."""
 
     job: str
@@ -36,7 +36,7 @@ class Plan:
     resume: Path | None = None
 
 
-class Progress:
+class TrainingProgress:
     """``progress.jsonl``: one object a line, flushed at each."""
 
     def __init__(self, out: Path) -> None:
@@ -49,7 +49,7 @@ class Progress:
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "TrainingProgress":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,7 +73,7 @@ class StopRequest:
         self.asked = True
 
 
-def learning_rate(step: int, plan: Plan) -> float:
+def learning_rate(step: int, plan: TrainingPlan) -> float:
     """Linear warm-up, then a cosine to a tenth."""
     if step < plan.warmup:
         return plan.lr * (step + 1) / plan.warmup
@@ -81,7 +81,7 @@ def learning_rate(step: int, plan: Plan) -> float:
     return plan.lr * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
-def train(plan: Plan, module: nn.Module, loss_of: Callable[[int], Tensor]) -> float:
+def train(plan: TrainingPlan, module: nn.Module, loss_of: Callable[[int], Tensor]) -> float:
     """Run the steps; ``loss_of(step)`` draws its batch from the step alone, so that a resumed run sees the same.
 
     Returns the last loss. Raises Stopped after SIGTERM (checkpoint written), TrainingError for a misfit checkpoint.
@@ -90,7 +90,7 @@ def train(plan: Plan, module: nn.Module, loss_of: Callable[[int], Tensor]) -> fl
     optimizer = torch.optim.AdamW(parameters, lr=plan.lr, weight_decay=0.01)
     first = load_checkpoint(plan.resume, module, optimizer, plan.job) if plan.resume else 0
     loss = math.nan
-    with StopRequest() as stop, Progress(plan.out) as progress:
+    with StopRequest() as stop, TrainingProgress(plan.out) as progress:
         for step in range(first, plan.steps):
             started = time.monotonic()
             loss = _step(optimizer, parameters, learning_rate(step, plan), loss_of(step))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from training_jobs.checkpoint import complete_directory
 from training_jobs.config import Config
-from training_jobs.loop import Plan, train
+from training_jobs.loop import TrainingPlan, train
 from training_jobs.objective import Exchange, answer_loss
 from training_jobs.outcome import write_result
 from training_jobs.questions import FINDINGS_ONLY, draw_question
@@ -51,7 +51,7 @@ def run(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
         tokens = tokens + torch.randn(tokens.shape, generator=generator) * spread
         return answer_loss(llm, template, stop, [exchange for _, exchange in drawn], tokens)
 
-    plan = Plan(
+    plan = TrainingPlan(
         "medical-llm", out, config.steps, config.batch, config.lr, config.warmup, config.checkpoint_every, resume
     )
     loss = train(plan, llm.model, loss_of)

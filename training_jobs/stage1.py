@@ -14,9 +14,9 @@ from torch import Tensor
 from training_jobs.alignment import alignment_loss, draw_indices
 from training_jobs.checkpoint import complete_directory
 from training_jobs.config import Config
-from training_jobs.data import Study, film_studies, phantom_studies, sketch_studies
+from training_jobs.data import TrainingStudy, film_studies, phantom_studies, sketch_studies
 from training_jobs.features import Features, cached_features
-from training_jobs.loop import Plan, train
+from training_jobs.loop import TrainingPlan, train
 from training_jobs.objective import Exchange, answer_loss
 from training_jobs.outcome import write_result
 from training_jobs.slots import Codebook
@@ -58,7 +58,7 @@ def finish(
     steps: int,
 ) -> None:
     """Run the steps and write the result."""
-    plan = Plan(job, out, steps, config.batch, config.lr, config.warmup, config.checkpoint_every, resume)
+    plan = TrainingPlan(job, out, steps, config.batch, config.lr, config.warmup, config.checkpoint_every, resume)
     loss = train(plan, projector.train(), loss_of)
     with complete_directory(out / "result") as work:
         save_projector(projector, work / "projector.safetensors")
@@ -72,7 +72,7 @@ def frozen_llm(base: Bundle) -> Llm:
 
 def training_features(base: Bundle, config: Config, cache: Path) -> Features:
     """Cached features of the phantoms and, if given, of the films that may be trained on."""
-    studies: list[Study] = phantom_studies(config.phantoms, config.augment)
+    studies: list[TrainingStudy] = phantom_studies(config.phantoms, config.augment)
     studies += sketch_studies(config.sketches, config.augment)
     if config.films is not None:
         studies += film_studies(Path(config.films), ("train",))
@@ -90,7 +90,7 @@ def new_projector(features: Features, codebook: Codebook) -> MapProjector:
     return projector
 
 
-def weights_of(studies: list[Study]) -> list[float]:
+def weights_of(studies: list[TrainingStudy]) -> list[float]:
     """How often each study is drawn."""
     return [1.0 if study.file is None else _FILM_WEIGHT for study in studies]
 

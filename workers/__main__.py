@@ -5,7 +5,7 @@ import logging
 import sys
 from contextlib import ExitStack
 
-from workers.roles import ROLES
+from workers.worker_kinds import ROLES
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.settings import load_settings

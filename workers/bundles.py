@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workers.transfer import pull
-from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.serving import Served
-from xraygpt_core.ledger.training import result_prefixes
+from xraygpt_core.ledger.training.runs import result_prefixes
+from xraygpt_core.ledger.training.serving import ServedBundle
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.model.bundle import Bundle, bundles, load_bundle
 from xraygpt_core.model.compose import compose_bundle
 from xraygpt_core.storage import ObjectStore
 
 
-def served(ledger: Ledger, store: ObjectStore, models: Path, wanted: Served) -> Bundle:
+def served(ledger: Ledger, store: ObjectStore, models: Path, wanted: ServedBundle) -> Bundle:
     """The bundle to serve; made now if it comes from a run and was never made on this machine.
 
     Raises:

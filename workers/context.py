@@ -4,9 +4,9 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from workers.gate import Gate
-from workers.heartbeat import Heart
-from xraygpt_core.ledger.core import Ledger
+from workers.circuit_breaker import CircuitBreaker
+from workers.heartbeat import Heartbeat
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind
 from xraygpt_core.storage import ObjectStore
@@ -25,10 +25,10 @@ class Context:
     settings: Settings
     ledger: Ledger
     store: ObjectStore
-    heart: Heart
+    heart: Heartbeat
     name: str
     draining: threading.Event = field(default_factory=threading.Event)
-    gates: Mapping[JobKind, Gate] = field(default_factory=dict)
+    gates: Mapping[JobKind, CircuitBreaker] = field(default_factory=dict)
 
     def stall_seconds(self, kind: JobKind) -> float:
         """How long a job of this kind may report no progress before its lease is no longer extended."""

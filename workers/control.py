@@ -15,10 +15,10 @@ from celery.beat import Scheduler, Service
 from workers.context import Context
 from workers.sweep import list_backlogs, retain, sweep_bucket
 from xraygpt_core.errors import Unavailable
+from xraygpt_core.ledger.access.idempotency import forget_answers
 from xraygpt_core.ledger.actor import Actor
-from xraygpt_core.ledger.control import tick
-from xraygpt_core.ledger.guard import installed_at
-from xraygpt_core.ledger.idempotency import forget_answers
+from xraygpt_core.ledger.jobs.reconcile import tick
+from xraygpt_core.ledger.preflight import installed_at
 from xraygpt_core.queue import CONTROL_QUEUE
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from workers.context import Context
+from xraygpt_core.bucket_events import refused, take_in
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unauthorised, Unavailable
-from xraygpt_core.intake import refused, take_in
 from xraygpt_core.metrics import SQS_MESSAGES
 from xraygpt_core.s3_events import parse_events
 from xraygpt_core.s3_events.sns import from_queue

@@ -13,13 +13,13 @@ from contextlib import suppress
 from typing import Any
 
 from workers.context import Context
-from workers.edge import HandedBack
-from workers.heartbeat import Pulse
+from workers.executor import HandedBack
+from workers.heartbeat import JobProgress
 from xraygpt_core.errors import BundleError, InvalidRequest, Rejected, Unavailable
-from xraygpt_core.ledger.chat import ChatInput, chat_input, complete_turn, stream_answer
-from xraygpt_core.ledger.fence import Claim
-from xraygpt_core.ledger.refuse import refuse_image
-from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
+from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.studies.chat import ChatInput, chat_input, complete_turn, stream_answer
+from xraygpt_core.ledger.studies.refuse import refuse_image
+from xraygpt_core.ledger.studies.summarise import NewSummary, complete_summary, summarise_input
 from xraygpt_core.metrics import (
     BATCH_OCCUPANCY,
     CONTRADICTIONS,
@@ -33,7 +33,7 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
-from xraygpt_core.model.vllm import VllmEngine
+from xraygpt_core.model.vllm.backend import VllmEngine
 from xraygpt_core.report.consistency import Contradiction, chat_contradictions, contradictions
 from xraygpt_core.scope import is_outside
 from xraygpt_core.states import Flag, JobKind
@@ -46,7 +46,7 @@ _ALONE_FROM = 3  # from this attempt on a request has the device to itself: it m
 _FAILURES = 10  # so many studies in a row, each for the first time: it is the device or the bundle, not the studies
 
 
-class Reader:
+class GpuJobs:
     """The summarise and chat jobs of one process, with the one bundle it has loaded.
 
     Args:
@@ -63,7 +63,7 @@ class Reader:
         self._failures = 0
         self.moved = time.monotonic()
 
-    def summarise(self, claim: Claim, pulse: Pulse) -> None:
+    def summarise(self, claim: Claim, pulse: JobProgress) -> None:
         """Write the summary of one study, or refuse its image."""
         given = summarise_input(self._context.ledger, claim)
         if given is None:
@@ -72,7 +72,7 @@ class Reader:
         # Chat goes first (rank 0), then the lanes in their order.
         request = SummaryRequest(png, only_chests=True)
         try:
-            made = self._ask(request, claim.lane.rank + 1, Errand(self, pulse))
+            made = self._ask(request, claim.lane.rank + 1, InFlight(self, pulse))
         except Rejected as error:
             refuse_image(self._context.ledger, claim, given, error.reason, error.detail)
             IMAGES_REFUSED.inc()
@@ -95,11 +95,11 @@ class Reader:
         SUMMARIES.inc()
         _count(JobKind.SUMMARISE, summary.flags, found)
 
-    def chat(self, claim: Claim, pulse: Pulse) -> None:
+    def chat(self, claim: Claim, pulse: JobProgress) -> None:
         """Answer one question, and show the answer while it is written."""
         given = chat_input(self._context.ledger, claim)
         png = self._image(claim, given.normalised_key, given.normalised_sha256)
-        errand = Errand(self, pulse, lambda text: stream_answer(self._context.ledger, claim, text))
+        errand = InFlight(self, pulse, lambda text: stream_answer(self._context.ledger, claim, text))
         made = self._ask(ChatRequest(png, self._conversation(given), given.question), 0, errand)
         answer, flags = _not_empty(made), self._scope_flags(given.flags)
         found = chat_contradictions(given.question, answer, given.stands, given.view)
@@ -134,7 +134,7 @@ class Reader:
             raise Unavailable("the normalised image in the derived bucket is not the one ingest stored")
         return png
 
-    def _ask(self, request: SummaryRequest | ChatRequest, rank: int, errand: "Errand") -> Generated:
+    def _ask(self, request: SummaryRequest | ChatRequest, rank: int, errand: "InFlight") -> Generated:
         """The engine's answer.
 
         Raises:
@@ -161,7 +161,7 @@ class Reader:
         BATCH_OCCUPANCY.observe(made.batch_size)
         return made
 
-    def _result(self, future: "Future[Generated]", pulse: Pulse) -> Generated:
+    def _result(self, future: "Future[Generated]", pulse: JobProgress) -> Generated:
         """What the engine made, or whose fault it is that it made nothing."""
         try:
             return future.result()
@@ -193,10 +193,10 @@ class Reader:
             self._stop(EXIT_BROKEN)
 
 
-class Errand:
+class InFlight:
     """One request while it is in the engine. ``moved``, ``write`` and ``is_pointless`` are called by its thread."""
 
-    def __init__(self, reader: Reader, pulse: Pulse, show: Callable[[str], None] | None = None) -> None:
+    def __init__(self, reader: GpuJobs, pulse: JobProgress, show: Callable[[str], None] | None = None) -> None:
         self.pulse = pulse
         self._reader = reader
         self._show = show

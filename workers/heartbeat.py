@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from xraygpt_core.errors import LeaseLost, XrayGPTError
-from xraygpt_core.ledger.fence import Claim
+from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.metrics import LEASE_LOST
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ EXIT_STALLED = 70  # EX_SOFTWARE of sysexits.h: the supervisor restarts with bac
 
 
 @dataclass
-class Pulse:
+class JobProgress:
     """The life signs of one running job. Its body reports progress; the heart sets ``lost``.
 
     Of several jobs that are done one after the other only the one whose turn it is can stall; the others ``wait``.
@@ -79,7 +79,7 @@ class Pulse:
         return None
 
 
-class Heart:
+class Heartbeat:
     """Beats for every running job of this process.
 
     Args:
@@ -107,7 +107,7 @@ class Heart:
         self._leave = leave
         self._clock = clock
         self._lock = threading.Lock()
-        self._pulses: dict[tuple[UUID, int], Pulse] = {}
+        self._pulses: dict[tuple[UUID, int], JobProgress] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -122,9 +122,9 @@ class Heart:
             self._thread.join()
 
     @contextmanager
-    def beating(self, claim: Claim, stall_seconds: float, max_seconds: float) -> Iterator[Pulse]:
+    def beating(self, claim: Claim, stall_seconds: float, max_seconds: float) -> Iterator[JobProgress]:
         """Keep this claim's lease alive while the block runs and reports progress."""
-        pulse = Pulse(claim, stall_seconds, max_seconds, self._clock)
+        pulse = JobProgress(claim, stall_seconds, max_seconds, self._clock)
         place = (claim.job_id, claim.epoch)
         with self._lock:
             self._pulses[place] = pulse
@@ -134,7 +134,7 @@ class Heart:
             with self._lock:
                 del self._pulses[place]
 
-    def running(self) -> list[Pulse]:
+    def running(self) -> list[JobProgress]:
         """The jobs this process holds now."""
         with self._lock:
             return list(self._pulses.values())
@@ -169,13 +169,13 @@ class Heart:
             if not self._closed.is_set():  # a process without a heart would lose every lease and never know
                 self._leave(EXIT_STALLED)
 
-    def _lose(self, pulse: Pulse) -> None:
+    def _lose(self, pulse: JobProgress) -> None:
         pulse.lost.set()
         if pulse in self.running():  # a job that was completed a moment ago is not held either
             LEASE_LOST.labels(pulse.claim.kind).inc()
             log.warning("lease lost", extra=told(pulse.claim))
 
-    def _let_go(self, pulse: Pulse, trouble: str) -> None:
+    def _let_go(self, pulse: JobProgress, trouble: str) -> None:
         if not pulse.lost.is_set():
             pulse.lost.set()
             log.error("job let go", extra=told(pulse.claim) | {"reason": trouble})
@@ -183,7 +183,7 @@ class Heart:
         if trouble.startswith("stalled") and pulse in self.running():
             self._exit(pulse)
 
-    def _exit(self, stalled: Pulse) -> None:
+    def _exit(self, stalled: JobProgress) -> None:
         log.critical("a job hangs: the process exits", extra=told(stalled.claim) | {"exit_code": EXIT_STALLED})
         well = [pulse.claim for pulse in self.running() if pulse is not stalled and not pulse.lost.is_set()]
         aside(lambda: hand_back(well, self._release))

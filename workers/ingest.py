@@ -7,13 +7,13 @@ from typing import Protocol
 from uuid import UUID
 
 from workers.context import Context
-from workers.heartbeat import Pulse
-from workers.names import called, renamed
+from workers.heartbeat import JobProgress
+from workers.pseudonyms import called, renamed
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits, NormalisedImage
 from xraygpt_core.errors import InvalidRequest, LeaseLost, ObjectMissing, ObjectReplaced, Rejected
-from xraygpt_core.ledger.fence import Claim
-from xraygpt_core.ledger.ingest import (
+from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.studies.ingest import (
     IngestedImage,
     IngestInput,
     complete_ingests,
@@ -22,7 +22,7 @@ from xraygpt_core.ledger.ingest import (
     reject_image,
     replace_image,
 )
-from xraygpt_core.ledger.register import ObjectRef
+from xraygpt_core.ledger.studies.register import ObjectRef
 from xraygpt_core.metrics import HISTOGRAM_GAPS
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.settings import Settings
@@ -57,7 +57,7 @@ class Ingest:
         """Which object each of these jobs is about, by image."""
         return ingest_inputs(self._context.ledger, claims)
 
-    def do(self, claim: Claim, pulse: Pulse, given: IngestInput | None) -> IngestedImage | None:
+    def do(self, claim: Claim, pulse: JobProgress, given: IngestInput | None) -> IngestedImage | None:
         """Fetch exactly the registered object, read it where it can do no harm, store what came out.
 
         Returns:
@@ -83,7 +83,7 @@ class Ingest:
         for sandbox in self._sandboxes:
             sandbox.close()
 
-    def _read(self, given: IngestInput, pulse: Pulse) -> NormalisedImage:
+    def _read(self, given: IngestInput, pulse: JobProgress) -> NormalisedImage:
         if given.bucket == self._context.store.derived_bucket:
             raise InvalidRequest("the derived bucket holds our own images; they are not read again")
         data = self._context.store.read(
@@ -115,7 +115,7 @@ class Ingest:
                     self._context.store.delete(key)
         return finished
 
-    def _store(self, image: NormalisedImage, pulse: Pulse) -> IngestedImage:
+    def _store(self, image: NormalisedImage, pulse: JobProgress) -> IngestedImage:
         stored = pseudonymised(image, self._pseudonymiser)
         self._context.store.put(stored.normalised_key, image.normalised_png, "image/png")
         pulse.progress()

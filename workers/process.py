@@ -12,15 +12,15 @@ from functools import partial
 import celery.worker.state
 from celery import Celery, signals
 
+from workers.circuit_breaker import CircuitBreaker
+from workers.consumer import Consumer
 from workers.context import Context
-from workers.drain import Drain
-from workers.edge import Batch, Body
-from workers.gate import Gate
-from workers.heartbeat import Heart, aside, hand_back
-from workers.telling import tell_metrics
-from xraygpt_core.ledger import jobs
-from xraygpt_core.ledger.core import Ledger, open_ledger
-from xraygpt_core.ledger.guard import check_schema
+from workers.executor import Batch, Body
+from workers.heartbeat import Heartbeat, aside, hand_back
+from workers.metrics_server import tell_metrics
+from xraygpt_core.ledger.jobs import claims
+from xraygpt_core.ledger.preflight import check_schema
+from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.queue import make_celery, task_name
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind
@@ -46,11 +46,11 @@ class Process:
     app: Celery
     closing: ExitStack
     queues: list[str] = field(default_factory=list)
-    drains: list[Drain] = field(default_factory=list)
+    drains: list[Consumer] = field(default_factory=list)
 
     def work_on(self, bodies: Mapping[JobKind, Body | Batch]) -> None:
         """Register the task of each kind of job this process does."""
-        drain = Drain(self.context, self.queues, bodies)
+        drain = Consumer(self.context, self.queues, bodies)
         self.drains.append(drain)
         for kind in bodies:
             self.app.task(name=task_name(kind), shared=False)(_task(kind, drain))
@@ -99,7 +99,7 @@ class Process:
         threading.Event().wait(self.context.settings.drain_seconds)
         context = self.context
         held = [pulse.claim for pulse in context.heart.running()]
-        aside(lambda: hand_back(held, lambda claim: jobs.release(context.ledger, claim)))
+        aside(lambda: hand_back(held, lambda claim: claims.release(context.ledger, claim)))
         log.warning("drain took too long: the process exits")
         os._exit(int(celery.worker.state.should_stop or 0))
 
@@ -128,28 +128,28 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
     return Process(context, make_celery(settings), closing)
 
 
-def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, Gate]:
+def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, CircuitBreaker]:
     """Half a lease between two looks: work goes on as soon after an outage as after the loss of a worker."""
     most, probe = settings.lease_seconds / 2, store.probe
-    reading = Gate("derived", partial(probe, source=False, writes=False), most)
+    reading = CircuitBreaker("derived", partial(probe, source=False, writes=False), most)
     return {
-        JobKind.INGEST: Gate("both", partial(probe, source=True, writes=True), most),
+        JobKind.INGEST: CircuitBreaker("both", partial(probe, source=True, writes=True), most),
         JobKind.SUMMARISE: reading,
         JobKind.CHAT: reading,
-        JobKind.TRAIN: Gate("derived, written", partial(probe, source=False, writes=True), most),
+        JobKind.TRAIN: CircuitBreaker("derived, written", partial(probe, source=False, writes=True), most),
     }
 
 
-def _heart(ledger: Ledger) -> Heart:
-    return Heart(
-        lambda claims: jobs.heartbeat(ledger, claims),
-        lambda claim, error: jobs.fail(ledger, claim, error),
-        lambda claim: jobs.release(ledger, claim),
+def _heart(ledger: Ledger) -> Heartbeat:
+    return Heartbeat(
+        lambda held: claims.heartbeat(ledger, held),
+        lambda claim, error: claims.fail(ledger, claim, error),
+        lambda claim: claims.release(ledger, claim),
         interval=ledger.settings.lease_seconds / _BEATS_PER_LEASE,
     )
 
 
-def _task(kind: JobKind, drain: Drain) -> Callable[..., None]:
+def _task(kind: JobKind, drain: Consumer) -> Callable[..., None]:
     def do(*_: object) -> None:  # a doorbell of a former version names a job
         drain()
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from workers.cell import check_cell
+from workers.decoder_cell import check_cell
 from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import ConfigurationError, ObjectMissing, ObjectReplaced, Rejected, XrayGPTError
 from xraygpt_core.ledger.actor import Actor
-from xraygpt_core.ledger.core import Ledger, open_ledger
-from xraygpt_core.ledger.guard import check_fingerprint, check_schema
-from xraygpt_core.ledger.ingest import IngestInput
-from xraygpt_core.ledger.rotate import rotation
-from xraygpt_core.ledger.split import Names, Split, split_study, suspects, unread_images
+from xraygpt_core.ledger.preflight import check_fingerprint, check_schema
+from xraygpt_core.ledger.studies.ingest import IngestInput
+from xraygpt_core.ledger.studies.rotate_pseudonyms import rotation
+from xraygpt_core.ledger.studies.split import Names, Split, split_study, suspects, unread_images
+from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.privacy import Pseudonymiser, load_pseudonymiser
 from xraygpt_core.settings import Settings, load_settings
@@ -31,7 +31,7 @@ _TELL_EVERY = 500  # studies
 
 
 @dataclass
-class Report:
+class RepairReport:
     """How many studies and images were looked at, and the studies of which there is something to say."""
 
     applied: bool
@@ -82,9 +82,9 @@ class Repair:
         self._ledger, self._store = ledger, store
         self._pseudonymiser, self._sandbox = pseudonymiser, sandbox
 
-    def run(self, *, apply: bool) -> Report:
+    def run(self, *, apply: bool) -> RepairReport:
         """Go through all studies that may hold two patients. Interrupted, it goes on where it was."""
-        report = Report(apply)
+        report = RepairReport(apply)
         after = UUID(int=0)
         while page := suspects(self._ledger, after=after):
             for study_id in page:
@@ -92,7 +92,7 @@ class Repair:
             after = page[-1]
         return report
 
-    def _one(self, study_id: UUID, report: Report) -> None:
+    def _one(self, study_id: UUID, report: RepairReport) -> None:
         read: dict[UUID, Names] = {}
         unread: dict[UUID, str] = {}
         for given in unread_images(self._ledger, study_id):

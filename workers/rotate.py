@@ -12,15 +12,24 @@ import sys
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 
-from workers.names import called, renamed
+from workers.pseudonyms import called, renamed
 from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import ConfigurationError, ObjectMissing, ObjectReplaced, Rejected, XrayGPTError
 from xraygpt_core.ledger.actor import Actor
-from xraygpt_core.ledger.core import Ledger, open_ledger
-from xraygpt_core.ledger.guard import check_fingerprint, check_schema
-from xraygpt_core.ledger.ingest import IngestInput
-from xraygpt_core.ledger.rotate import begin, end, films, films_left, leave_film, reached, rename_film, rotation
+from xraygpt_core.ledger.preflight import check_fingerprint, check_schema
+from xraygpt_core.ledger.studies.ingest import IngestInput
+from xraygpt_core.ledger.studies.rotate_pseudonyms import (
+    begin,
+    end,
+    films,
+    films_left,
+    leave_film,
+    reached,
+    rename_film,
+    rotation,
+)
+from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.privacy import Pseudonymiser, load_pseudonymiser
 from xraygpt_core.settings import Settings, load_settings
@@ -28,7 +37,7 @@ from xraygpt_core.storage import ObjectStore
 
 
 @dataclass
-class Report:
+class RotationReport:
     """How many headers were read again, and which images are still known under the old key alone."""
 
     read: int = 0
@@ -54,9 +63,9 @@ class Rotate:
         self._ledger, self._store = ledger, store
         self._pseudonymiser, self._sandbox = pseudonymiser, sandbox
 
-    def run(self, *, give_up: bool) -> Report:
+    def run(self, *, give_up: bool) -> RotationReport:
         """From where it stands to the end; then once more what could not be read."""
-        report = Report()
+        report = RotationReport()
         under_way = rotation(self._ledger)
         if under_way is None:
             report.over = True
@@ -74,7 +83,7 @@ class Rotate:
         report.over = end(self._ledger, give_up=give_up)
         return report
 
-    def _one(self, given: IngestInput, report: Report) -> None:
+    def _one(self, given: IngestInput, report: RotationReport) -> None:
         why = self._trouble(given)
         if why is None:
             report.read += 1

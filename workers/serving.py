@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from workers.bundles import served
 from workers.context import Context
-from workers.edge import attempt
-from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.serving import Served, served_bundle, start_serving
+from workers.executor import attempt
+from xraygpt_core.ledger.training.serving import ServedBundle, served_bundle, start_serving
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.model.bundle import Bundle, verify
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.vllm import Server, VllmEngine
+from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
 from xraygpt_core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 2.0
 
 
-def load_engine(context: Context) -> tuple[Engine | VllmEngine, Bundle, Served]:
+def load_engine(context: Context) -> tuple[Engine | VllmEngine, Bundle, ServedBundle]:
     """Load the bundle that is to be served now.
 
     Raises:
@@ -46,10 +46,12 @@ def _engine(settings: Settings, bundle: Bundle) -> Engine | VllmEngine:
             invariant=settings.batch_invariant,
         )
     key = settings.vllm_key.get_secret_value() if settings.vllm_key else None
-    return VllmEngine(bundle, Server(settings.vllm_url, key), device=settings.device, batch_size=settings.batch_size)
+    return VllmEngine(
+        bundle, VllmServer(settings.vllm_url, key), device=settings.device, batch_size=settings.batch_size
+    )
 
 
-def watch(ledger: Ledger, loaded: Served, changed: Callable[[], None], *, seconds: float = _LOOK_SECONDS) -> None:
+def watch(ledger: Ledger, loaded: ServedBundle, changed: Callable[[], None], *, seconds: float = _LOOK_SECONDS) -> None:
     """Call ``changed`` once, from a thread, as soon as another bundle is to be served. No error ends the watch."""
 
     def look() -> None:

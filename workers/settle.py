@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from workers.context import Context
-from workers.heartbeat import Pulse
-from xraygpt_core.ledger.fence import Claim
-from xraygpt_core.ledger.settle import settle_many
+from workers.heartbeat import JobProgress
+from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.studies.settle import settle_many
 
 
 class Settle:
@@ -19,7 +19,7 @@ class Settle:
     def prepare(self, _claims: Sequence[Claim]) -> dict[UUID, Any]:
         return {}
 
-    def do(self, claim: Claim, _pulse: Pulse, _given: Any) -> UUID:
+    def do(self, claim: Claim, _pulse: JobProgress, _given: Any) -> UUID:
         return claim.subject
 
     def finish(self, done: Sequence[tuple[Claim, Any]]) -> set[UUID]:

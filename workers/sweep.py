@@ -11,10 +11,10 @@ from itertools import islice
 from uuid import UUID
 
 from xraygpt_core.errors import Unavailable
-from xraygpt_core.ledger.backlog import Listing, add_page, listings, note_problem
-from xraygpt_core.ledger.change import expired_studies, purge_study
-from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.register import ObjectRef, register_objects
+from xraygpt_core.ledger.backlogs.progress import PrefixListing, add_page, listings, note_problem
+from xraygpt_core.ledger.studies.cancel import expired_studies, purge_study
+from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.metrics import MISSED_BY_EVENT
 from xraygpt_core.states import Lane
 from xraygpt_core.storage import ObjectStore, is_folder_marker
@@ -92,7 +92,7 @@ def pages(refs: Iterable[ObjectRef]) -> Iterator[list[ObjectRef]]:
         yield page
 
 
-def _list_some(ledger: Ledger, store: ObjectStore, listing: Listing) -> int:
+def _list_some(ledger: Ledger, store: ObjectStore, listing: PrefixListing) -> int:
     """A few pages of one backlog; the next page is fetched while one is registered."""
     since = listing.since or datetime.min.replace(tzinfo=UTC)
     objects = store.list(listing.bucket, listing.prefix, listing.start_after)

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from workers.bundles import composed
-from workers.child import Child
 from workers.context import Context
-from workers.edge import HandedBack
-from workers.heartbeat import Pulse
+from workers.executor import HandedBack
+from workers.heartbeat import JobProgress
+from workers.training_child import TrainingChild
 from workers.transfer import pull, push
 from xraygpt_core.errors import LeaseLost, TrainingError
-from xraygpt_core.ledger.fence import Claim
-from xraygpt_core.ledger.training import RunInput, complete_run, move_checkpoint, note_progress, run_input
+from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.training.runs import RunInput, complete_run, move_checkpoint, note_progress, run_input
 from xraygpt_core.model.bundle import Bundle, load_bundle
-from xraygpt_core.places import is_below
+from xraygpt_core.paths import is_below
 
 _POLL_SECONDS = 0.5
 _NOTE_SECONDS = 1.0
@@ -41,16 +41,16 @@ class Training:
         self._context = context
         self._program = program
 
-    def __call__(self, claim: Claim, pulse: Pulse) -> None:
+    def __call__(self, claim: Claim, pulse: JobProgress) -> None:
         """Run or continue one training run to its end, or to a checkpoint if the worker is to stop."""
         run = run_input(self._context.ledger, claim)
         with tempfile.TemporaryDirectory(prefix="xraygpt-run-") as temporary:
             home = Path(temporary)
             command = self._command(run, home, pulse)
-            with Child(command, home) as child:
+            with TrainingChild(command, home) as child:
                 self._follow(child, Carrier(self._context, claim, pulse, run, home / "out"), pulse)
 
-    def _command(self, run: RunInput, home: Path, pulse: Pulse) -> list[str]:
+    def _command(self, run: RunInput, home: Path, pulse: JobProgress) -> list[str]:
         config, out = home / "config.json", home / "out"
         config.write_text(json.dumps(confined(run.config, self._context.settings.training_data)))
         out.mkdir()
@@ -72,7 +72,7 @@ class Training:
             return base
         return composed(self._context.store, base, run.parent_prefixes, home / "models", "parent")
 
-    def _follow(self, child: Child, carrier: "Carrier", pulse: Pulse) -> None:
+    def _follow(self, child: TrainingChild, carrier: "Carrier", pulse: JobProgress) -> None:
         stopping = False
         while True:
             code = child.wait(_POLL_SECONDS)
@@ -98,7 +98,7 @@ class Carrier:
 
     context: Context
     claim: Claim
-    pulse: Pulse
+    pulse: JobProgress
     run: RunInput
     out: Path
     offset: int = 0

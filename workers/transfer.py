@@ -12,7 +12,7 @@ from pathlib import Path
 
 from xraygpt_core.errors import ObjectMissing, TrainingError
 from xraygpt_core.model.bundle import file_sha256
-from xraygpt_core.places import is_below
+from xraygpt_core.paths import is_below
 from xraygpt_core.storage import ObjectStore
 
 _NAMED_BY_CONTENT = re.compile("-([0-9a-f]{64})$")  # older versions named them by run and step alone

@@ -3,9 +3,9 @@
 import os
 
 from xraygpt.client import PATIENCE_SECONDS, Gateway
-from xraygpt.stack.home import Home, running_stack
+from xraygpt.stack.settings.home import Home, running_stack
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.places import data_dir
+from xraygpt_core.paths import data_dir
 
 
 class NoStack(XrayGPTError):

@@ -127,7 +127,7 @@ def first_line(text: str | None, width: int = LINE_WIDTH) -> str | None:
     return shorten(text.strip().splitlines()[0], width, placeholder=" …")
 
 
-class Progress:
+class ProgressLine:
     """How many inputs have ended, as a bar on a terminal or now and then as a line; always on stderr."""
 
     LINE_SECONDS = 5.0

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, TypeVar
 import httpx
 
 from xraygpt.client import Gateway, GatewayError, file_sha256
-from xraygpt.sources import is_uri, opened
+from xraygpt.inputs import is_uri, opened
 from xraygpt_core.states import TERMINAL_STUDY_STATES, ReasonCode, StudyState
 
 REGISTER_AT_ONCE = 100
@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 
 @dataclass
-class Row:
+class ResultRow:
     """One input: where it came from, which only the client knows, and what became of it."""
 
     source: str
@@ -54,13 +54,13 @@ class Row:
         return {name: getattr(self, name) for name in names}
 
 
-def result(rows: Sequence[Row], seconds: float) -> dict[str, Any]:
+def result(rows: Sequence[ResultRow], seconds: float) -> dict[str, Any]:
     """The document of ``demo`` and ``submit``."""
     counts = Counter(str(row.state) for row in rows)
     return {"seconds": round(seconds, 3), "counts": dict(counts), "studies": [row.document() for row in rows]}
 
 
-def all_done(rows: Sequence[Row]) -> bool:
+def all_done(rows: Sequence[ResultRow]) -> bool:
     """True if every input is summarised or rejected."""
     return all(row.state in (StudyState.SUMMARISED, StudyState.REJECTED) for row in rows)
 
@@ -71,7 +71,7 @@ def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
         yield items[start : start + size]
 
 
-def register(gateway: Gateway, sources: Sequence[str], lane: str, say: Callable[[str], None]) -> list[Row]:
+def register(gateway: Gateway, sources: Sequence[str], lane: str, say: Callable[[str], None]) -> list[ResultRow]:
     """Upload the files among ``sources`` and register everything. One row per source, in order.
 
     A file that cannot be read ends ``cancelled``, one the gateway finds too large ``rejected``; ``say`` is told why.
@@ -79,10 +79,10 @@ def register(gateway: Gateway, sources: Sequence[str], lane: str, say: Callable[
     Raises:
         GatewayError: the gateway refuses, or does not answer.
     """
-    rows: list[Row] = []
+    rows: list[ResultRow] = []
     with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
         for some in chunks(sources, REGISTER_AT_ONCE):
-            new = [Row(source, lane) for source in some]
+            new = [ResultRow(source, lane) for source in some]
             uris = list(pool.map(lambda row: _uri(gateway, row, say), new))
             register_rows(gateway, [(row, uri) for row, uri in zip(new, uris, strict=True) if uri], lane)
             rows += new
@@ -91,7 +91,7 @@ def register(gateway: Gateway, sources: Sequence[str], lane: str, say: Callable[
     return rows
 
 
-def _uri(gateway: Gateway, row: Row, say: Callable[[str], None]) -> str | None:
+def _uri(gateway: Gateway, row: ResultRow, say: Callable[[str], None]) -> str | None:
     if is_uri(row.source):
         return row.source
     try:
@@ -118,7 +118,7 @@ def _uploaded(gateway: Gateway, file: BinaryIO) -> str:
         raise
 
 
-def register_rows(gateway: Gateway, found: Sequence[tuple[Row, str]], lane: str) -> None:
+def register_rows(gateway: Gateway, found: Sequence[tuple[ResultRow, str]], lane: str) -> None:
     """Register the object of each row; raises like :func:`register`."""
     images: dict[str, Any] = {}
     unique = list(dict.fromkeys(uri for _, uri in found))  # byte-identical files are one object
@@ -130,7 +130,7 @@ def register_rows(gateway: Gateway, found: Sequence[tuple[Row, str]], lane: str)
 
 
 def follow(
-    gateway: Gateway, rows: Sequence[Row], *, seconds: float | None, tell: Callable[[Sequence[Row]], None]
+    gateway: Gateway, rows: Sequence[ResultRow], *, seconds: float | None, tell: Callable[[Sequence[ResultRow]], None]
 ) -> None:
     """Ask for the state of every open row until all have ended, or the time is up; ``tell`` sees each new state.
 
@@ -150,9 +150,9 @@ def follow(
         time.sleep(pause)
 
 
-def refresh(gateway: Gateway, rows: Sequence[Row]) -> None:
+def refresh(gateway: Gateway, rows: Sequence[ResultRow]) -> None:
     """Bring the rows that have not ended up to date."""
-    waiting: dict[str, list[Row]] = {}
+    waiting: dict[str, list[ResultRow]] = {}
     for row in rows:
         if row.image_id and not row.ended:
             waiting.setdefault(row.image_id, []).append(row)

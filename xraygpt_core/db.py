@@ -80,7 +80,7 @@ class Database:
 
         Raises:
             Unavailable: the server does not answer, or went away in the middle. What was written is then unknown
-                only if the commit itself was lost; :func:`xraygpt_core.ledger.fence.fenced` deals with that case.
+                only if the commit itself was lost; :func:`xraygpt_core.ledger.jobs.fence.fenced` deals with that case.
             Refused: the server said that it cannot do this now, or all connections are in use. Nothing was written.
         """
         try:

@@ -66,7 +66,7 @@ def jobs_by_state(counts: Iterable[Mapping[str, Any]]) -> CollectorRegistry:
     """``xraygpt_jobs`` and ``xraygpt_job_oldest_age_seconds`` as the ledger has them now.
 
     Args:
-        counts: rows of :func:`xraygpt_core.ledger.status.status_counts`.
+        counts: rows of :func:`xraygpt_core.ledger.jobs.status.status_counts`.
     """
     registry = CollectorRegistry()
     labels = ("kind", "lane", "state")

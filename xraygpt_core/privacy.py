@@ -25,7 +25,7 @@ class Pseudonymiser:
     """Turns identifiers into pseudonyms: 64 hex digits, or None where the identifier is absent or blank.
 
     Args:
-        former: that of the key before, while rows are still known under it (:mod:`xraygpt_core.ledger.rotate`).
+        former: that of the key before, while rows are still known under it (``ledger/studies/rotate_pseudonyms.py``).
     """
 
     def __init__(self, key: bytes, former: "Pseudonymiser | None" = None) -> None:

@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from xraygpt_core.budget import Budget, BudgetSetting
 from xraygpt_core.errors import ConfigurationError
-from xraygpt_core.places import models_dir
+from xraygpt_core.paths import models_dir
 from xraygpt_core.states import Lane
+from xraygpt_core.token_bucket import BudgetSetting, TokenBucket
 
 _NO_HOST = "names no host and port: redis://user:password@host:port/0, with % escapes in the password"
 _TLS_OPTIONS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname")
@@ -46,7 +46,7 @@ class FlowerSettings(BaseSettings):
 
 
 class Settings(FlowerSettings):
-    """What a process knows about the world outside it. Which of it a process needs: xraygpt/stack/environments.py."""
+    """What a process knows about the world outside it. xraygpt/stack/settings/environments.py says who gets which."""
 
     # Services
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
@@ -97,13 +97,15 @@ class Settings(FlowerSettings):
     queries_at_once: Annotated[int, Field(ge=1)] = Field(4, description="SQL statements of analysts that run at once")
 
     # How much of what a key, or an address without one, may do: at once, and after that
-    limit_request: BudgetSetting = Field(Budget.read("3000+300/s"), description="requests of one key")
-    limit_login: BudgetSetting = Field(Budget.read("10+6/m"), description="logins from one address")
-    limit_lookup: BudgetSetting = Field(Budget.read("30+30/m"), description="numbers one key looks up")
-    limit_question: BudgetSetting = Field(Budget.read("60+60/m"), description="questions one key asks about studies")
-    limit_query: BudgetSetting = Field(Budget.read("200+120/m"), description="SQL statements of one key")
+    limit_request: BudgetSetting = Field(TokenBucket.read("3000+300/s"), description="requests of one key")
+    limit_login: BudgetSetting = Field(TokenBucket.read("10+6/m"), description="logins from one address")
+    limit_lookup: BudgetSetting = Field(TokenBucket.read("30+30/m"), description="numbers one key looks up")
+    limit_question: BudgetSetting = Field(
+        TokenBucket.read("60+60/m"), description="questions one key asks about studies"
+    )
+    limit_query: BudgetSetting = Field(TokenBucket.read("200+120/m"), description="SQL statements of one key")
     limit_wrong_key: BudgetSetting = Field(
-        Budget.read("600+30/m"), description="wrong keys from one address, before it is locked out for a while"
+        TokenBucket.read("600+30/m"), description="wrong keys from one address, before it is locked out for a while"
     )
 
     # Bucket events through Amazon SNS and SQS

@@ -49,7 +49,7 @@ class ImageState(StrEnum):
 class StudyState(StrEnum):
     """Where a study stands. The first five are open, the last four terminal.
 
-    ``ingesting`` and ``running`` are never stored: a live lease says them (:mod:`xraygpt_core.ledger.read`).
+    ``ingesting`` and ``running`` are never stored: a live lease says them (:mod:`xraygpt_core.ledger.studies.read`).
     """
 
     RECEIVED = "received"  # an image is registered, none is read yet

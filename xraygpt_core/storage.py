@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xraygpt_core.arriving import Arriving
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, Rejected, Unavailable
+from xraygpt_core.incoming_file import IncomingFile
 from xraygpt_core.s3_client import answered, s3_client, translated
 from xraygpt_core.s3_listing import read_listings_quickly
 from xraygpt_core.settings import Settings
@@ -24,7 +24,7 @@ _PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Head:
+class ObjectHead:
     """What identifies an object: its ETag without quotes; the version only where the bucket keeps versions."""
 
     etag: str
@@ -33,7 +33,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedObject:
     """One object of a listing. The key is patient data and stays out of ``repr``."""
 
     key: str
@@ -62,7 +62,7 @@ class ObjectStore:
 
     # Reading ---------------------------------------------------------------------------------------------------
 
-    def head(self, bucket: str, key: str) -> Head:
+    def head(self, bucket: str, key: str) -> ObjectHead:
         """What lies under a key now.
 
         Raises:
@@ -114,7 +114,7 @@ class ObjectStore:
         finally:
             part.unlink(missing_ok=True)
 
-    def list(self, bucket: str, prefix: str = "", start_after: str = "") -> Iterator[Listed]:
+    def list(self, bucket: str, prefix: str = "", start_after: str = "") -> Iterator[ListedObject]:
         """Every object below ``prefix``, in key order, behind ``start_after``; a page of 1000 a request.
 
         Raises:
@@ -125,7 +125,7 @@ class ObjectStore:
             request = {"Bucket": bucket, "Prefix": prefix, **more}
             page = translated(lambda request=request: self._client.list_objects_v2(**request))  # type: ignore[misc]
             for item in page.get("Contents", []):
-                yield Listed(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
+                yield ListedObject(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
@@ -141,7 +141,7 @@ class ObjectStore:
         """Copy a file to the derived bucket, in parts where it is large."""
         translated(lambda: self._client.upload_file(str(path), self.derived_bucket, key))
 
-    def put_upload(self, arrived: Arriving) -> Head:
+    def put_upload(self, arrived: IncomingFile) -> ObjectHead:
         """Store a person's own file as ``uploads/<sha256>`` in the source bucket; nothing is written if it is there.
 
         Raises:
@@ -230,8 +230,8 @@ class ObjectStore:
         return bytes(data)
 
 
-def _head(answer: Any) -> Head:
-    return Head(answer["ETag"].strip('"'), answer.get("VersionId"), answer["ContentLength"])
+def _head(answer: Any) -> ObjectHead:
+    return ObjectHead(answer["ETag"].strip('"'), answer.get("VersionId"), answer["ContentLength"])
 
 
 def _must_fit(size: int, max_bytes: int | None) -> None:

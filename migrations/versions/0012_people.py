@@ -17,7 +17,7 @@ branch_labels = None
 depends_on = None
 
 _ROLES = "ARRAY['reader', 'lead', 'analyst', 'operator', 'admin', 'service']"
-# As the ledger refuses them (xraygpt_core/ledger/keys.py) at the time of this version.
+# As the ledger refuses them (xraygpt_core/ledger/access/api_keys.py) at the time of this version.
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )

@@ -1,4 +1,4 @@
-"""A study's place in its lane: senders take turns (``xraygpt_core/ledger/shares.py``).
+"""A study's place in its lane: senders take turns (``xraygpt_core/ledger/fair_share.py``).
 
 What waits when this version comes has place 0 and goes first, the oldest before the others, as it would have.
 """

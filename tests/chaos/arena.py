@@ -25,19 +25,19 @@ from psycopg.rows import dict_row
 
 from tests.chaos.connections import ports_of, unread
 from tests.chaos.faulty_s3 import FaultyS3
-from tests.invariants import check_bucket, check_invariants
-from tests.roles import url_as
-from xraygpt.stack.broker import Broker
-from xraygpt.stack.postgres import Postgres
-from xraygpt.stack.process import Child
-from xraygpt_core.ledger.core import Ledger, open_ledger
+from tests.support.database_roles import url_as
+from tests.support.invariants import check_bucket, check_invariants
+from xraygpt.stack.processes.child import Child
+from xraygpt.stack.servers.broker import Broker
+from xraygpt.stack.servers.postgres import Postgres
+from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.settings import Settings
 
 LEASE_SECONDS = 3.0
 LIMIT_SECONDS = LEASE_SECONDS + 5
 TOKEN = "chaos"
 HERE = Path(__file__).parents[2]
-HOLLOW = [sys.executable, "-m", "tests.chaos.hollow_worker"]
+HOLLOW = [sys.executable, "-m", "tests.chaos.null_worker"]
 COMMANDS = {
     "gateway": [sys.executable, "-m", "api_gateway"],
     "ingest-1": [*HOLLOW, "ingest"],

@@ -9,13 +9,13 @@ import pytest
 from migrations.upgrade import upgrade
 from tests.chaos.arena import LEASE_SECONDS, LIMIT_SECONDS, TOKEN, Arena
 from tests.chaos.faulty_s3 import FaultyS3
-from tests.keys import HMAC_KEY
-from tests.roles import let_in, may_become
-from tests.s3_tools import s3_client
-from xraygpt.stack.broker import Broker
-from xraygpt.stack.ports import choose
-from xraygpt.stack.postgres import Postgres
-from xraygpt.stack.s3 import ObjectServer
+from tests.support.database_roles import let_in, may_become
+from tests.support.keys import HMAC_KEY
+from tests.support.s3_tools import s3_client
+from xraygpt.stack.servers.broker import Broker
+from xraygpt.stack.servers.ports import choose
+from xraygpt.stack.servers.postgres import Postgres
+from xraygpt.stack.servers.s3 import ObjectServer
 
 _RECOVERIES = pytest.StashKey[dict[str, list[float]]]()
 

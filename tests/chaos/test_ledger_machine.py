@@ -17,13 +17,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.ledger_tools import do, expire, job_of, rows
+from tests.support.ledger_tools import do, expire, job_of, rows
 from xraygpt_core.errors import LeaseLost
-from xraygpt_core.ledger.control import tick
-from xraygpt_core.ledger.core import Ledger
-from xraygpt_core.ledger.fence import Claim
-from xraygpt_core.ledger.jobs import claim, fail, heartbeat, release
-from xraygpt_core.ledger.training import complete_run, create_run, move_checkpoint
+from xraygpt_core.ledger.jobs.claims import claim, fail, heartbeat, release
+from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.reconcile import tick
+from xraygpt_core.ledger.training.runs import complete_run, create_run, move_checkpoint
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind
 
 JOBS = 2

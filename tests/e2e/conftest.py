@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from xraygpt.stack.launch import is_alive
-from xraygpt_core.places import models_dir
+from xraygpt.stack.processes.launch import is_alive
+from xraygpt_core.paths import models_dir
 
 XRAYGPT = [sys.executable, "-m", "xraygpt"]
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.phantom_folder import write_phantoms
-from tests.films.bombs import bombs
+from tests.support.films.bombs import bombs
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.long]
 

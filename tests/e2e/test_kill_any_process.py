@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.e2e.phantom_folder import write_phantoms
-from tests.invariants import check_invariants
+from tests.support.invariants import check_invariants
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from tests.e2e.phantom_folder import write_phantoms
-from tests.s3_tools import s3_client
+from tests.support.s3_tools import s3_client
 
 pytestmark = pytest.mark.timeout(900)
 

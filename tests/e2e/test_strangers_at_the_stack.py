@@ -1,7 +1,7 @@
 """Another user of the machine at every port and socket of the running stack: no credential, no answer worth having.
 
 Who serves what is found in /proc, so that a port nobody thought of fails the first test here. The S3 server's own
-interfaces are walked more closely in tests/integration/test_strangers.py.
+interfaces are walked more closely in tests/integration/stack/test_strangers.py.
 """
 
 import json
@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.strangers import as_nobody, descendants, listening, needs_another_user, unix_sockets
-from xraygpt.stack.s3 import GRPC_OFFSET
+from tests.support.strangers import as_nobody, descendants, listening, needs_another_user, unix_sockets
+from xraygpt.stack.servers.s3 import GRPC_OFFSET
 
 pytestmark = [needs_another_user, pytest.mark.timeout(900)]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.engine_tools import HIDDEN, LONGEST, serving
+from tests.support.engine_tools import HIDDEN, LONGEST, serving
 from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.engine.graphs import Graphs
 from xraygpt_core.model.engine.scheduler import SlotClass

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.published_parts import write_parts
+from tests.support.published_parts import write_parts
 from tests.unit.model.reference.seeded import picture_png, seeded
 from xraygpt_core.model.encoders.blip2 import Blip2Encoder
 from xraygpt_core.model.encoders.medclip import MedClipResNet, MedClipSwin
 from xraygpt_core.model.encoders.raddino import RadDino
-from xraygpt_core.model.importing.importer import Wanted, import_bundle
+from xraygpt_core.model.importing.importer import ImportRequest, import_bundle
 from xraygpt_core.model.llm import load_llm
 from xraygpt_core.model.projector import LinearProjector, MlpProjector
-from xraygpt_core.model.trial import summarise_once
+from xraygpt_core.model.smoke_test import summarise_once
 
 pytestmark = [
     pytest.mark.gpu,
@@ -91,7 +91,7 @@ def test_a_projector_gives_the_cpus_numbers(build: Build, dtype: torch.dtype, al
 def test_an_imported_llama_gives_the_cpus_numbers(tmp_path: Path, dtype: torch.dtype, allowed: float) -> None:
     parts = write_parts(tmp_path / "downloads")
     bundle, _ = import_bundle(
-        tmp_path / "models", "b", Wanted(parts.encoder, parts.projector, parts.llm), lambda *_: None
+        tmp_path / "models", "b", ImportRequest(parts.encoder, parts.projector, parts.llm), lambda *_: None
     )
     ids = torch.arange(5, 40)[None]
     with torch.inference_mode():
@@ -102,7 +102,7 @@ def test_an_imported_llama_gives_the_cpus_numbers(tmp_path: Path, dtype: torch.d
 
 def test_an_imported_bundle_summarises_on_both(tmp_path: Path) -> None:
     parts = write_parts(tmp_path / "downloads")
-    wanted = Wanted(parts.encoder, parts.projector, parts.llm, max_new_tokens=4, dtype="float32")
+    wanted = ImportRequest(parts.encoder, parts.projector, parts.llm, max_new_tokens=4, dtype="float32")
     bundle, _ = import_bundle(tmp_path / "models", "b", wanted, lambda *_: None)
     here, there = (summarise_once(bundle, picture_png(), device=device) for device in ("cpu", "cuda:0"))
     assert here.text == there.text

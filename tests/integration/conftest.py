@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from tests.s3_tools import s3_client
-from tests.worker_bench import Bench, make_film
+from tests.support.s3_tools import s3_client
+from tests.support.worker_bench import Bench, make_film
 from workers.context import Context
-from workers.heartbeat import Heart
-from xraygpt_core.ledger import jobs
-from xraygpt_core.ledger.core import Ledger
+from workers.heartbeat import Heartbeat
+from xraygpt_core.ledger.jobs import claims
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.settings import Settings
 from xraygpt_core.storage import ObjectStore
 
@@ -33,10 +33,10 @@ def bench(worker_settings: Settings, s3_ledger: Ledger, tmp_path: Path) -> Itera
     client = s3_client(
         settings.s3_endpoint_url, settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
     )
-    heart = Heart(
-        lambda claims: jobs.heartbeat(ledger, claims),
-        lambda claim, error: jobs.fail(ledger, claim, error),
-        lambda claim: jobs.release(ledger, claim),
+    heart = Heartbeat(
+        lambda held: claims.heartbeat(ledger, held),
+        lambda claim, error: claims.fail(ledger, claim, error),
+        lambda claim: claims.release(ledger, claim),
         interval=0.5,
     )
     store = ObjectStore(settings)
@@ -56,8 +56,8 @@ def film() -> Callable[..., bytes]:
 
 @pytest.fixture
 def desk(bench: Bench) -> Iterator[Any]:
-    """A :class:`tests.reading_desk.Desk` with a small engine."""
-    from tests.reading_desk import Desk, SmallEngine  # torch, which the other tests here need not load
+    """A :class:`tests.support.gpu_worker.Desk` with a small engine."""
+    from tests.support.gpu_worker import Desk, SmallEngine  # torch, which the other tests here need not load
 
     made = Desk(bench, SmallEngine())
     yield made

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.keys import HMAC_KEY
+from tests.support.keys import HMAC_KEY
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("xraygpt_core", "api_gateway", "workers", "training_jobs", "migrations", "xraygpt")

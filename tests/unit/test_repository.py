@@ -100,7 +100,7 @@ def test_there_is_a_line_of_test_for_every_line_of_source() -> None:
 
 
 def test_there_is_one_broad_except_at_the_workers_edge() -> None:
-    assert [name_of(path) for path in SOURCES for one in handlers(path) if is_broad(one)] == ["workers/edge.py"]
+    assert [name_of(path) for path in SOURCES for one in handlers(path) if is_broad(one)] == ["workers/executor.py"]
 
 
 def test_nothing_is_suppressed_broadly() -> None:

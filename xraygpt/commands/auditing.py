@@ -11,8 +11,8 @@ from xraygpt import show
 from xraygpt.client import GatewayError
 from xraygpt.commands.options import UNFINISHED, AsJson
 from xraygpt.connect import gateway
-from xraygpt_core.ledger.audit_chain import Head, Problem, read_head
-from xraygpt_core.ledger.audit_file import checked_lines, told
+from xraygpt_core.ledger.audit.chain import ChainHead, ChainProblem, read_head
+from xraygpt_core.ledger.audit.export import checked_lines, told
 
 audit = typer.Typer(help="The record of who did what.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def verify(
     """Prove the chain, or name what is wrong with it. Exit 0: it holds; 3: it does not."""
     seen, begin = (None if one is None else read_head(one) for one in (head, base))
     found = _here(file, begin, seen) if file else _there(begin, seen)
-    with show.Spool("problems") as problems, show.Progress() as progress:
+    with show.Spool("problems") as problems, show.ProgressLine() as progress:
         verdict = _watch(found, problems, progress, quiet=as_json)
         if as_json:
             problems.write(verdict)
@@ -72,21 +72,21 @@ def export(
     show.say(f"{rows} rows in {seals} seals; what comes later: --after {last}")
 
 
-def _there(base: Head | None, seen: Head | None) -> Iterator[dict[str, Any]]:
+def _there(base: ChainHead | None, seen: ChainHead | None) -> Iterator[dict[str, Any]]:
     query = {"head": None if seen is None else str(seen), "base": None if base is None else str(base)}
     with gateway() as client:
         for line in client.lines("/v1/audit/verify", **query):
             yield line.document
 
 
-def _here(file: Path, base: Head | None, seen: Head | None) -> Iterator[dict[str, Any]]:
+def _here(file: Path, base: ChainHead | None, seen: ChainHead | None) -> Iterator[dict[str, Any]]:
     with open(0 if str(file) == "-" else file, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         for one in checked_lines(lines, base=base, seen=seen):
-            yield told(one) if isinstance(one, Problem) else vars(one) | {"head": str(one.head)}
+            yield told(one) if isinstance(one, ChainProblem) else vars(one) | {"head": str(one.head)}
 
 
 def _watch(
-    found: Iterable[dict[str, Any]], problems: show.Spool, progress: show.Progress, *, quiet: bool
+    found: Iterable[dict[str, Any]], problems: show.Spool, progress: show.ProgressLine, *, quiet: bool
 ) -> dict[str, Any]:
     """The verdict; problems are kept, and for people shown as they come.
 

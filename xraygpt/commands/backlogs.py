@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from xraygpt import show
-from xraygpt.backlog import Listed, Proof, Speed, compared, words
+from xraygpt.backlog_progress import ListedSoFar, Proof, Speed, compared, words
 from xraygpt.client import Gateway
 from xraygpt.commands.options import UNFINISHED, AsJson, Timeout, Wait
 from xraygpt.commands.submitting import show_table
 from xraygpt.connect import gateway, home
-from xraygpt.sources import is_uri, split_uri
-from xraygpt.stack.home import running_stack
-from xraygpt.submit import ASK_AT_ONCE, Row
+from xraygpt.inputs import is_uri, split_uri
+from xraygpt.stack.settings.home import running_stack
+from xraygpt.submit import ASK_AT_ONCE, ResultRow
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.s3_listing import read_listings_quickly
 from xraygpt_core.states import Lane
@@ -77,10 +77,10 @@ def backlog(
         raise typer.Exit(UNFINISHED)
 
 
-def _show_proof(rows: Iterable[Row], started: float, expected: int, *, as_json: bool) -> Proof:
+def _show_proof(rows: Iterable[ResultRow], started: float, expected: int, *, as_json: bool) -> Proof:
     """Add up what became of each object, and show it."""
-    found, few = Proof(), list[Row]()
-    with show.Progress() as progress, show.Spool("studies") as spool:
+    found, few = Proof(), list[ResultRow]()
+    with show.ProgressLine() as progress, show.Spool("studies") as spool:
         for row in rows:
             found.note(row)
             if as_json:
@@ -130,7 +130,7 @@ def _follow(client: Gateway, backlog_id: str, timeout: float | None, *, as_json:
     speed = Speed()
     now: dict[str, Any] = {}
     try:
-        with show.Progress() as progress:
+        with show.ProgressLine() as progress:
             while not _over(now, deadline):
                 asked = time.monotonic()
                 now = client.get(f"/v1/backlogs/{backlog_id}")
@@ -151,7 +151,7 @@ def _over(now: dict[str, Any], deadline: float | None) -> bool:
     return bool(now) and (now["state"] in ENDED or (deadline is not None and time.monotonic() > deadline))
 
 
-def _objects(uri: str, since: datetime | None) -> Iterator[Listed]:
+def _objects(uri: str, since: datetime | None) -> Iterator[ListedSoFar]:
     """What lies below the prefix. The gateway never tells keys, so the client asks the bucket itself."""
     import boto3  # slow to import, and only this command needs it
     from botocore.config import Config
@@ -175,7 +175,7 @@ def _objects(uri: str, since: datetime | None) -> Iterator[Listed]:
             for page in pages:
                 for found in page.get("Contents", []):
                     if since is None or found["LastModified"].replace(tzinfo=None) >= since:
-                        yield Listed(f"s3://{bucket}/{found['Key']}", found["ETag"].strip('"'))
+                        yield ListedSoFar(f"s3://{bucket}/{found['Key']}", found["ETag"].strip('"'))
         except (BotoCoreError, ClientError) as error:
             raise Unavailable(
                 f"the backlog has ended; to prove it, this machine must list the bucket: {error}"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from xraygpt.commands.options import AsJson
-from xraygpt.stack.process import die_with_parent
+from xraygpt.stack.processes.child import die_with_parent
 from xraygpt_core.errors import ConfigurationError
 
 SOURCE = Path(__file__).parents[2]

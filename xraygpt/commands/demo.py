@@ -15,13 +15,13 @@ from xraygpt.commands.options import UNFINISHED, AsJson, Timeout
 from xraygpt.commands.running import where_next
 from xraygpt.commands.submitting import named, send, show_rows
 from xraygpt.connect import home
-from xraygpt.stack.home import running_stack
-from xraygpt.stack.launch import start, stop
-from xraygpt.stack.process import StackError
+from xraygpt.stack.processes.child import StackError
+from xraygpt.stack.processes.launch import start, stop
+from xraygpt.stack.settings.home import running_stack
 from xraygpt.submit import all_done
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import load_bundle
-from xraygpt_core.places import models_dir
+from xraygpt_core.paths import models_dir
 from xraygpt_core.states import Lane
 
 Paths = Annotated[list[str] | None, typer.Argument(help="Files or folders; default: drawn films.", metavar="[PATH]…")]

@@ -15,7 +15,7 @@ from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, bundles, load_bundle
 from xraygpt_core.model.bundle import verify as verify_files
 from xraygpt_core.model.compose import compose_bundle, quantise_bundle
-from xraygpt_core.places import models_dir
+from xraygpt_core.paths import models_dir
 from xraygpt_core.scope import Scope, parse_scope
 
 models = typer.Typer(help="Model bundles: fetch, import, look at, serve.", no_args_is_help=True)
@@ -58,14 +58,14 @@ def import_parts(
 ) -> None:
     """Turn downloaded weights into a bundle. Nothing is executed, and nothing is left behind if it fails."""
     needs_torch()
-    from xraygpt_core.model.importing.importer import Wanted, import_bundle
+    from xraygpt_core.model.importing.importer import ImportRequest, import_bundle
 
     asked: dict[str, Any] = {"question": question} if question is not None else {}
     drawn: dict[str, Any] = {"seed": seed, "temperature": temperature, "top_p": top_p}
     said: dict[str, Any] = {"template": template, "dtype": dtype, "max_new_tokens": max_new_tokens}
     declared: dict[str, Any] = {} if scope is None else {"scope": read_scope(scope)}
-    wanted = Wanted(encoder, projector, llm, **asked, **said, **drawn, **declared)
-    with show.Progress() as bar:
+    wanted = ImportRequest(encoder, projector, llm, **asked, **said, **drawn, **declared)
+    with show.ProgressLine() as bar:
         bundle, parts = import_bundle(models_dir(), name, wanted, _in_mebibytes(bar))
     for part in parts:
         for line in part.lines():
@@ -77,7 +77,7 @@ def import_parts(
         show.say(f"bundle {bundle.name} is in {bundle.path}; try it with `xraygpt models verify {bundle.name}`")
 
 
-def _in_mebibytes(bar: show.Progress) -> Callable[[int, int, str], None]:
+def _in_mebibytes(bar: show.ProgressLine) -> Callable[[int, int, str], None]:
     def update(done: int, total: int, words: str) -> None:
         bar.update(-(-done // 2**20), -(-total // 2**20), f"MiB {words}")
 
@@ -165,7 +165,7 @@ def verify(
 
 def _tried(bundle: Bundle) -> dict[str, Any]:
     needs_torch()
-    from xraygpt_core.model.trial import phantom_png, summarise_once
+    from xraygpt_core.model.smoke_test import phantom_png, summarise_once
 
     made = summarise_once(bundle, phantom_png())
     software = {key: made.software[key] for key in ("device", "dtype")}
@@ -199,7 +199,7 @@ def export_llm(
 ) -> None:
     """Write a bundle's language model, its adapter merged in, as the folder a vLLM server is started with."""
     needs_torch()
-    from xraygpt_core.model.vllm_export import export_llm as write
+    from xraygpt_core.model.vllm.export import export_llm as write
 
     write(load_bundle(models_dir(), name), folder, dtype)
     show.say(f"the language model of {name} is in {folder}")

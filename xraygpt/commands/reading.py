@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xraygpt import doubts, show
+from xraygpt import caveats, show
 from xraygpt.client import Gateway
 from xraygpt.commands.options import UNFINISHED, AsJson, Study, unseen
 from xraygpt.connect import gateway
@@ -39,8 +39,8 @@ def _show_text(text: dict[str, Any]) -> None:
     else:
         show.paragraph(text["summary"])
     show.fields({name: text[name] for name in ("bundle", "summarised_at", "review_state", "reviewed_by")})
-    show.fields({"made for": doubts.inside(text), "flags": ", ".join(text["flags"]) or None})
-    for sentence in doubts.below(text):
+    show.fields({"made for": caveats.inside(text), "flags": ", ".join(text["flags"]) or None})
+    for sentence in caveats.below(text):
         show.paragraph(sentence, style="bold")
 
 
@@ -118,7 +118,7 @@ def chat(
     if as_json:
         show.document(answered)
     else:
-        for sentence in doubts.below(answered):
+        for sentence in caveats.below(answered):
             show.paragraph(sentence, style="bold")
         show.paragraph(NOTICE, style="bold")
     if answered["state"] != "done":

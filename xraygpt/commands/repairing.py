@@ -9,8 +9,8 @@ import typer
 
 from xraygpt.commands.options import AsJson
 from xraygpt.connect import home
-from xraygpt.stack.home import running_stack
-from xraygpt.stack.process import die_with_parent
+from xraygpt.stack.processes.child import die_with_parent
+from xraygpt.stack.settings.home import running_stack
 
 # Where stack.json has what our processes read from their environment.
 _SETTINGS = (

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from xraygpt import doubts, show
+from xraygpt import caveats, show
 from xraygpt.commands.models import needs_torch
 from xraygpt.commands.options import AsJson
 from xraygpt.connect import gateway
 from xraygpt_core.errors import BundleError, Unavailable
 from xraygpt_core.model.bundle import Bundle, load_bundle
 from xraygpt_core.model.bundle import check as check_files
-from xraygpt_core.places import models_dir
+from xraygpt_core.paths import models_dir
 
 DIFFERENT = 1
 
@@ -31,7 +31,7 @@ def replay(
     if hashlib.sha256(png).hexdigest() != origin["provenance"].get("image_sha256"):
         raise Unavailable("the image in the derived bucket is not the one this summary was made from")
     bundle = same_bundle(origin)
-    from xraygpt_core.model.trial import summarise_once
+    from xraygpt_core.model.smoke_test import summarise_once
 
     then = origin["provenance"].get("software", {})
     made = summarise_once(bundle, png, device=device, dtype=then.get("dtype"))
@@ -100,5 +100,5 @@ def _say(found: dict[str, Any]) -> None:
             show.paragraph(line)
     for name, (before, after) in found["changed"].items():
         show.paragraph(f"{name} was {before}, is {after}")
-    for sentence in doubts.below(found):
+    for sentence in caveats.below(found):
         show.paragraph(sentence, style="bold")

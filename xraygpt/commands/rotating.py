@@ -12,10 +12,10 @@ import typer
 from xraygpt import show
 from xraygpt.commands.options import UNFINISHED, AsJson
 from xraygpt.connect import home
-from xraygpt.stack.home import Home, replace_hmac_key, running_stack
-from xraygpt.stack.launch import start, stop
-from xraygpt.stack.process import StackError, die_with_parent
-from xraygpt.stack.rotation import ROTATED
+from xraygpt.stack.processes.child import StackError, die_with_parent
+from xraygpt.stack.processes.launch import start, stop
+from xraygpt.stack.settings.home import Home, replace_hmac_key, running_stack
+from xraygpt.stack.settings.rotation import ROTATED
 
 # Where stack.json has what our processes read from their environment.
 _SETTINGS = (

@@ -9,8 +9,8 @@ from xraygpt import show
 from xraygpt.client import GatewayError
 from xraygpt.commands.options import UNFINISHED, AsJson
 from xraygpt.connect import find_gateway, home
-from xraygpt.stack.home import holder, running_stack
-from xraygpt.stack.launch import processes, start, stop
+from xraygpt.stack.processes.launch import processes, start, stop
+from xraygpt.stack.settings.home import holder, running_stack
 
 STATUS_SECONDS = 3.0  # who asks how it is wants to hear that the gateway is silent, not to wait for it
 SHOWN = ("gateway_url", "flower_url", "s3_endpoint_url", "bucket", "derived_bucket", "external", "started_at", "pids")
@@ -26,7 +26,7 @@ def up(
         stack = running_stack(data) or start(data, show.say)
         show_stack(stack, as_json=as_json)
     else:
-        from xraygpt.stack.supervisor import Supervisor  # drivers of every service: slow to import
+        from xraygpt.stack.processes.supervisor import Supervisor  # drivers of every service: slow to import
 
         Supervisor(data, os.environ, show.say).run(lambda stack: show_stack(stack, as_json=as_json))
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from xraygpt import doubts, show
+from xraygpt import caveats, show
 from xraygpt.client import Gateway
 from xraygpt.commands.options import UNFINISHED, AsJson, InLane, Timeout, Wait
 from xraygpt.connect import gateway
-from xraygpt.sources import expand
-from xraygpt.submit import Row, all_done, follow, refresh, register, result
+from xraygpt.inputs import expand
+from xraygpt.submit import ResultRow, all_done, follow, refresh, register, result
 from xraygpt_core.states import NOTICE, Flag, Lane
 
 Sources = Annotated[list[str], typer.Argument(help="Files, folders, or s3://bucket/key.", metavar="PATH|s3://…")]
@@ -43,7 +43,7 @@ def named(sources: Sequence[str]) -> list[str]:
         raise typer.BadParameter(f"there is no file or folder {error.args[0]}") from error
 
 
-def send(client: Gateway, inputs: Sequence[str], lane: Lane, *, wait: bool, timeout: float | None) -> list[Row]:
+def send(client: Gateway, inputs: Sequence[str], lane: Lane, *, wait: bool, timeout: float | None) -> list[ResultRow]:
     """Submit, and with ``wait`` follow. Ctrl-C ends the following, not the work."""
     show.say(f"submitting {len(inputs)} input{'' if len(inputs) == 1 else 's'}")
     rows = register(client, inputs, lane, show.say)
@@ -51,20 +51,20 @@ def send(client: Gateway, inputs: Sequence[str], lane: Lane, *, wait: bool, time
         refresh(client, rows)
         return rows
     try:
-        with show.Progress() as progress:
+        with show.ProgressLine() as progress:
             follow(client, rows, seconds=timeout, tell=lambda now: tell(progress, now))
     except KeyboardInterrupt:
         show.say("not waiting any longer; the work goes on")
     return rows
 
 
-def tell(progress: show.Progress, rows: Sequence[Row]) -> None:
+def tell(progress: show.ProgressLine, rows: Sequence[ResultRow]) -> None:
     counts = Counter(str(row.state) for row in rows)
     words = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     progress.update(sum(row.ended for row in rows), len(rows), words)
 
 
-def show_rows(rows: Sequence[Row], seconds: float, *, as_json: bool) -> None:
+def show_rows(rows: Sequence[ResultRow], seconds: float, *, as_json: bool) -> None:
     """The document, or a table of it."""
     if as_json:
         show.document(result(rows, seconds))
@@ -72,23 +72,23 @@ def show_rows(rows: Sequence[Row], seconds: float, *, as_json: bool) -> None:
         show_table(rows)
 
 
-def show_table(rows: Sequence[Row]) -> None:
+def show_table(rows: Sequence[ResultRow]) -> None:
     """What became of each input, and what its text is."""
     columns = ("study", "source", "view", "state", "seconds", "summary", "reason")
     show.table(columns, ((*_cells(row),) for row in rows))
     texts = [row for row in rows if row.summary]
     if texts:
         show.paragraph(NOTICE, style="bold")
-    beyond = Counter(doubts.beyond(row.scope) for row in texts if Flag.OUT_OF_SCOPE in row.flags)
+    beyond = Counter(caveats.beyond(row.scope) for row in texts if Flag.OUT_OF_SCOPE in row.flags)
     for sentence, count in beyond.items():
         show.paragraph(f"{count} of {len(texts)} texts: {sentence}", style="bold")
     for row in texts:
-        for sentence in doubts.quoted(row.consistency):
+        for sentence in caveats.quoted(row.consistency):
             show.paragraph(f"{row.study_id}: {sentence}", style="bold")
 
 
-def _cells(row: Row) -> tuple[str | None, ...]:
+def _cells(row: ResultRow) -> tuple[str | None, ...]:
     seconds = None if row.seconds is None else f"{row.seconds:.1f}"
     line = show.first_line(row.summary)
-    shown = line and line + doubts.behind(row.flags)
+    shown = line and line + caveats.behind(row.flags)
     return row.study_id, row.source, row.view, row.state, seconds, shown, row.reason_code

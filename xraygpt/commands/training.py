@@ -15,10 +15,10 @@ from xraygpt import show
 from xraygpt.client import Gateway
 from xraygpt.commands.options import UNFINISHED, AsJson, Timeout, Wait
 from xraygpt.connect import find_gateway, home
-from xraygpt.stack.process import die_with_parent
+from xraygpt.stack.processes.child import die_with_parent
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import load_bundle
-from xraygpt_core.places import models_dir
+from xraygpt_core.paths import models_dir
 
 Stage = Literal["medical-llm", "stage1", "stage2"]
 RUN_ENDED = frozenset({"done", "dead", "cancelled"})
@@ -95,7 +95,7 @@ def follow_run(client: Gateway, run_id: str, timeout: float | None) -> dict[str,
     """The run when it has ended, the time is up, or Ctrl-C was pressed."""
     deadline = None if timeout is None else time.monotonic() + timeout
     run: dict[str, Any] = {}
-    with show.Progress() as progress, suppress(KeyboardInterrupt):
+    with show.ProgressLine() as progress, suppress(KeyboardInterrupt):
         while True:
             run = client.get(f"/v1/training-runs/{run_id}")
             loss = "" if run["loss"] is None else f", loss {run['loss']:.4f}, {run['samples_per_s'] or 0:.1f} samples/s"

@@ -11,10 +11,10 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from xraygpt.stack.home import Home
-from xraygpt.stack.supervisor import Supervisor
+from xraygpt.stack.processes.supervisor import Supervisor
+from xraygpt.stack.settings.home import Home
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.places import data_dir
+from xraygpt_core.paths import data_dir
 from xraygpt_core.plain_text import plain_text
 
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from xraygpt.stack import broker, postgres, s3
-from xraygpt.stack.home import Home
-from xraygpt.stack.ports import choose
+from xraygpt.stack.servers import broker, postgres, s3
+from xraygpt.stack.servers.ports import choose
+from xraygpt.stack.settings.home import Home
 from xraygpt_core import confine
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.model.bundle import bundles, check, load_bundle, verify
-from xraygpt_core.places import models_dir
+from xraygpt_core.paths import models_dir
 
 LEAST_DISK = 2 * 2**30
 LEAST_MEMORY = 4 * 2**30
@@ -31,7 +31,7 @@ class Check:
     detail: str
 
 
-class Problem(XrayGPTError):
+class DoctorProblem(XrayGPTError):
     """Something this machine lacks."""
 
 
@@ -83,7 +83,7 @@ def _writable(root: Path) -> str:
 def _disk(root: Path) -> str:
     free = shutil.disk_usage(_existing(root)).free
     if free < LEAST_DISK:
-        raise Problem(
+        raise DoctorProblem(
             f"{free / 2**30:.1f} GiB free, {LEAST_DISK / 2**30:.0f} are needed; set XRAYGPT_HOME to another disk"
         )
     return f"{free / 2**30:.0f} GiB free"
@@ -92,7 +92,7 @@ def _disk(root: Path) -> str:
 def _memory() -> str:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if total < LEAST_MEMORY:
-        raise Problem(f"{total / 2**30:.1f} GiB; the model needs {LEAST_MEMORY / 2**30:.0f}")
+        raise DoctorProblem(f"{total / 2**30:.1f} GiB; the model needs {LEAST_MEMORY / 2**30:.0f}")
     return f"{total / 2**30:.0f} GiB"
 
 
@@ -108,7 +108,9 @@ def _cell() -> str:
     stand = confine.look()
     missing = ", ".join(layer for layer in confine.LAYERS if layer not in stand)
     if not confine.is_complete(stand):
-        raise Problem(f"missing: {missing}; a hostile file that takes a decoder over reaches what its worker reaches")
+        raise DoctorProblem(
+            f"missing: {missing}; a hostile file that takes a decoder over reaches what its worker reaches"
+        )
     return ", ".join(stand) + (f" (missing: {missing})" if missing else "")
 
 
@@ -117,7 +119,7 @@ def _model_packages() -> str:
         name for name in ("torch", "transformers", "safetensors", "peft") if importlib.util.find_spec(name) is None
     ]
     if missing:
-        raise Problem(f"{', '.join(missing)} missing; run: pip install 'xraygpt[model]'")
+        raise DoctorProblem(f"{', '.join(missing)} missing; run: pip install 'xraygpt[model]'")
     return "torch, transformers, safetensors, peft"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xraygpt_core.dicom.arrays import Values
-from xraygpt_core.dicom.layout import Layout
+from xraygpt_core.dicom.layout import PixelLayout
 from xraygpt_core.dicom.measure import CLEARLY, is_better, roughness
 
 _RARE = 0.05  # of the pixels: an overlay is drawn in fewer (a mask in nearly all of them)
@@ -34,7 +34,7 @@ class Field:
         return shifted
 
 
-def read_bits(raw: Values, image: Layout, width: int) -> tuple[Values, int, bool, bool]:
+def read_bits(raw: Values, image: PixelLayout, width: int) -> tuple[Values, int, bool, bool]:
     """Values of a grey image.
 
     Args:
@@ -53,7 +53,7 @@ def read_bits(raw: Values, image: Layout, width: int) -> tuple[Values, int, bool
     return values, chosen.stored, chosen.signed, contradicted or moved or chosen != claimed
 
 
-def _claimed(image: Layout, width: int, used: int) -> tuple[Field, bool]:
+def _claimed(image: PixelLayout, width: int, used: int) -> tuple[Field, bool]:
     """What the header says, repaired where it cannot be: True."""
     top = max(used.bit_length(), 1)
     if not image.stored:  # a high bit says as much

@@ -8,31 +8,33 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 
 from xraygpt_core.dicom.arrays import Values
-from xraygpt_core.dicom.codestream import Codestream, Kind, rle_sizes
+from xraygpt_core.dicom.codestream import Codestream, CodestreamKind, rle_sizes
 from xraygpt_core.dicom.header import PARSE_ERRORS
 from xraygpt_core.dicom.jpeg import read_jpeg_header
-from xraygpt_core.dicom.layout import Layout
+from xraygpt_core.dicom.layout import PixelLayout
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
 # Named one by one, because pydicom tries every plug-in it finds, and pylibjpeg-libjpeg is GPL. The first that succeeds
 # wins; the better tested one comes first. The transfer syntax (PS3.6 table A-1) is the one under which pydicom asks.
-PLUGINS: dict[Kind, tuple[tuple[str, str], ...]] = {
-    Kind.DCT: (("1.2.840.10008.1.2.4.50", "pillow"), ("1.2.840.10008.1.2.4.50", "gdcm")),
+PLUGINS: dict[CodestreamKind, tuple[tuple[str, str], ...]] = {
+    CodestreamKind.DCT: (("1.2.840.10008.1.2.4.50", "pillow"), ("1.2.840.10008.1.2.4.50", "gdcm")),
     # GDCM reads 12 bits; it is pydicom that does not ask it to under the name of JPEG extended.
-    Kind.DCT_12: (("1.2.840.10008.1.2.4.50", "gdcm"),),
-    Kind.LOSSLESS: (("1.2.840.10008.1.2.4.70", "gdcm"), ("1.2.840.10008.1.2.4.57", "gdcm")),
-    Kind.JPEG_LS: (("1.2.840.10008.1.2.4.80", "gdcm"), ("1.2.840.10008.1.2.4.81", "gdcm")),
-    Kind.JPEG_2000: (("1.2.840.10008.1.2.4.91", "pylibjpeg"), ("1.2.840.10008.1.2.4.91", "gdcm")),  # openjpeg
-    Kind.HTJ2K: (("1.2.840.10008.1.2.4.203", "pylibjpeg"),),  # openjpeg
-    Kind.RLE: (("1.2.840.10008.1.2.5", "pydicom"),),  # pylibjpeg-rle panics on broken runs, past every except
+    CodestreamKind.DCT_12: (("1.2.840.10008.1.2.4.50", "gdcm"),),
+    CodestreamKind.LOSSLESS: (("1.2.840.10008.1.2.4.70", "gdcm"), ("1.2.840.10008.1.2.4.57", "gdcm")),
+    CodestreamKind.JPEG_LS: (("1.2.840.10008.1.2.4.80", "gdcm"), ("1.2.840.10008.1.2.4.81", "gdcm")),
+    CodestreamKind.JPEG_2000: (("1.2.840.10008.1.2.4.91", "pylibjpeg"), ("1.2.840.10008.1.2.4.91", "gdcm")),  # openjpeg
+    CodestreamKind.HTJ2K: (("1.2.840.10008.1.2.4.203", "pylibjpeg"),),  # openjpeg
+    CodestreamKind.RLE: (("1.2.840.10008.1.2.5", "pydicom"),),  # pylibjpeg-rle panics on broken runs, past every except
 }
-_TOLERANT = frozenset({Kind.DCT, Kind.DCT_12, Kind.LOSSLESS})  # libjpeg fills what is missing with grey
+_TOLERANT = frozenset(
+    {CodestreamKind.DCT, CodestreamKind.DCT_12, CodestreamKind.LOSSLESS}
+)  # libjpeg fills what is missing with grey
 # Codes of any table, and zeros: GDCM gives up after two warnings, and zeros are a valid code of every table.
 _PROBES = (bytes((37 * step + 11) % 251 for step in range(256)), bytes(1024))
 
 
-def decode_stream(frame: bytes, stream: Codestream, image: Layout) -> Values:
+def decode_stream(frame: bytes, stream: Codestream, image: PixelLayout) -> Values:
     """Samples of one frame.
 
     Args:
@@ -54,14 +56,14 @@ def decode_stream(frame: bytes, stream: Codestream, image: Layout) -> Values:
             if stream.kind in _TOLERANT:
                 refuse_filled(frame, values, partial(_decode, stream=stream, image=image, call=call))
             return values
-    if stream.kind is Kind.RLE and _is_short(rle_sizes(frame), image.rows * image.columns):
+    if stream.kind is CodestreamKind.RLE and _is_short(rle_sizes(frame), image.rows * image.columns):
         raise Rejected(ReasonCode.TRUNCATED, "an RLE segment ends before the picture does")
     raise Rejected(ReasonCode.UNDECODABLE, f"no decoder could read the {stream.kind} codestream")
 
 
-def _decode(frame: bytes, stream: Codestream, image: Layout, call: tuple[str, str]) -> Values | None:
+def _decode(frame: bytes, stream: Codestream, image: PixelLayout, call: tuple[str, str]) -> Values | None:
     """One attempt; None if this decoder cannot read it. What it said is dropped: it may quote the header."""
-    precision = image.allocated if stream.kind is Kind.RLE else stream.precision
+    precision = image.allocated if stream.kind is CodestreamKind.RLE else stream.precision
     photometric = _as_decoded(frame, stream, image)
     syntax, plugin = call
     try:
@@ -84,11 +86,11 @@ def _decode(frame: bytes, stream: Codestream, image: Layout, call: tuple[str, st
     return raw
 
 
-def _as_decoded(frame: bytes, stream: Codestream, image: Layout) -> str:
+def _as_decoded(frame: bytes, stream: Codestream, image: PixelLayout) -> str:
     """The photometric interpretation of what the decoder gives, which pydicom turns into RGB."""
     if image.samples == 1:
         return "MONOCHROME2"
-    if stream.kind is Kind.DCT:
+    if stream.kind is CodestreamKind.DCT:
         header = read_jpeg_header(frame)
         if header is not None and header.has_adobe:
             return "RGB"  # Pillow heeds Adobe's segment itself

@@ -12,7 +12,7 @@ from itertools import pairwise
 from xraygpt_core.dicom.jpeg import JpegHeader, read_jpeg_header
 
 
-class Kind(StrEnum):
+class CodestreamKind(StrEnum):
     """The families of codestreams; each has a decoder of its own."""
 
     DCT = "DCT"  # JPEG with Huffman codes, 8 bits, sequential or progressive
@@ -26,26 +26,32 @@ class Kind(StrEnum):
 
 _JPEG = "1.2.840.10008.1.2.4."
 # Transfer Syntax UIDs (PS3.6 table A-1) that name a codestream of this kind, retired ones included.
-LABELS: dict[Kind, frozenset[str]] = {
-    Kind.DCT: frozenset(f"{_JPEG}{number}" for number in (50, 51, 53, 55)),
-    Kind.DCT_12: frozenset(f"{_JPEG}{number}" for number in (51, 53, 55)),
-    Kind.LOSSLESS: frozenset(f"{_JPEG}{number}" for number in (57, 70)),
-    Kind.JPEG_LS: frozenset(f"{_JPEG}{number}" for number in (80, 81)),
-    Kind.JPEG_2000: frozenset(f"{_JPEG}{number}" for number in (90, 91, 92, 93)),
-    Kind.HTJ2K: frozenset(f"{_JPEG}{number}" for number in (201, 202, 203)),
-    Kind.RLE: frozenset({"1.2.840.10008.1.2.5"}),
+LABELS: dict[CodestreamKind, frozenset[str]] = {
+    CodestreamKind.DCT: frozenset(f"{_JPEG}{number}" for number in (50, 51, 53, 55)),
+    CodestreamKind.DCT_12: frozenset(f"{_JPEG}{number}" for number in (51, 53, 55)),
+    CodestreamKind.LOSSLESS: frozenset(f"{_JPEG}{number}" for number in (57, 70)),
+    CodestreamKind.JPEG_LS: frozenset(f"{_JPEG}{number}" for number in (80, 81)),
+    CodestreamKind.JPEG_2000: frozenset(f"{_JPEG}{number}" for number in (90, 91, 92, 93)),
+    CodestreamKind.HTJ2K: frozenset(f"{_JPEG}{number}" for number in (201, 202, 203)),
+    CodestreamKind.RLE: frozenset({"1.2.840.10008.1.2.5"}),
 }
 
 _SOC, _CAP, _COD, _SIZ, _SOT, _SOD, _EOC = 0xFF4F, 0xFF50, 0xFF52, 0xFF51, 0xFF90, 0xFF93, 0xFFD9
 _JP2_BOX = b"\0\0\0\x0cjP  \r\n\x87\n"
-_SOFS = {0xC0: Kind.DCT, 0xC1: Kind.DCT, 0xC2: Kind.DCT, 0xC3: Kind.LOSSLESS, 0xF7: Kind.JPEG_LS}
+_SOFS = {
+    0xC0: CodestreamKind.DCT,
+    0xC1: CodestreamKind.DCT,
+    0xC2: CodestreamKind.DCT,
+    0xC3: CodestreamKind.LOSSLESS,
+    0xF7: CodestreamKind.JPEG_LS,
+}
 
 
 @dataclass(frozen=True)
 class Codestream:
     """The header of a codestream. Zero: it does not say."""
 
-    kind: Kind
+    kind: CodestreamKind
     rows: int
     columns: int
     components: int  # of RLE: byte planes
@@ -76,8 +82,8 @@ def _of_jpeg(header: JpegHeader) -> Codestream | None:
     if kind is None or not header.rows or not header.columns:
         return None
     precision = header.precision
-    if kind is Kind.DCT and precision != 8:
-        kind, precision = Kind.DCT_12, min(precision, 12)  # there is no other; GDCM writes 16
+    if kind is CodestreamKind.DCT and precision != 8:
+        kind, precision = CodestreamKind.DCT_12, min(precision, 12)  # there is no other; GDCM writes 16
     return Codestream(
         kind, header.rows, header.columns, header.components, precision,
         photometric=header.photometric, complete=header.complete, more=header.more,
@@ -100,7 +106,8 @@ def _jpeg_2000(data: bytes) -> Codestream:
     tiles = -(-(right - tile_left) // tile_width) * -(-(bottom - tile_top) // tile_height)
     complete, end = _tile_parts(data, position, tiles)
     return Codestream(
-        Kind.HTJ2K if high_throughput else Kind.JPEG_2000, bottom - top, right - left, components, precision,
+        CodestreamKind.HTJ2K if high_throughput else CodestreamKind.JPEG_2000,
+        bottom - top, right - left, components, precision,
         photometric="RGB" if transformed else None, complete=complete,
         more=b"\xff\x4f\xff\x51" in data[end : end + 8],
     )  # fmt: skip
@@ -128,7 +135,7 @@ def _rle(data: bytes) -> Codestream | None:
     used = offsets[:segments]
     if any(second <= first for first, second in pairwise(used)):
         return None
-    return Codestream(Kind.RLE, 0, 0, segments, 0, photometric=None, complete=used[-1] < len(data))
+    return Codestream(CodestreamKind.RLE, 0, 0, segments, 0, photometric=None, complete=used[-1] < len(data))
 
 
 def rle_sizes(data: bytes) -> list[int]:

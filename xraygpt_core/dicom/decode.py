@@ -9,9 +9,9 @@ from pydicom.pixels import convert_color_space
 from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.bits import read_bits
 from xraygpt_core.dicom.codecs import decode_stream
-from xraygpt_core.dicom.codestream import LABELS, Codestream, Kind, identify
+from xraygpt_core.dicom.codestream import LABELS, Codestream, CodestreamKind, identify
 from xraygpt_core.dicom.fragments import read_fragments
-from xraygpt_core.dicom.layout import GREY, PALETTE, Layout, layout, of_stream
+from xraygpt_core.dicom.layout import GREY, PALETTE, PixelLayout, layout, of_stream
 from xraygpt_core.dicom.native import in_order, is_native_length, read_native, unswap, with_stride
 from xraygpt_core.dicom.palette import colours_of
 from xraygpt_core.dicom.parse import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Parsed, PixelElement
@@ -89,7 +89,7 @@ def locate(parsed: Parsed) -> Encoded:
     return _checked(found, claimed, label, fragments is not None)
 
 
-def _whole(pixels: PixelElement, claimed: Layout) -> PixelElement:
+def _whole(pixels: PixelElement, claimed: PixelLayout) -> PixelElement:
     """With the bytes that its length leaves out, where the pixels need them."""
     if not pixels.behind or len(pixels.value) >= claimed.native_bytes:
         return pixels
@@ -102,7 +102,7 @@ def _is_wrong(label: str | None, expected: frozenset[str]) -> bool:
     return label is not None and label.startswith(_STANDARD) and label not in expected
 
 
-def _joined(items: tuple[bytes, ...], claimed: Layout) -> tuple[bytes, Codestream | None]:
+def _joined(items: tuple[bytes, ...], claimed: PixelLayout) -> tuple[bytes, Codestream | None]:
     """One frame is all fragments; the first item is the offset table, unless it is a fragment, too."""
     for begin in (1, 0):
         frame = b"".join(items[begin:])
@@ -115,10 +115,10 @@ def _joined(items: tuple[bytes, ...], claimed: Layout) -> tuple[bytes, Codestrea
     return b"".join(items[1:]), None
 
 
-def _checked(found: Encoded, claimed: Layout, label: str | None, encapsulated: bool) -> Encoded:
+def _checked(found: Encoded, claimed: PixelLayout, label: str | None, encapsulated: bool) -> Encoded:
     """Raises: Rejected: TRUNCATED, MULTI_FRAME, UNDECODABLE for what cannot be the frame."""
     if found.stream is not None:
-        if (found.cut and found.stream.kind is Kind.RLE) or not found.stream.complete:
+        if (found.cut and found.stream.kind is CodestreamKind.RLE) or not found.stream.complete:
             raise Rejected(ReasonCode.TRUNCATED, f"the {found.stream.kind} codestream ends early")
         if found.stream.more:
             raise Rejected(ReasonCode.MULTI_FRAME, "more than one frame")
@@ -148,7 +148,7 @@ def decode(parsed: Parsed) -> Decoded:
         raw = decode_stream(encoded.frame, encoded.stream, true)
         wrong = _stream_contradicts(claimed, true)
         width = encoded.stream.precision or true.allocated
-        if encoded.stream.kind is Kind.RLE:
+        if encoded.stream.kind is CodestreamKind.RLE:
             raw, swapped = in_order(raw, true) if true.samples == 1 and true.allocated == 16 else (raw, False)
             raw, exchanged = with_stride(raw)
             wrong |= swapped or exchanged
@@ -162,7 +162,7 @@ def decode(parsed: Parsed) -> Decoded:
     return Decoded(values, stored, signed, wrong or contradicted)
 
 
-def _stream_contradicts(claimed: Layout, true: Layout) -> bool:
+def _stream_contradicts(claimed: PixelLayout, true: PixelLayout) -> bool:
     """Bits Allocated and the order of the planes are no matter of a compressed picture; size and colours are."""
     same = (true.rows, true.columns, true.samples) == (claimed.rows, claimed.columns, claimed.samples)
     return not same or _family(claimed.photometric) != _family(true.photometric)
@@ -174,7 +174,7 @@ def _family(photometric: str) -> str:
     return "YBR" if photometric.startswith("YBR") else photometric
 
 
-def _colour(raw: Values, true: Layout, claimed: Layout, native: bool, wrong: bool) -> Decoded:
+def _colour(raw: Values, true: PixelLayout, claimed: PixelLayout, native: bool, wrong: bool) -> Decoded:
     """Red, green and blue; their luma, if the header says that the picture is grey, and so how it is to be shown."""
     said = native and true.photometric.startswith("YBR")
     is_ybr = _is_ybr(raw, said=said)
@@ -187,7 +187,7 @@ def _colour(raw: Values, true: Layout, claimed: Layout, native: bool, wrong: boo
     return Decoded(luma(raw), stored, False, True)
 
 
-def _colour_bits(raw: Values, claimed: Layout) -> int:
+def _colour_bits(raw: Values, claimed: PixelLayout) -> int:
     """Bits Stored, unless values go beyond, or leave three quarters of them unused: no colour film is so dark."""
     used = max(8, int(raw.max()).bit_length())
     return claimed.stored if used <= claimed.stored <= min(used + 1, 8 * raw.itemsize) else used + used % 2

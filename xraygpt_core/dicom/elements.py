@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydicom.datadict import dictionary_VR
 
-from xraygpt_core.dicom.budget import spend
+from xraygpt_core.dicom.header_budget import spend
 
 PIXEL_DATA = 0x7FE00010
 UNDEFINED = 0xFFFFFFFF

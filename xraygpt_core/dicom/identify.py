@@ -5,8 +5,8 @@ An image that a newer version would reject still belongs to somebody.
 
 import warnings
 
-from xraygpt_core.dicom import child, frames, header
-from xraygpt_core.dicom.budget import header_budget
+from xraygpt_core.dicom import decoder_child, frames, header
+from xraygpt_core.dicom.header_budget import header_budget
 from xraygpt_core.dicom.parse import is_dicom, parse
 from xraygpt_core.dicom.types import Identifiers, Limits
 
@@ -25,4 +25,4 @@ def identify(data: bytes, limits: Limits) -> Identifiers:
 
 
 if __name__ == "__main__":
-    child.main(lambda data, limits: frames.pack_identifiers(identify(data, limits)))
+    decoder_child.main(lambda data, limits: frames.pack_identifiers(identify(data, limits)))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xraygpt_core.dicom.codestream import Codestream, Kind
+from xraygpt_core.dicom.codestream import Codestream, CodestreamKind
 from xraygpt_core.dicom.header import integer, word
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
@@ -14,7 +14,7 @@ PALETTE = "PALETTE COLOR"
 
 
 @dataclass(frozen=True)
-class Layout:
+class PixelLayout:
     """Of a single-frame image. As read from a header, numbers may contradict each other; 0 is what is absent."""
 
     rows: int
@@ -35,7 +35,7 @@ class Layout:
         return self.rows * self.columns * samples * self.allocated // 8
 
 
-def layout(dataset: Any) -> Layout:
+def layout(dataset: Any) -> PixelLayout:
     """Read the description of the pixels; what it says is checked where it is used.
 
     Raises:
@@ -45,7 +45,7 @@ def layout(dataset: Any) -> Layout:
     said = word(dataset, "PhotometricInterpretation")
     photometric = (said or ("RGB" if three else "MONOCHROME2")).upper()
     high_bit = integer(dataset, "HighBit")
-    found = Layout(
+    found = PixelLayout(
         rows=integer(dataset, "Rows") or 0,
         columns=integer(dataset, "Columns") or 0,
         samples=integer(dataset, "SamplesPerPixel") or (3 if photometric in COLOUR else 1),
@@ -62,12 +62,12 @@ def layout(dataset: Any) -> Layout:
     return found
 
 
-def is_consistent(image: Layout) -> bool:
+def is_consistent(image: PixelLayout) -> bool:
     """True if the samples fit the photometric interpretation."""
     return image.samples == (3 if image.photometric in COLOUR else 1)
 
 
-def of_samples(image: Layout, samples: int, photometric: str | None = None) -> Layout:
+def of_samples(image: PixelLayout, samples: int, photometric: str | None = None) -> PixelLayout:
     """The same with this many samples a pixel, and a photometric interpretation that fits them."""
     if samples == 3:
         meant = photometric or (image.photometric if image.photometric in COLOUR else "RGB")
@@ -76,13 +76,13 @@ def of_samples(image: Layout, samples: int, photometric: str | None = None) -> L
     return replace(image, samples=samples, photometric=meant)
 
 
-def of_stream(image: Layout, stream: Codestream) -> Layout:
+def of_stream(image: PixelLayout, stream: Codestream) -> PixelLayout:
     """What the codestream says, where it says something.
 
     Raises:
         Rejected: UNDECODABLE for what no decoder here reads.
     """
-    if stream.kind is Kind.RLE:
+    if stream.kind is CodestreamKind.RLE:
         return _of_planes(image, stream.components)
     if stream.components not in (1, 3) or not 1 <= stream.precision <= 16:
         raise Rejected(
@@ -94,13 +94,13 @@ def of_stream(image: Layout, stream: Codestream) -> Layout:
     )
 
 
-def _said_by_dct(image: Layout, stream: Codestream) -> str | None:
+def _said_by_dct(image: PixelLayout, stream: Codestream) -> str | None:
     """Three components without a word about them are YCbCr, as every JPEG reader takes them, but for a header's RGB."""
-    silent = stream.kind is Kind.DCT and not (image.photometric == "RGB" and image.named)
+    silent = stream.kind is CodestreamKind.DCT and not (image.photometric == "RGB" and image.named)
     return "YBR_FULL" if silent else None
 
 
-def _of_planes(image: Layout, planes: int) -> Layout:
+def _of_planes(image: PixelLayout, planes: int) -> PixelLayout:
     """RLE: a segment is one byte of one sample (PS3.5 G.2)."""
     if planes not in (1, 2, 3, 6):
         raise Rejected(ReasonCode.UNDECODABLE, f"{planes} RLE segments")

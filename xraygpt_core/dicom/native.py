@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from xraygpt_core.dicom.arrays import Values
-from xraygpt_core.dicom.layout import GREY, Layout, is_consistent, of_samples
+from xraygpt_core.dicom.layout import GREY, PixelLayout, is_consistent, of_samples
 from xraygpt_core.dicom.measure import CLEARLY, are_pairs_exchanged, roughness, row_roughness, variation
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
@@ -21,7 +21,7 @@ _UNEVEN = 0.1  # difference of a row and the next, of that of any two
 _FEW = 2**12  # pixels: of fewer nothing is concluded
 
 
-def is_native_length(length: int, image: Layout) -> bool:
+def is_native_length(length: int, image: PixelLayout) -> bool:
     """True if so many bytes are this image, a byte of padding included."""
     return image.native_bytes <= length <= image.native_bytes + 1 and image.native_bytes > 0
 
@@ -31,7 +31,7 @@ def unswap(value: bytes) -> bytes:
     return np.frombuffer(value, dtype=">u2", count=len(value) // 2).astype("<u2").tobytes() + value[len(value) & ~1 :]
 
 
-def read_native(value: bytes, image: Layout, *, little: bool, cut: bool) -> tuple[Values, Layout, bool]:
+def read_native(value: bytes, image: PixelLayout, *, little: bool, cut: bool) -> tuple[Values, PixelLayout, bool]:
     """The samples of an uncompressed image.
 
     Args:
@@ -59,12 +59,12 @@ def read_native(value: bytes, image: Layout, *, little: bool, cut: bool) -> tupl
     return raw, true, true != image or swapped or exchanged or _has_more(value, true)
 
 
-def _has_more(value: bytes, image: Layout) -> bool:
+def _has_more(value: bytes, image: PixelLayout) -> bool:
     """True for more behind the pixels than padding: zeros of a row and more may be another picture's, of other rows."""
     return len(value) - image.native_bytes >= image.native_bytes // image.rows or any(value[image.native_bytes + 1 :])
 
 
-def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
+def _of_length(value: bytes, image: PixelLayout, little: bool, cut: bool) -> PixelLayout:
     """The claim, with the samples and bytes a pixel that the length allows.
 
     Raises:
@@ -90,11 +90,11 @@ def _of_length(value: bytes, image: Layout, little: bool, cut: bool) -> Layout:
     )
 
 
-def _bytes_of(image: Layout) -> int:
+def _bytes_of(image: PixelLayout) -> int:
     return image.native_bytes
 
 
-def _readings(image: Layout) -> list[Layout]:
+def _readings(image: PixelLayout) -> list[PixelLayout]:
     """What else the bytes may be, of whatever number."""
     shared = replace(of_samples(image, 3), allocated=8, photometric="YBR_FULL_422", planar=0)
     full = "YBR_FULL" if image.photometric.startswith("YBR") else None
@@ -107,12 +107,12 @@ def _readings(image: Layout) -> list[Layout]:
     return found
 
 
-def _may_share(image: Layout) -> bool:
+def _may_share(image: PixelLayout) -> bool:
     """False where two pixels of 8 bits are to share their colour and there are no such pairs."""
     return image.photometric != "YBR_FULL_422" or (image.allocated == 8 and image.rows * image.columns % 2 == 0)
 
 
-def _of_width(image: Layout, allocated: int) -> Layout:
+def _of_width(image: PixelLayout, allocated: int) -> PixelLayout:
     """With so many bits allocated; Bits Stored and High Bit are dropped where they come from the wrong number."""
     if allocated == image.allocated:
         return image
@@ -122,7 +122,7 @@ def _of_width(image: Layout, allocated: int) -> Layout:
     )
 
 
-def _rough(value: bytes, image: Layout, little: bool) -> float:
+def _rough(value: bytes, image: PixelLayout, little: bool) -> float:
     """Of the smoothest reading of this layout."""
     if image.samples == 3:
         if image.photometric == "YBR_FULL_422":
@@ -137,7 +137,7 @@ def _signed_or_not(raw: Values) -> float:
     return min(roughness(raw), roughness(raw.view(f"i{raw.dtype.itemsize}")))
 
 
-def in_order(raw: Values, image: Layout) -> tuple[Values, bool]:
+def in_order(raw: Values, image: PixelLayout) -> tuple[Values, bool]:
     """Samples in the byte order in which they are a picture: True, if it is clearly not the one they were read in."""
     if raw.dtype.itemsize == 1:
         return (_exchanged(raw), True) if are_pairs_exchanged(raw) else (raw, False)
@@ -157,7 +157,7 @@ def _exchanged(raw: Values) -> Values:
     return flat.reshape(raw.shape)
 
 
-def _outside(raw: Values, image: Layout) -> float:
+def _outside(raw: Values, image: PixelLayout) -> float:
     """Share of the pixels with bits above High Bit; sign extension has them, too, and is not counted."""
     top = (image.high_bit if image.high_bit >= 0 else image.stored - 1) + 1
     if not 0 < top < 16:
@@ -167,7 +167,7 @@ def _outside(raw: Values, image: Layout) -> float:
     return float(np.count_nonzero((above != 0) & ~extended) / raw.size)
 
 
-def _with_planes(value: bytes, image: Layout, little: bool) -> Layout:
+def _with_planes(value: bytes, image: PixelLayout, little: bool) -> PixelLayout:
     """Colour by pixel or by plane (PS3.3 C.7.6.3.1.3): the header's, unless the other is clearly a picture."""
     other = replace(image, planar=1 - image.planar)
     here, there = (
@@ -187,7 +187,7 @@ def with_stride(raw: Values) -> tuple[Values, bool]:
     return (turned, True) if here > _UNEVEN and there < _EVEN * here else (raw, False)
 
 
-def _shaped(value: bytes, image: Layout, little: bool) -> Values:
+def _shaped(value: bytes, image: PixelLayout, little: bool) -> Values:
     """(rows, columns) or (rows, columns, samples)."""
     wide = image.allocated == 16
     count = image.rows * image.columns * image.samples
@@ -200,7 +200,7 @@ def _shaped(value: bytes, image: Layout, little: bool) -> Values:
     return raw.reshape(image.rows, image.columns, image.samples)
 
 
-def _samples_422(value: bytes, image: Layout) -> Values:
+def _samples_422(value: bytes, image: PixelLayout) -> Values:
     """Two luminances share their chrominances: Y1 Y2 CB CR (PS3.3 C.7.6.3.1.2)."""
     count = image.native_bytes // 4 * 4
     four = np.frombuffer(value, dtype="u1", count=count).reshape(-1, 4)

@@ -10,10 +10,10 @@ from io import BytesIO
 
 from PIL import Image
 
-from xraygpt_core.dicom import accept, header, plausible, views
+from xraygpt_core.dicom import admission, header, plausible, views
 from xraygpt_core.dicom.arrays import Values
-from xraygpt_core.dicom.budget import header_budget
 from xraygpt_core.dicom.decode import decode, pixel_sha256, true_size
+from xraygpt_core.dicom.header_budget import header_budget
 from xraygpt_core.dicom.orientation import turned
 from xraygpt_core.dicom.origin import flags_of, origin
 from xraygpt_core.dicom.parse import Parsed, is_dicom, parse
@@ -58,7 +58,7 @@ def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
         reason = ReasonCode.TRUNCATED if parsed.cut else ReasonCode.NO_PIXELS
         raise Rejected(reason, "the file ends before its pixels" if parsed.cut else "there is no Pixel Data element")
     wrong_size = _correct_size(parsed)
-    flags = accept.accept(dataset, limits)
+    flags = admission.accept(dataset, limits)
     decoded = decode(parsed)
     if decoded.values.ndim == 2:  # what the header's tables, padding and ranges are read by
         dataset.BitsStored, dataset.PixelRepresentation = decoded.stored_bits, int(decoded.signed)
@@ -78,7 +78,7 @@ def _normalise_dicom(data: bytes, limits: Limits) -> NormalisedImage:
         kind="dicom",
         view=view,
         made=made,
-        modality=accept.modality(dataset),
+        modality=admission.modality(dataset),
         expected_images=expected if expected is not None and 1 <= expected <= _MOST_IMAGES else None,
         flags=(*flags, *flags_of(made), *(flag for flag, doubtful in doubts if doubtful)),
         identifiers=header.identifiers(dataset),

@@ -9,7 +9,7 @@ from xraygpt_core.dicom.header import PARSE_ERRORS, integer
 from xraygpt_core.dicom.tables import (
     Descriptor,
     Entries,
-    Table,
+    LookupTable,
     first_input,
     look_up,
     read_descriptor,
@@ -55,7 +55,7 @@ def colours_of(dataset: Any, indices: npt.NDArray[Any]) -> tuple[npt.NDArray[np.
     return seen[indices.astype(np.int64) - low], contradicted
 
 
-def _palette(dataset: Any, colour: str) -> Table:
+def _palette(dataset: Any, colour: str) -> LookupTable:
     """One colour's table.
 
     Raises:
@@ -74,7 +74,7 @@ def _palette(dataset: Any, colour: str) -> Table:
     return table
 
 
-def _segmented(data: Any, descriptor: Descriptor, *, big: bool) -> Table:
+def _segmented(data: Any, descriptor: Descriptor, *, big: bool) -> LookupTable:
     packed = Descriptor(65536, 0, descriptor.bits)  # the count is of entries, and segments are fewer
     coded = None if data is None else table_of(data, packed, big=big, smooth=False)
     if coded is None:
@@ -85,7 +85,7 @@ def _segmented(data: Any, descriptor: Descriptor, *, big: bool) -> Table:
     if not found:
         raise ValueError("no entries")
     wide: Entries = np.array(found[: descriptor.count], dtype=np.uint16)
-    return Table(wide, descriptor, contradicted=False)
+    return LookupTable(wide, descriptor, contradicted=False)
 
 
 def _expand(numbers: list[int], at: int, most: int | None, found: list[int], descriptor: Descriptor) -> None:

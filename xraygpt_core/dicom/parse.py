@@ -12,7 +12,6 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from xraygpt_core.dicom.budget import parse_clock, spend
 from xraygpt_core.dicom.elements import (
     BIG,
     EXPLICIT,
@@ -30,6 +29,7 @@ from xraygpt_core.dicom.elements import (
     tag_at,
 )  # fmt: skip
 from xraygpt_core.dicom.header import PARSE_ERRORS, text
+from xraygpt_core.dicom.header_budget import parse_clock, spend
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.dicom.walk import guess_encoding, walk
 from xraygpt_core.errors import Rejected
@@ -82,7 +82,7 @@ def parse(data: bytes, limits: Limits) -> Parsed:
 
     Raises:
         Rejected: TRUNCATED, UNDECODABLE, or TOO_LARGE when a deflated dataset grows beyond the limit, or there are more
-            elements than the budget allows (:mod:`xraygpt_core.dicom.budget`).
+            elements than the budget allows (:mod:`xraygpt_core.dicom.header_budget`).
     """
     with parse_clock():
         return _parse(data, limits)

@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from xraygpt_core.dicom.accept import check_size
+from xraygpt_core.dicom.admission import check_size
 from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.codecs import refuse_filled
 from xraygpt_core.dicom.header import PARSE_ERRORS

@@ -29,7 +29,7 @@ IMAGES_PER_CHILD = 500  # then a fresh one: codecs leak, and starting one costs 
 _START_SECONDS = 300.0  # a child that cannot start says so at once; a busy machine may take its time
 _STARVED = 10  # how many times longer it may take where other processes keep the processor
 _GRACE_SECONDS = 10.0  # between closing the socket and being gone: a killed one has its memory to give back first
-_CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.child")
+_CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.decoder_child")
 _HEADER_CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.identify")
 # All that a child gets of our environment. Everything else may be a secret or a switch.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TZ")

@@ -36,7 +36,7 @@ class Descriptor:
 
 
 @dataclass(frozen=True)
-class Table:
+class LookupTable:
     """A look-up table that maps something onto something."""
 
     entries: Entries  # (n,), n <= descriptor.count; the last one stands for those that are missing
@@ -58,7 +58,7 @@ class Table:
         return bits
 
 
-def read_table(item: Any) -> Table | None:
+def read_table(item: Any) -> LookupTable | None:
     """The table of an item of a Modality, VOI or Presentation LUT Sequence; None if it is absent, broken or flat."""
     try:
         big = item.original_encoding[1] is False
@@ -102,7 +102,7 @@ def _described(numbers: list[int]) -> Descriptor | None:
     return Descriptor(numbers[0] or _MOST_ENTRIES, numbers[1], numbers[2] if 1 <= numbers[2] <= 16 else 0)
 
 
-def table_of(data: Any, descriptor: Descriptor, *, big: bool, smooth: bool = True) -> Table | None:
+def table_of(data: Any, descriptor: Descriptor, *, big: bool, smooth: bool = True) -> LookupTable | None:
     """The entries of LUT Data, or None if there are none.
 
     Args:
@@ -123,7 +123,7 @@ def table_of(data: Any, descriptor: Descriptor, *, big: bool, smooth: bool = Tru
         return None
     padded = wide and int(entries.max()) <= 0xFF  # 8 bits, each with a word of its own: C.7.6.3.1.5, note 1
     contradicted = descriptor.bits > 0 and wide != (descriptor.bits > 8) and not padded
-    return Table(entries, descriptor, contradicted or (wide and reordered))
+    return LookupTable(entries, descriptor, contradicted or (wide and reordered))
 
 
 def _is_wide(words: Entries, octets: Entries, length: int, descriptor: Descriptor, *, smooth: bool) -> bool:
@@ -140,7 +140,7 @@ def _is_wide(words: Entries, octets: Entries, length: int, descriptor: Descripto
     return padded or (length == 2 * count and not smooth) or (smooth and _is_ragged(octets[:count], words))
 
 
-def first_input(table: Table, inputs: Inputs, counts: Counts, *, signed: bool) -> int:
+def first_input(table: LookupTable, inputs: Inputs, counts: Counts, *, signed: bool) -> int:
     """The input of the first entry, with the sign under which the table covers more of what occurs.
 
     The VR (US or SS) ought to tell, by Pixel Representation; for a VOI LUT by the range of the modality transform's
@@ -157,13 +157,13 @@ def first_input(table: Table, inputs: Inputs, counts: Counts, *, signed: bool) -
     return max(choices, key=covered)
 
 
-def look_up(table: Table, first: int, inputs: Inputs) -> Inputs:
+def look_up(table: LookupTable, first: int, inputs: Inputs) -> Inputs:
     """The entry of each input. What lies outside the table has its first or last entry (PS3.3 C.11.1.1.1)."""
     places = np.floor(inputs - first + 1e-6)  # a slope of 0.01 makes 56.99999… of 57
     return table.entries[np.clip(places, 0, len(table.entries) - 1).astype(np.int64)].astype(np.float64)
 
 
-def missing(table: Table, first: int, inputs: Inputs, counts: Counts) -> float:
+def missing(table: LookupTable, first: int, inputs: Inputs, counts: Counts) -> float:
     """Share of the pixels whose entry the descriptor promises and the data lack."""
     lacking = (inputs >= first + len(table.entries)) & (inputs < first + table.descriptor.count)
     return float(counts[lacking].sum() / max(1, counts.sum()))

@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from xraygpt_core.dicom.header import PARSE_ERRORS, integer, values, word
-from xraygpt_core.dicom.tables import Counts, Inputs, Table, first_input, listed, look_up, missing, read_table, value_of
+from xraygpt_core.dicom.tables import (
+    Counts,
+    Inputs,
+    LookupTable,
+    first_input,
+    listed,
+    look_up,
+    missing,
+    read_table,
+    value_of,
+)
 
 RARE = 0.001  # of all pixels: a hot pixel or a lead marker must not decide what is shown
 _MOST = 32  # tables or windows that are tried
@@ -141,7 +151,7 @@ def _items(dataset: Any, keyword: str) -> list[Any]:
     return [item for item in values(dataset, keyword)[:_MOST] if hasattr(item, "get")]
 
 
-def _tabled(item: Any, inputs: Inputs, counts: Counts, *, signed: bool) -> tuple[Mapped, Table] | None:
+def _tabled(item: Any, inputs: Inputs, counts: Counts, *, signed: bool) -> tuple[Mapped, LookupTable] | None:
     """The values through one item's table; None if it cannot be read."""
     table = read_table(item)
     if table is None:

@@ -10,7 +10,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
-from xraygpt_core.dicom.budget import spend
 from xraygpt_core.dicom.elements import (
     BIG,
     EXPLICIT,
@@ -27,6 +26,7 @@ from xraygpt_core.dicom.elements import (
     tag_at,
     vr_of,
 )  # fmt: skip
+from xraygpt_core.dicom.header_budget import spend
 
 _MAYBE_VR = re.compile(rb"[A-U](?=[A-Z])")  # found ten times as fast as any of the VRs
 _CHEAP = 16  # of these cost as much as an element

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydicom.dataelem import RawDataElement
 
-from xraygpt_core.dicom.budget import spend
 from xraygpt_core.dicom.elements import BIG, EXPLICIT, IMPLICIT, ITEM, LONG_VRS, UNDEFINED, Encoding, tag_at, vr_of
+from xraygpt_core.dicom.header_budget import spend
 
 _PYDICOM = 10  # steps that an element costs pydicom
 _BYTES = 8  # of a value that is no sequence, a step: a backslash may part numbers every second byte

@@ -28,7 +28,7 @@ _JOINTS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _CAMELS = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-ß])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-class Part(Enum):
+class BodyPart(Enum):
     """What a text says about the body part."""
 
     CHEST = "chest"
@@ -36,30 +36,32 @@ class Part(Enum):
     NOT_SAID = "not said"
 
 
-def described_part(text: str) -> Part:
+def described_part(text: str) -> BodyPart:
     """What a free text names. A text that names the chest beside another part counts as the chest."""
     text = re.sub("c-arm", "", text[:_LONGEST_TEXT], flags=re.IGNORECASE)  # the machine, not the limb
     words = {*plain_words(text), *plain_words(apart(text))}
     spine = any(sign in text for sign in SPINE_SIGNS)
     if words & CHEST or (not spine and any(sign in text for sign in CHEST_SIGNS)):
-        return Part.CHEST
+        return BodyPart.CHEST
     if words & OTHER or spine or any(sign in text for sign in OTHER_SIGNS):
-        return Part.OTHER
-    return Part.NOT_SAID
+        return BodyPart.OTHER
+    return BodyPart.NOT_SAID
 
 
-def stated_part(body_part: str) -> Part:
+def stated_part(body_part: str) -> BodyPart:
     """What Body Part Examined (0018,0015) states. A word that is in no vocabulary states nothing: it may be the name of
     a room or of a button, and the film a chest film.
     """
     compact = "".join(plain_words(body_part))
     if compact in _NOT_SAID:
-        return Part.NOT_SAID
+        return BodyPart.NOT_SAID
     described = described_part(body_part)
-    if described is Part.CHEST or any(stem in compact for stem in _CHEST_STEMS):
-        return Part.CHEST
-    known = described is Part.OTHER or {*plain_words(apart(body_part))} & _KNOWN or _GLUED.fullmatch(compact[:_LONGEST])
-    return Part.OTHER if known or any(stem in compact for stem in OTHER_STEMS) else Part.NOT_SAID
+    if described is BodyPart.CHEST or any(stem in compact for stem in _CHEST_STEMS):
+        return BodyPart.CHEST
+    known = (
+        described is BodyPart.OTHER or {*plain_words(apart(body_part))} & _KNOWN or _GLUED.fullmatch(compact[:_LONGEST])
+    )
+    return BodyPart.OTHER if known or any(stem in compact for stem in OTHER_STEMS) else BodyPart.NOT_SAID
 
 
 def apart(text: str) -> str:

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID
 
-from xraygpt_core.dicom.accept import CR_STORAGE, DX_FOR_PRESENTATION
+from xraygpt_core.dicom.admission import CR_STORAGE, DX_FOR_PRESENTATION
 from xraygpt_core.dicom.elements import PIXEL_DATA
 from xraygpt_core.dicom.parse import EXPLICIT_LITTLE
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from xraygpt_core.errors import BundleError, InvalidRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.chest_check import ChestCheck, load_chest_check
-from xraygpt_core.model.encoder import Encoder, load_encoder
+from xraygpt_core.model.encoders.encoder import Encoder, load_encoder
 from xraygpt_core.model.llm import Llm, load_llm, pick_device, pick_dtype
 from xraygpt_core.model.projector import Projector, load_projector
 from xraygpt_core.model.prompt import Prompt, Template, fit_turns, template_named, tokenise

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.compose import PROJECTOR_FILE, new_bundle, write_bundle
-from xraygpt_core.model.efficientnet import EfficientNetLite0
+from xraygpt_core.model.encoders.efficientnet import EfficientNetLite0
 from xraygpt_core.model.projector import MapProjector, MapSizes, save_projector
 
 _LAYERS, _CHANNELS = ["block10", "head"], 112 * 4 + 1280

@@ -10,7 +10,7 @@ from xraygpt_core.phantoms.body import Tissue, body, draw_tissue
 from xraygpt_core.phantoms.canvas import Canvas, inside
 from xraygpt_core.phantoms.devices import choose_devices, devices
 from xraygpt_core.phantoms.film import collimate, draw_exposure, expose, mark, quantise
-from xraygpt_core.phantoms.findings import LABELS, SIDES, Phantom, Population, Report, Side, View, draw_labels
+from xraygpt_core.phantoms.findings import LABELS, SIDES, Phantom, PhantomReport, Population, Side, View, draw_labels
 from xraygpt_core.phantoms.lesions import Lesions, add_nodule, draw_lesions, opacity_mask
 from xraygpt_core.phantoms.skeleton import bones, draw_look, vessels
 from xraygpt_core.phantoms.wording import write_report
@@ -22,13 +22,13 @@ AP_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Plan:
+class DrawingPlan:
     """What a phantom will show and say, before a pixel is drawn."""
 
     view: View
     labels: frozenset[str]
     devices: tuple[str, ...]
-    report: Report
+    report: PhantomReport
 
 
 def _streams(seed: int, population: Population) -> dict[str, np.random.Generator]:
@@ -37,7 +37,7 @@ def _streams(seed: int, population: Population) -> dict[str, np.random.Generator
 
 def plan_phantom(
     seed: int, population: Population = "train", *, labels: Set[str] | None = None, view: View | None = None
-) -> Plan:
+) -> DrawingPlan:
     """Truth and report of ``draw_phantom`` with the same arguments, without its pixels (0.1 ms).
 
     Raises ValueError for a negative seed or a label that is not in ``LABELS``.
@@ -52,7 +52,7 @@ def plan_phantom(
     seen: View = view or ("AP" if ap else "PA")
     wording = np.random.default_rng([seed, _POPULATIONS[population], _PARTS.index("wording")])
     devices = choose_devices(wording) if "device" in found else ()
-    return Plan(seen, found, devices, write_report(wording, found, seen, devices))
+    return DrawingPlan(seen, found, devices, write_report(wording, found, seen, devices))
 
 
 def draw_phantom(

@@ -29,7 +29,7 @@ NORMAL_SHARE = 0.06  # studies without any finding; independent labels alone wou
 
 
 @dataclass(frozen=True)
-class Report:
+class PhantomReport:
     """The two sections of a report in plain English."""
 
     findings: str
@@ -54,7 +54,7 @@ class Phantom:
     labels: frozenset[str]
     pixels: npt.NDArray[np.uint16]
     bits_stored: int
-    report: Report
+    report: PhantomReport
 
     def grey8(self) -> npt.NDArray[np.uint8]:
         """The pixels as 8-bit grey, shape (side, side): the stored range, no window applied."""

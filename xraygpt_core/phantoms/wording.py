@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xraygpt_core.phantoms.findings import SIDES, Report, View
+from xraygpt_core.phantoms.findings import SIDES, PhantomReport, View
 
 SHORTEST, LONGEST = 25, 58  # words; negatives are added only while there is room
 
@@ -238,7 +238,7 @@ def _impression(rng: np.random.Generator, labels: frozenset[str], devices: Seque
     return f"{_capital(listed)}."
 
 
-def write_report(rng: np.random.Generator, labels: frozenset[str], view: View, devices: Sequence[str]) -> Report:
+def write_report(rng: np.random.Generator, labels: frozenset[str], view: View, devices: Sequence[str]) -> PhantomReport:
     """Findings and impression for the labels; ``devices`` names what stands behind the label "device"."""
     groups = _positive(rng, labels, devices)
     if rng.random() < 0.4:
@@ -255,4 +255,4 @@ def write_report(rng: np.random.Generator, labels: frozenset[str], view: View, d
         if (position < wanted or LONGEST - room < SHORTEST) and words < room:
             sentences.append(sentence)
             room -= words
-    return Report(findings=" ".join([f"{view} chest radiograph.", *sentences]), impression=impression)
+    return PhantomReport(findings=" ".join([f"{view} chest radiograph.", *sentences]), impression=impression)

@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from xraygpt_core.report.labeller import view_of
-from xraygpt_core.report.negation import Status
+from xraygpt_core.report.negation import Assertion
 from xraygpt_core.report.statements import Statement, raw_sentences, statements
 
 
-class Kind(StrEnum):
+class ContradictionKind(StrEnum):
     """Of a contradiction."""
 
     SECTIONS = "findings/impression"  # one sentence says what another denies or leaves out
@@ -32,7 +32,7 @@ class Kind(StrEnum):
 class Contradiction:
     """Two sentences as they were written; ``other`` is ours where the draft has no such sentence."""
 
-    kind: Kind
+    kind: ContradictionKind
     one: str
     other: str
 
@@ -128,12 +128,13 @@ def chat_contradictions(question: str, answer: str, draft: str, view: str | None
     known = statements(draft)
     against = [*_between(said, known), *(one.turned() for one in _misplaced(known, said))]
     against += _left_out(draft, known, said, "The draft does not mention it.")
-    found = [Contradiction(Kind.CHAT, one.one, one.other) for one in against]
+    found = [Contradiction(ContradictionKind.CHAT, one.one, one.other) for one in against]
     found += _denied([one for one in said if not one.general])
     of_answer = _other_view(answer, view)
     if not of_answer and view not in _VIEWS:
         of_answer = [
-            Contradiction(Kind.CHAT, one.one, one.other) for one in _views_apart(_views(answer), _views(draft))
+            Contradiction(ContradictionKind.CHAT, one.one, one.other)
+            for one in _views_apart(_views(answer), _views(draft))
         ]
     return _each_once(found + of_answer)
 
@@ -148,15 +149,15 @@ def _between(one_side: Sequence[Statement], other_side: Sequence[Statement]) -> 
     found: dict[str, Contradiction] = {}
     for one in one_side:
         for other in other_side:
-            there, gone = (one, other) if one.status is Status.ASSERTED else (other, one)
+            there, gone = (one, other) if one.status is Assertion.ASSERTED else (other, one)
             if there.kind.split()[0] not in found and _excludes(gone, there):
-                found[there.kind.split()[0]] = Contradiction(Kind.SECTIONS, one.sentence, other.sentence)
+                found[there.kind.split()[0]] = Contradiction(ContradictionKind.SECTIONS, one.sentence, other.sentence)
     return list(found.values())
 
 
 def _excludes(gone: Statement, there: Statement) -> bool:
     """Whether a denial and an assertion cannot both be true."""
-    if gone.status is not Status.DENIED or there.status is not Status.ASSERTED or gone.sentence == there.sentence:
+    if gone.status is not Assertion.DENIED or there.status is not Assertion.ASSERTED or gone.sentence == there.sentence:
         return False
     if not (gone.kind == there.kind or (gone.kind == "device" and there.kind.startswith("device"))):
         return False
@@ -182,16 +183,16 @@ def _other_devices(gone: str, there: str) -> bool:
 def _misplaced(first: Iterable[Statement], second: Iterable[Statement]) -> list[Contradiction]:
     """Findings that the second text puts where the first one does not."""
     found = []
-    named = [one for one in first if one.status is not Status.DENIED and one.kind in _PLACED]
+    named = [one for one in first if one.status is not Assertion.DENIED and one.kind in _PLACED]
     for later in second:
         before = [one for one in named if one.kind == later.kind]
-        if later.status is not Status.ASSERTED or not before or not all(one.sides for one in before):
+        if later.status is not Assertion.ASSERTED or not before or not all(one.sides for one in before):
             continue
         sides = frozenset(side for one in before for side in one.sides)
         spots = frozenset(spot for one in before for spot in one.spots)
         zoned = all(one.spots for one in before) and later.spots
         if later.sides - sides or (zoned and later.spots - spots):
-            found.append(Contradiction(Kind.SIDE, before[0].sentence, later.sentence))
+            found.append(Contradiction(ContradictionKind.SIDE, before[0].sentence, later.sentence))
     return found
 
 
@@ -200,9 +201,9 @@ def _left_out(text: str, first: Sequence[Statement], second: Sequence[Statement]
     plain = text.lower()
     spoken = {one.kind.split()[0] for one in first}
     return [
-        Contradiction(Kind.SECTIONS, one.sentence, words)
+        Contradiction(ContradictionKind.SECTIONS, one.sentence, words)
         for one in second
-        if one.status is Status.ASSERTED
+        if one.status is Assertion.ASSERTED
         and (kind := one.kind.split()[0]) not in spoken
         and not re.search(_AKIN[kind], plain)
     ]
@@ -222,7 +223,7 @@ def _other_view(text: str, header: str | None) -> list[Contradiction]:
     named = _views(text)
     if header in _VIEWS:
         return [
-            Contradiction(Kind.VIEW, sentence, f"The header says {header}.")
+            Contradiction(ContradictionKind.VIEW, sentence, f"The header says {header}.")
             for sentence, view in named
             if view != header
         ]
@@ -230,20 +231,20 @@ def _other_view(text: str, header: str | None) -> list[Contradiction]:
 
 
 def _views_apart(some: Sequence[tuple[str, str]], others: Sequence[tuple[str, str]]) -> list[Contradiction]:
-    return [Contradiction(Kind.VIEW, one, other) for one, a in some for other, b in others if a != b]
+    return [Contradiction(ContradictionKind.VIEW, one, other) for one, a in some for other, b in others if a != b]
 
 
 def _in_short(question: str, answer: str) -> list[Statement]:
     """What a bare yes, no or side says: the question as a statement."""
     asked = [replace(one, sentence=f"{question.strip()} {answer.strip()}") for one in statements(_ended(question))]
-    there = [one for one in asked if one.status is Status.ASSERTED]
+    there = [one for one in asked if one.status is Assertion.ASSERTED]
     if (side := _BARE_SIDE.match(answer)) is not None:
         sides = frozenset(("left", "right") if side[1].lower()[0] == "b" else (side[1].lower(),))
         return [replace(one, sides=sides, spots=frozenset()) for one in there]
     if (bare := _BARE.match(answer)) is None:
         return []
     # "Is this film normal?" "No." says that something is there, and not what.
-    return asked if bare["yes"] else [replace(one, status=Status.DENIED) for one in there]
+    return asked if bare["yes"] else [replace(one, status=Assertion.DENIED) for one in there]
 
 
 def _ended(question: str) -> str:
@@ -258,7 +259,7 @@ def _only_defines(one: Statement) -> bool:
 
 def _each_once(found: Iterable[Contradiction]) -> tuple[Contradiction, ...]:
     """Without pairs that were found twice, the same way round or the other."""
-    seen: dict[tuple[Kind, frozenset[str]], Contradiction] = {}
+    seen: dict[tuple[ContradictionKind, frozenset[str]], Contradiction] = {}
     for one in found:
         seen.setdefault((one.kind, frozenset((one.one, one.other))), one)
     return tuple(seen.values())

@@ -15,8 +15,8 @@ import re
 from dataclasses import dataclass, replace
 
 from xraygpt_core.phantoms.findings import LABELS, View
-from xraygpt_core.report.negation import Status, mask_pseudo, status_of
-from xraygpt_core.report.places import PLURAL, REWRITES, Place, find_places
+from xraygpt_core.report.locations import PLURAL, REWRITES, Location, find_places
+from xraygpt_core.report.negation import Assertion, mask_pseudo, status_of
 from xraygpt_core.report.sections import described_part
 from xraygpt_core.report.vocabulary import find_terms
 
@@ -53,8 +53,8 @@ class Mention:
     start: int
     end: int
     kind: str
-    status: Status
-    places: tuple[Place, ...] = ()
+    status: Assertion
+    places: tuple[Location, ...] = ()
     plural: bool = False
 
     @property
@@ -110,11 +110,13 @@ def mentions_in(sentence: str) -> list[Mention]:
 
 def label_report(text: str) -> frozenset[str]:
     """The labels that a report's findings and impression assert, out of ``LABELS``."""
-    asserted = {label for mention in mentions(text) if mention.status is Status.ASSERTED for label in mention.labels()}
+    asserted = {
+        label for mention in mentions(text) if mention.status is Assertion.ASSERTED for label in mention.labels()
+    }
     return frozenset(asserted & set(LABELS))
 
 
-def _split_between(sentence: str, place: Place, named: list[Mention]) -> list[Place]:
+def _split_between(sentence: str, place: Location, named: list[Mention]) -> list[Location]:
     """ "consolidation in the left upper zone, right effusion": the words are two places, not one."""
     before = [m for m in named if m.end <= place.start]
     after = [m for m in named if m.start >= place.end]
@@ -133,8 +135,8 @@ def _split_between(sentence: str, place: Place, named: list[Mention]) -> list[Pl
 
 def _placed(sentence: str, named: list[Mention]) -> list[Mention]:
     """Give every mention its places: in front of it, behind it, or shared with its neighbours."""
-    own: list[list[Place]] = [[] for _ in named]
-    leading: list[tuple[int, Place]] = []  # (from which mention on, place)
+    own: list[list[Location]] = [[] for _ in named]
+    leading: list[tuple[int, Location]] = []  # (from which mention on, place)
     for whole in find_places(sentence):
         if _is_elsewhere(sentence, whole, named):
             continue
@@ -153,7 +155,7 @@ def _placed(sentence: str, named: list[Mention]) -> list[Mention]:
         if not placed[i].places:
             placed[i] = replace(placed[i], places=placed[i - 1].places)
         elif not placed[i].plural and not PLURAL.search(sentence[placed[i].places[0].start : placed[i].end]):
-            sides = Place(placed[i].start, placed[i].start, ((placed[i - 1].sides, frozenset()),))
+            sides = Location(placed[i].start, placed[i].start, ((placed[i - 1].sides, frozenset()),))
             placed[i] = replace(placed[i], places=(*placed[i].places, sides))
     for i in range(len(placed) - 2, -1, -1):
         behind = any(place.start >= placed[i + 1].end for place in placed[i + 1].places)
@@ -166,7 +168,7 @@ def _placed(sentence: str, named: list[Mention]) -> list[Mention]:
     return placed
 
 
-def _is_elsewhere(sentence: str, place: Place, named: list[Mention]) -> bool:
+def _is_elsewhere(sentence: str, place: Location, named: list[Mention]) -> bool:
     """ "effusion on the right, none on the left": the second place denies itself, not the finding."""
     after = next((mention for mention in named if mention.start >= place.end), None)
     if after is not None and _ATTRIBUTE.match(sentence[place.end : after.start]):
@@ -182,7 +184,7 @@ def _without_places(sentence: str, start: int, end: int) -> str:
     return re.sub(r"\b(?:on|in|at) (?:the )?(?=[ ,]|$)|\b(?:seen|present) ", "", text)
 
 
-def _owner(sentence: str, place: Place, named: list[Mention]) -> tuple[int | None, bool]:
+def _owner(sentence: str, place: Location, named: list[Mention]) -> tuple[int | None, bool]:
     """Index of the mention a place belongs to, and whether it leads the clause ("on the right, …")."""
     for i, mention in enumerate(named):
         if mention.start < place.end and place.start < mention.end:

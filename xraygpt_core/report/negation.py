@@ -10,7 +10,7 @@ from enum import Enum
 from xraygpt_core.report.vocabulary import find_terms
 
 
-class Status(Enum):
+class Assertion(Enum):
     """What the sentence says about a finding."""
 
     ASSERTED = "asserted"
@@ -133,12 +133,12 @@ def scope_end(sentence: str, start: int) -> int:
     return limit
 
 
-def status_of(sentence: str, start: int, end: int) -> Status:
+def status_of(sentence: str, start: int, end: int) -> Assertion:
     """Status of the finding named at [start, end) of a lower-case sentence without pseudo-negations."""
-    before: Status | None = None
+    before: Assertion | None = None
     for cue in _CUE_BEFORE.finditer(sentence, 0, end):
         if scope_end(sentence, cue.end()) >= end or cue.start() >= start:
-            before = Status.OPEN if cue["open"] else Status.DENIED
+            before = Assertion.OPEN if cue["open"] else Assertion.DENIED
     if before is not None:
         return before
     for cue in _CUE_AFTER.finditer(sentence, end):
@@ -147,5 +147,5 @@ def status_of(sentence: str, start: int, end: int) -> Status:
             break
         if "," in between and not find_terms(between):
             break
-        return Status.OPEN if cue["open"] else Status.DENIED
-    return Status.ASSERTED
+        return Assertion.OPEN if cue["open"] else Assertion.DENIED
+    return Assertion.ASSERTED

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from xraygpt_core.report.labeller import Mention, mentions_in, sentences_of
-from xraygpt_core.report.negation import Status
+from xraygpt_core.report.negation import Assertion
 from xraygpt_core.report.sections import described_part
 
 Spot = tuple[str, str]  # side, zone
@@ -101,7 +101,7 @@ class Statement:
     sentence: str
     plain: str
     kind: str
-    status: Status
+    status: Assertion
     sides: frozenset[str] = frozenset()
     spots: frozenset[Spot] = frozenset()
     general: bool = False
@@ -131,7 +131,7 @@ def _of_mention(raw: str, plain: str, mention: Mention) -> Statement:
     explained = kind in ("consolidation", "nodule") and bool(_NO_PNEUMONIA.search(plain))
     wished = mention.kind == "device" and bool(_WISHED.search(plain))
     unreal = (bare and explained) or wished or (kind == "nodule" and bool(_NO_NODULE.search(plain)))
-    status = Status.OPEN if unreal and mention.status is Status.ASSERTED else mention.status
+    status = Assertion.OPEN if unreal and mention.status is Assertion.ASSERTED else mention.status
     return Statement(raw, plain, kind, status, mention.sides, spots, weak=bare or explained)
 
 
@@ -149,7 +149,7 @@ def _in_other_words(raw: str, plain: str) -> list[Statement]:
 
     def deny(kind: str, *, sided: bool = False, general: bool = False) -> None:
         sides = frozenset(_ONE_SIDE.findall(plain)) if sided else frozenset()
-        denied.append(Statement(raw, plain, kind, Status.DENIED, sides, general=general))
+        denied.append(Statement(raw, plain, kind, Assertion.DENIED, sides, general=general))
 
     if _NORMAL_HEART.search(said) and not _NOT_QUITE.search(said):
         deny("cardiomegaly")

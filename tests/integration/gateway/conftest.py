@@ -13,18 +13,18 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from api_gateway.app import create_app
-from tests.keys import HMAC_KEY
-from tests.s3_tools import s3_client
-from xraygpt.stack.broker import Broker
-from xraygpt.stack.postgres import Postgres
-from xraygpt.stack.s3 import ObjectServer
-from xraygpt_core.ledger.chat import chat_input, complete_turn, stream_answer
-from xraygpt_core.ledger.core import Ledger, open_ledger
-from xraygpt_core.ledger.ingest import IngestedImage, complete_ingest, reject_image
-from xraygpt_core.ledger.jobs import Claim, claim, fail
-from xraygpt_core.ledger.keys import create_api_key
-from xraygpt_core.ledger.settle import settle
-from xraygpt_core.ledger.summarise import NewSummary, complete_summary, summarise_input
+from tests.support.keys import HMAC_KEY
+from tests.support.s3_tools import s3_client
+from xraygpt.stack.servers.broker import Broker
+from xraygpt.stack.servers.postgres import Postgres
+from xraygpt.stack.servers.s3 import ObjectServer
+from xraygpt_core.ledger.access.api_keys import create_api_key
+from xraygpt_core.ledger.jobs.claims import Claim, claim, fail
+from xraygpt_core.ledger.studies.chat import chat_input, complete_turn, stream_answer
+from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingest, reject_image
+from xraygpt_core.ledger.studies.settle import settle
+from xraygpt_core.ledger.studies.summarise import NewSummary, complete_summary, summarise_input
+from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, KeyKind, ReasonCode, Role

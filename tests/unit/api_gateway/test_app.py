@@ -9,7 +9,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from api_gateway.app import create_app
 from api_gateway.lookup import Lookup
-from api_gateway.wire import JsonObject, Text
+from api_gateway.schemas import JsonObject, Text
 from xraygpt_core.settings import Settings
 
 # Parsed but never reached without a key: no service is called.

@@ -10,7 +10,7 @@ import pytest
 
 from api_gateway import chat
 from api_gateway.chat import growing
-from xraygpt_core.ledger.chat import Turn
+from xraygpt_core.ledger.studies.chat import Turn
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 FIRST = Turn(UUID(int=1), UUID(int=2), UUID(int=3), "Why?", "", "queued", NOW, None)

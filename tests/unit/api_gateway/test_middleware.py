@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from prometheus_client import REGISTRY
 
-from api_gateway.bodies import LARGE, MAX_BODY_BYTES, BodyLimit
+from api_gateway.body_limits import LARGE, MAX_BODY_BYTES, BodyLimit
 from api_gateway.middleware import Measured
 from api_gateway.problems import translate_errors
 
@@ -75,7 +75,7 @@ def test_a_list_of_objects_may_be_longer(client: TestClient) -> None:
 def test_all_bodies_together_have_a_limit_and_give_their_room_back(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api_gateway.bodies.MAX_HELD_BYTES", 1000)
+    monkeypatch.setattr("api_gateway.body_limits.MAX_HELD_BYTES", 1000)
     for _ in range(3):
         answer = client.post("/things/a", content=b"x" * 1001)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import engine, engine_vllm, engine_ways, engine_work
-from benchmarks.engine_work import IMAGE, LONGEST, SHORTEST, Result, arrivals, jobs, model, useful
+from benchmarks.engine_work import IMAGE, LONGEST, SHORTEST, EngineResult, arrivals, jobs, model, useful
 
 TINY = {
     "vocab_size": 40_000,
@@ -32,9 +32,9 @@ def asked(rows: int = 4, per_second: float = 0.0, weights: str | None = None) ->
     return argparse.Namespace(**shape, rows=rows, per_second=per_second, prompt_tokens=None, graphs=False)
 
 
-def result(**changed: float) -> Result:
+def result(**changed: float) -> EngineResult:
     given = {"studies": 10, "tokens": 1000, "seconds": 5.0, "core_seconds": 8.0, "peak_mib": 700.0} | changed
-    return Result(**given, latencies=[float(n) for n in range(1, 101)])  # type: ignore[arg-type]
+    return EngineResult(**given, latencies=[float(n) for n in range(1, 101)])  # type: ignore[arg-type]
 
 
 def test_every_way_gets_the_same_ragged_studies() -> None:

@@ -15,7 +15,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from xraygpt_core.dicom import child
+from xraygpt_core.dicom import decoder_child
 
 # Without a cell these would do harm.
 FREE, NEVER_FREE = (
@@ -275,5 +275,5 @@ def attack(order, _limits):
 if __name__ == "__main__":
     if FREE:  # what the table says without a cell: that it can fail
         sys.argv.remove("--free")
-        child.confine = lambda keep: []
-    child.main(attack)
+        decoder_child.confine = lambda keep: []
+    decoder_child.main(attack)

@@ -4,7 +4,7 @@ import pytest
 from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 
-from tests.keys import HMAC_KEY
+from tests.support.keys import HMAC_KEY
 from xraygpt_core.queue import CONTROL_QUEUE, make_celery, queue_name, queues_of, task_name
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, Lane

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.sns_tools import CERTIFICATE, CONFIRM, TOPIC, Signer
+from tests.support.sns_tools import CERTIFICATE, CONFIRM, TOPIC, Signer
 from xraygpt_core.errors import InvalidRequest, Unauthorised, Unavailable
 from xraygpt_core.s3_events.sns import Topics, from_queue
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.keys import HMAC_KEY
+from tests.support.keys import HMAC_KEY
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.settings import Settings, load_settings
 

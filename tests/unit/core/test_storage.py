@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from xraygpt_core.arriving import Arriving
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, ObjectReplaced, Rejected, Unavailable
+from xraygpt_core.incoming_file import IncomingFile
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import ReasonCode
 from xraygpt_core.storage import ObjectStore
@@ -259,8 +259,8 @@ def test_a_file_that_came_half_is_not_there(fake: FakeS3, store: ObjectStore, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def arrived(sha256: str, *pieces: bytes) -> Arriving:
-    arriving = Arriving(sha256, max_bytes=100)
+def arrived(sha256: str, *pieces: bytes) -> IncomingFile:
+    arriving = IncomingFile(sha256, max_bytes=100)
     for piece in pieces:
         arriving.take(piece)
     return arriving
@@ -281,7 +281,7 @@ def test_an_upload_under_a_wrong_hash_is_not_written(fake: FakeS3, store: Object
 
 
 def test_an_upload_stops_at_the_limit() -> None:
-    with Arriving("0" * 64, max_bytes=10) as arriving:
+    with IncomingFile("0" * 64, max_bytes=10) as arriving:
         arriving.take(b"film")
         arriving.take(b"film")
         with pytest.raises(Rejected):

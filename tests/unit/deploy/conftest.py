@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.compose_file import ROOT, load
+from tests.support.compose_file import ROOT, load
 
 
 @pytest.fixture(scope="session")

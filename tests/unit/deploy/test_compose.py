@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.compose_file import NEEDED, NEEDS_TORCH, ONCE, OURS, READS_SETTINGS, WORKERS, settings_of
+from tests.support.compose_file import NEEDED, NEEDS_TORCH, ONCE, OURS, READS_SETTINGS, WORKERS, settings_of
 from xraygpt_core.settings import FlowerSettings, Settings, read_settings
 
 Services = dict[str, dict[str, Any]]
@@ -145,7 +145,7 @@ def test_secrets_stay_out_of_the_repository_and_the_image(root: Path) -> None:
 
 
 def test_flower_is_the_one_that_hides_its_metrics(services: Services) -> None:
-    assert services["flower"]["command"] == ["python", "-m", "xraygpt.stack.flower"]
+    assert services["flower"]["command"] == ["python", "-m", "xraygpt.stack.servers.flower"]
 
 
 def test_workers_are_given_more_time_to_stop_than_they_take(services: Services) -> None:
@@ -167,7 +167,7 @@ def test_the_webhook_watches_the_bucket_that_is_read(services: Services) -> None
 
 
 def test_postgres_keeps_values_out_of_its_log_as_the_embedded_one_does(services: Services, root: Path) -> None:
-    embedded = (root / "xraygpt/stack/postgres.py").read_text()
+    embedded = (root / "xraygpt/stack/servers/postgres.py").read_text()
     for option in services["postgres"]["command"][1:]:
         name, _, value = option.removeprefix("-c").partition("=")
         assert f'"{name}": "' in embedded

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.compose_file import NEEDED, ONCE, OURS
+from tests.support.compose_file import NEEDED, ONCE, OURS
 
 EVERYTHING = sorted(NEEDED | ONCE)
 # The users of other people's images, as their makers fix them.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.compose_file import NEEDED, ONCE, WORKERS, secrets_of
+from tests.support.compose_file import NEEDED, ONCE, WORKERS, secrets_of
 
 Services = dict[str, dict[str, Any]]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.compose_file import OURS
+from tests.support.compose_file import OURS
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 URLS = {"database_url": "owner_password", "reader_url": "reader_password", "redis_url": "redis_password"}

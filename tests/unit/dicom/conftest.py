@@ -12,7 +12,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from tests.sandbox_tools import LIMITS
+from tests.support.sandbox_tools import LIMITS
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits
 

@@ -6,11 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-from xraygpt_core.dicom import child
+from xraygpt_core.dicom import decoder_child
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import ReasonCode
 
-_real = child.normalise
+_real = decoder_child.normalise
 # A child in its cell sees no file: what it must know of the world it is told by its command, or by a signal.
 _marker = Path(sys.argv.pop(1)) if sys.argv[1].startswith("/") else None
 _FIRST = _marker is not None and not _marker.exists()
@@ -52,7 +52,7 @@ def _eat(_):
 
 
 def _lie(_):
-    child.frames.pack_rejection = lambda _: b"\xff" * 64
+    decoder_child.frames.pack_rejection = lambda _: b"\xff" * 64
 
 
 def _print(argument):
@@ -99,7 +99,7 @@ def _hostile(data, limits):
     return _real(data, limits)
 
 
-child.normalise = _hostile
+decoder_child.normalise = _hostile
 
 if __name__ == "__main__":
-    child.main()
+    decoder_child.main()

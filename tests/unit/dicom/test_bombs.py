@@ -6,9 +6,9 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from tests.films import bombs
-from tests.sandbox_tools import LIMITS
-from xraygpt_core.dicom import budget
+from tests.support.films import bombs
+from tests.support.sandbox_tools import LIMITS
+from xraygpt_core.dicom import header_budget
 from xraygpt_core.dicom.normalise import normalise
 from xraygpt_core.dicom.parse import is_dicom, parse
 from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
@@ -78,22 +78,26 @@ def test_a_film_of_a_hundred_megabytes_costs_no_more_steps_than_a_small_one(make
     limits = Limits(64_000_000, 30.0, 2**31)
     steps = []
     for pixels in (film, np.tile(film, (29, 30))):
-        with budget.header_budget() as spent:
+        with header_budget.header_budget() as spent:
             data = make_dicom(pixels)
             assert is_dicom(data)
             parse(data, limits)
-            steps.append(budget.MOST_STEPS - spent.left)
+            steps.append(header_budget.MOST_STEPS - spent.left)
     assert len(data) > 100e6
     assert steps[0] == steps[1] < 500
 
 
 def test_time_counts_where_steps_do_not(monkeypatch):
     clock = iter([0.0, *[10.0] * 9])
-    monkeypatch.setattr(budget.time, "thread_time", lambda: next(clock))
-    with budget.header_budget(), budget.parse_clock(), pytest.raises(Rejected, match="takes longer") as caught:
-        budget.spend(2000)
+    monkeypatch.setattr(header_budget.time, "thread_time", lambda: next(clock))
+    with (
+        header_budget.header_budget(),
+        header_budget.parse_clock(),
+        pytest.raises(Rejected, match="takes longer") as caught,
+    ):
+        header_budget.spend(2000)
     assert caught.value.reason is ReasonCode.TOO_LARGE
 
 
 def test_without_a_budget_nothing_is_counted():
-    budget.spend(10**9)
+    header_budget.spend(10**9)

@@ -9,7 +9,7 @@ from PIL import Image
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
-from xraygpt_core.dicom.codestream import Kind, identify
+from xraygpt_core.dicom.codestream import CodestreamKind, identify
 from xraygpt_core.dicom.normalise import normalise
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import Flag, ReasonCode
@@ -170,4 +170,4 @@ def test_a_jp2_box_around_a_codestream_is_opened(make_dicom, recode):
     frame = frame_of(recode(make_dicom(), "JPEG2000Lossless"))
     found = identify(b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\0jp2c" + frame)
     assert found is not None
-    assert (found.kind, found.rows, found.precision) == (Kind.JPEG_2000, 256, 16)
+    assert (found.kind, found.rows, found.precision) == (CodestreamKind.JPEG_2000, 256, 16)

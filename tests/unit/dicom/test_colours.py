@@ -8,7 +8,7 @@ from PIL import Image
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
-from tests.films.verdict import grey_of
+from tests.support.films.verdict import grey_of
 from xraygpt_core.dicom.normalise import normalise
 from xraygpt_core.states import Flag
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from xraygpt_core.dicom.bits import read_bits
-from xraygpt_core.dicom.layout import Layout
+from xraygpt_core.dicom.layout import PixelLayout
 from xraygpt_core.dicom.native import read_native
 
 SHARE = 0.98  # of the dishonest files that must come out exact
@@ -19,7 +19,7 @@ def stored(grey):
     """(name, honest, samples as written, layout as described, little endian, right values)."""
     rows, columns = grey.shape
     noise = np.random.default_rng(1).integers(0, 16, grey.shape)
-    eight = Layout(rows, columns, 1, "MONOCHROME2", 8, 8, 7, signed=False, planar=0)
+    eight = PixelLayout(rows, columns, 1, "MONOCHROME2", 8, 8, 7, signed=False, planar=0)
     twelve = replace(eight, allocated=16, stored=12, high_bit=11)
     sixteen = replace(twelve, stored=16, high_bit=15)
     wide = (grey * np.uint16(16) + noise).astype(np.uint16)

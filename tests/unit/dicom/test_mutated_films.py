@@ -6,7 +6,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from tests.films.verdict import film, grey_of, judge
+from tests.support.films.verdict import film, grey_of, judge
 from xraygpt_core.states import Flag
 
 SHORT, LONG = 100, 2000

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.broken_pixels import HELD, SET, plate, stored, stretch, window
+from tests.support.broken_pixels import HELD, SET, plate, stored, stretch, window
 from xraygpt_core.dicom import plausible
 from xraygpt_core.dicom.normalise import normalise
 from xraygpt_core.errors import Rejected

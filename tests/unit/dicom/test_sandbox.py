@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from tests.sandbox_tools import LIMITS, refused
+from tests.support.sandbox_tools import LIMITS, refused
 from xraygpt_core.dicom import sandbox as sandbox_module
 from xraygpt_core.dicom.normalise import normalise
 from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
@@ -295,7 +295,9 @@ def test_a_child_that_does_not_start_is_nobody_s_fault_but_the_machine_s(command
 
 
 def test_a_decoder_without_its_cell_is_refused_where_one_is_required(make_dicom):
-    open_child = "from xraygpt_core.dicom import child; child.confine = lambda keep: []; child.main()"
+    open_child = (
+        "from xraygpt_core.dicom import decoder_child; decoder_child.confine = lambda keep: []; decoder_child.main()"
+    )
     with Sandbox(LIMITS, child=(sys.executable, "-c", open_child)) as best:
         assert best.normalise(make_dicom()).view == "PA"
     with Sandbox(LIMITS, child=(sys.executable, "-c", open_child), cell_required=True) as strict:

@@ -6,7 +6,7 @@ import zlib
 import pytest
 from pydicom import uid
 
-from tests.sandbox_tools import refused
+from tests.support.sandbox_tools import refused
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import Rejected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from xraygpt_core.dicom.words import Part, described_part, stated_part
+from xraygpt_core.dicom.words import BodyPart, described_part, stated_part
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from xraygpt_core.dicom.words import Part, described_part, stated_part
     ],
 )  # fmt: skip
 def test_a_text_names_the_chest(text):
-    assert described_part(text) is Part.CHEST
+    assert described_part(text) is BodyPart.CHEST
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_a_text_names_the_chest(text):
     ],
 )  # fmt: skip
 def test_a_text_names_another_part(text):
-    assert described_part(text) is Part.OTHER
+    assert described_part(text) is BodyPart.OTHER
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_text_names_another_part(text):
     ],
 )
 def test_a_text_names_nothing(text):
-    assert described_part(text) is Part.NOT_SAID
+    assert described_part(text) is BodyPart.NOT_SAID
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_a_text_names_nothing(text):
     ["CHEST", "THORAX", "LUNG", "CHESTABDPELVIS", "NECKCHEST", "Chest_PA", "TORAX", "PORTCHEST", "ThoraxPA", "Lunge"],
 )
 def test_a_stated_term_is_the_chest(term):
-    assert stated_part(term) is Part.CHEST
+    assert stated_part(term) is BodyPart.CHEST
 
 
 @pytest.mark.parametrize(
     "term", ["", "UNKNOWN", "OTHER", "None", "--", "FRUIT", "TORSO", "WALLSTAND", "BED 12", "PORTABLE", "HEART", "PA"]
 )
 def test_a_stated_term_that_is_in_no_vocabulary_states_nothing(term):
-    assert stated_part(term) is Part.NOT_SAID
+    assert stated_part(term) is BodyPart.NOT_SAID
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_a_stated_term_that_is_in_no_vocabulary_states_nothing(term):
     """.split(),  # noqa: SIM905
 )
 def test_a_stated_term_that_is_known_is_another_part(term):
-    assert stated_part(term) is Part.OTHER
+    assert stated_part(term) is BodyPart.OTHER
 
 
 def test_a_word_of_any_length_is_read_at_once():
-    assert stated_part("EXTR" * 2000) is described_part("KNEE" * 10**6) is Part.NOT_SAID
+    assert stated_part("EXTR" * 2000) is described_part("KNEE" * 10**6) is BodyPart.NOT_SAID

@@ -75,7 +75,10 @@ def test_the_key_is_to_be_backed_up_apart_from_the_database() -> None:
 
 
 FINDINGS = ["C1", *(f"H{n}" for n in range(1, 7)), *(f"M{n}" for n in range(1, 9)), *(f"L{n}" for n in range(1, 13))]
-MODULES = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+MODULES = {
+    "/".join(path.with_suffix("").parts[-parts:]) for path in (ROOT / "tests").rglob("test_*.py") for parts in (1, 2)
+}
+NAMED = re.compile(r"`((?:\w+/)?test_\w+)`")
 
 
 def test_every_finding_of_the_attack_has_its_row() -> None:
@@ -88,13 +91,13 @@ def test_what_stands_against_a_threat_is_proved_by_tests(heading: str) -> None:
     table = re.findall(rf"\n\| {heading} \|(?:.*\|)? proved by \|\n(?:.*\n)*?\n", PAGE)
     assert table
     for line in table[0].strip().splitlines()[2:]:
-        proofs = re.findall(r"`(test_\w+)`", line.rsplit("|", 2)[1])
+        proofs = NAMED.findall(line.rsplit("|", 2)[1])
         assert proofs or "until you switch it on" in line, line
         assert set(proofs) <= MODULES, set(proofs) - MODULES
 
 
 def test_every_test_the_page_names_is_there() -> None:
-    assert set(re.findall(r"`(test_\w+)`", PAGE)) <= MODULES
+    assert set(NAMED.findall(PAGE)) <= MODULES
 
 
 def test_what_each_process_may_do_in_the_buckets_is_what_the_page_says() -> None:

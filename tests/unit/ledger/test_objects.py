@@ -2,8 +2,8 @@
 
 import pytest
 
-from xraygpt_core.ledger.fallout import printable, revision_of
-from xraygpt_core.ledger.objects import ObjectRef, digest, later
+from xraygpt_core.ledger.jobs.outcomes import printable, revision_of
+from xraygpt_core.ledger.studies.objects import ObjectRef, digest, later
 
 
 def test_identity_is_bucket_key_and_content_and_nothing_else() -> None:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from xraygpt_core.ledger.patient import Patient, home_of
+from xraygpt_core.ledger.studies.patient import Patient, home_of
 
 NOBODY = Patient(None, None)
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.published_parts import Parts, write_parts
-from tests.vllm_server import SmallVllm, small_vllm
-from xraygpt_core.model import vllm
+from tests.support.published_parts import Parts, write_parts
+from tests.support.vllm_server import SmallVllm, small_vllm
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.tiny import make_tiny_bundle
-from xraygpt_core.model.vllm import Server, VllmEngine
+from xraygpt_core.model.vllm import backend
+from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,7 +55,7 @@ def running_vllm(tiny: Bundle) -> Iterator[SmallVllm]:
 
 @pytest.fixture
 def server(running_vllm: SmallVllm, monkeypatch: pytest.MonkeyPatch) -> SmallVllm:
-    monkeypatch.setattr(vllm, "_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(backend, "_PAUSE_SECONDS", 0.02)
     running_vllm.reset()
     return running_vllm
 
@@ -72,7 +72,7 @@ def make(tiny: Bundle, server: SmallVllm) -> Iterator[Callable[..., VllmEngine]]
         url: str = server.url, key: str | None = None, *, batch_size: int = 1, patience: float = 60.0
     ) -> VllmEngine:
         engine = VllmEngine(
-            tiny, Server(url, key), device="cpu", dtype=torch.float32, batch_size=batch_size, patience=60.0
+            tiny, VllmServer(url, key), device="cpu", dtype=torch.float32, batch_size=batch_size, patience=60.0
         )
         made.append(engine)
         engine._patience = patience

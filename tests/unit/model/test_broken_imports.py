@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests import broken_llms, broken_parts
-from tests.broken_llms import INDEX, SHARD, safe
-from tests.broken_parts import Break
-from tests.published_parts import Parts, write_llama, write_parts
+from tests.support import broken_llms, broken_parts
+from tests.support.broken_llms import INDEX, SHARD, safe
+from tests.support.broken_parts import Break
+from tests.support.published_parts import Parts, write_llama, write_parts
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.importing.importer import Wanted, import_bundle
+from xraygpt_core.model.importing.importer import ImportRequest, import_bundle
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,10 @@ BROKEN: list[tuple[Break, str]] = [
 ]
 
 
-def wanted(parts: Parts, changes: dict[str, Any] | None) -> Wanted:
-    return Wanted(**{"encoder": parts.encoder, "projector": parts.projector, "llm": parts.llm, **(changes or {})})
+def wanted(parts: Parts, changes: dict[str, Any] | None) -> ImportRequest:
+    return ImportRequest(
+        **{"encoder": parts.encoder, "projector": parts.projector, "llm": parts.llm, **(changes or {})}
+    )
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), BROKEN, ids=[spoil.__name__ for spoil, _ in BROKEN])

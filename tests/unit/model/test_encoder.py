@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from xraygpt_core.errors import BundleError, InvalidRequest
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.efficientnet import EfficientNetLite0, fold_norms, layer_channels
-from xraygpt_core.model.encoder import (
+from xraygpt_core.model.encoders.efficientnet import EfficientNetLite0, fold_norms, layer_channels
+from xraygpt_core.model.encoders.encoder import (
     EfficientNetLite0Maps,
     load_encoder,
     normalise_exposure,

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tests.unit.model.reference.seeded import picture_png, seeded, seeded_state
-from xraygpt_core.model.encoder import Encoder, load_encoder
-from xraygpt_core.model.importing.encoder import ReadEncoder, convert_encoder
+from xraygpt_core.model.encoders.encoder import Encoder, load_encoder
+from xraygpt_core.model.importing.encoders import ReadEncoder, convert_encoder
 
 REFERENCE: dict[str, Any] = json.loads((Path(__file__).parent / "reference" / "medclip.json").read_text())
 # What stands in a MedCLIP file beside the vision model.

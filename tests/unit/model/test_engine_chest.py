@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.vllm_server import SmallVllm
+from tests.support.vllm_server import SmallVllm
 from xraygpt_core.errors import Rejected
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.chest_check import ChestCheck, save_chest_check, zones_of
 from xraygpt_core.model.compose import compose_bundle
-from xraygpt_core.model.encoder import load_encoder
+from xraygpt_core.model.encoders.encoder import load_encoder
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
-from xraygpt_core.model.vllm import Server, VllmEngine
+from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
 from xraygpt_core.states import ReasonCode
 
 Png = Callable[[int], bytes]
@@ -107,7 +107,9 @@ def test_a_bundle_without_a_check_finds_nothing(tiny: Bundle, trial: Trial) -> N
 
 
 def test_with_vllm_the_server_is_not_asked_about_what_is_no_chest(trial: Trial, server: SmallVllm) -> None:
-    backend = VllmEngine(trial.bundle, Server(server.url), device="cpu", batch_size=2, dtype=torch.float32, patience=60)
+    backend = VllmEngine(
+        trial.bundle, VllmServer(server.url), device="cpu", batch_size=2, dtype=torch.float32, patience=60
+    )
     try:
         before = len(server.asked)
         assert outcome(backend.submit(SummaryRequest(trial.other, only_chests=True))) is None

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import xraygpt_core.model.engine.engine as engine_module
-from tests.engine_tools import HIDDEN, LONGEST, PREFIX, held, picture, serving, small_model, together
+from tests.support.engine_tools import HIDDEN, LONGEST, PREFIX, held, picture, serving, small_model, together
 from xraygpt_core.errors import BundleError, ConfigurationError, Unavailable
 from xraygpt_core.model.bundle import Bundle, Decoding
 from xraygpt_core.model.engine.engine import Engine

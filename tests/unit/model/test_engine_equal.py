@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.engine_tools import END, HIDDEN, LONGEST, PREFIX, VOCABULARY, Served, serving, small_model
+from tests.support.engine_tools import END, HIDDEN, LONGEST, PREFIX, VOCABULARY, Served, serving, small_model
 from xraygpt_core.model.engine.requests import Generated
 from xraygpt_core.model.engine.scheduler import SlotClass
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.engine_tools import HIDDEN, LONGEST, Served, held, picture, serving, together
+from tests.support.engine_tools import HIDDEN, LONGEST, Served, held, picture, serving, together
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.engine.items import DeviceLost, RequestFailed, device_is_gone, out_of_memory

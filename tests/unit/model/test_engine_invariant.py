@@ -6,7 +6,7 @@ from concurrent.futures import Future
 import pytest
 import torch
 
-from tests.engine_tools import HIDDEN, Served, serving
+from tests.support.engine_tools import HIDDEN, Served, serving
 from xraygpt_core.model.engine.requests import Generated
 from xraygpt_core.model.engine.scheduler import SlotClass
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.engine import narrow
+from xraygpt_core.model.engine import quantised
 from xraygpt_core.model.engine.graphs import rounded
 from xraygpt_core.model.engine.llama import Cache, Llama
 from xraygpt_core.model.engine.weights import Matrix, free_bytes, widens
@@ -152,11 +152,11 @@ def test_a_table_that_is_the_head_as_well_is_kept_once() -> None:
 
 @pytest.mark.usefixtures("int8_products")
 def test_a_table_that_is_the_head_as_well_is_apart_where_the_head_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(narrow, "_WORTH", 0)
+    monkeypatch.setattr(quantised, "_WORTH", 0)
     model = small_model(tie_word_embeddings=True, vocab_size=96)
     table = model.get_input_embeddings().weight.clone()
     llama = Llama(model, "int8")
-    assert isinstance(llama._head, narrow.Int8Matrix)
+    assert isinstance(llama._head, quantised.Int8Matrix)
     assert torch.equal(llama.embedding, table)
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.engine_tools import small_model
+from tests.support.engine_tools import small_model
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.engine.limit import Limit, measure
+from xraygpt_core.model.engine.roofline import Roofline, measure
 from xraygpt_core.model.engine.text import Endings, cut
 from xraygpt_core.model.llm import load_base
 
@@ -83,4 +83,4 @@ def test_the_limit_of_a_device_is_measured() -> None:
 
 
 def test_reading_and_multiplying_add_up() -> None:
-    assert Limit(100.0, 10.0).seconds(200.0, 30.0) == 5.0
+    assert Roofline(100.0, 10.0).seconds(200.0, 30.0) == 5.0

@@ -17,7 +17,7 @@ from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import read_bundle
 from xraygpt_core.model.convert import convert_gguf, gguf_hidden
 from xraygpt_core.model.importing.gguf_header import check_header
-from xraygpt_core.model.importing.llm import read_llm
+from xraygpt_core.model.importing.llms import read_llm
 from xraygpt_core.model.importing.tensors import TensorFiles, read_json
 from xraygpt_core.model.projector import MapProjector, MapSizes, load_projector
 

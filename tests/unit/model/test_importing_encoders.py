@@ -8,16 +8,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.published_parts import Parts, quiet, write_checkpoint, write_medclip
+from tests.support.published_parts import Parts, quiet, write_checkpoint, write_medclip
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.importing.importer import Wanted, import_bundle
+from xraygpt_core.model.importing.importer import ImportRequest, import_bundle
 from xraygpt_core.model.projector import MlpProjector
-from xraygpt_core.model.trial import summarise_once
+from xraygpt_core.model.smoke_test import summarise_once
 
 
 def test_the_map_is_taken_where_the_projector_takes_maps(tmp_path: Path, parts: Parts) -> None:
     projector = write_checkpoint(tmp_path / "p.pth", takes=96)
-    wanted = Wanted(parts.encoder, projector, parts.llm, template="vicuna-v1.1")
+    wanted = ImportRequest(parts.encoder, projector, parts.llm, template="vicuna-v1.1")
     bundle, (encoder, _, _) = import_bundle(tmp_path / "models", "map", wanted, quiet)
     assert bundle.encoder_options["mode"] == "map"
     assert encoder.shapes == "49 x 96 features at 224 pixels"
@@ -25,7 +25,7 @@ def test_the_map_is_taken_where_the_projector_takes_maps(tmp_path: Path, parts: 
 
 
 def test_a_file_with_todays_names_needs_no_renaming(tmp_path: Path, parts: Parts) -> None:
-    from xraygpt_core.model.importing.encoder import convert_encoder
+    from xraygpt_core.model.importing.encoders import convert_encoder
 
     convert_encoder(parts.encoder, tmp_path / "once.safetensors")
     state = {f"vision_model.{name}": value for name, value in load_file(tmp_path / "once.safetensors").items()}
@@ -38,7 +38,7 @@ def test_a_file_with_todays_names_needs_no_renaming(tmp_path: Path, parts: Parts
 
 @pytest.mark.parametrize("place", range(0, 60, 7))
 def test_one_flipped_key_fails_and_is_named(tmp_path: Path, parts: Parts, place: int) -> None:
-    from xraygpt_core.model.importing.encoder import convert_encoder
+    from xraygpt_core.model.importing.encoders import convert_encoder
 
     state = torch.load(parts.encoder, weights_only=True)
     used = [name for name in state if name.startswith("vision_model.") and not name.endswith("position_index")]
@@ -54,7 +54,7 @@ def test_one_flipped_key_fails_and_is_named(tmp_path: Path, parts: Parts, place:
 
 def test_a_narrow_resnet_comes_out_of_its_file(tmp_path: Path) -> None:
     from xraygpt_core.model.encoders.medclip import MedClipResNet
-    from xraygpt_core.model.importing.encoder import convert_encoder
+    from xraygpt_core.model.importing.encoders import convert_encoder
 
     model = MedClipResNet(None, depths=(1, 1, 1, 1), width=4, projected=6)
     state = {f"vision_model.{name}": torch.ones_like(value) for name, value in model.state_dict().items()}
@@ -65,13 +65,13 @@ def test_a_narrow_resnet_comes_out_of_its_file(tmp_path: Path) -> None:
 
 def test_a_published_name_is_found_wherever_its_folder_is(tmp_path: Path) -> None:
     write_medclip(tmp_path / "medclip-vit" / "pytorch_model.bin")
-    from xraygpt_core.model.importing.encoder import convert_encoder
+    from xraygpt_core.model.importing.encoders import convert_encoder
 
     assert convert_encoder(tmp_path / "medclip-vit", tmp_path / "e.safetensors").kind == "MedClipSwin"
 
 
 def test_shards_of_a_language_model_nobody_needs_may_be_absent(tmp_path: Path, parts: Parts) -> None:
-    from xraygpt_core.model.importing.encoder import convert_encoder
+    from xraygpt_core.model.importing.encoders import convert_encoder
 
     state = torch.load(parts.encoder, weights_only=True)
     needed = {name: value for name, value in state.items() if not name.startswith("text_model.")}
@@ -115,7 +115,7 @@ def test_each_published_encoder_goes_the_whole_way(
         state = {name.replace("layers.", "mm_projector."): 5 * value for name, value in mlp.state_dict().items()}
         projector = tmp_path / "p.safetensors"
         save_file(state, projector)
-    wanted = Wanted(encoder, projector, parts.llm, template=template, max_new_tokens=5, dtype="float32")
+    wanted = ImportRequest(encoder, projector, parts.llm, template=template, max_new_tokens=5, dtype="float32")
     bundle, (read, _, _) = import_bundle(tmp_path / "models", "b", wanted, quiet)
     assert read.shapes.startswith(f"{tokens} x {width} features")
     one, two = (summarise_once(bundle, noise_png(seed), device="cpu") for seed in (1, 2))

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.published_parts import Parts, llama_state, quiet, write_llama
+from tests.support.published_parts import Parts, llama_state, quiet, write_llama
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.convert import gguf_hidden
-from xraygpt_core.model.importing.importer import Wanted, import_bundle
-from xraygpt_core.model.importing.report import Part
+from xraygpt_core.model.importing.findings import ImportedPart
+from xraygpt_core.model.importing.importer import ImportRequest, import_bundle
 from xraygpt_core.model.llm import load_base, load_llm
 
 CPU = torch.device("cpu")
 
 
-def import_llm(tmp_path: Path, parts: Parts, llm: Path, **more: object) -> tuple[Bundle, list[Part]]:
-    wanted = Wanted(parts.encoder, parts.projector, llm, **more)  # type: ignore[arg-type]
+def import_llm(tmp_path: Path, parts: Parts, llm: Path, **more: object) -> tuple[Bundle, list[ImportedPart]]:
+    wanted = ImportRequest(parts.encoder, parts.projector, llm, **more)  # type: ignore[arg-type]
     return import_bundle(tmp_path / "models", "b", wanted, quiet)
 
 
@@ -76,7 +76,7 @@ def test_a_folder_with_tokenizer_json_alone_is_read(tmp_path: Path, parts: Parts
     folder = write_llama(tmp_path / "vicuna")
     (folder / "tokenizer.model").unlink()
     (folder / "tokenizer.json").write_bytes((first.llm / "tokenizer.json").read_bytes())
-    wanted = Wanted(parts.encoder, parts.projector, folder)
+    wanted = ImportRequest(parts.encoder, parts.projector, folder)
     bundle, _ = import_bundle(tmp_path / "models", "c", wanted, quiet)
     one, two = (load_llm(each.llm, None, CPU, torch.float32).tokenizer for each in (first, bundle))
     text = "###Patient: <Img>"
@@ -142,7 +142,7 @@ def write_gguf(path: Path) -> Path:
 
 
 def test_a_large_pickle_is_converted_in_pieces(tmp_path: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xraygpt_core.model.importing.llm._PIECE_BYTES", 60_000)
+    monkeypatch.setattr("xraygpt_core.model.importing.llms._PIECE_BYTES", 60_000)
     bundle, _ = import_llm(tmp_path, parts, parts.llm)
     written = sorted(path.name for path in bundle.llm.glob("*.safetensors"))
     assert "model-00002-of-00002-1.safetensors" in written

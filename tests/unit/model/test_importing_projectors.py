@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.published_parts import write_checkpoint
-from xraygpt_core.model.importing.projector import read_projector
+from tests.support.published_parts import write_checkpoint
+from xraygpt_core.model.importing.projectors import read_projector
 from xraygpt_core.model.projector import MapProjector, MapSizes, MlpProjector, load_projector, save_projector
 
 

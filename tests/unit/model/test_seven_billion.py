@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.published_parts import REFERENCE, TOKENIZER_CONFIG, llama_config, write_checkpoint
+from tests.support.published_parts import REFERENCE, TOKENIZER_CONFIG, llama_config, write_checkpoint
 from tests.unit.model.test_encoders_parity import REFERENCE as MEDCLIP
 from tests.unit.model.test_encoders_parity import medclip_file
-from xraygpt_core.model.importing.importer import Wanted, import_bundle
+from xraygpt_core.model.importing.importer import ImportRequest, import_bundle
 
 _BYTES = 6_738_415_616 * 2  # Vicuna-7B in bfloat16
 _BLOCK = torch.randn(2**22, generator=torch.Generator().manual_seed(0)).mul_(0.02).bfloat16()
@@ -57,7 +57,7 @@ def random_tensor(shape: tuple[int, ...]) -> Tensor:
 
 def write_seven_billion(folder: Path, shards: int = 8) -> Path:
     """A Hugging Face folder of random bfloat16 numbers, one shard in memory at a time."""
-    from xraygpt_core.model.importing.llm import _expected
+    from xraygpt_core.model.importing.llms import _expected
 
     folder.mkdir()
     config = llama_config(4096, 32, 11008) | {"num_attention_heads": 32, "vocab_size": 32000}
@@ -88,7 +88,7 @@ def test_seven_billion_weights_are_linked_loaded_and_say_something(tmp_path: Pat
     if memory_available() < _BYTES * 1.25 or shutil.disk_usage(tmp_path).free < _BYTES * 1.2:
         pytest.skip("needs 16 GiB of memory and of disk that nobody else uses")
     llm = write_seven_billion(tmp_path / "vicuna-7b")
-    wanted = Wanted(
+    wanted = ImportRequest(
         medclip_file(tmp_path / "pytorch_model.bin", MEDCLIP["swin"]["shapes"]),
         write_checkpoint(tmp_path / "checkpoint_3.pth", takes=512, gives=4096),
         llm,

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.vllm_server import SmallVllm, small_vllm
+from tests.support.vllm_server import SmallVllm, small_vllm
 from xraygpt_core.errors import BundleError, ConfigurationError, InvalidRequest, Unavailable
-from xraygpt_core.model import vllm
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.compose import quantise_bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.requests import ChatRequest, SummaryRequest
-from xraygpt_core.model.vllm import Server, VllmEngine
+from xraygpt_core.model.vllm import backend
+from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
 
 Png = Callable[[int], bytes]
 
@@ -28,9 +28,9 @@ def server(tiny: Bundle) -> Iterator[SmallVllm]:
 
 @pytest.fixture
 def engine(tiny: Bundle, server: SmallVllm, monkeypatch: pytest.MonkeyPatch) -> Iterator[VllmEngine]:
-    monkeypatch.setattr(vllm, "_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(backend, "_PAUSE_SECONDS", 0.02)
     server.reset()
-    made = VllmEngine(tiny, Server(server.url), device="cpu", batch_size=3, dtype=torch.float32, patience=60)
+    made = VllmEngine(tiny, VllmServer(server.url), device="cpu", batch_size=3, dtype=torch.float32, patience=60)
     yield made
     made.close()
 
@@ -107,7 +107,7 @@ def test_an_unreadable_picture_fails_alone(engine: VllmEngine) -> None:
 
 
 def test_a_closed_engine_takes_nothing(tiny: Bundle, server: SmallVllm, noise_png: Png) -> None:
-    made = VllmEngine(tiny, Server(server.url), device="cpu", batch_size=1, dtype=torch.float32)
+    made = VllmEngine(tiny, VllmServer(server.url), device="cpu", batch_size=1, dtype=torch.float32)
     made.close()
     with pytest.raises(Unavailable):
         made.submit(SummaryRequest(noise_png(1))).result(60)
@@ -116,17 +116,17 @@ def test_a_closed_engine_takes_nothing(tiny: Bundle, server: SmallVllm, noise_pn
 def test_weights_that_only_our_engine_makes_are_refused(tiny: Bundle, server: SmallVllm, tmp_path: Path) -> None:
     small = quantise_bundle(tiny, tmp_path, "small", "int8")
     with pytest.raises(BundleError, match="only our own engine"):
-        VllmEngine(small, Server(server.url), device="cpu", batch_size=1, dtype=torch.float32)
+        VllmEngine(small, VllmServer(server.url), device="cpu", batch_size=1, dtype=torch.float32)
 
 
 @pytest.mark.parametrize("url", ["http://gpu-7:8000", "https://gpu-7:8000", "http://10.0.0.3"])
 def test_a_server_that_anybody_can_reach_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="loopback"):
-        Server(url)
+        VllmServer(url)
 
 
 @pytest.mark.parametrize(
     ("url", "key"), [("http://127.0.0.1:8000", None), ("http://[::1]:8000", None), ("https://gpu-7", "sesame")]
 )
 def test_loopback_and_a_key_behind_tls_are_taken(url: str, key: str | None) -> None:
-    assert Server(url, key).url == url
+    assert VllmServer(url, key).url == url

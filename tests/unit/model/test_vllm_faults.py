@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from tests.vllm_server import SmallVllm, choice
+from tests.support.vllm_server import SmallVllm, choice
 from xraygpt_core.errors import Unavailable
-from xraygpt_core.model import vllm, vllm_answers
 from xraygpt_core.model.engine.items import DeviceLost, RequestFailed
 from xraygpt_core.model.engine.requests import ServerBusy, SummaryRequest
-from xraygpt_core.model.vllm import VllmEngine
+from xraygpt_core.model.vllm import backend, responses
+from xraygpt_core.model.vllm.backend import VllmEngine
 
 Png = Callable[[int], bytes]
 Make = Callable[..., VllmEngine]
@@ -148,7 +148,7 @@ def test_the_operator_is_told_once_what_is_wrong_with_the_key(
     server.key = "sesame"
     with pytest.raises(ServerBusy):
         make(key="open", patience=0.2).submit(SummaryRequest(noise_png(1))).result(60)
-    (said,) = [vars(record)["reason"] for record in caplog.records if record.name == vllm_answers.__name__]
+    (said,) = [vars(record)["reason"] for record in caplog.records if record.name == responses.__name__]
     assert "401" in said
     assert "XRAYGPT_VLLM_KEY" in said
     assert "open" not in said
@@ -158,7 +158,7 @@ def test_who_queued_behind_a_dead_server_has_waited_for_it_too(
     make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, clock = make(NOBODY), SimpleNamespace(monotonic=time.monotonic)
-    monkeypatch.setattr(vllm, "time", clock)
+    monkeypatch.setattr(backend, "time", clock)
     futures = [engine.submit(SummaryRequest(noise_png(1))) for _ in range(6)]
     late = time.monotonic() + engine._patience + 1
     clock.monotonic = lambda: late  # and there it stands: nobody waits a patience of his own
@@ -263,12 +263,12 @@ def test_a_dead_device_is_charged_to_one_request_and_asked_nothing_more(
 
 
 def test_who_comes_while_the_engine_closes_is_told(make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine, real = make(), vllm.Errand
+    engine, real = make(), backend.ServerRequest
 
     def just_then(*arguments: Any) -> Any:
         engine.close()
         return real(*arguments)
 
-    monkeypatch.setattr(vllm, "Errand", just_then)
+    monkeypatch.setattr(backend, "ServerRequest", just_then)
     with pytest.raises(Unavailable):
         engine.submit(SummaryRequest(noise_png(1))).result(60)

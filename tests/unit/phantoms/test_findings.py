@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from xraygpt_core.phantoms.draw import plan_phantom
-from xraygpt_core.phantoms.findings import LABELS, Phantom, Report, draw_labels
+from xraygpt_core.phantoms.findings import LABELS, Phantom, PhantomReport, draw_labels
 
 
 def test_the_vocabulary_is_fixed() -> None:
@@ -39,12 +39,12 @@ def test_both_views_are_drawn_and_tell_nothing_about_findings() -> None:
 
 
 def test_a_report_is_two_sections_with_headings() -> None:
-    assert Report("One.", "Two.").text == "Findings: One. Impression: Two."
+    assert PhantomReport("One.", "Two.").text == "Findings: One. Impression: Two."
 
 
 @pytest.mark.parametrize("bits", [8, 12, 15])
 def test_grey_is_the_stored_range_in_eight_bits(bits: int) -> None:
     top = 2**bits - 1
     pixels = np.array([[0, top]], dtype=np.uint16)
-    phantom = Phantom(0, "train", "AP", frozenset(), pixels, bits, Report("", ""))
+    phantom = Phantom(0, "train", "AP", frozenset(), pixels, bits, PhantomReport("", ""))
     assert phantom.grey8().tolist() == [[0, 255]]

@@ -3,7 +3,7 @@
 import pytest
 
 from xraygpt_core.report.labeller import label_report, mentions
-from xraygpt_core.report.negation import Status
+from xraygpt_core.report.negation import Assertion
 
 NOTHING = ""
 
@@ -70,7 +70,7 @@ OPEN = [
 @pytest.mark.parametrize("sentence", OPEN)
 def test_a_possible_finding_is_not_a_label(sentence: str) -> None:
     assert label_report(sentence) == frozenset()
-    assert {mention.status for mention in mentions(sentence)} == {Status.OPEN}
+    assert {mention.status for mention in mentions(sentence)} == {Assertion.OPEN}
 
 
 def test_an_opacity_that_may_be_pneumonia_is_still_an_opacity() -> None:

@@ -1,11 +1,11 @@
 import pytest
 
-from xraygpt_core.report.negation import Status, mask_pseudo, scope_end, status_of
+from xraygpt_core.report.negation import Assertion, mask_pseudo, scope_end, status_of
 
 FINDING = "effusion"
 
 
-def status(sentence: str) -> Status:
+def status(sentence: str) -> Assertion:
     start = sentence.index(FINDING)
     return status_of(sentence, start, start + len(FINDING))
 
@@ -34,7 +34,7 @@ def status(sentence: str) -> Status:
     ],
 )
 def test_denials(sentence: str) -> None:
-    assert status(sentence) is Status.DENIED
+    assert status(sentence) is Assertion.DENIED
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_denials(sentence: str) -> None:
     ],
 )
 def test_open_questions(sentence: str) -> None:
-    assert status(sentence) is Status.OPEN
+    assert status(sentence) is Assertion.OPEN
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_open_questions(sentence: str) -> None:
     ],
 )
 def test_assertions(sentence: str) -> None:
-    assert status(sentence) is Status.ASSERTED
+    assert status(sentence) is Assertion.ASSERTED
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_assertions(sentence: str) -> None:
 def test_pseudo_negations_are_blanked_out(sentence: str) -> None:
     masked = mask_pseudo(sentence)
     assert len(masked) == len(sentence)
-    assert status(masked) is Status.ASSERTED
+    assert status(masked) is Assertion.ASSERTED
 
 
 def test_the_scope_of_a_list_is_the_whole_list() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from xraygpt_core.report.places import find_places
+from xraygpt_core.report.locations import find_places
 
 BOTH = {"left", "right"}
 

@@ -1,6 +1,6 @@
 import pytest
 
-from xraygpt_core.phantoms.findings import Report
+from xraygpt_core.phantoms.findings import PhantomReport
 from xraygpt_core.report.sections import described_part, split_report
 
 
@@ -21,7 +21,7 @@ def test_both_sections_are_found_in_the_usual_layouts(text: str) -> None:
 
 
 def test_a_report_of_our_own_comes_back_as_it_was_written() -> None:
-    report = Report("AP chest radiograph. There is a left pleural effusion.", "Left pleural effusion.")
+    report = PhantomReport("AP chest radiograph. There is a left pleural effusion.", "Left pleural effusion.")
     assert split_report(report.text) == (report.findings, report.impression)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training_jobs.checkpoint import complete_directory, latest_checkpoint, load_checkpoint, save_checkpoint
-from training_jobs.loop import Plan, train
+from training_jobs.loop import TrainingPlan, train
 from xraygpt_core.errors import TrainingError
 
 
@@ -19,8 +19,8 @@ def net() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
 
 
-def plan(out: Path, *, steps: int = 6, resume: Path | None = None) -> Plan:
-    return Plan("job", out, steps, 2, 0.05, 2, 2, resume)
+def plan(out: Path, *, steps: int = 6, resume: Path | None = None) -> TrainingPlan:
+    return TrainingPlan("job", out, steps, 2, 0.05, 2, 2, resume)
 
 
 class Loss:

@@ -14,14 +14,14 @@ from training_jobs.__main__ import main
 from training_jobs.brush import SIDE, Grey, Rng, finished
 from training_jobs.chest_check import fit, thresholds
 from training_jobs.chest_pictures import PIECES, folder_pictures
-from training_jobs.chest_report import Table, wilson
+from training_jobs.chest_report import ErrorTable, wilson
 from training_jobs.others_bodies import BODIES, hand
 from training_jobs.others_patterns import PATTERNS, page
 from training_jobs.sketch import draw_sketch
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle, read_bundle
 from xraygpt_core.model.chest_check import load_chest_check
-from xraygpt_core.model.encoder import load_encoder
+from xraygpt_core.model.encoders.encoder import load_encoder
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def others(tmp_path: Path) -> Path:
     return folder
 
 
-def table(count: int = 400) -> Table:
+def table(count: int = 400) -> ErrorTable:
     """Two clouds of points whose first number tells what they are, in two kinds each; two pictures a patient."""
     rng = np.random.default_rng(0)
     chest = np.arange(count) % 2 == 0
@@ -53,7 +53,7 @@ def table(count: int = 400) -> Table:
     features[:, 0] += np.where(chest, 3, -3)
     kinds = np.where(chest, "a", "c") + (np.arange(count) % 4 // 2).astype(str)
     groups = np.where(chest, np.arange(count) // 4, -1).astype(str)
-    return Table(features, kinds, groups, chest, np.ones(count, np.bool_))
+    return ErrorTable(features, kinds, groups, chest, np.ones(count, np.bool_))
 
 
 def test_a_fitted_head_tells_chests_from_others() -> None:

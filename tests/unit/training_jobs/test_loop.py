@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from training_jobs.checkpoint import latest_checkpoint
-from training_jobs.loop import Plan, Stopped, learning_rate, train
+from training_jobs.loop import Stopped, TrainingPlan, learning_rate, train
 
 
-def plan(out: Path, **changes: object) -> Plan:
+def plan(out: Path, **changes: object) -> TrainingPlan:
     settings = {"job": "j", "out": out, "steps": 10, "batch": 1, "lr": 1.0, "warmup": 2, "checkpoint_every": 100}
-    return Plan(**(settings | changes))  # type: ignore[arg-type]
+    return TrainingPlan(**(settings | changes))  # type: ignore[arg-type]
 
 
 def test_the_learning_rate_rises_then_falls_to_a_tenth(tmp_path: Path) -> None:

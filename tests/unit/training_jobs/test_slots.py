@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from training_jobs.alignment import alignment_loss, draw_indices, presence_in
-from training_jobs.data import Study
+from training_jobs.data import TrainingStudy
 from training_jobs.slots import SLOTS, Codebook, blur, presence, presences
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import load_llm
@@ -16,8 +16,8 @@ def codebook(tiny_base: Bundle) -> Codebook:
     return Codebook(load_llm(tiny_base.llm, None, torch.device("cpu"), torch.float32))
 
 
-def study(*values: float | None) -> Study:
-    return Study("phantom", 0, "train", False, values, None)
+def study(*values: float | None) -> TrainingStudy:
+    return TrainingStudy("phantom", 0, "train", False, values, None)
 
 
 def test_there_is_a_token_for_the_view_and_for_each_label() -> None:

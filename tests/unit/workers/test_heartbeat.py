@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from tests.postgres_errors import DISK_FULL, LOCK_NOT_AVAILABLE, UNDEFINED_COLUMN, server_error
-from workers.heartbeat import EXIT_STALLED, Heart, hand_back
+from tests.support.postgres_errors import DISK_FULL, LOCK_NOT_AVAILABLE, UNDEFINED_COLUMN, server_error
+from workers.heartbeat import EXIT_STALLED, Heartbeat, hand_back
 from xraygpt_core.errors import LeaseLost, Unavailable
-from xraygpt_core.ledger.fence import Claim
+from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.states import JobKind, Lane
 
 
@@ -53,8 +53,8 @@ def leases() -> Leases:
 
 
 @pytest.fixture
-def heart(leases: Leases) -> Heart:
-    return Heart(
+def heart(leases: Leases) -> Heartbeat:
+    return Heartbeat(
         leases.extend, leases.fail, leases.release, interval=0.01, leave=leases.left.append, clock=leases.clock
     )
 
@@ -63,26 +63,26 @@ def a_claim() -> Claim:
     return Claim(uuid4(), JobKind.SUMMARISE, uuid4(), 1, 1, Lane.ROUTINE, "key")
 
 
-def test_all_jobs_that_move_are_extended_in_one_statement(heart: Heart, leases: Leases) -> None:
+def test_all_jobs_that_move_are_extended_in_one_statement(heart: Heartbeat, leases: Leases) -> None:
     first, second = a_claim(), a_claim()
     with heart.beating(first, 10, 100), heart.beating(second, 10, 100):
         heart.beat()
     assert leases.extended == [{first.job_id, second.job_id}]
 
 
-def test_nothing_is_asked_of_the_database_when_nothing_runs(heart: Heart, leases: Leases) -> None:
+def test_nothing_is_asked_of_the_database_when_nothing_runs(heart: Heartbeat, leases: Leases) -> None:
     heart.beat()
     assert leases.extended == []
 
 
-def test_a_finished_job_is_extended_no_more(heart: Heart, leases: Leases) -> None:
+def test_a_finished_job_is_extended_no_more(heart: Heartbeat, leases: Leases) -> None:
     with heart.beating(a_claim(), 10, 100):
         pass
     heart.beat()
     assert leases.extended == []
 
 
-def test_a_job_somebody_else_took_learns_it(heart: Heart, leases: Leases) -> None:
+def test_a_job_somebody_else_took_learns_it(heart: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
     leases.taken.add(claim.job_id)
     with heart.beating(claim, 10, 100) as pulse:
@@ -94,7 +94,7 @@ def test_a_job_somebody_else_took_learns_it(heart: Heart, leases: Leases) -> Non
     assert leases.left == []
 
 
-def test_progress_keeps_a_slow_job_alive(heart: Heart, leases: Leases) -> None:
+def test_progress_keeps_a_slow_job_alive(heart: Heartbeat, leases: Leases) -> None:
     with heart.beating(a_claim(), 10, 100) as pulse:
         for _ in range(5):
             leases.now += 9
@@ -104,7 +104,7 @@ def test_progress_keeps_a_slow_job_alive(heart: Heart, leases: Leases) -> None:
     assert len(leases.extended) == 5
 
 
-def test_a_silent_job_fails_and_its_process_exits(heart: Heart, leases: Leases) -> None:
+def test_a_silent_job_fails_and_its_process_exits(heart: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
     with heart.beating(claim, 10, 100):
         leases.now += 11
@@ -114,7 +114,7 @@ def test_a_silent_job_fails_and_its_process_exits(heart: Heart, leases: Leases) 
     assert leases.left == [EXIT_STALLED]
 
 
-def test_the_stalled_jobs_neighbours_are_handed_back(heart: Heart, leases: Leases) -> None:
+def test_the_stalled_jobs_neighbours_are_handed_back(heart: Heartbeat, leases: Leases) -> None:
     hung, well = a_claim(), a_claim()
     with heart.beating(hung, 10, 100), heart.beating(well, 100, 100):
         leases.now += 11
@@ -123,7 +123,7 @@ def test_the_stalled_jobs_neighbours_are_handed_back(heart: Heart, leases: Lease
     assert leases.released == [well.job_id]
 
 
-def test_a_job_that_takes_too_long_is_told_and_the_process_stays(heart: Heart, leases: Leases) -> None:
+def test_a_job_that_takes_too_long_is_told_and_the_process_stays(heart: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
     with heart.beating(claim, 10, 100) as pulse:
         leases.now += 101
@@ -135,7 +135,7 @@ def test_a_job_that_takes_too_long_is_told_and_the_process_stays(heart: Heart, l
     assert leases.left == []
 
 
-def test_a_job_that_waits_for_others_of_its_batch_does_not_stall(heart: Heart, leases: Leases) -> None:
+def test_a_job_that_waits_for_others_of_its_batch_does_not_stall(heart: Heartbeat, leases: Leases) -> None:
     waiting, working = a_claim(), a_claim()
     with heart.beating(waiting, 10, 100) as one, heart.beating(working, 10, 100) as other:
         with one.turn():
@@ -147,7 +147,7 @@ def test_a_job_that_waits_for_others_of_its_batch_does_not_stall(heart: Heart, l
     assert leases.released == [waiting.job_id]
 
 
-def test_the_time_of_a_job_counts_from_its_own_turn(heart: Heart, leases: Leases) -> None:
+def test_the_time_of_a_job_counts_from_its_own_turn(heart: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
     with heart.beating(claim, 1000, 100) as pulse:
         leases.now += 99
@@ -160,7 +160,7 @@ def test_the_time_of_a_job_counts_from_its_own_turn(heart: Heart, leases: Leases
     assert "longer than 100 seconds" in leases.failed[claim.job_id]
 
 
-def test_a_job_that_does_not_listen_ends_the_process(heart: Heart, leases: Leases) -> None:
+def test_a_job_that_does_not_listen_ends_the_process(heart: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
     leases.taken.add(claim.job_id)
     with heart.beating(claim, 10, 100):
@@ -172,7 +172,7 @@ def test_a_job_that_does_not_listen_ends_the_process(heart: Heart, leases: Lease
     assert leases.failed == {}  # it was not ours any more
 
 
-def test_a_database_outage_takes_no_job_away(heart: Heart, leases: Leases) -> None:
+def test_a_database_outage_takes_no_job_away(heart: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
     with heart.beating(claim, 10, 100) as pulse:
         leases.down = Unavailable("down")
@@ -193,7 +193,7 @@ def test_a_database_outage_takes_no_job_away(heart: Heart, leases: Leases) -> No
     ],
 )
 def test_a_beat_that_fails_in_the_database_is_followed_by_another(
-    heart: Heart, leases: Leases, error: Exception
+    heart: Heartbeat, leases: Leases, error: Exception
 ) -> None:
     claim = a_claim()
     with heart.beating(claim, 10, 100) as pulse:
@@ -218,7 +218,7 @@ def test_a_job_that_cannot_be_handed_back_keeps_none_of_the_others(leases: Lease
     assert leases.released == [well.job_id]
 
 
-def test_a_stalled_job_ends_the_process_even_without_a_database(heart: Heart, leases: Leases) -> None:
+def test_a_stalled_job_ends_the_process_even_without_a_database(heart: Heartbeat, leases: Leases) -> None:
     with heart.beating(a_claim(), 10, 100), heart.beating(a_claim(), 100, 100):
         leases.down = Unavailable("down")
         leases.now += 11
@@ -226,7 +226,7 @@ def test_a_stalled_job_ends_the_process_even_without_a_database(heart: Heart, le
     assert leases.left == [EXIT_STALLED]
 
 
-def test_a_second_claim_of_the_same_job_has_a_pulse_of_its_own(heart: Heart, leases: Leases) -> None:
+def test_a_second_claim_of_the_same_job_has_a_pulse_of_its_own(heart: Heartbeat, leases: Leases) -> None:
     first = a_claim()
     again = Claim(first.job_id, first.kind, first.subject, 2, 2, first.lane, first.key)
     with heart.beating(first, 10, 100):
@@ -246,7 +246,7 @@ def test_a_process_whose_heart_breaks_exits(leases: Leases) -> None:
         leases.left.append(code)
         gone.set()
 
-    heart = Heart(extend, leases.fail, leases.release, interval=0.001, leave=leave)
+    heart = Heartbeat(extend, leases.fail, leases.release, interval=0.001, leave=leave)
     heart.start()
     with heart.beating(a_claim(), 10, 100):
         assert gone.wait(60)
@@ -261,7 +261,7 @@ def test_the_thread_beats_until_it_is_closed(leases: Leases) -> None:
         beaten.set()
         return leases.extend(claims)
 
-    heart = Heart(extend, leases.fail, leases.release, interval=0.001)
+    heart = Heartbeat(extend, leases.fail, leases.release, interval=0.001)
     heart.start()
     with heart.beating(a_claim(), 10, 100):
         assert beaten.wait(60)

@@ -5,7 +5,7 @@ import sys
 
 
 def test_only_the_gpu_worker_needs_torch() -> None:
-    modules = "workers.__main__, workers.roles, workers.control, workers.training"
+    modules = "workers.__main__, workers.worker_kinds, workers.control, workers.training"
     code = f"import sys; sys.modules['torch'] = sys.modules['transformers'] = None; import {modules}"
     subprocess.run([sys.executable, "-c", code], check=True)
 

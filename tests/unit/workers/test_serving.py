@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from tests.postgres_errors import DISK_FULL, server_error
+from tests.support.postgres_errors import DISK_FULL, server_error
 from workers.serving import watch
 from xraygpt_core.errors import Unavailable
-from xraygpt_core.ledger.serving import Served
+from xraygpt_core.ledger.training.serving import ServedBundle
 
-LOADED, OTHER = Served("demo", None), Served("better", None)
+LOADED, OTHER = ServedBundle("demo", None), ServedBundle("better", None)
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, *answers: Served | Exception) -> Any:
+def answering(monkeypatch: pytest.MonkeyPatch, *answers: ServedBundle | Exception) -> Any:
     """A ledger that gives these answers, one a look."""
     left = iter(answers)
 
-    def served_bundle(_ledger: object) -> Served:
+    def served_bundle(_ledger: object) -> ServedBundle:
         answer = next(left)
         if isinstance(answer, Exception):
             raise answer

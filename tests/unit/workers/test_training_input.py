@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.child import Child
 from workers.training import confined
+from workers.training_child import TrainingChild
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.logs import JsonLines
 
@@ -50,7 +50,7 @@ def test_films_elsewhere_are_not_read_and_not_named(data: Path, films: str) -> N
 def test_what_a_child_says_is_a_value_in_a_record_of_ours(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     forged = '{"time": "now", "level": "CRITICAL", "process": "gateway", "message": "forged"}'
     program = f"import os; os.write(2, {forged.encode()!r} + b'\\n\\xff\\x1b]0;\\n'); os.write(1, b'x' * 10000)"
-    with caplog.at_level(logging.INFO), Child([sys.executable, "-c", program], tmp_path) as child:
+    with caplog.at_level(logging.INFO), TrainingChild([sys.executable, "-c", program], tmp_path) as child:
         while child.wait(1) is None:
             pass
     said = [record.__dict__["said"] for record in caplog.records]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from xraygpt_core.ledger.audit_chain import NOTHING, Head, Seal, ranges_of, row_digest, seal_digest
+from xraygpt_core.ledger.audit.chain import NOTHING, ChainHead, Seal, ranges_of, row_digest, seal_digest
 
 Run = Callable[..., Result]
 AT = "2026-11-29T01:29:04.123456Z"
@@ -16,7 +16,7 @@ AT = "2026-11-29T01:29:04.123456Z"
 
 def chain(*seals: Sequence[int]) -> list[str]:
     """The lines of an export whose seals took these ids."""
-    lines, before = [], Head()
+    lines, before = [], ChainHead()
     for ids in seals:
         rows = [json.dumps({"id": one, "what": "study read"}) for one in ids]
         digests, written = [row_digest(row) for row in rows], ranges_of(ids)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from xraygpt.stack import certificates
-from xraygpt.stack.certificates import Authority, Certificate
+from xraygpt.stack.settings import certificates
+from xraygpt.stack.settings.certificates import Authority, Certificate
 
 
 def shakes_hands(authority: Authority, server: Certificate, host: str, client: Certificate | None = None) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from xraygpt.stack.environments import SECRETS_OF, environment_of, system
-from xraygpt.stack.programs import ONCE, PROGRAMS
+from xraygpt.stack.processes.programs import ONCE, PROGRAMS
+from xraygpt.stack.settings.environments import SECRETS_OF, environment_of, system
 from xraygpt_core.logins import PROCESSES
 
 SHELL = {

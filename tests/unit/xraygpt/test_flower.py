@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from xraygpt.stack.flower_guard import FREE_FAILURES, Locks
-from xraygpt.stack.ports import choose
+from xraygpt.stack.servers.flower_guard import FREE_FAILURES, Locks
+from xraygpt.stack.servers.ports import choose
 
 USER, PASSWORD = "xraygpt", "flower-password"
 
@@ -57,7 +57,7 @@ def gateway() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def flower(gateway: str) -> Iterator[str]:
     port = choose()
-    command = [sys.executable, "-m", "xraygpt.stack.flower"]
+    command = [sys.executable, "-m", "xraygpt.stack.servers.flower"]
     settings = environment(port) | {"XRAYGPT_FLOWER_PASSWORD": PASSWORD, "XRAYGPT_FLOWER_GATEWAY_URL": gateway}
     with subprocess.Popen(command, env=settings, stderr=subprocess.DEVNULL) as process:
         url = f"http://127.0.0.1:{port}"
@@ -99,10 +99,10 @@ def test_pages_are_there_with_the_password(flower: str, path: str) -> None:
 
 
 def test_flower_does_not_start_without_a_password() -> None:
-    command = [sys.executable, "-m", "xraygpt.stack.flower"]
+    command = [sys.executable, "-m", "xraygpt.stack.servers.flower"]
     done = subprocess.run(command, env=environment(choose()), capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "xraygpt.stack.flower: settings: XRAYGPT_FLOWER_PASSWORD is missing\n"
+    assert done.stderr == "xraygpt.stack.servers.flower: settings: XRAYGPT_FLOWER_PASSWORD is missing\n"
 
 
 def ask(flower: str, path: str, password: str | None = None, method: str = "GET", **more: str) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from xraygpt.stack.home import Home, hold, holder, make_hmac_key, running_stack
-from xraygpt.stack.process import StackError
+from xraygpt.stack.processes.child import StackError
+from xraygpt.stack.settings.home import Home, hold, holder, make_hmac_key, running_stack
 
 
 def test_a_data_directory_is_closed_to_other_users(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_nobody_holds_a_directory_that_is_not_there(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_killed_supervisor_is_free(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from xraygpt.stack.home import Home, hold\n"
+        "import sys, time; from pathlib import Path; from xraygpt.stack.settings.home import Home, hold\n"
         "with hold(Home(Path(sys.argv[1]))): print('held', flush=True); time.sleep(600)"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from xraygpt.stack import launch
-from xraygpt.stack.home import Home, hold, holder
-from xraygpt.stack.launch import is_alive, processes, start, stop
-from xraygpt.stack.process import StackError
+from xraygpt.stack.processes import launch
+from xraygpt.stack.processes.child import StackError
+from xraygpt.stack.processes.launch import is_alive, processes, start, stop
+from xraygpt.stack.settings.home import Home, hold, holder
 
 PYTHON = sys.executable  # the stand-in takes its place
 READY = """
@@ -48,7 +48,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str) -> None
 import json, os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(Path(launch.__file__).parents[2])!r})
-from xraygpt.stack.home import Home, hold
+from xraygpt.stack.settings.home import Home, hold
 home = Home(Path(os.environ["XRAYGPT_HOME"]))
 assert sys.argv[1:] == ["-m", "xraygpt.stack"]
 if True:
@@ -89,7 +89,8 @@ def test_a_supervisor_that_crashes_leaves_its_log(monkeypatch: pytest.MonkeyPatc
 def test_ctrl_c_while_it_starts_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Home) -> None:
     stand_in(monkeypatch, tmp_path, SLOW)
     program = (
-        "import sys; from pathlib import Path; from xraygpt.stack.home import Home; from xraygpt.stack import launch\n"
+        "import sys; from pathlib import Path\n"
+        "from xraygpt.stack.settings.home import Home; from xraygpt.stack.processes import launch\n"
         "launch.sys.executable = sys.argv[2]\n"
         "launch.start(Home(Path(sys.argv[1])), lambda line: print(line, flush=True))"
     )

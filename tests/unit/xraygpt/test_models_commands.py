@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from tests.published_parts import Parts, write_parts
+from tests.support.published_parts import Parts, write_parts
 from xraygpt_core.model.bundle import load_bundle
 from xraygpt_core.model.tiny import make_tiny_bundle
 

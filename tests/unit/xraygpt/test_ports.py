@@ -3,9 +3,9 @@ import socket
 
 import pytest
 
-from xraygpt.stack import ports
-from xraygpt.stack.ports import choose, is_free, occupy
-from xraygpt.stack.process import StackError
+from xraygpt.stack.processes.child import StackError
+from xraygpt.stack.servers import ports
+from xraygpt.stack.servers.ports import choose, is_free, occupy
 
 
 def listener() -> tuple[socket.socket, int]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from xraygpt.stack import postgres
-from xraygpt.stack.postgres import NOBODY_NAMESPACE, identity
+from xraygpt.stack.servers import postgres
+from xraygpt.stack.servers.postgres import NOBODY_NAMESPACE, identity
 
 NO_ACCOUNT = 3_999_999_999
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from xraygpt.stack import process
-from xraygpt.stack.process import Child, StackError, end_leftovers, leftovers, open_log
+from xraygpt.stack.processes import child as child_module
+from xraygpt.stack.processes.child import Child, StackError, end_leftovers, leftovers, open_log
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
 
@@ -94,7 +94,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     parent = f"""
         from pathlib import Path
         import sys, time
-        from xraygpt.stack.process import Child
+        from xraygpt.stack.processes.child import Child
         one = Child('x', [sys.executable, '-c', {SLEEPER!r}], log=Path('x.log'), directory=Path.cwd())
         one.start()
         print(one.pid, flush=True)
@@ -153,7 +153,7 @@ def test_a_child_can_be_started_again(tmp_path: Path) -> None:
 
 
 def test_a_large_log_is_moved_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "LARGEST_LOG", 3)
+    monkeypatch.setattr(child_module, "LARGEST_LOG", 3)
     log = tmp_path / "helper.log"
     log.write_text("long")
     open_log(log).close()

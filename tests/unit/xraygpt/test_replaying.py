@@ -15,8 +15,8 @@ from workers.gpu import provenance
 from xraygpt.commands.replaying import compared, word_difference
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.smoke_test import phantom_png, summarise_once
 from xraygpt_core.model.tiny import make_tiny_bundle
-from xraygpt_core.model.trial import phantom_png, summarise_once
 
 Run = Callable[..., Result]
 PNG = phantom_png()

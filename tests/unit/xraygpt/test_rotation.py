@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from xraygpt.commands.rotating import What
-from xraygpt.stack.home import Home, finish_replacing, make_hmac_key, replace_hmac_key
-from xraygpt.stack.memory import recall, remember
-from xraygpt.stack.rotation import ROTATED
+from xraygpt.stack.settings.home import Home, finish_replacing, make_hmac_key, replace_hmac_key
+from xraygpt.stack.settings.remembered import recall, remember
+from xraygpt.stack.settings.rotation import ROTATED
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from xraygpt.stack import s3_compaction
-from xraygpt.stack.certificates import Authority
-from xraygpt.stack.process import StackError
-from xraygpt.stack.s3_compaction import Compaction
-from xraygpt.stack.s3_doors import Doors, asks_for_certificate
+from xraygpt.stack.processes.child import StackError
+from xraygpt.stack.servers import s3_compaction
+from xraygpt.stack.servers.s3_compaction import Compaction
+from xraygpt.stack.servers.s3_doors import S3Doors, asks_for_certificate
+from xraygpt.stack.settings.certificates import Authority
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def test_a_server_that_asks_for_a_certificate_is_locked(tmp_path: Path) -> None:
 
 def test_a_server_in_the_clear_is_not(tmp_path: Path) -> None:
     with listening(None) as port, pytest.raises(StackError, match=f"port {port} "):
-        Doors(tmp_path).check([port])
+        S3Doors(tmp_path).check([port])
 
 
 def test_nor_is_one_that_lets_everybody_in(tmp_path: Path) -> None:

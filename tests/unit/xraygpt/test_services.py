@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from xraygpt.stack import services as module
-from xraygpt.stack.broker import Broker
-from xraygpt.stack.postgres import Postgres
-from xraygpt.stack.process import StackError
-from xraygpt.stack.s3 import ObjectServer
-from xraygpt.stack.services import Services
+from xraygpt.stack.processes.child import StackError
+from xraygpt.stack.servers import services as module
+from xraygpt.stack.servers.broker import Broker
+from xraygpt.stack.servers.postgres import Postgres
+from xraygpt.stack.servers.s3 import ObjectServer
+from xraygpt.stack.servers.services import BackingServices
 
 EXTERNAL = {
     "XRAYGPT_DATABASE_URL": "postgresql://them:secret@db:5432/films?sslmode=require",
@@ -20,8 +20,8 @@ EXTERNAL = {
 }
 
 
-def services(root: Path, **environ: str) -> Services:
-    return Services(root, environ, "http://127.0.0.1:1/v1/events/s3", "token")
+def services(root: Path, **environ: str) -> BackingServices:
+    return BackingServices(root, environ, "http://127.0.0.1:1/v1/events/s3", "token")
 
 
 def test_everything_is_embedded_where_nothing_is_named(tmp_path: Path) -> None:

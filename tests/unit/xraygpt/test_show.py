@@ -77,10 +77,10 @@ def test_lines_of_progress_come_now_and_then_and_at_the_end(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(show.time, "monotonic", lambda: now[0])
-    with show.Progress() as progress:
+    with show.ProgressLine() as progress:
         progress.update(0, 3, "queued")
         progress.update(1, 3, "running")
-        now[0] = show.Progress.LINE_SECONDS
+        now[0] = show.ProgressLine.LINE_SECONDS
         progress.update(2, 3, "running")
         progress.update(2, 3, "running")
         progress.update(3, 3, "done")
@@ -90,7 +90,7 @@ def test_lines_of_progress_come_now_and_then_and_at_the_end(
 
 def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(show.sys.stderr, "isatty", lambda: True)
-    with show.Progress() as progress:
+    with show.ProgressLine() as progress:
         progress.update(1, 2, "one [queued]")
         progress.update(2, 2, "all done")
     captured = capsys.readouterr()

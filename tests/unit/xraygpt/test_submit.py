@@ -9,7 +9,7 @@ import pytest
 
 from xraygpt import submit
 from xraygpt.client import Gateway, GatewayError
-from xraygpt.submit import Row, all_done, chunks, follow, refresh, register, result
+from xraygpt.submit import ResultRow, all_done, chunks, follow, refresh, register, result
 
 
 class Studies:
@@ -158,9 +158,9 @@ def test_any_other_refusal_of_a_file_is_an_error(film: Callable[[str, bytes], st
 def test_rows_are_followed_to_their_end() -> None:
     server = Studies({"1": "ingesting", "2": "rejected"}, {"1": "running"}, {"1": "summarised"})
     rows = [
-        Row("one", "routine", image_id="i-1"),
-        Row("two", "routine", image_id="i-2"),
-        Row("same", "stat", image_id="i-1"),
+        ResultRow("one", "routine", image_id="i-1"),
+        ResultRow("two", "routine", image_id="i-2"),
+        ResultRow("same", "stat", image_id="i-1"),
     ]
     seen: list[list[str]] = []
     with server.client() as client:
@@ -177,7 +177,7 @@ def test_rows_are_followed_to_their_end() -> None:
 
 def test_following_stops_when_the_time_is_up() -> None:
     server = Studies({"1": "queued"})
-    rows = [Row("one", "routine", image_id="i-1")]
+    rows = [ResultRow("one", "routine", image_id="i-1")]
     with server.client() as client:
         follow(client, rows, seconds=0.01, tell=silent)
     assert not all_done(rows)
@@ -185,7 +185,7 @@ def test_following_stops_when_the_time_is_up() -> None:
 
 def test_what_ended_is_not_asked_for_again() -> None:
     server = Studies({"1": "dead"})
-    rows = [Row("one", "routine", image_id="i-1")]
+    rows = [ResultRow("one", "routine", image_id="i-1")]
     with server.client() as client:
         refresh(client, rows)
         refresh(client, rows)
@@ -195,9 +195,9 @@ def test_what_ended_is_not_asked_for_again() -> None:
 
 def test_the_result_has_a_row_per_input_and_counts_states() -> None:
     rows = [
-        Row("a.dcm", "stat", state="summarised", study_id="s1", summary="No effusion."),
-        Row("b.dcm", "routine", state="rejected", study_id="s2", reason_code="blank"),
-        Row("c.dcm", "routine", state="summarised", study_id="s1", summary="No effusion."),
+        ResultRow("a.dcm", "stat", state="summarised", study_id="s1", summary="No effusion."),
+        ResultRow("b.dcm", "routine", state="rejected", study_id="s2", reason_code="blank"),
+        ResultRow("c.dcm", "routine", state="summarised", study_id="s1", summary="No effusion."),
     ]
     names = ("study_id", "source", "state", "reason_code", "lane", "summary")
     expected = [

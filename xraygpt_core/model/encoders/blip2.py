@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.encoders.pictures import CLIP_MEAN, CLIP_STD, normalised, open_grey, resize
+from xraygpt_core.model.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalised, open_grey, resize
 from xraygpt_core.model.loading import load_strictly, uninitialised
 
 _MODES = ("queries", "patches")

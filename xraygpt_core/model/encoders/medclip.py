@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.encoders.pictures import normalised, open_grey, pad_square, resize
+from xraygpt_core.model.encoders.preprocess import normalised, open_grey, pad_square, resize
 from xraygpt_core.model.encoders.resnet import ResNet
 from xraygpt_core.model.loading import load_strictly, uninitialised
 

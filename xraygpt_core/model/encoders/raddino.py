@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from xraygpt_core.model.encoders.pictures import crop_centre, normalised, open_grey, resize_shortest
+from xraygpt_core.model.encoders.preprocess import crop_centre, normalised, open_grey, resize_shortest
 from xraygpt_core.model.loading import load_strictly, uninitialised
 
 _MEAN, _STD = 0.5307, 0.2583

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.engine.narrow import Product, product_of
+from xraygpt_core.model.engine.quantised import Product, product_of
 from xraygpt_core.model.engine.weights import Matrix, sent
 
 

@@ -12,9 +12,9 @@ from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.chest_check import ChestCheck
 from xraygpt_core.model.engine.graphs import Graphs, rounded
 from xraygpt_core.model.engine.items import Item, Launch, Place, Run
-from xraygpt_core.model.engine.limit import measure
 from xraygpt_core.model.engine.llama import Cache, Llama
 from xraygpt_core.model.engine.memory import plan_slots
+from xraygpt_core.model.engine.roofline import measure
 from xraygpt_core.model.engine.sampling import drawing, generator, pick
 from xraygpt_core.model.engine.scheduler import Move, SlotClass, similar
 from xraygpt_core.model.engine.weights import free_bytes, give_back, sent, widens

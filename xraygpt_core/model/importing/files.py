@@ -16,7 +16,7 @@ _FICLONE = 0x40049409  # Linux: share the blocks of another file until either is
 Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what is being done
 
 
-class Kind(Enum):
+class FileKind(Enum):
     """Kinds of weights files."""
 
     SAFETENSORS = "safetensors"
@@ -39,7 +39,7 @@ def real_path(path: Path) -> Path:
         raise BundleError(f"{path} cannot be followed: its symbolic links go round in circles") from error
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of(path: Path) -> FileKind:
     """The kind of a weights file, by its first bytes; its name says nothing reliable.
 
     Raises:
@@ -56,14 +56,14 @@ def kind_of(path: Path) -> Kind:
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise BundleError(f"{path.name} is a web page, not weights: the download asked for a login or failed")
     if head.startswith(b"GGUF"):
-        return Kind.GGUF
+        return FileKind.GGUF
     if head.startswith(b"PK\x03\x04"):
         _refuse_archive(path)
-        return Kind.TORCH
+        return FileKind.TORCH
     if head.startswith(b"\x80"):
-        return Kind.LEGACY_TORCH
+        return FileKind.LEGACY_TORCH
     if head[8:9] == b"{":
-        return Kind.SAFETENSORS
+        return FileKind.SAFETENSORS
     raise BundleError(f"{path.name} is neither safetensors nor a torch file nor GGUF")
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import FILE, Bundle, note_verified
 from xraygpt_core.model.compose import PROJECTOR_FILE, new_bundle, write_bundle
-from xraygpt_core.model.importing.encoder import OTHER_MODELS, ReadEncoder, convert_encoder
-from xraygpt_core.model.importing.files import Kind, Progress, check_space, kind_of, real_path
-from xraygpt_core.model.importing.llm import describe_gguf, read_llm
-from xraygpt_core.model.importing.projector import ReadProjector, check_encoder, check_llm, read_projector
-from xraygpt_core.model.importing.report import Part
+from xraygpt_core.model.importing.encoders import OTHER_MODELS, ReadEncoder, convert_encoder
+from xraygpt_core.model.importing.files import FileKind, Progress, check_space, kind_of, real_path
+from xraygpt_core.model.importing.findings import ImportedPart
+from xraygpt_core.model.importing.llms import describe_gguf, read_llm
+from xraygpt_core.model.importing.projectors import ReadProjector, check_encoder, check_llm, read_projector
 from xraygpt_core.model.importing.tensors import shard_paths
 from xraygpt_core.model.prompt import QUESTIONS, Template, template_named
 from xraygpt_core.scope import MadeFor, Scope, scope_table
@@ -33,7 +33,7 @@ _GGUF_GROWTH = 5  # bytes of bfloat16 for each byte of a file quantised to four 
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ImportRequest:
     """What to import: three paths, and how the model is to be prompted and computed."""
 
     encoder: Path
@@ -49,7 +49,9 @@ class Wanted:
     scope: Scope = RESEARCH
 
 
-def import_bundle(models: Path, name: str, wanted: Wanted, progress: Progress) -> tuple[Bundle, list[Part]]:
+def import_bundle(
+    models: Path, name: str, wanted: ImportRequest, progress: Progress
+) -> tuple[Bundle, list[ImportedPart]]:
     """Make ``models/name``.
 
     Raises:
@@ -57,7 +59,7 @@ def import_bundle(models: Path, name: str, wanted: Wanted, progress: Progress) -
     """
     template = _check_words(models, name, wanted)
     projector = read_projector(wanted.projector)
-    gguf = real_path(wanted.llm).is_file() and kind_of(wanted.llm) is Kind.GGUF
+    gguf = real_path(wanted.llm).is_file() and kind_of(wanted.llm) is FileKind.GGUF
     llm = None if gguf else read_llm(wanted.llm)
     if llm is not None:
         check_llm(projector, llm.hidden)
@@ -82,7 +84,7 @@ def import_bundle(models: Path, name: str, wanted: Wanted, progress: Progress) -
     return bundle, [encoder.part, projector.part, part]
 
 
-def _check_words(models: Path, name: str, wanted: Wanted) -> Template:
+def _check_words(models: Path, name: str, wanted: ImportRequest) -> Template:
     if not _NAME.fullmatch(name):
         raise BundleError(f"{name!r} is no bundle name: letters, digits, dots, dashes and underscores")
     if (models / name / FILE).exists():
@@ -107,7 +109,7 @@ def _size(source: Path, skip: str | None = None) -> int:
     return sum(real_path(path).stat().st_size for path in paths)
 
 
-def _convert_gguf(source: Path, folder: Path, projector: ReadProjector) -> Part:
+def _convert_gguf(source: Path, folder: Path, projector: ReadProjector) -> ImportedPart:
     from xraygpt_core.model.convert import convert_gguf, gguf_hidden
 
     check_llm(projector, gguf_hidden(source))
@@ -116,7 +118,7 @@ def _convert_gguf(source: Path, folder: Path, projector: ReadProjector) -> Part:
 
 
 def _tables(
-    wanted: Wanted, stop: tuple[str, ...], encoder: ReadEncoder, projector: ReadProjector
+    wanted: ImportRequest, stop: tuple[str, ...], encoder: ReadEncoder, projector: ReadProjector
 ) -> Mapping[str, Mapping[str, Any]]:
     declared = scope_table(wanted.scope)
     return {
@@ -128,7 +130,7 @@ def _tables(
     } | ({"scope": declared} if declared else {})
 
 
-def _decoding(wanted: Wanted) -> dict[str, Any]:
+def _decoding(wanted: ImportRequest) -> dict[str, Any]:
     if wanted.seed is None:
         return {"max_new_tokens": wanted.max_new_tokens, "do_sample": False}
     drawn = {"temperature": wanted.temperature, "top_p": wanted.top_p, "seed": wanted.seed}

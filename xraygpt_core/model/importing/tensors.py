@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.importing.files import Kind, kind_of, plain_name, real_path
+from xraygpt_core.model.importing.files import FileKind, kind_of, plain_name, real_path
 
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLES = ("model.safetensors", "pytorch_model.bin")
@@ -172,11 +172,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _open(path: Path) -> _Reader:
     kind = kind_of(path)
-    if kind is Kind.SAFETENSORS:
+    if kind is FileKind.SAFETENSORS:
         return _Safetensors(path)
-    if kind is Kind.GGUF:
+    if kind is FileKind.GGUF:
         raise BundleError(f"{path.name} is a GGUF file, which only --llm reads")
-    return _Pickle(path, mapped=kind is Kind.TORCH)
+    return _Pickle(path, mapped=kind is FileKind.TORCH)
 
 
 def _check_safetensors(path: Path) -> None:

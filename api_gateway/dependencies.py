@@ -1,0 +1,48 @@
+"""What the routes work with, and the typed dependencies that hand it to them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api_gateway.sns import Sns
+from xraygpt_core.ledger.jobs.status import Counts
+from xraygpt_core.ledger.transaction import Ledger
+from xraygpt_core.privacy import Pseudonymiser
+from xraygpt_core.settings import Settings
+from xraygpt_core.storage import ObjectStore
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """One of each per process."""
+
+    ledger: Ledger
+    store: ObjectStore
+    pseudonymiser: Pseudonymiser
+    sns: Sns
+
+    @property
+    def settings(self) -> Settings:
+        """The settings the ledger was opened with."""
+        return self.ledger.settings
+
+    @cached_property
+    def counts(self) -> Counts:
+        """How many jobs there are, for whoever asks."""
+        return Counts(self.ledger)
+
+
+async def _services(request: Request) -> Dependencies:  # a plain function would wait for a thread
+    services: Dependencies = request.app.state.services
+    return services
+
+
+async def _ledger(services: Annotated[Dependencies, Depends(_services)]) -> Ledger:
+    return services.ledger
+
+
+# Nobody's in particular: for what is asked without a key. Routes with a caller take those of api_gateway.auth.
+OpenServices = Annotated[Dependencies, Depends(_services)]
+OpenLedger = Annotated[Ledger, Depends(_ledger)]

@@ -1,0 +1,115 @@
+"""Types that several routes share: text PostgreSQL can hold, and answers read from the ledger's dataclasses."""
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, JsonValue, model_validator
+
+from xraygpt_core.plain_text import unseen
+from xraygpt_core.scope import MadeFor
+
+_DEEPEST = 64
+_UNKNOWN_TOLD = 5
+
+
+def _storable(value: str) -> str:
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("a text holds neither NUL nor half a character")
+    return value
+
+
+def _storable_json(value: Any, levels: int = _DEEPEST) -> Any:
+    if levels < 0:
+        raise ValueError(f"a document is nested at most {_DEEPEST} levels deep")
+    match value:
+        case str():
+            _storable(value)
+        case float() if not math.isfinite(value):
+            raise ValueError("a number is finite")
+        case dict():
+            for name, item in value.items():
+                _storable(name)
+                _storable_json(item, levels - 1)
+        case list():
+            for item in value:
+                _storable_json(item, levels - 1)
+    return value
+
+
+def _document(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _storable_json(value)
+    return value
+
+
+def _visible(value: str) -> str:
+    if (letter := unseen(_storable(value))) is not None:
+        raise ValueError(f"it holds {letter}, which nobody sees who reads it: take it out")
+    return value
+
+
+def _utc(moment: datetime) -> datetime:
+    """PostgreSQL knows fewer time zones than ISO 8601 can write, and both ends of the calendar leave it there."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC a moment lies between the years 1 and 9999") from None
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+# What people sign and others read: its letters are seen, and none turns words around.
+Words = Annotated[str, AfterValidator(_visible)]
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_document)]
+
+
+class Request(BaseModel):
+    """A request's body. A field nobody knows is a mistake worth telling."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mostly_known(cls, data: Any) -> Any:
+        """Many unknown fields are one mistake: to tell each of a hundred thousand takes the gateway seconds."""
+        known = sum(name in data for name in cls.model_fields) if isinstance(data, dict) else 0
+        if isinstance(data, dict) and len(data) - known > _UNKNOWN_TOLD:
+            raise ValueError(f"{len(data) - known} of the fields are unknown here")
+        return data
+
+
+class Answer(BaseModel):
+    """A response's body: what is named here, and nothing else the ledger may know."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class FigureAnswer(Answer):
+    """One measurement of a validated model: ``value`` of ``metric`` on ``n`` films, with its 95 % interval."""
+
+    name: str
+    n: int
+    metric: str
+    value: float
+    interval: tuple[float, float]
+
+
+class ScopeAnswer(Answer):
+    """What the bundle of a text was made for: ``synthetic``, ``research``, ``validated``, or null if it does not say.
+
+    ``says`` is one sentence to show with the text, ``validated_on`` what a ``validated`` model was measured on. With
+    the flag ``out_of_scope`` the film lies outside of it.
+    """
+
+    made_for: MadeFor | None
+    says: str
+    card: str | None
+    validated_on: list[FigureAnswer] = []
+
+
+class ContradictionAnswer(Answer):
+    """Two sentences that cannot both be true. ``kind``: ``findings/impression``, ``side``, ``view`` or ``chat``."""
+
+    kind: str
+    one: str
+    other: str

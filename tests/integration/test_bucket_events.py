@@ -1,0 +1,83 @@
+"""What bucket events come to in the ledger: doubled, in any order, about objects that changed meanwhile."""
+
+from collections.abc import Callable
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from tests.support.worker_bench import Bench
+from xraygpt_core.bucket_events import Noted, take_in
+from xraygpt_core.metrics import INGEST_EVENTS
+from xraygpt_core.s3_events import Events, ObjectHint
+from xraygpt_core.states import Lane
+
+Hint = Callable[..., ObjectHint]
+NEWEST = "SELECT etag, deleted_at FROM object_keys WHERE key = :key ORDER BY seen_at DESC LIMIT 1"
+
+
+@pytest.fixture
+def hint(bench: Bench) -> Hint:
+    def make(key: str, etag: str | None = None, sequencer: str | None = None, kind: Any = "created") -> ObjectHint:
+        return ObjectHint(bench.settings.bucket, key, etag, None, None, sequencer, kind)
+
+    return make
+
+
+def note(bench: Bench, *hints: ObjectHint) -> Noted:
+    return take_in(bench.ledger, bench.store, Events("aws", hints), Lane.ROUTINE)
+
+
+def test_whatever_the_order_the_last_content_counts(bench: Bench, hint: Hint) -> None:
+    story = [("A", "01", "created"), ("B", "0200", "created"), (None, "03", "deleted"), ("C", "0301", "created")]
+    for number, order in enumerate(permutations(story)):
+        for etag, sequencer, kind in [*order, *order]:  # and everything twice
+            note(bench, hint(f"k{number}", etag, sequencer, kind))
+        (newest,) = bench.rows(NEWEST, key=f"k{number}")
+        assert (newest["etag"], newest["deleted_at"]) == ("C", None), order
+    assert bench.value("SELECT count(*) FROM images") == 3 * 24
+    assert bench.value("SELECT count(*) FROM jobs") == 3 * 24
+
+
+def test_a_late_delete_of_an_earlier_content_is_not_noted(bench: Bench, hint: Hint) -> None:
+    note(bench, hint("k", "A", "0A"))
+    note(bench, hint("k", None, "09FF", "deleted"))
+    assert bench.value("SELECT count(*) FROM timeline WHERE what = 'object deleted'") == 0
+    note(bench, hint("k", None, "0A0001", "deleted"))
+    assert bench.value("SELECT count(*) FROM timeline WHERE what = 'object deleted'") == 1
+
+
+def test_a_late_copy_of_the_creation_does_not_undo_the_delete(bench: Bench, hint: Hint) -> None:
+    note(bench, hint("k", "A", "01"), hint("k", None, "03", "deleted"), hint("k", "A", "02"))
+    assert bench.value("SELECT deleted_at IS NOT NULL FROM object_keys") is True
+
+
+def test_a_delete_without_a_sequencer_is_believed(bench: Bench, hint: Hint) -> None:
+    note(bench, hint("k", "A", "01"), hint("k", None, None, "deleted"))
+    assert bench.value("SELECT deleted_at IS NOT NULL FROM object_keys") is True
+
+
+def test_the_bucket_is_asked_for_an_etag_the_event_lacks(bench: Bench, hint: Hint) -> None:
+    ref = bench.upload("k", b"film")
+    assert note(bench, hint("k"), hint("gone")) == Noted(registered=1, ignored=1)
+    assert bench.value("SELECT etag FROM object_keys") == ref.etag
+
+
+def test_the_empty_object_that_stands_for_a_folder_becomes_nothing(bench: Bench) -> None:
+    bench.upload("films/2026/", b"")
+    empty = "d41d8cd98f00b204e9800998ecf8427e"
+    for etag, size in ((empty, 0), (empty, None), (None, None)):
+        marker = ObjectHint(bench.settings.bucket, "films/2026/", etag, None, size, None, "created")
+        assert note(bench, marker) == Noted(ignored=1)
+    assert bench.value("SELECT count(*) FROM studies") == 0
+    full = ObjectHint(bench.settings.bucket, "films/full/", "abc", None, 4, None, "created")
+    assert note(bench, full) == Noted(registered=1)
+
+
+def test_what_was_noted_is_counted_by_dialect(bench: Bench, hint: Hint) -> None:
+    def counted(result: str) -> float:
+        return INGEST_EVENTS.labels("aws", result)._value.get()
+
+    before = [counted("registered"), counted("ignored")]
+    note(bench, hint("k", "A"), ObjectHint("elsewhere", "k", "A", None, None, None, "created"))
+    assert [counted("registered"), counted("ignored")] == [before[0] + 1, before[1] + 1]

@@ -1,0 +1,70 @@
+"""The GPU worker as a process, with a tiny bundle of random weights: the real engine, whatever it writes."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.support.worker_bench import Bench
+from workers.worker_kinds import EXIT_OTHER_BUNDLE
+from xraygpt_core.ledger.studies.chat import ask, transcript
+from xraygpt_core.ledger.training.serving import serve, served_bundle
+from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.tiny import make_tiny_bundle
+
+CPU = {"XRAYGPT_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "XRAYGPT_BATCH_SIZE": "4"}
+
+
+def png(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (256, 256), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def tiny(models: Path) -> Bundle:
+    make_tiny_bundle(models, "other")
+    return make_tiny_bundle(models, "tiny", max_new_tokens=4)
+
+
+def test_a_gpu_worker_summarises_answers_and_leaves_for_a_new_bundle(bench: Bench, tiny: Bundle, models: Path) -> None:
+    studies = [bench.settled(number, png=png(number)) for number in range(3)]
+    worker = bench.start("gpu", XRAYGPT_MODELS=str(models), XRAYGPT_BUNDLE="tiny", **CPU)
+    bench.until("SELECT count(*) FROM study_summaries", 3, "three studies are summarised")
+    assert served_bundle(bench.ledger).name == "tiny"
+    stamped = bench.rows("SELECT DISTINCT bundle, bundle_sha256 FROM study_summaries")
+    assert stamped == [{"bundle": "tiny", "bundle_sha256": tiny.sha256}]
+
+    ask(bench.ledger, studies[0], "Is the heart enlarged?")
+    bench.eventually(lambda: transcript(bench.ledger, studies[0])[0].state == "done", "the question is answered")
+
+    serve(bench.ledger, "other")
+    assert worker.wait(120) == EXIT_OTHER_BUNDLE
+
+
+def test_a_bundle_that_is_not_there_is_one_sentence(bench: Bench, models: Path) -> None:
+    worker = bench.start("gpu", XRAYGPT_MODELS=str(models), XRAYGPT_BUNDLE="vicuna", **CPU)
+    assert worker.wait(120) == 1
+    (line,) = [line for line in bench.log().splitlines() if "CRITICAL" in line]
+    assert "vicuna" in line
+    assert "Traceback" not in bench.log()
+
+
+def test_a_killed_gpu_workers_studies_are_summarised_once(bench: Bench, tiny: Bundle, models: Path) -> None:
+    for number in range(10, 22):
+        bench.settled(number, png=png(number))
+    given = {"XRAYGPT_MODELS": str(models), "XRAYGPT_BUNDLE": "tiny", **CPU}
+    first = bench.start("gpu", **given)
+    bench.until("SELECT count(*) > 0 FROM jobs WHERE kind = 'summarise' AND state <> 'queued'", True, "some run")
+    bench.lose(first)
+    bench.start("gpu", **given)
+    bench.until("SELECT count(*) FROM study_summaries", 12, "all are summarised")
+    assert bench.value("SELECT count(*) FROM summaries WHERE superseded_at IS NULL") == 12

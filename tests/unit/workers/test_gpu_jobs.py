@@ -1,0 +1,156 @@
+"""How the GPU worker takes what its engine answers: which failures end the process, and who is told to stop."""
+
+import threading
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from workers.executor import HandedBack
+from workers.gpu import _FAILURES, EXIT_BROKEN, GpuJobs, InFlight
+from xraygpt_core.errors import InvalidRequest, LeaseLost, Rejected, Unavailable
+from xraygpt_core.model.engine.items import RequestFailed
+from xraygpt_core.model.engine.requests import ServerBusy, SummaryRequest
+from xraygpt_core.states import ReasonCode
+
+GOOD = SimpleNamespace(tokens=1, batch_size=1)
+NOT_FINITE = RequestFailed("the model's numbers are not finite")
+
+
+class SmallPulse:
+    """The life signs of a job on its nth attempt."""
+
+    def __init__(self, attempts: int = 1) -> None:
+        self.claim = SimpleNamespace(job_id=uuid4(), attempts=attempts)
+        self.lost = threading.Event()
+
+    def progress(self) -> None:
+        """It moved."""
+
+    def check(self) -> None:
+        if self.lost.is_set():
+            raise LeaseLost("somebody else does it")
+
+
+class Counter:
+    """A reader whose engine answers at once with what it is told, and the exit codes it asked for."""
+
+    def __init__(self) -> None:
+        self.stopped: list[int] = []
+        context: Any = SimpleNamespace(draining=threading.Event())
+        self.reader = GpuJobs(context, SimpleNamespace(submit=self._submit), SimpleNamespace(), self.stopped.append)  # type: ignore[arg-type]
+
+    def _submit(self, *_: Any, **__: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        if isinstance(self.answer, Exception):
+            future.set_exception(self.answer)
+        else:
+            future.set_result(self.answer)
+        return future
+
+    def gives(self, answer: Any, times: int = 1, attempts: int = 1) -> None:
+        """So many studies get this answer."""
+        self.answer = answer
+        for _ in range(times):
+            errand = InFlight(self.reader, SmallPulse(attempts))  # type: ignore[arg-type]
+            if isinstance(answer, Exception):
+                with pytest.raises((type(answer), HandedBack)):
+                    self.reader._ask(SummaryRequest(b""), 1, errand)
+            else:
+                self.reader._ask(SummaryRequest(b""), 1, errand)
+
+
+@pytest.fixture
+def counter() -> Counter:
+    return Counter()
+
+
+@pytest.mark.parametrize("error", [NOT_FINITE, RuntimeError("in the encoder"), ValueError("a shape")])
+def test_an_engine_that_fails_every_study_is_left(counter: Counter, error: Exception) -> None:
+    counter.gives(error, _FAILURES - 1)
+    assert counter.stopped == []
+    counter.gives(error)
+    assert counter.stopped == [EXIT_BROKEN]
+
+
+def test_pictures_that_are_no_chests_do_not_end_the_process(counter: Counter) -> None:
+    counter.gives(Rejected(ReasonCode.NOT_A_CHEST, "the score is too low"), _FAILURES)
+    assert counter.stopped == []
+
+
+def test_bad_studies_among_good_ones_do_not_end_the_process(counter: Counter) -> None:
+    for _ in range(3):
+        counter.gives(NOT_FINITE, _FAILURES - 1)
+        counter.gives(GOOD)
+    assert counter.stopped == []
+
+
+def test_a_study_that_failed_before_says_nothing_new_about_the_device(counter: Counter) -> None:
+    for attempts in (2, 3):
+        counter.gives(NOT_FINITE, _FAILURES, attempts)
+    assert counter.stopped == []
+
+
+@pytest.mark.parametrize("error", [InvalidRequest("no picture"), ServerBusy("it is away")])
+def test_what_is_not_the_engines_fault_does_not_end_the_process(counter: Counter, error: Exception) -> None:
+    counter.gives(error, _FAILURES)
+    assert counter.stopped == []
+
+
+class Slow:
+    """An engine that has written one word, and ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.future: Future[Any] = Future()
+        self.asked = threading.Event()
+
+    def submit(self, *_: Any, **hooks: Any) -> "Future[Any]":
+        self.hooks = SimpleNamespace(**hooks)
+        self.hooks.on_progress()
+        self.hooks.on_text("The")
+        self.asked.set()
+        return self.future
+
+
+def asked(slow: Slow, show: Any, pulse: SmallPulse) -> Any:
+    context: Any = SimpleNamespace(draining=threading.Event())
+    reader = GpuJobs(context, slow, SimpleNamespace(), [].append)  # type: ignore[arg-type]
+    return reader._ask(SummaryRequest(b""), 0, InFlight(reader, pulse, show))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [LeaseLost("somebody else does it"), ValueError("nobody foresaw it")])
+def test_a_request_whose_caller_left_is_cancelled(error: Exception) -> None:
+    slow = Slow()
+
+    def show(_text: str) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        asked(slow, show, SmallPulse())
+    assert slow.hooks.cancelled()
+
+
+def test_a_request_that_is_waited_for_is_not_cancelled() -> None:
+    slow = Slow()
+
+    def show(_text: str) -> None:
+        assert not slow.hooks.cancelled()
+        slow.future.set_result(GOOD)
+
+    assert asked(slow, show, SmallPulse()) is GOOD
+
+
+def test_a_text_that_cannot_be_shown_for_a_moment_costs_nothing() -> None:
+    slow = Slow()
+    shown: list[str] = []
+
+    def show(text: str) -> None:
+        shown.append(text)
+        if len(shown) == 1:
+            raise Unavailable("the database does not answer")
+        slow.future.set_result(GOOD)
+
+    assert asked(slow, show, SmallPulse()) is GOOD
+    assert shown == ["The", "The"]

@@ -1,0 +1,230 @@
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xraygpt.stack.processes import restarts as keeper_module
+from xraygpt.stack.processes.child import Child, StackError
+from xraygpt.stack.processes.restarts import Restarts
+
+
+class Fake:
+    """A unit that can be told to end, and whose next starts can be told to fail."""
+
+    def __init__(self, order: list[str] | None = None, name: str = "") -> None:
+        self.pid = 1
+        self.running = True
+        self.starts = 0
+        self.failing = 0
+        self.order = order if order is not None else []
+        self.name = name
+
+    def start(self) -> None:
+        self.starts += 1
+        if self.failing:
+            self.failing -= 1
+            raise StackError("it does not start")
+        self.pid += 1
+        self.running = True
+
+    def stop(self) -> None:
+        self.order.append(self.name)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(keeper_module, "time", clock)
+    monkeypatch.setattr(keeper_module.secrets, "randbelow", lambda _: 500)  # pauses of exactly their length
+    return clock
+
+
+def kept(fake: Any) -> tuple[Restarts, list[str]]:
+    said: list[str] = []
+    keeper = Restarts(said.append)
+    keeper.add("fake", fake)
+    return keeper, said
+
+
+def test_what_runs_is_left_alone(clock: Clock) -> None:
+    fake = Fake()
+    keeper, said = kept(fake)
+    assert not keeper.tend()
+    assert (keeper.pids(), said, fake.starts) == ({"fake": 1}, [], 0)
+
+
+def test_what_ended_starts_again_after_a_pause(clock: Clock) -> None:
+    fake = Fake()
+    keeper, said = kept(fake)
+    fake.running = False
+    assert keeper.tend()
+    assert (keeper.pids(), said) == ({}, ["fake ended; it starts again"])
+    clock.now += 0.4
+    assert not keeper.tend()
+    clock.now += 0.2
+    assert keeper.tend()
+    assert keeper.pids() == {"fake": 2}
+
+
+def ends_until(keeper: Restarts, clock: Clock, fake: Fake) -> float:
+    """Let it end; seconds until it has been started again."""
+    fake.running = False
+    keeper.tend()
+    since, starts = clock.now, fake.starts
+    while fake.starts == starts:
+        clock.now += 0.1
+        keeper.tend()
+    return clock.now - since
+
+
+def test_the_pause_doubles_up_to_half_a_minute_while_it_keeps_ending(clock: Clock) -> None:
+    fake = Fake()
+    keeper, _ = kept(fake)
+    pauses = [ends_until(keeper, clock, fake) for _ in range(9)]
+    assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 30, 30, 30], abs=0.11)
+
+
+def test_a_calm_minute_makes_the_pause_short_again(clock: Clock) -> None:
+    fake = Fake()
+    keeper, _ = kept(fake)
+    for _ in range(4):
+        ends_until(keeper, clock, fake)
+    clock.now += 61
+    assert ends_until(keeper, clock, fake) == pytest.approx(0.5, abs=0.11)
+
+
+def test_a_failed_start_is_told_and_tried_again(clock: Clock) -> None:
+    fake = Fake()
+    keeper, said = kept(fake)
+    fake.failing = 1
+    ends_until(keeper, clock, fake)
+    assert "it does not start" in said
+    keeper.tend()
+    clock.now += 1.1
+    keeper.tend()
+    assert keeper.pids() == {"fake": 2}
+
+
+def run_to(code: int, tmp_path: Path) -> Child:
+    child = Child(
+        "worker", [sys.executable, "-c", f"raise SystemExit({code})"], log=tmp_path / "log", directory=tmp_path
+    )
+    child.start()
+    assert child.wait(60)
+    return child
+
+
+def test_a_worker_that_wants_another_bundle_starts_at_once(clock: Clock, tmp_path: Path) -> None:
+    child = run_to(75, tmp_path)
+    keeper, said = kept(child)
+    first = child.pid
+    keeper.tend()
+    keeper.tend()
+    assert child.pid != first
+    assert said == ["fake ended with exit code 75; it starts again"]
+    child.stop()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for a while does not make a program one that must be killed."""
+    monkeypatch.setattr("xraygpt.stack.processes.restarts.DRAIN_SECONDS", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
+def test_services_stop_after_the_programs_last_one_first(tmp_path: Path) -> None:
+    order: list[str] = []
+    keeper = Restarts(order.append)
+    for name in ("postgres", "broker"):
+        keeper.add(name, Fake(order, name))
+    program = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "print('up', flush=True)\n"
+        "time.sleep(600)"
+    )
+    child = Child("gpu", [sys.executable, "-c", program], log=tmp_path / "log", directory=tmp_path)
+    child.start()
+    wait_for(lambda: "up" in (tmp_path / "log").read_text())
+    keeper.add("gpu", child)
+    keeper.stop()
+    assert child.exit_code == 0
+    assert order == ["broker", "postgres"]
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_program_is_asked_to_stop_only_once(tmp_path: Path) -> None:
+    program = (
+        "import signal, time\n"
+        "asked = []\n"
+        "def told(*_): asked.append(1); print('asked', flush=True)\n"
+        "signal.signal(signal.SIGTERM, told)\n"
+        "print('up', flush=True)\n"
+        "while not asked: time.sleep(0.01)\n"
+        "time.sleep(0.5)"
+    )
+    child = Child("gpu", [sys.executable, "-c", program], log=tmp_path / "log", directory=tmp_path)
+    child.start()
+    wait_for(lambda: "up" in (tmp_path / "log").read_text())
+    keeper = Restarts(lambda _line: None)
+    keeper.add("gpu", child)
+    keeper.stop()
+    assert (child.exit_code, (tmp_path / "log").read_text().count("asked")) == (0, 1)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("answered", "ended"), [(0.0, 181.0), (1001.0, 32.0)])
+def test_what_stands_still_is_killed_and_starts_again(
+    clock: Clock, tmp_path: Path, answered: float, ended: float
+) -> None:
+    """Even one that is stopped, and so takes no SIGTERM: 180 s after its start, or 30 s after its last answer."""
+    child = Child(
+        "still", [sys.executable, "-c", "import os; os.kill(os.getpid(), 19)"], log=tmp_path / "log", directory=tmp_path
+    )
+    child.start()
+    said: list[str] = []
+    keeper = Restarts(said.append)
+    keeper.add("gateway", child, lambda: answered)
+    clock.now += ended - 2
+    keeper.tend()
+    assert said == []
+    clock.now += 2
+    keeper.tend()
+    assert "has not answered" in said[0]
+    assert child.wait(20)
+    keeper.tend()
+    clock.now += 60
+    keeper.tend()
+    assert child.running
+    child.stop()
+
+
+def test_one_that_answers_goes_on(clock: Clock, tmp_path: Path) -> None:
+    child = Child(
+        "well", [sys.executable, "-c", "import time; time.sleep(60)"], log=tmp_path / "log", directory=tmp_path
+    )
+    child.start()
+    keeper = Restarts(lambda _: None)
+    keeper.add("gateway", child, lambda: clock.now - 10)
+    for _ in range(10):
+        clock.now += 100
+        keeper.tend()
+    assert child.running
+    child.stop()

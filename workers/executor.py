@@ -1,0 +1,203 @@
+"""What every job passes through: claim, work under a heartbeat, and one translation of whatever goes wrong.
+
+The message is acknowledged in any case. Whether the job runs again is the ledger's decision, not the broker's.
+"""
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+from uuid import UUID
+
+from workers.context import Context
+from workers.heartbeat import JobProgress, told
+from xraygpt_core.errors import InvalidRequest, LeaseLost, Refused, Unavailable, XrayGPTError
+from xraygpt_core.ledger.jobs import claims
+from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.metrics import JOB_ATTEMPTS, LEASE_LOST, STAGE_SECONDS
+from xraygpt_core.states import JobKind, JobState
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Body = Callable[[Claim, JobProgress], None]
+
+
+class HandedBack(XrayGPTError):
+    """The worker is stopping; the job goes back to its queue and the attempt does not count."""
+
+
+@runtime_checkable
+class Batch(Protocol):
+    """How jobs of a kind are done that may be short enough for several at a time."""
+
+    def prepare(self, claims: Sequence[Claim], /) -> Mapping[UUID, Any]:
+        """What ``do`` is told about each job, by the job's subject, in one query."""
+
+    def do(self, claim: Claim, pulse: JobProgress, given: Any, /) -> Any:
+        """Do one job; what is still to be written about it, or None if nothing is."""
+
+    def finish(self, done: Sequence[tuple[Claim, Any]], /) -> set[UUID]:
+        """Write that for all of them in one transaction; the ids of the jobs that were still ours."""
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A job of a batch that is done but for what is still to be written about it."""
+
+    claim: Claim
+    pulse: JobProgress
+    wanted: Any
+    began: float
+
+
+def run_job(context: Context, kind: JobKind, job_id: UUID | str, body: Body) -> None:
+    """Do this job, if it is ours to do. Returns whatever happened; the ledger knows."""
+    claimed, error = attempt(lambda: claims.claim(context.ledger, UUID(str(job_id)), kind, context.name))
+    if error is not None:
+        not_claimed(error)
+    elif claimed is not None:
+        run_claim(context, claimed, body)
+
+
+def run_claim(context: Context, claim: Claim, body: Body) -> None:
+    """Do one claimed job. Returns whatever happened; the ledger knows."""
+    began = time.monotonic()
+    with _beating(context, [claim]) as pulses:
+        _, error = attempt(lambda: body(claim, pulses[0]))
+        _end(context, claim, began, error)
+
+
+def run_batch(context: Context, claims: Sequence[Claim], batch: Batch) -> None:
+    """Do some claimed jobs one after the other and write their results together. Each fails by itself."""
+    with _beating(context, claims) as pulses:
+        with _turn(pulses):
+            given, error = attempt(lambda: batch.prepare(claims))
+        done: list[_Done] = []
+        for claim, pulse in zip(claims, pulses, strict=True):
+            began = time.monotonic()
+            if context.draining.is_set() and done:
+                error = HandedBack("the worker is stopping")
+            elif context.must_wait(claim.kind):
+                error = HandedBack("the buckets do not answer")
+            with pulse.turn():
+                if given is None or error is not None:
+                    _end(context, claim, began, error)
+                    continue
+                wanted, failure = attempt(_doing(batch, claim, pulse, given))
+                if failure is None and wanted is not None:
+                    done.append(_Done(claim, pulse, wanted, began))
+                else:
+                    _end(context, claim, began, failure)
+        _finish(context, batch, done)
+
+
+@contextmanager
+def _turn(pulses: Iterable[JobProgress]) -> Iterator[None]:
+    """These jobs are at work together."""
+    with ExitStack() as turns:
+        for pulse in pulses:
+            turns.enter_context(pulse.turn())
+        yield
+
+
+def _doing(batch: Batch, claim: Claim, pulse: JobProgress, given: Mapping[UUID, Any]) -> Callable[[], Any]:
+    def do() -> Any:
+        pulse.check()
+        return batch.do(claim, pulse, given.get(claim.subject))
+
+    return do
+
+
+def _finish(context: Context, batch: Batch, done: Sequence[_Done]) -> None:
+    """Write the results; if that fails for all together, for each alone, so that only the bad one fails."""
+    if not done:
+        return
+    with _turn(one.pulse for one in done):
+        finished, error = attempt(lambda: batch.finish([(one.claim, one.wanted) for one in done]))
+    if error is not None and len(done) > 1 and (isinstance(error, Refused) or not isinstance(error, Unavailable)):
+        for one in done:
+            _finish(context, batch, [one])
+        return
+    for one in done:
+        lost = LeaseLost("it is not ours any more") if one.claim.job_id not in (finished or ()) else None
+        with one.pulse.turn():
+            _end(context, one.claim, one.began, error or lost)
+
+
+def attempt(act: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """What it returned, or what it raised. For jobs, and for threads that serve as long as their process lives."""
+    try:
+        return act(), None
+    except Exception as error:  # noqa: BLE001  # the one broad except: what happened must reach the ledger, or be survived
+        return None, error
+
+
+@contextmanager
+def _beating(context: Context, claims: Sequence[Claim]) -> Iterator[list[JobProgress]]:
+    """Keep the leases of some claims alive."""
+    with ExitStack() as beating:
+        pulses = []
+        for claim in claims:
+            JOB_ATTEMPTS.labels(claim.kind).inc()
+            stall, most = context.stall_seconds(claim.kind), context.max_seconds(claim.kind)
+            pulses.append(beating.enter_context(context.heart.beating(claim, stall, most)))
+        yield pulses
+
+
+def not_claimed(error: Exception) -> None:
+    """Nothing was taken, so nothing is lost: the dispatcher rings again."""
+    log.warning("job not claimed", extra={"error": type(error).__name__})
+
+
+def _end(context: Context, claim: Claim, began: float, error: Exception | None) -> None:
+    seconds = time.monotonic() - began
+    if error is None:
+        STAGE_SECONDS.labels(claim.kind).observe(seconds)
+        log.info("job done", extra=told(claim) | {"seconds": round(seconds, 3)})
+        return
+    _, failure = attempt(lambda: _translate(context, claim, error))
+    match failure:
+        case None:
+            return
+        case LeaseLost():
+            _lost(claim)
+        case Unavailable():
+            log.warning("outcome not recorded: the lease will end by itself", extra=told(claim))
+        case _:
+            raise failure
+
+
+def _translate(context: Context, claim: Claim, error: Exception) -> None:
+    match error:
+        case LeaseLost():
+            _lost(claim)
+        case HandedBack():
+            claims.release(context.ledger, claim)
+            log.info("job handed back", extra=told(claim))
+        case Unavailable() if not isinstance(error, Refused) and context.nobody_could(claim.kind):
+            claims.release(context.ledger, claim, describe(error))
+            log.warning("job handed back", extra=told(claim), exc_info=error)
+        case _:
+            said = describe(error)
+            state = claims.fail(context.ledger, claim, said, retry=not isinstance(error, InvalidRequest))
+            level = logging.ERROR if state is JobState.DEAD else logging.WARNING
+            log.log(level, "job failed", extra=told(claim) | {"state": state}, exc_info=error)
+
+
+def _lost(claim: Claim) -> None:
+    LEASE_LOST.labels(claim.kind).inc()
+    log.warning("lease lost, nothing written", extra=told(claim))
+
+
+def describe(error: Exception) -> str:
+    """What the ledger keeps of an error. Our own messages hold no patient data; of others only kind and place."""
+    kind = type(error).__name__
+    if isinstance(error, XrayGPTError):
+        return f"{kind}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {frames[-1].name} ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
+    return f"{kind}{place}"

@@ -1,0 +1,79 @@
+"""The kinds of worker process: which jobs, which queues in which order, how many at once."""
+
+from contextlib import ExitStack
+
+from workers.decoder_cell import check_cell
+from workers.ingest import Ingest
+from workers.process import start
+from workers.settle import Settle
+from xraygpt_core.ledger.preflight import check_fingerprint
+from xraygpt_core.privacy import load_pseudonymiser
+from xraygpt_core.queue import CONTROL_QUEUE, queues_of
+from xraygpt_core.settings import Settings
+from xraygpt_core.states import JobKind
+
+EXIT_OTHER_BUNDLE = 75  # EX_TEMPFAIL of sysexits.h: start me again, at once
+_CONTROL_THREADS = 4  # one per round, so that a long sweep does not hold up a tick
+
+
+def ingest(settings: Settings, closing: ExitStack) -> int:
+    """Ingest and settle: settling is short and lets studies finish, so it goes first within a lane."""
+    check_cell(settings)
+    pseudonymiser = load_pseudonymiser(settings)
+    process = start("ingest", settings, closing, threads=settings.ingest_concurrency + 1)
+    check_fingerprint(process.context.ledger, *(one.fingerprint for one in pseudonymiser.all))
+    work = Ingest(process.context, pseudonymiser)
+    closing.callback(work.close)
+    process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(process.context)})
+    return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency, attended=True)
+
+
+def gpu(settings: Settings, closing: ExitStack) -> int:
+    """Summaries and chat with the served bundle."""
+    from workers.gpu import GpuJobs  # the only role that needs torch
+    from workers.serving import load_engine, watch
+
+    threads = gpu_threads(settings)
+    process = start("gpu", settings, closing, threads=threads)
+    engine, bundle, wanted = load_engine(process.context)
+    closing.callback(engine.close)
+    work = GpuJobs(process.context, engine, bundle, process.stop)
+    process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
+    watch(process.context.ledger, wanted, lambda: process.stop(EXIT_OTHER_BUNDLE))
+    return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads, attended=True)
+
+
+def gpu_threads(settings: Settings) -> int:
+    """A quarter more jobs than places on the device: a place that becomes free is filled at once."""
+    return settings.batch_size + max(4, settings.batch_size // 4)
+
+
+def training(settings: Settings, closing: ExitStack) -> int:
+    """One run at a time: a run takes the whole device."""
+    from workers.training import Training
+
+    process = start("training", settings, closing, threads=1)
+    process.work_on({JobKind.TRAIN: Training(process.context)})
+    return process.run(queues_of(JobKind.TRAIN), 1)
+
+
+def control(settings: Settings, closing: ExitStack) -> int:
+    """Dispatch, reconcile, sweep and retain, driven by celery beat inside the same process; and seal the audit."""
+    from workers.audit_sealer import Sealer
+    from workers.control import Control
+
+    process = start("control", settings, closing, threads=_CONTROL_THREADS)
+    work = Control(process.context, process.app)
+    closing.callback(work.start_clock(lambda: process.stop(1)))
+    closing.callback(Sealer(process.context.ledger).start(lambda: process.stop(1)))
+    return process.run([CONTROL_QUEUE], _CONTROL_THREADS)
+
+
+def events(settings: Settings, closing: ExitStack) -> int:
+    """Take bucket events from a queue; no Celery in it."""
+    from workers.events import poll
+
+    return poll(start("events", settings, closing, threads=1).context, closing)
+
+
+ROLES = {"ingest": ingest, "gpu": gpu, "training": training, "control": control, "events": events}

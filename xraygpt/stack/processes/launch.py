@@ -1,0 +1,114 @@
+"""Start, stop and look at a stack from outside its supervisor."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from xraygpt.stack.processes.child import StackError, die_with_parent, open_log
+from xraygpt.stack.settings.home import Home, holder, running_stack
+
+STOP_SECONDS = 90.0
+POLL_SECONDS = 0.05
+
+
+def start(home: Home, say: Callable[[str], None], *, tied: bool = False) -> dict[str, Any]:
+    """Start a supervisor in the background and return its stack.json when everything answers.
+
+    Args:
+        say: takes the lines of progress.
+        tied: it ends when this process does, however that happens.
+
+    Raises:
+        StackError: it did not start, with the sentence that says why.
+    """
+    home.create()
+    process = _spawn(home, tied=tied)
+    assert process.stdout is not None
+    stack = None
+    try:
+        with process.stdout:
+            stack = _wait_until_ready(process.stdout, home, say)
+    finally:
+        if stack is None:  # it failed, or Ctrl-C was pressed: nothing half started stays behind
+            process.terminate()
+            process.wait()
+    process.returncode = 0  # it outlives this object: nobody is to wait for it
+    return stack
+
+
+def _wait_until_ready(told: Iterable[bytes], home: Home, say: Callable[[str], None]) -> dict[str, Any]:
+    error = f"the supervisor ended; see {home.log('supervisor')}"
+    for line in told:
+        message = json.loads(line)
+        if "say" in message:
+            say(message["say"])
+        elif "error" in message:
+            error = message["error"]
+        elif (stack := running_stack(home)) is not None:
+            return stack
+    raise StackError(error)
+
+
+def _spawn(home: Home, *, tied: bool) -> subprocess.Popen[bytes]:
+    with open_log(home.log("supervisor")) as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "xraygpt.stack"],
+            cwd=home.root,  # a data directory below the current one is absolute by now
+            env=os.environ | {"XRAYGPT_HOME": str(home.root)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGTERM) if tied else None,
+        )
+
+
+def stop(home: Home) -> bool:
+    """Stop the stack and wait until it has stopped; False if none runs.
+
+    Raises:
+        StackError: it does not end.
+    """
+    pid = holder(home)
+    if pid is None:
+        home.stack_file.unlink(missing_ok=True)
+        return False
+    deadline = time.monotonic() + STOP_SECONDS
+    os.kill(pid, signal.SIGTERM)
+    while holder(home) == pid or is_alive(pid):
+        if time.monotonic() > deadline:
+            raise StackError(f"the supervisor (process {pid}) does not end; see {home.log('supervisor')}")
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def processes(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """State of each process of the stack: ``running``, ``restarting`` or ``external`` (not started by us)."""
+    states = {}
+    for name, pid in stack["pids"].items():
+        if name in stack["external"]:
+            state = "external"
+        else:
+            state = "running" if pid is not None and is_alive(pid) else "restarting"
+        states[name] = {"pid": pid, "state": state}
+    return states
+
+
+def is_alive(pid: int) -> bool:
+    """True if there is a process with this id (another user's counts, one that only waits to be reaped does not)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or before it was read; or no Linux
+        return not Path("/proc/self").exists()

@@ -1,0 +1,114 @@
+"""Keeps units running: one that ends is started again, after a pause that doubles while it keeps ending."""
+
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from xraygpt.stack.processes.child import Child, StackError
+
+DRAIN_SECONDS = 20.0
+CALM_SECONDS = 60.0  # a unit that ran this long starts again with the shortest pause
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+SILENT_SECONDS = 30.0  # a unit that is asked and does not answer for so long is ended, to be started again
+FIRST_SECONDS = 180.0  # and one that has just started, for so long
+WANTS_RESTART = 75  # EX_TEMPFAIL: the GPU worker has another bundle to load
+
+
+class Unit(Protocol):
+    """What can be kept running: a service, or a child process."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def running(self) -> bool: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@dataclass
+class Kept:
+    """A unit and when it is due again; None while it runs.
+
+    ``answered``: when it answered last, by the monotonic clock; None where nobody asks it.
+    """
+
+    unit: Unit
+    answered: Callable[[], float] | None = None
+    started: float = field(default_factory=lambda: time.monotonic())
+    pause: float = 0.0
+    due: float | None = None
+
+
+class Restarts:
+    """Units by name, in the order in which they were added."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._kept: dict[str, Kept] = {}
+
+    def add(self, name: str, unit: Unit, answered: Callable[[], float] | None = None) -> None:
+        """Keep a unit, started or about to be."""
+        self._kept[name] = Kept(unit, answered)
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of those that run."""
+        return {name: kept.unit.pid for name, kept in self._kept.items() if kept.unit.running}
+
+    def tend(self) -> bool:
+        """Start what has ended and whose pause is over; True if any process id changed."""
+        now = time.monotonic()
+        changed = False
+        for name, kept in self._kept.items():
+            if kept.unit.running:
+                self._end_if_silent(name, kept, now)
+                continue
+            if kept.due is None:
+                self._plan(name, kept, now)
+                changed = True
+            elif now >= kept.due:
+                self._restart(kept)
+                changed = True
+        return changed
+
+    def _end_if_silent(self, name: str, kept: Kept, now: float) -> None:
+        """One that stands still does not end by itself, and may not even take SIGTERM."""
+        if kept.answered is None or not isinstance(kept.unit, Child):
+            return
+        last = kept.answered()
+        silent, most = (now - last, SILENT_SECONDS) if last > kept.started else (now - kept.started, FIRST_SECONDS)
+        if silent > most:
+            self._say(f"{name} has not answered for {silent:.0f} s; it is ended")
+            kept.unit.send(signal.SIGKILL)
+            kept.started = now  # said once, however long the kernel takes
+
+    def _plan(self, name: str, kept: Kept, now: float) -> None:
+        code = kept.unit.exit_code if isinstance(kept.unit, Child) else None
+        if now - kept.started > CALM_SECONDS:
+            kept.pause = 0.0
+        kept.pause = 0.0 if code == WANTS_RESTART else min(LONGEST_PAUSE, max(SHORTEST_PAUSE, kept.pause * 2))
+        kept.due = now + kept.pause * (0.5 + secrets.randbelow(1000) / 1000)
+        self._say(f"{name} ended{'' if code is None else f' with exit code {code}'}; it starts again")
+
+    def _restart(self, kept: Kept) -> None:
+        kept.due = None
+        kept.started = time.monotonic()
+        try:
+            kept.unit.start()
+        except StackError as error:
+            self._say(str(error))
+
+    def stop(self) -> None:
+        """Our own processes first, all at once, so that each can drain; then, last first, the services they need."""
+        programs = [kept.unit for kept in self._kept.values() if isinstance(kept.unit, Child)]
+        for program in programs:
+            program.send(signal.SIGTERM)
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for program in programs:
+            program.wait(max(0.0, deadline - time.monotonic()))
+            program.stop(signal.SIGKILL)  # asked a second time, one that is just leaving would break off
+        for kept in reversed(self._kept.values()):
+            if not isinstance(kept.unit, Child):
+                kept.unit.stop()

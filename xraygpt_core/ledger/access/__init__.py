@@ -1,0 +1,1 @@
+"""Who may use the system: API keys, browser sessions, and requests that have their effect once."""

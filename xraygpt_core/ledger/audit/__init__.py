@@ -1,0 +1,1 @@
+"""The audit: one row per act, sealed into a chain that shows later changes."""

@@ -1,0 +1,114 @@
+"""Who did what: one row per act, written in the transaction of the act itself.
+
+A read's row is committed before what was read leaves the process. Rows are sealed into a chain of hashes within a
+second (:mod:`xraygpt_core.ledger.audit.seal`), and nobody changes or removes one. docs/audit.md lists every act.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.engine import RowMapping
+
+from xraygpt_core.ledger.actor import Actor
+from xraygpt_core.ledger.transaction import Ledger, Values, Work
+
+DONE, REFUSED, FAILED = "done", "refused", "failed"
+
+# In one statement: a row that did not wait for its seal would never get one.
+_ACT = """
+    act AS (
+        INSERT INTO audit (what, actor, key_id, session_id, address, study_id, subject, studies, outcome, detail)
+        SELECT :act_what, :act_actor, CAST(:act_key AS uuid), CAST(:act_session AS uuid), CAST(:act_address AS text),
+               CAST(:act_study AS uuid), CAST(:act_subject AS uuid), CAST(:act_studies AS uuid[]),
+               :act_outcome, CAST(:act_detail AS jsonb)
+        RETURNING id
+    ), waiting AS (
+        INSERT INTO audit_open (id) SELECT id FROM act
+    )
+"""
+_RECORD = f"WITH {_ACT} SELECT id FROM act"
+
+
+def record(
+    work: Work,
+    what: str,
+    *,
+    study: UUID | None = None,
+    subject: UUID | None = None,
+    studies: Sequence[UUID] | None = None,
+    detail: Mapping[str, Any] | None = None,
+    outcome: str = DONE,
+) -> None:
+    """Keep an act of ``work.actor``; what the system does by itself (no actor) stands on the timeline instead.
+
+    Args:
+        what: one of our own words, such as ``study read``.
+        study: the study it is about. subject: what else it is about (a summary, key, run …).
+        studies: those it is about, where they may be several.
+        detail: opaque ids, numbers and our own words; never a name, number or text of a patient.
+        outcome: ``done``, ``refused`` (the caller may not, or the subject is in no state for it) or ``failed``.
+    """
+    if work.actor is not None:
+        work.row(_RECORD, _values(work.actor, what, study, subject, studies, detail, outcome))
+
+
+def recorded(
+    work: Work,
+    sql: str,
+    values: Values,
+    what: str,
+    *,
+    study: UUID | None = None,
+    subject: UUID | None = None,
+    studies: Sequence[UUID] | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> Sequence[RowMapping]:
+    """The rows of a statement that goes to the server with the act: so this costs no way there of its own.
+
+    Best a short statement: the act makes a long one longer to plan.
+
+    Args:
+        sql: without a WITH of its own.
+        study, subject, studies, detail: as :func:`record` takes them.
+    """
+    if work.actor is None:
+        return work.rows(sql, values)
+    given = _values(work.actor, what, study, subject, studies, detail, DONE)
+    return work.rows(f"WITH {_ACT} {sql}", {**values, **given})
+
+
+def _values(
+    actor: Actor,
+    what: str,
+    study: UUID | None,
+    subject: UUID | None,
+    studies: Sequence[UUID] | None,
+    detail: Mapping[str, Any] | None,
+    outcome: str,
+) -> dict[str, Any]:
+    return {
+        "act_what": what,
+        "act_actor": actor.name,
+        "act_key": actor.key_id,
+        "act_session": actor.session_id,
+        "act_address": actor.address,
+        "act_study": study,
+        "act_subject": subject,
+        "act_studies": None if studies is None else "{" + ",".join(map(str, studies)) + "}",
+        "act_outcome": outcome,
+        "act_detail": json.dumps(detail, default=str) if detail else None,
+    }
+
+
+def record_alone(ledger: Ledger, what: str, **about: Any) -> None:
+    """Keep an act that has no transaction of its own. Call it before anything leaves the process.
+
+    Args:
+        about: as :func:`record` takes it.
+    """
+    if ledger.actor is None:
+        return
+    with ledger.work() as work:
+        record(work, what, **about)

@@ -1,0 +1,1 @@
+"""Backlogs: a whole prefix of the bucket as one piece of work."""

@@ -1,0 +1,1 @@
+"""Jobs: units of work with a lease. What every kind of work shares."""

@@ -1,0 +1,262 @@
+"""Claiming, keeping, failing and handing back a unit of work. The clock is always the database's.
+
+A job is about one subject, and is written once per (kind, key):
+
+    kind        subject   key
+    ingest      image     <image>
+    settle      study     <study>:<revision>
+    summarise   study     <study>:<revision>:<bundle>
+    chat        turn      <turn>
+    train       run       <run>
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.engine import RowMapping
+
+from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.jobs.fence import ALL_OWNED, Claim, fenced
+from xraygpt_core.ledger.jobs.outcomes import bury, printable
+from xraygpt_core.ledger.jobs.timeline import told
+from xraygpt_core.ledger.transaction import Ledger, Values, Work
+from xraygpt_core.queue import Queue, Ring
+from xraygpt_core.states import JobKind, JobState, Lane
+
+__all__ = ["Claim", "add_job", "claim", "claim_next", "fail", "heartbeat", "ready_in", "release"]
+
+LANES = list(Lane)
+
+_ADD = """
+    INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts, not_before)
+    VALUES (:id, :kind, :subject, :key, :lane_rank, :place, :max_attempts,
+            clock_timestamp() + make_interval(secs => :delay))
+    ON CONFLICT (kind, key) DO NOTHING
+"""
+
+# This job, if it may be claimed: queued and due, or running with a lease that has ended.
+_THIS = """
+    WITH due AS (SELECT id FROM jobs WHERE id = :id AND kind = :kind)
+"""
+
+
+def ready_in(queue: str) -> str:
+    """The condition and order of what is ready in a queue; ``queue`` has its kind and lane_rank.
+
+    By place (:mod:`xraygpt_core.ledger.fair_share`), then the oldest first.
+
+    Rows are compared, not columns set equal: else the planner, who believes every queue to be long, walks the primary
+    key in search of an empty one, past every job there is (90 ms a claim with 100,000 of them).
+    """
+    place = f"({queue}.kind, {queue}.lane_rank)"
+    return f"""
+        state = 'queued' AND not_before IS NULL AND (kind, lane_rank) >= {place} AND (kind, lane_rank) <= {place}
+        ORDER BY kind, lane_rank, place, id
+    """
+
+
+# The most urgent jobs of some queues (kind, lane), by place within a queue. The limit stands in the text, so that
+# the planner knows it.
+_NEXT = f"""
+    WITH ready AS (
+        SELECT j.id, j.attempts, j.place, q.turn
+        FROM unnest(CAST(:kinds AS text[]), CAST(:ranks AS smallint[])) WITH ORDINALITY AS q (kind, lane_rank, turn)
+        CROSS JOIN LATERAL (
+            SELECT id, attempts, place FROM jobs WHERE {ready_in("q")} LIMIT {{limit}} FOR UPDATE SKIP LOCKED
+        ) j LIMIT {{limit}}
+    ), due AS (
+        SELECT id FROM (
+            SELECT id, attempts, first_value(attempts) OVER sorted AS first, row_number() OVER sorted AS number
+            FROM ready WINDOW sorted AS (ORDER BY turn, place, id)
+        ) r WHERE {{which}}
+    )
+"""
+_ALL = "true"
+_ALONE_AGAIN = "number = 1 OR attempts = 0 AND first = 0"
+
+_WAITED = "jsonb_build_object('waited_seconds', round(extract(epoch FROM clock_timestamp() - c.created_at), 3))"
+_CLAIM = f"""
+    , claimed AS (
+        UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_epoch = lease_epoch + 1,
+               lease_until = clock_timestamp() + make_interval(secs => :lease), claimed_by = :worker,
+               started_at = clock_timestamp(), not_before = NULL
+        WHERE id = ANY (ARRAY(SELECT id FROM due)) AND attempts < max_attempts
+          AND (state = 'queued' AND (not_before IS NULL OR not_before <= clock_timestamp())
+               OR state = 'running' AND lease_until < clock_timestamp())
+        RETURNING id, kind, subject, key, lane_rank, place, attempts, lease_epoch, created_at
+    ), noted AS (
+        {told("claimed", "started", who=":worker", detail=_WAITED)} ORDER BY c.lane_rank, c.id
+    )
+    SELECT * FROM claimed
+"""
+
+# A row its owner is just writing is passed over: waiting for it would cost all others their leases.
+_HEARTBEAT = f"""
+    WITH beaten AS (
+        UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => :lease)
+        WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE {ALL_OWNED} ORDER BY id FOR UPDATE SKIP LOCKED))
+    )
+    SELECT id FROM jobs WHERE {ALL_OWNED}
+"""
+
+_TRIED = "id, kind, subject, attempts, lease_epoch, claimed_by, last_error"
+_PAUSE = "jsonb_build_object('error', c.last_error, 'retry_in_seconds', CAST(:delay AS float8))"
+_RETRY = f"""
+    WITH failed AS (
+        UPDATE jobs SET state = 'queued', lease_until = NULL, last_error = :error,
+               not_before = clock_timestamp() + make_interval(secs => :delay)
+        WHERE id = :id RETURNING {_TRIED}
+    )
+    {told("failed", "failed", who="c.claimed_by", detail=_PAUSE)}
+"""
+
+_CAUSE = "CASE WHEN CAST(:error AS text) IS NOT NULL THEN jsonb_build_object('error', CAST(:error AS text)) END"
+_HAND_BACK = f"""
+    WITH unfinished AS (
+        UPDATE jobs SET state = 'queued', lease_until = NULL, attempts = attempts - 1,
+               last_error = COALESCE(CAST(:error AS text), last_error) WHERE id = :id RETURNING {_TRIED}
+    )
+    {told("unfinished", "handed back", who="c.claimed_by", attempt="c.attempts + 1", detail=_CAUSE)}
+"""
+
+
+def add_job(
+    work: Work,
+    kind: JobKind,
+    subject: UUID,
+    key: str,
+    lane: Lane,
+    *,
+    max_attempts: int,
+    place: int = 0,
+    delay: float | None = None,
+    ring: bool = True,
+) -> UUID | None:
+    """Write a job, once per (kind, key), and ring for it. Returns its id, or None if it was there before.
+
+    Args:
+        place: of its study in the lane; kinds that are about no study are done in the order in which they come.
+        delay: seconds before it may be claimed; the dispatcher rings then.
+        ring: wake somebody right after the commit; False leaves it to the dispatcher (backlogs).
+    """
+    job_id = new_id()
+    added = work.run(
+        _ADD,
+        {
+            "id": job_id,
+            "kind": kind,
+            "subject": subject,
+            "key": key,
+            "lane_rank": lane.rank,
+            "place": place,
+            "max_attempts": max_attempts,
+            "delay": delay or None,
+        },
+    )
+    if not added:
+        return None
+    if ring and not delay:
+        work.rings.append(Ring(kind, lane))
+    return job_id
+
+
+def claim(ledger: Ledger, job_id: UUID, kind: JobKind, worker: str) -> Claim | None:
+    """Take this job for ``lease_seconds``. None: it is somebody else's, finished, or not yet due."""
+    taken = _claim(ledger, _THIS, {"id": job_id, "kind": kind}, worker)
+    return taken[0] if taken else None
+
+
+def claim_next(
+    ledger: Ledger, queues: Sequence[Queue], worker: str, *, limit: int = 1, in_turn: bool = False
+) -> list[Claim]:
+    """Take the most urgent jobs there are, for ``lease_seconds``; an empty list if nothing is ready.
+
+    Args:
+        queues: where to look, most urgent first.
+        limit: how many at most.
+        in_turn: they are done one after the other. Then a job that was tried before is taken alone: if it costs the
+            next worker its life, too, it costs no other job an attempt.
+    """
+    if not queues:
+        return []
+    sql = _NEXT.format(limit=int(limit), which=_ALONE_AGAIN if in_turn else _ALL)
+    values = {"kinds": [kind for kind, _ in queues], "ranks": [lane.rank for _, lane in queues]}
+    taken = _claim(ledger, sql, values, worker)
+    return sorted(taken, key=lambda claim: queues.index((claim.kind, claim.lane)))
+
+
+def _claim(ledger: Ledger, due: str, values: Values, worker: str) -> list[Claim]:
+    """In the order of their places, whatever their lanes."""
+    with ledger.work() as work:
+        rows = work.rows(due + _CLAIM, {**values, "lease": ledger.settings.lease_seconds, "worker": worker})
+    return [_claimed(row) for row in sorted(rows, key=lambda row: (row["place"], row["id"]))]
+
+
+def _claimed(row: RowMapping) -> Claim:
+    return Claim(
+        job_id=row["id"],
+        kind=JobKind(row["kind"]),
+        subject=row["subject"],
+        epoch=row["lease_epoch"],
+        attempts=row["attempts"],
+        lane=LANES[row["lane_rank"]],
+        key=row["key"],
+    )
+
+
+def heartbeat(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
+    """Extend the leases of these jobs in one statement. Returns the ids still held; the others are lost for good."""
+    if not claims:
+        return set()
+    with ledger.work() as work:
+        held = work.connection.execute(
+            text(_HEARTBEAT),
+            {
+                "lease": ledger.settings.lease_seconds,
+                "ids": [claim.job_id for claim in claims],
+                "epochs": [claim.epoch for claim in claims],
+            },
+        )
+        return set(held.scalars())
+
+
+def fail(ledger: Ledger, claim: Claim, error: str, *, retry: bool = True) -> JobState:
+    """Record that an attempt failed: queued again after a pause, or dead when the attempts are used up.
+
+    Args:
+        error: what went wrong, in our own words: no patient data.
+        retry: False buries the job at once.
+
+    Raises:
+        LeaseLost: the job is no longer ours; its failure is nobody's business.
+    """
+
+    def body(work: Work) -> JobState:
+        # Not the claim's own count: a checkpoint gives a run its attempts back.
+        row = work.row("SELECT attempts, max_attempts FROM jobs WHERE id = :id", {"id": claim.job_id})
+        if row is None or not retry or row["attempts"] >= row["max_attempts"]:
+            bury(work, claim.job_id, error)
+            return JobState.DEAD
+        delay = ledger.settings.retry_seconds * 2 ** (row["attempts"] - 1)
+        work.run(_RETRY, {"id": claim.job_id, "error": printable(error), "delay": min(delay, 3600.0)})
+        return JobState.QUEUED
+
+    return fenced(ledger, claim, body, finish=None)
+
+
+def release(ledger: Ledger, claim: Claim, error: str | None = None) -> None:
+    """Hand a job back unfinished, as a draining worker does. The attempt does not count; the epoch stays used.
+
+    Args:
+        error: what kept it from being done, in our own words: no patient data.
+
+    Raises:
+        LeaseLost: the job is no longer ours.
+    """
+
+    def body(work: Work) -> None:
+        work.run(_HAND_BACK, {"id": claim.job_id, "error": None if error is None else printable(error)})
+        work.rings.append(Ring(claim.kind, claim.lane))
+
+    fenced(ledger, claim, body, finish=None)

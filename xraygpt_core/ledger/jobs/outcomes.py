@@ -1,0 +1,111 @@
+"""What the end of a job means for the study, turn or run it was for. Called inside the ending transaction."""
+
+from uuid import UUID
+
+from xraygpt_core.ledger.jobs.timeline import told
+from xraygpt_core.ledger.transaction import Work
+from xraygpt_core.states import JobKind, ReasonCode, StudyState
+
+_ERROR = "jsonb_build_object('error', c.last_error)"
+_BURY = f"""
+    WITH dead AS (
+        UPDATE jobs SET state = 'dead', lease_until = NULL, finished_at = clock_timestamp(), last_error = :error
+        WHERE id = :id RETURNING id, kind, subject, key, attempts, lease_epoch, claimed_by, last_error
+    ), story AS (
+        {told("dead", "dead", who="COALESCE(CAST(:who AS text), c.claimed_by)", detail=_ERROR)}
+    )
+    SELECT kind, subject, key FROM dead
+"""
+
+_OPEN_IMAGES = """
+    SELECT count(*) FILTER (WHERE state = 'received') AS received,
+           count(*) FILTER (WHERE state = 'accepted') AS accepted,
+           count(*) FILTER (WHERE state = 'dead') AS dead,
+           count(*) FILTER (WHERE state = 'rejected') AS rejected,
+           (array_agg(reason_code ORDER BY id) FILTER (WHERE state = 'rejected'))[1] AS reason
+    FROM images WHERE study_id = :study
+"""
+
+# A study whose only object was gone or replaced is over, unless a new content comes; what a person cancelled stays so.
+_CLOSE = """
+    UPDATE studies SET state = :state, reason_code = :reason, finished_at = clock_timestamp()
+    WHERE id = :study AND (state <> 'cancelled' OR reason_code = 'replaced')
+"""
+
+# A job of an older revision says nothing about the study, nor does a failed second opinion on a summarised one.
+_CLOSE_REVISION = """
+    UPDATE studies SET state = 'dead', reason_code = NULL, finished_at = clock_timestamp()
+    WHERE id = :study AND revision = :revision AND state IN ('waiting', 'queued')
+"""
+
+_LOCK = "SELECT s.id, s.alias_of FROM images i JOIN studies s ON s.id = i.study_id WHERE i.id = :id FOR UPDATE OF s"
+
+
+def bury(work: Work, job_id: UUID, error: str, *, who: str | None = None) -> None:
+    """End a job for good as dead, and tell its subject.
+
+    Args:
+        who: buries it; None is the worker that had it.
+    """
+    row = work.row(_BURY, {"id": job_id, "error": printable(error), "who": who})
+    if row is None:
+        return
+    subject = row["subject"]
+    match JobKind(row["kind"]):
+        case JobKind.INGEST:
+            study_id = lock_study_of(work, subject)
+            work.run(
+                "UPDATE images SET state = 'dead', finished_at = clock_timestamp() "
+                "WHERE id = :id AND state = 'received'",
+                {"id": subject},
+            )
+            if study_id is not None:
+                close_if_nothing_is_left(work, study_id)
+        case JobKind.SETTLE | JobKind.SUMMARISE:
+            work.run(_CLOSE_REVISION, {"study": subject, "revision": revision_of(row["key"])})
+        case JobKind.CHAT:
+            work.run("UPDATE chat_turns SET state = 'dead' WHERE id = :id", {"id": subject})
+        case JobKind.TRAIN:
+            work.run(
+                "UPDATE training_runs SET state = 'dead', finished_at = clock_timestamp() WHERE id = :id",
+                {"id": subject},
+            )
+
+
+def revision_of(key: str) -> int:
+    """The revision a settle (``study:revision``) or summarise job (``study:revision:bundle``) is about."""
+    return int(key.split(":")[1])
+
+
+def printable(error: str) -> str:
+    """An error as PostgreSQL can keep it: no NUL, at most 2000 characters."""
+    return error.replace("\0", "")[:2000]
+
+
+def lock_study_of(work: Work, image_id: UUID) -> UUID | None:
+    """Lock the study an image is in. None: the image was purged.
+
+    While we wait for a provisional study its images may move to the study they belong to: then look again.
+    """
+    row = work.row(_LOCK, {"id": image_id})
+    if row is not None and row["alias_of"] is not None:
+        row = work.row(_LOCK, {"id": image_id})
+    return row["id"] if row is not None else None
+
+
+def close_if_nothing_is_left(work: Work, study_id: UUID) -> None:
+    """A study none of whose images can be summarised any more is over: rejected, dead or cancelled.
+
+    The study's row must be locked by the caller.
+    """
+    count = work.row(_OPEN_IMAGES, {"study": study_id})
+    if count is None or count["received"] or count["accepted"]:
+        return
+    reason: str | None = None
+    if count["dead"]:
+        state = StudyState.DEAD
+    elif count["rejected"]:
+        state, reason = StudyState.REJECTED, count["reason"]
+    else:
+        state, reason = StudyState.CANCELLED, ReasonCode.REPLACED
+    work.run(_CLOSE, {"study": study_id, "state": state, "reason": reason})

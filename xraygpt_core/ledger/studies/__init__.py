@@ -1,0 +1,1 @@
+"""Studies: from a registered object to a summary, and what people do with it."""

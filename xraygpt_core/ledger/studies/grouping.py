@@ -1,0 +1,207 @@
+"""Which study an image belongs to. Every object starts in a provisional study; its header says where it belongs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy.engine import RowMapping
+
+from xraygpt_core.errors import LeaseLost
+from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.outcomes import lock_study_of
+from xraygpt_core.ledger.jobs.timeline import note
+from xraygpt_core.ledger.studies.patient import Patient, home_of, patient_of
+from xraygpt_core.ledger.studies.worklist import raise_drafts
+from xraygpt_core.ledger.transaction import Work
+from xraygpt_core.states import Flag
+
+if TYPE_CHECKING:
+    from xraygpt_core.ledger.studies.ingest import IngestedImage
+
+_TWIN = """
+    SELECT id, pixel_sha256 = :pixel_sha256 AS same FROM images
+    WHERE study_id = :study_id AND sop_pseudonym = :sop_pseudonym AND id <> :image_id AND state = 'accepted'
+      AND NOT EXISTS (SELECT FROM images o WHERE o.id = images.duplicate_of AND o.state = 'accepted')
+    ORDER BY id
+"""
+
+# Whose it is once this image is in it, as ledger.patient says: an issuer is learnt, never forgotten.
+_PATIENT = """
+    CASE WHEN patient_pseudonym IS NULL OR patient_pseudonym = CAST(:patient_id_pseudonym AS text)
+         THEN CAST(:patient_pseudonym AS text) ELSE patient_pseudonym END
+"""
+_ACCESSION = "COALESCE(accession_pseudonym, CAST(:accession_pseudonym AS text))"
+
+_NAME = f"""
+    UPDATE studies SET
+           uid_pseudonym = COALESCE(uid_pseudonym, :study_pseudonym),
+           patient_pseudonym = {_PATIENT},
+           patient_id_pseudonym = CASE
+               WHEN patient_pseudonym IS NULL OR patient_pseudonym IN (:patient_pseudonym, :patient_id_pseudonym)
+               THEN COALESCE(CAST(:patient_id_pseudonym AS text), patient_id_pseudonym) ELSE patient_id_pseudonym END,
+           accession_pseudonym = {_ACCESSION},
+           other_pseudonyms = ARRAY(
+               SELECT DISTINCT name FROM unnest(other_pseudonyms || ARRAY[
+                   patient_pseudonym, CAST(:patient_pseudonym AS text), CAST(:accession_pseudonym AS text)]) AS name
+               WHERE name IS NOT NULL AND name IS DISTINCT FROM {_PATIENT} AND name IS DISTINCT FROM {_ACCESSION}
+               ORDER BY name)
+    WHERE id = :study_id
+"""
+
+_TOUCH = """
+    UPDATE studies SET last_image_at = clock_timestamp(), expected_images = GREATEST(expected_images, :expected_images)
+    WHERE id = :study_id
+"""
+
+_HOMES = """
+    SELECT id, patient_pseudonym, patient_id_pseudonym FROM studies WHERE uid_pseudonym = :uid ORDER BY id FOR UPDATE
+"""
+
+_MINE = """
+    SELECT uid_pseudonym, patient_pseudonym, patient_id_pseudonym, lane_rank, place, revision
+    FROM studies WHERE id = :id
+"""
+
+# An image keeps its flag, so each settling finds it again; what is settled already shows it from now on.
+_SHARED = """
+    WITH pictures AS (
+        UPDATE images SET flags = array_append(flags, :flag)
+        WHERE study_id = ANY(CAST(:ids AS uuid[])) AND state = 'accepted' AND NOT :flag = ANY(flags)
+    )
+    UPDATE studies SET flags = array_append(flags, :flag)
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND chosen_image IS NOT NULL AND NOT :flag = ANY(flags)
+"""
+
+
+@dataclass(frozen=True)
+class StudyHome:
+    """Where an image belongs.
+
+    Attributes:
+        others: the studies of other patients that carry the same StudyInstanceUID.
+        first: this image is the first of its patient among them.
+    """
+
+    study_id: UUID
+    others: tuple[UUID, ...] = ()
+    first: bool = False
+
+
+def lock_uid(work: Work, study_pseudonym: str | None) -> None:
+    """Whoever brings an image of this StudyInstanceUID, or changes which study is whose, waits here for the others."""
+    if study_pseudonym is not None:
+        work.row("SELECT pg_advisory_xact_lock(hashtextextended(:uid, 0))", {"uid": study_pseudonym})
+
+
+def lock_group(work: Work, image_id: UUID, study_pseudonym: str | None) -> UUID:
+    """Lock the study the image is in, and everybody else who brings an image of the same study. Returns the study.
+
+    Raises:
+        LeaseLost: the image was purged.
+    """
+    lock_uid(work, study_pseudonym)
+    study_id = lock_study_of(work, image_id)
+    if study_id is None:
+        raise LeaseLost(f"image {image_id} was purged")
+    return study_id
+
+
+def belongs_to(work: Work, provisional: UUID, image: "IngestedImage") -> StudyHome:
+    """The study this image belongs to, locked. If it is not the provisional one, that becomes its alias, unless it was
+    a study of its own before (its object was overwritten): then it keeps its history, and only this image moves.
+    """
+    patient = patient_of(image.__dict__)
+    mine = work.row(_MINE, {"id": provisional})
+    assert mine is not None, "it is locked"
+    if image.study_pseudonym is None:
+        return _without_uid(work, provisional, mine, patient)
+    studies = homes(work, image.study_pseudonym)
+    home_id = home_of(patient, studies)
+    if home_id is None:
+        # Of an object that was overwritten with an image of another study, or patient: that is a study of its own.
+        # A patient whose study that is would become another's, or this one get a second study under one UID.
+        free = mine["uid_pseudonym"] is None and patient_of(mine).becomes(patient)
+        study_id = provisional if free else new_study(work, mine["lane_rank"], mine["place"])
+        return StudyHome(study_id, _others(studies, study_id), first=True)
+    if home_id != provisional:
+        _move(work, provisional, home_id, mine)
+    return StudyHome(home_id, _others(studies, home_id))
+
+
+def homes(work: Work, uid: str) -> list[tuple[UUID, Patient]]:
+    """The studies of this StudyInstanceUID, locked, oldest first, and whose they are."""
+    return [(row["id"], patient_of(row)) for row in work.rows(_HOMES, {"uid": uid})]
+
+
+def _without_uid(work: Work, provisional: UUID, mine: RowMapping, patient: Patient) -> StudyHome:
+    """An image that names no study stays with its object, unless that belonged to somebody else."""
+    uid, owner = mine["uid_pseudonym"], patient_of(mine)
+    if not (owner.stays(patient) or (uid is None and owner.becomes(patient))):
+        return StudyHome(new_study(work, mine["lane_rank"], mine["place"]))
+    return StudyHome(provisional, _others(homes(work, uid), provisional) if uid is not None else ())
+
+
+def _others(studies: Sequence[tuple[UUID, Patient]], study_id: UUID) -> tuple[UUID, ...]:
+    return tuple(one for one, _ in studies if one != study_id)
+
+
+def _move(work: Work, provisional: UUID, home_id: UUID, mine: RowMapping) -> None:
+    mine_is_urgent = "UPDATE studies SET lane_rank = :rank, place = :place WHERE id = :id AND lane_rank > :rank"
+    if work.run(mine_is_urgent, {"id": home_id, "rank": mine["lane_rank"], "place": mine["place"]}):
+        raise_drafts(work, [home_id], mine["lane_rank"])
+    if mine["uid_pseudonym"] is None and mine["revision"] == 0:
+        work.run(
+            "UPDATE studies SET alias_of = :home, state = 'received' WHERE id = :id",
+            {"home": home_id, "id": provisional},
+        )
+        work.run("UPDATE images SET study_id = :home WHERE study_id = :id", {"home": home_id, "id": provisional})
+
+
+def name_study(work: Work, study_id: UUID, names: Mapping[str, Any]) -> None:
+    """Give the study what one of its images is called: ``study_pseudonym``, ``patient_pseudonym``,
+    ``patient_id_pseudonym`` and ``accession_pseudonym``. The first names stay, later ones stand beside them.
+    """
+    work.run(_NAME, {**names, "study_id": study_id})
+
+
+def tell_shared(work: Work, home: StudyHome, claim: Claim | None = None) -> None:
+    """Say beside every image of these patients, and on their timelines, that they share a StudyInstanceUID."""
+    if not home.others:
+        return
+    ids = [home.study_id, *home.others]
+    work.run(_SHARED, {"ids": ids, "flag": Flag.STUDY_UID_SHARED})
+    for study_id in ids if home.first else ():
+        mine = claim if study_id == home.study_id else None
+        detail = {"studies": [str(one) for one in ids if one != study_id]}
+        note(work, study_id, "study UID shared", claim=mine, detail=detail)
+
+
+def attach(work: Work, study_id: UUID, image_id: UUID, image: "IngestedImage") -> None:
+    """Give the study what this image knows: pseudonyms, the expected count, and the same SOPInstanceUID seen before."""
+    values = {**image.__dict__, "study_id": study_id, "image_id": image_id}
+    name_study(work, study_id, image.__dict__)
+    work.run(_TOUCH, values)
+    if image.sop_pseudonym is None:
+        return
+    twins = work.rows(_TWIN, values)
+    same = next((twin["id"] for twin in twins if twin["same"]), None)
+    if same is not None:
+        work.run("UPDATE images SET duplicate_of = :same WHERE id = :id", {"same": same, "id": image_id})
+    elif twins:
+        work.run(
+            "UPDATE images SET flags = array_append(flags, :flag) "
+            "WHERE id = ANY(CAST(:ids AS uuid[])) AND NOT :flag = ANY(flags)",
+            {"flag": Flag.SOP_UID_REUSED, "ids": [image_id, *(twin["id"] for twin in twins)]},
+        )
+
+
+def new_study(work: Work, lane_rank: int, place: int) -> UUID:
+    """A study without anything in it."""
+    study_id = new_id()
+    work.run(
+        "INSERT INTO studies (id, lane_rank, place, state) VALUES (:id, :lane_rank, :place, 'received')",
+        {"id": study_id, "lane_rank": lane_rank, "place": place},
+    )
+    return study_id

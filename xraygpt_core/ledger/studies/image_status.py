@@ -1,0 +1,77 @@
+"""Where many images stand, as whoever submitted them asks: each with its text, and what to know about that."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from xraygpt_core.ledger.audit.record import record
+from xraygpt_core.ledger.studies.read import STUDY_STATE, TEXT
+from xraygpt_core.ledger.transaction import Ledger
+from xraygpt_core.scope import scope_of
+from xraygpt_core.states import Lane
+
+
+@dataclass(frozen=True)
+class ImageStatus:
+    """One object as its submitter sees it: its own state if it ended alone, its study's otherwise.
+
+    ``flags`` are the image's and, where there is a text, the text's; ``scope`` and ``consistency`` are the text's.
+    """
+
+    image_id: UUID
+    study_id: UUID
+    state: str
+    reason_code: str | None
+    lane: str
+    view: str | None
+    flags: list[str]
+    seconds: float | None
+    summary: str | None
+    findings: str | None
+    impression: str | None
+    scope: dict[str, Any] | None
+    consistency: list[dict[str, str]]
+
+
+_STATUS = f"""
+    SELECT i.id AS image_id, s.id AS study_id,
+           CASE WHEN i.state IN ('rejected', 'dead', 'cancelled') THEN i.state
+                WHEN i.state = 'received' AND s.state <> 'cancelled' THEN CASE WHEN EXISTS (
+                    SELECT FROM jobs j WHERE j.subject = i.id AND j.kind = 'ingest' AND j.state = 'running')
+                    THEN 'ingesting' ELSE 'received' END
+                ELSE {STUDY_STATE} END AS state,
+           CASE i.state WHEN 'accepted' THEN s.reason_code ELSE i.reason_code END AS reason_code,
+           s.lane_rank, COALESCE(i.view, s.view) AS view,
+           i.flags || COALESCE(m.flags, '{{}}') AS flags, COALESCE(m.consistency, '[]') AS consistency,
+           CASE WHEN m.id IS NOT NULL THEN jsonb_build_object('scope', m.provenance -> 'scope') END AS provenance,
+           extract(epoch FROM COALESCE(m.summarised_at, i.finished_at) - i.received_at)::float8 AS seconds,
+           {TEXT}
+    FROM images i JOIN studies s ON s.id = i.study_id
+    LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
+        AND i.state = 'accepted'
+    WHERE i.id = ANY(CAST(:ids AS uuid[]))
+"""
+
+
+def images_status(ledger: Ledger, image_ids: Sequence[UUID], *, told: bool = True) -> list[ImageStatus]:
+    """Where these objects stand, in the order asked; unknown ids are left out.
+
+    Args:
+        told: whether who asks gets the texts to see, as the audit keeps it.
+    """
+    with ledger.work() as work:
+        rows = {row["image_id"]: dict(row) for row in work.rows(_STATUS, {"ids": list(image_ids)})}
+        texts = list(dict.fromkeys(row["study_id"] for row in rows.values() if told and row["summary"] is not None))
+        record(work, "images read", studies=texts, detail={"images": len(rows)})
+    return [_status(rows[image_id]) for image_id in image_ids if image_id in rows]
+
+
+def _status(row: dict[str, Any]) -> ImageStatus:
+    shown = {name: value for name, value in row.items() if name not in ("lane_rank", "provenance", "flags")}
+    return ImageStatus(
+        **shown,
+        lane=list(Lane)[row["lane_rank"]],
+        flags=list(dict.fromkeys(row["flags"])),
+        scope=None if row["provenance"] is None else scope_of(row["provenance"]),
+    )

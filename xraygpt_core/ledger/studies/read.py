@@ -1,0 +1,245 @@
+"""Reading the ledger: studies, images, timelines, what is dead. Nothing here changes anything."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from xraygpt_core.errors import NotFound
+from xraygpt_core.ledger.audit.record import record
+from xraygpt_core.ledger.studies.review_history import Review, reviews_of_study, reviews_of_summary
+from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.scope import scope_of
+from xraygpt_core.states import NOTICE, TERMINAL_STUDY_STATES, Lane
+
+# Ingesting and running are what a live lease says; storing them would cost every claim a second row.
+# A study that ended without a summary is open again while a new content of its object is read.
+STUDY_STATE = """
+    CASE WHEN (s.state IN ('received', 'rejected', 'dead') OR s.state = 'cancelled' AND s.reason_code = 'replaced')
+              AND EXISTS (SELECT FROM images r WHERE r.study_id = s.id AND r.state = 'received')
+         THEN CASE WHEN EXISTS (
+             SELECT FROM jobs j JOIN images r ON r.id = j.subject
+             WHERE r.study_id = s.id AND j.kind = 'ingest' AND j.state = 'running') THEN 'ingesting' ELSE 'received' END
+         WHEN s.state = 'queued' AND EXISTS (
+             SELECT FROM jobs j WHERE j.subject = s.id AND j.kind = 'summarise' AND j.state = 'running') THEN 'running'
+         ELSE s.state END
+"""
+
+
+@dataclass(frozen=True)
+class StudyImage:
+    """One image of a study."""
+
+    image_id: UUID
+    state: str
+    reason_code: str | None
+    view: str | None
+    flags: list[str]
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A text and where it came from. Sections are the model's, so a corrected text has none."""
+
+    summary_id: UUID
+    study_id: UUID
+    image_id: UUID
+    summary: str
+    findings: str | None
+    impression: str | None
+    bundle: str
+    bundle_sha256: str
+    lease_epoch: int
+    summarised_at: datetime
+    superseded_at: datetime | None
+    review_state: str
+    reviewed_by: str | None
+    reviewed_at: datetime | None
+    flags: list[str]
+    provenance: dict[str, Any]
+    consistency: list[dict[str, str]]
+    notice: str = NOTICE
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What the bundle that wrote it was made for."""
+        return scope_of(self.provenance)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with its images and its current summary; ``reviewed`` is the one it replaced, while it is a draft.
+
+    ``reviews`` is all that people said about any of its summaries, taken back or superseded as it may be.
+    """
+
+    study_id: UUID
+    state: str
+    reason_code: str | None
+    lane: str
+    revision: int
+    view: str | None
+    flags: list[str]
+    received_at: datetime
+    images: list[StudyImage]
+    summary: Summary | None
+    reviewed: Summary | None
+    reviews: list[Review]
+
+
+# A clinician's correction takes the place of the whole text, the model's sections included.
+TEXT = """COALESCE(m.edited_summary, m.summary) AS summary,
+           CASE WHEN m.edited_summary IS NULL THEN m.findings END AS findings,
+           CASE WHEN m.edited_summary IS NULL THEN m.impression END AS impression"""
+
+_SUMMARY = f"""
+    SELECT id AS summary_id, study_id, image_id, {TEXT},
+           bundle, bundle_sha256, lease_epoch, summarised_at, superseded_at, review_state, reviewed_by, reviewed_at,
+           flags, provenance, consistency
+    FROM summaries m
+"""
+
+# What a clinician said stays in sight beside a newer draft.
+_REVIEWED = f"""
+    {_SUMMARY} WHERE study_id = :id AND superseded_at IS NOT NULL AND review_state <> 'draft'
+    AND NOT EXISTS (SELECT FROM summaries c
+                    WHERE c.study_id = :id AND c.superseded_at IS NULL AND c.review_state <> 'draft')
+    ORDER BY superseded_at DESC LIMIT 1
+"""
+
+# The ids are worked out once, as an array: of "this one or one of those" the planner would walk through the table.
+_TIMELINE = """
+    SELECT at, what, who, image_id, job_id, attempt, epoch, detail FROM timeline
+    WHERE study_id = ANY (ARRAY(SELECT CAST(:id AS uuid) UNION ALL SELECT id FROM studies WHERE alias_of = :id))
+    ORDER BY id
+"""
+
+_DEAD = """
+    SELECT id AS job_id, kind, subject, attempts, last_error, created_at, finished_at FROM jobs
+    WHERE state = 'dead' AND (CAST(:reason AS text) IS NULL OR strpos(last_error, :reason) > 0)
+      AND (CAST(:after AS uuid) IS NULL OR id > :after)
+    ORDER BY id LIMIT :limit
+"""
+
+# One pseudonym never stands for two kinds of thing, so all the others share a column; nearly every study has none.
+_LOOKUP = """
+    SELECT id FROM studies WHERE {column} = :value
+    UNION SELECT id FROM studies
+    WHERE other_pseudonyms @> ARRAY[CAST(:value AS text)] AND other_pseudonyms <> '{{}}'
+    ORDER BY id DESC LIMIT 1000
+"""
+_PSEUDONYM_COLUMNS = {"study": "uid_pseudonym", "patient": "patient_pseudonym", "accession": "accession_pseudonym"}
+
+
+def resolve(work: Work, study_id: UUID) -> UUID:
+    """The study behind a provisional id, or the id itself.
+
+    Raises:
+        NotFound: there is no such study.
+    """
+    row = work.row("SELECT COALESCE(alias_of, id) AS id FROM studies WHERE id = :id", {"id": study_id})
+    if row is None:
+        raise NotFound(f"there is no study {study_id}")
+    resolved: UUID = row["id"]
+    return resolved
+
+
+def study(ledger: Ledger, study_id: UUID) -> Study:
+    """A study with its images and current summary, under its own id or a provisional one.
+
+    Raises:
+        NotFound: there is none.
+    """
+    with ledger.work() as work:
+        home = resolve(work, study_id)
+        row = work.row(
+            f"SELECT s.id AS study_id, {STUDY_STATE} AS state, reason_code, lane_rank, revision, view, flags, "
+            "received_at, chosen_image FROM studies s WHERE id = :id",
+            {"id": home},
+        )
+        images = work.rows(
+            "SELECT id, state, reason_code, view, flags FROM images WHERE study_id = :id ORDER BY id", {"id": home}
+        )
+        summary = work.row(f"{_SUMMARY} WHERE study_id = :id AND superseded_at IS NULL", {"id": home})
+        reviewed = work.row(_REVIEWED, {"id": home})
+        reviews = reviews_of_study(work, home)
+        record(work, "study read", study=home)
+    if row is None:
+        raise NotFound(f"there is no study {study_id}")
+    values = dict(row)
+    chosen, lane_rank = values.pop("chosen_image"), values.pop("lane_rank")
+    if values["state"] not in TERMINAL_STUDY_STATES:
+        values["reason_code"] = None
+    return Study(
+        **values,
+        lane=list(Lane)[lane_rank],
+        images=[
+            StudyImage(one["id"], one["state"], one["reason_code"], one["view"], one["flags"], one["id"] == chosen)
+            for one in images
+        ],
+        summary=Summary(**summary) if summary else None,
+        reviewed=Summary(**reviewed) if reviewed else None,
+        reviews=reviews,
+    )
+
+
+def summary(ledger: Ledger, summary_id: UUID) -> Summary:
+    """One summary, current or superseded.
+
+    Raises:
+        NotFound: there is none.
+    """
+    with ledger.work() as work:
+        found = _summary(work, summary_id)
+        record(work, "summary read", study=found.study_id, subject=summary_id)
+    return found
+
+
+def reviews(ledger: Ledger, summary_id: UUID) -> tuple[Summary, list[Review]]:
+    """A summary, and every act of a person on it, the first one first.
+
+    Raises:
+        NotFound: there is no such summary.
+    """
+    with ledger.work() as work:
+        about, found = _summary(work, summary_id), reviews_of_summary(work, summary_id)
+        record(work, "reviews read", study=about.study_id, subject=summary_id)
+    return about, found
+
+
+def _summary(work: Work, summary_id: UUID) -> Summary:
+    row = work.row(f"{_SUMMARY} WHERE id = :id", {"id": summary_id})
+    if row is None:
+        raise NotFound(f"there is no summary {summary_id}")
+    return Summary(**row)
+
+
+def timeline(ledger: Ledger, study_id: UUID) -> list[dict[str, Any]]:
+    """Every step of a study, oldest first: at, what, who, image_id, job_id, attempt, epoch, detail.
+
+    Raises:
+        NotFound: no such study.
+    """
+    with ledger.work() as work:
+        home = resolve(work, study_id)
+        rows = work.rows(_TIMELINE, {"id": home})
+        record(work, "timeline read", study=home)
+    return [dict(row) for row in rows]
+
+
+def dead(
+    ledger: Ledger, *, reason: str | None = None, after: UUID | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Jobs that failed for the last time, oldest first; ``after`` is the last id of the page before."""
+    with ledger.work() as work:
+        return [dict(row) for row in work.rows(_DEAD, {"reason": reason, "after": after, "limit": limit})]
+
+
+def lookup(ledger: Ledger, kind: Literal["study", "patient", "accession"], pseudonym: str) -> list[UUID]:
+    """The studies of a pseudonym, newest first (at most 1000); of a StudyInstanceUID, those of every patient."""
+    with ledger.work() as work:
+        rows = work.rows(_LOOKUP.format(column=_PSEUDONYM_COLUMNS[kind]), {"value": pseudonym})
+        found = [row["id"] for row in rows]
+        record(work, "number looked up", studies=found, detail={"kind": kind, "hits": len(found)})
+    return found

@@ -1,0 +1,226 @@
+"""What a clinician says about a summary: accepted, corrected, rejected, or taken back. Each is a row that stays.
+
+How the summary stands follows from its rows (:mod:`.review_history`); ``summaries`` repeats it for the lists.
+"""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from xraygpt_core.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.access.api_keys import ApiKey, readable
+from xraygpt_core.ledger.audit.record import record
+from xraygpt_core.ledger.jobs.timeline import note
+from xraygpt_core.ledger.studies.review_history import Review, Standing, reviews_of_summary, standing
+from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.states import ReviewAction, ReviewState, Role
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How the summary stood when its reader looked at it, and the film that was painted beside it.
+
+    Attributes:
+        image_sha256: of the normalised image as the reader's screen got it; lower-case hex.
+        painted_at: when it was on the screen, by the reader's clock.
+        shown_ms: for how many milliseconds before the signature.
+    """
+
+    review_state: ReviewState
+    reviewed_at: datetime | None
+    superseded_at: datetime | None
+    image_sha256: str | None = None
+    painted_at: datetime | None = None
+    shown_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Whose act it is: a key, and the person it speaks for if that is another than the key's own name."""
+
+    key: ApiKey
+    speaks_for: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As it is signed."""
+        return self.key.name if self.speaks_for is None else self.speaks_for
+
+    def made(self, review: Review, keys: Collection[UUID | None]) -> bool:
+        """Whether this is who made it: the same person by one of these keys. A program that names nobody is itself."""
+        return review.key_id in keys and review.reviewer == self.name
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said.
+
+    Attributes:
+        state: ``draft`` takes back everything that stands.
+        text: the corrected text; given if and only if the state is ``edited``.
+        reason: why; a lead must give it to take back what another person signed.
+        undo: with ``draft``: take back the last act alone, so that what stood before it stands again.
+    """
+
+    state: ReviewState
+    text: str | None = None
+    reason: str | None = None
+    undo: bool = False
+
+    @property
+    def action(self) -> ReviewAction:
+        """The word that is kept."""
+        return ReviewAction.UNDONE if self.undo else ReviewAction(self.state)
+
+
+_STANDS = """
+    SELECT m.study_id, m.review_state, m.reviewed_at, m.superseded_at, i.normalised_sha256
+    FROM summaries m LEFT JOIN images i ON i.id = m.image_id WHERE m.id = :id FOR UPDATE OF m
+"""
+
+# The clock may be set back, but no two acts on a summary bear one time: ``seen`` tells them apart by it.
+_ADD = """
+    INSERT INTO reviews (id, summary_id, position, action, text, reason, reviewer, key_id, key_name, key_kind, seen, at)
+    SELECT :id, :summary_id, count(*) + 1, :action, :text, :reason, :reviewer, :key_id, :key_name, :key_kind,
+           CAST(:seen AS jsonb), GREATEST(clock_timestamp(), max(at) + interval '1 microsecond')
+    FROM reviews WHERE summary_id = :summary_id
+"""
+
+_OWN_KEYS = """
+    WITH RECURSIVE own AS (
+        SELECT id FROM api_keys WHERE id = :id UNION SELECT k.id FROM api_keys k JOIN own ON k.replaced_by = own.id)
+    SELECT id FROM own
+"""
+
+_STAND = """
+    UPDATE summaries SET review_state = :state, reviewed_by = :by, reviewed_at = :at, edited_summary = :text
+    WHERE id = :id
+"""
+
+
+def review_summary(ledger: Ledger, summary_id: UUID, said: Said, signer: Signer, seen: Seen | None = None) -> UUID:
+    """Keep what a clinician said about a summary, beside what was said before. The model's own text stays as it was.
+
+    Who accepts or rejects a corrected summary speaks of the correction.
+
+    Args:
+        seen: change it only if it still stands like this; a person must say it. None changes it however it stands.
+
+    Returns:
+        The id of the row.
+
+    Raises:
+        InvalidRequest: what is said does not fit together, or the signer may not say it.
+        Forbidden: another person signed, and the signer is no lead.
+        NotFound: no such summary.
+        Conflict: somebody reviewed it meanwhile, a newer summary took its place, another film was on the screen, or
+            there is nothing to take back. Nothing was written.
+    """
+    _check(said, signer, seen)
+    with ledger.work() as work:
+        row = work.row(_STANDS, {"id": summary_id})
+        if row is None:
+            raise NotFound(f"there is no summary {summary_id}")
+        _compare(seen, dict(row))
+        before = standing(reviews_of_summary(work, summary_id))
+        _may_take_back(said, signer, before, _own_keys(work, signer))
+        review_id = _add(work, summary_id, said, signer, seen, before)
+        now = standing(reviews_of_summary(work, summary_id))
+        by = now.by
+        work.run(
+            _STAND,
+            {"id": summary_id, "state": now.state, "text": now.text}
+            | {"by": by.reviewer if by else None, "at": by.at if by else None},
+        )
+        # A key's name is no patient's; whom a program names may be anybody, so that name stays in the review.
+        key = signer.key.key_id
+        detail = {"review": str(review_id), "key": key and str(key), "kind": signer.key.kind}
+        note(work, row["study_id"], f"summary {said.action}", who=signer.key.name, detail=detail)
+        about = {"review": str(review_id), "kind": signer.key.kind, "speaks_for": signer.speaks_for is not None}
+        record(work, f"summary {said.action}", study=row["study_id"], subject=summary_id, detail=about)
+    return review_id
+
+
+def _check(said: Said, signer: Signer, seen: Seen | None) -> None:
+    if (said.state is ReviewState.EDITED) != bool(said.text and said.text.strip()):
+        raise InvalidRequest("give the corrected text with the state 'edited', and only then")
+    if said.undo and said.state is not ReviewState.DRAFT:
+        raise InvalidRequest("'undo' goes with the state 'draft': it takes the last act back")
+    if "\0" in (said.text or "") + (said.reason or ""):
+        raise InvalidRequest("a text holds no NUL")
+    if said.reason is not None and not said.reason.strip():
+        raise InvalidRequest("a reason says something, or is left out")
+    if signer.speaks_for is not None:
+        if signer.key.is_person:
+            raise InvalidRequest("a person's key signs in its own name: leave 'reviewer' out")
+        readable(signer.speaks_for)
+    if signer.key.is_person and seen is None:
+        raise InvalidRequest(
+            "a person signs what was seen: send review_state, reviewed_at and superseded_at as you read them in 'seen'"
+        )
+
+
+def _compare(seen: Seen | None, row: dict[str, Any]) -> None:
+    """Whether what was seen is what is there. Without a name: the message may be logged by whoever asked."""
+    if seen is None:
+        return
+    if seen.superseded_at != row["superseded_at"]:
+        raise Conflict("a newer summary has taken the place of this one: read that before you sign")
+    if (seen.review_state, seen.reviewed_at) != (row["review_state"], row["reviewed_at"]):
+        raise Conflict(
+            f"somebody reviewed the summary meanwhile, it is {row['review_state']!r} now: read it again before you sign"
+        )
+    if seen.image_sha256 and row["normalised_sha256"] and seen.image_sha256 != row["normalised_sha256"]:
+        raise Conflict("the film on the screen is not the one this summary is about: open it again before you sign")
+
+
+def _own_keys(work: Work, signer: Signer) -> set[UUID | None]:
+    """The signer's key and those it came to replace; for a session that no key opened, none."""
+    return {row["id"] for row in work.rows(_OWN_KEYS, {"id": signer.key.key_id})} or {None}
+
+
+def _may_take_back(said: Said, signer: Signer, before: Standing, keys: Collection[UUID | None]) -> None:
+    if said.state is not ReviewState.DRAFT:
+        return
+    if before.last is None or not (said.undo or before.signed):
+        raise Conflict("there is nothing to take back: it is a draft")
+    if said.undo and not signer.made(before.last, keys):
+        raise InvalidRequest("an act is undone by who did it; to take another person's review back, say why ('reason')")
+    if said.undo or all(signer.made(one, keys) for one in before.signed):
+        return
+    if not signer.key.has(Role.LEAD):
+        raise Forbidden("another person signed this: who takes their review back needs the role lead")
+    if said.reason is None:
+        raise InvalidRequest("another person signed this: to take their review back, say why ('reason')")
+
+
+def _add(work: Work, summary_id: UUID, said: Said, signer: Signer, seen: Seen | None, before: Standing) -> UUID:
+    review_id = new_id()
+    keeps = said.state in (ReviewState.ACCEPTED, ReviewState.REJECTED)
+    work.run(
+        _ADD,
+        {
+            "id": review_id,
+            "summary_id": summary_id,
+            "action": said.action,
+            "text": before.text if keeps else said.text,
+            "reason": said.reason,
+            "reviewer": signer.name,
+            "key_id": signer.key.key_id,
+            "key_name": signer.key.name,
+            "key_kind": signer.key.kind,
+            "seen": None if seen is None else json.dumps(_shown(seen)),
+        },
+    )
+    return review_id
+
+
+def _shown(seen: Seen) -> dict[str, Any]:
+    """What was seen as it is kept: what was not said is left out, but for the three that say how the summary stood."""
+    found = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in vars(seen).items()}
+    always = ("review_state", "reviewed_at", "superseded_at")
+    return {name: value for name, value in found.items() if name in always or value is not None}

@@ -1,0 +1,237 @@
+"""Lists of studies for people: what waits for a reader, what was signed, what arrived. Pages by key, never by OFFSET.
+
+What waits and what was signed stand in indexes of their own (``ix_summaries_awaiting``, ``ix_summaries_signed``).
+Filters that no index knows are applied to the next :data:`REACH` rows of a list: a page may then be short or empty and
+still say where the next one begins. So no page costs more than that, however many studies there are.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from xraygpt_core.ledger.audit.record import recorded
+from xraygpt_core.ledger.studies.read import STUDY_STATE
+from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.states import TERMINAL_STUDY_STATES, Flag, Lane, ReviewState, StudyState
+
+# How many rows one page looks at.
+REACH = 2000
+# Nobody needs to know how many more there are; counting them all would cost more than the page.
+MOST_COUNTED = 100
+# Characters of the impression that a list shows.
+_OPENING = 240
+
+
+class WorklistView(StrEnum):
+    """Which list, and so in which order."""
+
+    AWAITING = "awaiting"  # drafts nobody reviewed: stat, routine, backlog; in each the oldest draft first
+    SIGNED = "signed"  # accepted, corrected or rejected summaries, the last review first
+    ALL = "all"  # every study, the last arrival first
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The last row of a page: the next page begins after it.
+
+    Attributes:
+        rank: of the lane; counts in the list of what waits only.
+        at: summarised_at, reviewed_at or received_at, by which the list is ordered.
+        id: of the summary, or of the study in the list of all.
+    """
+
+    rank: int
+    at: datetime
+    id: UUID
+
+
+@dataclass(frozen=True)
+class WorklistRow:
+    """A study as a list shows it; what comes after ``received_at`` is None without a summary.
+
+    Attributes:
+        flags: of the film and of the text, but for the one below.
+        opening: how the impression begins, or the text where there is none.
+        supersedes_reviewed: a newer draft beside a summary that somebody reviewed.
+    """
+
+    study_id: UUID
+    lane: str
+    state: str
+    reason_code: str | None
+    view: str | None
+    flags: list[str]
+    received_at: datetime
+    summary_id: UUID | None
+    summarised_at: datetime | None
+    review_state: str | None
+    reviewed_by: str | None
+    reviewed_at: datetime | None
+    opening: str | None
+    supersedes_reviewed: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows in the order of their list; ``after`` is None at its end. ``awaiting`` counts drafts per lane, up to 100."""
+
+    rows: list[WorklistRow]
+    after: Cursor | None
+    awaiting: dict[str, int]
+
+
+_NIL, _LAST = UUID(int=0), UUID(int=(1 << 128) - 1)
+_START = {
+    WorklistView.AWAITING: Cursor(-1, datetime(1, 1, 1, tzinfo=UTC), _NIL),
+    WorklistView.SIGNED: Cursor(0, datetime(9999, 12, 31, tzinfo=UTC), _LAST),
+    WorklistView.ALL: Cursor(0, datetime(9999, 12, 31, tzinfo=UTC), _LAST),
+}
+
+_REACHED = {
+    WorklistView.AWAITING: """
+        SELECT m.lane_rank AS rank, m.summarised_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id
+        FROM summaries m
+        WHERE m.superseded_at IS NULL AND m.review_state = 'draft' AND m.lane_rank BETWEEN :low AND :high
+          AND (m.lane_rank, m.summarised_at, m.id) > (:rank, :at, :id)
+        ORDER BY m.lane_rank, m.summarised_at, m.id LIMIT :reach
+    """,
+    WorklistView.SIGNED: """
+        SELECT 0 AS rank, m.reviewed_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id FROM summaries m
+        WHERE m.superseded_at IS NULL AND m.review_state <> 'draft' AND (m.reviewed_at, m.id) < (:at, :id)
+        ORDER BY m.reviewed_at DESC, m.id DESC LIMIT :reach
+    """,
+    WorklistView.ALL: """
+        SELECT 0 AS rank, s.received_at AS at, s.id, s.lane_rank, NULL::uuid AS summary_id, s.id AS study_id
+        FROM studies s
+        WHERE (s.received_at, s.id) < (:at, :id)
+        ORDER BY s.received_at DESC, s.id DESC LIMIT :reach
+    """,
+}
+
+_ORDER = {
+    WorklistView.AWAITING: "r.rank, r.at, r.id",
+    WorklistView.SIGNED: "r.at DESC, r.id DESC",
+    WorklistView.ALL: "r.at DESC, r.id DESC",
+}
+
+_JOINED = {
+    WorklistView.AWAITING: "id = r.summary_id",
+    WorklistView.SIGNED: "id = r.summary_id",
+    WorklistView.ALL: "study_id = s.id AND superseded_at IS NULL",
+}
+
+# LIMIT 1 says nothing about the rows: it keeps the planner from going through all studies in search of what a filter
+# asks for, where the rows that were reached are to be looked at one by one.
+_PAGE = f"""
+    SELECT r.rank AS place_rank, r.at AS place_at, r.id AS place_id, s.id AS study_id, s.lane_rank,
+           {STUDY_STATE} AS state,
+           s.reason_code, s.view, s.flags || COALESCE(m.flags, '{{{{}}}}') AS flags, s.received_at, m.id AS summary_id,
+           m.summarised_at, m.review_state, m.reviewed_by, m.reviewed_at,
+           left(btrim(COALESCE(m.edited_summary, m.impression, m.summary)), {_OPENING}) AS opening,
+           COALESCE('{Flag.SUPERSEDES_REVIEWED}' = ANY(m.flags), false) AS supersedes_reviewed
+    FROM ({{reached}}) r CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = r.study_id LIMIT 1) s
+    LEFT JOIN LATERAL (SELECT * FROM summaries WHERE {{joined}} LIMIT 1) m ON true
+    WHERE s.alias_of IS NULL AND s.purged_at IS NULL AND r.lane_rank BETWEEN :low AND :high
+      AND (CAST(:reviews AS text[]) IS NULL OR m.review_state = ANY(CAST(:reviews AS text[])))
+      AND (CAST(:states AS text[]) IS NULL OR {STUDY_STATE} = ANY(CAST(:states AS text[])))
+    ORDER BY {{order}} LIMIT :limit
+"""
+
+# The last row that was looked at, if there may be more behind it.
+_EDGE = "SELECT rank, at, id, count(*) OVER () AS seen FROM ({reached}) r ORDER BY {reverse} LIMIT 1"
+_REVERSE = {
+    WorklistView.AWAITING: "rank DESC, at DESC, id DESC",
+    WorklistView.SIGNED: "at, id",
+    WorklistView.ALL: "at, id",
+}
+
+_AWAITING = """
+    SELECT l.rank, (SELECT count(*) FROM (
+        SELECT FROM summaries m WHERE m.superseded_at IS NULL AND m.review_state = 'draft' AND m.lane_rank = l.rank
+        LIMIT :most) AS c) AS drafts
+    FROM unnest(CAST(:ranks AS int[])) AS l (rank) ORDER BY l.rank
+"""
+
+# A draft that was written before somebody asked for more haste moves up in the list too.
+_RAISE = """
+    UPDATE summaries SET lane_rank = :rank
+    WHERE study_id = ANY(CAST(:studies AS uuid[])) AND superseded_at IS NULL AND lane_rank > :rank
+"""
+
+
+def worklist(
+    ledger: Ledger,
+    listing: WorklistView,
+    *,
+    limit: int,
+    after: Cursor | None = None,
+    lane: Lane | None = None,
+    states: Collection[StudyState] | None = None,
+    reviews: Collection[ReviewState] | None = None,
+) -> Page:
+    """A page of a list, and how many drafts wait in each lane.
+
+    Args:
+        after: where the page before ended; None begins.
+        lane, states, reviews: show only these; None shows all.
+    """
+    place = after or _START[listing]
+    values: dict[str, Any] = {
+        "rank": place.rank,
+        "at": place.at,
+        "id": place.id,
+        "low": 0 if lane is None else lane.rank,
+        "high": len(Lane) - 1 if lane is None else lane.rank,
+        "states": None if states is None else list(states),
+        "reviews": None if reviews is None else list(reviews),
+        "reach": REACH,
+        "limit": limit + 1,
+    }
+    with ledger.work() as work:
+        found = [dict(row) for row in work.rows(page_sql(listing), values)]
+        lanes: dict[str, Any] = {"most": MOST_COUNTED, "ranks": [one.rank for one in Lane]}
+        shown = [row["study_id"] for row in found[:limit]]
+        counted = recorded(work, _AWAITING, lanes, "worklist read", studies=shown, detail={"list": listing})
+        if len(found) > limit:
+            end: Cursor | None = _place(found[limit - 1])
+        else:
+            end = _edge(work, listing, values)
+    return Page(
+        rows=[_row(row) for row in found[:limit]],
+        after=end,
+        awaiting={lane: row["drafts"] for lane, row in zip(Lane, counted, strict=True)},
+    )
+
+
+def raise_drafts(work: Work, study_ids: Sequence[UUID], rank: int) -> None:
+    """Move the current summaries of these studies to a more urgent lane, never to a less urgent one.
+
+    In a statement after the one that raised the studies: a summary that was written meanwhile is seen by this one.
+    """
+    work.run(_RAISE, {"studies": list(study_ids), "rank": rank})
+
+
+def page_sql(listing: WorklistView) -> str:
+    """The statement of a list's pages."""
+    return _PAGE.format(reached=_REACHED[listing], joined=_JOINED[listing], order=_ORDER[listing])
+
+
+def _edge(work: Work, listing: WorklistView, values: dict[str, Any]) -> Cursor | None:
+    row = work.row(_EDGE.format(reached=_REACHED[listing], reverse=_REVERSE[listing]), values)
+    return Cursor(row["rank"], row["at"], row["id"]) if row is not None and row["seen"] == REACH else None
+
+
+def _place(row: dict[str, Any]) -> Cursor:
+    return Cursor(row["place_rank"], row["place_at"], row["place_id"])
+
+
+def _row(row: dict[str, Any]) -> WorklistRow:
+    shown = {name: value for name, value in row.items() if name != "lane_rank" and not name.startswith("place_")}
+    # The one flag with a column of its own stands there alone, as it always did.
+    shown["flags"] = [flag for flag in dict.fromkeys(shown["flags"]) if flag != Flag.SUPERSEDES_REVIEWED]
+    if shown["state"] not in TERMINAL_STUDY_STATES:
+        shown["reason_code"] = None
+    return WorklistRow(**shown, lane=list(Lane)[row["lane_rank"]])

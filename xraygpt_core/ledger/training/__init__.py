@@ -1,0 +1,1 @@
+"""Training runs, and which bundle is served."""

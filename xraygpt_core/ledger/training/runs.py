@@ -1,0 +1,264 @@
+"""Training runs: a run is a row, its job is leased like any other, and its checkpoints move by fenced pointers."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from xraygpt_core.errors import Conflict, InvalidRequest, LeaseLost, NotFound
+from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.audit.record import record
+from xraygpt_core.ledger.jobs.claims import add_job
+from xraygpt_core.ledger.jobs.fence import Claim, fenced, repeating
+from xraygpt_core.ledger.training.serving import served_in, set_served
+from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.states import JobKind, Lane
+
+STAGES = ("medical-llm", "stage1", "stage2")
+
+
+@dataclass(frozen=True)
+class RunInput:
+    """What a training worker needs to start or go on.
+
+    Attributes:
+        base_bundle: the bundle the first run of the chain started from.
+        parent_prefixes: results of the runs before this one, oldest first, in the derived bucket.
+        checkpoint_prefix: where the last complete checkpoint lies; None at the start.
+    """
+
+    run_id: UUID
+    stage: str
+    config: dict[str, Any]
+    base_bundle: str
+    parent_prefixes: tuple[str, ...]
+    checkpoint_prefix: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as people see it."""
+
+    run_id: UUID
+    stage: str
+    state: str
+    parent_run: UUID | None
+    base_bundle: str
+    step: int
+    steps: int | None
+    loss: float | None
+    samples_per_s: float | None
+    checkpoint_step: int | None
+    bundle: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+_RUN = (
+    "id AS run_id, stage, state, parent_run, base_bundle, step, steps, loss, samples_per_s, checkpoint_step, bundle, "
+    "created_at, finished_at"
+)
+
+_ANCESTORS = """
+    WITH RECURSIVE chain AS (
+        SELECT id, parent_run, result_prefix, 0 AS depth FROM training_runs WHERE id = :id
+        UNION ALL
+        SELECT r.id, r.parent_run, r.result_prefix, depth + 1 FROM training_runs r JOIN chain c ON r.id = c.parent_run
+    )
+    SELECT result_prefix FROM chain WHERE result_prefix IS NOT NULL ORDER BY depth DESC
+"""
+
+
+def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: UUID | None) -> UUID:
+    """Queue a run.
+
+    Args:
+        parent_run: a finished run whose result this one starts from; None starts from the served bundle.
+
+    Raises:
+        InvalidRequest: no such stage.
+        NotFound: no such parent.
+        Conflict: the parent is not finished.
+    """
+    if stage not in STAGES:
+        raise InvalidRequest(f"stage must be one of {', '.join(STAGES)}")
+    run_id = new_id()
+    with ledger.work() as work:
+        base = served_in(work).name
+        if parent_run is not None:
+            parent = work.row("SELECT state, base_bundle FROM training_runs WHERE id = :id", {"id": parent_run})
+            if parent is None:
+                raise NotFound(f"there is no training run {parent_run}")
+            if parent["state"] != "done":
+                raise Conflict(f"the parent run is {parent['state']}, not done: wait for it, or start from another")
+            base = parent["base_bundle"]
+        work.run(
+            "INSERT INTO training_runs (id, stage, config, parent_run, base_bundle, state) "
+            "VALUES (:id, :stage, CAST(:config AS jsonb), :parent, :base, 'queued')",
+            {"id": run_id, "stage": stage, "config": json.dumps(config), "parent": parent_run, "base": base},
+        )
+        add_job(work, JobKind.TRAIN, run_id, str(run_id), Lane.ROUTINE, max_attempts=ledger.settings.max_attempts)
+        record(work, "run started", subject=run_id, detail={"stage": stage})
+    return run_id
+
+
+def run_input(ledger: Ledger, claim: Claim) -> RunInput:
+    """What to train; marks the run as running.
+
+    Raises:
+        LeaseLost: the job is no longer ours, or the run is gone.
+    """
+
+    def body(work: Work) -> RunInput:
+        row = work.row(
+            "UPDATE training_runs SET state = 'running' WHERE id = :id "
+            "RETURNING id AS run_id, stage, config, base_bundle, checkpoint_prefix",
+            {"id": claim.subject},
+        )
+        if row is None:
+            raise LeaseLost(f"training run {claim.subject} is gone")
+        prefixes = tuple(one["result_prefix"] for one in work.rows(_ANCESTORS, {"id": claim.subject}))
+        return RunInput(**row, parent_prefixes=prefixes)
+
+    return fenced(ledger, claim, body, finish=None)
+
+
+def note_progress(
+    ledger: Ledger, claim: Claim, step: int, steps: int, loss: float | None, samples_per_s: float | None
+) -> None:
+    """Keep one point of the loss curve.
+
+    Raises:
+        LeaseLost: the job is no longer ours.
+    """
+    values = {"id": claim.subject, "epoch": claim.epoch, "step": step, "steps": steps, "loss": loss}
+    values["rate"] = samples_per_s
+
+    def body(work: Work) -> None:
+        work.run(
+            "INSERT INTO training_points (run_id, lease_epoch, step, loss, samples_per_s) "
+            "VALUES (:id, :epoch, :step, :loss, :rate) ON CONFLICT DO NOTHING",
+            values,
+        )
+        work.run(
+            "UPDATE training_runs SET step = :step, steps = :steps, loss = :loss, samples_per_s = :rate WHERE id = :id",
+            values,
+        )
+
+    fenced(ledger, claim, body, finish=None)
+
+
+def move_checkpoint(ledger: Ledger, claim: Claim, prefix: str, step: int) -> None:
+    """The checkpoint under this prefix is whole: go on from it if this worker dies. Progress earns fresh attempts.
+
+    Raises:
+        LeaseLost: the job is no longer ours; the pointer stays where the owner put it.
+    """
+
+    def body(work: Work) -> None:
+        work.run(
+            "UPDATE training_runs SET checkpoint_prefix = :prefix, checkpoint_step = :step WHERE id = :id",
+            {"id": claim.subject, "prefix": prefix, "step": step},
+        )
+        work.run("UPDATE jobs SET attempts = 1 WHERE id = :id", {"id": claim.job_id})
+
+    fenced(ledger, claim, body, finish=None)
+
+
+def complete_run(ledger: Ledger, claim: Claim, result_prefix: str) -> None:
+    """The run's result lies under this prefix of the derived bucket.
+
+    Raises:
+        LeaseLost: the job is no longer ours; nothing was written.
+    """
+
+    def body(work: Work) -> None:
+        work.run(
+            "UPDATE training_runs SET state = 'done', result_prefix = :prefix, finished_at = clock_timestamp() "
+            "WHERE id = :id",
+            {"id": claim.subject, "prefix": result_prefix},
+        )
+
+    fenced(ledger, claim, body)
+
+
+def promote(ledger: Ledger, run_id: UUID) -> str:
+    """Serve what a finished run made. Returns the name of its bundle; GPU workers make it and switch to it.
+
+    Raises:
+        NotFound: no such run.
+        Conflict: it is not finished.
+    """
+    with ledger.work() as work:
+        row = work.row("SELECT stage, state FROM training_runs WHERE id = :id FOR UPDATE", {"id": run_id})
+        if row is None:
+            raise NotFound(f"there is no training run {run_id}")
+        if row["state"] != "done":
+            raise Conflict(f"the run is {row['state']}: only a finished run can be served")
+        name = f"{row['stage']}-{str(run_id)[-12:]}"
+        work.run("UPDATE training_runs SET bundle = :name WHERE id = :id", {"id": run_id, "name": name})
+        set_served(work, name, run_id)
+        record(work, "run promoted", subject=run_id, detail={"bundle": name})
+    return name
+
+
+def result_prefixes(ledger: Ledger, run_id: UUID) -> tuple[str, tuple[str, ...]]:
+    """The base bundle and the results, oldest first, that a promoted run's bundle is made of.
+
+    Raises:
+        NotFound: no such run.
+    """
+    with ledger.work() as work:
+        row = work.row("SELECT base_bundle FROM training_runs WHERE id = :id", {"id": run_id})
+        if row is None:
+            raise NotFound(f"there is no training run {run_id}")
+        return row["base_bundle"], tuple(one["result_prefix"] for one in work.rows(_ANCESTORS, {"id": run_id}))
+
+
+def runs(ledger: Ledger, *, limit: int = 100) -> list[Run]:
+    """The newest runs first."""
+    with ledger.work() as work:
+        rows = work.rows(f"SELECT {_RUN} FROM training_runs ORDER BY id DESC LIMIT :limit", {"limit": limit})
+    return [Run(**row) for row in rows]
+
+
+def run(ledger: Ledger, run_id: UUID) -> Run:
+    """One run.
+
+    Raises:
+        NotFound: no such run.
+    """
+    with ledger.work() as work:
+        row = work.row(f"SELECT {_RUN} FROM training_runs WHERE id = :id", {"id": run_id})
+    if row is None:
+        raise NotFound(f"there is no training run {run_id}")
+    return Run(**row)
+
+
+def cancel_run(ledger: Ledger, run_id: UUID) -> None:
+    """Stop a run. Its worker notices with its next heartbeat; checkpoints stay until they are purged.
+
+    Raises:
+        NotFound: no such run.
+        Conflict: it is over already.
+    """
+
+    def body(work: Work) -> None:
+        cancelled = work.run(
+            "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp() "
+            "WHERE kind = 'train' AND subject = :id AND state IN ('queued', 'running')",
+            {"id": run_id},
+        )
+        if not cancelled:
+            row = work.row("SELECT state FROM training_runs WHERE id = :id", {"id": run_id})
+            if row is None:
+                raise NotFound(f"there is no training run {run_id}")
+            raise Conflict(f"the run is {row['state']} already")
+        work.run(
+            "UPDATE training_runs SET state = 'cancelled', finished_at = clock_timestamp() WHERE id = :id",
+            {"id": run_id},
+        )
+        record(work, "run cancelled", subject=run_id)
+
+    repeating(ledger, body)

@@ -1,0 +1,165 @@
+"""Projector checkpoints: XrayGPT's and MiniGPT-4's ``llama_proj``, LLaVA's and MAIRA's MLP, and our own files."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from xraygpt_core.errors import BundleError
+from xraygpt_core.model.importing.files import FileKind, kind_of, place
+from xraygpt_core.model.importing.findings import ImportedPart
+from xraygpt_core.model.importing.tensor_names import sizes
+from xraygpt_core.model.importing.tensors import TensorFiles, separate
+from xraygpt_core.model.projector import load_projector
+
+_LINEAR = re.compile(r"(?:module\.)?llama_proj\.(weight|bias)")
+_MLP = re.compile(r"(?:model\.)?(?:mm_projector|multi_modal_projector\.layers|layers)\.(\d+)\.(weight|bias)")
+_KNOWN = {  # features a token, as the shape of llama_proj tells them
+    512: "the paper's, for MedCLIP's pooled vector",
+    768: "of XrayGPT's public code and MiniGPT-4, for the Q-Former (or MedCLIP's map)",
+    5632: "of MiniGPT-4 on Llama 2, for four joined patches without a Q-Former",
+}
+_LLMS = {2048: "1B", 3200: "3B", 4096: "7B", 5120: "13B", 6656: "30B", 8192: "65B or 70B"}  # LLaMA's hidden sizes
+
+
+@dataclass(frozen=True)
+class ReadProjector:
+    """A projector before it is written: what it takes and gives, and where its weights stand."""
+
+    kind: str
+    takes: int  # numbers a token
+    gives: int
+    names: Mapping[str, str]  # our name -> name in the file
+    files: TensorFiles
+    part: ImportedPart
+    positions: int | None = None  # how many tokens it takes, where that is fixed
+
+    def write(self, target: Path) -> None:
+        """As safetensors, in the precision of the file."""
+        if self.kind == "MapProjector":
+            place(self.files.source, target)
+            return
+        state = {ours: self.files.get(theirs) for ours, theirs in self.names.items()}
+        save_file(separate(state), target, metadata={"class": self.kind})
+
+
+def read_projector(source: Path) -> ReadProjector:
+    """Look at a checkpoint.
+
+    Raises:
+        BundleError: it holds no projector that is known here, or only a part of one.
+    """
+    files = TensorFiles(source)
+    if kind_of(files.paths[0]) is FileKind.SAFETENSORS and (own := _own(files)) is not None:
+        return own
+    linear = {f"llama_proj.{hit[1]}": name for name in files if (hit := _LINEAR.fullmatch(name))}
+    mlp = {f"layers.{hit[1]}.{hit[2]}": name for name in files if (hit := _MLP.fullmatch(name))}
+    if linear:
+        return _linear(files, linear)
+    if mlp:
+        return _mlp(files, mlp)
+    raise BundleError(f"{source.name} holds no projector: neither llama_proj nor the layers of an MLP")
+
+
+def _own(files: TensorFiles) -> ReadProjector | None:
+    path = files.paths[0]
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+    if metadata.get("class") != "MapProjector":
+        return None
+    for name in files:
+        files.get(name)
+    load_projector("MapProjector", path)
+    told = json.loads(metadata["sizes"])
+    part = ImportedPart(
+        "projector", "MapProjector of XrayGPT's own training", _shapes(told["channels"], told["hidden"])
+    )
+    part.tensors = len(list(files))
+    names = {name: name for name in files}
+    return ReadProjector("MapProjector", told["channels"], told["hidden"], names, files, part, told["positions"])
+
+
+def _linear(files: TensorFiles, names: Mapping[str, str]) -> ReadProjector:
+    missing = {"llama_proj.weight", "llama_proj.bias"} - names.keys()
+    if missing:
+        raise BundleError(f"{files.source.name}: {', '.join(sorted(missing))} missing")
+    shape = files.shape(names["llama_proj.weight"])
+    if len(shape) != 2:
+        raise BundleError(f"{files.source.name}: llama_proj.weight is {sizes(shape)}, not a matrix")
+    gives, takes = shape
+    _check_bias(files, names["llama_proj.bias"], gives)
+    return _read("LinearProjector", f"llama_proj {_KNOWN.get(takes, 'of a variant of its own')}", names, files)
+
+
+def _mlp(files: TensorFiles, names: Mapping[str, str]) -> ReadProjector:
+    indices = sorted({int(name.split(".")[1]) for name in names})
+    wanted = [f"layers.{index}.{kind}" for index in range(0, indices[-1] + 1, 2) for kind in ("weight", "bias")]
+    if missing := [name for name in wanted if name not in names]:
+        raise BundleError(f"{files.source.name}: {', '.join(missing)} of the MLP missing")
+    width = None
+    for index in range(0, indices[-1] + 1, 2):
+        rows, columns = files.shape(names[f"layers.{index}.weight"])
+        if width not in (None, columns):
+            raise BundleError(f"{files.source.name}: layer {index} of the MLP takes {columns} numbers, not {width}")
+        _check_bias(files, names[f"layers.{index}.bias"], rows)
+        width = rows
+    kept = {name: names[name] for name in wanted}
+    return _read("MlpProjector", f"MLP of {len(wanted) // 2} layers (MAIRA, LLaVA)", kept, files)
+
+
+def _check_bias(files: TensorFiles, name: str, rows: int) -> None:
+    if files.shape(name) != (rows,):
+        raise BundleError(f"{files.source.name}: {name} is {sizes(files.shape(name))}, its matrix has {rows} rows")
+
+
+def _read(kind: str, found: str, names: Mapping[str, str], files: TensorFiles) -> ReadProjector:
+    matrices = [name for ours, name in names.items() if ours.endswith("weight")]
+    takes, gives = files.shape(matrices[0])[1], files.shape(matrices[-1])[0]
+    rest = sorted(set(files) - set(names.values()))
+    part = ImportedPart("projector", found, _shapes(takes, gives), len(names))
+    part.renamed = sum(1 for ours, theirs in names.items() if ours != theirs)
+    part.ignored = rest + [f"entry {name}" for name in files.extra]
+    return ReadProjector(kind, takes, gives, names, files, part)
+
+
+def _shapes(takes: int, gives: int) -> str:
+    return f"{takes} -> {gives}"
+
+
+def check_llm(projector: ReadProjector, hidden: int) -> None:
+    """Whether the LLM takes what the projector gives.
+
+    Raises:
+        BundleError: with both widths and the likely cause.
+    """
+    if projector.gives == hidden:
+        return
+    for_llm, llm = _LLMS.get(projector.gives), _LLMS.get(hidden)
+    if for_llm and llm:
+        cause = f"a projector for a {for_llm} LLM cannot stand before a {llm} one"
+    else:
+        cause = "they were not trained together"
+    raise BundleError(
+        f"the projector ({projector.part.shapes}) makes {projector.gives} numbers a token, the LLM takes {hidden}: "
+        f"{cause}"
+    )
+
+
+def check_encoder(projector: ReadProjector, positions: int, channels: int, title: str) -> None:
+    """Whether the projector takes what the encoder gives.
+
+    Raises:
+        BundleError: with both shapes and the likely cause.
+    """
+    if projector.takes == channels and projector.positions in (None, positions):
+        return
+    known = _KNOWN.get(projector.takes)
+    cause = f"a llama_proj with {projector.takes} is {known}" if known else "they were not trained together"
+    wanted = sizes((projector.positions, projector.takes)) if projector.positions else f"{projector.takes} a token"
+    raise BundleError(
+        f"the projector takes {wanted} features, the encoder ({title}) gives {sizes((positions, channels))}: {cause}"
+    )

@@ -1,0 +1,180 @@
+"""What a vLLM server says, and whose fault it is.
+
+An objection to the body it was sent is the request's. Whatever else goes wrong, nonsense included, is about the server
+or how it is set up: the same request is worth another try, and no study loses an attempt by it. Unless the server
+fails on this request again and again, and answers others in between: then it is the request's after all.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.model.engine.items import RequestFailed
+
+log = logging.getLogger(__name__)
+
+_OBJECTIONS = {400, 413, 422}  # to the body of a request for text
+_BROKE = 500  # in the middle of something; 502 to 504 are said by who stands before it
+_ADVICE = {
+    401: ": XRAYGPT_VLLM_KEY must be the key it was started with",
+    403: ": XRAYGPT_VLLM_KEY must be the key it was started with, and a proxy before it must let us pass",
+    404: ": XRAYGPT_VLLM_URL must be the address under which vLLM has /metrics and /v1",
+}
+_WHOLE = {"stop", "length"}  # an answer that ends for another reason (abort, error …) is not all of it
+_WAITING = re.compile(r"^vllm:num_requests_waiting(?:\{.*\})? (\S+)", re.MULTILINE)  # not …_waiting_by_reason
+_TIMES = 5  # so often others are answered between two failures of a request that is blamed for them
+_QUIET_SECONDS = 60.0  # before the same is said to the operator again
+
+
+class ServerFailed(XrayGPTError):
+    """The vLLM server refused, or said something its protocol does not know; the same request is worth another try."""
+
+
+class AnswerFailed(ServerFailed):
+    """It took the request and failed on it: perhaps the request is the cause."""
+
+
+# How a request fails that the server had begun with; the server may have died of it.
+IN_THE_MIDDLE = (AnswerFailed, httpx.ReadError, httpx.RemoteProtocolError)
+
+
+class _Choice(BaseModel):
+    text: str
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    completion_tokens: int
+
+
+class Event(BaseModel):
+    """One event of a streamed completion; the usage comes with the last one."""
+
+    choices: list[_Choice]
+    usage: _Usage | None = None
+
+    @property
+    def text(self) -> str:
+        """What it adds to the answer."""
+        return "".join(choice.text for choice in self.choices)
+
+
+class Partial:
+    """How the server stands: what was wrong when it was last asked by anybody. The operator is told of a change."""
+
+    def __init__(self) -> None:
+        self.trouble: str | None = None
+        self.answers = 0  # so far, to anybody
+        self._told: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def good(self) -> None:
+        """It answered."""
+        self.trouble = None
+        with self._lock:
+            self.answers += 1
+
+    def full(self) -> None:
+        """It has no room, which is no news to anybody."""
+        self.trouble = "has no room"
+
+    def bad(self, error: httpx.HTTPError | ServerFailed) -> None:
+        """It did not answer as it should."""
+        said = str(error) if isinstance(error, ServerFailed) else f"does not answer ({type(error).__name__})"
+        now = time.monotonic()
+        with self._lock:
+            news = said != self.trouble and now - self._told.get(said, -_QUIET_SECONDS) >= _QUIET_SECONDS
+            self.trouble = said
+            if news:
+                self._told[said] = now
+        if news:
+            log.warning("work waits for the vLLM server", extra={"reason": said})
+
+
+class Blame:
+    """Whose fault it is that one request fails: the server's, as long as it answers nobody else.
+
+    Attributes:
+        suspected: the server had begun with it when it failed.
+    """
+
+    def __init__(self, standing: Partial) -> None:
+        self.suspected = False
+        self._standing = standing
+        self._answers = standing.answers
+        self._times = 0
+
+    def failed(self, error: httpx.HTTPError | ServerFailed) -> None:
+        """The server failed on this request once more.
+
+        Raises:
+            RequestFailed: it answered others before this failure, as before enough others of this request.
+        """
+        if not isinstance(error, IN_THE_MIDDLE):
+            return
+        self.suspected = True
+        others = self._standing.answers > self._answers
+        self._answers = self._standing.answers
+        self._times += others
+        if self._times >= _TIMES:
+            raise RequestFailed("vLLM fails on this request again and again, and answers others in between") from error
+
+
+def check_status(response: httpx.Response) -> None:
+    """Go on only with an answer that is one.
+
+    Raises:
+        RequestFailed: the server objects to the body it was sent.
+        ServerFailed: it answers anything else but success.
+    """
+    if response.is_success:
+        return
+    status, request = response.status_code, response.request
+    if request.method == "POST" and status in _OBJECTIONS:
+        raise RequestFailed(f"vLLM refuses the request ({status})")
+    failed = AnswerFailed if request.method == "POST" and status == _BROKE else ServerFailed
+    raise failed(f"answers {status} to {request.url.path}{_ADVICE.get(status, '')}")
+
+
+def waiting(metrics: str) -> float:
+    """How many requests wait inside the server, by the text of its /metrics; 0 if it does not say.
+
+    Raises:
+        ServerFailed: it says no number.
+    """
+    try:
+        return sum(float(number) for number in _WAITING.findall(metrics))
+    except ValueError:
+        raise ServerFailed("says no number of waiting requests in /metrics") from None
+
+
+def events(lines: Iterator[str]) -> Iterator[Event]:
+    """Server-sent events of the completions protocol, until its end.
+
+    Raises:
+        AnswerFailed: an error, nonsense, or an end before the end: what came is not the whole answer.
+    """
+    ended = None
+    for line in lines:
+        if line == "data: [DONE]":
+            if ended not in _WHOLE:
+                raise AnswerFailed(f"ended an answer before it was whole ({ended})")
+            return
+        if line.startswith("data: "):
+            event = _event(line.removeprefix("data: "))
+            ended = next((choice.finish_reason for choice in event.choices if choice.finish_reason), ended)
+            yield event
+    raise AnswerFailed("broke off in the middle of an answer")
+
+
+def _event(data: str) -> Event:
+    try:
+        return Event.model_validate_json(data)  # an event that tells of an error has no choices
+    except ValidationError:
+        raise AnswerFailed("reported an error, or nonsense, in the middle of an answer") from None
