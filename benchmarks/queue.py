@@ -39,7 +39,7 @@ def throughput(running: BenchmarkStack, sizes: list[int]) -> list[Row]:
     return rows
 
 
-def _run(running: BenchmarkStack, studies: int, **settings: str) -> path.Run:
+def _run(running: BenchmarkStack, studies: int, **settings: str) -> path.PathRun:
     say(f"{studies} studies, {settings or 'default settings'}")
     with running.processes(path.COMMANDS, **settings) as children:
         pids = {name: child.pid for name, child in children.items()}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from workers.circuit_breaker import CircuitBreaker
 from workers.heartbeat import Heartbeat
+from workers.task_events import TaskEvents
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind
@@ -20,6 +21,7 @@ class Context:
         name: who claims, as the timeline shows it: role, host and process, nothing else.
         draining: set when the process was told to stop; long jobs hand themselves back then.
         gates: which kinds of job are begun only while the buckets answer.
+        events: what Flower shows of the jobs.
     """
 
     settings: Settings
@@ -29,6 +31,7 @@ class Context:
     name: str
     draining: threading.Event = field(default_factory=threading.Event)
     gates: Mapping[JobKind, CircuitBreaker] = field(default_factory=dict)
+    events: TaskEvents = field(default_factory=TaskEvents)
 
     def stall_seconds(self, kind: JobKind) -> float:
         """How long a job of this kind may report no progress before its lease is no longer extended."""

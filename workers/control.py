@@ -18,6 +18,7 @@ from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.access.idempotency import forget_answers
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.jobs.reconcile import tick
+from xraygpt_core.ledger.jobs.status import last_dead
 from xraygpt_core.ledger.preflight import installed_at
 from xraygpt_core.queue import CONTROL_QUEUE
 
@@ -39,9 +40,9 @@ class Control:
         self._app = app
         self._swept_until: datetime | None = None
         settings = context.settings
-        self._round("tick", settings.tick_seconds, self.tick, events=False)
-        self._round("list", _LIST_SECONDS, self.list_backlogs, events=False)
-        self._round("forget", _FORGET_SECONDS, self.forget, events=False)
+        self._round("tick", settings.tick_seconds, self.tick)
+        self._round("list", _LIST_SECONDS, self.list_backlogs)
+        self._round("forget", _FORGET_SECONDS, self.forget)
         if settings.sweep_seconds:
             self._round("sweep", settings.sweep_seconds, self.sweep)
         if settings.retention_days:
@@ -52,6 +53,9 @@ class Control:
         did = tick(self._context.ledger)
         if did.requeued or did.buried:
             log.info("reconciled", extra={"requeued": did.requeued, "dead": did.buried})
+        if did.buried:
+            for claim, error in last_dead(self._context.ledger, did.buried):
+                self._context.events.failed(claim, error)
 
     def sweep(self) -> None:
         """Register what no event announced."""
@@ -95,8 +99,8 @@ class Control:
         threading.Thread(target=beat, name="beat", daemon=True).start()
         return stop
 
-    def _round(self, name: str, seconds: float, body: Callable[[], None], *, events: bool = True) -> None:
-        """Schedule a task. Without events Flower is not flooded by what happens every second."""
+    def _round(self, name: str, seconds: float, body: Callable[[], None]) -> None:
+        """Schedule a task, without events: Flower lists jobs, and these are none."""
         running = threading.Lock()
 
         def do() -> None:
@@ -110,7 +114,7 @@ class Control:
                 running.release()
 
         do.__name__ = name
-        self._app.task(name=f"xraygpt.{name}", send_events=events, shared=False)(do)
+        self._app.task(name=f"xraygpt.{name}", send_events=False, shared=False)(do)
         options = {"queue": CONTROL_QUEUE, "expires": max(_EXPIRES_SECONDS, seconds)}
         entry = {"task": f"xraygpt.{name}", "schedule": seconds, "options": options}
         self._app.conf.beat_schedule = {**self._app.conf.beat_schedule, name: entry}

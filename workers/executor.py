@@ -17,6 +17,7 @@ from workers.heartbeat import JobProgress, told
 from xraygpt_core.errors import InvalidRequest, LeaseLost, Refused, Unavailable, XrayGPTError
 from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.status import is_cancelled
 from xraygpt_core.metrics import JOB_ATTEMPTS, LEASE_LOST, STAGE_SECONDS
 from xraygpt_core.states import JobKind, JobState
 
@@ -67,6 +68,7 @@ def run_claim(context: Context, claim: Claim, body: Body) -> None:
     """Do one claimed job. Returns whatever happened; the ledger knows."""
     began = time.monotonic()
     with _beating(context, [claim]) as pulses:
+        context.events.started(claim)
         _, error = attempt(lambda: body(claim, pulses[0]))
         _end(context, claim, began, error)
 
@@ -87,6 +89,7 @@ def run_batch(context: Context, claims: Sequence[Claim], batch: Batch) -> None:
                 if given is None or error is not None:
                     _end(context, claim, began, error)
                     continue
+                context.events.started(claim)
                 wanted, failure = attempt(_doing(batch, claim, pulse, given))
                 if failure is None and wanted is not None:
                     done.append(_Done(claim, pulse, wanted, began))
@@ -139,6 +142,7 @@ def attempt(act: Callable[[], T]) -> tuple[T | None, Exception | None]:
 @contextmanager
 def _beating(context: Context, claims: Sequence[Claim]) -> Iterator[list[JobProgress]]:
     """Keep the leases of some claims alive."""
+    context.events.received(claims)
     with ExitStack() as beating:
         pulses = []
         for claim in claims:
@@ -157,6 +161,7 @@ def _end(context: Context, claim: Claim, began: float, error: Exception | None) 
     seconds = time.monotonic() - began
     if error is None:
         STAGE_SECONDS.labels(claim.kind).observe(seconds)
+        context.events.succeeded(claim, seconds)
         log.info("job done", extra=told(claim) | {"seconds": round(seconds, 3)})
         return
     _, failure = attempt(lambda: _translate(context, claim, error))
@@ -164,7 +169,7 @@ def _end(context: Context, claim: Claim, began: float, error: Exception | None) 
         case None:
             return
         case LeaseLost():
-            _lost(claim)
+            _lost(context, claim)
         case Unavailable():
             log.warning("outcome not recorded: the lease will end by itself", extra=told(claim))
         case _:
@@ -174,22 +179,28 @@ def _end(context: Context, claim: Claim, began: float, error: Exception | None) 
 def _translate(context: Context, claim: Claim, error: Exception) -> None:
     match error:
         case LeaseLost():
-            _lost(claim)
+            _lost(context, claim)
         case HandedBack():
             claims.release(context.ledger, claim)
+            context.events.retried(claim, describe(error))
             log.info("job handed back", extra=told(claim))
         case Unavailable() if not isinstance(error, Refused) and context.nobody_could(claim.kind):
             claims.release(context.ledger, claim, describe(error))
+            context.events.retried(claim, describe(error))
             log.warning("job handed back", extra=told(claim), exc_info=error)
         case _:
             said = describe(error)
             state = claims.fail(context.ledger, claim, said, retry=not isinstance(error, InvalidRequest))
+            context.events.failed(claim, said, state)
             level = logging.ERROR if state is JobState.DEAD else logging.WARNING
             log.log(level, "job failed", extra=told(claim) | {"state": state}, exc_info=error)
 
 
-def _lost(claim: Claim) -> None:
+def _lost(context: Context, claim: Claim) -> None:
     LEASE_LOST.labels(claim.kind).inc()
+    cancelled, _ = attempt(lambda: is_cancelled(context.ledger, claim))
+    if cancelled:
+        context.events.revoked(claim)
     log.warning("lease lost, nothing written", extra=told(claim))
 
 

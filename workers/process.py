@@ -18,7 +18,9 @@ from workers.context import Context
 from workers.executor import Batch, Body
 from workers.heartbeat import Heartbeat, aside, hand_back
 from workers.metrics_server import tell_metrics
+from workers.task_events import EventPublisher, TaskEvents
 from xraygpt_core.ledger.jobs import claims
+from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.preflight import check_schema
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.queue import make_celery, task_name
@@ -53,7 +55,8 @@ class Process:
         drain = Consumer(self.context, self.queues, bodies)
         self.drains.append(drain)
         for kind in bodies:
-            self.app.task(name=task_name(kind), shared=False)(_task(kind, drain))
+            # A ring's own events would say nothing of a job: workers.task_events sends those of the jobs.
+            self.app.task(name=task_name(kind), shared=False, send_events=False)(_task(kind, drain))
 
     def run(self, queues: Iterable[str], concurrency: int, *, attended: bool = False) -> int:
         """Consume these queues, most urgent first, until told to stop; the exit code.
@@ -99,7 +102,8 @@ class Process:
         threading.Event().wait(self.context.settings.drain_seconds)
         context = self.context
         held = [pulse.claim for pulse in context.heart.running()]
-        aside(lambda: hand_back(held, lambda claim: claims.release(context.ledger, claim)))
+        aside(lambda: hand_back(held, _JobEnds(context.ledger, context.events).release))
+        context.events.close()
         log.warning("drain took too long: the process exits")
         os._exit(int(celery.worker.state.should_stop or 0))
 
@@ -118,14 +122,17 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
     check_schema(ledger)
     store = ObjectStore(settings)
     store.check()
-    heart = _heart(ledger)
+    name, app = f"{role}-{os.getpid()}@{platform.node()}", make_celery(settings)
+    events = TaskEvents(name, EventPublisher(app, name) if settings.task_events else None)
+    events.start()
+    heart = _heart(ledger, events)
     heart.start()
     closing.callback(heart.close)
+    closing.callback(events.close)
     if settings.metrics_port:
         tell_metrics(settings)
-    name = f"{role}-{os.getpid()}@{platform.node()}"
-    context = Context(settings, ledger, store, heart, name, gates=gates_of(settings, store))
-    return Process(context, make_celery(settings), closing)
+    context = Context(settings, ledger, store, heart, name, gates=gates_of(settings, store), events=events)
+    return Process(context, app, closing)
 
 
 def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, CircuitBreaker]:
@@ -140,13 +147,34 @@ def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, CircuitBre
     }
 
 
-def _heart(ledger: Ledger) -> Heartbeat:
+def _heart(ledger: Ledger, events: TaskEvents) -> Heartbeat:
+    ends = _JobEnds(ledger, events)
     return Heartbeat(
         lambda held: claims.heartbeat(ledger, held),
-        lambda claim, error: claims.fail(ledger, claim, error),
-        lambda claim: claims.release(ledger, claim),
+        ends.fail,
+        ends.release,
         interval=ledger.settings.lease_seconds / _BEATS_PER_LEASE,
+        leave=ends.leave,
     )
+
+
+@dataclass(frozen=True)
+class _JobEnds:
+    """What becomes of jobs whose threads do not end by themselves: the ledger first, then Flower."""
+
+    ledger: Ledger
+    events: TaskEvents
+
+    def fail(self, claim: Claim, error: str) -> None:
+        self.events.failed(claim, error, claims.fail(self.ledger, claim, error))
+
+    def release(self, claim: Claim) -> None:
+        claims.release(self.ledger, claim)
+        self.events.retried(claim, "handed back: the worker is stopping")
+
+    def leave(self, code: int) -> None:
+        self.events.close()
+        os._exit(code)
 
 
 def _task(kind: JobKind, drain: Consumer) -> Callable[..., None]:

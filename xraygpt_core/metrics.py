@@ -24,6 +24,7 @@ PICTURES_REFUSED = Counter("xraygpt_pictures_refused_total", "Stored pictures th
 # Workers and control.
 JOB_ATTEMPTS = Counter("xraygpt_job_attempts_total", "Claims taken", ["kind"])
 LEASE_LOST = Counter("xraygpt_lease_lost_total", "Jobs whose lease went to somebody else", ["kind"])
+TASK_EVENTS_DROPPED = Counter("xraygpt_task_events_dropped_total", "Events for Flower that the broker did not take")
 BUCKETS_AWAY = Gauge(
     "xraygpt_buckets_away", "1 while this process begins no jobs for want of these buckets", ["buckets"]
 )

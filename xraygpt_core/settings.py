@@ -169,6 +169,7 @@ class Settings(FlowerSettings):
     metrics_token: SecretStr | None = Field(
         None, min_length=16, description="bearer token that opens /metrics; a worker with a metrics port needs it"
     )
+    task_events: bool = Field(True, description="whether workers send Celery's task events for each job, for Flower")
     log_level: str = "INFO"
 
     @field_validator("sns_topic_arns", "allowed_hosts", "trusted_proxies", mode="before")

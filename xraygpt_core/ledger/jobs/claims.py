@@ -87,8 +87,9 @@ _CLAIM = f"""
         RETURNING id, kind, subject, key, lane_rank, place, attempts, lease_epoch, created_at
     ), noted AS (
         {told("claimed", "started", who=":worker", detail=_WAITED)} ORDER BY c.lane_rank, c.id
+        RETURNING job_id, study_id
     )
-    SELECT * FROM claimed
+    SELECT claimed.*, noted.study_id FROM claimed JOIN noted ON noted.job_id = claimed.id
 """
 
 # A row its owner is just writing is passed over: waiting for it would cost all others their leases.
@@ -202,6 +203,7 @@ def _claimed(row: RowMapping) -> Claim:
         attempts=row["attempts"],
         lane=LANES[row["lane_rank"]],
         key=row["key"],
+        study_id=row["study_id"],
     )
 
 

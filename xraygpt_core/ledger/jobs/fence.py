@@ -38,7 +38,11 @@ _LOCK_STUDIES = "SELECT id FROM studies WHERE id = ANY(CAST(:ids AS uuid[])) ORD
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to finish one job, as long as its lease lives."""
+    """The right to finish one job, as long as its lease lives.
+
+    Attributes:
+        study_id: the study it is about, or for a training job the run; known from the claim on.
+    """
 
     job_id: UUID
     kind: JobKind
@@ -47,6 +51,7 @@ class Claim:
     attempts: int
     lane: Lane
     key: str
+    study_id: UUID | None = None
 
 
 def fenced(

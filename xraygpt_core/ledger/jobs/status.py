@@ -5,8 +5,9 @@ import time
 from typing import Any
 
 from xraygpt_core.ledger.jobs.claims import ready_in
+from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.transaction import Ledger
-from xraygpt_core.states import Lane
+from xraygpt_core.states import JobKind, Lane
 
 # Each state is counted in its own index: together they would be looked for in the whole table, finished jobs included.
 # What is ready may be a million: it is counted in the index alone, and the oldest of a queue is the first (ids grow).
@@ -38,6 +39,11 @@ _WORKERS = """
     FROM jobs WHERE state = 'running' GROUP BY claimed_by, kind ORDER BY claimed_by, kind
 """
 
+_LAST_DEAD = """
+    SELECT id, kind, subject, key, lane_rank, attempts, lease_epoch, last_error FROM jobs
+    WHERE state = 'dead' ORDER BY finished_at DESC LIMIT :limit
+"""
+
 _LONG_SECONDS = 0.05
 _SHARE = 20
 
@@ -56,6 +62,34 @@ def workers(ledger: Ledger) -> list[dict[str, Any]]:
     """
     with ledger.work() as work:
         return [dict(row) for row in work.rows(_WORKERS)]
+
+
+def last_dead(ledger: Ledger, limit: int) -> list[tuple[Claim, str]]:
+    """The jobs that died last, by their last claims, and the error of each; the latest first."""
+    with ledger.work() as work:
+        rows = work.rows(_LAST_DEAD, {"limit": limit})
+    return [
+        (
+            Claim(
+                job_id=row["id"],
+                kind=JobKind(row["kind"]),
+                subject=row["subject"],
+                epoch=row["lease_epoch"],
+                attempts=row["attempts"],
+                lane=list(Lane)[row["lane_rank"]],
+                key=row["key"],
+            ),
+            row["last_error"],
+        )
+        for row in rows
+    ]
+
+
+def is_cancelled(ledger: Ledger, claim: Claim) -> bool:
+    """Was the job cancelled after this claim?"""
+    with ledger.work() as work:
+        sql = "SELECT id FROM jobs WHERE id = :id AND lease_epoch = :epoch AND state = 'cancelled'"
+        return work.row(sql, {"id": claim.job_id, "epoch": claim.epoch}) is not None
 
 
 class Counts:

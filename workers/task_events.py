@@ -1,0 +1,180 @@
+"""What Flower shows of the jobs: Celery's own task events, one set for each claim of a job.
+
+A doorbell message names no job, so its events would say nothing and are off (:mod:`workers.process`). These take their
+place. Their names and fields are Celery's ("Monitoring and Management Guide", "Event Reference"):
+
+    claimed                    task-received
+    its work begins            task-started
+    done                       task-succeeded (a film that was refused is work done, too)
+    failed, is tried again     task-retried, with the error
+    handed back                task-retried, with the cause
+    failed for good            task-failed, with the error
+    cancelled while it ran     task-revoked
+    lease lost                 none: the events of the next claim say what becomes of it
+
+``uuid`` is the job's id and stays the same over its attempts. ``epoch`` is ours: Flower as we start it
+(:mod:`xraygpt.stack.servers.flower_jobs`) passes over what an earlier claim says late.
+
+Flower is for looking, so no job waits for an event. A thread sends what has gathered, many in one message. What the
+broker does not take is kept up to a limit, then dropped and counted.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import kombu
+import redis
+from celery import Celery
+from celery.events.event import get_exchange
+from kombu.exceptions import OperationalError
+
+from xraygpt_core.errors import Unavailable
+from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.metrics import TASK_EVENTS_DROPPED
+from xraygpt_core.queue import task_name
+from xraygpt_core.states import JobState
+
+Event = dict[str, Any]
+
+KEPT = 10_000  # events of a process that wait for the broker
+_IN_A_MESSAGE = 500
+_SEND_SECONDS = 0.5  # between two messages; also how late Flower is
+_CLOSE_SECONDS = 2.0
+_BROKER_ERRORS = (OperationalError, redis.RedisError, OSError)
+
+
+class TaskEvents:
+    """The events of one worker process. Its methods never wait and never raise.
+
+    Args:
+        worker: its name, as Flower lists it.
+        publish: sends events to the broker, or raises Unavailable; None: the events are off.
+        kept: how many may wait for the broker.
+    """
+
+    def __init__(
+        self, worker: str = "", publish: Callable[[list[Event]], None] | None = None, *, kept: int = KEPT
+    ) -> None:
+        self._worker = worker
+        self._publish = publish
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._waiting: list[Event] = []
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="task-events", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send."""
+        if self._publish is not None:
+            self._thread.start()
+
+    def close(self) -> None:
+        """Send what is left, for two seconds at most, and stop."""
+        self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join(_CLOSE_SECONDS)
+
+    def received(self, claims: Iterable[Claim]) -> None:
+        """These jobs were claimed."""
+        for claim in claims:
+            self._add("task-received", claim)
+
+    def started(self, claim: Claim) -> None:
+        """The work of a job begins; jobs claimed together may wait for each other until then."""
+        self._add("task-started", claim)
+
+    def succeeded(self, claim: Claim, seconds: float) -> None:
+        """The job is done, after so many seconds of work."""
+        self._add("task-succeeded", claim, runtime=round(seconds, 6), result="done")
+
+    def retried(self, claim: Claim, error: str) -> None:
+        """The job is queued again. ``error`` is the sentence the ledger keeps: no patient data."""
+        self._add("task-retried", claim, exception=error)
+
+    def failed(self, claim: Claim, error: str, state: JobState = JobState.DEAD) -> None:
+        """An attempt failed, and the job is dead or queued again. ``error`` as for :meth:`retried`."""
+        self._add("task-failed" if state is JobState.DEAD else "task-retried", claim, exception=error)
+
+    def revoked(self, claim: Claim) -> None:
+        """The job was cancelled while it ran."""
+        self._add("task-revoked", claim, terminated=True, expired=False)
+
+    def send(self) -> None:
+        """Send what has gathered; what the broker does not take waits for the next time."""
+        with self._lock:
+            events, self._waiting = self._waiting, []
+        sent = 0
+        try:
+            while self._publish is not None and sent < len(events):
+                self._publish(events[sent : sent + _IN_A_MESSAGE])
+                sent += _IN_A_MESSAGE
+        except Unavailable:
+            with self._lock:
+                together = events[sent:] + self._waiting
+                self._waiting = together[-self._kept :]
+            TASK_EVENTS_DROPPED.inc(len(together) - len(self._waiting))
+
+    def _add(self, kind: str, claim: Claim, **fields: object) -> None:
+        """Each event says everything, so that a Flower which starts in the middle of a job knows it, too."""
+        if self._publish is None:
+            return
+        event = {
+            "type": kind,
+            "uuid": str(claim.job_id),
+            "hostname": self._worker,
+            "timestamp": time.time(),
+            "epoch": claim.epoch,
+            "name": task_name(claim.kind),
+            "retries": claim.attempts - 1,
+            **fields,
+        }
+        if claim.study_id is not None:
+            event["args"] = "()"
+            event["kwargs"] = f"{{'study': '{claim.study_id}', 'lane': '{claim.lane}', 'attempt': {claim.attempts}}}"
+        with self._lock:
+            full = len(self._waiting) >= self._kept
+            if not full:
+                self._waiting.append(event)
+        if full:
+            TASK_EVENTS_DROPPED.inc()
+
+    def _run(self) -> None:
+        while not self._closed.wait(_SEND_SECONDS):
+            self.send()
+        self.send()
+
+
+class EventPublisher:
+    """Publishes events where Celery does, so that Flower hears them. Rings have other connections and do not wait.
+
+    Args:
+        worker: names the sender in the message's header.
+    """
+
+    def __init__(self, app: Celery, worker: str) -> None:
+        self._app = app
+        self._worker = worker
+        self._connection: Any = None
+        self._producer: Any = None
+
+    def __call__(self, events: list[Event]) -> None:
+        """Send them in one message.
+
+        Raises:
+            Unavailable: the broker did not take it. The next call connects anew.
+        """
+        try:
+            if self._producer is None:
+                self._connection = self._app.connection_for_write()
+                exchange = get_exchange(self._connection)
+                self._producer = kombu.Producer(self._connection.channel(), exchange, serializer="json")
+            headers = {"hostname": self._worker}
+            self._producer.publish(events, routing_key="task.multi", headers=headers, delivery_mode=1, retry=False)
+        except _BROKER_ERRORS as error:
+            self._producer = None
+            with suppress(*_BROKER_ERRORS):
+                self._connection.close()
+            raise Unavailable("the broker does not take task events") from error
