@@ -102,10 +102,10 @@ class Process:
         threading.Event().wait(self.context.settings.drain_seconds)
         context = self.context
         held = [pulse.claim for pulse in context.heart.running()]
-        aside(lambda: hand_back(held, _JobEnds(context.ledger, context.events).release))
-        context.events.close()
+        ends = JobEnds(context.ledger, context.events)
+        aside(lambda: hand_back(held, ends.release))
         log.warning("drain took too long: the process exits")
-        os._exit(int(celery.worker.state.should_stop or 0))
+        ends.leave(int(celery.worker.state.should_stop or 0))
 
 
 def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) -> Process:
@@ -148,7 +148,7 @@ def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, CircuitBre
 
 
 def _heart(ledger: Ledger, events: TaskEvents) -> Heartbeat:
-    ends = _JobEnds(ledger, events)
+    ends = JobEnds(ledger, events)
     return Heartbeat(
         lambda held: claims.heartbeat(ledger, held),
         ends.fail,
@@ -159,20 +159,23 @@ def _heart(ledger: Ledger, events: TaskEvents) -> Heartbeat:
 
 
 @dataclass(frozen=True)
-class _JobEnds:
+class JobEnds:
     """What becomes of jobs whose threads do not end by themselves: the ledger first, then Flower."""
 
     ledger: Ledger
     events: TaskEvents
 
     def fail(self, claim: Claim, error: str) -> None:
+        """The attempt failed."""
         self.events.failed(claim, error, claims.fail(self.ledger, claim, error))
 
     def release(self, claim: Claim) -> None:
+        """The job goes back to its queue."""
         claims.release(self.ledger, claim)
         self.events.retried(claim, "handed back: the worker is stopping")
 
     def leave(self, code: int) -> None:
+        """The process exits at once, after the last events."""
         self.events.close()
         os._exit(code)
 

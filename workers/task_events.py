@@ -16,11 +16,12 @@ place. Their names and fields are Celery's ("Monitoring and Management Guide", "
 (:mod:`xraygpt.stack.servers.flower_jobs`) passes over what an earlier claim says late.
 
 Flower is for looking, so no job waits for an event. A thread sends what has gathered, many in one message. What the
-broker does not take is kept up to a limit, then dropped and counted.
+broker does not take is kept up to a limit; beyond it the oldest are dropped and counted.
 """
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -60,9 +61,8 @@ class TaskEvents:
     ) -> None:
         self._worker = worker
         self._publish = publish
-        self._kept = kept
         self._lock = threading.Lock()
-        self._waiting: list[Event] = []
+        self._waiting: deque[Event] = deque(maxlen=kept)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="task-events", daemon=True)
 
@@ -105,7 +105,8 @@ class TaskEvents:
     def send(self) -> None:
         """Send what has gathered; what the broker does not take waits for the next time."""
         with self._lock:
-            events, self._waiting = self._waiting, []
+            events = list(self._waiting)
+            self._waiting.clear()
         sent = 0
         try:
             while self._publish is not None and sent < len(events):
@@ -113,9 +114,10 @@ class TaskEvents:
                 sent += _IN_A_MESSAGE
         except Unavailable:
             with self._lock:
-                together = events[sent:] + self._waiting
-                self._waiting = together[-self._kept :]
-            TASK_EVENTS_DROPPED.inc(len(together) - len(self._waiting))
+                left = [*events[sent:], *self._waiting]
+                self._waiting.clear()
+                self._waiting.extend(left)
+            TASK_EVENTS_DROPPED.inc(len(left) - len(self._waiting))
 
     def _add(self, kind: str, claim: Claim, **fields: object) -> None:
         """Each event says everything, so that a Flower which starts in the middle of a job knows it, too."""
@@ -135,9 +137,8 @@ class TaskEvents:
             event["args"] = "()"
             event["kwargs"] = f"{{'study': '{claim.study_id}', 'lane': '{claim.lane}', 'attempt': {claim.attempts}}}"
         with self._lock:
-            full = len(self._waiting) >= self._kept
-            if not full:
-                self._waiting.append(event)
+            full = len(self._waiting) == self._waiting.maxlen
+            self._waiting.append(event)
         if full:
             TASK_EVENTS_DROPPED.inc()
 
