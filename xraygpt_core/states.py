@@ -15,6 +15,11 @@ class Lane(StrEnum):
         """0 is the most urgent. The database stores the rank, so that ORDER BY needs no lookup."""
         return list(Lane).index(self)
 
+    @classmethod
+    def of_rank(cls, rank: int) -> "Lane":
+        """The lane of a stored rank."""
+        return list(cls)[rank]
+
 
 class JobKind(StrEnum):
     """What a job does; each kind has a queue per lane, named ``<kind>.<lane>``."""

@@ -9,11 +9,11 @@ from xraygpt_core.errors import Conflict
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.backlogs.progress import backlog
-from xraygpt_core.ledger.jobs.claims import LANES, add_job
+from xraygpt_core.ledger.jobs.claims import add_job
 from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.studies.reopen import BY_PERSON, STOPPED
 from xraygpt_core.ledger.transaction import Ledger, Work
-from xraygpt_core.states import JobKind
+from xraygpt_core.states import JobKind, Lane
 
 # A million jobs in one statement would hold their rows for a minute, and run into the statement's time limit.
 _WINDOW = 10_000
@@ -255,6 +255,6 @@ def _change_window(ledger: Ledger, wanted: str, window: dict[str, UUID]) -> UUID
 def _take_back(ledger: Ledger, work: Work, window: dict[str, UUID]) -> None:
     for study in work.rows(_TAKE_BACK, window):
         if study["state"] == "waiting":
-            key, lane = f"{study['id']}:{study['revision']}", LANES[study["lane_rank"]]
+            key, lane = f"{study['id']}:{study['revision']}", Lane.of_rank(study["lane_rank"])
             attempts = ledger.settings.max_attempts
             add_job(work, JobKind.SETTLE, study["id"], key, lane, place=study["place"], max_attempts=attempts)

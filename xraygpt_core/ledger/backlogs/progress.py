@@ -86,7 +86,7 @@ def listings(ledger: Ledger) -> list[PrefixListing]:
         )
     return [
         PrefixListing(
-            row["id"], row["bucket"], row["prefix"], row["start_after"], row["since"], list(Lane)[row["lane_rank"]]
+            row["id"], row["bucket"], row["prefix"], row["start_after"], row["since"], Lane.of_rank(row["lane_rank"])
         )
         for row in rows
     ]
@@ -158,7 +158,7 @@ def backlog(ledger: Ledger, backlog_id: UUID) -> Backlog:
         ended = sum(values[name] for name in ("summarised", "rejected", "dead", "cancelled"))
         if values["state"] == "listed" and ended == values["registered"]:
             values |= work.row(_CLOSE, {"id": backlog_id}) or {}
-    lane = list(Lane)[values.pop("lane_rank")]
+    lane = Lane.of_rank(values.pop("lane_rank"))
     return Backlog(**values, lane=lane, open=values["registered"] - ended)
 
 

@@ -26,8 +26,6 @@ from xraygpt_core.states import JobKind, JobState, Lane
 
 __all__ = ["Claim", "add_job", "claim", "claim_next", "fail", "heartbeat", "ready_in", "release"]
 
-LANES = list(Lane)
-
 _ADD = """
     INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts, not_before)
     VALUES (:id, :kind, :subject, :key, :lane_rank, :place, :max_attempts,
@@ -200,7 +198,7 @@ def _claimed(row: RowMapping) -> Claim:
         subject=row["subject"],
         epoch=row["lease_epoch"],
         attempts=row["attempts"],
-        lane=LANES[row["lane_rank"]],
+        lane=Lane.of_rank(row["lane_rank"]),
         key=row["key"],
     )
 

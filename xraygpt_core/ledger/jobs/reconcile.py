@@ -116,4 +116,4 @@ def _bury_exhausted(work: Work) -> int:
 def _ready(work: Work, queues: list[Queue], window: int) -> list[Ring]:
     values = {"kinds": [kind for kind, _ in queues], "ranks": [lane.rank for _, lane in queues]}
     rows = work.rows(_READY.format(window=window), values)
-    return [Ring(JobKind(row["kind"]), list(Lane)[row["lane_rank"]], row["jobs"]) for row in rows]
+    return [Ring(JobKind(row["kind"]), Lane.of_rank(row["lane_rank"]), row["jobs"]) for row in rows]

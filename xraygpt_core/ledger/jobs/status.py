@@ -46,7 +46,7 @@ def status_counts(ledger: Ledger) -> list[dict[str, Any]]:
     """Open and dead jobs by kind, lane and state, with the age of the oldest in seconds."""
     with ledger.work() as work:
         rows = work.rows(_COUNTS)
-    return [{**row, "lane": list(Lane)[row["lane_rank"]]} for row in rows]
+    return [{**row, "lane": Lane.of_rank(row["lane_rank"])} for row in rows]
 
 
 def workers(ledger: Ledger) -> list[dict[str, Any]]:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from xraygpt_core.ids import new_id
-from xraygpt_core.ledger.jobs.claims import LANES
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.queue import Ring
-from xraygpt_core.states import JobKind
+from xraygpt_core.states import JobKind, Lane
 
 if TYPE_CHECKING:
     from xraygpt_core.ledger.studies.ingest import IngestedImage
@@ -89,7 +88,7 @@ def accept_plain(ledger: Ledger, work: Work, read: Sequence[tuple[Claim, "Ingest
     if rows:
         for row in work.rows(_WRITE, {"rows": json.dumps(rows), "max_attempts": ledger.settings.max_attempts}):
             if row["ready"]:
-                work.rings.append(Ring(JobKind.SETTLE, LANES[row["lane_rank"]]))
+                work.rings.append(Ring(JobKind.SETTLE, Lane.of_rank(row["lane_rank"])))
     return {claim.job_id for claim, _ in read if claim.subject in plain}
 
 

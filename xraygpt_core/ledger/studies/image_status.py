@@ -71,7 +71,7 @@ def _status(row: dict[str, Any]) -> ImageStatus:
     shown = {name: value for name, value in row.items() if name not in ("lane_rank", "provenance", "flags")}
     return ImageStatus(
         **shown,
-        lane=list(Lane)[row["lane_rank"]],
+        lane=Lane.of_rank(row["lane_rank"]),
         flags=list(dict.fromkeys(row["flags"])),
         scope=None if row["provenance"] is None else scope_of(row["provenance"]),
     )

@@ -173,7 +173,7 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
         values["reason_code"] = None
     return Study(
         **values,
-        lane=list(Lane)[lane_rank],
+        lane=Lane.of_rank(lane_rank),
         images=[
             StudyImage(one["id"], one["state"], one["reason_code"], one["view"], one["flags"], one["id"] == chosen)
             for one in images

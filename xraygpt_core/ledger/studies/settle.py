@@ -11,7 +11,7 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ids import new_id
-from xraygpt_core.ledger.jobs.claims import LANES, add_job
+from xraygpt_core.ledger.jobs.claims import add_job
 from xraygpt_core.ledger.jobs.fence import Claim, fenced_many
 from xraygpt_core.ledger.jobs.outcomes import close_if_nothing_is_left, revision_of
 from xraygpt_core.ledger.jobs.timeline import note
@@ -19,7 +19,7 @@ from xraygpt_core.ledger.studies.choose_image import choose
 from xraygpt_core.ledger.training.serving import served_in
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.queue import Ring
-from xraygpt_core.states import JobKind, ReasonCode, StudyState
+from xraygpt_core.states import JobKind, Lane, ReasonCode, StudyState
 
 _STUDIES = """
     SELECT s.id, s.revision, s.lane_rank, m.image_id AS summarised_image, m.bundle
@@ -87,7 +87,7 @@ def reconsider(ledger: Ledger, work: Work, study_id: UUID, *, quiet: bool) -> bo
         JobKind.SETTLE,
         study_id,
         f"{study_id}:{study['revision']}",
-        LANES[study["lane_rank"]],
+        Lane.of_rank(study["lane_rank"]),
         max_attempts=ledger.settings.max_attempts,
         place=study["place"],
         delay=ledger.settings.settle_seconds if quiet and not complete else None,
@@ -130,7 +130,7 @@ def settle_many(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
                 choices.append(_choice(claim, chosen, bundle, same=same))
         if choices:
             values = {"rows": json.dumps(choices), "max_attempts": ledger.settings.max_attempts}
-            work.rings += [Ring(JobKind.SUMMARISE, LANES[row["lane_rank"]]) for row in work.rows(_WRITE, values)]
+            work.rings += [Ring(JobKind.SUMMARISE, Lane.of_rank(row["lane_rank"])) for row in work.rows(_WRITE, values)]
 
     return fenced_many(ledger, claims, body, study_ids=[claim.subject for claim in claims])
 

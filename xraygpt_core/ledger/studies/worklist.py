@@ -234,4 +234,4 @@ def _row(row: dict[str, Any]) -> WorklistRow:
     shown["flags"] = [flag for flag in dict.fromkeys(shown["flags"]) if flag != Flag.SUPERSEDES_REVIEWED]
     if shown["state"] not in TERMINAL_STUDY_STATES:
         shown["reason_code"] = None
-    return WorklistRow(**shown, lane=list(Lane)[row["lane_rank"]])
+    return WorklistRow(**shown, lane=Lane.of_rank(row["lane_rank"]))
