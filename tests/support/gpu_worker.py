@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from tests.support.worker_bench import Bench
-from workers.executor import run_job
+from tests.support.worker_bench import Bench, run_job
 from workers.gpu import GpuJobs
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.model.engine.requests import Generated

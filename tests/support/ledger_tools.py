@@ -14,8 +14,9 @@ import pytest
 from xraygpt_core.ledger.access.api_keys import check_api_key, create_api_key
 from xraygpt_core.ledger.backlogs import change
 from xraygpt_core.ledger.backlogs.progress import add_page, create_backlog, listings
-from xraygpt_core.ledger.jobs.claims import claim
+from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingest, reject_image
 from xraygpt_core.ledger.studies.read import resolve
 from xraygpt_core.ledger.studies.register import ObjectRef, Registered, register_objects
@@ -108,6 +109,23 @@ def job_of(ledger: Ledger, kind: JobKind, subject: UUID) -> UUID:
 def job(ledger: Ledger, job_id: UUID) -> dict[str, Any]:
     """A job's row."""
     return rows(ledger, "SELECT * FROM jobs WHERE id = :id", id=job_id)[0]
+
+
+def claim(ledger: Ledger, job_id: UUID, kind: JobKind, worker: str = "worker-1") -> Claim | None:
+    """Claim this job as a worker does: by its queue, where it stands first for the moment. None: it is not ready.
+
+    If its lease or its pause is over, the dispatcher is run before.
+    """
+    over = "COALESCE(lease_until, not_before) < clock_timestamp() AND state IN ('running', 'queued')"
+    if rows(ledger, f"SELECT id FROM jobs WHERE id = :id AND {over}", id=job_id):
+        tick(ledger)
+    first = "UPDATE jobs SET place = -1 - place WHERE id = :id"
+    if not do(ledger, f"{first} AND state = 'queued' AND not_before IS NULL", id=job_id):
+        return None
+    (taken,) = claim_next(ledger, [(kind, Lane.of_rank(job(ledger, job_id)["lane_rank"]))], worker)
+    do(ledger, first, id=job_id)
+    assert taken.job_id == job_id
+    return taken
 
 
 def take(ledger: Ledger, kind: JobKind, subject: UUID, worker: str = "worker-1") -> Claim:

@@ -17,9 +17,10 @@ from PIL import Image
 from pydantic import SecretStr
 
 from tests.support import database_roles
+from tests.support.ledger_tools import claim
 from workers.context import Context
+from workers.executor import Body, attempt, run_claim
 from xraygpt_core.dicom.write import phantom_dicom
-from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingest
@@ -57,6 +58,13 @@ def make_film(seed: int = 0, *, study: str | None = None, view: str = "PA", **he
         accession=f"A{seed}",
         **header,
     )
+
+
+def run_job(context: Context, kind: JobKind, job_id: UUID | str, body: Body) -> None:
+    """Claim this job and do it, if it is there to be done and the database answers."""
+    taken, _ = attempt(lambda: claim(context.ledger, UUID(str(job_id)), kind, context.name))
+    if taken is not None:
+        run_claim(context, taken, body)
 
 
 @dataclass
@@ -106,9 +114,9 @@ class Bench:
 
     def claimed(self, kind: JobKind) -> Claim:
         """The oldest queued job of a kind, claimed."""
-        claim = claims.claim(self.ledger, self.queued(kind)[0], kind, "test")
-        assert claim is not None
-        return claim
+        taken = claim(self.ledger, self.queued(kind)[0], kind, "test")
+        assert taken is not None
+        return taken
 
     def queued(self, kind: JobKind) -> list[UUID]:
         rows = self.rows("SELECT id FROM jobs WHERE kind = :kind AND state = 'queued' ORDER BY id", kind=kind)

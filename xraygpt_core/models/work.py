@@ -41,6 +41,7 @@ jobs = Table(
     id_column(),
     Column("kind", Text, nullable=False),
     Column("subject", UUID, nullable=False),
+    Column("revision", Integer),
     Column("key", Text, nullable=False),
     Column("lane_rank", SmallInteger, nullable=False),
     Column("place", BigInteger, nullable=False, server_default="0"),

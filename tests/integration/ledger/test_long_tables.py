@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.ledger_tools import do, one, rows
+from xraygpt_core.ledger.jobs import outcomes, replay
 from xraygpt_core.ledger.studies import cancel, read, resummarise
 from xraygpt_core.ledger.transaction import Ledger
 
@@ -94,7 +95,7 @@ def walked(found: str) -> int:
 @pytest.mark.parametrize(
     "sql",
     [
-        pytest.param(cancel._CANCEL_JOBS, id="cancel"),
+        pytest.param(outcomes._CANCEL, id="cancel"),
         pytest.param(cancel._FORGET_STORY, id="purge the timeline"),
         pytest.param(cancel._DERIVED, id="what a purge may delete"),
     ],
@@ -133,7 +134,7 @@ def test_a_page_of_dead_jobs_costs_a_page_wherever_it_is(full: Ledger, after: st
 
 
 def test_a_window_of_dead_jobs_is_replayed_without_a_walk_through_the_rest(full: Ledger) -> None:
-    small = resummarise._REPLAY.format(which="true").replace("10000", str(SMALL_WINDOW))
+    small = replay._REPLAY.format(which="true").replace("10000", str(SMALL_WINDOW))
     assert walked(plan(full, small, {"after": NOBODY, "who": "replay", "by": None})) <= SMALL_WINDOW + A_FEW
 
 

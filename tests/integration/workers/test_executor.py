@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.worker_bench import Bench
-from workers.executor import HandedBack, run_job
+from tests.support.worker_bench import Bench, run_job
+from workers.executor import HandedBack
 from workers.heartbeat import JobProgress
 from xraygpt_core.db import Database
 from xraygpt_core.errors import InvalidRequest, LeaseLost, Unavailable
@@ -16,7 +16,7 @@ from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.studies.ingest import reject_image
 from xraygpt_core.ledger.transaction import Ledger
-from xraygpt_core.states import JobKind, ReasonCode
+from xraygpt_core.states import JobKind, Lane, ReasonCode
 
 CANARY = "DOE^JANE"
 
@@ -162,7 +162,7 @@ def test_a_cancelled_job_is_told_by_the_next_beat(beating_bench: Bench, job: UUI
 def test_a_row_that_is_being_written_holds_up_no_heartbeat(bench: Bench, job: UUID) -> None:
     bench.register("incoming/b.dcm", b"no film either")
     ids = [row["id"] for row in bench.rows("SELECT id FROM jobs ORDER BY id")]
-    taken = [claim for job_id in ids if (claim := claims.claim(bench.ledger, job_id, JobKind.INGEST, "test"))]
+    taken = claims.claim_next(bench.ledger, [(JobKind.INGEST, Lane.ROUTINE)], "test", limit=2)
     other = Ledger(bench.settings, Database(bench.settings.database_url.get_secret_value()), bench.ledger.doorbell)
     before = {row["id"]: row["lease_until"] for row in bench.rows("SELECT id, lease_until FROM jobs")}
     with other.work() as work:

@@ -7,8 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.support.gpu_worker import Desk, generated
-from tests.support.worker_bench import Bench
-from workers.executor import run_job
+from tests.support.worker_bench import Bench, run_job
 from workers.gpu import EXIT_BROKEN
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.model.engine.items import DeviceLost, RequestFailed

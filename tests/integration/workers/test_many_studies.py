@@ -15,8 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.support.worker_bench import Bench
-from workers.executor import run_job
+from tests.support.worker_bench import Bench, run_job
 from workers.gpu import GpuJobs
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine

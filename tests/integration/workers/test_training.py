@@ -12,10 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.worker_bench import Bench
+from tests.support.worker_bench import Bench, run_job
 from workers.bundles import served
 from workers.context import Context
-from workers.executor import run_job
 from workers.process_tree import descendants
 from workers.training import Training
 from xraygpt_core.errors import BundleError, TrainingError

@@ -60,7 +60,7 @@ def heart(leases: Leases) -> Heartbeat:
 
 
 def a_claim() -> Claim:
-    return Claim(uuid4(), JobKind.SUMMARISE, uuid4(), 1, 1, Lane.ROUTINE, "key")
+    return Claim(uuid4(), JobKind.SUMMARISE, uuid4(), 1, 1, Lane.ROUTINE)
 
 
 def test_all_jobs_that_move_are_extended_in_one_statement(heart: Heartbeat, leases: Leases) -> None:
@@ -228,7 +228,7 @@ def test_a_stalled_job_ends_the_process_even_without_a_database(heart: Heartbeat
 
 def test_a_second_claim_of_the_same_job_has_a_pulse_of_its_own(heart: Heartbeat, leases: Leases) -> None:
     first = a_claim()
-    again = Claim(first.job_id, first.kind, first.subject, 2, 2, first.lane, first.key)
+    again = Claim(first.job_id, first.kind, first.subject, 2, 2, first.lane)
     with heart.beating(first, 10, 100):
         with heart.beating(again, 10, 100):
             pass

@@ -77,7 +77,7 @@ _GO_ON = f"UPDATE jobs SET not_before = NULL {_ITS_JOBS} AND NOT isfinite(not_be
 _STOP = f"""
     WITH stopped AS (
         UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp() {_OWN_JOBS.format(open=_OPEN)}
-        RETURNING kind, subject, split_part(key, ':', 2) AS revision
+        RETURNING kind, subject, revision
     ), unread AS (
         UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
         WHERE id = ANY (ARRAY(SELECT subject FROM stopped WHERE kind = 'ingest')) AND state = 'received'
@@ -88,7 +88,7 @@ _STOP = f"""
         WHERE id = ANY (ARRAY(
             SELECT s.id FROM stopped j
             CROSS JOIN LATERAL (SELECT id, revision FROM studies WHERE id = j.subject LIMIT 1) s
-            WHERE j.kind <> 'ingest' AND j.revision = s.revision::text
+            WHERE j.kind <> 'ingest' AND j.revision = s.revision
         )) AND state IN ('waiting', 'queued') RETURNING id
     ), read AS (
         UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
@@ -255,6 +255,14 @@ def _change_window(ledger: Ledger, wanted: str, window: dict[str, UUID]) -> UUID
 def _take_back(ledger: Ledger, work: Work, window: dict[str, UUID]) -> None:
     for study in work.rows(_TAKE_BACK, window):
         if study["state"] == "waiting":
-            key, lane = f"{study['id']}:{study['revision']}", Lane.of_rank(study["lane_rank"])
+            lane, revision = Lane.of_rank(study["lane_rank"]), study["revision"]
             attempts = ledger.settings.max_attempts
-            add_job(work, JobKind.SETTLE, study["id"], key, lane, place=study["place"], max_attempts=attempts)
+            add_job(
+                work,
+                JobKind.SETTLE,
+                study["id"],
+                lane,
+                revision=revision,
+                place=study["place"],
+                max_attempts=attempts,
+            )

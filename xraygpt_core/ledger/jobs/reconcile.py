@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xraygpt_core.ledger.jobs.claims import ready_in
 from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.jobs.outcomes import bury
-from xraygpt_core.ledger.jobs.timeline import told
+from xraygpt_core.ledger.jobs.timeline import job_steps
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.queue import Queue, Ring, queue_name, queue_of, queues_of
 from xraygpt_core.states import JobKind, Lane
@@ -46,7 +46,7 @@ _EXPIRED = f"""
         )) AND state = 'running' AND lease_until < clock_timestamp()
         RETURNING id, kind, subject, attempts, lease_epoch, claimed_by
     )
-    {told("expired", "lease ended", who="'control'", detail=_LOST)}
+    {job_steps("expired", "lease ended", who="'control'", detail=_LOST)}
 """
 
 _EXHAUSTED = f"""

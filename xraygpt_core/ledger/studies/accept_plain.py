@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.jobs.claims import insert_jobs
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.queue import Ring
@@ -41,11 +42,10 @@ _PLAIN = """
       AND NOT EXISTS (SELECT FROM object_keys o WHERE o.bucket = k.bucket AND o.key = k.key AND o.etag <> k.etag)
 """
 
-_WRITE = """
+_WRITE = f"""
     WITH n AS (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
-            image_id uuid, study_id uuid, job_id uuid, attempt int, epoch bigint, settle_id uuid, settle_key text,
-            delay float,
+            image_id uuid, study_id uuid, job_id uuid, attempt int, epoch bigint, settle_id uuid, delay float,
             study_pseudonym text, patient_pseudonym text, patient_id_pseudonym text, accession_pseudonym text,
             sop_pseudonym text, view text, modality text, kind text, rows int, columns int, pixel_sha256 text,
             normalised_key text, normalised_sha256 text, preview_key text, preview_sha256 text, expected_images int,
@@ -65,14 +65,21 @@ _WRITE = """
                uid_pseudonym = n.study_pseudonym, patient_pseudonym = n.patient_pseudonym,
                patient_id_pseudonym = n.patient_id_pseudonym,
                accession_pseudonym = n.accession_pseudonym, expected_images = n.expected_images
-        FROM n WHERE studies.id = n.study_id RETURNING studies.id, lane_rank, place, settle_id, settle_key, delay
+        FROM n WHERE studies.id = n.study_id RETURNING studies.id, lane_rank, place, settle_id, revision, delay
     ), story AS (
         INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch)
         SELECT study_id, image_id, job_id, 'image accepted', 'ingest', attempt, epoch FROM n
     )
-    INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts, not_before)
-    SELECT settle_id, 'settle', id, settle_key, lane_rank, place, :max_attempts,
-           clock_timestamp() + make_interval(secs => delay) FROM waiting
+    {
+    insert_jobs(
+        "waiting",
+        "'settle'",
+        job="settle_id",
+        subject="id",
+        revision="revision",
+        not_before="clock_timestamp() + make_interval(secs => delay)",
+    )
+}
     RETURNING lane_rank, not_before IS NULL AS ready
 """
 
@@ -117,6 +124,5 @@ def _row(ledger: Ledger, claim: Claim, image: "IngestedImage", study_id: UUID) -
         "attempt": claim.attempts,
         "epoch": claim.epoch,
         "settle_id": str(new_id()),
-        "settle_key": f"{study_id}:1",
         "delay": None if whole else ledger.settings.settle_seconds or None,
     }

@@ -6,6 +6,7 @@ from uuid import UUID
 from xraygpt_core.errors import Conflict
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.fence import repeating
+from xraygpt_core.ledger.jobs.outcomes import cancel_jobs
 from xraygpt_core.ledger.jobs.timeline import by_person, note, person
 from xraygpt_core.ledger.studies.objects import digest
 from xraygpt_core.ledger.studies.read import resolve
@@ -13,20 +14,6 @@ from xraygpt_core.ledger.transaction import Ledger, Work
 
 # Any constant that nothing else in this database uses: "PURG" in ASCII.
 _PURGING = 0x50555247
-
-# The subjects are worked out once, as an array: of "this id or one of those" the planner would make a walk through all
-# jobs there are. A question ends with its job.
-_CANCEL_JOBS = """
-    WITH cancelled AS (
-        UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp()
-        WHERE state IN ('queued', 'running', 'dead') AND subject = ANY (ARRAY(
-            SELECT CAST(:id AS uuid) UNION ALL SELECT id FROM images WHERE study_id = :id
-            UNION ALL SELECT id FROM chat_turns WHERE study_id = :id))
-        RETURNING kind, subject
-    )
-    UPDATE chat_turns SET state = 'cancelled'
-    WHERE id = ANY (ARRAY(SELECT subject FROM cancelled WHERE kind = 'chat'))
-"""
 
 # A review that is being written holds its summary: it comes before the purge, or finds nothing.
 _HOLD_TEXTS = "SELECT id FROM summaries WHERE study_id = :id ORDER BY id FOR UPDATE"
@@ -70,7 +57,7 @@ def cancel_study(ledger: Ledger, study_id: UUID) -> None:
     def body(work: Work) -> None:
         work.by_index()
         home = resolve(work, study_id)
-        work.run(_CANCEL_JOBS, {"id": home})
+        cancel_jobs(work, home)
         home = _lock(work, home)
         row = work.row("SELECT state FROM studies WHERE id = :id", {"id": home})
         if row is None or row["state"] in {"summarised", "rejected", "cancelled"}:
@@ -81,7 +68,7 @@ def cancel_study(ledger: Ledger, study_id: UUID) -> None:
             "WHERE study_id = :id AND state IN ('received', 'accepted', 'dead')",
             {"id": home},
         )
-        work.run(_CANCEL_JOBS, {"id": home})  # what was added while we waited for the study
+        cancel_jobs(work, home)  # what was added while we waited for the study
         note(work, home, "cancelled", who=person(work), detail=by_person(work))
         record(work, "study cancelled", study=home)
 
@@ -106,7 +93,7 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
         home = resolve(work, study_id)
         # Two studies may share a derived object; purged together, each would leave it to the other.
         work.row("SELECT pg_advisory_xact_lock(:key)", {"key": _PURGING})
-        work.run(_CANCEL_JOBS, {"id": home})
+        cancel_jobs(work, home)
         home = _lock(work, home)
         if work.row("SELECT id FROM studies WHERE id = :id AND purged_at IS NOT NULL", {"id": home}):
             record(work, "study purged", study=home, detail={"again": True})
@@ -128,7 +115,7 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
             "WHERE id = :id",
             {"id": home},
         )
-        work.run(_CANCEL_JOBS, {"id": home})  # what was added while we waited for the study
+        cancel_jobs(work, home)  # what was added while we waited for the study
         note(work, home, "purged", who=person(work), detail=by_person(work))
         record(work, "study purged", study=home)
         for key in derived:

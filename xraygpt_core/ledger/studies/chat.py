@@ -114,7 +114,7 @@ def ask(ledger: Ledger, study_id: UUID, question: str) -> Turn:
         asked_of = {"id": turn_id, "study": study, "summary": summary["id"], "question": asked}
         of_summary = {"summary": summary["id"]}
         (row,) = recorded(work, _ASK, asked_of, "question asked", study=study, subject=turn_id, detail=of_summary)
-        add_job(work, JobKind.CHAT, turn_id, str(turn_id), Lane.STAT, max_attempts=ledger.settings.max_attempts)
+        add_job(work, JobKind.CHAT, turn_id, Lane.STAT, max_attempts=ledger.settings.max_attempts)
     return Turn(**row)
 
 

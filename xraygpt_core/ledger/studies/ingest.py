@@ -4,8 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from xraygpt_core.errors import LeaseLost
-from xraygpt_core.ledger.jobs.fence import Claim, fenced, fenced_many
+from xraygpt_core.ledger.jobs.fence import Claim, fenced, fenced_many, lease_lost
 from xraygpt_core.ledger.studies.accept import accept_image, close_image, replace_older
 from xraygpt_core.ledger.studies.accept_plain import accept_plain
 from xraygpt_core.ledger.studies.grouping import lock_group
@@ -110,7 +109,7 @@ def complete_ingest(ledger: Ledger, claim: Claim, image: IngestedImage) -> None:
         LeaseLost: the job is no longer ours; nothing was written.
     """
     if not complete_ingests(ledger, [(claim, image)]):
-        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+        raise lease_lost(claim)
 
 
 def reject_image(ledger: Ledger, claim: Claim, reason: ReasonCode, detail: str) -> None:

@@ -13,6 +13,7 @@ from xraygpt_core.ids import new_ids
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.fair_share import sender_of
+from xraygpt_core.ledger.jobs.claims import insert_jobs
 from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.jobs.lane_places import Share
 from xraygpt_core.ledger.studies.known_objects import SEEN_AT, find_known, raise_lane, wake
@@ -47,18 +48,18 @@ _KEYS = """
     ON CONFLICT (bucket, key, etag) DO NOTHING
 """
 
-_WORK = """
+_WORK = f"""
     provisional AS (
         INSERT INTO studies (id, lane_rank, place, state)
-        SELECT study_id, CAST(:lane_rank AS smallint), min(place), 'received' FROM {mine} WHERE fresh GROUP BY study_id
+        SELECT study_id, CAST(:lane_rank AS smallint), min(place), 'received' FROM {{mine}} WHERE fresh
+        GROUP BY study_id
     ), pictures AS (
-        INSERT INTO images (id, study_id, state) SELECT image_id, study_id, 'received' FROM {mine}
+        INSERT INTO images (id, study_id, state) SELECT image_id, study_id, 'received' FROM {{mine}}
     ), work AS (
-        INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts)
-        SELECT job_id, 'ingest', image_id, image_id::text, :lane_rank, place, :max_attempts FROM {mine}
+        {insert_jobs("{mine}", "'ingest'", subject="image_id", lane_rank=":lane_rank")}
     ), story AS (
         INSERT INTO timeline (study_id, image_id, job_id, what, who)
-        SELECT study_id, image_id, job_id, 'registered', :actor FROM {mine})
+        SELECT study_id, image_id, job_id, 'registered', :actor FROM {{mine}})
 """
 
 _INSERT = f"WITH {_ROWS}, {_WORK.format(mine='n')} {_KEYS}"

@@ -9,11 +9,10 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
-from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ids import new_id
-from xraygpt_core.ledger.jobs.claims import add_job
-from xraygpt_core.ledger.jobs.fence import Claim, fenced_many
-from xraygpt_core.ledger.jobs.outcomes import close_if_nothing_is_left, revision_of
+from xraygpt_core.ledger.jobs.claims import add_job, insert_jobs
+from xraygpt_core.ledger.jobs.fence import Claim, fenced_many, lease_lost
+from xraygpt_core.ledger.jobs.outcomes import close_if_nothing_is_left
 from xraygpt_core.ledger.jobs.timeline import note
 from xraygpt_core.ledger.studies.choose_image import choose
 from xraygpt_core.ledger.training.serving import served_in
@@ -41,11 +40,11 @@ _GROW = """
               (SELECT count(*) FROM images WHERE study_id = :id AND state = 'accepted' AND duplicate_of IS NULL) AS read
 """
 
-_WRITE = """
+_WRITE = f"""
     WITH n AS (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
-            study_id uuid, image_id uuid, view text, flags jsonb, same boolean, summarise_id uuid, key text,
-            job_id uuid, attempt int, epoch bigint)
+            study_id uuid, image_id uuid, view text, flags jsonb, same boolean, summarise_id uuid, revision int,
+            bundle text, job_id uuid, attempt int, epoch bigint)
     ), chosen AS (
         UPDATE studies SET chosen_image = n.image_id, view = n.view, reason_code = NULL,
                flags = ARRAY(SELECT jsonb_array_elements_text(n.flags)),
@@ -56,9 +55,16 @@ _WRITE = """
         INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch, detail)
         SELECT study_id, image_id, job_id, 'settled', 'settle', attempt, epoch, jsonb_build_object('view', view) FROM n
     )
-    INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts)
-    SELECT summarise_id, 'summarise', study_id, key, lane_rank, place, :max_attempts FROM chosen WHERE NOT same
-    ON CONFLICT (kind, key) DO NOTHING RETURNING lane_rank
+    {
+    insert_jobs(
+        "chosen WHERE NOT same",
+        "'summarise'",
+        job="summarise_id",
+        subject="study_id",
+        revision="revision",
+        bundle="bundle",
+    )
+} RETURNING lane_rank
 """
 
 _CHOOSE = """
@@ -86,9 +92,9 @@ def reconsider(ledger: Ledger, work: Work, study_id: UUID, *, quiet: bool) -> bo
         work,
         JobKind.SETTLE,
         study_id,
-        f"{study_id}:{study['revision']}",
         Lane.of_rank(study["lane_rank"]),
         max_attempts=ledger.settings.max_attempts,
+        revision=study["revision"],
         place=study["place"],
         delay=ledger.settings.settle_seconds if quiet and not complete else None,
     )
@@ -102,7 +108,7 @@ def settle(ledger: Ledger, claim: Claim) -> None:
         LeaseLost: the job is no longer ours; nothing was written.
     """
     if not settle_many(ledger, [claim]):
-        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+        raise lease_lost(claim)
 
 
 def settle_many(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
@@ -136,7 +142,7 @@ def settle_many(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
 
 
 def _revision(claim: Claim) -> int:
-    return revision_of(claim.key)
+    return claim.revision or 0
 
 
 def _choice(claim: Claim, chosen: RowMapping, bundle: str, *, same: bool) -> dict[str, Any]:
@@ -147,7 +153,8 @@ def _choice(claim: Claim, chosen: RowMapping, bundle: str, *, same: bool) -> dic
         "flags": chosen["flags"],
         "same": same,
         "summarise_id": str(new_id()),
-        "key": f"{claim.subject}:{_revision(claim)}:{bundle}",
+        "revision": claim.revision,
+        "bundle": bundle,
         "job_id": str(claim.job_id),
         "attempt": claim.attempts,
         "epoch": claim.epoch,

@@ -7,10 +7,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ids import new_id
-from xraygpt_core.ledger.jobs.fence import Claim, fenced, fenced_many
-from xraygpt_core.ledger.jobs.outcomes import revision_of
+from xraygpt_core.ledger.jobs.fence import Claim, fenced, fenced_many, lease_lost
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import Flag, JobState
 
@@ -132,15 +130,15 @@ def complete_summary(ledger: Ledger, claim: Claim, given: SummariseInput, summar
     """
     summary_id = ledger.meeting("summary", partial(_complete, ledger))((claim, given, summary))
     if summary_id is None:
-        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+        raise lease_lost(claim)
     return summary_id
 
 
 def _inputs(ledger: Ledger, claims: Sequence[Claim]) -> list[SummariseInput | None]:
-    values = {"ids": [claim.subject for claim in claims], "revisions": [revision_of(claim.key) for claim in claims]}
+    values = {"ids": [claim.subject for claim in claims], "revisions": [claim.revision for claim in claims]}
     with ledger.work() as work:
         found = {(row["study_id"], row["revision"]): SummariseInput(**row) for row in work.rows(_INPUTS, values)}
-    return [found.get((claim.subject, revision_of(claim.key))) for claim in claims]
+    return [found.get((claim.subject, claim.revision)) for claim in claims]
 
 
 def _complete(ledger: Ledger, done: Sequence[Done]) -> list[UUID | None]:

@@ -98,7 +98,7 @@ def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: U
             "VALUES (:id, :stage, CAST(:config AS jsonb), :parent, :base, 'queued')",
             {"id": run_id, "stage": stage, "config": json.dumps(config), "parent": parent_run, "base": base},
         )
-        add_job(work, JobKind.TRAIN, run_id, str(run_id), Lane.ROUTINE, max_attempts=ledger.settings.max_attempts)
+        add_job(work, JobKind.TRAIN, run_id, Lane.ROUTINE, max_attempts=ledger.settings.max_attempts)
         record(work, "run started", subject=run_id, detail={"stage": stage})
     return run_id
 

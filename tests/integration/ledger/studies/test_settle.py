@@ -230,8 +230,8 @@ def test_two_summaries_completed_at_the_same_moment_leave_one_current(ledger: Le
     for bundle in ("b1", "b2"):
         do(
             ledger,
-            "INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts) "
-            "VALUES (:id, 'summarise', :study, :key, 1, 5)",
+            "INSERT INTO jobs (id, kind, subject, revision, key, lane_rank, max_attempts) "
+            "VALUES (:id, 'summarise', :study, 1, :key, 1, 5)",
             id=new_id(),
             study=study_id,
             key=f"{study_id}:1:{bundle}",
