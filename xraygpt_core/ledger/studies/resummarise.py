@@ -1,4 +1,4 @@
-"""What people have done again: a summary with another bundle, work that died. Repeating it does nothing.
+"""Work that people ask for a second time: new summaries with another bundle, and jobs that died. Repeats do nothing.
 
 A model that is promoted, or a bucket that was away, means a million at a time: they are gone through in the order of
 their ids, ten thousand a transaction. Asked for again, a change that was interrupted goes on.
@@ -25,18 +25,14 @@ from xraygpt_core.states import Lane
 
 _WINDOW = 10_000  # stands in the statements, so that the planner knows it
 
-_NAMED = "SELECT * FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))"
-_ALL = f"SELECT * FROM studies WHERE id > :after ORDER BY id LIMIT {_WINDOW}"
-_WINDOW_END = f"SELECT id FROM studies WHERE id > :after ORDER BY id OFFSET {_WINDOW - 1} LIMIT 1"
-
 # Of some studies, those that are to be summarised again. A worker may still write with the former bundle after another
 # was promoted: then the same is asked once more, about the summary that is current now. Every look is by key, study by
 # study.
-_CANDIDATES = """
+_NAMED_CANDIDATES = """
     SELECT s.id, s.state, s.revision, k.key || CASE WHEN EXISTS (
                SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = k.key AND j.state = 'done'
            ) THEN COALESCE(':' || m.id, '') ELSE '' END AS key
-    FROM ({studies}) s
+    FROM (SELECT * FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))) s
     CROSS JOIN LATERAL (SELECT s.id || ':' || s.revision || ':' || CAST(:bundle AS text) AS key) k
     LEFT JOIN LATERAL (
         SELECT id, bundle FROM summaries WHERE study_id = s.id AND superseded_at IS NULL LIMIT 1
@@ -52,6 +48,30 @@ _CANDIDATES = """
       AND (CAST(:view AS text) IS NULL OR s.view = :view)
     ORDER BY s.id
 """
+
+# The same, of a window of all studies.
+_WINDOW_CANDIDATES = f"""
+    SELECT s.id, s.state, s.revision, k.key || CASE WHEN EXISTS (
+               SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = k.key AND j.state = 'done'
+           ) THEN COALESCE(':' || m.id, '') ELSE '' END AS key
+    FROM (SELECT * FROM studies WHERE id > :after ORDER BY id LIMIT {_WINDOW}) s
+    CROSS JOIN LATERAL (SELECT s.id || ':' || s.revision || ':' || CAST(:bundle AS text) AS key) k
+    LEFT JOIN LATERAL (
+        SELECT id, bundle FROM summaries WHERE study_id = s.id AND superseded_at IS NULL LIMIT 1
+    ) m ON true
+    LEFT JOIN LATERAL (
+        SELECT id FROM jobs WHERE kind = 'settle' AND key = s.id || ':' || s.revision AND state = 'dead' LIMIT 1
+    ) unsettled ON true
+    WHERE s.alias_of IS NULL AND s.chosen_image IS NOT NULL AND s.state IN ('summarised', 'dead')
+      AND m.bundle IS DISTINCT FROM :bundle AND unsettled.id IS NULL
+      AND (CAST(:from_bundle AS text) IS NULL OR m.bundle = :from_bundle)
+      AND (CAST(:since AS timestamptz) IS NULL OR s.received_at >= :since)
+      AND (CAST(:until AS timestamptz) IS NULL OR s.received_at < :until)
+      AND (CAST(:view AS text) IS NULL OR s.view = :view)
+    ORDER BY s.id
+"""
+
+_WINDOW_END = f"SELECT id FROM studies WHERE id > :after ORDER BY id OFFSET {_WINDOW - 1} LIMIT 1"
 
 # Behind all that wait now: what was summarised once has had its place.
 _SUMMARISE = """
@@ -121,27 +141,12 @@ def resummarise(
         Conflict: another bundle than the served one is asked for.
         NotFound: there is no study of one of these ids.
     """
-    values: dict[str, Any] = {"from_bundle": from_bundle, "since": since, "until": until, "view": view}
+    filters = {"from_bundle": from_bundle, "since": since, "until": until, "view": view}
+    if study_ids is not None:
+        return repeating(ledger, lambda work: _named(ledger, work, study_ids, bundle, filters))
 
     def window(after: UUID) -> tuple[int, UUID | None]:
-        def body(work: Work) -> tuple[int, UUID | None]:
-            served = served_in(work).name
-            if bundle is not None and bundle != served:
-                raise Conflict(f"the workers serve {served!r}: promote {bundle!r} first, then ask again")
-            if study_ids is not None:
-                ids = [resolve(work, study_id) for study_id in study_ids]
-                refused = look_again(ledger, work, ids)
-                rest = [study_id for study_id in ids if study_id not in refused]
-                queued = len(refused) + _summarise_again(ledger, work, _NAMED, values | {"bundle": served, "ids": rest})
-                record(work, "studies resummarised", studies=ids, detail={"queued": queued})
-                return queued, None
-            queued = _summarise_again(ledger, work, _ALL, values | {"bundle": served, "after": after})
-            if queued or not after.int:
-                record(work, "studies resummarised", detail={"queued": queued})
-            end = work.row(_WINDOW_END, {"after": after})
-            return queued, None if end is None else end["id"]
-
-        return repeating(ledger, body)
+        return repeating(ledger, lambda work: _window(ledger, work, after, bundle, filters))
 
     count, after = window(UUID(int=0))
     while after is not None:
@@ -150,8 +155,35 @@ def resummarise(
     return count
 
 
-def _summarise_again(ledger: Ledger, work: Work, studies: str, values: Values) -> int:
-    rows = work.rows(_CANDIDATES.format(studies=studies), values)
+def _named(ledger: Ledger, work: Work, study_ids: Sequence[UUID], bundle: str | None, filters: Values) -> int:
+    values = {**filters, "bundle": _served(work, bundle)}
+    ids = [resolve(work, study_id) for study_id in study_ids]
+    refused = look_again(ledger, work, ids)
+    values["ids"] = [study_id for study_id in ids if study_id not in refused]
+    queued = len(refused) + _queue(ledger, work, _NAMED_CANDIDATES, values)
+    record(work, "studies resummarised", studies=ids, detail={"queued": queued})
+    return queued
+
+
+def _window(ledger: Ledger, work: Work, after: UUID, bundle: str | None, filters: Values) -> tuple[int, UUID | None]:
+    """Of the studies behind ``after``: how many were queued, and the last one; None if no more follow."""
+    values = {**filters, "bundle": _served(work, bundle), "after": after}
+    queued = _queue(ledger, work, _WINDOW_CANDIDATES, values)
+    if queued or not after.int:
+        record(work, "studies resummarised", detail={"queued": queued})
+    end = work.row(_WINDOW_END, {"after": after})
+    return queued, None if end is None else end["id"]
+
+
+def _served(work: Work, bundle: str | None) -> str:
+    served = served_in(work).name
+    if bundle is not None and bundle != served:
+        raise Conflict(f"the workers serve {served!r}: promote {bundle!r} first, then ask again")
+    return served
+
+
+def _queue(ledger: Ledger, work: Work, candidates: str, values: Values) -> int:
+    rows = work.rows(candidates, values)
     if not rows:
         return 0
     jobs: dict[str, Any] = {
