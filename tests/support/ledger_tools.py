@@ -14,6 +14,7 @@ import pytest
 from xraygpt_core.ledger.access.api_keys import check_api_key, create_api_key
 from xraygpt_core.ledger.backlogs import change
 from xraygpt_core.ledger.backlogs.progress import add_page, create_backlog, listings
+from xraygpt_core.ledger.backlogs.statements import WINDOW
 from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
@@ -277,10 +278,8 @@ def no_errors(results: Sequence[T | BaseException]) -> list[T]:
 
 def windows_of(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a backlog be changed so many images at a time."""
-    window = change._WINDOW
     for name, sql in vars(change).copy().items():
         if isinstance(sql, str):
-            small = sql.replace(f"LIMIT {window}", f"LIMIT {count}").replace(
-                f"OFFSET {window - 1}", f"OFFSET {count - 1}"
-            )
+            small = sql.replace(f"LIMIT {WINDOW}", f"LIMIT {count}")
+            small = small.replace(f"OFFSET {WINDOW - 1}", f"OFFSET {count - 1}")
             monkeypatch.setattr(change, name, small)

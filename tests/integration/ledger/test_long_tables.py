@@ -139,6 +139,6 @@ def test_a_window_of_dead_jobs_is_replayed_without_a_walk_through_the_rest(full:
 
 
 def test_a_window_of_studies_is_summarised_again_without_a_walk_through_the_rest(full: Ledger) -> None:
-    small = resummarise._CANDIDATES.format(studies=resummarise._ALL).replace("10000", str(SMALL_WINDOW))
+    small = resummarise._WINDOW_CANDIDATES.replace("10000", str(SMALL_WINDOW))
     anything = dict.fromkeys(("from_bundle", "since", "until", "view"))
     assert walked(plan(full, small, anything | {"bundle": "better", "after": NOBODY})) <= SMALL_WINDOW + A_FEW

@@ -29,17 +29,19 @@ def insert_jobs(
     lane_rank: str = "lane_rank",
     place: str = "place",
     not_before: str = "NULL",
+    returning: str = "id",
 ) -> str:
     """The statement that writes a job for each row of a relation, once per (kind, key). It binds ``:max_attempts``.
 
     Args:
-        rows: the relation; all other arguments are SQL expressions over its columns.
+        rows: the relation, and a condition where there is one; ``returning`` is of the new jobs. All other arguments
+            are SQL expressions over the relation's columns.
     """
     return f"""
         INSERT INTO jobs (id, kind, subject, revision, key, lane_rank, place, max_attempts, not_before)
         SELECT {job}, {kind}, {subject}, {revision}, {key_sql(subject, revision, bundle)}, {lane_rank}, {place},
                :max_attempts, {not_before} FROM {rows}
-        ON CONFLICT (kind, key) DO NOTHING
+        ON CONFLICT (kind, key) DO NOTHING RETURNING {returning}
     """
 
 

@@ -42,6 +42,15 @@ _PLAIN = """
       AND NOT EXISTS (SELECT FROM object_keys o WHERE o.bucket = k.bucket AND o.key = k.key AND o.etag <> k.etag)
 """
 
+_SETTLE = insert_jobs(
+    "waiting",
+    "'settle'",
+    job="settle_id",
+    subject="id",
+    revision="revision",
+    not_before="clock_timestamp() + make_interval(secs => delay)",
+    returning="lane_rank, not_before IS NULL AS ready",
+)
 _WRITE = f"""
     WITH n AS (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
@@ -70,17 +79,7 @@ _WRITE = f"""
         INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch)
         SELECT study_id, image_id, job_id, 'image accepted', 'ingest', attempt, epoch FROM n
     )
-    {
-    insert_jobs(
-        "waiting",
-        "'settle'",
-        job="settle_id",
-        subject="id",
-        revision="revision",
-        not_before="clock_timestamp() + make_interval(secs => delay)",
-    )
-}
-    RETURNING lane_rank, not_before IS NULL AS ready
+    {_SETTLE}
 """
 
 

@@ -1,7 +1,7 @@
 """Summaries that people ask for a second time, with another bundle. Repeating it does nothing.
 
-A model that is promoted means a million at a time: they are gone through in the order of
-their ids, ten thousand a transaction. Asked for again, a change that was interrupted goes on.
+A model that is promoted means a million at a time: they are gone through in the order of their ids, ten thousand a
+transaction. Asked for again, a change that was interrupted goes on.
 """
 
 from collections.abc import Sequence
@@ -23,25 +23,22 @@ from xraygpt_core.states import Lane
 
 _WINDOW = 10_000  # stands in the statements, so that the planner knows it
 
-_NAMED = "SELECT * FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))"
-_ALL = f"SELECT * FROM studies WHERE id > :after ORDER BY id LIMIT {_WINDOW}"
-_WINDOW_END = f"SELECT id FROM studies WHERE id > :after ORDER BY id OFFSET {_WINDOW - 1} LIMIT 1"
+_SETTLE_KEY = key_sql("s.id", "s.revision")
+_SUMMARISE_KEY = key_sql("s.id", "s.revision", "CAST(:bundle AS text)")
 
 # Of some studies, those that are to be summarised again. A worker may still write with the former bundle after another
 # was promoted: then the same is asked once more, about the summary that is current now. Every look is by key, study by
 # study.
-_SETTLE_KEY = key_sql("s.id", "s.revision")
-_SUMMARISE_KEY = key_sql("s.id", "s.revision", "CAST(:bundle AS text)")
-_CANDIDATES = """
+_NAMED_CANDIDATES = f"""
     SELECT s.id, s.state, s.revision, CAST(:bundle AS text) || CASE WHEN EXISTS (
-               SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = k.key AND j.state = 'done'
+               SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = {_SUMMARISE_KEY} AND j.state = 'done'
            ) THEN COALESCE(':' || m.id, '') ELSE '' END AS bundle
-    FROM ({studies}) s CROSS JOIN LATERAL (SELECT {summarise_key} AS key) k
+    FROM (SELECT * FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))) s
     LEFT JOIN LATERAL (
         SELECT id, bundle FROM summaries WHERE study_id = s.id AND superseded_at IS NULL LIMIT 1
     ) m ON true
     LEFT JOIN LATERAL (
-        SELECT id FROM jobs WHERE kind = 'settle' AND key = {settle_key} AND state = 'dead' LIMIT 1
+        SELECT id FROM jobs WHERE kind = 'settle' AND key = {_SETTLE_KEY} AND state = 'dead' LIMIT 1
     ) unsettled ON true
     WHERE s.alias_of IS NULL AND s.chosen_image IS NOT NULL AND s.state IN ('summarised', 'dead')
       AND m.bundle IS DISTINCT FROM :bundle AND unsettled.id IS NULL
@@ -52,6 +49,29 @@ _CANDIDATES = """
     ORDER BY s.id
 """
 
+# The same, of a window of all studies.
+_WINDOW_CANDIDATES = f"""
+    SELECT s.id, s.state, s.revision, CAST(:bundle AS text) || CASE WHEN EXISTS (
+               SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = {_SUMMARISE_KEY} AND j.state = 'done'
+           ) THEN COALESCE(':' || m.id, '') ELSE '' END AS bundle
+    FROM (SELECT * FROM studies WHERE id > :after ORDER BY id LIMIT {_WINDOW}) s
+    LEFT JOIN LATERAL (
+        SELECT id, bundle FROM summaries WHERE study_id = s.id AND superseded_at IS NULL LIMIT 1
+    ) m ON true
+    LEFT JOIN LATERAL (
+        SELECT id FROM jobs WHERE kind = 'settle' AND key = {_SETTLE_KEY} AND state = 'dead' LIMIT 1
+    ) unsettled ON true
+    WHERE s.alias_of IS NULL AND s.chosen_image IS NOT NULL AND s.state IN ('summarised', 'dead')
+      AND m.bundle IS DISTINCT FROM :bundle AND unsettled.id IS NULL
+      AND (CAST(:from_bundle AS text) IS NULL OR m.bundle = :from_bundle)
+      AND (CAST(:since AS timestamptz) IS NULL OR s.received_at >= :since)
+      AND (CAST(:until AS timestamptz) IS NULL OR s.received_at < :until)
+      AND (CAST(:view AS text) IS NULL OR s.view = :view)
+    ORDER BY s.id
+"""
+
+_WINDOW_END = f"SELECT id FROM studies WHERE id > :after ORDER BY id OFFSET {_WINDOW - 1} LIMIT 1"
+
 # Behind all that wait now: what was summarised once has had its place.
 _LAST_PLACE = """
     (SELECT COALESCE(max(place), 0) FROM (
@@ -60,23 +80,20 @@ _LAST_PLACE = """
         ORDER BY kind DESC, lane_rank DESC, place DESC, id DESC LIMIT 1
     ) AS behind)
 """
-_ROWS = """
+_CHOSEN = """
     unnest(CAST(:jobs AS uuid[]), CAST(:studies AS uuid[]), CAST(:revisions AS int[]), CAST(:bundles AS text[]))
     AS n (job_id, study, revision, bundle)
 """
-_SUMMARISE = f"""
-    {
-    insert_jobs(
-        _ROWS,
-        "'summarise'",
-        subject="study",
-        revision="n.revision",
-        bundle="bundle",
-        lane_rank=":rank",
-        place=_LAST_PLACE,
-    )
-} RETURNING subject
-"""
+_SUMMARISE = insert_jobs(
+    _CHOSEN,
+    "'summarise'",
+    subject="study",
+    revision="n.revision",
+    bundle="bundle",
+    lane_rank=":rank",
+    place=_LAST_PLACE,
+    returning="subject",
+)
 
 # A dead study goes on, if this is its revision still.
 _GO_ON = """
@@ -104,27 +121,12 @@ def resummarise(
         Conflict: another bundle than the served one is asked for.
         NotFound: there is no study of one of these ids.
     """
-    values: dict[str, Any] = {"from_bundle": from_bundle, "since": since, "until": until, "view": view}
+    filters = {"from_bundle": from_bundle, "since": since, "until": until, "view": view}
+    if study_ids is not None:
+        return repeating(ledger, lambda work: _named(ledger, work, study_ids, bundle, filters))
 
     def window(after: UUID) -> tuple[int, UUID | None]:
-        def body(work: Work) -> tuple[int, UUID | None]:
-            served = served_in(work).name
-            if bundle is not None and bundle != served:
-                raise Conflict(f"the workers serve {served!r}: promote {bundle!r} first, then ask again")
-            if study_ids is not None:
-                ids = [resolve(work, study_id) for study_id in study_ids]
-                refused = look_again(ledger, work, ids)
-                rest = [study_id for study_id in ids if study_id not in refused]
-                queued = len(refused) + _summarise_again(ledger, work, _NAMED, values | {"bundle": served, "ids": rest})
-                record(work, "studies resummarised", studies=ids, detail={"queued": queued})
-                return queued, None
-            queued = _summarise_again(ledger, work, _ALL, values | {"bundle": served, "after": after})
-            if queued or not after.int:
-                record(work, "studies resummarised", detail={"queued": queued})
-            end = work.row(_WINDOW_END, {"after": after})
-            return queued, None if end is None else end["id"]
-
-        return repeating(ledger, body)
+        return repeating(ledger, lambda work: _window(ledger, work, after, bundle, filters))
 
     count, after = window(UUID(int=0))
     while after is not None:
@@ -133,9 +135,35 @@ def resummarise(
     return count
 
 
-def _summarise_again(ledger: Ledger, work: Work, studies: str, values: Values) -> int:
-    keys = {"settle_key": _SETTLE_KEY, "summarise_key": _SUMMARISE_KEY}
-    rows = work.rows(_CANDIDATES.format(studies=studies, **keys), values)
+def _named(ledger: Ledger, work: Work, study_ids: Sequence[UUID], bundle: str | None, filters: Values) -> int:
+    values = {**filters, "bundle": _served(work, bundle)}
+    ids = [resolve(work, study_id) for study_id in study_ids]
+    refused = look_again(ledger, work, ids)
+    values["ids"] = [study_id for study_id in ids if study_id not in refused]
+    queued = len(refused) + _queue(ledger, work, _NAMED_CANDIDATES, values)
+    record(work, "studies resummarised", studies=ids, detail={"queued": queued})
+    return queued
+
+
+def _window(ledger: Ledger, work: Work, after: UUID, bundle: str | None, filters: Values) -> tuple[int, UUID | None]:
+    """Of the studies behind ``after``: how many were queued, and the last one; None if no more follow."""
+    values = {**filters, "bundle": _served(work, bundle), "after": after}
+    queued = _queue(ledger, work, _WINDOW_CANDIDATES, values)
+    if queued or not after.int:
+        record(work, "studies resummarised", detail={"queued": queued})
+    end = work.row(_WINDOW_END, {"after": after})
+    return queued, None if end is None else end["id"]
+
+
+def _served(work: Work, bundle: str | None) -> str:
+    served = served_in(work).name
+    if bundle is not None and bundle != served:
+        raise Conflict(f"the workers serve {served!r}: promote {bundle!r} first, then ask again")
+    return served
+
+
+def _queue(ledger: Ledger, work: Work, candidates: str, values: Values) -> int:
+    rows = work.rows(candidates, values)
     if not rows:
         return 0
     jobs: dict[str, Any] = {

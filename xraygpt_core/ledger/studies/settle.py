@@ -40,6 +40,15 @@ _GROW = """
               (SELECT count(*) FROM images WHERE study_id = :id AND state = 'accepted' AND duplicate_of IS NULL) AS read
 """
 
+_SUMMARISE = insert_jobs(
+    "chosen WHERE NOT same",
+    "'summarise'",
+    job="summarise_id",
+    subject="study_id",
+    revision="revision",
+    bundle="bundle",
+    returning="lane_rank",
+)
 _WRITE = f"""
     WITH n AS (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
@@ -55,16 +64,7 @@ _WRITE = f"""
         INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch, detail)
         SELECT study_id, image_id, job_id, 'settled', 'settle', attempt, epoch, jsonb_build_object('view', view) FROM n
     )
-    {
-    insert_jobs(
-        "chosen WHERE NOT same",
-        "'summarise'",
-        job="summarise_id",
-        subject="study_id",
-        revision="revision",
-        bundle="bundle",
-    )
-} RETURNING lane_rank
+    {_SUMMARISE}
 """
 
 _CHOOSE = """

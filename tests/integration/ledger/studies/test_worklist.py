@@ -240,7 +240,7 @@ def plan(ledger: Ledger, listing: WorklistView, **filters: Any) -> str:
     }
     values |= {"states": None, "reviews": None} | filters
     with ledger.work() as work:
-        found = work.rows(f"EXPLAIN (ANALYZE) {lists.page_sql(listing)}", values)
+        found = work.rows(f"EXPLAIN (ANALYZE) {lists._PAGES[listing]}", values)
     return "\n".join(str(row["QUERY PLAN"]) for row in found)
 
 
@@ -276,7 +276,7 @@ def test_no_page_walks_through_all_studies(crowded: Ledger) -> None:
 
 def counting(ledger: Ledger) -> str:
     with ledger.work() as work:
-        found = work.rows(f"EXPLAIN (ANALYZE) {lists._AWAITING}", {"most": 100, "ranks": [0, 1, 2]})
+        found = work.rows(f"EXPLAIN (ANALYZE) {lists._DRAFTS}", {"most": 100, "ranks": [0, 1, 2]})
     told = "\n".join(str(row["QUERY PLAN"]) for row in found)
     assert touched(told) <= 100, told
     return told
