@@ -9,8 +9,8 @@ from uuid import UUID
 from tests.support.gpu_worker import Desk, generated
 from tests.support.worker_bench import Bench
 from workers.executor import run_job
-from workers.gpu import EXIT_BROKEN
 from xraygpt_core.errors import Unavailable
+from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.model.engine.items import DeviceLost, RequestFailed
 from xraygpt_core.model.engine.requests import Generated, SummaryRequest
 from xraygpt_core.states import JobKind
@@ -72,7 +72,7 @@ def test_an_engine_that_is_gone_ends_the_process_and_costs_no_attempt(desk: Desk
 
     desk.engine.answer = answer
     desk.do(JobKind.SUMMARISE)
-    assert desk.stopped == [EXIT_BROKEN]
+    assert desk.stopped == [BROKEN]
     assert job(desk.bench, JobKind.SUMMARISE) == ("queued", 0)
 
 
@@ -85,7 +85,7 @@ def test_a_device_that_fails_everything_is_left_before_all_attempts_are_used(des
 
     desk.engine.answer = answer
     desk.do(JobKind.SUMMARISE)
-    assert desk.stopped == [EXIT_BROKEN]
+    assert desk.stopped == [BROKEN]
     assert desk.bench.value("SELECT max(attempts) FROM jobs WHERE kind = 'summarise'") == 1
 
 
@@ -101,7 +101,7 @@ def test_who_was_on_a_lost_device_has_used_an_attempt_and_later_runs_alone(desk:
         desk.bench.rows("UPDATE jobs SET not_before = clock_timestamp() WHERE kind = 'summarise' RETURNING id")
         desk.do(JobKind.SUMMARISE)
     assert alone == [False, False, True]
-    assert desk.stopped == [EXIT_BROKEN] * 3
+    assert desk.stopped == [BROKEN] * 3
     assert job(desk.bench, JobKind.SUMMARISE)[1] == 3
     assert desk.bench.value("SELECT last_error FROM jobs WHERE kind = 'summarise'").startswith("DeviceLost: Accel")
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.support import training_standin
 from tests.support.worker_bench import Bench
 from workers.bundles import served
 from workers.context import Context
@@ -24,7 +25,7 @@ from xraygpt_core.ledger.training.serving import ServedBundle, served_bundle
 from xraygpt_core.model.compose import write_bundle
 from xraygpt_core.states import JobKind
 
-PROGRAM = [str(Path(__file__).with_name("training_standin.py"))]
+PROGRAM = [str(Path(training_standin.__file__))]
 
 
 def a_bundle(models: Path, name: str) -> None:
