@@ -7,8 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.support.gpu_worker import Desk, generated
-from tests.support.worker_bench import Bench
-from workers.executor import run_job
+from tests.support.worker_bench import Bench, run_one
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.model.engine.items import DeviceLost, RequestFailed
@@ -39,7 +38,6 @@ def test_a_lost_lease_cancels_the_request(desk: Desk, study: UUID) -> None:
 def test_draining_hands_back_what_has_not_begun_and_finishes_what_has(desk: Desk) -> None:
     for number in range(2):
         desk.bench.settled(number)
-    begun = desk.bench.queued(JobKind.SUMMARISE)[0]
     in_engine, go_on = threading.Event(), threading.Event()
 
     def answer(request: SummaryRequest, hooks: SimpleNamespace) -> Generated:
@@ -55,9 +53,7 @@ def test_draining_hands_back_what_has_not_begun_and_finishes_what_has(desk: Desk
         return generated("Normal chest.")
 
     desk.engine.answer = answer
-    other = threading.Thread(
-        target=run_job, args=(desk.bench.context, JobKind.SUMMARISE, str(begun), desk.reader.summarise)
-    )
+    other = threading.Thread(target=run_one, args=(desk.bench.context, JobKind.SUMMARISE, desk.reader.summarise))
     other.start()
     assert in_engine.wait(60)
     desk.do(JobKind.SUMMARISE)
