@@ -9,8 +9,9 @@ import typer
 
 from xraygpt import show
 from xraygpt.client import GatewayError
-from xraygpt.commands.options import UNFINISHED, AsJson
+from xraygpt.commands.options import AsJson
 from xraygpt.connect import gateway
+from xraygpt_core.exit_codes import UNFINISHED
 from xraygpt_core.ledger.audit.chain import ChainHead, ChainProblem, read_head
 from xraygpt_core.ledger.audit.export import checked_lines
 
