@@ -19,6 +19,7 @@ from workers.executor import Batch, Body
 from workers.heartbeat import Heartbeat, aside, hand_back
 from workers.metrics_server import tell_metrics
 from xraygpt_core.ledger.jobs import claims
+from xraygpt_core.ledger.jobs.kinds import KINDS
 from xraygpt_core.ledger.preflight import check_schema
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.queue import make_celery, task_name
@@ -130,14 +131,13 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
 
 def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, CircuitBreaker]:
     """Half a lease between two looks: work goes on as soon after an outage as after the loss of a worker."""
-    most, probe = settings.lease_seconds / 2, store.probe
-    reading = CircuitBreaker("derived", partial(probe, source=False, writes=False), most)
-    return {
-        JobKind.INGEST: CircuitBreaker("both", partial(probe, source=True, writes=True), most),
-        JobKind.SUMMARISE: reading,
-        JobKind.CHAT: reading,
-        JobKind.TRAIN: CircuitBreaker("derived, written", partial(probe, source=False, writes=True), most),
+    needed = {kind: row.buckets for kind, row in KINDS.items() if row.buckets is not None}
+    most = settings.lease_seconds / 2
+    breakers = {
+        buckets: CircuitBreaker(buckets.label, partial(store.probe, **buckets._asdict()), most)
+        for buckets in set(needed.values())
     }
+    return {kind: breakers[buckets] for kind, buckets in needed.items()}
 
 
 def _heart(ledger: Ledger) -> Heartbeat:

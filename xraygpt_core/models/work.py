@@ -1,4 +1,4 @@
-"""Work and its story: the installation, jobs, timeline, backlogs, training runs."""
+"""Jobs and what surrounds them: the installation, the timeline, backlogs, training runs."""
 
 from sqlalchemy import (
     BigInteger,

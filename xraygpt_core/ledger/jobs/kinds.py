@@ -28,6 +28,13 @@ class Buckets(NamedTuple):
     source: bool = False  # reads the source bucket, too
     writes: bool = False  # writes into the derived bucket
 
+    @property
+    def label(self) -> str:
+        """What metrics and log lines call them."""
+        if self.source:
+            return "both"
+        return "derived, written" if self.writes else "derived"
+
 
 class TimeLimits(NamedTuple):
     """How long a job may be silent, and how long it may run, in seconds."""

@@ -27,7 +27,8 @@ _OPEN_IMAGES = """
     FROM images WHERE study_id = :study
 """
 
-# A study whose only object was gone or replaced is over, unless a new content comes; what a person cancelled stays so.
+# A study whose only object is gone or was replaced is over, until a new content comes. A study that a person cancelled
+# stays cancelled.
 _CLOSE = """
     UPDATE studies SET state = :state, reason_code = :reason, finished_at = clock_timestamp()
     WHERE id = :study AND (state <> 'cancelled' OR reason_code = 'replaced')
@@ -74,9 +75,9 @@ def printable(error: str) -> str:
 
 
 def lock_study_of(work: Work, image_id: UUID) -> UUID | None:
-    """Lock the study an image is in. None: the image was purged.
+    """Lock the study that an image is in. None: the image was purged.
 
-    While we wait for a provisional study its images may move to the study they belong to: then look again.
+    While we wait for a provisional study, its images may move to the study they belong to: then we look again.
     """
     row = work.row(_LOCK, {"id": image_id})
     if row is not None and row["alias_of"] is not None:

@@ -1,4 +1,4 @@
-"""How much there is to do, and who is at it: what is scraped every few seconds, whatever the table holds."""
+"""How many jobs there are, and which workers hold them: scraped every few seconds, however long the table is."""
 
 import threading
 import time
@@ -50,18 +50,19 @@ def status_counts(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def workers(ledger: Ledger) -> list[dict[str, Any]]:
-    """Who holds claims, by worker and kind: how many, since how many seconds the oldest, and for how many seconds more
-    the lease that ends first. Below zero the worker was lost, and its work is about to go to another. Idle ones hold
-    nothing and are not listed.
+    """The workers that hold claims, by kind: how many, the age of the oldest, and how long the first lease still lasts.
+
+    Below zero the worker was lost, and its work is about to go to another one. Idle workers hold nothing and are not
+    listed. Times are in seconds.
     """
     with ledger.work() as work:
         return [dict(row) for row in work.rows(_WORKERS)]
 
 
 class Counts:
-    """The counts of a process that may be asked by anybody, at any rate.
+    """The counts, for a process that is asked at any rate.
 
-    A count that took long is kept for twenty times as long, so asking costs the database at most a twentieth of a core.
+    A count that took long is kept for twenty times as long, so it costs the database at most a twentieth of a core.
     """
 
     def __init__(self, ledger: Ledger) -> None:

@@ -20,7 +20,7 @@ STAGES = ("medical-llm", "stage1", "stage2")
 
 @dataclass(frozen=True)
 class RunInput:
-    """What a training worker needs to start or go on.
+    """What a training worker needs to start, or to go on from a checkpoint.
 
     Attributes:
         base_bundle: the bundle the first run of the chain started from.
@@ -38,7 +38,7 @@ class RunInput:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as people see it."""
+    """A run, as it is shown."""
 
     run_id: UUID
     stage: str

@@ -25,7 +25,7 @@ from tests.support.ledger_tools import (
     whole_study,
 )
 from xraygpt_core.errors import LeaseLost
-from xraygpt_core.ledger.jobs.claims import claim_next, fail, heartbeat, release
+from xraygpt_core.ledger.jobs.claims import add_job, claim_next, fail, heartbeat, release
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.studies import read
@@ -273,3 +273,20 @@ def test_dead_jobs_are_read_page_by_page_and_by_reason(ledger: Ledger) -> None:
     assert [row["last_error"] for row in read.dead(ledger, reason="wrong 3")] == ["100% wrong 3"]
     assert read.dead(ledger, reason="%5") == []
     assert len(rows(ledger, "SELECT FROM jobs WHERE state = 'dead'")) == 5
+
+
+def test_a_job_is_written_once_under_a_key_of_its_subject_its_revision_and_its_bundle(ledger: Ledger) -> None:
+    registered, study_id = whole_study(ledger)
+    asked, run_id = ask(ledger, study_id, "Is the heart large?").turn_id, create_run(ledger, "stage1", {}, None)
+    found = rows(ledger, "SELECT kind, key, revision FROM jobs")
+    assert {row["kind"]: (row["key"], row["revision"]) for row in found} == {
+        "ingest": (str(registered.image_id), None),
+        "settle": (f"{study_id}:1", 1),
+        "summarise": (f"{study_id}:1:demo", 1),
+        "chat": (str(asked), None),
+        "train": (str(run_id), None),
+    }
+    with ledger.work() as work:
+        lane = {"max_attempts": 5, "revision": 1}
+        assert add_job(work, JobKind.SETTLE, study_id, Lane.ROUTINE, **lane) is None
+        assert work.rings == []
