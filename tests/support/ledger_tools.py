@@ -112,19 +112,30 @@ def job(ledger: Ledger, job_id: UUID) -> dict[str, Any]:
     return rows(ledger, "SELECT * FROM jobs WHERE id = :id", id=job_id)[0]
 
 
-def claim(ledger: Ledger, job_id: UUID, kind: JobKind, worker: str = "worker-1") -> Claim | None:
+_TO_THE_FRONT = """
+    UPDATE jobs SET place = -1 - place, not_before = NULL
+    WHERE id = :id AND state = 'queued' AND (not_before IS NULL OR :early AND not_before <> 'infinity')
+    RETURNING lane_rank
+"""
+
+
+def claim(
+    ledger: Ledger, job_id: UUID, kind: JobKind, worker: str = "worker-1", *, early: bool = False
+) -> Claim | None:
     """Claim this job as a worker does: by its queue, where it stands first for the moment. None: it is not ready.
 
-    If its lease or its pause is over, the dispatcher is run before.
+    If its lease is over, the dispatcher queues it before.
+
+    Args:
+        early: a pause is over now.
     """
-    over = "COALESCE(lease_until, not_before) < clock_timestamp() AND state IN ('running', 'queued')"
-    if rows(ledger, f"SELECT id FROM jobs WHERE id = :id AND {over}", id=job_id):
-        tick(ledger)
-    first = "UPDATE jobs SET place = -1 - place WHERE id = :id"
-    if not do(ledger, f"{first} AND state = 'queued' AND not_before IS NULL", id=job_id):
+    moved = rows(ledger, _TO_THE_FRONT, id=job_id, early=early)
+    if not moved and tick(ledger).requeued:
+        moved = rows(ledger, _TO_THE_FRONT, id=job_id, early=early)
+    if not moved:
         return None
-    (taken,) = claim_next(ledger, [(kind, Lane.of_rank(job(ledger, job_id)["lane_rank"]))], worker)
-    do(ledger, first, id=job_id)
+    (taken,) = claim_next(ledger, [(kind, Lane.of_rank(moved[0]["lane_rank"]))], worker)
+    do(ledger, "UPDATE jobs SET place = -1 - place WHERE id = :id", id=job_id)
     assert taken.job_id == job_id
     return taken
 
@@ -132,8 +143,7 @@ def claim(ledger: Ledger, job_id: UUID, kind: JobKind, worker: str = "worker-1")
 def take(ledger: Ledger, kind: JobKind, subject: UUID, worker: str = "worker-1") -> Claim:
     """Claim the newest job of this kind; it must be there to be taken, now or after its pause."""
     job_id = job_of(ledger, kind, subject)
-    do(ledger, "UPDATE jobs SET not_before = NULL WHERE id = :id AND not_before <> 'infinity'", id=job_id)
-    taken = claim(ledger, job_id, kind, worker)
+    taken = claim(ledger, job_id, kind, worker, early=True)
     assert taken is not None, f"the {kind} job cannot be claimed: {job(ledger, job_id)}"
     return taken
 

@@ -54,20 +54,12 @@ def lease_lost(claim: Claim) -> LeaseLost:
     return LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
 
 
-def fenced(
-    ledger: Ledger,
-    claim: Claim,
-    body: Callable[[Work], T],
-    *,
-    finish: JobState | None = JobState.DONE,
-    study_id: UUID | None = None,
-) -> T:
+def fenced(ledger: Ledger, claim: Claim, body: Callable[[Work], T], *, finish: JobState | None = JobState.DONE) -> T:
     """Run ``body`` in one transaction in which the job is finished by its owner, or nothing happens at all.
 
     Args:
         body: writes the result rows. It may run more than once, each time in a new transaction.
         finish: the state the job ends in; None leaves it running.
-        study_id: a study row to lock. Jobs are locked before studies everywhere, so that nothing deadlocks.
 
     Raises:
         LeaseLost: the lease ended, or belongs to another epoch. Nothing was written.
@@ -79,7 +71,6 @@ def fenced(
         try:
             with ledger.work() as work:
                 _take(work, claim, finish)
-                _lock_studies(work, () if study_id is None else (study_id,))
                 results.append(body(work))
         except Unavailable as error:
             if isinstance(error, Refused) and not unsure:
@@ -90,7 +81,7 @@ def fenced(
             if last:
                 raise
         except LeaseLost:
-            # The commit may have been on its way when we asked, and have been first.
+            # A commit may have been on its way when we asked, and have been first.
             if unsure and results and _committed(ledger, claim, finish):
                 return results[-1]
             raise
@@ -112,8 +103,8 @@ def fenced_many(
     """Like :func:`fenced` for many jobs in one transaction, all of which end as done.
 
     Args:
-        body: writes the result rows of the jobs whose ids it is given: those that are still ours.
-        study_ids: study rows to lock.
+        body: writes the result rows of those jobs that are still ours; it is given their ids.
+        study_ids: study rows to lock. Jobs are locked before studies everywhere: nothing deadlocks.
 
     Returns:
         The ids of the jobs that were finished. The others lost their leases, and nothing was written for them.
@@ -123,15 +114,14 @@ def fenced_many(
         held: set[UUID] = set()
         try:
             with ledger.work() as work:
-                held = _take_many(work, claims)
+                held = _take_many(work, claims, study_ids)
                 if held:
-                    _lock_studies(work, study_ids)
                     body(work, held)
         except Unavailable as error:
-            refused = isinstance(error, Refused)
-            if refused and not unsure:
+            if not isinstance(error, Refused):
+                unsure |= held
+            elif not unsure:
                 raise
-            unsure |= set() if refused else held
             if _any_committed(ledger, claims, unsure):
                 return unsure
             if last:
@@ -168,14 +158,12 @@ def _take(work: Work, claim: Claim, finish: JobState | None) -> None:
         raise lease_lost(claim)
 
 
-def _lock_studies(work: Work, study_ids: Sequence[UUID]) -> None:
-    if study_ids:
-        work.rows(_LOCK_STUDIES, {"ids": list(study_ids)})
-
-
-def _take_many(work: Work, claims: Sequence[Claim]) -> set[UUID]:
+def _take_many(work: Work, claims: Sequence[Claim], study_ids: Sequence[UUID]) -> set[UUID]:
     values = {"ids": [claim.job_id for claim in claims], "epochs": [claim.epoch for claim in claims]}
-    return {row["id"] for row in work.rows(_FINISH, values)}
+    held = {row["id"] for row in work.rows(_FINISH, values)}
+    if held and study_ids:
+        work.rows(_LOCK_STUDIES, {"ids": study_ids})
+    return held
 
 
 def _any_committed(ledger: Ledger, claims: Sequence[Claim], sent: Collection[UUID]) -> bool:
