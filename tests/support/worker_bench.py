@@ -17,14 +17,14 @@ from PIL import Image
 from pydantic import SecretStr
 
 from tests.support import database_roles
+from tests.support.study_steps import complete_ingest, settle
 from workers.context import Context
 from xraygpt_core.dicom.write import phantom_dicom
 from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingest
+from xraygpt_core.ledger.studies.images import IngestedImage
 from xraygpt_core.ledger.studies.register import ObjectRef, Registered, register_objects
-from xraygpt_core.ledger.studies.settle import settle
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, Lane

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.ledger_tools import do, one, rows
-from xraygpt_core.ledger.studies import cancel, read, resummarise
+from xraygpt_core.ledger.studies import cancel, purge, read, resummarise
 from xraygpt_core.ledger.transaction import Ledger
 
 MANY, A_FEW = 4_000, 20  # an index counts what was deleted a moment ago, too
@@ -94,9 +94,9 @@ def walked(found: str) -> int:
 @pytest.mark.parametrize(
     "sql",
     [
-        pytest.param(cancel._CANCEL_JOBS, id="cancel"),
-        pytest.param(cancel._FORGET_STORY, id="purge the timeline"),
-        pytest.param(cancel._DERIVED, id="what a purge may delete"),
+        pytest.param(cancel.CANCEL_JOBS, id="cancel"),
+        pytest.param(purge._FORGET_STORY, id="purge the timeline"),
+        pytest.param(purge._DERIVED, id="what a purge may delete"),
     ],
 )
 @pytest.mark.parametrize("filled", ["just_filled", "believed_empty", "full"])
@@ -119,7 +119,7 @@ def some_study(ledger: Ledger) -> UUID:
 
 
 def test_the_oldest_studies_are_found_without_a_walk_through_the_purged_ones(full: Ledger) -> None:
-    found = plan(full, cancel._EXPIRED, {"days": 30, "limit": 100})
+    found = plan(full, purge._EXPIRED, {"days": 30, "limit": 100})
     assert walked(found) <= 100 + A_FEW
     assert "ix_studies_kept" in found
 

@@ -18,7 +18,7 @@ from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.jobs.timeline import by_person, person, told
 from xraygpt_core.ledger.studies.read import resolve
-from xraygpt_core.ledger.studies.refuse import look_again
+from xraygpt_core.ledger.studies.refuse import restore_refused
 from xraygpt_core.ledger.training.serving import served_in
 from xraygpt_core.ledger.transaction import Ledger, Values, Work
 from xraygpt_core.states import Lane
@@ -130,7 +130,7 @@ def resummarise(
                 raise Conflict(f"the workers serve {served!r}: promote {bundle!r} first, then ask again")
             if study_ids is not None:
                 ids = [resolve(work, study_id) for study_id in study_ids]
-                refused = look_again(ledger, work, ids)
+                refused = restore_refused(ledger, work, ids)
                 rest = [study_id for study_id in ids if study_id not in refused]
                 queued = len(refused) + _summarise_again(ledger, work, _NAMED, values | {"bundle": served, "ids": rest})
                 record(work, "studies resummarised", studies=ids, detail={"queued": queued})
