@@ -20,7 +20,8 @@ from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.studies.chat import ChatInput, chat_input, complete_turn, stream_answer
 from xraygpt_core.ledger.studies.refuse import refuse_image
-from xraygpt_core.ledger.studies.summarise import NewSummary, complete_summary, summarise_input
+from xraygpt_core.ledger.studies.summaries import NewSummary
+from xraygpt_core.ledger.studies.summarise import complete_summary, summarise_input
 from xraygpt_core.metrics import (
     BATCH_OCCUPANCY,
     CONTRADICTIONS,
@@ -80,7 +81,7 @@ class GpuJobs:
         doubts = (Flag.CHEST_UNCERTAIN,) if made.chest is not None and made.chest.uncertain else ()
         found = contradictions(made.findings, made.impression, given.view, made.text)
         summary = NewSummary(
-            text=_not_empty(made),
+            summary=_not_empty(made),
             findings=made.findings,
             impression=made.impression,
             bundle=self._bundle.name,

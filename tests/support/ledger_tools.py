@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.support.study_steps import complete_ingest, settle
 from xraygpt_core.ledger.access.api_keys import check_api_key, create_api_key
 from xraygpt_core.ledger.backlogs import change
 from xraygpt_core.ledger.backlogs.progress import add_page, create_backlog, listings
@@ -18,12 +19,13 @@ from xraygpt_core.ledger.backlogs.statements import WINDOW
 from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingest, reject_image
+from xraygpt_core.ledger.studies.end_image import reject_image
+from xraygpt_core.ledger.studies.images import IngestedImage
 from xraygpt_core.ledger.studies.read import resolve
 from xraygpt_core.ledger.studies.register import ObjectRef, Registered, register_objects
-from xraygpt_core.ledger.studies.review import Said, Signer, review_summary
-from xraygpt_core.ledger.studies.settle import settle
-from xraygpt_core.ledger.studies.summarise import NewSummary, SummariseInput, complete_summary, summarise_input
+from xraygpt_core.ledger.studies.review import Signer, Verdict, review_summary
+from xraygpt_core.ledger.studies.summaries import NewSummary
+from xraygpt_core.ledger.studies.summarise import SummariseInput, complete_summary, summarise_input
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind, KeyKind, Lane, ReasonCode, ReviewState
 
@@ -218,7 +220,7 @@ def sign(ledger: Ledger, summary_id: UUID, state: ReviewState, text: str | None 
     """Let a new program, which looks at nothing, review a summary."""
     reason = "as the test says" if state is ReviewState.DRAFT else None
     program = signer(ledger, f"program {next(_numbers)}", KeyKind.PROGRAM)
-    review_summary(ledger, summary_id, Said(state, text, reason), program)
+    review_summary(ledger, summary_id, Verdict(state, text, reason), program)
 
 
 def state_of(ledger: Ledger, study_id: UUID) -> str:

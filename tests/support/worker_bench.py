@@ -23,7 +23,8 @@ from xraygpt_core.dicom.write import phantom_dicom
 from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingests
+from xraygpt_core.ledger.studies.accept import complete_ingests
+from xraygpt_core.ledger.studies.images import IngestedImage
 from xraygpt_core.ledger.studies.register import ObjectRef, Registered, register_objects
 from xraygpt_core.ledger.studies.settle import settle_many
 from xraygpt_core.ledger.transaction import Ledger

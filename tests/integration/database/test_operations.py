@@ -25,7 +25,8 @@ from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.preflight import check_fingerprint, check_schema
 from xraygpt_core.ledger.studies.read import lookup
-from xraygpt_core.ledger.studies.summarise import NewSummary, complete_summary, summarise_input
+from xraygpt_core.ledger.studies.summaries import NewSummary
+from xraygpt_core.ledger.studies.summarise import complete_summary, summarise_input
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.states import JobKind, Lane

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.ledger_tools import do, one, rows
 from xraygpt_core.ledger.jobs import outcomes, replay
-from xraygpt_core.ledger.studies import cancel, read, resummarise
+from xraygpt_core.ledger.studies import purge, read, resummarise
 from xraygpt_core.ledger.transaction import Ledger
 
 MANY, A_FEW = 4_000, 20  # an index counts what was deleted a moment ago, too
@@ -96,8 +96,8 @@ def walked(found: str) -> int:
     "sql",
     [
         pytest.param(outcomes._CANCEL, id="cancel"),
-        pytest.param(cancel._FORGET_STORY, id="purge the timeline"),
-        pytest.param(cancel._DERIVED, id="what a purge may delete"),
+        pytest.param(purge._FORGET_STORY, id="purge the timeline"),
+        pytest.param(purge._DERIVED, id="what a purge may delete"),
     ],
 )
 @pytest.mark.parametrize("filled", ["just_filled", "believed_empty", "full"])
@@ -120,7 +120,7 @@ def some_study(ledger: Ledger) -> UUID:
 
 
 def test_the_oldest_studies_are_found_without_a_walk_through_the_purged_ones(full: Ledger) -> None:
-    found = plan(full, cancel._EXPIRED, {"days": 30, "limit": 100})
+    found = plan(full, purge._EXPIRED, {"days": 30, "limit": 100})
     assert walked(found) <= 100 + A_FEW
     assert "ix_studies_kept" in found
 

@@ -15,7 +15,7 @@ from xraygpt_core.db import Database
 from xraygpt_core.errors import InvalidRequest, LeaseLost, Unavailable
 from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.jobs.fence import Claim
-from xraygpt_core.ledger.studies.ingest import reject_image
+from xraygpt_core.ledger.studies.end_image import reject_image
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.queue import queues_of
 from xraygpt_core.states import JobKind, ReasonCode

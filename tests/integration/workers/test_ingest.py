@@ -20,7 +20,7 @@ from workers.settle import Settle
 from xraygpt_core.db import Database
 from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.cancel import purge_study
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.queue import queues_of

@@ -8,7 +8,8 @@ from uuid import UUID
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.audit.record import record
-from xraygpt_core.ledger.studies.register import ObjectRef, register_in, registering
+from xraygpt_core.ledger.studies.register import ObjectRef, register_in
+from xraygpt_core.ledger.studies.register_races import registering
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import Lane
 

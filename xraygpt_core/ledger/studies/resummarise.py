@@ -16,7 +16,7 @@ from xraygpt_core.ledger.jobs.claims import insert_jobs
 from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.jobs.kinds import key_sql
 from xraygpt_core.ledger.studies.read import resolve
-from xraygpt_core.ledger.studies.refuse import look_again
+from xraygpt_core.ledger.studies.refuse import restore_refused
 from xraygpt_core.ledger.training.serving import served_in
 from xraygpt_core.ledger.transaction import Ledger, Values, Work
 from xraygpt_core.states import Lane
@@ -138,7 +138,7 @@ def resummarise(
 def _named(ledger: Ledger, work: Work, study_ids: Sequence[UUID], bundle: str | None, filters: Values) -> int:
     values = {**filters, "bundle": _served(work, bundle)}
     ids = [resolve(work, study_id) for study_id in study_ids]
-    refused = look_again(ledger, work, ids)
+    refused = restore_refused(ledger, work, ids)
     values["ids"] = [study_id for study_id in ids if study_id not in refused]
     queued = len(refused) + _queue(ledger, work, _NAMED_CANDIDATES, values)
     record(work, "studies resummarised", studies=ids, detail={"queued": queued})

@@ -21,6 +21,7 @@ from tests.support.ledger_tools import (
     together,
     windows_of,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.errors import Conflict, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.backlogs.change import change_backlog
@@ -35,7 +36,7 @@ from xraygpt_core.ledger.backlogs.progress import (
 )
 from xraygpt_core.ledger.jobs.claims import claim_next, fail
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.ingest import complete_ingest, reject_image
+from xraygpt_core.ledger.studies.end_image import reject_image
 from xraygpt_core.ledger.studies.register import ObjectRef
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind, Lane, ReasonCode

@@ -23,12 +23,12 @@ from tests.support.ledger_tools import (
     take,
     together,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ledger.backlogs.change import change_backlog
 from xraygpt_core.ledger.backlogs.progress import add_page, backlog, create_backlog, listings
 from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.ingest import complete_ingest
 from xraygpt_core.ledger.studies.objects import Registered
 from xraygpt_core.ledger.studies.register import ObjectRef
 from xraygpt_core.ledger.transaction import Ledger

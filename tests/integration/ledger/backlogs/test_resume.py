@@ -24,13 +24,15 @@ from tests.support.ledger_tools import (
     take,
     windows_of,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.errors import Conflict
 from xraygpt_core.ledger.backlogs import change
 from xraygpt_core.ledger.backlogs.change import change_backlog
 from xraygpt_core.ledger.backlogs.progress import backlog, listings
-from xraygpt_core.ledger.studies.cancel import cancel_study, purge_study
-from xraygpt_core.ledger.studies.ingest import complete_ingest, replace_image
+from xraygpt_core.ledger.studies.cancel import cancel_study
+from xraygpt_core.ledger.studies.end_image import replace_image
 from xraygpt_core.ledger.studies.objects import Registered
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.read import timeline
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind, Lane

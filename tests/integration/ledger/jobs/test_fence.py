@@ -26,12 +26,11 @@ from tests.support.ledger_tools import (
     together,
 )
 from tests.support.lossy_proxy import LossyProxy
+from tests.support.study_steps import complete_ingest, settle
 from xraygpt_core.errors import LeaseLost, Refused, Unavailable
 from xraygpt_core.ledger.jobs.claims import claim_next, fail
 from xraygpt_core.ledger.jobs.fence import fenced, fenced_many
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.ingest import complete_ingest
-from xraygpt_core.ledger.studies.settle import settle
 from xraygpt_core.ledger.studies.summarise import complete_summary
 from xraygpt_core.ledger.transaction import Ledger, Work, open_ledger
 from xraygpt_core.settings import Settings

@@ -27,11 +27,11 @@ from tests.support.ledger_tools import (
     together,
     whole_study,
 )
+from tests.support.study_steps import settle
 from xraygpt_core.db import sqlstate
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.studies import read
 from xraygpt_core.ledger.studies.image_status import images_status
-from xraygpt_core.ledger.studies.settle import settle
 from xraygpt_core.ledger.studies.summarise import complete_summary, summarise_input
 from xraygpt_core.ledger.training.serving import serve
 from xraygpt_core.ledger.transaction import Ledger

@@ -22,7 +22,7 @@ from tests.support.ledger_tools import (
     whole_study,
 )
 from xraygpt_core.ledger.studies import worklist as lists
-from xraygpt_core.ledger.studies.cancel import purge_study
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.register import register_objects
 from xraygpt_core.ledger.studies.resummarise import resummarise
 from xraygpt_core.ledger.studies.worklist import Cursor, WorklistRow, WorklistView, worklist

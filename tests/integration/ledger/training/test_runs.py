@@ -10,7 +10,7 @@ from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies import chat
-from xraygpt_core.ledger.studies.cancel import purge_study
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.training.runs import (
     cancel_run,
     complete_run,
