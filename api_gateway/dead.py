@@ -12,8 +12,8 @@ from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies.read import dead
-from xraygpt_core.ledger.studies.resummarise import replay_dead
 from xraygpt_core.states import JobKind, Role
 
 router = APIRouter(prefix="/v1/dead", tags=["dead"])

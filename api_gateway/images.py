@@ -80,7 +80,7 @@ def post_status(
     caller: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.OPERATOR, Role.SERVICE)],
 ) -> Images:
     """Where up to 1000 images stand."""
-    return Images(images=[_shown(one, caller) for one in images_status(ledger, body.image_ids, told=_reads(caller))])
+    return Images(images=[_shown(one, caller) for one in images_status(ledger, body.image_ids, texts=_reads(caller))])
 
 
 @router.post("/lookup")
@@ -95,7 +95,7 @@ def post_lookup(
     ids = find_images(services.ledger, refs)
     known = {
         one.image_id: _shown(one, caller)
-        for one in images_status(services.ledger, [one for one in ids if one], told=_reads(caller))
+        for one in images_status(services.ledger, [one for one in ids if one], texts=_reads(caller))
     }
     return KnownContents(images=[None if image_id is None else known.get(image_id) for image_id in ids])
 

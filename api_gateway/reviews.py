@@ -13,7 +13,7 @@ from api_gateway.schemas import Answer, ContradictionAnswer, Request, ScopeAnswe
 from xraygpt_core.errors import Forbidden
 from xraygpt_core.ledger.access.api_keys import LONGEST_NAME, ApiKey
 from xraygpt_core.ledger.studies.read import reviews, summary
-from xraygpt_core.ledger.studies.review import Said, Seen, Signer, review_summary
+from xraygpt_core.ledger.studies.review import Seen, Signer, Verdict, review_summary
 from xraygpt_core.states import NOTICE, Flag, KeyKind, ReviewAction, ReviewState, Role
 
 router = APIRouter(prefix="/v1/summaries", tags=["summaries"])
@@ -116,10 +116,10 @@ def post_review(
     """Accept, correct, reject or take back. Each is a row that stays; the model's own text is kept beside it."""
     if not caller.has(Role.READER, Role.LEAD) and (caller.is_person or body.reviewer is None):
         raise Forbidden("a service signs for a person whom it names in 'reviewer', with a program's key")
-    said = Said(body.state, body.text, body.reason, body.undo)
+    verdict = Verdict(body.state, body.text, body.reason, body.undo)
     seen = None if body.seen is None else Seen(**body.seen.model_dump())
     signer = Signer(caller, body.reviewer)
-    once(lambda: {"review_id": str(review_summary(ledger, summary_id, said, signer, seen))})
+    once(lambda: {"review_id": str(review_summary(ledger, summary_id, verdict, signer, seen))})
     return SummaryAnswer.model_validate(summary(ledger, summary_id))
 
 

@@ -18,8 +18,9 @@ from api_gateway.reviews import ReviewAnswer, SummaryAnswer
 from api_gateway.schemas import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest, ObjectMissing
 from xraygpt_core.ledger.access.api_keys import ApiKey
-from xraygpt_core.ledger.studies.cancel import cancel_study, purge_study
+from xraygpt_core.ledger.studies.cancel import cancel_study
 from xraygpt_core.ledger.studies.pictures import preview
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.read import study, timeline
 from xraygpt_core.ledger.studies.register import ObjectRef, Registered, register_objects
 from xraygpt_core.states import Flag, ImageState, Lane, ReasonCode, Role, StudyState

@@ -1,7 +1,7 @@
-"""Who may do what in the database: one line per table. It is granted anew whenever it differs from what is there.
+"""What each process may do in the database: one line per table, granted anew whenever it differs from what is there.
 
-A verb with columns is meant for these columns alone. A table that is missing here may be used by nobody but the owner,
-and a test says so. The analysts' role may select the views, which the versions grant, too: a restored database has the
+A verb with columns is meant for these columns alone. A table that is missing here is the owner's alone, and a test
+says so. The analysts' role may select the views, which the versions grant, too: a restored database has the
 tables without their rights. Where the owner of the database may not make roles, none is made and the processes go on as
 the owner.
 """
@@ -16,7 +16,7 @@ from xraygpt_core.logins import LOCK_FUNCTIONS, PROCESSES, READER, ROLES, role_o
 Grant = tuple[str, str | None, str, str]  # table, column (None: all of them), role, verb
 
 # What several processes need of the same table.
-_CLAIMED = "SELECT(id, study_id)"  # whose timeline a claim is told on
+_CLAIMED = "SELECT(id, study_id)"  # on whose timeline a claim is noted
 _WORKS = "SELECT INSERT UPDATE"
 _ENDS = "UPDATE(state, finished_at)"
 _KNOWN = "SELECT(image_id, bucket, key, etag, sequencer, seen_at, deleted_at) INSERT"  # objects that were announced
@@ -152,8 +152,8 @@ _GRANTED = """
 
 _ROLES = "SELECT rolname FROM pg_roles WHERE rolname = ANY(:roles)"
 
-# What PostgreSQL lets everybody do in a database of its own, and nobody of ours needs: a temporary table is a place to
-# keep things, and fills the disk.
+# What PostgreSQL lets every role do in a database, and no process of ours needs: a temporary table is a place to keep
+# things, and fills the disk.
 _CLOSE = """
 DO $$
 BEGIN
@@ -177,7 +177,7 @@ def wanted(roles: frozenset[str] = frozenset(ROLES)) -> set[Grant]:
 
 
 def apply(connection: Connection) -> None:
-    """Make it so, in the transaction of the migration; what is granted already stays untouched.
+    """Grant it, in the transaction of the migration; what is granted already stays untouched.
 
     Roles that are not there and cannot be made are granted nothing: see :func:`missing`.
     """
@@ -212,7 +212,7 @@ def missing(connection: Connection) -> list[str]:
 
 
 def _let_lock(connection: Connection, role: str) -> None:
-    """Where the superuser took these from everybody (xraygpt/stack/superuser.sql), the owner may pass them on."""
+    """Where the superuser took these from every role (xraygpt/stack/superuser.sql), the owner may pass them on."""
     for function in LOCK_FUNCTIONS:
         asked = text("SELECT has_function_privilege(current_user, :function, 'EXECUTE WITH GRANT OPTION')")
         if connection.execute(asked, {"function": f"pg_catalog.{function}"}).scalar():
@@ -251,4 +251,4 @@ def _cell(words: set[tuple[str, str | None]]) -> str:
 
 
 if __name__ == "__main__":
-    print(document())  # noqa: T201  # for whoever writes the page
+    print(document())  # noqa: T201  # the page is made of it

@@ -53,7 +53,7 @@ def upgrade(url: str, revision: str = "head") -> tuple[str | None, str | None]:
 
 
 def roles_missing(url: str) -> list[str]:
-    """The roles of our processes that this server lacks, because who migrated may not make roles.
+    """The roles of our processes that this server lacks, because the role that migrated may not make roles.
 
     Raises:
         Unavailable: the server does not answer.

@@ -16,6 +16,7 @@ from workers.executor import Batch, Body, attempt, not_claimed, run_batch, run_c
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.kinds import KINDS
 from xraygpt_core.queue import Queue, Ring, queue_of
 from xraygpt_core.states import JobKind, Lane
 
@@ -70,7 +71,7 @@ class Consumer:
     def urgent(self) -> None:
         """Do what is urgent and ready, one job after the other. Raises what the ledger raises."""
         while not self._context.draining.is_set():
-            queues = [(kind, lane) for kind, lane in self._queues if kind is JobKind.CHAT or lane is Lane.STAT]
+            queues = [(kind, lane) for kind, lane in self._queues if KINDS[kind].urgent or lane is Lane.STAT]
             claims = claim_next(self._context.ledger, queues, self._context.name)
             if not claims:
                 break

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from workers.circuit_breaker import CircuitBreaker
 from workers.heartbeat import Heartbeat
 from workers.task_events import TaskEvents
+from xraygpt_core.ledger.jobs.kinds import KINDS
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind
@@ -35,11 +36,11 @@ class Context:
 
     def stall_seconds(self, kind: JobKind) -> float:
         """How long a job of this kind may report no progress before its lease is no longer extended."""
-        return self.settings.train_stall_seconds if kind is JobKind.TRAIN else self.settings.stall_seconds
+        return KINDS[kind].limits(self.settings).stall
 
     def max_seconds(self, kind: JobKind) -> float:
         """How long a job of this kind may run, progress or not."""
-        return self.settings.train_max_seconds if kind is JobKind.TRAIN else self.settings.max_run_seconds
+        return KINDS[kind].limits(self.settings).run
 
     def may_begin(self, kind: JobKind) -> bool:
         """Do the buckets a job of this kind needs answer? Asks them, if it is time to."""

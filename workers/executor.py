@@ -19,7 +19,7 @@ from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.status import is_cancelled
 from xraygpt_core.metrics import JOB_ATTEMPTS, LEASE_LOST, STAGE_SECONDS
-from xraygpt_core.states import JobKind, JobState
+from xraygpt_core.states import JobState
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +53,6 @@ class _Done:
     pulse: JobProgress
     wanted: Any
     began: float
-
-
-def run_job(context: Context, kind: JobKind, job_id: UUID | str, body: Body) -> None:
-    """Do this job, if it is ours to do. Returns whatever happened; the ledger knows."""
-    claimed, error = attempt(lambda: claims.claim(context.ledger, UUID(str(job_id)), kind, context.name))
-    if error is not None:
-        not_claimed(error)
-    elif claimed is not None:
-        run_claim(context, claimed, body)
 
 
 def run_claim(context: Context, claim: Claim, body: Body) -> None:

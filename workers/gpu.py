@@ -16,10 +16,12 @@ from workers.context import Context
 from workers.executor import HandedBack
 from workers.heartbeat import JobProgress
 from xraygpt_core.errors import BundleError, InvalidRequest, Rejected, Unavailable
+from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.studies.chat import ChatInput, chat_input, complete_turn, stream_answer
 from xraygpt_core.ledger.studies.refuse import refuse_image
-from xraygpt_core.ledger.studies.summarise import NewSummary, complete_summary, summarise_input
+from xraygpt_core.ledger.studies.summaries import NewSummary
+from xraygpt_core.ledger.studies.summarise import complete_summary, summarise_input
 from xraygpt_core.metrics import (
     BATCH_OCCUPANCY,
     CONTRADICTIONS,
@@ -40,7 +42,6 @@ from xraygpt_core.states import Flag, JobKind
 
 log = logging.getLogger(__name__)
 
-EXIT_BROKEN = 70  # EX_SOFTWARE of sysexits.h
 _POLL_SECONDS = 0.25  # also how often the text of a chat turn is stored while it is written
 _ALONE_FROM = 3  # from this attempt on a request has the device to itself: it may be what kills those beside it
 _FAILURES = 10  # so many studies in a row, each for the first time: it is the device or the bundle, not the studies
@@ -80,7 +81,7 @@ class GpuJobs:
         doubts = (Flag.CHEST_UNCERTAIN,) if made.chest is not None and made.chest.uncertain else ()
         found = contradictions(made.findings, made.impression, given.view, made.text)
         summary = NewSummary(
-            text=_not_empty(made),
+            summary=_not_empty(made),
             findings=made.findings,
             impression=made.impression,
             bundle=self._bundle.name,
@@ -169,12 +170,12 @@ class GpuJobs:
             pulse.check()
             raise HandedBack("the engine dropped the request") from None
         except Unavailable:
-            self._stop(EXIT_BROKEN)
+            self._stop(BROKEN)
             raise HandedBack("the engine is gone") from None
         except ServerBusy:
             raise HandedBack("the model server does not answer") from None
         except DeviceLost:
-            self._stop(EXIT_BROKEN)
+            self._stop(BROKEN)
             raise
         except (InvalidRequest, Rejected):
             raise  # whoever looks at this image
@@ -189,8 +190,8 @@ class GpuJobs:
         """
         self._failures += claim.attempts == 1
         if self._failures >= _FAILURES:
-            log.critical("the engine fails every request: the process exits", extra={"exit_code": EXIT_BROKEN})
-            self._stop(EXIT_BROKEN)
+            log.critical("the engine fails every request: the process exits", extra={"exit_code": BROKEN})
+            self._stop(BROKEN)
 
 
 class InFlight:

@@ -16,13 +16,12 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from xraygpt_core.errors import LeaseLost, XrayGPTError
+from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.metrics import LEASE_LOST
+from xraygpt_core.shutdown import HAND_BACK_SECONDS
 
 log = logging.getLogger(__name__)
-
-ASIDE_SECONDS = 5.0
-EXIT_STALLED = 70  # EX_SOFTWARE of sysexits.h: the supervisor restarts with back-off
 
 
 @dataclass
@@ -167,7 +166,7 @@ class Heartbeat:
                 self.beat()
         finally:
             if not self._closed.is_set():  # a process without a heart would lose every lease and never know
-                self._leave(EXIT_STALLED)
+                self._leave(BROKEN)
 
     def _lose(self, pulse: JobProgress) -> None:
         pulse.lost.set()
@@ -184,10 +183,10 @@ class Heartbeat:
             self._exit(pulse)
 
     def _exit(self, stalled: JobProgress) -> None:
-        log.critical("a job hangs: the process exits", extra=told(stalled.claim) | {"exit_code": EXIT_STALLED})
+        log.critical("a job hangs: the process exits", extra=told(stalled.claim) | {"exit_code": BROKEN})
         well = [pulse.claim for pulse in self.running() if pulse is not stalled and not pulse.lost.is_set()]
         aside(lambda: hand_back(well, self._release))
-        self._leave(EXIT_STALLED)
+        self._leave(BROKEN)
 
 
 def hand_back(claims: Iterable[Claim], release: Callable[[Claim], object]) -> None:
@@ -199,7 +198,7 @@ def hand_back(claims: Iterable[Claim], release: Callable[[Claim], object]) -> No
             continue
 
 
-def aside(act: Callable[[], object], seconds: float = ASIDE_SECONDS) -> None:
+def aside(act: Callable[[], object], seconds: float = HAND_BACK_SECONDS) -> None:
     """Try to tell the ledger something, but wait no longer than this: what hangs may hang in the database itself."""
 
     def trying() -> None:

@@ -13,15 +13,10 @@ from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits, NormalisedImage
 from xraygpt_core.errors import InvalidRequest, LeaseLost, ObjectMissing, ObjectReplaced, Rejected
 from xraygpt_core.ledger.jobs.fence import Claim
-from xraygpt_core.ledger.studies.ingest import (
-    IngestedImage,
-    IngestInput,
-    complete_ingests,
-    ingest_inputs,
-    left_behind,
-    reject_image,
-    replace_image,
-)
+from xraygpt_core.ledger.studies.accept import complete_ingests, ingest_inputs
+from xraygpt_core.ledger.studies.end_image import reject_image, replace_image
+from xraygpt_core.ledger.studies.images import IngestedImage, IngestInput
+from xraygpt_core.ledger.studies.purge import orphaned_keys
 from xraygpt_core.ledger.studies.register import ObjectRef
 from xraygpt_core.metrics import HISTOGRAM_GAPS
 from xraygpt_core.privacy import Pseudonymiser
@@ -111,7 +106,7 @@ class Ingest:
         for claim, stored in read:
             if claim.job_id not in finished:
                 # Purged while it was read: what was just stored must not outlive the purge.
-                for key in left_behind(self._context.ledger, claim, [stored.normalised_key, stored.preview_key]):
+                for key in orphaned_keys(self._context.ledger, claim, [stored.normalised_key, stored.preview_key]):
                     self._context.store.delete(key)
         return finished
 

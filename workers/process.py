@@ -21,6 +21,7 @@ from workers.metrics_server import tell_metrics
 from workers.task_events import EventPublisher, TaskEvents
 from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.kinds import KINDS
 from xraygpt_core.ledger.preflight import check_schema
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.queue import make_celery, task_name
@@ -137,14 +138,13 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
 
 def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, CircuitBreaker]:
     """Half a lease between two looks: work goes on as soon after an outage as after the loss of a worker."""
-    most, probe = settings.lease_seconds / 2, store.probe
-    reading = CircuitBreaker("derived", partial(probe, source=False, writes=False), most)
-    return {
-        JobKind.INGEST: CircuitBreaker("both", partial(probe, source=True, writes=True), most),
-        JobKind.SUMMARISE: reading,
-        JobKind.CHAT: reading,
-        JobKind.TRAIN: CircuitBreaker("derived, written", partial(probe, source=False, writes=True), most),
+    needed = {kind: row.buckets for kind, row in KINDS.items() if row.buckets is not None}
+    most = settings.lease_seconds / 2
+    breakers = {
+        buckets: CircuitBreaker(buckets.label, partial(store.probe, **buckets._asdict()), most)
+        for buckets in set(needed.values())
     }
+    return {kind: breakers[buckets] for kind, buckets in needed.items()}
 
 
 def _heart(ledger: Ledger, events: TaskEvents) -> Heartbeat:

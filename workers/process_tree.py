@@ -5,28 +5,25 @@ the kernel sends us SIGHUP (prctl(2), PR_SET_PDEATHSIG) and we kill every descen
 of their own as torchrun's ranks do: as a subreaper we inherit each of them. If we die, the command is killed that way.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
+from xraygpt_core.confine.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command on the leash; its exit code, or 128 + the signal that ended it."""
+    """Run the command and hold its process tree; its exit code, or 128 + the signal that ended it."""
     parent, command = int(arguments[0]), arguments[1:]
     signal.signal(signal.SIGHUP, _parent_died)
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGHUP)
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    if os.getppid() != parent:  # it died before we could ask to be told
+    prctl(PR_SET_PDEATHSIG, signal.SIGHUP)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    if os.getppid() != parent:  # it died before the kernel knew that it is to tell us
         return 1
     # Safe to run code between fork and exec here: this process has one thread.
-    job = subprocess.Popen(command, preexec_fn=_die_with_leash)
+    job = subprocess.Popen(command, preexec_fn=_die_with_us)
     signal.signal(signal.SIGTERM, lambda *_: job.send_signal(signal.SIGTERM))
     code = job.wait()
     kill_descendants(os.getpid())
@@ -62,8 +59,8 @@ def kill_descendants(ancestor: int) -> None:
                 continue
 
 
-def _die_with_leash() -> None:
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _die_with_us() -> None:
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _parent_died(*_: object) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import astuple, dataclass
 
 from xraygpt_core.dicom.types import Identifiers
-from xraygpt_core.ledger.studies.rename_pseudonyms import Pair
+from xraygpt_core.ledger.studies.images import PseudonymPair
 from xraygpt_core.privacy import Pseudonymiser
 
 
@@ -29,7 +29,7 @@ def called(said: Identifiers, pseudonymiser: Pseudonymiser) -> Pseudonyms:
     )
 
 
-def renamed(said: Identifiers, pseudonymiser: Pseudonymiser) -> tuple[Pair, ...]:
+def renamed(said: Identifiers, pseudonymiser: Pseudonymiser) -> tuple[PseudonymPair, ...]:
     """What they were called under the key before, beside what they are called now; nothing if there is none before."""
     if pseudonymiser.former is None:
         return ()

@@ -18,7 +18,7 @@ from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import ConfigurationError, ObjectMissing, ObjectReplaced, Rejected, XrayGPTError
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.preflight import check_fingerprint, check_schema
-from xraygpt_core.ledger.studies.ingest import IngestInput
+from xraygpt_core.ledger.studies.images import IngestInput
 from xraygpt_core.ledger.studies.rotate_pseudonyms import rotation
 from xraygpt_core.ledger.studies.split import Names, Split, split_study, suspects, unread_images
 from xraygpt_core.ledger.transaction import Ledger, open_ledger

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.backlogs.progress import PrefixListing, add_page, listings, note_problem
-from xraygpt_core.ledger.studies.cancel import expired_studies, purge_study
+from xraygpt_core.ledger.studies.purge import expired_studies, purge_study
 from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.metrics import MISSED_BY_EVENT

@@ -6,13 +6,13 @@ from workers.decoder_cell import check_cell
 from workers.ingest import Ingest
 from workers.process import start
 from workers.settle import Settle
+from xraygpt_core.exit_codes import START_AGAIN
 from xraygpt_core.ledger.preflight import check_fingerprint
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.queue import CONTROL_QUEUE, queues_of
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind
 
-EXIT_OTHER_BUNDLE = 75  # EX_TEMPFAIL of sysexits.h: start me again, at once
 _CONTROL_THREADS = 4  # one per round, so that a long sweep does not hold up a tick
 
 
@@ -39,7 +39,7 @@ def gpu(settings: Settings, closing: ExitStack) -> int:
     closing.callback(engine.close)
     work = GpuJobs(process.context, engine, bundle, process.stop)
     process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
-    watch(process.context.ledger, wanted, lambda: process.stop(EXIT_OTHER_BUNDLE))
+    watch(process.context.ledger, wanted, lambda: process.stop(START_AGAIN))
     return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads, attended=True)
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from xraygpt_core.errors import ObjectMissing
-from xraygpt_core.ledger.studies.register import ObjectRef, note_deleted, register_objects
+from xraygpt_core.ledger.studies.deleted_objects import note_deleted
+from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.metrics import INGEST_EVENTS
 from xraygpt_core.s3_events import Events, ObjectHint

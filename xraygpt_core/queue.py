@@ -1,7 +1,7 @@
 """The doorbell: Celery queues whose messages say that there is work of a kind in a lane, and nothing else.
 
-Who is woken by one takes the most urgent work there is, and goes on until none is left. So a few messages wake workers
-for any number of jobs, and a message that is lost, doubled or late is harmless: nothing here is ever waited for.
+A worker that is woken takes the most urgent work there is, and goes on until none is left. So a few messages wake
+workers for any number of jobs, and a message that is lost, doubled or late is harmless: nothing ever waits for one.
 """
 
 import threading
@@ -51,7 +51,7 @@ def queues_of(*kinds: JobKind) -> list[str]:
 
 
 class _Channel(kombu_redis.Channel):
-    """Puts no message back when it is closed: the dispatcher rings again for whatever is ready.
+    """Puts no message back when it is closed: the dispatcher rings again for all ready jobs.
 
     Kombu 5.7 tries to put it back through the connection that was just lost; the error ends a worker that is at work.
     """
@@ -64,8 +64,8 @@ class _Transport(kombu_redis.Transport):
 
 
 class _Connection(kombu.Connection):
-    """A worker that lost its broker looks every second whether it is back. By kombu's own rule the pauses grow to half
-    a minute, and what is rung meanwhile waits for whoever happens to look first.
+    """A worker that lost its broker looks for it every second. By kombu's own rule the pauses grow to half a minute,
+    and jobs that are rung for meanwhile wait for the first worker that looks.
     """
 
     def ensure_connection(self, *args: Any, **options: Any) -> Self:
@@ -94,7 +94,7 @@ def make_celery(settings: FlowerSettings) -> Celery:
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
         # The ledger owns retries and leases. A message is only a hint, so it is acknowledged after the work, whatever
-        # came of it, and none is kept aside to be delivered again.
+        # the outcome, and none is kept aside to be delivered again.
         task_acks_late=True,
         task_acks_on_failure=True,
         task_reject_on_worker_lost=False,
@@ -161,7 +161,7 @@ class Doorbell:
     def ring(self, rings: Iterable[Ring]) -> int:
         """Fill each queue up to a message per job, or to its window. Returns how many were sent.
 
-        Call it after the jobs are committed: a message that nobody has taken yet will find them, and is enough. A
+        Call it after the jobs are committed: a message that no worker has taken yet will find them, and is enough. A
         broker that does not answer costs nothing but time: the dispatcher rings again.
         """
         jobs: Counter[Queue] = Counter()
@@ -186,9 +186,9 @@ class Doorbell:
         self.app.close()
 
     def _fill(self, kind: JobKind, lane: Lane, wanted: int) -> int:
-        """One message after the other, looking each time: many who ring at once do not each send all of them."""
+        """One message after the other, looking each time: many processes that ring at once do not each send all."""
         name, sent = queue_name(kind, lane), 0
-        # Kombu waits for one of its connections for ever, whatever it is asked.
+        # Kombu waits for one of its connections for ever, whatever its timeout.
         if not self._room.acquire(timeout=_ROOM_SECONDS):
             raise Unavailable("the broker does not take what is sent already")
         try:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
@@ -11,6 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from xraygpt_core.errors import ObjectMissing, ObjectReplaced, Unavailable
 from xraygpt_core.settings import Settings
+
+DEFAULT_REGION = str(Settings.model_fields["s3_region"].default)
 
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 _REPLACED = frozenset({"412", "PreconditionFailed"})
@@ -25,15 +28,41 @@ T = TypeVar("T")
 
 
 def s3_client(settings: Settings, *, seconds: float = 30.0, attempts: int = 2) -> Any:
-    """boto3's client of the bucket's server, for many threads.
+    """The client a process of ours uses, by its settings. Arguments as of :func:`new_client`."""
+    access_key, secret_key = settings.s3_access_key, settings.s3_secret_key
+    return new_client(
+        settings.s3_endpoint_url,
+        access_key.get_secret_value() if access_key else None,
+        secret_key.get_secret_value() if secret_key else None,
+        region=settings.s3_region,
+        ca_file=settings.s3_ca_file,
+        seconds=seconds,
+        attempts=attempts,
+    )
+
+
+def new_client(
+    url: str | None,
+    access_key: str | None,
+    secret_key: str | None,
+    *,
+    region: str | None = None,
+    ca_file: Path | str | None = None,
+    seconds: float = 30.0,
+    attempts: int = 2,
+) -> Any:
+    """boto3's client of an S3 server, for many threads.
 
     Args:
+        url: of the server; None: AWS.
+        access_key, secret_key: None: those that boto3 finds by itself.
+        ca_file: PEM file of the authority that signed the server's certificate; None: the machine's own authorities.
         seconds: how long it waits for a byte.
         attempts: how often it asks. The ledger owns retries; the second one bridges a dropped connection.
     """
     config = Config(
         signature_version="s3v4",
-        s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+        s3={"addressing_style": "path" if url else "auto"},
         connect_timeout=5,
         read_timeout=seconds,
         retries={"mode": "standard", "total_max_attempts": attempts},
@@ -44,11 +73,11 @@ def s3_client(settings: Settings, *, seconds: float = 30.0, attempts: int = 2) -
     )
     return boto3.session.Session().client(
         "s3",
-        region_name=settings.s3_region,
-        endpoint_url=settings.s3_endpoint_url,
-        verify=str(settings.s3_ca_file) if settings.s3_ca_file else None,  # None: the machine's own authorities
-        aws_access_key_id=settings.s3_access_key.get_secret_value() if settings.s3_access_key else None,
-        aws_secret_access_key=settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None,
+        region_name=region or DEFAULT_REGION,
+        endpoint_url=url,
+        verify=str(ca_file) if ca_file else None,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
         config=config,
     )
 

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.paths import models_dir
+from xraygpt_core.shutdown import DRAIN_SECONDS
 from xraygpt_core.states import Lane
 from xraygpt_core.token_bucket import BudgetSetting, TokenBucket
 
@@ -140,7 +141,7 @@ class Settings(FlowerSettings):
     window: Annotated[int, Field(ge=1)] = Field(32, description="messages kept in the broker per queue")
     stall_seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="a job silent for longer loses its lease")
     max_run_seconds: Annotated[float, Field(gt=0)] = Field(900.0, description="a job running for longer, too")
-    drain_seconds: Annotated[float, Field(ge=0)] = Field(25.0, description="time to finish work after SIGTERM")
+    drain_seconds: Annotated[float, Field(ge=0)] = Field(DRAIN_SECONDS, description="time to finish work after SIGTERM")
     tick_seconds: Annotated[float, Field(gt=0)] = Field(1.0, description="pause between two control ticks")
     settle_seconds: Annotated[float, Field(ge=0)] = Field(5.0, description="quiet time after which a study is whole")
     sweep_seconds: Annotated[float, Field(ge=0)] = Field(300.0, description="pause between bucket sweeps; 0 = never")

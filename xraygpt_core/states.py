@@ -4,16 +4,21 @@ from enum import IntEnum, StrEnum
 
 
 class Lane(StrEnum):
-    """How urgent a piece of work is. Workers empty the lanes in this order."""
+    """How urgent a job is. Workers empty the lanes in this order."""
 
-    STAT = "stat"  # somebody is waiting beside the patient
+    STAT = "stat"  # a clinician waits beside the patient
     ROUTINE = "routine"  # today's work
-    BACKLOG = "backlog"  # yesterday's work: fills what is left
+    BACKLOG = "backlog"  # yesterday's work: uses the capacity that is left
 
     @property
     def rank(self) -> int:
-        """0 is the most urgent. The database stores the rank, so that ORDER BY needs no lookup."""
+        """0 is the most urgent. The database stores it: a lane that is put between others needs a migration."""
         return list(Lane).index(self)
+
+    @classmethod
+    def of_rank(cls, rank: int) -> "Lane":
+        """The lane of a stored rank."""
+        return list(cls)[rank]
 
 
 class JobKind(StrEnum):
@@ -33,7 +38,7 @@ class JobState(StrEnum):
     RUNNING = "running"  # leased to one worker until lease_until
     DONE = "done"  # its result rows were written in the same transaction
     DEAD = "dead"  # attempts used up; last_error says why; replay makes it queued
-    CANCELLED = "cancelled"  # somebody or something made it pointless
+    CANCELLED = "cancelled"  # a person, or a newer object, made it pointless
 
 
 class ImageState(StrEnum):
@@ -102,7 +107,7 @@ class Origin(IntEnum):
 
     DETECTOR = 0  # the film itself, or a header that says nothing else
     PROCESSED = 1  # derived, for a reason that makes it no worse a film: the device's own processing, or compression
-    DERIVED = 2  # derived, and nobody says how
+    DERIVED = 2  # derived, and the header does not say how
     FOR_PROCESSING = 3  # the detector's raw values
     COMPUTED = 4  # shows less than a film, or more: soft tissue, subtracted, suppressed, enhanced, marked
     BONE = 5  # without lungs
@@ -112,13 +117,13 @@ class Flag(StrEnum):
     """What a reader of the summary must know about its image or its text."""
 
     BODY_PART_UNKNOWN = "body_part_unknown"  # a CR/DX that does not say what it shows
-    BURNED_IN_UNCHECKED = "burned_in_unchecked"  # nobody promised that the pixels are free of patient data
+    BURNED_IN_UNCHECKED = "burned_in_unchecked"  # nothing says that the pixels are free of patient data
     NOT_VERIFIED_CHEST = "not_verified_chest"  # a bare picture: nothing says that it is a chest
     SECONDARY_CAPTURE = "secondary_capture"  # a copy of an image, not the detector's own
-    VIEW_UNKNOWN = "view_unknown"  # frontal or lateral is not said, or both are
+    VIEW_UNKNOWN = "view_unknown"  # the header says neither frontal nor lateral, or both
     SYNTHETIC = "synthetic"  # a phantom, not a person
     SOP_UID_REUSED = "sop_uid_reused"  # two different images carry one SOPInstanceUID
-    SUPERSEDES_REVIEWED = "supersedes_reviewed"  # a newer draft beside a summary somebody reviewed
+    SUPERSEDES_REVIEWED = "supersedes_reviewed"  # a newer draft beside a summary that was reviewed
     HEADER_CONTRADICTS_PIXELS = "header_contradicts_pixels"  # the labels were wrong; the pixel data decided
     IMPLAUSIBLE_PIXELS = "implausible_pixels"  # the picture does not look like a film that was decoded rightly
     CHEST_UNCERTAIN = "chest_uncertain"  # the pixels may show something else than a chest
@@ -138,7 +143,7 @@ DOUBTS = frozenset({
 
 
 class ReviewState(StrEnum):
-    """What a clinician said about a summary."""
+    """How a summary stands after its reviews."""
 
     DRAFT = "draft"
     ACCEPTED = "accepted"
@@ -157,7 +162,7 @@ class ReviewAction(StrEnum):
 
 
 class KeyKind(StrEnum):
-    """Who uses an API key, and so in whose name it signs."""
+    """The user of an API key, in whose name it signs."""
 
     PERSON = "person"  # signs what they saw, in their own name
     PROGRAM = "program"  # may sign for the people it knows, whom it names

@@ -1,4 +1,4 @@
-"""Reviews are rows that are only added, and a key knows whether a person or a program holds it.
+"""Adds the table ``reviews``, whose rows are only added, and ``api_keys.kind``: a person or a program holds a key.
 
 Keys that were made before become persons', the kind that may do less: a program that names reviewers needs a new one.
 The one-machine stack's own, ``local``, becomes both.
@@ -20,7 +20,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The summaries keep how they stand; who said what before is lost."""
+    """The summaries keep how they stand; earlier reviews are lost."""
     op.execute("DROP VIEW summary_reviews")
     op.execute("DROP TABLE reviews")
     op.execute("DROP FUNCTION reviews_are_kept")

@@ -1,7 +1,8 @@
-"""A text carries its limits: is its film outside of what the model was made for, and where does it contradict itself.
+"""Adds ``consistency`` and ``flags`` to texts: is the film outside of what the model was made for, and where does the
+text contradict itself? Two views show them.
 
-No bundle declared anything before this version. Texts about people's films are flagged as outside, for nobody can say
-that they are not; texts about drawn films stay as they are, and say that their bundle declared nothing.
+No bundle declared its scope before this version. Texts about people's films are flagged as outside, because no one can
+say that they are not. Texts about drawn films stay as they are, and say that their bundle declared nothing.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The audit: who did what, in rows that are only added and are sealed into a chain of hashes."""
+"""Adds the audit tables: who did what, in rows that are only added and are sealed into a chain of hashes."""
 
 from pathlib import Path
 

@@ -19,12 +19,12 @@ from hypothesis.stateful import (
 
 from tests.support.ledger_tools import do, expire, job_of, rows
 from xraygpt_core.errors import LeaseLost
-from xraygpt_core.ledger.jobs.claims import claim, fail, heartbeat, release
+from xraygpt_core.ledger.jobs.claims import claim_next, fail, heartbeat, release
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.training.runs import complete_run, create_run, move_checkpoint
 from xraygpt_core.ledger.transaction import Ledger
-from xraygpt_core.states import JobKind
+from xraygpt_core.states import JobKind, Lane
 
 JOBS = 2
 ATTEMPTS = 3
@@ -45,6 +45,7 @@ class Model:
     attempts: int = 0
     epoch: int = 0
     live: bool = False
+    paused: bool = False  # until the dispatcher looks
     result: str | None = None
 
     def owned_by(self, got: Claim) -> bool:
@@ -70,14 +71,14 @@ def machine(ledger: Ledger) -> type[RuleBasedStateMachine]:
         def model_of(self, got: Claim) -> Model:
             return next(model for model in self.models if model.job_id == got.job_id)
 
-        @rule(target=claims, which=st.integers(0, JOBS - 1))
-        def someone_claims(self, which: int) -> Any:
-            model = self.models[which]
-            got = claim(ledger, model.job_id, JobKind.TRAIN, "w")
-            free = model.state == "queued" or (model.state == "running" and not model.live)
-            assert (got is not None) == (free and model.attempts < ATTEMPTS)
-            if got is None:
+        @rule(target=claims)
+        def someone_claims(self) -> Any:
+            taken = claim_next(ledger, [(JobKind.TRAIN, Lane.ROUTINE)], "w")
+            ready = [model for model in self.models if model.state == "queued" and not model.paused]
+            assert [got.job_id for got in taken] == [model.job_id for model in ready[:1]]
+            if not taken:
                 return multiple()
+            (got,), model = taken, ready[0]
             model.state, model.live = "running", True
             model.attempts += 1
             model.epoch += 1
@@ -108,7 +109,7 @@ def machine(ledger: Ledger) -> type[RuleBasedStateMachine]:
             if self.lost(model, got, lambda: fail(ledger, got, "no", retry=retry)):
                 return
             model.state = "queued" if retry and model.attempts < ATTEMPTS else "dead"
-            model.live = False
+            model.live, model.paused = False, True
 
         @rule(got=claims)
         def someone_hands_back(self, got: Claim) -> None:
@@ -128,6 +129,7 @@ def machine(ledger: Ledger) -> type[RuleBasedStateMachine]:
         def the_reconciler_looks(self) -> None:
             tick(ledger)
             for model in self.models:
+                model.paused = False
                 if model.state == "running" and not model.live:
                     model.state = "queued" if model.attempts < ATTEMPTS else "dead"
 

@@ -9,12 +9,12 @@ import pytest
 
 from tests.support.ledger_tools import expire, job, job_of, rows
 from xraygpt_core.errors import LeaseLost
-from xraygpt_core.ledger.jobs.claims import claim, fail, heartbeat, release
+from xraygpt_core.ledger.jobs.claims import claim_next, fail, heartbeat, release
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.training.runs import complete_run, create_run
 from xraygpt_core.ledger.transaction import Ledger
-from xraygpt_core.states import JobKind
+from xraygpt_core.states import JobKind, Lane
 
 Steps = Iterator[None]
 
@@ -33,7 +33,7 @@ class World:
     results: list[str] = field(default_factory=list)
 
     def claim(self, name: str) -> Claim | None:
-        got = claim(self.ledger, self.job_id, JobKind.TRAIN, name)
+        got = next(iter(claim_next(self.ledger, [(JobKind.TRAIN, Lane.ROUTINE)], name)), None)
         if got is not None:
             assert self.owner is None, "a job with a living lease was given away"
             self.owner = got.epoch
@@ -112,6 +112,7 @@ def finish(world: World) -> None:
     if job(world.ledger, world.job_id)["state"] == "running":
         expire(world.ledger, world.job_id)
         world.owner = None
+    tick(world.ledger)
     last = world.claim("last")
     if last is None:
         assert job(world.ledger, world.job_id)["state"] == "done"

@@ -9,7 +9,7 @@ from tests.support.worker_bench import Bench
 from workers.consumer import Consumer
 from workers.heartbeat import JobProgress
 from xraygpt_core.ledger.jobs.fence import Claim
-from xraygpt_core.ledger.studies.ingest import complete_ingests
+from xraygpt_core.ledger.studies.accept import complete_ingests
 from xraygpt_core.queue import queues_of
 from xraygpt_core.states import JobKind, Lane
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from tests.support.worker_bench import Bench
-from workers.executor import run_job
+from tests.support.worker_bench import Bench, claim_some
+from workers.executor import run_claim
 from workers.gpu import GpuJobs
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.model.engine.requests import Generated
@@ -75,5 +75,6 @@ class Desk:
 
     def do(self, kind: JobKind) -> None:
         body = self.reader.chat if kind is JobKind.CHAT else self.reader.summarise
-        for job_id in self.bench.queued(kind):
-            run_job(self.bench.context, kind, str(job_id), body)
+        claims = claim_some(self.bench.ledger, kind, limit=len(self.bench.queued(kind)))
+        for claim in sorted(claims, key=lambda claim: claim.job_id):
+            run_claim(self.bench.context, claim, body)

@@ -64,7 +64,7 @@ RULES = {
         WHERE s.alias_of IS NULL AND s.state IN ('waiting', 'queued')
           AND NOT EXISTS (SELECT FROM jobs j WHERE j.subject = s.id AND j.state IN ('queued', 'running')
                           AND j.kind = CASE s.state WHEN 'waiting' THEN 'settle' ELSE 'summarise' END
-                          AND split_part(j.key, ':', 2) = s.revision::text)
+                          AND j.revision = s.revision)
     """,
     "a provisional id leads in one step to a study that has its images": """
         SELECT a.id FROM studies a JOIN studies h ON h.id = a.alias_of

@@ -11,17 +11,21 @@ from uuid import UUID
 
 import pytest
 
+from tests.support.study_steps import complete_ingest, settle
 from xraygpt_core.ledger.access.api_keys import check_api_key, create_api_key
 from xraygpt_core.ledger.backlogs import change
 from xraygpt_core.ledger.backlogs.progress import add_page, create_backlog, listings
-from xraygpt_core.ledger.jobs.claims import claim
+from xraygpt_core.ledger.backlogs.statements import WINDOW
+from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.fence import Claim
-from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingest, reject_image
+from xraygpt_core.ledger.jobs.reconcile import tick
+from xraygpt_core.ledger.studies.end_image import reject_image
+from xraygpt_core.ledger.studies.images import IngestedImage
 from xraygpt_core.ledger.studies.read import resolve
 from xraygpt_core.ledger.studies.register import ObjectRef, Registered, register_objects
-from xraygpt_core.ledger.studies.review import Said, Signer, review_summary
-from xraygpt_core.ledger.studies.settle import settle
-from xraygpt_core.ledger.studies.summarise import NewSummary, SummariseInput, complete_summary, summarise_input
+from xraygpt_core.ledger.studies.review import Signer, Verdict, review_summary
+from xraygpt_core.ledger.studies.summaries import NewSummary
+from xraygpt_core.ledger.studies.summarise import SummariseInput, complete_summary, summarise_input
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind, KeyKind, Lane, ReasonCode, ReviewState
 
@@ -110,11 +114,38 @@ def job(ledger: Ledger, job_id: UUID) -> dict[str, Any]:
     return rows(ledger, "SELECT * FROM jobs WHERE id = :id", id=job_id)[0]
 
 
+_TO_THE_FRONT = """
+    UPDATE jobs SET place = -1 - place, not_before = NULL
+    WHERE id = :id AND state = 'queued' AND (not_before IS NULL OR :early AND not_before <> 'infinity')
+    RETURNING lane_rank
+"""
+
+
+def claim(
+    ledger: Ledger, job_id: UUID, kind: JobKind, worker: str = "worker-1", *, early: bool = False
+) -> Claim | None:
+    """Claim this job as a worker does: by its queue, where it stands first for the moment. None: it is not ready.
+
+    If its lease is over, the dispatcher queues it before.
+
+    Args:
+        early: a pause is over now.
+    """
+    moved = rows(ledger, _TO_THE_FRONT, id=job_id, early=early)
+    if not moved and tick(ledger).requeued:
+        moved = rows(ledger, _TO_THE_FRONT, id=job_id, early=early)
+    if not moved:
+        return None
+    (taken,) = claim_next(ledger, [(kind, Lane.of_rank(moved[0]["lane_rank"]))], worker)
+    do(ledger, "UPDATE jobs SET place = -1 - place WHERE id = :id", id=job_id)
+    assert taken.job_id == job_id
+    return taken
+
+
 def take(ledger: Ledger, kind: JobKind, subject: UUID, worker: str = "worker-1") -> Claim:
     """Claim the newest job of this kind; it must be there to be taken, now or after its pause."""
     job_id = job_of(ledger, kind, subject)
-    do(ledger, "UPDATE jobs SET not_before = NULL WHERE id = :id AND not_before <> 'infinity'", id=job_id)
-    taken = claim(ledger, job_id, kind, worker)
+    taken = claim(ledger, job_id, kind, worker, early=True)
     assert taken is not None, f"the {kind} job cannot be claimed: {job(ledger, job_id)}"
     return taken
 
@@ -189,7 +220,7 @@ def sign(ledger: Ledger, summary_id: UUID, state: ReviewState, text: str | None 
     """Let a new program, which looks at nothing, review a summary."""
     reason = "as the test says" if state is ReviewState.DRAFT else None
     program = signer(ledger, f"program {next(_numbers)}", KeyKind.PROGRAM)
-    review_summary(ledger, summary_id, Said(state, text, reason), program)
+    review_summary(ledger, summary_id, Verdict(state, text, reason), program)
 
 
 def state_of(ledger: Ledger, study_id: UUID) -> str:
@@ -259,10 +290,8 @@ def no_errors(results: Sequence[T | BaseException]) -> list[T]:
 
 def windows_of(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a backlog be changed so many images at a time."""
-    window = change._WINDOW
     for name, sql in vars(change).copy().items():
         if isinstance(sql, str):
-            small = sql.replace(f"LIMIT {window}", f"LIMIT {count}").replace(
-                f"OFFSET {window - 1}", f"OFFSET {count - 1}"
-            )
+            small = sql.replace(f"LIMIT {WINDOW}", f"LIMIT {count}")
+            small = small.replace(f"OFFSET {WINDOW - 1}", f"OFFSET {count - 1}")
             monkeypatch.setattr(change, name, small)

@@ -87,12 +87,15 @@ def tell(line: str) -> None:
 
 
 def run_supervisor() -> None:
-    """Prints the lines of progress and ``ready``; XRAYGPT_STANDINS may replace a program by another of this file."""
-    from xraygpt.stack.processes import restarts, supervisor
+    """Prints the lines of progress and ``ready``; XRAYGPT_STANDINS may replace a program by another of this
+    file, or by ``product``: the real one.
+    """
+    from xraygpt.stack.processes import supervisor
     from xraygpt.stack.processes.child import StackError
     from xraygpt.stack.settings.home import Home
+    from xraygpt_core import shutdown
 
-    restarts.DRAIN_SECONDS = float(os.environ.get("XRAYGPT_STANDIN_DRAIN_SECONDS", "20"))
+    shutdown.MARGIN_SECONDS = float(os.environ.get("XRAYGPT_STANDIN_MARGIN_SECONDS", shutdown.MARGIN_SECONDS))
     replaced = json.loads(os.environ.get("XRAYGPT_STANDINS", "{}"))
     roles = (
         dict.fromkeys(["ingest", "gpu", "training", "control", "flower"], "worker") | {"gateway": "gateway"} | replaced
@@ -101,7 +104,7 @@ def run_supervisor() -> None:
     once = {"migrations": [*here, "migrations"], "create-key": [*here, "create_key"]}
     if "XRAYGPT_STANDIN_MIGRATES" in os.environ:
         once["migrations"] = supervisor.ONCE["migrations"]
-    programs = {name: [*here, role] for name, role in roles.items()}
+    programs = {name: supervisor.PROGRAMS[name] if role == "product" else [*here, role] for name, role in roles.items()}
     stack = supervisor.Supervisor(
         Home(Path(os.environ["XRAYGPT_HOME"])),
         os.environ,

@@ -18,19 +18,36 @@ from pydantic import SecretStr
 
 from tests.support import database_roles
 from workers.context import Context
+from workers.executor import Body, run_claim
 from xraygpt_core.dicom.write import phantom_dicom
-from xraygpt_core.ledger.jobs import claims
+from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingest
+from xraygpt_core.ledger.studies.accept import complete_ingests
+from xraygpt_core.ledger.studies.images import IngestedImage
 from xraygpt_core.ledger.studies.register import ObjectRef, Registered, register_objects
-from xraygpt_core.ledger.studies.settle import settle
+from xraygpt_core.ledger.studies.settle import settle_many
 from xraygpt_core.ledger.transaction import Ledger
+from xraygpt_core.queue import queue_of, queues_of
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, Lane
 from xraygpt_core.storage import ObjectStore
 
 T = TypeVar("T")
+
+
+def claim_some(ledger: Ledger, kind: JobKind, limit: int, worker: str = "test") -> list[Claim]:
+    """The most urgent jobs of a kind, claimed as a worker does, after a tick of control."""
+    tick(ledger)
+    return claim_next(ledger, [queue_of(name) for name in queues_of(kind)], worker, limit=limit)
+
+
+def run_one(context: Context, kind: JobKind, body: Body) -> bool:
+    """Claim the most urgent job of a kind and do it; False if there is none."""
+    claims = claim_some(context.ledger, kind, 1, context.name)
+    for claim in claims:
+        run_claim(context, claim, body)
+    return bool(claims)
 
 
 def eventually(look: Callable[[], T | None], what: str, seconds: float = 240.0) -> T:
@@ -100,15 +117,13 @@ class Bench:
             expected_images=None,
             flags=(),
         )
-        complete_ingest(self.ledger, self.claimed(JobKind.INGEST), image)
-        settle(self.ledger, self.claimed(JobKind.SETTLE))
+        complete_ingests(self.ledger, [(self.claimed(JobKind.INGEST), image)])
+        settle_many(self.ledger, [self.claimed(JobKind.SETTLE)])
         return registered.study_id
 
     def claimed(self, kind: JobKind) -> Claim:
-        """The oldest queued job of a kind, claimed."""
-        claim = claims.claim(self.ledger, self.queued(kind)[0], kind, "test")
-        assert claim is not None
-        return claim
+        """The most urgent job of a kind, claimed."""
+        return claim_some(self.ledger, kind, 1)[0]
 
     def queued(self, kind: JobKind) -> list[UUID]:
         rows = self.rows("SELECT id FROM jobs WHERE kind = :kind AND state = 'queued' ORDER BY id", kind=kind)

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 from tests.support.keys import HMAC_KEY
@@ -148,6 +150,13 @@ def test_the_watch_sees_settings_files_sockets_and_processes(tmp_path: Path) -> 
     assert read == "reads XRAYGPT_HOME"
     assert opened.endswith("greedy.py.log for writing")
     assert rest[:2] == ["socket.bind", "subprocess.Popen"]
+
+
+def test_no_import_leads_back_to_its_module_not_even_one_for_types_alone() -> None:
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert "xraygpt_core.ledger.transaction" in imports["xraygpt_core.ledger.jobs.fence"]
+    TopologicalSorter(imports).prepare()  # raises an error that names the circle
 
 
 def test_the_card_holds() -> None:

@@ -1,7 +1,6 @@
 """``backlog``: everything below a prefix of the bucket, as one piece of work."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -12,13 +11,14 @@ import typer
 from xraygpt import show
 from xraygpt.backlog_progress import ListedSoFar, Proof, Speed, compared, words
 from xraygpt.client import Gateway
-from xraygpt.commands.options import UNFINISHED, AsJson, Timeout, Wait
+from xraygpt.commands.options import AsJson, Timeout, Wait
 from xraygpt.commands.submitting import show_table
-from xraygpt.connect import gateway, home
+from xraygpt.connect import gateway, home, setting
 from xraygpt.inputs import is_uri, split_uri
 from xraygpt.stack.settings.home import running_stack
 from xraygpt.submit import ASK_AT_ONCE, ResultRow
 from xraygpt_core.errors import Unavailable
+from xraygpt_core.exit_codes import UNFINISHED
 from xraygpt_core.s3_listing import read_listings_quickly
 from xraygpt_core.states import Lane
 
@@ -153,20 +153,19 @@ def _over(now: dict[str, Any], deadline: float | None) -> bool:
 
 def _objects(uri: str, since: datetime | None) -> Iterator[ListedSoFar]:
     """What lies below the prefix. The gateway never tells keys, so the client asks the bucket itself."""
-    import boto3  # slow to import, and only this command needs it
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError  # slow to import, and only this command needs it
+
+    from xraygpt_core.s3_client import new_client
 
     bucket, prefix = split_uri(uri)
     stack = running_stack(home()) or {}
-    client: Any = boto3.client(
-        "s3",
-        endpoint_url=os.environ.get("XRAYGPT_S3_ENDPOINT_URL") or stack.get("s3_endpoint_url"),
-        aws_access_key_id=os.environ.get("XRAYGPT_S3_ACCESS_KEY") or stack.get("s3_access_key"),
-        aws_secret_access_key=os.environ.get("XRAYGPT_S3_SECRET_KEY") or stack.get("s3_secret_key"),
-        region_name=os.environ.get("XRAYGPT_S3_REGION", "us-east-1"),
-        verify=os.environ.get("XRAYGPT_S3_CA_FILE") or stack.get("s3_ca_file"),
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    client = new_client(
+        setting("s3_endpoint_url", stack),
+        setting("s3_access_key", stack),
+        setting("s3_secret_key", stack),
+        region=setting("s3_region"),
+        ca_file=setting("s3_ca_file", stack),
+        attempts=5,
     )
     read_listings_quickly(client)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)

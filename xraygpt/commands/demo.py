@@ -11,7 +11,7 @@ import typer
 
 from xraygpt import show
 from xraygpt.client import Gateway
-from xraygpt.commands.options import UNFINISHED, AsJson, Timeout
+from xraygpt.commands.options import AsJson, Timeout
 from xraygpt.commands.running import where_next
 from xraygpt.commands.submitting import named, send, show_rows
 from xraygpt.connect import home
@@ -20,6 +20,7 @@ from xraygpt.stack.processes.launch import start, stop
 from xraygpt.stack.settings.home import running_stack
 from xraygpt.submit import all_done
 from xraygpt_core.errors import BundleError
+from xraygpt_core.exit_codes import UNFINISHED
 from xraygpt_core.model.bundle import load_bundle
 from xraygpt_core.paths import models_dir
 from xraygpt_core.states import Lane

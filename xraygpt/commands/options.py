@@ -13,8 +13,6 @@ Wait = Annotated[bool, typer.Option("--wait", help="Stay until everything has en
 Timeout = Annotated[float | None, typer.Option("--timeout", help="Seconds to wait at most; then exit with 3.", min=0)]
 Study = Annotated[str, typer.Argument(help="A study's id.", metavar="STUDY")]
 
-UNFINISHED = 3  # something ended dead or cancelled, or did not end
-
 
 def unseen(value: str) -> str:
     """The value of an argument; `-`: a line of standard input, so that it stands in no list of processes."""

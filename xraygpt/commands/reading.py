@@ -6,8 +6,9 @@ import typer
 
 from xraygpt import caveats, show
 from xraygpt.client import Gateway
-from xraygpt.commands.options import UNFINISHED, AsJson, Study, unseen
+from xraygpt.commands.options import AsJson, Study, unseen
 from xraygpt.connect import gateway
+from xraygpt_core.exit_codes import UNFINISHED
 from xraygpt_core.states import NOTICE, Flag
 
 

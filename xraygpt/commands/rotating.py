@@ -1,27 +1,21 @@
 """``rotate``: new secrets in place of old ones, on the one-machine stack."""
 
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from xraygpt import show
-from xraygpt.commands.options import UNFINISHED, AsJson
-from xraygpt.connect import home
+from xraygpt.commands.options import AsJson
+from xraygpt.connect import home, process_environment, setting
 from xraygpt.stack.processes.child import StackError, die_with_parent
 from xraygpt.stack.processes.launch import start, stop
 from xraygpt.stack.settings.home import Home, replace_hmac_key, running_stack
 from xraygpt.stack.settings.rotation import ROTATED
-
-# Where stack.json has what our processes read from their environment.
-_SETTINGS = (
-    "database_url", "redis_url", "s3_endpoint_url", "s3_access_key", "s3_secret_key", "bucket", "derived_bucket",
-    "hmac_key_file",
-)  # fmt: skip
+from xraygpt_core.exit_codes import UNFINISHED
 
 
 class What(StrEnum):
@@ -67,7 +61,7 @@ def rotate(
 def _secrets(data: Home, names: list[str]) -> None:
     if "key" in names:
         stack = running_stack(data) or start(data, show.say)
-        _run(["-m", "api_gateway", "revoke-key", "--name", "local"], _environment(stack))
+        _run(["-m", "api_gateway", "revoke-key", "--name", "local"], process_environment(stack))
     stop(data)
     for name in names:
         ROTATED[name](data)
@@ -76,7 +70,7 @@ def _secrets(data: Home, names: list[str]) -> None:
 
 def _pseudonyms(data: Home, *, give_up: bool) -> bool:
     """True when the old key is needed no more."""
-    if "XRAYGPT_HMAC_KEY" in os.environ or "XRAYGPT_HMAC_KEY_FILE" in os.environ:
+    if setting("hmac_key") or setting("hmac_key_file"):
         raise StackError("the pseudonymisation key is a setting of yours: docs/operations.md says how to replace it")
     if not data.hmac_key_file.exists():
         raise StackError(f"there is no key in {data.root} yet")
@@ -85,7 +79,7 @@ def _pseudonyms(data: Home, *, give_up: bool) -> bool:
         stop(data)
         replace_hmac_key(data)
     stack = running_stack(data) or start(data, show.say)
-    given = _environment(stack) | {"XRAYGPT_HMAC_OLD_KEY_FILE": str(data.old_hmac_key_file)}
+    given = process_environment(stack) | {"XRAYGPT_HMAC_OLD_KEY_FILE": str(data.old_hmac_key_file)}
     if _run(["-m", "workers.rotate", *["--give-up"] * give_up], given, allowed=(0, UNFINISHED)) != 0:
         return False
     stop(data)
@@ -94,11 +88,6 @@ def _pseudonyms(data: Home, *, give_up: bool) -> bool:
     start(data, show.say)
     show.say(f"the old key is {kept}: keep it as long as there are back-ups from before, then delete it")
     return True
-
-
-def _environment(stack: dict[str, Any]) -> dict[str, str]:
-    known = {f"XRAYGPT_{name.upper()}": str(stack[name]) for name in _SETTINGS if stack.get(name)}
-    return {**os.environ, **known}
 
 
 def _run(arguments: list[str], environment: dict[str, str], allowed: tuple[int, ...] = (0,)) -> int:

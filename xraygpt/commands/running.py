@@ -7,10 +7,11 @@ import typer
 
 from xraygpt import show
 from xraygpt.client import GatewayError
-from xraygpt.commands.options import UNFINISHED, AsJson
+from xraygpt.commands.options import AsJson
 from xraygpt.connect import find_gateway, home
 from xraygpt.stack.processes.launch import processes, start, stop
 from xraygpt.stack.settings.home import holder, running_stack
+from xraygpt_core.exit_codes import UNFINISHED
 
 STATUS_SECONDS = 3.0  # who asks how it is wants to hear that the gateway is silent, not to wait for it
 SHOWN = ("gateway_url", "flower_url", "s3_endpoint_url", "bucket", "derived_bucket", "external", "started_at", "pids")

@@ -9,10 +9,11 @@ import typer
 
 from xraygpt import caveats, show
 from xraygpt.client import Gateway
-from xraygpt.commands.options import UNFINISHED, AsJson, InLane, Timeout, Wait
+from xraygpt.commands.options import AsJson, InLane, Timeout, Wait
 from xraygpt.connect import gateway
 from xraygpt.inputs import expand
 from xraygpt.submit import ResultRow, all_done, follow, refresh, register, result
+from xraygpt_core.exit_codes import UNFINISHED
 from xraygpt_core.states import NOTICE, Flag, Lane
 
 Sources = Annotated[list[str], typer.Argument(help="Files, folders, or s3://bucket/key.", metavar="PATH|s3://…")]

@@ -13,10 +13,11 @@ import typer
 
 from xraygpt import show
 from xraygpt.client import Gateway
-from xraygpt.commands.options import UNFINISHED, AsJson, Timeout, Wait
+from xraygpt.commands.options import AsJson, Timeout, Wait
 from xraygpt.connect import find_gateway, home
 from xraygpt.stack.processes.child import die_with_parent
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.exit_codes import UNFINISHED
 from xraygpt_core.model.bundle import load_bundle
 from xraygpt_core.paths import models_dir
 

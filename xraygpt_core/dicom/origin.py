@@ -82,14 +82,19 @@ def _named(dataset: Any, kind: list[str]) -> Origin | None:
     derivation = first_item(dataset, "DerivationCodeSequence")
     texts = [*kind[2:], *(word(dataset, keyword) or "" for keyword in _DESCRIPTIONS)]
     texts.append(word(derivation, "CodeMeaning") or "" if derivation is not None else "")
-    said = [" ".join(plain_words(apart(one))) for one in texts]
-    if any(_SUPPRESSED.search(one) for one in said):
+    described = [" ".join(plain_words(apart(one))) for one in texts]
+    if any(_SUPPRESSED.search(one) for one in described):
         return Origin.COMPUTED
-    if any(_BONE.search(one) for one in said):
+    if any(_BONE.search(one) for one in described):
         return Origin.BONE
-    if any(_COMPUTED.search(one) for one in said) or {*" ".join(said[: len(kind) - 2]).split()} & _IN_IMAGE_TYPE:
+    if (
+        any(_COMPUTED.search(one) for one in described)
+        or {*" ".join(described[: len(kind) - 2]).split()} & _IN_IMAGE_TYPE
+    ):
         return Origin.COMPUTED
-    dual = kind[0] == "DERIVED" and any(_DUAL_ENERGY.search(one) for one in said)  # the standard film says it as well
+    dual = kind[0] == "DERIVED" and any(
+        _DUAL_ENERGY.search(one) for one in described
+    )  # the standard film says it as well
     return Origin.COMPUTED if dual else None
 
 

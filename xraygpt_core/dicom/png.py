@@ -39,9 +39,9 @@ def without_texts(data: bytes) -> bytes:
 
 
 def _may_turn(data: bytes, kind: bytes, begin: int, end: int) -> bool:
-    said = kind == b"eXIf" or (kind in _TEXTS and data.startswith(_ORIENTATION, begin + 8))
+    oriented = kind == b"eXIf" or (kind in _TEXTS and data.startswith(_ORIENTATION, begin + 8))
     return (
-        said
+        oriented
         and end - begin < _MOST_TEXT
         and zlib.crc32(data[begin + 4 : end - 4]) == int.from_bytes(data[end - 4 : end])
     )

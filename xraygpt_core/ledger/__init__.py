@@ -1,4 +1,5 @@
 """The ledger: every unit of work is a row, and only a row's owner can finish it. Nothing lost, nothing twice.
 
-Read in the order of a study's life: register, jobs, ingest, settle, summarise, chat. ``fence`` is the promise.
+Read in the order of a study's life: ``studies.register``, ``jobs.claims``, ``studies.ingest``, ``settle``,
+``summarise``, ``chat``. ``jobs.fence`` is the promise, ``jobs.kinds`` what each kind of job means.
 """

@@ -1,4 +1,4 @@
-"""Whose act a transaction is, for the audit."""
+"""The actor of a transaction, for the audit."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, as the audit keeps it.
+    """A person, a program or a part of the system, as the audit keeps it.
 
     Attributes:
         name: of the key or person, or of the part of the system that acts by itself (``webhook``, ``control`` …).

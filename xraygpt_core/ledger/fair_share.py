@@ -1,13 +1,13 @@
-"""Fair shares of a lane: nobody's thousand films stand between somebody else and his one.
+"""Fair shares of a lane: one sender's thousand films do not delay another sender's single one.
 
-Each study has a *place* in its lane, and what is to be done for it is claimed in the order of places (start-time fair
-queueing; Goyal, Vin, Cheng, SIGCOMM 1996). A newcomer's place is the one that is served now; a sender's next place
-is behind the last one. So senders take turns, each with one film, whatever each of them has waiting, and a lone one
-has the lane to itself. Claiming costs what it cost before: a place is a column of the index that claims read anyway.
+Each study has a *place* in its lane, and its jobs are claimed in the order of places (start-time fair queueing; Goyal,
+Vin, Cheng, SIGCOMM 1996). A new sender's place is the one that is served now; a sender's next place is behind its last
+one. So senders take turns, each with one film, whatever each of them has waiting, and a lone sender has the lane to
+itself. Claiming costs nothing more: a place is a column of the index that claims read anyway.
 
-Places are counted from the microseconds since 1970 at which a lane was last found empty. So a time of work that begins
-later always begins with a greater place, in whichever process, and no counter is shared or stored. What the processes
-that register do not know of each other: a sender that comes through two gateways has two turns.
+Places are counted from the microseconds since 1970 at which a lane was last found empty. So a later busy period always
+begins with a greater place, in every process, and no counter is shared or stored. The processes that register do not
+know of each other's senders: a sender that comes through two gateways has two turns.
 """
 
 import threading
@@ -17,8 +17,8 @@ from collections.abc import Callable
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.states import Lane
 
-LOOK_SECONDS = 0.25  # how old may be what is known of the place that is served
-_MOST_SENDERS = 4096  # that are remembered; those whose places were all served need not be
+LOOK_SECONDS = 0.25  # how old the known place that is served may be
+_MOST_SENDERS = 4096  # remembered; senders whose places were all served are forgotten
 
 
 class Shares:
@@ -45,7 +45,7 @@ class Shares:
             return first
 
     def _now_served(self, lane: Lane, served: Callable[[], int]) -> int:
-        """It never goes back: what is tried again has an old place, and is an exception."""
+        """It never goes back: a retried job has an old place, and is an exception."""
         looked, place = self._served.get(lane, (float("-inf"), 0))
         if self._clock() - looked >= LOOK_SECONDS:
             place = max(place, served())
@@ -57,7 +57,7 @@ class Shares:
 
 
 def sender_of(actor: Actor | None, door: str) -> str:
-    """Whose share it is: a key's, as an opaque id, else that of the door or part of the system it came through."""
+    """The owner of the share: a key, as an opaque id, or else the door or part of the system it came through."""
     if actor is None:
         return door
     return str(actor.key_id or actor.name)

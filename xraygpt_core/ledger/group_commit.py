@@ -1,7 +1,7 @@
-"""Calls of many threads that meet in one transaction.
+"""Group commit: calls of many threads share one transaction.
 
-While one call is in the database, those that come meanwhile wait for each other; the next transaction does them all.
-So a lone call waits for nobody, and under load a statement does the work of many (what databases call group commit).
+While one call is in the database, later calls wait, and the next transaction does all of them. So a lone call does not
+wait, and under load one statement does the work of many.
 """
 
 import threading
@@ -57,7 +57,7 @@ class GroupCommit(Generic[T, R]):
         return call.answers[0] if call.answers else self._many([item])[0]
 
     def _lead(self, call: _Call[T, R]) -> None:
-        """Do everybody's work who waits, then let the next one lead."""
+        """Do the work of all calls that wait, then let the next one lead."""
         with self._lock:
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         try:

@@ -1,4 +1,4 @@
-"""What a process makes sure of before it touches the ledger: schema and pseudonymisation key are the right ones."""
+"""What a process checks before it touches the ledger: its schema and its pseudonymisation key."""
 
 from datetime import datetime
 
@@ -65,7 +65,7 @@ def check_fingerprint(ledger: Ledger, fingerprint: str, former: str | None = Non
 
 
 def installed_at(ledger: Ledger) -> datetime:
-    """When this database was set up: what is older in the bucket was never announced, and a sweep leaves it alone."""
+    """When this database was set up. A sweep leaves older objects of the bucket alone: they were never announced."""
     with ledger.work() as work:
         row = work.row("SELECT created_at FROM installation WHERE id = 1")
     if row is None:

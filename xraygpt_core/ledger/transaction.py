@@ -22,7 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-# A planner that knows nothing of a table, or knows what it was an hour ago, reads all of it to find a thousand rows.
+# A planner that knows nothing of a table, or has statistics of an hour ago, reads all of it to find a thousand rows.
 _BY_INDEX = """
     SELECT set_config(name, 'off', true) FROM unnest(ARRAY[
         'enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin']) AS name
@@ -38,11 +38,11 @@ class Work:
     actor: Actor | None = None
 
     def by(self, actor: Actor | None) -> "Work":
-        """The same transaction, as the act of one of those who share it."""
+        """The same transaction, as an act of this actor: one of several that share it."""
         return replace(self, actor=actor)
 
     def by_index(self) -> None:
-        """From here on, find rows by their indexes: for a window of a table that may be long, whatever was counted."""
+        """From here on, find rows by their indexes, whatever the planner believes of the tables."""
         self.rows(_BY_INDEX)
 
     def run(self, sql: str, values: Values | Sequence[Values] = ()) -> int:
@@ -91,7 +91,7 @@ class Ledger:
         return replace(self, actor=actor)
 
     def meeting(self, name: Hashable, many: Callable[[Sequence[T]], Sequence[R]]) -> GroupCommit[T, R]:
-        """Where the threads of this process meet for one kind of transaction; made by whoever comes first."""
+        """The group commit of this name; the threads of this process that call it share transactions."""
         return self._meetings.setdefault(name, GroupCommit(many))
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ def _parsed(sql: str) -> TextClause:
 
 def open_ledger(settings: Settings, *, pool_size: int = 8) -> Ledger:
     """The ledger of this process. Connects when first used."""
-    # A process that stands still in a transaction may keep others from its work for no longer than from its jobs.
+    # A process that stops in the middle of a transaction blocks others for no longer than its jobs would.
     idle = min(30.0, settings.lease_seconds)
     database = Database(settings.database_url.get_secret_value(), pool_size=pool_size, idle_seconds=idle)
     return Ledger(settings, database, open_doorbell(settings))

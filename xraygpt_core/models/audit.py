@@ -1,4 +1,6 @@
-"""Who did what: rows that are only added, those that wait for their seal, and the seals. A trigger refuses the rest.
+"""The audit of every act: rows that are only added, those that wait for their seal, and the seals.
+
+A trigger refuses every other change.
 
 No column refers to another table: what was done to a study outlives the study.
 """

@@ -1,4 +1,4 @@
-"""Who may do what: API keys, and the sessions that a key or a login opens for a browser."""
+"""API keys with their roles, and the sessions that a key or a login opens for a browser."""
 
 from sqlalchemy import ARRAY, Boolean, CheckConstraint, Column, ForeignKey, Index, Table, Text, text
 from sqlalchemy.dialects.postgresql import UUID

@@ -9,7 +9,7 @@ reviews = Table(
     "reviews",
     metadata,
     id_column(),
-    # Its study is the summary's: said in one place, so that a study that is taken apart takes its reviews along.
+    # Its study is the summary's, and stands there alone: a study that is taken apart takes its reviews along.
     Column("summary_id", UUID, ForeignKey("summaries.id"), nullable=False),
     # 1, 2, 3 … within the summary: a clock may be set back, this order may not.
     Column("position", Integer, nullable=False),

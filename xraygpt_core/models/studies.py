@@ -1,4 +1,4 @@
-"""Studies, their images, where they came from, and what is said about them."""
+"""Studies, their images, where they came from, and the texts about them."""
 
 from sqlalchemy import (
     ARRAY,
@@ -45,7 +45,7 @@ studies = Table(
     moment("finished_at"),
     moment("purged_at"),
     Index(None, "alias_of", postgresql_where=text("alias_of IS NOT NULL")),
-    # Two patients may share a StudyInstanceUID; each has a study of his own.
+    # Two patients may share a StudyInstanceUID; each has a study of their own.
     Index(
         "ix_studies_uid_pseudonym",
         "uid_pseudonym",

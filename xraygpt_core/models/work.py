@@ -1,4 +1,4 @@
-"""Work and its story: the installation, jobs, timeline, backlogs, training runs."""
+"""Jobs and what surrounds them: the installation, the timeline, backlogs, training runs."""
 
 from sqlalchemy import (
     BigInteger,
@@ -41,6 +41,7 @@ jobs = Table(
     id_column(),
     Column("kind", Text, nullable=False),
     Column("subject", UUID, nullable=False),
+    Column("revision", Integer),
     Column("key", Text, nullable=False),
     Column("lane_rank", SmallInteger, nullable=False),
     Column("place", BigInteger, nullable=False, server_default="0"),

@@ -213,3 +213,26 @@ def test_a_preview_that_is_named_by_its_hash_is_known_by_it(bare_url: str) -> No
     with psycopg.connect(bare_url) as connection:
         found = connection.execute("SELECT preview_sha256 FROM images ORDER BY id").fetchall()
     assert [row[0] for row in found] == [sha256, None, None, None, None]
+
+
+def test_jobs_that_were_open_at_the_upgrade_know_their_revision_whatever_their_bundle_is_called(bare_url: str) -> None:
+    upgrade(bare_url, "0016")
+    study = UUID(int=7)
+    jobs = [
+        ("ingest", str(study), None),
+        ("settle", f"{study}:12", 12),
+        ("summarise", f"{study}:12:demo", 12),
+        ("summarise", f"{study}:3:a:b", 3),
+        ("train", str(study), None),
+    ]
+    with psycopg.connect(bare_url) as connection:
+        for kind, key, _ in jobs:
+            connection.execute(
+                "INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts) "
+                "VALUES (gen_random_uuid(), %s, %s, %s, 1, 5)",
+                [kind, study, key],
+            )
+    upgrade(bare_url)
+    with psycopg.connect(bare_url) as connection:
+        found = connection.execute("SELECT kind, key, revision FROM jobs ORDER BY kind, key").fetchall()
+    assert found == sorted(jobs)

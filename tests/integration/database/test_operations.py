@@ -21,14 +21,15 @@ from xraygpt.stack.servers.postgres import Postgres, program
 from xraygpt_core.db import driver_url, libpq_url
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.ledger.access.api_keys import check_api_key, create_api_key
-from xraygpt_core.ledger.jobs import claims
+from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.preflight import check_fingerprint, check_schema
 from xraygpt_core.ledger.studies.read import lookup
-from xraygpt_core.ledger.studies.summarise import NewSummary, complete_summary, summarise_input
+from xraygpt_core.ledger.studies.summaries import NewSummary
+from xraygpt_core.ledger.studies.summarise import complete_summary, summarise_input
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.privacy import load_pseudonymiser
-from xraygpt_core.states import JobKind
+from xraygpt_core.states import JobKind, Lane
 
 SUMMARY = NewSummary("Normal chest.", None, "Normal.", "demo", "b" * 64, {"seed": None}, 7, 1)
 
@@ -124,11 +125,9 @@ def finish(ledger: Ledger, fingerprint: str) -> None:
     with ledger.work() as work:  # by the time of a restore every lease has ended
         work.run("UPDATE jobs SET lease_until = clock_timestamp() - interval '1 day' WHERE state = 'running'")
     tick(ledger)
-    with ledger.work() as work:
-        queued = [row["id"] for row in work.rows("SELECT id FROM jobs WHERE state = 'queued'")]
-    for job_id in queued:
-        claim = claims.claim(ledger, job_id, JobKind.SUMMARISE, "test")
-        assert claim is not None
+    queues = [(JobKind.SUMMARISE, lane) for lane in Lane]
+    while taken := claim_next(ledger, queues, "test"):
+        (claim,) = taken
         given = summarise_input(ledger, claim)
         assert given is not None
         complete_summary(ledger, claim, given, SUMMARY)

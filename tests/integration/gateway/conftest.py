@@ -14,16 +14,19 @@ from pydantic import SecretStr
 
 from api_gateway.app import create_app
 from tests.support.keys import HMAC_KEY
+from tests.support.ledger_tools import claim
 from tests.support.s3_tools import s3_client
+from tests.support.study_steps import complete_ingest, settle
 from xraygpt.stack.servers.broker import Broker
 from xraygpt.stack.servers.postgres import Postgres
 from xraygpt.stack.servers.s3 import ObjectServer
 from xraygpt_core.ledger.access.api_keys import create_api_key
-from xraygpt_core.ledger.jobs.claims import Claim, claim, fail
+from xraygpt_core.ledger.jobs.claims import Claim, fail
 from xraygpt_core.ledger.studies.chat import chat_input, complete_turn, stream_answer
-from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingest, reject_image
-from xraygpt_core.ledger.studies.settle import settle
-from xraygpt_core.ledger.studies.summarise import NewSummary, complete_summary, summarise_input
+from xraygpt_core.ledger.studies.end_image import reject_image
+from xraygpt_core.ledger.studies.images import IngestedImage
+from xraygpt_core.ledger.studies.summaries import NewSummary
+from xraygpt_core.ledger.studies.summarise import complete_summary, summarise_input
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.settings import Settings
@@ -76,7 +79,7 @@ class World:
                 {"kind": kind, "subject": UUID(subject)},
             )
         assert row is not None, f"no open {kind} job"
-        taken = claim(self.ledger, row["id"], kind, "test")
+        taken = claim(self.ledger, row["id"], kind)
         assert taken is not None
         return taken
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from xraygpt_core.ledger.studies.cancel import purge_study
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.metrics import PICTURES_REFUSED
 
 World = Any

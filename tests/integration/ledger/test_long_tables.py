@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from tests.support.ledger_tools import do, one, rows
-from xraygpt_core.ledger.studies import cancel, read, resummarise
+from xraygpt_core.ledger.jobs import outcomes, replay
+from xraygpt_core.ledger.studies import purge, read, resummarise
 from xraygpt_core.ledger.transaction import Ledger
 
 MANY, A_FEW = 4_000, 20  # an index counts what was deleted a moment ago, too
@@ -94,9 +95,9 @@ def walked(found: str) -> int:
 @pytest.mark.parametrize(
     "sql",
     [
-        pytest.param(cancel._CANCEL_JOBS, id="cancel"),
-        pytest.param(cancel._FORGET_STORY, id="purge the timeline"),
-        pytest.param(cancel._DERIVED, id="what a purge may delete"),
+        pytest.param(outcomes._CANCEL, id="cancel"),
+        pytest.param(purge._FORGET_STORY, id="purge the timeline"),
+        pytest.param(purge._DERIVED, id="what a purge may delete"),
     ],
 )
 @pytest.mark.parametrize("filled", ["just_filled", "believed_empty", "full"])
@@ -119,7 +120,7 @@ def some_study(ledger: Ledger) -> UUID:
 
 
 def test_the_oldest_studies_are_found_without_a_walk_through_the_purged_ones(full: Ledger) -> None:
-    found = plan(full, cancel._EXPIRED, {"days": 30, "limit": 100})
+    found = plan(full, purge._EXPIRED, {"days": 30, "limit": 100})
     assert walked(found) <= 100 + A_FEW
     assert "ix_studies_kept" in found
 
@@ -133,11 +134,11 @@ def test_a_page_of_dead_jobs_costs_a_page_wherever_it_is(full: Ledger, after: st
 
 
 def test_a_window_of_dead_jobs_is_replayed_without_a_walk_through_the_rest(full: Ledger) -> None:
-    small = resummarise._REPLAY.format(which="true").replace("10000", str(SMALL_WINDOW))
+    small = replay._REPLAY.format(which="true").replace("10000", str(SMALL_WINDOW))
     assert walked(plan(full, small, {"after": NOBODY, "who": "replay", "by": None})) <= SMALL_WINDOW + A_FEW
 
 
 def test_a_window_of_studies_is_summarised_again_without_a_walk_through_the_rest(full: Ledger) -> None:
-    small = resummarise._CANDIDATES.format(studies=resummarise._ALL).replace("10000", str(SMALL_WINDOW))
+    small = resummarise._WINDOW_CANDIDATES.replace("10000", str(SMALL_WINDOW))
     anything = dict.fromkeys(("from_bundle", "since", "until", "view"))
     assert walked(plan(full, small, anything | {"bundle": "better", "after": NOBODY})) <= SMALL_WINDOW + A_FEW

@@ -6,9 +6,6 @@ import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,98 +17,17 @@ import pytest
 from migrations.upgrade import upgrade
 from tests.support.s3_tools import s3_client
 from tests.support.service_tools import started
-from xraygpt.stack.processes.launch import is_alive, processes, stop
-from xraygpt.stack.servers.broker import Broker
+from tests.support.supervised_stack import PIDS, Stack, still_using, wait_for
+from xraygpt.stack.processes.launch import is_alive, processes
 from xraygpt.stack.servers.ports import choose
 from xraygpt.stack.servers.postgres import Postgres
-from xraygpt.stack.servers.s3 import ObjectServer
-from xraygpt.stack.settings.home import Home, holder, make_hmac_key
+from xraygpt.stack.settings.home import Home, make_hmac_key
 from xraygpt.stack.settings.remembered import remember
 from xraygpt_core.logins import PROCESSES
 from xraygpt_core.models import SCHEMA_VERSION
 
-STANDIN = Path(__file__).with_name("stack_standin.py")
 URLS = {"gateway_url", "database_url", "redis_url", "s3_endpoint_url", "flower_url"}
 CONTRACT = URLS | {"bucket", "derived_bucket", "api_key", "pids"}
-PIDS = {"postgres", "broker", "s3", "gateway", "ingest", "gpu", "training", "control", "flower", "supervisor"}
-
-
-class Stack:
-    """A supervisor in a process of its own, as ``xraygpt up`` would be."""
-
-    def __init__(self, root: Path, replaced: dict[str, str] | None = None, **settings: str) -> None:
-        self.home = Home(root)
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("XRAYGPT_")}
-        environment = clean | {"XRAYGPT_HOME": str(root), "XRAYGPT_STANDINS": json.dumps(replaced or {})} | settings
-        self.process = subprocess.Popen(
-            [sys.executable, str(STANDIN), "supervisor"],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.said: list[str] = []
-
-    def wait_until_ready(self) -> "Stack":
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.append(line.strip())
-            if line.strip() == "ready":
-                return self
-        raise AssertionError(f"it did not start: {self.said} {self.process.communicate()}")
-
-    @property
-    def file(self) -> dict[str, Any]:
-        content = json.loads(self.home.stack_file.read_text())
-        assert isinstance(content, dict)
-        return content
-
-    @property
-    def pids(self) -> dict[str, int]:
-        pids = self.file["pids"]
-        assert isinstance(pids, dict)
-        return pids
-
-    def end(self) -> str:
-        """SIGTERM; returns what it wrote to stderr."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.communicate(timeout=200)[1]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
-    stacks: list[Stack] = []
-
-    def start(replaced: dict[str, str] | None = None, **settings: str) -> Stack:
-        stacks.append(Stack(tmp_path / "home", replaced, **settings))
-        return stacks[-1]
-
-    yield start
-    for stack in stacks:
-        stack.end()
-
-
-@pytest.fixture
-def external(postgres: Postgres, broker: Broker, object_server: ObjectServer) -> dict[str, str]:
-    """Settings that name services which run already: a stack on them starts in a second."""
-    return {
-        "XRAYGPT_DATABASE_URL": postgres.url,
-        "XRAYGPT_REDIS_URL": broker.url,
-        "XRAYGPT_S3_ENDPOINT_URL": object_server.url,
-        "XRAYGPT_S3_ACCESS_KEY": object_server.access_key,
-        "XRAYGPT_S3_SECRET_KEY": object_server.secret_key,
-        "XRAYGPT_BUCKET": "their-films",
-        "XRAYGPT_DERIVED_BUCKET": "our-images",
-    }
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 200.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -186,26 +102,6 @@ def buckets(stack: dict[str, Any]) -> set[str]:
         return {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
 
 
-def test_down_and_up_again_keeps_data_ports_keys_and_password(start: Callable[..., Stack]) -> None:
-    first = start().wait_until_ready()
-    before = first.file
-    with psycopg.connect(before["database_url"], autocommit=True) as connection:
-        connection.execute("CREATE TABLE kept (n int)")
-    key = first.home.hmac_key_file.read_text()
-    assert stop(first.home)
-    assert not stop(first.home)
-    assert not first.home.stack_file.exists()
-    second = start().wait_until_ready()
-    changing = ("pids", "started_at")
-    assert {name: value for name, value in second.file.items() if name not in changing} == {
-        name: value for name, value in before.items() if name not in changing
-    }
-    assert second.home.hmac_key_file.read_text() == key
-    assert not any("back it up" in line for line in second.said)
-    with psycopg.connect(second.file["database_url"]) as connection:
-        connection.execute("SELECT n FROM kept")
-
-
 @pytest.fixture
 def former(tmp_path: Path) -> dict[str, Any]:
     """A data directory of the version before roles, with an API key and a study; what its stack.json said."""
@@ -271,38 +167,6 @@ def test_a_killed_supervisor_takes_its_children_along_and_up_recovers(start: Cal
         connection.execute("SELECT n FROM kept")
 
 
-def test_ctrl_c_stops_everything(start: Callable[..., Stack]) -> None:
-    stack = start().wait_until_ready()
-    pids = stack.pids
-    os.killpg(stack.process.pid, signal.SIGINT)  # as the terminal does
-    assert stack.process.wait(200) == 0
-    assert not any(is_alive(pid) for pid in pids.values())
-    assert holder(stack.home) is None
-
-
-def test_ctrl_c_while_it_starts_stops_everything(
-    start: Callable[..., Stack], external: dict[str, str], tmp_path: Path
-) -> None:
-    stack = start({"gateway": "worker"}, **external)  # never ready
-    home = tmp_path / "home"
-    wait_for(lambda: (home / "logs" / "flower.log").exists())
-    stack.process.send_signal(signal.SIGINT)
-    assert stack.process.wait(200) == 0
-    assert still_using(home) == []
-
-
-def still_using(home: Path) -> list[str]:
-    """Processes that mention the data directory in their command line or work in it."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(home) in (entry / "cmdline").read_text() or os.readlink(entry / "cwd").startswith(str(home)):
-                found.append((entry / "cmdline").read_text())
-        except OSError:
-            continue
-    return found
-
-
 def test_a_second_supervisor_is_refused_in_one_sentence(stack: Stack) -> None:
     second = Stack(stack.home.root)
     error = second.process.communicate(timeout=200)[1]
@@ -350,13 +214,6 @@ def test_a_child_that_keeps_ending_is_tried_ever_more_slowly(
     wait_for(lambda: processes(stack.file)["flower"]["state"] == "restarting")
     ends = [line for line, _ in zip(stack.process.stdout, range(2), strict=False)]
     assert ends == ["flower ended with exit code 3; it starts again\n"] * 2
-
-
-def test_a_stubborn_child_is_killed_at_the_end(start: Callable[..., Stack], external: dict[str, str]) -> None:
-    stack = start({"ingest": "stubborn"}, **external, XRAYGPT_STANDIN_DRAIN_SECONDS="0.5").wait_until_ready()
-    pid = stack.pids["ingest"]
-    stack.end()
-    assert not is_alive(pid)
 
 
 def test_external_services_are_used_and_not_started(start: Callable[..., Stack], external: dict[str, str]) -> None:

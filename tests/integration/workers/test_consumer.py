@@ -18,7 +18,7 @@ from workers.executor import HandedBack
 from workers.heartbeat import JobProgress
 from xraygpt_core.errors import Refused, Unavailable
 from xraygpt_core.ledger.jobs.fence import Claim
-from xraygpt_core.ledger.studies.ingest import reject_image
+from xraygpt_core.ledger.studies.end_image import reject_image
 from xraygpt_core.states import JobKind, Lane, ReasonCode
 
 

@@ -1,4 +1,4 @@
-"""The edge: whatever a job does, the ledger learns exactly one thing."""
+"""The executor: whatever a job does, the ledger learns exactly one thing."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,15 +7,17 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.worker_bench import Bench
-from workers.executor import HandedBack, run_job
+from tests.support.worker_bench import Bench, claim_some, run_one
+from workers.consumer import Consumer
+from workers.executor import HandedBack
 from workers.heartbeat import JobProgress
 from xraygpt_core.db import Database
 from xraygpt_core.errors import InvalidRequest, LeaseLost, Unavailable
 from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.jobs.fence import Claim
-from xraygpt_core.ledger.studies.ingest import reject_image
+from xraygpt_core.ledger.studies.end_image import reject_image
 from xraygpt_core.ledger.transaction import Ledger
+from xraygpt_core.queue import queues_of
 from xraygpt_core.states import JobKind, ReasonCode
 
 CANARY = "DOE^JANE"
@@ -44,19 +46,14 @@ def rejecting(bench: Bench) -> Callable[[Claim, JobProgress], None]:
     return lambda claim, _pulse: reject_image(bench.ledger, claim, ReasonCode.EMPTY, "empty")
 
 
-def test_a_job_is_done_once_however_often_its_message_comes(bench: Bench, job: UUID) -> None:
+def test_a_job_is_done_once_however_often_somebody_looks_for_it(bench: Bench, job: UUID) -> None:
     for _ in range(3):
-        run_job(bench.context, JobKind.INGEST, str(job), rejecting(bench))
+        run_one(bench.context, JobKind.INGEST, rejecting(bench))
     assert state(bench) == {"state": "done", "attempts": 1, "lease_epoch": 1, "last_error": None}
 
 
-def test_a_message_of_another_kind_takes_nothing(bench: Bench, job: UUID) -> None:
-    run_job(bench.context, JobKind.SETTLE, str(job), raising(ZeroDivisionError()))
-    assert state(bench)["attempts"] == 0
-
-
 def test_an_outage_is_retried(bench: Bench, job: UUID) -> None:
-    run_job(bench.context, JobKind.INGEST, str(job), raising(Unavailable("the bucket does not answer")))
+    run_one(bench.context, JobKind.INGEST, raising(Unavailable("the bucket does not answer")))
     assert state(bench) == {
         "state": "queued",
         "attempts": 1,
@@ -67,18 +64,18 @@ def test_an_outage_is_retried(bench: Bench, job: UUID) -> None:
 
 def test_the_last_attempt_ends_dead_with_its_error(bench: Bench, job: UUID) -> None:
     for _ in range(bench.settings.max_attempts):
-        run_job(bench.context, JobKind.INGEST, str(job), raising(Unavailable("no answer")))
+        run_one(bench.context, JobKind.INGEST, raising(Unavailable("no answer")))
     assert (state(bench)["state"], state(bench)["attempts"]) == ("dead", bench.settings.max_attempts)
     assert bench.value("SELECT state FROM images") == "dead"
 
 
 def test_what_can_never_work_is_not_repeated(bench: Bench, job: UUID) -> None:
-    run_job(bench.context, JobKind.INGEST, str(job), raising(InvalidRequest("the derived bucket")))
+    run_one(bench.context, JobKind.INGEST, raising(InvalidRequest("the derived bucket")))
     assert (state(bench)["state"], state(bench)["attempts"]) == ("dead", 1)
 
 
 def test_a_foreign_error_is_kept_without_its_words(bench: Bench, job: UUID, caplog: pytest.LogCaptureFixture) -> None:
-    run_job(bench.context, JobKind.INGEST, str(job), raising(ValueError(f"cannot read {CANARY}")))
+    run_one(bench.context, JobKind.INGEST, raising(ValueError(f"cannot read {CANARY}")))
     error = state(bench)["last_error"]
     assert error.startswith("ValueError in body (test_executor.py:")
     assert CANARY not in error
@@ -86,12 +83,12 @@ def test_a_foreign_error_is_kept_without_its_words(bench: Bench, job: UUID, capl
 
 
 def test_a_job_handed_back_has_its_attempt_again(bench: Bench, job: UUID) -> None:
-    run_job(bench.context, JobKind.INGEST, str(job), raising(HandedBack("stopping")))
+    run_one(bench.context, JobKind.INGEST, raising(HandedBack("stopping")))
     assert state(bench) == {"state": "queued", "attempts": 0, "lease_epoch": 1, "last_error": None}
 
 
 def test_a_lost_lease_changes_nothing(bench: Bench, job: UUID) -> None:
-    run_job(bench.context, JobKind.INGEST, str(job), raising(LeaseLost("lost")))
+    run_one(bench.context, JobKind.INGEST, raising(LeaseLost("lost")))
     assert state(bench) == {"state": "running", "attempts": 1, "lease_epoch": 1, "last_error": None}
 
 
@@ -103,10 +100,10 @@ def expire(bench: Bench) -> None:
 def test_a_zombies_commit_is_refused(bench: Bench, job: UUID) -> None:
     def sleeping_past_the_lease(claim: Claim, _pulse: JobProgress) -> None:
         expire(bench)
-        run_job(bench.context, JobKind.INGEST, str(job), raising(Unavailable("the second owner failed")))
+        run_one(bench.context, JobKind.INGEST, raising(Unavailable("the second owner failed")))
         reject_image(bench.ledger, claim, ReasonCode.EMPTY, "written by the first owner")
 
-    run_job(bench.context, JobKind.INGEST, str(job), sleeping_past_the_lease)
+    run_one(bench.context, JobKind.INGEST, sleeping_past_the_lease)
     assert (state(bench)["state"], state(bench)["lease_epoch"]) == ("queued", 2)
     assert bench.value("SELECT state FROM images") == "received"
 
@@ -114,11 +111,11 @@ def test_a_zombies_commit_is_refused(bench: Bench, job: UUID) -> None:
 def test_a_zombies_failure_is_nobodys_business(bench: Bench, job: UUID) -> None:
     def failing_past_the_lease(_claim: Claim, _pulse: JobProgress) -> None:
         expire(bench)
-        run_job(bench.context, JobKind.INGEST, str(job), rejecting(bench))
+        run_one(bench.context, JobKind.INGEST, rejecting(bench))
         raise Unavailable("the first owner failed")
 
-    run_job(bench.context, JobKind.INGEST, str(job), failing_past_the_lease)
-    assert state(bench) == {"state": "done", "attempts": 2, "lease_epoch": 2, "last_error": None}
+    run_one(bench.context, JobKind.INGEST, failing_past_the_lease)
+    assert state(bench) == {"state": "done", "attempts": 2, "lease_epoch": 2, "last_error": "the worker was lost"}
 
 
 @pytest.fixture
@@ -139,7 +136,7 @@ def test_a_job_longer_than_its_lease_keeps_it(beating_bench: Bench, job: UUID) -
         seen.append(beating_bench.value(until) > start)
         reject_image(beating_bench.ledger, claim, ReasonCode.EMPTY, "empty")
 
-    run_job(beating_bench.context, JobKind.INGEST, str(job), long)
+    run_one(beating_bench.context, JobKind.INGEST, long)
     assert seen == [True]
     assert state(beating_bench)["state"] == "done"
 
@@ -154,7 +151,7 @@ def test_a_cancelled_job_is_told_by_the_next_beat(beating_bench: Bench, job: UUI
         told.set()
         pulse.check()
 
-    run_job(beating_bench.context, JobKind.INGEST, str(job), waiting)
+    run_one(beating_bench.context, JobKind.INGEST, waiting)
     assert told.is_set()
     assert state(beating_bench)["state"] == "cancelled"
 
@@ -162,7 +159,7 @@ def test_a_cancelled_job_is_told_by_the_next_beat(beating_bench: Bench, job: UUI
 def test_a_row_that_is_being_written_holds_up_no_heartbeat(bench: Bench, job: UUID) -> None:
     bench.register("incoming/b.dcm", b"no film either")
     ids = [row["id"] for row in bench.rows("SELECT id FROM jobs ORDER BY id")]
-    taken = [claim for job_id in ids if (claim := claims.claim(bench.ledger, job_id, JobKind.INGEST, "test"))]
+    taken = claim_some(bench.ledger, JobKind.INGEST, 2)
     other = Ledger(bench.settings, Database(bench.settings.database_url.get_secret_value()), bench.ledger.doorbell)
     before = {row["id"]: row["lease_until"] for row in bench.rows("SELECT id, lease_until FROM jobs")}
     with other.work() as work:
@@ -178,6 +175,6 @@ def test_a_database_that_is_away_costs_the_worker_nothing(bench: Bench, job: UUI
     database = Database("postgresql://nobody:nothing@127.0.0.1:9/nowhere")
     away = Ledger(bench.settings, database, bench.ledger.doorbell)
     context = type(bench.context)(bench.settings, away, bench.store, bench.context.heart, "test")
-    run_job(context, JobKind.INGEST, str(job), rejecting(bench))
+    Consumer(context, queues_of(JobKind.INGEST), {JobKind.INGEST: rejecting(bench)})()
     database.close()
     assert state(bench)["attempts"] == 0

@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from tests.support.gpu_worker import Desk, generated
+from tests.support.study_steps import settle
 from tests.support.worker_bench import Bench
 from workers.serving import watch
 from xraygpt_core.errors import Rejected
 from xraygpt_core.ledger.studies.chat import ask, transcript
-from xraygpt_core.ledger.studies.settle import settle
 from xraygpt_core.ledger.training.serving import ServedBundle, serve, served_bundle
 from xraygpt_core.metrics import CONTRADICTIONS, OUT_OF_SCOPE, PICTURES_REFUSED
 from xraygpt_core.model.engine.requests import ChatRequest, Chest, Generated, SummaryRequest

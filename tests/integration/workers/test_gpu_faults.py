@@ -7,10 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from tests.support.gpu_worker import Desk, generated
-from tests.support.worker_bench import Bench
-from workers.executor import run_job
-from workers.gpu import EXIT_BROKEN
+from tests.support.worker_bench import Bench, run_one
 from xraygpt_core.errors import Unavailable
+from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.model.engine.items import DeviceLost, RequestFailed
 from xraygpt_core.model.engine.requests import Generated, SummaryRequest
 from xraygpt_core.states import JobKind
@@ -39,7 +38,6 @@ def test_a_lost_lease_cancels_the_request(desk: Desk, study: UUID) -> None:
 def test_draining_hands_back_what_has_not_begun_and_finishes_what_has(desk: Desk) -> None:
     for number in range(2):
         desk.bench.settled(number)
-    begun = desk.bench.queued(JobKind.SUMMARISE)[0]
     in_engine, go_on = threading.Event(), threading.Event()
 
     def answer(request: SummaryRequest, hooks: SimpleNamespace) -> Generated:
@@ -55,9 +53,7 @@ def test_draining_hands_back_what_has_not_begun_and_finishes_what_has(desk: Desk
         return generated("Normal chest.")
 
     desk.engine.answer = answer
-    other = threading.Thread(
-        target=run_job, args=(desk.bench.context, JobKind.SUMMARISE, str(begun), desk.reader.summarise)
-    )
+    other = threading.Thread(target=run_one, args=(desk.bench.context, JobKind.SUMMARISE, desk.reader.summarise))
     other.start()
     assert in_engine.wait(60)
     desk.do(JobKind.SUMMARISE)
@@ -72,7 +68,7 @@ def test_an_engine_that_is_gone_ends_the_process_and_costs_no_attempt(desk: Desk
 
     desk.engine.answer = answer
     desk.do(JobKind.SUMMARISE)
-    assert desk.stopped == [EXIT_BROKEN]
+    assert desk.stopped == [BROKEN]
     assert job(desk.bench, JobKind.SUMMARISE) == ("queued", 0)
 
 
@@ -85,7 +81,7 @@ def test_a_device_that_fails_everything_is_left_before_all_attempts_are_used(des
 
     desk.engine.answer = answer
     desk.do(JobKind.SUMMARISE)
-    assert desk.stopped == [EXIT_BROKEN]
+    assert desk.stopped == [BROKEN]
     assert desk.bench.value("SELECT max(attempts) FROM jobs WHERE kind = 'summarise'") == 1
 
 
@@ -101,7 +97,7 @@ def test_who_was_on_a_lost_device_has_used_an_attempt_and_later_runs_alone(desk:
         desk.bench.rows("UPDATE jobs SET not_before = clock_timestamp() WHERE kind = 'summarise' RETURNING id")
         desk.do(JobKind.SUMMARISE)
     assert alone == [False, False, True]
-    assert desk.stopped == [EXIT_BROKEN] * 3
+    assert desk.stopped == [BROKEN] * 3
     assert job(desk.bench, JobKind.SUMMARISE)[1] == 3
     assert desk.bench.value("SELECT last_error FROM jobs WHERE kind = 'summarise'").startswith("DeviceLost: Accel")
 

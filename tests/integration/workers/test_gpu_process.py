@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.support.worker_bench import Bench
-from workers.worker_kinds import EXIT_OTHER_BUNDLE
+from xraygpt_core.exit_codes import START_AGAIN
 from xraygpt_core.ledger.studies.chat import ask, transcript
 from xraygpt_core.ledger.training.serving import serve, served_bundle
 from xraygpt_core.model.bundle import Bundle
@@ -47,7 +47,7 @@ def test_a_gpu_worker_summarises_answers_and_leaves_for_a_new_bundle(bench: Benc
     bench.eventually(lambda: transcript(bench.ledger, studies[0])[0].state == "done", "the question is answered")
 
     serve(bench.ledger, "other")
-    assert worker.wait(120) == EXIT_OTHER_BUNDLE
+    assert worker.wait(120) == START_AGAIN
 
 
 def test_a_bundle_that_is_not_there_is_one_sentence(bench: Bench, models: Path) -> None:

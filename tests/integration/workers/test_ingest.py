@@ -4,7 +4,6 @@ import hashlib
 import json
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,16 @@ import pytest
 import redis
 from sqlalchemy import text
 
+from tests.support.lock import hanging
 from tests.support.worker_bench import Bench
 from workers.consumer import Consumer
-from workers.heartbeat import EXIT_STALLED
 from workers.ingest import Ingest
 from workers.process_tree import descendants
 from workers.settle import Settle
 from xraygpt_core.db import Database
+from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.cancel import purge_study
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.queue import queues_of
@@ -222,23 +222,13 @@ def test_a_broker_that_forgets_everything_costs_only_time(bench: Bench, film: Fi
     bench.until(SUMMARISED_NEXT, 6, "all are read all the same")
 
 
-@contextmanager
-def hanging(bench: Bench) -> Iterator[None]:
-    """Nobody can read which object to fetch: what a hang looks like, whatever its cause."""
-    other = Database(bench.settings.database_url.get_secret_value(), idle_seconds=300)
-    with other.transaction() as connection:
-        connection.execute(text("LOCK TABLE object_keys IN ACCESS EXCLUSIVE MODE"))
-        yield
-    other.close()
-
-
 def test_a_job_that_hangs_ends_its_process(bench: Bench, film: Film) -> None:
     bench.register("incoming/one.dcm", film(50))
     with hanging(bench):
         # Shorter than elsewhere, for it is looked at three times a lease, and before the lock is given up; on a busy
         # machine, too, it leaves the time to say why.
         worker = bench.start("ingest", XRAYGPT_STALL_SECONDS="2", XRAYGPT_LEASE_SECONDS="15")
-        assert worker.wait(200) == EXIT_STALLED
+        assert worker.wait(200) == BROKEN
     (job,) = bench.rows("SELECT state, attempts, last_error FROM jobs")
     assert (job["state"], job["attempts"]) == ("queued", 1)
     assert job["last_error"].startswith("stalled")
@@ -250,7 +240,7 @@ def test_a_job_that_hangs_inside_the_database_ends_its_process_too(bench: Bench,
     with other.transaction() as connection:
         connection.execute(text("SELECT id FROM studies WHERE id = :id FOR UPDATE"), {"id": registered.study_id})
         worker = bench.start("ingest", XRAYGPT_STALL_SECONDS="2", XRAYGPT_LEASE_SECONDS="6")
-        assert worker.wait(200) == EXIT_STALLED
+        assert worker.wait(200) == BROKEN
     other.close()
     assert bench.value("SELECT state FROM images") == "received"
 

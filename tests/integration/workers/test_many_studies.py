@@ -15,8 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.support.worker_bench import Bench
-from workers.executor import run_job
+from tests.support.worker_bench import Bench, run_one
 from workers.gpu import GpuJobs
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
@@ -127,7 +126,7 @@ def nobody_keeps_the_log() -> Iterator[None]:
 
 def work(bench: Bench, reader: GpuJobs, ids: list[UUID]) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda one: run_job(bench.context, JobKind.SUMMARISE, str(one), reader.summarise), ids))
+        list(pool.map(lambda _: run_one(bench.context, JobKind.SUMMARISE, reader.summarise), ids))
 
 
 @pytest.mark.usefixtures("nobody_keeps_the_log")

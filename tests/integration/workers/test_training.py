@@ -12,10 +12,10 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.worker_bench import Bench
+from tests.support import training_standin
+from tests.support.worker_bench import Bench, run_one
 from workers.bundles import served
 from workers.context import Context
-from workers.executor import run_job
 from workers.process_tree import descendants
 from workers.training import Training
 from xraygpt_core.errors import BundleError, TrainingError
@@ -24,7 +24,7 @@ from xraygpt_core.ledger.training.serving import ServedBundle, served_bundle
 from xraygpt_core.model.compose import write_bundle
 from xraygpt_core.states import JobKind
 
-PROGRAM = [str(Path(__file__).with_name("training_standin.py"))]
+PROGRAM = [str(Path(training_standin.__file__))]
 
 
 def a_bundle(models: Path, name: str) -> None:
@@ -57,8 +57,8 @@ class School:
         return create_run(self.bench.ledger, "stage2", {"steps": 4, **config}, parent)
 
     def train(self) -> None:
-        for job_id in self.bench.queued(JobKind.TRAIN):
-            run_job(self.context, JobKind.TRAIN, str(job_id), Training(self.context, PROGRAM))
+        for _ in self.bench.queued(JobKind.TRAIN):
+            run_one(self.context, JobKind.TRAIN, Training(self.context, PROGRAM))
 
     def state(self, run_id: UUID) -> Run:
         return run(self.bench.ledger, run_id)

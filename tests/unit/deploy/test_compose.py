@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.compose_file import NEEDED, NEEDS_TORCH, ONCE, OURS, READS_SETTINGS, WORKERS, settings_of
 from xraygpt_core.settings import FlowerSettings, Settings, read_settings
+from xraygpt_core.shutdown import worker_patience
 
 Services = dict[str, dict[str, Any]]
 
@@ -150,8 +151,8 @@ def test_flower_is_the_one_that_hides_its_metrics(services: Services) -> None:
 
 def test_workers_are_given_more_time_to_stop_than_they_take(services: Services) -> None:
     for name in WORKERS:
-        drain = services[name]["environment"]["XRAYGPT_DRAIN_SECONDS"]
-        assert seconds(services[name]["stop_grace_period"]) > drain + 10, name
+        given = {"XRAYGPT_DRAIN_SECONDS": str(services[name]["environment"]["XRAYGPT_DRAIN_SECONDS"])}
+        assert seconds(services[name]["stop_grace_period"]) > worker_patience(given), name
 
 
 def test_workers_answer_where_prometheus_asks(services: Services) -> None:

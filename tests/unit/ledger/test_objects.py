@@ -2,7 +2,7 @@
 
 import pytest
 
-from xraygpt_core.ledger.jobs.outcomes import printable, revision_of
+from xraygpt_core.ledger.jobs.outcomes import printable
 from xraygpt_core.ledger.studies.objects import ObjectRef, digest, later
 
 
@@ -42,12 +42,6 @@ def test_a_tombstone_knows_an_object_again_and_does_not_show_it() -> None:
 
 def test_parts_of_a_name_cannot_be_shifted_into_one_another() -> None:
     assert digest("s", "b", "ck", "e") != digest("s", "bc", "k", "e")
-
-
-def test_a_jobs_key_names_its_revision_whatever_the_bundle_is_called() -> None:
-    assert revision_of("study:12") == 12
-    assert revision_of("study:12:demo") == 12
-    assert revision_of("study:12:a:b") == 12
 
 
 def test_an_error_is_cut_to_what_the_database_keeps() -> None:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from xraygpt_core.ledger.studies.patient import Patient, home_of
+from xraygpt_core.ledger.studies.patient import Patient, study_for
 
 NOBODY = Patient(None, None)
 
@@ -52,4 +52,4 @@ def test_what_is_absent_contradicts_nobody(one: Patient, other: Patient) -> None
 )
 def test_an_image_belongs_to_the_study_of_its_patient(image: Patient, owners: list[Patient], home: int | None) -> None:
     studies = [(UUID(int=number), owner) for number, owner in enumerate(owners)]
-    assert home_of(image, studies) == (None if home is None else UUID(int=home))
+    assert study_for(image, studies) == (None if home is None else UUID(int=home))

@@ -51,7 +51,7 @@ class Rounds:
     released: list[UUID] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.claims = [Claim(uuid4(), JobKind.INGEST, uuid4(), 1, 1, Lane.ROUTINE, "key") for _ in range(3)]
+        self.claims = [Claim(uuid4(), JobKind.INGEST, uuid4(), 1, 1, Lane.ROUTINE) for _ in range(3)]
         self.heart = Heartbeat(
             lambda claims: {claim.job_id for claim in claims},
             lambda claim, _: self.failed.append(claim.job_id),

@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 
 from workers.executor import HandedBack
-from workers.gpu import _FAILURES, EXIT_BROKEN, GpuJobs, InFlight
+from workers.gpu import _FAILURES, GpuJobs, InFlight
 from xraygpt_core.errors import InvalidRequest, LeaseLost, Rejected, Unavailable
+from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.model.engine.items import RequestFailed
 from xraygpt_core.model.engine.requests import ServerBusy, SummaryRequest
 from xraygpt_core.states import ReasonCode
@@ -72,7 +73,7 @@ def test_an_engine_that_fails_every_study_is_left(counter: Counter, error: Excep
     counter.gives(error, _FAILURES - 1)
     assert counter.stopped == []
     counter.gives(error)
-    assert counter.stopped == [EXIT_BROKEN]
+    assert counter.stopped == [BROKEN]
 
 
 def test_pictures_that_are_no_chests_do_not_end_the_process(counter: Counter) -> None:

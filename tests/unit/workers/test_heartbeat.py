@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from tests.support.postgres_errors import DISK_FULL, LOCK_NOT_AVAILABLE, UNDEFINED_COLUMN, server_error
-from workers.heartbeat import EXIT_STALLED, Heartbeat, hand_back
+from workers.heartbeat import Heartbeat, hand_back
 from xraygpt_core.errors import LeaseLost, Unavailable
+from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.states import JobKind, Lane
 
@@ -60,7 +61,7 @@ def heart(leases: Leases) -> Heartbeat:
 
 
 def a_claim() -> Claim:
-    return Claim(uuid4(), JobKind.SUMMARISE, uuid4(), 1, 1, Lane.ROUTINE, "key")
+    return Claim(uuid4(), JobKind.SUMMARISE, uuid4(), 1, 1, Lane.ROUTINE)
 
 
 def test_all_jobs_that_move_are_extended_in_one_statement(heart: Heartbeat, leases: Leases) -> None:
@@ -111,7 +112,7 @@ def test_a_silent_job_fails_and_its_process_exits(heart: Heartbeat, leases: Leas
         heart.beat()
     assert leases.extended == []
     assert "no progress for 10 seconds" in leases.failed[claim.job_id]
-    assert leases.left == [EXIT_STALLED]
+    assert leases.left == [BROKEN]
 
 
 def test_the_stalled_jobs_neighbours_are_handed_back(heart: Heartbeat, leases: Leases) -> None:
@@ -168,7 +169,7 @@ def test_a_job_that_does_not_listen_ends_the_process(heart: Heartbeat, leases: L
         assert leases.left == []
         leases.now += 11
         heart.beat()
-    assert leases.left == [EXIT_STALLED]
+    assert leases.left == [BROKEN]
     assert leases.failed == {}  # it was not ours any more
 
 
@@ -223,12 +224,12 @@ def test_a_stalled_job_ends_the_process_even_without_a_database(heart: Heartbeat
         leases.down = Unavailable("down")
         leases.now += 11
         heart.beat()
-    assert leases.left == [EXIT_STALLED]
+    assert leases.left == [BROKEN]
 
 
 def test_a_second_claim_of_the_same_job_has_a_pulse_of_its_own(heart: Heartbeat, leases: Leases) -> None:
     first = a_claim()
-    again = Claim(first.job_id, first.kind, first.subject, 2, 2, first.lane, first.key)
+    again = Claim(first.job_id, first.kind, first.subject, 2, 2, first.lane)
     with heart.beating(first, 10, 100):
         with heart.beating(again, 10, 100):
             pass
@@ -251,7 +252,7 @@ def test_a_process_whose_heart_breaks_exits(leases: Leases) -> None:
     with heart.beating(a_claim(), 10, 100):
         assert gone.wait(60)
     heart.close()
-    assert leases.left == [EXIT_STALLED]
+    assert leases.left == [BROKEN]
 
 
 def test_the_thread_beats_until_it_is_closed(leases: Leases) -> None:

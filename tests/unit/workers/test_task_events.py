@@ -15,7 +15,7 @@ from xraygpt_core.states import JobKind, JobState, Lane
 
 
 def claimed(attempts: int = 1) -> Claim:
-    return Claim(uuid4(), JobKind.INGEST, uuid4(), 7, attempts, Lane.STAT, "key", uuid4())
+    return Claim(uuid4(), JobKind.INGEST, uuid4(), 7, attempts, Lane.STAT, study_id=uuid4())
 
 
 class Broker:

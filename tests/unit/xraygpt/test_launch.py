@@ -47,7 +47,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str) -> None
     program = f"""#!{sys.executable}
 import json, os, signal, sys, time
 from pathlib import Path
-sys.path.insert(0, {str(Path(launch.__file__).parents[2])!r})
+sys.path.insert(0, {str(Path(launch.__file__).parents[3])!r})
 from xraygpt.stack.settings.home import Home, hold
 home = Home(Path(os.environ["XRAYGPT_HOME"]))
 assert sys.argv[1:] == ["-m", "xraygpt.stack"]
@@ -113,8 +113,10 @@ def test_a_stale_stack_file_is_removed_by_stop(home: Home) -> None:
 
 
 def test_a_supervisor_that_does_not_end_is_named(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
-    monkeypatch.setattr(launch, "STOP_SECONDS", 0.05)
+    """After as long as its stack may take."""
     monkeypatch.setattr(launch.os, "kill", lambda *_: None)
+    with hold(home):
+        home.stack_file.write_text('{"stop_seconds": 0.05}')
     with hold(home), pytest.raises(StackError, match=f"process {os.getpid()}\\) does not end"):
         stop(home)
 

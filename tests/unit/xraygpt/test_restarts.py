@@ -10,6 +10,8 @@ from xraygpt.stack.processes import restarts as keeper_module
 from xraygpt.stack.processes.child import Child, StackError
 from xraygpt.stack.processes.restarts import Restarts
 
+PATIENCE = 60.0  # a machine that stands still for a while does not make a program one that must be killed
+
 
 class Fake:
     """A unit that can be told to end, and whose next starts can be told to fail."""
@@ -52,7 +54,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def kept(fake: Any) -> tuple[Restarts, list[str]]:
     said: list[str] = []
-    keeper = Restarts(said.append)
+    keeper = Restarts(said.append, PATIENCE)
     keeper.add("fake", fake)
     return keeper, said
 
@@ -136,16 +138,9 @@ def test_a_worker_that_wants_another_bundle_starts_at_once(clock: Clock, tmp_pat
     child.stop()
 
 
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that stands still for a while does not make a program one that must be killed."""
-    monkeypatch.setattr("xraygpt.stack.processes.restarts.DRAIN_SECONDS", 60.0)
-
-
-@pytest.mark.usefixtures("patient")
 def test_services_stop_after_the_programs_last_one_first(tmp_path: Path) -> None:
     order: list[str] = []
-    keeper = Restarts(order.append)
+    keeper = Restarts(order.append, PATIENCE)
     for name in ("postgres", "broker"):
         keeper.add(name, Fake(order, name))
     program = (
@@ -163,7 +158,6 @@ def test_services_stop_after_the_programs_last_one_first(tmp_path: Path) -> None
     assert order == ["broker", "postgres"]
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_program_is_asked_to_stop_only_once(tmp_path: Path) -> None:
     program = (
         "import signal, time\n"
@@ -177,7 +171,7 @@ def test_a_program_is_asked_to_stop_only_once(tmp_path: Path) -> None:
     child = Child("gpu", [sys.executable, "-c", program], log=tmp_path / "log", directory=tmp_path)
     child.start()
     wait_for(lambda: "up" in (tmp_path / "log").read_text())
-    keeper = Restarts(lambda _line: None)
+    keeper = Restarts(lambda _line: None, PATIENCE)
     keeper.add("gpu", child)
     keeper.stop()
     assert (child.exit_code, (tmp_path / "log").read_text().count("asked")) == (0, 1)
@@ -200,7 +194,7 @@ def test_what_stands_still_is_killed_and_starts_again(
     )
     child.start()
     said: list[str] = []
-    keeper = Restarts(said.append)
+    keeper = Restarts(said.append, PATIENCE)
     keeper.add("gateway", child, lambda: answered)
     clock.now += ended - 2
     keeper.tend()
@@ -221,7 +215,7 @@ def test_one_that_answers_goes_on(clock: Clock, tmp_path: Path) -> None:
         "well", [sys.executable, "-c", "import time; time.sleep(60)"], log=tmp_path / "log", directory=tmp_path
     )
     child.start()
-    keeper = Restarts(lambda _: None)
+    keeper = Restarts(lambda _: None, PATIENCE)
     keeper.add("gateway", child, lambda: clock.now - 10)
     for _ in range(10):
         clock.now += 100

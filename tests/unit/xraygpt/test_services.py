@@ -93,7 +93,7 @@ class Buckets:
 
 
 def create(monkeypatch: pytest.MonkeyPatch, root: Path, client: Buckets, **environ: str) -> None:
-    monkeypatch.setattr(module.boto3, "client", lambda *_, **__: client)
+    monkeypatch.setattr(module, "new_client", lambda *_, **__: client)
     services(root, XRAYGPT_BUCKET="films", XRAYGPT_DERIVED_BUCKET="ours", **EXTERNAL, **environ).create_buckets()
 
 

@@ -1,21 +1,19 @@
 """One child process: its log file, the wait until it answers, and its end, which comes with ours at the latest."""
 
 import contextlib
-import ctypes
 import os
 import pwd
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from xraygpt_core.confine.kernel import LINUX, PR_SET_PDEATHSIG, libc
 from xraygpt_core.errors import XrayGPTError
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
 LARGEST_LOG = 16 * 2**20
 POLL_SECONDS = 0.02
 
@@ -208,9 +206,9 @@ def open_log(path: Path) -> IO[bytes]:
 
 def die_with_parent(death_signal: signal.Signals = signal.SIGKILL) -> Callable[[], None] | None:
     """What a child calls between fork and exec, so that the kernel ends it with its parent (prctl(2))."""
-    if sys.platform != "linux":
+    if not LINUX:
         return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before the fork: dlopen after it could deadlock
+    prctl = libc().prctl  # looked up before the fork: dlopen after it could deadlock
     parent = os.getpid()
 
     def in_child() -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from xraygpt.stack.processes.child import StackError, die_with_parent, open_log
 from xraygpt.stack.settings.home import Home, holder, running_stack
+from xraygpt_core.shutdown import stack_patience
 
-STOP_SECONDS = 90.0
 POLL_SECONDS = 0.05
 
 
@@ -79,7 +79,8 @@ def stop(home: Home) -> bool:
     if pid is None:
         home.stack_file.unlink(missing_ok=True)
         return False
-    deadline = time.monotonic() + STOP_SECONDS
+    stack = running_stack(home) or {}  # empty while it starts
+    deadline = time.monotonic() + stack.get("stop_seconds", stack_patience({}))
     os.kill(pid, signal.SIGTERM)
     while holder(home) == pid or is_alive(pid):
         if time.monotonic() > deadline:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from xraygpt.stack.processes.child import Child, StackError
+from xraygpt_core.exit_codes import START_AGAIN
 
-DRAIN_SECONDS = 20.0
 CALM_SECONDS = 60.0  # a unit that ran this long starts again with the shortest pause
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 SILENT_SECONDS = 30.0  # a unit that is asked and does not answer for so long is ended, to be started again
 FIRST_SECONDS = 180.0  # and one that has just started, for so long
-WANTS_RESTART = 75  # EX_TEMPFAIL: the GPU worker has another bundle to load
 
 
 class Unit(Protocol):
@@ -43,10 +42,15 @@ class Kept:
 
 
 class Restarts:
-    """Units by name, in the order in which they were added."""
+    """Units by name, in the order in which they were added.
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    Args:
+        patience: seconds a program of ours has to end before it is killed (:mod:`xraygpt_core.shutdown`).
+    """
+
+    def __init__(self, say: Callable[[str], None], patience: float) -> None:
         self._say = say
+        self._patience = patience
         self._kept: dict[str, Kept] = {}
 
     def add(self, name: str, unit: Unit, answered: Callable[[], float] | None = None) -> None:
@@ -88,7 +92,7 @@ class Restarts:
         code = kept.unit.exit_code if isinstance(kept.unit, Child) else None
         if now - kept.started > CALM_SECONDS:
             kept.pause = 0.0
-        kept.pause = 0.0 if code == WANTS_RESTART else min(LONGEST_PAUSE, max(SHORTEST_PAUSE, kept.pause * 2))
+        kept.pause = 0.0 if code == START_AGAIN else min(LONGEST_PAUSE, max(SHORTEST_PAUSE, kept.pause * 2))
         kept.due = now + kept.pause * (0.5 + secrets.randbelow(1000) / 1000)
         self._say(f"{name} ended{'' if code is None else f' with exit code {code}'}; it starts again")
 
@@ -105,7 +109,7 @@ class Restarts:
         programs = [kept.unit for kept in self._kept.values() if isinstance(kept.unit, Child)]
         for program in programs:
             program.send(signal.SIGTERM)
-        deadline = time.monotonic() + DRAIN_SECONDS
+        deadline = time.monotonic() + self._patience
         for program in programs:
             program.wait(max(0.0, deadline - time.monotonic()))
             program.stop(signal.SIGKILL)  # asked a second time, one that is just leaving would break off

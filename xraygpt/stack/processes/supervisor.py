@@ -19,6 +19,7 @@ from xraygpt.stack.servers.services import BackingServices
 from xraygpt.stack.settings.home import Home, hold
 from xraygpt.stack.settings.remembered import remember
 from xraygpt.stack.settings.stack_settings import StackSettings
+from xraygpt_core.shutdown import worker_patience
 
 POLL_SECONDS = 0.2
 READY_SECONDS = 180.0
@@ -52,7 +53,7 @@ class Supervisor:
         self._known = StackSettings(home, environ, say)
         self._once = once
         self._programs = {**programs, **(EVENTS if environ.get("XRAYGPT_SQS_QUEUE_URL") else {})}
-        self._keeper = Restarts(say)
+        self._keeper = Restarts(say, worker_patience(environ))
         self._stack: dict[str, Any] = {}
         self._stopping = False
         self._held: dict[str, socket.socket] = {}

@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from xraygpt.stack.processes.child import StackError
 from xraygpt.stack.settings.remembered import recall, remember, secret
+from xraygpt_core.s3_client import new_client
 
 OWNER = "owner"
 RELOAD_SECONDS = 10.0
@@ -164,17 +163,7 @@ def reload(pids: list[int], wanted: Mapping[Keys, bool], url: str, ca_file: Path
 
 
 def _are_known(keys: Keys, url: str, ca_file: Path | None) -> bool:
-    access_key, secret_key = keys
-    client: Any = boto3.client(
-        "s3",
-        endpoint_url=url,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-        region_name="us-east-1",
-        verify=str(ca_file) if ca_file else None,
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )
-    with contextlib.closing(client):
+    with contextlib.closing(new_client(url, *keys, ca_file=ca_file)) as client:
         try:
             client.list_buckets()
         except ClientError as error:

@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from xraygpt.stack.processes.child import StackError
@@ -18,6 +16,7 @@ from xraygpt.stack.settings.certificates import Authority
 from xraygpt.stack.settings.database_logins import Logins
 from xraygpt_core.db import driver_url, without_options
 from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.s3_client import DEFAULT_REGION, new_client
 from xraygpt_core.settings import check_redis_url
 
 
@@ -100,15 +99,9 @@ class BackingServices:
             StackError: the S3 server refuses, or does not answer.
         """
         access_key, secret_key = self.s3_keys
-        region = self._environ.get("XRAYGPT_S3_REGION", "us-east-1")
-        client: Any = boto3.client(
-            "s3",
-            endpoint_url=self.s3_endpoint_url,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-            region_name=region,
-            verify=self.s3_ca_file,
-            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"max_attempts": 5}),
+        region = self._environ.get("XRAYGPT_S3_REGION", DEFAULT_REGION)
+        client = new_client(
+            self.s3_endpoint_url, access_key, secret_key, region=region, ca_file=self.s3_ca_file, attempts=5
         )
         with contextlib.closing(client):
             for bucket in (self.bucket, self.derived_bucket):
@@ -145,5 +138,5 @@ def _create_bucket(client: Any, bucket: str, region: str) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
             raise
-        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        where = {} if region == DEFAULT_REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         client.create_bucket(Bucket=bucket, **where)

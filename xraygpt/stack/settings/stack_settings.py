@@ -14,6 +14,7 @@ from xraygpt.stack.settings.home import Home, finish_replacing, make_hmac_key
 from xraygpt.stack.settings.remembered import recall, remember, secret
 from xraygpt_core.logins import PROCESSES, READER, ROLES
 from xraygpt_core.paths import models_dir
+from xraygpt_core.shutdown import stack_patience
 
 
 class StackSettings:
@@ -154,6 +155,8 @@ class StackSettings:
             "hmac_key_file": self.environ.get("XRAYGPT_HMAC_KEY_FILE"),
             "external": [name for name in ("postgres", "broker", "s3") if name not in services.units],
             "models": ours["XRAYGPT_MODELS"],
+            "s3_ca_file": services.s3_ca_file,
             "ca_file": str(self.tls.file) if self.tls else None,
+            "stop_seconds": stack_patience(self.environ),
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }

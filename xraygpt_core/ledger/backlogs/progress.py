@@ -1,4 +1,4 @@
-"""A whole prefix of the bucket as one piece of work: listed page by page, resumable, with a proof at the end."""
+"""A whole prefix of the bucket as one piece of work: listed page by page, resumable, with its counts at any time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,15 +8,16 @@ from uuid import UUID
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.audit.record import record
-from xraygpt_core.ledger.studies.register import ObjectRef, register_in, registering
+from xraygpt_core.ledger.studies.register import ObjectRef, register_in
+from xraygpt_core.ledger.studies.register_races import registering
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import Lane
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """A backlog as people see it. ``open`` images are the difference between registered and done; ``problem`` says why
-    listing does not go on.
+    """A backlog as people see it. ``open`` images are registered and have not ended; ``problem`` says why the listing
+    stands still.
     """
 
     backlog_id: UUID
@@ -37,7 +38,7 @@ class Backlog:
 
 @dataclass(frozen=True)
 class PrefixListing:
-    """Where to go on listing a backlog. Patient data: stays inside the process."""
+    """Where the listing of a backlog goes on. Patient data: it stays inside the process."""
 
     backlog_id: UUID
     bucket: str
@@ -57,6 +58,19 @@ _PROGRESS = """
     FROM backlogs b LEFT JOIN backlog_images n ON n.backlog_id = b.id
     LEFT JOIN images i ON i.id = n.image_id LEFT JOIN studies s ON s.id = i.study_id
     WHERE b.id = :id GROUP BY b.id
+"""
+
+# The backlog's row first: a pause or a cancellation waits for this page, and then finds all of its images.
+_ADVANCE = """
+    UPDATE backlogs SET start_after = :next_after, listed = listed + :listed, problem = NULL,
+           state = CASE WHEN :last THEN 'listed' ELSE state END,
+           listed_at = CASE WHEN :last THEN clock_timestamp() END
+    WHERE id = :id AND start_after = :start_after AND state = 'listing'
+"""
+
+_ADD_IMAGES = """
+    INSERT INTO backlog_images (backlog_id, image_id)
+    SELECT :id, i FROM unnest(CAST(:images AS uuid[])) AS i ON CONFLICT DO NOTHING
 """
 
 _CLOSE = """
@@ -86,7 +100,7 @@ def listings(ledger: Ledger) -> list[PrefixListing]:
         )
     return [
         PrefixListing(
-            row["id"], row["bucket"], row["prefix"], row["start_after"], row["since"], list(Lane)[row["lane_rank"]]
+            row["id"], row["bucket"], row["prefix"], row["start_after"], row["since"], Lane.of_rank(row["lane_rank"])
         )
         for row in rows
     ]
@@ -100,46 +114,30 @@ def add_page(ledger: Ledger, listing: PrefixListing, page: Sequence[ObjectRef], 
         last: nothing follows.
 
     Returns:
-        False if the backlog is not at this page any more: paused, cancelled, or listed by somebody else.
+        False if the backlog is not at this page any more: it was paused or cancelled, or another worker listed it.
     """
 
+    move = {
+        "id": listing.backlog_id,
+        "start_after": listing.start_after,
+        "next_after": next_after,
+        "listed": len(page),
+        "last": last,
+    }
+    sender = f"backlog {listing.backlog_id}"
+
     def body(work: Work, *, careful: bool) -> bool:
-        # The backlog's row first: who pauses or cancels waits for this page, and then finds all of its images.
-        moved = work.run(
-            "UPDATE backlogs SET start_after = :next_after, listed = listed + :listed, problem = NULL, "
-            "  state = CASE WHEN :last THEN 'listed' ELSE state END, "
-            "  listed_at = CASE WHEN :last THEN clock_timestamp() END "
-            "WHERE id = :id AND start_after = :start_after AND state = 'listing'",
-            {
-                "id": listing.backlog_id,
-                "next_after": next_after,
-                "listed": len(page),
-                "last": last,
-                "start_after": listing.start_after,
-            },
-        )
+        moved = work.run(_ADVANCE, move) > 0
         if moved and page:
-            registered = register_in(
-                ledger,
-                work,
-                page,
-                listing.lane,
-                actor="backlog",
-                careful=careful,
-                sender=f"backlog {listing.backlog_id}",
-            )
-            work.run(
-                "INSERT INTO backlog_images (backlog_id, image_id) "
-                "SELECT :id, i FROM unnest(CAST(:images AS uuid[])) AS i ON CONFLICT DO NOTHING",
-                {"id": listing.backlog_id, "images": [str(one.image_id) for one in registered]},
-            )
-        return bool(moved)
+            images = register_in(ledger, work, page, listing.lane, actor="backlog", careful=careful, sender=sender)
+            work.run(_ADD_IMAGES, {"id": listing.backlog_id, "images": [str(image.image_id) for image in images]})
+        return moved
 
     return registering(ledger, body)
 
 
 def note_problem(ledger: Ledger, backlog_id: UUID, problem: str) -> None:
-    """Say why a backlog cannot be listed now, in our own words; the next page that is listed takes it back."""
+    """Note why a backlog cannot be listed now, in our own words; the next page that is listed removes the note."""
     with ledger.work() as work:
         work.run("UPDATE backlogs SET problem = :problem WHERE id = :id", {"id": backlog_id, "problem": problem})
 
@@ -158,7 +156,7 @@ def backlog(ledger: Ledger, backlog_id: UUID) -> Backlog:
         ended = sum(values[name] for name in ("summarised", "rejected", "dead", "cancelled"))
         if values["state"] == "listed" and ended == values["registered"]:
             values |= work.row(_CLOSE, {"id": backlog_id}) or {}
-    lane = list(Lane)[values.pop("lane_rank")]
+    lane = Lane.of_rank(values.pop("lane_rank"))
     return Backlog(**values, lane=lane, open=values["registered"] - ended)
 
 

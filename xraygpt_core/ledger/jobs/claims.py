@@ -1,14 +1,4 @@
-"""Claiming, keeping, failing and handing back a unit of work. The clock is always the database's.
-
-A job is about one subject, and is written once per (kind, key):
-
-    kind        subject   key
-    ingest      image     <image>
-    settle      study     <study>:<revision>
-    summarise   study     <study>:<revision>:<bundle>
-    chat        turn      <turn>
-    train       run       <run>
-"""
+"""Adding, claiming, keeping, failing and handing back a unit of work. The clock is always the database's."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -18,27 +8,53 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.fence import ALL_OWNED, Claim, fenced
+from xraygpt_core.ledger.jobs.kinds import key_sql, study_sql
 from xraygpt_core.ledger.jobs.outcomes import bury, printable
-from xraygpt_core.ledger.jobs.timeline import told
-from xraygpt_core.ledger.transaction import Ledger, Values, Work
+from xraygpt_core.ledger.jobs.timeline import job_steps
+from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.queue import Queue, Ring
 from xraygpt_core.states import JobKind, JobState, Lane
 
-__all__ = ["Claim", "add_job", "claim", "claim_next", "fail", "heartbeat", "ready_in", "release"]
+__all__ = ["Claim", "add_job", "claim_next", "fail", "heartbeat", "insert_jobs", "ready_in", "release"]
 
-LANES = list(Lane)
 
-_ADD = """
-    INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts, not_before)
-    VALUES (:id, :kind, :subject, :key, :lane_rank, :place, :max_attempts,
-            clock_timestamp() + make_interval(secs => :delay))
-    ON CONFLICT (kind, key) DO NOTHING
-"""
+def insert_jobs(
+    rows: str,
+    kind: str,
+    *,
+    subject: str,
+    job: str = "job_id",
+    revision: str = "NULL",
+    bundle: str = "NULL",
+    lane_rank: str = "lane_rank",
+    place: str = "place",
+    not_before: str = "NULL",
+    returning: str = "id",
+) -> str:
+    """The statement that writes a job for each row of a relation, once per (kind, key). It binds ``:max_attempts``.
 
-# This job, if it may be claimed: queued and due, or running with a lease that has ended.
-_THIS = """
-    WITH due AS (SELECT id FROM jobs WHERE id = :id AND kind = :kind)
-"""
+    Args:
+        rows: the relation, and a condition where there is one; ``returning`` is of the new jobs. All other arguments
+            are SQL expressions over the relation's columns.
+    """
+    return f"""
+        INSERT INTO jobs (id, kind, subject, revision, key, lane_rank, place, max_attempts, not_before)
+        SELECT {job}, {kind}, {subject}, {revision}, {key_sql(subject, revision, bundle)}, {lane_rank}, {place},
+               :max_attempts, {not_before} FROM {rows}
+        ON CONFLICT (kind, key) DO NOTHING RETURNING {returning}
+    """
+
+
+_ADD = insert_jobs(
+    "(VALUES (1)) AS one",
+    ":kind",
+    job=":id",
+    subject=":subject",
+    revision="CAST(:revision AS int)",
+    lane_rank=":lane_rank",
+    place=":place",
+    not_before="clock_timestamp() + make_interval(secs => :delay)",
+)
 
 
 def ready_in(queue: str) -> str:
@@ -46,8 +62,8 @@ def ready_in(queue: str) -> str:
 
     By place (:mod:`xraygpt_core.ledger.fair_share`), then the oldest first.
 
-    Rows are compared, not columns set equal: else the planner, who believes every queue to be long, walks the primary
-    key in search of an empty one, past every job there is (90 ms a claim with 100,000 of them).
+    Rows are compared, not columns set equal: else the planner, which believes every queue to be long, walks the
+    primary key in search of an empty one, past every job there is (90 ms a claim with 100,000 of them).
     """
     place = f"({queue}.kind, {queue}.lane_rank)"
     return f"""
@@ -60,41 +76,39 @@ def ready_in(queue: str) -> str:
 # the planner knows it.
 _NEXT = f"""
     WITH ready AS (
-        SELECT j.id, j.attempts, j.place, q.turn
-        FROM unnest(CAST(:kinds AS text[]), CAST(:ranks AS smallint[])) WITH ORDINALITY AS q (kind, lane_rank, turn)
+        SELECT j.id, j.attempts, j.place, q.position
+        FROM unnest(CAST(:kinds AS text[]), CAST(:ranks AS smallint[])) WITH ORDINALITY AS q (kind, lane_rank, position)
         CROSS JOIN LATERAL (
             SELECT id, attempts, place FROM jobs WHERE {ready_in("q")} LIMIT {{limit}} FOR UPDATE SKIP LOCKED
         ) j LIMIT {{limit}}
     ), due AS (
         SELECT id FROM (
             SELECT id, attempts, first_value(attempts) OVER sorted AS first, row_number() OVER sorted AS number
-            FROM ready WINDOW sorted AS (ORDER BY turn, place, id)
+            FROM ready WINDOW sorted AS (ORDER BY position, place, id)
         ) r WHERE {{which}}
     )
 """
-_ALL = "true"
-_ALONE_AGAIN = "number = 1 OR attempts = 0 AND first = 0"
+_EVERY = "true"
+_RETRIES_ALONE = "number = 1 OR attempts = 0 AND first = 0"
 
 _WAITED = "jsonb_build_object('waited_seconds', round(extract(epoch FROM clock_timestamp() - c.created_at), 3))"
+# The rows are locked by now, and so are still queued.
 _CLAIM = f"""
     , claimed AS (
         UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_epoch = lease_epoch + 1,
                lease_until = clock_timestamp() + make_interval(secs => :lease), claimed_by = :worker,
                started_at = clock_timestamp(), not_before = NULL
         WHERE id = ANY (ARRAY(SELECT id FROM due)) AND attempts < max_attempts
-          AND (state = 'queued' AND (not_before IS NULL OR not_before <= clock_timestamp())
-               OR state = 'running' AND lease_until < clock_timestamp())
-        RETURNING id, kind, subject, key, lane_rank, place, attempts, lease_epoch, created_at
+        RETURNING id, kind, subject, revision, lane_rank, place, attempts, lease_epoch, created_at
     ), noted AS (
-        {told("claimed", "started", who=":worker", detail=_WAITED)} ORDER BY c.lane_rank, c.id
-        RETURNING job_id, study_id
+        {job_steps("claimed", "started", who=":worker", detail=_WAITED)} ORDER BY c.lane_rank, c.id
     )
-    SELECT claimed.*, noted.study_id FROM claimed JOIN noted ON noted.job_id = claimed.id
+    SELECT c.*, {study_sql("c")} AS study_id FROM claimed c
 """
 
-# A row its owner is just writing is passed over: waiting for it would cost all others their leases.
+# A row that its owner is writing is passed over: waiting for it would cost all others their leases.
 _HEARTBEAT = f"""
-    WITH beaten AS (
+    WITH extended AS (
         UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => :lease)
         WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE {ALL_OWNED} ORDER BY id FOR UPDATE SKIP LOCKED))
     )
@@ -109,7 +123,7 @@ _RETRY = f"""
                not_before = clock_timestamp() + make_interval(secs => :delay)
         WHERE id = :id RETURNING {_TRIED}
     )
-    {told("failed", "failed", who="c.claimed_by", detail=_PAUSE)}
+    {job_steps("failed", "failed", who="c.claimed_by", detail=_PAUSE)}
 """
 
 _CAUSE = "CASE WHEN CAST(:error AS text) IS NOT NULL THEN jsonb_build_object('error', CAST(:error AS text)) END"
@@ -118,7 +132,7 @@ _HAND_BACK = f"""
         UPDATE jobs SET state = 'queued', lease_until = NULL, attempts = attempts - 1,
                last_error = COALESCE(CAST(:error AS text), last_error) WHERE id = :id RETURNING {_TRIED}
     )
-    {told("unfinished", "handed back", who="c.claimed_by", attempt="c.attempts + 1", detail=_CAUSE)}
+    {job_steps("unfinished", "handed back", who="c.claimed_by", attempt="c.attempts + 1", detail=_CAUSE)}
 """
 
 
@@ -126,10 +140,10 @@ def add_job(
     work: Work,
     kind: JobKind,
     subject: UUID,
-    key: str,
     lane: Lane,
     *,
     max_attempts: int,
+    revision: int | None = None,
     place: int = 0,
     delay: float | None = None,
     ring: bool = True,
@@ -137,35 +151,19 @@ def add_job(
     """Write a job, once per (kind, key), and ring for it. Returns its id, or None if it was there before.
 
     Args:
+        revision: of the study that it is about.
         place: of its study in the lane; kinds that are about no study are done in the order in which they come.
         delay: seconds before it may be claimed; the dispatcher rings then.
-        ring: wake somebody right after the commit; False leaves it to the dispatcher (backlogs).
+        ring: wake a worker right after the commit; False leaves it to the dispatcher (backlogs).
     """
     job_id = new_id()
-    added = work.run(
-        _ADD,
-        {
-            "id": job_id,
-            "kind": kind,
-            "subject": subject,
-            "key": key,
-            "lane_rank": lane.rank,
-            "place": place,
-            "max_attempts": max_attempts,
-            "delay": delay or None,
-        },
-    )
-    if not added:
+    values = {"id": job_id, "kind": kind, "subject": subject, "revision": revision, "lane_rank": lane.rank}
+    values |= {"place": place, "max_attempts": max_attempts, "delay": delay or None}
+    if not work.run(_ADD, values):
         return None
     if ring and not delay:
         work.rings.append(Ring(kind, lane))
     return job_id
-
-
-def claim(ledger: Ledger, job_id: UUID, kind: JobKind, worker: str) -> Claim | None:
-    """Take this job for ``lease_seconds``. None: it is somebody else's, finished, or not yet due."""
-    taken = _claim(ledger, _THIS, {"id": job_id, "kind": kind}, worker)
-    return taken[0] if taken else None
 
 
 def claim_next(
@@ -176,39 +174,35 @@ def claim_next(
     Args:
         queues: where to look, most urgent first.
         limit: how many at most.
-        in_turn: they are done one after the other. Then a job that was tried before is taken alone: if it costs the
-            next worker its life, too, it costs no other job an attempt.
+        in_turn: they are done one after the other. Then a job that was tried before is taken alone: if it kills the
+            next worker, too, no other job loses an attempt.
     """
     if not queues:
         return []
-    sql = _NEXT.format(limit=int(limit), which=_ALONE_AGAIN if in_turn else _ALL)
+    sql = _NEXT.format(limit=int(limit), which=_RETRIES_ALONE if in_turn else _EVERY) + _CLAIM
     values = {"kinds": [kind for kind, _ in queues], "ranks": [lane.rank for _, lane in queues]}
-    taken = _claim(ledger, sql, values, worker)
+    values |= {"lease": ledger.settings.lease_seconds, "worker": worker}
+    with ledger.work() as work:
+        rows = work.rows(sql, values)
+    taken = [_claim(row) for row in sorted(rows, key=lambda row: (row["place"], row["id"]))]
     return sorted(taken, key=lambda claim: queues.index((claim.kind, claim.lane)))
 
 
-def _claim(ledger: Ledger, due: str, values: Values, worker: str) -> list[Claim]:
-    """In the order of their places, whatever their lanes."""
-    with ledger.work() as work:
-        rows = work.rows(due + _CLAIM, {**values, "lease": ledger.settings.lease_seconds, "worker": worker})
-    return [_claimed(row) for row in sorted(rows, key=lambda row: (row["place"], row["id"]))]
-
-
-def _claimed(row: RowMapping) -> Claim:
+def _claim(row: RowMapping) -> Claim:
     return Claim(
         job_id=row["id"],
         kind=JobKind(row["kind"]),
         subject=row["subject"],
         epoch=row["lease_epoch"],
         attempts=row["attempts"],
-        lane=LANES[row["lane_rank"]],
-        key=row["key"],
+        lane=Lane.of_rank(row["lane_rank"]),
+        revision=row["revision"],
         study_id=row["study_id"],
     )
 
 
 def heartbeat(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
-    """Extend the leases of these jobs in one statement. Returns the ids still held; the others are lost for good."""
+    """Extend the leases of these jobs in one statement. Returns the ids that are still held; the others are lost."""
     if not claims:
         return set()
     with ledger.work() as work:
@@ -231,7 +225,7 @@ def fail(ledger: Ledger, claim: Claim, error: str, *, retry: bool = True) -> Job
         retry: False buries the job at once.
 
     Raises:
-        LeaseLost: the job is no longer ours; its failure is nobody's business.
+        LeaseLost: the job is no longer ours; its failure is not recorded.
     """
 
     def body(work: Work) -> JobState:

@@ -19,7 +19,7 @@ from xraygpt_core.states import JobKind, JobState, Lane
 T = TypeVar("T")
 
 _OWNED = "id = :job_id AND lease_epoch = :epoch AND state = 'running' AND lease_until > clock_timestamp()"
-_REPEATS = 5
+_ATTEMPTS = (False, False, False, False, True)  # is it the last one?
 
 # The same for many. Only a running job has a lease (a constraint of the table). If the state were asked for as well,
 # the planner, which believes that hardly any job runs, would compare each of these with every running job there is.
@@ -50,54 +50,48 @@ class Claim:
     epoch: int
     attempts: int
     lane: Lane
-    key: str
+    revision: int | None = None  # of the study, where the job is about one
     study_id: UUID | None = None
 
 
-def fenced(
-    ledger: Ledger,
-    claim: Claim,
-    body: Callable[[Work], T],
-    *,
-    finish: JobState | None = JobState.DONE,
-    study_id: UUID | None = None,
-) -> T:
+def lease_lost(claim: Claim) -> LeaseLost:
+    """The error of an owner that is not one any more."""
+    return LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+
+
+def fenced(ledger: Ledger, claim: Claim, body: Callable[[Work], T], *, finish: JobState | None = JobState.DONE) -> T:
     """Run ``body`` in one transaction in which the job is finished by its owner, or nothing happens at all.
 
     Args:
         body: writes the result rows. It may run more than once, each time in a new transaction.
         finish: the state the job ends in; None leaves it running.
-        study_id: a study row to lock. Jobs are locked before studies everywhere, so that nobody deadlocks.
 
     Raises:
         LeaseLost: the lease ended, or belongs to another epoch. Nothing was written.
         Unavailable: PostgreSQL went away or refuses, and it is sure that nothing was written.
     """
     results: list[T] = []
-    lost = False
-    for repeat in range(_REPEATS):
+    unsure = False  # a commit may have reached the server before the connection broke
+    for last in _ATTEMPTS:
         try:
             with ledger.work() as work:
                 _take(work, claim, finish)
-                if study_id is not None:
-                    work.row("SELECT id FROM studies WHERE id = :id FOR UPDATE", {"id": study_id})
                 results.append(body(work))
         except Unavailable as error:
-            if isinstance(error, Refused) and not lost:
-                raise  # no commit of ours is on its way, and the server would say the same again
-            # The commit may have reached the server before the connection broke: ask on a new connection.
-            lost = True
+            if isinstance(error, Refused) and not unsure:
+                raise  # no commit of ours is on its way, and the server would give the same answer
+            unsure = True
             if _committed(ledger, claim, finish):
                 return results[-1]
-            if repeat == _REPEATS - 1:
+            if last:
                 raise
         except LeaseLost:
-            # Or it was still on its way when we asked, and was first.
-            if lost and results and _committed(ledger, claim, finish):
+            # A commit may have been on its way when we asked, and have been first.
+            if unsure and results and _committed(ledger, claim, finish):
                 return results[-1]
             raise
         except DBAPIError as error:
-            if not worth_repeating(error) or repeat == _REPEATS - 1:
+            if last or not worth_repeating(error):
                 raise
         else:
             return results[-1]
@@ -114,54 +108,48 @@ def fenced_many(
     """Like :func:`fenced` for many jobs in one transaction, all of which end as done.
 
     Args:
-        body: writes the result rows of the jobs whose ids it is given: those that are still ours.
-        study_ids: study rows to lock.
+        body: writes the result rows of those jobs that are still ours; it is given their ids.
+        study_ids: study rows to lock. Jobs are locked before studies everywhere: nothing deadlocks.
 
     Returns:
         The ids of the jobs that were finished. The others lost their leases, and nothing was written for them.
-
-    Raises:
-        Unavailable: PostgreSQL went away or refuses, and it is sure that nothing was written.
     """
-    sent: set[UUID] = set()  # by commits that nobody confirmed
-    for repeat in range(_REPEATS):
+    unsure: set[UUID] = set()  # finished by commits that were not confirmed
+    for last in _ATTEMPTS:
         held: set[UUID] = set()
         try:
             with ledger.work() as work:
-                held = _take_many(work, claims)
-                if held and study_ids:
-                    work.rows(_LOCK_STUDIES, {"ids": study_ids})
+                held = _take_many(work, claims, study_ids)
                 if held:
                     body(work, held)
         except Unavailable as error:
             if not isinstance(error, Refused):
-                sent |= held
-            elif not sent:
+                unsure |= held
+            elif not unsure:
                 raise
-            if _any_committed(ledger, claims, sent):
-                return sent
-            if repeat == _REPEATS - 1:
+            if _any_committed(ledger, claims, unsure):
+                return unsure
+            if last:
                 raise
         except DBAPIError as error:
-            if not worth_repeating(error) or repeat == _REPEATS - 1:
+            if last or not worth_repeating(error):
                 raise
         else:
-            # Or a commit was still on its way when we asked, and was first.
-            return sent if not held and _any_committed(ledger, claims, sent) else held
+            # The commit may have been on its way when we asked, and have been first.
+            return unsure if not held and _any_committed(ledger, claims, unsure) else held
     raise AssertionError("the loop above returns or raises")
 
 
 def repeating(ledger: Ledger, body: Callable[[Work], T]) -> T:
-    """Run ``body`` in a transaction of its own, again if it was the victim of a deadlock."""
-    for _ in range(_REPEATS - 1):
+    """Run ``body`` in a transaction of its own, and repeat it if it was the victim of a deadlock."""
+    for last in _ATTEMPTS:
         try:
             with ledger.work() as work:
                 return body(work)
         except DBAPIError as error:
-            if not worth_repeating(error):
+            if last or not worth_repeating(error):
                 raise
-    with ledger.work() as work:
-        return body(work)
+    raise AssertionError("the loop above returns or raises")
 
 
 def _take(work: Work, claim: Claim, finish: JobState | None) -> None:
@@ -172,12 +160,15 @@ def _take(work: Work, claim: Claim, finish: JobState | None) -> None:
         sql = f"UPDATE jobs SET state = :state, lease_until = NULL, finished_at = clock_timestamp() WHERE {_OWNED}"
         owned = work.run(sql, values) == 1
     if not owned:
-        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+        raise lease_lost(claim)
 
 
-def _take_many(work: Work, claims: Sequence[Claim]) -> set[UUID]:
+def _take_many(work: Work, claims: Sequence[Claim], study_ids: Sequence[UUID]) -> set[UUID]:
     values = {"ids": [claim.job_id for claim in claims], "epochs": [claim.epoch for claim in claims]}
-    return {row["id"] for row in work.rows(_FINISH, values)}
+    held = {row["id"] for row in work.rows(_FINISH, values)}
+    if held and study_ids:
+        work.rows(_LOCK_STUDIES, {"ids": study_ids})
+    return held
 
 
 def _any_committed(ledger: Ledger, claims: Sequence[Claim], sent: Collection[UUID]) -> bool:
@@ -196,7 +187,7 @@ def _committed(ledger: Ledger, claim: Claim, finish: JobState | None) -> bool:
     """Did the transaction whose commit was not confirmed take effect? Waits for the server to come back.
 
     Raises:
-        LeaseLost: somebody else owns the job by now; nothing more may be written.
+        LeaseLost: another worker owns the job by now; nothing more may be written.
         Unavailable: the server does not come back before the lease has ended.
     """
     deadline = time.monotonic() + ledger.settings.lease_seconds
@@ -213,9 +204,9 @@ def _committed(ledger: Ledger, claim: Claim, finish: JobState | None) -> bool:
                 raise
             time.sleep(0.2)
     if row is None or row["lease_epoch"] != claim.epoch:
-        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+        raise lease_lost(claim)
     if finish is not None and row["state"] == finish:
         return True
     if row["state"] != JobState.RUNNING or not row["live"]:
-        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+        raise lease_lost(claim)
     return False

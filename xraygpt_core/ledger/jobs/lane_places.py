@@ -7,8 +7,8 @@ from xraygpt_core.ledger.jobs.claims import ready_in
 from xraygpt_core.ledger.transaction import Work
 from xraygpt_core.states import Lane
 
-# The place that is served now: the first of those that wait for their pixels or for their text, whichever waits longer;
-# of an empty lane the time, in microseconds.
+# The place that is served now: the first one that waits to be read or to be summarised, whichever is lower. Of an
+# empty lane it is the time, in microseconds.
 _SERVED = f"""
     SELECT COALESCE(min(ready.place), CAST(extract(epoch FROM clock_timestamp()) * 1e6 AS bigint)) AS place
     FROM unnest(ARRAY['ingest', 'summarise'], ARRAY[CAST(:rank AS smallint), :rank]) AS q (kind, lane_rank)

@@ -1,8 +1,9 @@
-"""What the end of a job means for the study, turn or run it was for. Called inside the ending transaction."""
+"""What the end of a job means for the image, study, turn or run it was for. Called inside the ending transaction."""
 
 from uuid import UUID
 
-from xraygpt_core.ledger.jobs.timeline import told
+from xraygpt_core.ledger.jobs.kinds import KINDS, Subject, statements, subjects_sql
+from xraygpt_core.ledger.jobs.timeline import job_steps
 from xraygpt_core.ledger.transaction import Work
 from xraygpt_core.states import JobKind, ReasonCode, StudyState
 
@@ -10,11 +11,11 @@ _ERROR = "jsonb_build_object('error', c.last_error)"
 _BURY = f"""
     WITH dead AS (
         UPDATE jobs SET state = 'dead', lease_until = NULL, finished_at = clock_timestamp(), last_error = :error
-        WHERE id = :id RETURNING id, kind, subject, key, attempts, lease_epoch, claimed_by, last_error
+        WHERE id = :id RETURNING id, kind, subject, revision, attempts, lease_epoch, claimed_by, last_error
     ), story AS (
-        {told("dead", "dead", who="COALESCE(CAST(:who AS text), c.claimed_by)", detail=_ERROR)}
+        {job_steps("dead", "dead", who="COALESCE(CAST(:who AS text), c.claimed_by)", detail=_ERROR)}
     )
-    SELECT kind, subject, key FROM dead
+    SELECT kind, subject, revision FROM dead
 """
 
 _OPEN_IMAGES = """
@@ -26,55 +27,46 @@ _OPEN_IMAGES = """
     FROM images WHERE study_id = :study
 """
 
-# A study whose only object was gone or replaced is over, unless a new content comes; what a person cancelled stays so.
+# A study whose only object is gone or was replaced is over, until a new content comes. A study that a person cancelled
+# stays cancelled.
 _CLOSE = """
     UPDATE studies SET state = :state, reason_code = :reason, finished_at = clock_timestamp()
     WHERE id = :study AND (state <> 'cancelled' OR reason_code = 'replaced')
 """
 
-# A job of an older revision says nothing about the study, nor does a failed second opinion on a summarised one.
-_CLOSE_REVISION = """
-    UPDATE studies SET state = 'dead', reason_code = NULL, finished_at = clock_timestamp()
-    WHERE id = :study AND revision = :revision AND state IN ('waiting', 'queued')
+# The subjects are worked out once, as an array: of "this id or one of those" the planner would make a walk through all
+# jobs there are.
+_CANCEL = f"""
+    WITH cancelled AS (
+        UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp()
+        WHERE state IN ('queued', 'running', 'dead') AND subject = ANY (ARRAY({subjects_sql(":id")}))
+        RETURNING kind, subject, revision
+    ){statements(lambda kind: kind.cancels)}
+    SELECT count(*) FROM cancelled
 """
 
 _LOCK = "SELECT s.id, s.alias_of FROM images i JOIN studies s ON s.id = i.study_id WHERE i.id = :id FOR UPDATE OF s"
 
 
 def bury(work: Work, job_id: UUID, error: str, *, who: str | None = None) -> None:
-    """End a job for good as dead, and tell its subject.
+    """End a job for good as dead, and with it what it was for.
 
     Args:
-        who: buries it; None is the worker that had it.
+        who: ends it; None is the worker that had it.
     """
     row = work.row(_BURY, {"id": job_id, "error": printable(error), "who": who})
     if row is None:
         return
-    subject = row["subject"]
-    match JobKind(row["kind"]):
-        case JobKind.INGEST:
-            study_id = lock_study_of(work, subject)
-            work.run(
-                "UPDATE images SET state = 'dead', finished_at = clock_timestamp() "
-                "WHERE id = :id AND state = 'received'",
-                {"id": subject},
-            )
-            if study_id is not None:
-                close_if_nothing_is_left(work, study_id)
-        case JobKind.SETTLE | JobKind.SUMMARISE:
-            work.run(_CLOSE_REVISION, {"study": subject, "revision": revision_of(row["key"])})
-        case JobKind.CHAT:
-            work.run("UPDATE chat_turns SET state = 'dead' WHERE id = :id", {"id": subject})
-        case JobKind.TRAIN:
-            work.run(
-                "UPDATE training_runs SET state = 'dead', finished_at = clock_timestamp() WHERE id = :id",
-                {"id": subject},
-            )
+    kind = KINDS[JobKind(row["kind"])]
+    study_id = lock_study_of(work, row["subject"]) if kind.subject is Subject.IMAGE else None
+    work.run(kind.dies, {"subject": row["subject"], "revision": row["revision"]})
+    if study_id is not None:
+        close_if_nothing_is_left(work, study_id)
 
 
-def revision_of(key: str) -> int:
-    """The revision a settle (``study:revision``) or summarise job (``study:revision:bundle``) is about."""
-    return int(key.split(":")[1])
+def cancel_jobs(work: Work, study_id: UUID) -> None:
+    """Cancel what is open or dead of a study's jobs, the questions about it included. The caller ends the study."""
+    work.run(_CANCEL, {"id": study_id})
 
 
 def printable(error: str) -> str:
@@ -83,9 +75,9 @@ def printable(error: str) -> str:
 
 
 def lock_study_of(work: Work, image_id: UUID) -> UUID | None:
-    """Lock the study an image is in. None: the image was purged.
+    """Lock the study that an image is in. None: the image was purged.
 
-    While we wait for a provisional study its images may move to the study they belong to: then look again.
+    While we wait for a provisional study, its images may move to the study they belong to: then we look again.
     """
     row = work.row(_LOCK, {"id": image_id})
     if row is not None and row["alias_of"] is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xraygpt_core.ledger.jobs.claims import ready_in
 from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.jobs.outcomes import bury
-from xraygpt_core.ledger.jobs.timeline import told
+from xraygpt_core.ledger.jobs.timeline import job_steps
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.queue import Queue, Ring, queue_name, queue_of, queues_of
 from xraygpt_core.states import JobKind, Lane
@@ -20,10 +20,10 @@ _BATCH = 1000  # stands in the statements, so that the planner knows it
 
 @dataclass(frozen=True)
 class Ticked:
-    """What one tick did. ``leader`` is False if another process holds the lock.
+    """The result of one tick. ``leader`` is False if another process holds the lock.
 
     Attributes:
-        rung: messages that were missing in the queues of what is ready.
+        rung: messages that were missing in the queues of ready jobs.
     """
 
     leader: bool
@@ -32,9 +32,9 @@ class Ticked:
     rung: int = 0
 
 
-# Those that run are few, and are all looked at: a lease in an index would cost every heartbeat an entry in every index.
-# What waits may be a paused backlog, waiting for infinity: only a clock that stands still during a statement can be
-# looked up in the index.
+# Running jobs are few, and are all looked at: a lease in an index would cost every heartbeat an entry in every index.
+# Waiting jobs may be a paused backlog, which waits for infinity: only a clock that stands still during a statement can
+# be looked up in the index.
 _LOST = "jsonb_build_object('worker', c.claimed_by)"
 _EXPIRED = f"""
     WITH expired AS (
@@ -46,7 +46,7 @@ _EXPIRED = f"""
         )) AND state = 'running' AND lease_until < clock_timestamp()
         RETURNING id, kind, subject, attempts, lease_epoch, claimed_by
     )
-    {told("expired", "lease ended", who="'control'", detail=_LOST)}
+    {job_steps("expired", "lease ended", who="'control'", detail=_LOST)}
 """
 
 _EXHAUSTED = f"""
@@ -63,8 +63,8 @@ _DUE = f"""
     )) AND state = 'queued'
 """
 
-# How many are ready, as far as it matters: one queue's window each. They are counted in the index's own order, for
-# without one the planner may look for them through the whole table.
+# How many are ready, up to the window of a queue. They are counted in the index's own order: without one the planner
+# may look for them through the whole table.
 _READY = f"""
     SELECT q.kind, q.lane_rank, ready.jobs
     FROM unnest(CAST(:kinds AS text[]), CAST(:ranks AS smallint[])) AS q (kind, lane_rank)
@@ -77,7 +77,7 @@ _READY = f"""
 
 
 def tick(ledger: Ledger) -> Ticked:
-    """Re-queue what lost its worker, bury what failed for the last time, and wake workers for what is ready.
+    """Queue jobs that lost their worker, bury those without attempts left, and wake workers for what is ready.
 
     Raises:
         Unavailable: PostgreSQL or the broker does not answer; the next tick does the work.
@@ -116,4 +116,4 @@ def _bury_exhausted(work: Work) -> int:
 def _ready(work: Work, queues: list[Queue], window: int) -> list[Ring]:
     values = {"kinds": [kind for kind, _ in queues], "ranks": [lane.rank for _, lane in queues]}
     rows = work.rows(_READY.format(window=window), values)
-    return [Ring(JobKind(row["kind"]), list(Lane)[row["lane_rank"]], row["jobs"]) for row in rows]
+    return [Ring(JobKind(row["kind"]), Lane.of_rank(row["lane_rank"]), row["jobs"]) for row in rows]

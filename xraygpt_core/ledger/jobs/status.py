@@ -1,4 +1,4 @@
-"""How much there is to do, and who is at it: what is scraped every few seconds, whatever the table holds."""
+"""How many jobs there are, and which workers hold them: scraped every few seconds, however long the table is."""
 
 import threading
 import time
@@ -40,7 +40,7 @@ _WORKERS = """
 """
 
 _LAST_DEAD = """
-    SELECT id, kind, subject, key, lane_rank, attempts, lease_epoch, last_error FROM jobs
+    SELECT id, kind, subject, lane_rank, attempts, lease_epoch, last_error FROM jobs
     WHERE state = 'dead' ORDER BY finished_at DESC LIMIT :limit
 """
 
@@ -52,13 +52,14 @@ def status_counts(ledger: Ledger) -> list[dict[str, Any]]:
     """Open and dead jobs by kind, lane and state, with the age of the oldest in seconds."""
     with ledger.work() as work:
         rows = work.rows(_COUNTS)
-    return [{**row, "lane": list(Lane)[row["lane_rank"]]} for row in rows]
+    return [{**row, "lane": Lane.of_rank(row["lane_rank"])} for row in rows]
 
 
 def workers(ledger: Ledger) -> list[dict[str, Any]]:
-    """Who holds claims, by worker and kind: how many, since how many seconds the oldest, and for how many seconds more
-    the lease that ends first. Below zero the worker was lost, and its work is about to go to another. Idle ones hold
-    nothing and are not listed.
+    """The workers that hold claims, by kind: how many, the age of the oldest, and how long the first lease still lasts.
+
+    Below zero the worker was lost, and its work is about to go to another one. Idle workers hold nothing and are not
+    listed. Times are in seconds.
     """
     with ledger.work() as work:
         return [dict(row) for row in work.rows(_WORKERS)]
@@ -76,8 +77,7 @@ def last_dead(ledger: Ledger, limit: int) -> list[tuple[Claim, str]]:
                 subject=row["subject"],
                 epoch=row["lease_epoch"],
                 attempts=row["attempts"],
-                lane=list(Lane)[row["lane_rank"]],
-                key=row["key"],
+                lane=Lane.of_rank(row["lane_rank"]),
             ),
             row["last_error"],
         )
@@ -93,9 +93,9 @@ def is_cancelled(ledger: Ledger, claim: Claim) -> bool:
 
 
 class Counts:
-    """The counts of a process that may be asked by anybody, at any rate.
+    """The counts, for a process that is asked at any rate.
 
-    A count that took long is kept for twenty times as long, so asking costs the database at most a twentieth of a core.
+    A count that took long is kept for twenty times as long, so it costs the database at most a twentieth of a core.
     """
 
     def __init__(self, ledger: Ledger) -> None:

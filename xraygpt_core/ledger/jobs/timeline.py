@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.kinds import image_sql, study_sql
 from xraygpt_core.ledger.transaction import Work
 
 _INSERT = """
@@ -14,10 +15,8 @@ _INSERT = """
 """
 
 
-def told(jobs: str, what: str, *, who: str, attempt: str = "c.attempts", detail: str = "NULL") -> str:
+def job_steps(jobs: str, what: str, *, who: str, attempt: str = "c.attempts", detail: str = "NULL") -> str:
     """The statement that writes one step for each of many jobs, on the timelines of the studies they are about.
-
-    What a job is about is looked up by its key, job by job: a join might walk through all images there are.
 
     Args:
         jobs: a relation with ``id``, ``kind``, ``subject``, ``attempts`` and ``lease_epoch``, called ``c`` in the
@@ -27,21 +26,18 @@ def told(jobs: str, what: str, *, who: str, attempt: str = "c.attempts", detail:
     """
     return f"""
         INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch, detail)
-        SELECT COALESCE((SELECT study_id FROM images WHERE c.kind = 'ingest' AND id = c.subject),
-                        (SELECT study_id FROM chat_turns WHERE c.kind = 'chat' AND id = c.subject), c.subject),
-               CASE c.kind WHEN 'ingest' THEN c.subject END, c.id, c.kind || ' {what}', {who}, {attempt}, c.lease_epoch,
-               {detail}
+        SELECT {study_sql("c")}, {image_sql("c")}, c.id, c.kind || ' {what}', {who}, {attempt}, c.lease_epoch, {detail}
         FROM {jobs} c
     """
 
 
 def person(work: Work) -> str:
-    """How the timeline calls who acts: by the name of the key, as far as one is known."""
+    """The name of the key that acts, as the timeline shows it; ``person`` where no key is known."""
     return "person" if work.actor is None else work.actor.name
 
 
 def by_person(work: Work) -> dict[str, Any]:
-    """What a person's step says besides: the key. Parts of the system have none, whatever a key may be called."""
+    """The key, as the detail of a person's step; empty for a part of the system, whatever its name."""
     actor = work.actor
     if actor is None or (actor.key_id is None and actor.session_id is None):
         return {}

@@ -1,94 +1,198 @@
-"""One read image finds its place: in its study, or nowhere, because a newer content of its key was read before."""
+"""Read images join their studies, which are then to be settled: many images in one transaction.
 
-from typing import TYPE_CHECKING, Any
+Nearly every image of a backlog is plain: it is the only image of its study, and its object never held anything else.
+All plain images are written by one statement. Each other image finds its study (:mod:`.grouping`), takes the place of
+an older content of its object (:mod:`.end_image`), and makes a new revision of its study (:mod:`.revise`).
+Which images are plain is decided after the locks are taken, so it stays true until the commit.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
 from uuid import UUID
 
-from xraygpt_core.ledger.jobs.fence import Claim
-from xraygpt_core.ledger.jobs.outcomes import close_if_nothing_is_left
-from xraygpt_core.ledger.jobs.timeline import note
-from xraygpt_core.ledger.studies.grouping import attach, belongs_to, lock_group, tell_shared
+from xraygpt_core.ids import new_id
+from xraygpt_core.ledger.jobs.claims import insert_jobs
+from xraygpt_core.ledger.jobs.fence import Claim, fenced_many
+from xraygpt_core.ledger.studies.end_image import end_image, newer_was_read, replace_older
+from xraygpt_core.ledger.studies.grouping import attach, find_study, lock_group, note_shared_uid
+from xraygpt_core.ledger.studies.images import IngestedImage, IngestInput
+from xraygpt_core.ledger.studies.rename_pseudonyms import rename
 from xraygpt_core.ledger.studies.reopen import reopen_for_read
-from xraygpt_core.ledger.studies.settle import reconsider
+from xraygpt_core.ledger.studies.revise import revise
 from xraygpt_core.ledger.transaction import Ledger, Work
-from xraygpt_core.states import ReasonCode
+from xraygpt_core.queue import Ring
+from xraygpt_core.states import JobKind, Lane, ReasonCode
 
-if TYPE_CHECKING:
-    from xraygpt_core.ledger.studies.ingest import IngestedImage
+ReadImage = tuple[Claim, IngestedImage]
 
+_INPUTS = """
+    SELECT image_id, bucket, key, etag, version_id FROM object_keys WHERE image_id = ANY(CAST(:ids AS uuid[]))
+"""
+
+# As lock_group does for one image: first the StudyInstanceUIDs, then the studies.
+_LOCK_UIDS = """
+    SELECT pg_advisory_xact_lock(uid) FROM (
+        SELECT DISTINCT hashtextextended(uid, 0) AS uid FROM unnest(CAST(:uids AS text[])) AS uid ORDER BY 1
+    ) AS sorted
+"""
+_LOCK_STUDIES = """
+    SELECT s.id FROM images i JOIN studies s ON s.id = i.study_id
+    WHERE i.id = ANY(CAST(:ids AS uuid[])) ORDER BY s.id FOR UPDATE OF s
+"""
+
+_PLAIN = """
+    SELECT i.id, s.id AS study_id
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:uids AS text[])) AS n (image_id, uid)
+    JOIN images i ON i.id = n.image_id JOIN studies s ON s.id = i.study_id JOIN object_keys k ON k.image_id = i.id
+    WHERE i.state = 'received' AND s.state = 'received' AND s.revision = 0 AND s.uid_pseudonym IS NULL
+      AND s.alias_of IS NULL
+      AND NOT EXISTS (SELECT FROM images o WHERE o.study_id = s.id AND o.id <> i.id)
+      AND NOT EXISTS (SELECT FROM studies h WHERE h.uid_pseudonym = n.uid)
+      AND NOT EXISTS (SELECT FROM object_keys o WHERE o.bucket = k.bucket AND o.key = k.key AND o.etag <> k.etag)
+"""
+
+# The rows of the images and their steps on the timeline: of every accepted image, plain or not.
 _ACCEPT = """
-    UPDATE images SET state = 'accepted', study_id = :study_id, view = :view, modality = :modality, kind = :kind,
-           rows = :rows, columns = :columns, sop_pseudonym = :sop_pseudonym, pixel_sha256 = :pixel_sha256,
-           patient_pseudonym = :patient_pseudonym, patient_id_pseudonym = :patient_id_pseudonym,
-           accession_pseudonym = :accession_pseudonym, names_read = true,
-           normalised_key = :normalised_key, normalised_sha256 = :normalised_sha256, preview_key = :preview_key,
-           preview_sha256 = :preview_sha256, duplicate_of = NULL, flags = :flags, origin = :origin,
-           finished_at = clock_timestamp()
-    WHERE id = :image_id
+    WITH n AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
+            image_id uuid, study_id uuid, job_id uuid, attempt int, epoch bigint, settle_id uuid, delay float,
+            study_pseudonym text, patient_pseudonym text, patient_id_pseudonym text, accession_pseudonym text,
+            sop_pseudonym text, view text, modality text, kind text, rows int, columns int, pixel_sha256 text,
+            normalised_key text, normalised_sha256 text, preview_key text, preview_sha256 text, expected_images int,
+            flags jsonb, origin int)
+    ), pictures AS (
+        UPDATE images SET state = 'accepted', study_id = n.study_id, view = n.view, modality = n.modality,
+               kind = n.kind, rows = n.rows, columns = n.columns, sop_pseudonym = n.sop_pseudonym,
+               pixel_sha256 = n.pixel_sha256, patient_pseudonym = n.patient_pseudonym,
+               patient_id_pseudonym = n.patient_id_pseudonym, accession_pseudonym = n.accession_pseudonym,
+               names_read = true, normalised_key = n.normalised_key, normalised_sha256 = n.normalised_sha256,
+               preview_key = n.preview_key, preview_sha256 = n.preview_sha256, duplicate_of = NULL,
+               flags = ARRAY(SELECT jsonb_array_elements_text(n.flags)), origin = n.origin,
+               finished_at = clock_timestamp()
+        FROM n WHERE images.id = n.image_id
+    ), story AS (
+        INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch)
+        SELECT study_id, image_id, job_id, 'image accepted', 'ingest', attempt, epoch FROM n
+    )
+"""
+_SETTLE = insert_jobs(
+    "waiting",
+    "'settle'",
+    job="settle_id",
+    subject="id",
+    revision="revision",
+    not_before="clock_timestamp() + make_interval(secs => delay)",
+    returning="lane_rank, not_before IS NULL AS ready",
+)
+_ACCEPT_ONE = f"{_ACCEPT} SELECT"
+_ACCEPT_PLAIN = f"""{_ACCEPT}, waiting AS (
+        UPDATE studies SET state = 'waiting', revision = 1, last_image_at = clock_timestamp(),
+               uid_pseudonym = n.study_pseudonym, patient_pseudonym = n.patient_pseudonym,
+               patient_id_pseudonym = n.patient_id_pseudonym, accession_pseudonym = n.accession_pseudonym,
+               expected_images = n.expected_images
+        FROM n WHERE studies.id = n.study_id RETURNING studies.id, lane_rank, place, settle_id, revision, delay
+    )
+    {_SETTLE}
 """
 
-_CLOSE_IMAGE = """
-    UPDATE images SET state = :state, reason_code = :reason, finished_at = clock_timestamp()
-    WHERE id = :image_id AND state = 'received'
-"""
 
-_REPLACE_OLDER = """
-    UPDATE images SET state = 'cancelled', reason_code = 'replaced', finished_at = clock_timestamp()
-    FROM object_keys mine, object_keys other
-    WHERE mine.image_id = :image_id AND other.bucket = mine.bucket AND other.key = mine.key
-      AND other.seen_at < mine.seen_at AND images.id = other.image_id
-      AND images.state IN ('accepted', 'rejected', 'dead')
-    RETURNING images.id, images.study_id
-"""
-
-# Replaying the ingest of a content that was replaced would bring it back.
-_FORGET_DEAD = """
-    UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp()
-    WHERE kind = 'ingest' AND subject = ANY(CAST(:images AS uuid[])) AND state = 'dead'
-"""
-
-_NEWER = """
-    SELECT EXISTS (
-        SELECT FROM object_keys mine JOIN object_keys other USING (bucket, key) JOIN images i ON i.id = other.image_id
-        WHERE mine.image_id = :image_id AND other.seen_at > mine.seen_at AND i.state IN ('accepted', 'rejected')
-    ) AS newer
-"""
+def ingest_inputs(ledger: Ledger, claims: Sequence[Claim]) -> dict[UUID, IngestInput]:
+    """The objects these claims are about, by image; a purged one is missing."""
+    with ledger.work() as work:
+        rows = work.rows(_INPUTS, {"ids": [claim.subject for claim in claims]})
+    return {row["image_id"]: IngestInput(**row) for row in rows}
 
 
-def accept_image(ledger: Ledger, work: Work, claim: Claim, image: "IngestedImage") -> None:
-    """Put a read image into its study and ask for that to be settled, inside the transaction that finishes the job."""
+def complete_ingests(ledger: Ledger, read: Sequence[ReadImage]) -> set[UUID]:
+    """Put read images into their studies and ask for those to be settled, all in one transaction.
+
+    Returns:
+        The ids of the jobs that were finished; nothing was written for the others, whose leases were lost.
+    """
+
+    def body(work: Work, held: Collection[UUID]) -> None:
+        mine = [(claim, image) for claim, image in read if claim.job_id in held]
+        # An image that renames pseudonyms does so before its study is looked for, so it is not plain.
+        simple = [(claim, image) for claim, image in mine if not image.renamed]
+        plain = accept_plain(ledger, work, simple) if simple else set()
+        for claim, image in mine:
+            if claim.job_id not in plain:
+                rename(work, image.study_pseudonym, image.renamed, claim.subject)
+                accept_one(ledger, work, claim, image)
+
+    return fenced_many(ledger, [claim for claim, _ in read], body)
+
+
+def accept_plain(ledger: Ledger, work: Work, read: Sequence[ReadImage]) -> set[UUID]:
+    """Accept those of these images that are plain, inside the transaction that finishes their jobs.
+
+    Returns:
+        The ids of their jobs. The studies of the other images are locked as well.
+    """
+    plain = _plain(work, read)
+    mine = [(claim, image) for claim, image in read if claim.subject in plain]
+    if mine:
+        studies = [plain[claim.subject] for claim, _ in mine]
+        rows = [
+            _row(claim, image, study_id) | _settle_job(ledger, image)
+            for (claim, image), study_id in zip(mine, studies, strict=True)
+        ]
+        for job in work.rows(_ACCEPT_PLAIN, {"rows": json.dumps(rows), "max_attempts": ledger.settings.max_attempts}):
+            if job["ready"]:
+                work.rings.append(Ring(JobKind.SETTLE, Lane.of_rank(job["lane_rank"])))
+    return {claim.job_id for claim, _ in mine}
+
+
+def accept_one(ledger: Ledger, work: Work, claim: Claim, image: IngestedImage) -> None:
+    """Accept any image, inside the transaction that finishes its job.
+
+    It ends as replaced if a newer content of its object was read before it.
+    """
     provisional = lock_group(work, claim.subject, image.study_pseudonym)
-    newer = work.row(_NEWER, {"image_id": claim.subject})
-    if newer is not None and newer["newer"]:
-        close_image(work, claim, provisional, "cancelled", ReasonCode.REPLACED)
+    if newer_was_read(work, claim.subject):
+        end_image(work, claim, provisional, "cancelled", ReasonCode.REPLACED)
         return
-    home = belongs_to(work, provisional, image)
+    home = find_study(work, provisional, image)
     study_id = home.study_id
-    values: dict[str, Any] = {**image.__dict__, "flags": [str(flag) for flag in image.flags]}
-    work.run(_ACCEPT, values | {"image_id": claim.subject, "study_id": study_id})
+    work.run(_ACCEPT_ONE, {"rows": json.dumps([_row(claim, image, study_id)])})
     replaced = replace_older(work, claim.subject)
     attach(work, study_id, claim.subject, image)
-    tell_shared(work, home, claim)
-    note(work, study_id, "image accepted", who="ingest", image_id=claim.subject, claim=claim)
-    quiet = image.kind == "dicom"
-    if not reconsider(ledger, work, study_id, quiet=quiet) and reopen_for_read(work, study_id, claim.subject):
-        reconsider(ledger, work, study_id, quiet=quiet)
+    note_shared_uid(work, home, claim)
+    is_dicom = image.kind == "dicom"
+    if not revise(ledger, work, study_id, wait=is_dicom) and reopen_for_read(work, study_id, claim.subject):
+        revise(ledger, work, study_id, wait=is_dicom)
     for other in replaced - {study_id}:
-        reconsider(ledger, work, other, quiet=False)
+        revise(ledger, work, other, wait=False)
 
 
-def replace_older(work: Work, image_id: UUID) -> set[UUID]:
-    """Cancel what this key held before; the studies that lost an image."""
-    replaced = work.rows(_REPLACE_OLDER, {"image_id": image_id})
-    if replaced:
-        work.run(_FORGET_DEAD, {"images": [row["id"] for row in replaced]})
-    return {row["study_id"] for row in replaced}
+def _plain(work: Work, read: Sequence[ReadImage]) -> dict[UUID, UUID]:
+    """The study of each plain image: of several images of a study, only the first can be plain."""
+    ids, uids = [claim.subject for claim, _ in read], [image.study_pseudonym for _, image in read]
+    first = dict(zip(reversed(uids), reversed(ids), strict=True))
+    if any(uids):
+        work.rows(_LOCK_UIDS, {"uids": [uid for uid in first if uid is not None]})
+    work.rows(_LOCK_STUDIES, {"ids": ids})
+    found = {row["id"]: row["study_id"] for row in work.rows(_PLAIN, {"ids": ids, "uids": uids})}
+    return {
+        image_id: found[image_id]
+        for image_id, uid in zip(ids, uids, strict=True)
+        if image_id in found and (uid is None or first[uid] == image_id)
+    }
 
 
-def close_image(
-    work: Work, claim: Claim, study_id: UUID, state: str, reason: ReasonCode, detail: str | None = None
-) -> None:
-    """End an image that will not be summarised, and its study with it if nothing else is in it."""
-    work.run(_CLOSE_IMAGE, {"image_id": claim.subject, "state": state, "reason": reason})
-    said = {"reason_code": reason} | ({"detail": detail} if detail else {})
-    note(work, study_id, f"image {state}", who="ingest", image_id=claim.subject, claim=claim, detail=said)
-    close_if_nothing_is_left(work, study_id)
+def _row(claim: Claim, image: IngestedImage, study_id: UUID) -> dict[str, Any]:
+    return {
+        **image.__dict__,
+        "image_id": str(claim.subject),
+        "study_id": str(study_id),
+        "job_id": str(claim.job_id),
+        "attempt": claim.attempts,
+        "epoch": claim.epoch,
+    }
+
+
+def _settle_job(ledger: Ledger, image: IngestedImage) -> dict[str, Any]:
+    """The settle job of a study whose first image this is."""
+    complete = image.kind != "dicom" or (image.expected_images is not None and image.expected_images <= 1)
+    return {"settle_id": str(new_id()), "delay": None if complete else ledger.settings.settle_seconds or None}

@@ -51,7 +51,7 @@ class ChatInput:
     """What the model needs to answer: the image, the summary, the conversation so far and the question.
 
     Attributes:
-        stands: the summary as everybody reads it: a clinician's correction of it, if there is one.
+        stands: the summary as readers see it: a clinician's correction of it, if there is one.
         view, flags: of the image.
     """
 
@@ -114,7 +114,7 @@ def ask(ledger: Ledger, study_id: UUID, question: str) -> Turn:
         asked_of = {"id": turn_id, "study": study, "summary": summary["id"], "question": asked}
         of_summary = {"summary": summary["id"]}
         (row,) = recorded(work, _ASK, asked_of, "question asked", study=study, subject=turn_id, detail=of_summary)
-        add_job(work, JobKind.CHAT, turn_id, str(turn_id), Lane.STAT, max_attempts=ledger.settings.max_attempts)
+        add_job(work, JobKind.CHAT, turn_id, Lane.STAT, max_attempts=ledger.settings.max_attempts)
     return Turn(**row)
 
 
@@ -131,7 +131,7 @@ def turn(ledger: Ledger, turn_id: UUID) -> Turn:
 
 
 def turn_now(ledger: Ledger, turn_id: UUID) -> Turn:
-    """The same, looked at again by who began to read it: that is one act.
+    """The same, read again by a reader who follows the answer: the audit has that as one act.
 
     Raises:
         NotFound: it was purged meanwhile.
@@ -161,7 +161,7 @@ def transcript(ledger: Ledger, study_id: UUID) -> list[Turn]:
 
 
 def chat_input(ledger: Ledger, claim: Claim) -> ChatInput:
-    """What the worker is to answer.
+    """What the worker needs to answer a question.
 
     Raises:
         LeaseLost: the turn was purged meanwhile.
@@ -201,7 +201,7 @@ def complete_turn(
     flags: Sequence[Flag] = (),
     consistency: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """Store the whole answer, and what is to be said with it (as with a :class:`NewSummary`).
+    """Store the whole answer, and what is to be shown with it (as with a :class:`NewSummary`).
 
     Raises:
         LeaseLost: the job is no longer ours; nothing was written.

@@ -7,7 +7,7 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.states import Flag, Origin
 
-# Preferred first. A view nobody named may be frontal; a lateral or an oblique one is not what the model was trained on.
+# Preferred first. A view without a name may be frontal; the model was not trained on lateral or oblique ones.
 _VIEW_ORDER = {"PA": 0, "AP": 1, "FRONTAL": 2, None: 3}
 
 
@@ -15,9 +15,9 @@ def choose(candidates: Collection[Any]) -> RowMapping | None:
     """The image to summarise.
 
     First comes how its pixels came about, so that a bone image is summarised only if there is nothing else; then what
-    is called frontal before what nobody named; an original before a derived film; PA before AP before a frontal view;
+    is called frontal before what has no name; an original before a derived film; PA before AP before a frontal view;
     the original before a copy, the largest, and of equals the one whose pixels' hash is the smallest: as arbitrary as
-    any other, and the same whoever comes first.
+    any other, and the same whichever comes first.
 
     Args:
         candidates: rows with ``id``, ``view``, ``origin``, ``flags``, ``area``, ``pixel_sha256``.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
@@ -12,13 +12,11 @@ from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.outcomes import lock_study_of
 from xraygpt_core.ledger.jobs.timeline import note
-from xraygpt_core.ledger.studies.patient import Patient, home_of, patient_of
+from xraygpt_core.ledger.studies.images import IngestedImage
+from xraygpt_core.ledger.studies.patient import Patient, patient_of, study_for
 from xraygpt_core.ledger.studies.worklist import raise_drafts
 from xraygpt_core.ledger.transaction import Work
 from xraygpt_core.states import Flag
-
-if TYPE_CHECKING:
-    from xraygpt_core.ledger.studies.ingest import IngestedImage
 
 _TWIN = """
     SELECT id, pixel_sha256 = :pixel_sha256 AS same FROM images
@@ -27,7 +25,7 @@ _TWIN = """
     ORDER BY id
 """
 
-# Whose it is once this image is in it, as ledger.patient says: an issuer is learnt, never forgotten.
+# Whose study it is once this image is in it, as in patient.py: an issuer is learnt, never forgotten.
 _PATIENT = """
     CASE WHEN patient_pseudonym IS NULL OR patient_pseudonym = CAST(:patient_id_pseudonym AS text)
          THEN CAST(:patient_pseudonym AS text) ELSE patient_pseudonym END
@@ -55,7 +53,7 @@ _TOUCH = """
     WHERE id = :study_id
 """
 
-_HOMES = """
+_OF_UID = """
     SELECT id, patient_pseudonym, patient_id_pseudonym FROM studies WHERE uid_pseudonym = :uid ORDER BY id FOR UPDATE
 """
 
@@ -90,13 +88,13 @@ class StudyHome:
 
 
 def lock_uid(work: Work, study_pseudonym: str | None) -> None:
-    """Whoever brings an image of this StudyInstanceUID, or changes which study is whose, waits here for the others."""
+    """Let one transaction at a time bring an image of this StudyInstanceUID, or change which study is whose."""
     if study_pseudonym is not None:
         work.row("SELECT pg_advisory_xact_lock(hashtextextended(:uid, 0))", {"uid": study_pseudonym})
 
 
 def lock_group(work: Work, image_id: UUID, study_pseudonym: str | None) -> UUID:
-    """Lock the study the image is in, and everybody else who brings an image of the same study. Returns the study.
+    """Lock the study the image is in, and its StudyInstanceUID (:func:`lock_uid`). Returns the study.
 
     Raises:
         LeaseLost: the image was purged.
@@ -108,7 +106,7 @@ def lock_group(work: Work, image_id: UUID, study_pseudonym: str | None) -> UUID:
     return study_id
 
 
-def belongs_to(work: Work, provisional: UUID, image: "IngestedImage") -> StudyHome:
+def find_study(work: Work, provisional: UUID, image: IngestedImage) -> StudyHome:
     """The study this image belongs to, locked. If it is not the provisional one, that becomes its alias, unless it was
     a study of its own before (its object was overwritten): then it keeps its history, and only this image moves.
     """
@@ -117,8 +115,8 @@ def belongs_to(work: Work, provisional: UUID, image: "IngestedImage") -> StudyHo
     assert mine is not None, "it is locked"
     if image.study_pseudonym is None:
         return _without_uid(work, provisional, mine, patient)
-    studies = homes(work, image.study_pseudonym)
-    home_id = home_of(patient, studies)
+    studies = studies_of_uid(work, image.study_pseudonym)
+    home_id = study_for(patient, studies)
     if home_id is None:
         # Of an object that was overwritten with an image of another study, or patient: that is a study of its own.
         # A patient whose study that is would become another's, or this one get a second study under one UID.
@@ -130,17 +128,17 @@ def belongs_to(work: Work, provisional: UUID, image: "IngestedImage") -> StudyHo
     return StudyHome(home_id, _others(studies, home_id))
 
 
-def homes(work: Work, uid: str) -> list[tuple[UUID, Patient]]:
+def studies_of_uid(work: Work, uid: str) -> list[tuple[UUID, Patient]]:
     """The studies of this StudyInstanceUID, locked, oldest first, and whose they are."""
-    return [(row["id"], patient_of(row)) for row in work.rows(_HOMES, {"uid": uid})]
+    return [(row["id"], patient_of(row)) for row in work.rows(_OF_UID, {"uid": uid})]
 
 
 def _without_uid(work: Work, provisional: UUID, mine: RowMapping, patient: Patient) -> StudyHome:
-    """An image that names no study stays with its object, unless that belonged to somebody else."""
+    """An image that names no study stays in the study of its object, unless that is another patient's."""
     uid, owner = mine["uid_pseudonym"], patient_of(mine)
     if not (owner.stays(patient) or (uid is None and owner.becomes(patient))):
         return StudyHome(new_study(work, mine["lane_rank"], mine["place"]))
-    return StudyHome(provisional, _others(homes(work, uid), provisional) if uid is not None else ())
+    return StudyHome(provisional, _others(studies_of_uid(work, uid), provisional) if uid is not None else ())
 
 
 def _others(studies: Sequence[tuple[UUID, Patient]], study_id: UUID) -> tuple[UUID, ...]:
@@ -166,8 +164,8 @@ def name_study(work: Work, study_id: UUID, names: Mapping[str, Any]) -> None:
     work.run(_NAME, {**names, "study_id": study_id})
 
 
-def tell_shared(work: Work, home: StudyHome, claim: Claim | None = None) -> None:
-    """Say beside every image of these patients, and on their timelines, that they share a StudyInstanceUID."""
+def note_shared_uid(work: Work, home: StudyHome, claim: Claim | None = None) -> None:
+    """Flag every image of these studies, and note on their timelines, that they share a StudyInstanceUID."""
     if not home.others:
         return
     ids = [home.study_id, *home.others]
@@ -178,7 +176,7 @@ def tell_shared(work: Work, home: StudyHome, claim: Claim | None = None) -> None
         note(work, study_id, "study UID shared", claim=mine, detail=detail)
 
 
-def attach(work: Work, study_id: UUID, image_id: UUID, image: "IngestedImage") -> None:
+def attach(work: Work, study_id: UUID, image_id: UUID, image: IngestedImage) -> None:
     """Give the study what this image knows: pseudonyms, the expected count, and the same SOPInstanceUID seen before."""
     values = {**image.__dict__, "study_id": study_id, "image_id": image_id}
     name_study(work, study_id, image.__dict__)

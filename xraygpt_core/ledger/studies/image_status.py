@@ -1,4 +1,4 @@
-"""Where many images stand, as whoever submitted them asks: each with its text, and what to know about that."""
+"""Where many images stand, for the one who submitted them: each with its text, and what to know about that."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,16 +54,16 @@ _STATUS = f"""
 """
 
 
-def images_status(ledger: Ledger, image_ids: Sequence[UUID], *, told: bool = True) -> list[ImageStatus]:
+def images_status(ledger: Ledger, image_ids: Sequence[UUID], *, texts: bool = True) -> list[ImageStatus]:
     """Where these objects stand, in the order asked; unknown ids are left out.
 
     Args:
-        told: whether who asks gets the texts to see, as the audit keeps it.
+        texts: does the caller see the texts? The audit records it.
     """
     with ledger.work() as work:
         rows = {row["image_id"]: dict(row) for row in work.rows(_STATUS, {"ids": list(image_ids)})}
-        texts = list(dict.fromkeys(row["study_id"] for row in rows.values() if told and row["summary"] is not None))
-        record(work, "images read", studies=texts, detail={"images": len(rows)})
+        shown = list(dict.fromkeys(row["study_id"] for row in rows.values() if texts and row["summary"] is not None))
+        record(work, "images read", studies=shown, detail={"images": len(rows)})
     return [_status(rows[image_id]) for image_id in image_ids if image_id in rows]
 
 
@@ -71,7 +71,7 @@ def _status(row: dict[str, Any]) -> ImageStatus:
     shown = {name: value for name, value in row.items() if name not in ("lane_rank", "provenance", "flags")}
     return ImageStatus(
         **shown,
-        lane=list(Lane)[row["lane_rank"]],
+        lane=Lane.of_rank(row["lane_rank"]),
         flags=list(dict.fromkeys(row["flags"])),
         scope=None if row["provenance"] is None else scope_of(row["provenance"]),
     )

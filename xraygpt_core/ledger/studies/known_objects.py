@@ -1,18 +1,15 @@
-"""Objects that were announced before: found again, read again if their content came back, raised to a better lane."""
+"""Objects that were announced before are found again, and read again if a replaced content came back."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
-from xraygpt_core.ledger.jobs.lane_places import Share
 from xraygpt_core.ledger.studies.objects import Identity, ObjectRef, Registered, digest, later, names
-from xraygpt_core.ledger.studies.worklist import raise_drafts
+from xraygpt_core.ledger.studies.open_work import lock_open_jobs
 from xraygpt_core.ledger.transaction import Ledger, Work
-from xraygpt_core.queue import Ring
-from xraygpt_core.states import JobKind, Lane, ReasonCode
+from xraygpt_core.states import ReasonCode
 
 # When a content counts as announced: now, unless a content of the same key with a later sequencer is known already.
 # Needs a row ``o`` with bucket, key and sequencer.
@@ -63,42 +60,7 @@ _REVIVE = """
     WHERE kind = 'ingest' AND subject IN (SELECT id FROM images_again) AND state IN ('done', 'cancelled', 'dead')
 """
 
-_RAISE_STUDIES = """
-    UPDATE studies SET lane_rank = :lane_rank, place = :place + array_position(CAST(:studies AS uuid[]), id) - 1
-    WHERE id = ANY(CAST(:studies AS uuid[])) AND lane_rank > :lane_rank
-    RETURNING id
-"""
-
-_RAISABLE = """
-    SELECT 1 FROM studies WHERE id = ANY(CAST(:studies AS uuid[])) AND lane_rank > :lane_rank
-    UNION ALL
-    SELECT 1 FROM jobs WHERE subject = ANY(CAST(:studies AS uuid[]) || CAST(:images AS uuid[])) AND state = 'queued'
-        AND lane_rank > :lane_rank AND kind IN ('ingest', 'settle', 'summarise')
-    LIMIT 1
-"""
-
-# Whoever is waiting beside the patient does not wait for a paused backlog ('infinity').
-_RAISE_JOBS = """
-    UPDATE jobs SET lane_rank = :lane_rank, not_before = NULLIF(not_before, 'infinity'),
-           place = :place - 1 + COALESCE(array_position(CAST(:studies AS uuid[]), subject),
-                                         array_position(CAST(:images AS uuid[]), subject))
-    WHERE (subject = ANY(CAST(:studies AS uuid[])) OR subject = ANY(CAST(:images AS uuid[])))
-      AND state = 'queued' AND lane_rank > :lane_rank AND kind IN ('ingest', 'settle', 'summarise')
-    RETURNING kind, not_before > clock_timestamp() AS later
-"""
-
-# Locked before anything is decided: a backlog that lists the same and is just being paused or cancelled leaves these
-# jobs alone, or has stopped them for us to see.
-_LOCK_JOBS = """
-    SELECT id FROM jobs
-    WHERE (subject = ANY(CAST(:studies AS uuid[])) OR subject = ANY(CAST(:images AS uuid[])))
-      AND state = 'queued' AND kind IN ('ingest', 'settle', 'summarise') ORDER BY id FOR UPDATE
-"""
 _LOCK_STUDIES = "SELECT id FROM studies WHERE id = ANY(CAST(:studies AS uuid[])) ORDER BY id FOR UPDATE"
-_WAKE = """
-    UPDATE jobs SET not_before = NULL
-    WHERE id = ANY(CAST(:jobs AS uuid[])) AND state = 'queued' AND not_before = 'infinity'
-"""
 
 
 @dataclass(frozen=True)
@@ -138,44 +100,12 @@ def find_known(work: Work, refs: Sequence[ObjectRef]) -> KnownObject:
 
 
 def find_images(ledger: Ledger, refs: Sequence[ObjectRef]) -> list[UUID | None]:
-    """The image of each object with exactly this content, in the order given; None where nobody registered it."""
+    """The image of each object with exactly this content, in the order given; None where it is not registered."""
     with ledger.work() as work:
         found = {(row["bucket"], row["key"], row["etag"]): row["image_id"] for row in _contents(work, refs)}
         purged = _purged(work, [ref for ref in refs if ref.identity not in found])
     found |= {identity: gone.image_id for identity, gone in purged.items()}
     return [found.get(ref.identity) for ref in refs]
-
-
-def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane, share: Share) -> None:
-    """Move the open work of these objects to a more urgent lane, and ring; never to a less urgent one.
-
-    There they stand in the sender's next places: what they had in a former lane says nothing about this one.
-    """
-    if not found or lane is Lane.BACKLOG:
-        return
-    ids: dict[str, Any] = {
-        "studies": [known.study_id for known in found.values()],
-        "images": [known.image_id for known in found.values()],
-        "lane_rank": lane.rank,
-    }
-    if not work.rows(_RAISABLE, ids):
-        return
-    ids["place"] = share.take(len(found))
-    work.rings += [Ring(JobKind(row["kind"]), lane) for row in work.rows(_RAISE_JOBS, ids) if not row["later"]]
-    if raised := [row["id"] for row in work.rows(_RAISE_STUDIES, ids)]:
-        raise_drafts(work, raised, lane.rank)
-
-
-def wake(work: Work, found: dict[Identity, Registered]) -> None:
-    """Let the open work of these objects go on that a paused backlog holds: another backlog lists them, too."""
-    if not found:
-        return
-    subjects = {
-        "studies": [known.study_id for known in found.values()],
-        "images": [known.image_id for known in found.values()],
-    }
-    if jobs := [row["id"] for row in work.rows(_LOCK_JOBS, subjects)]:
-        work.run(_WAKE, {"jobs": jobs})
 
 
 def _contents(work: Work, refs: Sequence[ObjectRef]) -> Sequence[RowMapping]:
@@ -192,7 +122,7 @@ def _announced_anew(rows: Sequence[RowMapping], refs: Sequence[ObjectRef]) -> di
     anew = {}
     for row in rows:
         ref = announced.get((row["bucket"], row["key"], row["etag"]))
-        if ref is None or not _again(ref, row["sequencer"]):
+        if ref is None or not _is_new_event(ref, row["sequencer"]):
             continue
         if _is_replaced(row) or row["deleted_at"] or ref.sequencer:
             anew[row["image_id"]] = ref
@@ -200,10 +130,10 @@ def _announced_anew(rows: Sequence[RowMapping], refs: Sequence[ObjectRef]) -> di
 
 
 def _hold(work: Work, rows: Sequence[RowMapping], keys: Collection[tuple[str, str]]) -> None:
-    """Lock the open work of these keys, then their studies, as whoever accepts an image of them does."""
+    """Lock the open work of these keys, then their studies, as a worker that accepts an image of them does."""
     of_keys = [row for row in rows if (row["bucket"], row["key"]) in keys]
     ids = {"studies": [row["study_id"] for row in of_keys], "images": [row["image_id"] for row in of_keys]}
-    work.rows(_LOCK_JOBS, ids)
+    lock_open_jobs(work, **ids)
     work.rows(_LOCK_STUDIES, {"studies": ids["studies"]})
 
 
@@ -211,8 +141,8 @@ def _is_replaced(row: RowMapping) -> bool:
     return bool(row["reason_code"] == ReasonCode.REPLACED)
 
 
-def _again(ref: ObjectRef, known: str | None) -> bool:
-    """Is this a new event, or a late copy of one that was seen? Without sequencers nobody can tell: it is new."""
+def _is_new_event(ref: ObjectRef, known: str | None) -> bool:
+    """Is this a new event, or a late copy of one that was seen? Without sequencers it counts as new."""
     return ref.sequencer is None or known is None or later(ref.sequencer, known)
 
 

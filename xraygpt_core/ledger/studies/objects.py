@@ -22,7 +22,7 @@ class ObjectRef:
 
     @property
     def uri(self) -> str:
-        """``s3://bucket/key``; patient data, so it goes back to whoever sent it and nowhere else."""
+        """``s3://bucket/key``; patient data, so it goes back to its sender and nowhere else."""
         return f"s3://{self.bucket}/{self.key}"
 
     @property

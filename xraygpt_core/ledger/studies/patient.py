@@ -1,7 +1,7 @@
 """Whose image is it? PatientID (0010,0020) under its issuer (0010,0021) names a patient (DICOM PS3.3 C.7.1.1).
 
 A study belongs to one patient (PS3.3 A.1.2.2), yet cloned consoles and anonymisers write one StudyInstanceUID for two.
-Then each has a study of his own. An absent id contradicts nobody, nor does an absent issuer.
+Then each patient has a study of their own. An absent id contradicts no other, nor does an absent issuer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from sqlalchemy.engine import RowMapping
 
 @dataclass(frozen=True)
 class Patient:
-    """Whom a header names, or a study belongs to.
+    """The patient a header names, or a study belongs to.
 
     Attributes:
         pseudonym: of id and issuer; None where no id is given.
@@ -30,11 +30,11 @@ class Patient:
         return self.id_pseudonym or self.pseudonym
 
     def becomes(self, other: "Patient") -> bool:
-        """Is a study of ours the other's after an image of the other's joined it?"""
+        """Is a study of this patient the other's once an image of the other's has joined it?"""
         return self.pseudonym in (None, other.pseudonym, other.id_pseudonym)
 
     def stays(self, other: "Patient") -> bool:
-        """Does a study of ours remain what it is when an image of the other's joins it?"""
+        """Does a study of this patient stay so when an image of the other's joins it?"""
         return other.pseudonym in (None, self.pseudonym, self.id_pseudonym)
 
     def contradicts(self, other: "Patient") -> bool:
@@ -47,11 +47,11 @@ def patient_of(row: Mapping[str, Any] | RowMapping) -> Patient:
     return Patient(row["patient_pseudonym"], row["patient_id_pseudonym"])
 
 
-def home_of(patient: Patient, studies: Sequence[tuple[UUID, Patient]]) -> UUID | None:
+def study_for(patient: Patient, studies: Sequence[tuple[UUID, Patient]]) -> UUID | None:
     """Which of the studies of one StudyInstanceUID an image of this patient belongs to.
 
-    That of exactly this patient; else the one that says less or more of him (no issuer, no id) and could be no other's.
-    Where several might be meant nobody guesses: a film without a name is not given to one of two patients.
+    It is that of exactly this patient; else the one study that says less or more of the patient (no issuer, no id).
+    Where several might be meant none is taken: a film without a name is not given to one of two patients.
 
     Args:
         studies: the ids of all of them, oldest first, and whose they are.

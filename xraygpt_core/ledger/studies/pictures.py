@@ -17,7 +17,7 @@ class StoredPicture:
     """A picture in the derived bucket.
 
     Attributes:
-        sha256: of its bytes, as 64 hex digits; None where nobody wrote it down, so that nothing proves it.
+        sha256: of its bytes, as 64 hex digits; None where it was not stored, so that nothing proves it.
     """
 
     study_id: UUID
@@ -39,7 +39,7 @@ _FILM = """
     FROM summaries s JOIN images i ON i.id = s.image_id WHERE s.id = :id AND i.normalised_key IS NOT NULL
 """
 
-# A purge removes pictures before its commit; whoever finds one gone meanwhile waits here for that.
+# A purge removes pictures before its commit. A reader who finds one gone meanwhile waits here for that.
 _STILL_THERE = """
     SELECT id FROM images WHERE id = :image AND (preview_key = :key OR normalised_key = :key) FOR SHARE
 """
@@ -72,13 +72,13 @@ def film(ledger: Ledger, summary_id: UUID) -> StoredPicture:
 
 
 def _shown(work: Work, picture: StoredPicture, form: str) -> StoredPicture:
-    """Keep that somebody looks at it: also who has it already and asks whether it still stands."""
+    """Record that it is looked at; also by a caller who has it already and asks whether it still stands."""
     record(work, "film read", study=picture.study_id, subject=picture.image_id, detail={"as": form})
     return picture
 
 
 def picture_refused(ledger: Ledger, picture: StoredPicture, doubt: Doubt) -> None:
-    """Keep that a stored picture was not shown, because it is not the one that was read.
+    """Record that a stored picture was not shown, because it is not the one that was read.
 
     Raises:
         NotFound: it was purged meanwhile, so nothing is wrong.

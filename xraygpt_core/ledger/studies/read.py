@@ -1,6 +1,6 @@
 """Reading the ledger: studies, images, timelines, what is dead. Nothing here changes anything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -8,9 +8,9 @@ from uuid import UUID
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.studies.review_history import Review, reviews_of_study, reviews_of_summary
+from xraygpt_core.ledger.studies.summaries import Summary
 from xraygpt_core.ledger.transaction import Ledger, Work
-from xraygpt_core.scope import scope_of
-from xraygpt_core.states import NOTICE, TERMINAL_STUDY_STATES, Lane
+from xraygpt_core.states import TERMINAL_STUDY_STATES, Lane
 
 # Ingesting and running are what a live lease says; storing them would cost every claim a second row.
 # A study that ended without a summary is open again while a new content of its object is read.
@@ -39,39 +39,10 @@ class StudyImage:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """A text and where it came from. Sections are the model's, so a corrected text has none."""
-
-    summary_id: UUID
-    study_id: UUID
-    image_id: UUID
-    summary: str
-    findings: str | None
-    impression: str | None
-    bundle: str
-    bundle_sha256: str
-    lease_epoch: int
-    summarised_at: datetime
-    superseded_at: datetime | None
-    review_state: str
-    reviewed_by: str | None
-    reviewed_at: datetime | None
-    flags: list[str]
-    provenance: dict[str, Any]
-    consistency: list[dict[str, str]]
-    notice: str = NOTICE
-
-    @property
-    def scope(self) -> dict[str, Any]:
-        """What the bundle that wrote it was made for."""
-        return scope_of(self.provenance)
-
-
-@dataclass(frozen=True)
 class Study:
     """A study with its images and its current summary; ``reviewed`` is the one it replaced, while it is a draft.
 
-    ``reviews`` is all that people said about any of its summaries, taken back or superseded as it may be.
+    ``reviews`` are all of them, of any of its summaries: also those that were taken back.
     """
 
     study_id: UUID
@@ -93,14 +64,15 @@ TEXT = """COALESCE(m.edited_summary, m.summary) AS summary,
            CASE WHEN m.edited_summary IS NULL THEN m.findings END AS findings,
            CASE WHEN m.edited_summary IS NULL THEN m.impression END AS impression"""
 
-_SUMMARY = f"""
-    SELECT id AS summary_id, study_id, image_id, {TEXT},
-           bundle, bundle_sha256, lease_epoch, summarised_at, superseded_at, review_state, reviewed_by, reviewed_at,
-           flags, provenance, consistency
-    FROM summaries m
-"""
+# By their own names, all but the id and the text; the notice is no column.
+_AS_STORED = ", ".join(
+    field.name
+    for field in fields(Summary)
+    if field.name not in ("summary_id", "summary", "findings", "impression", "notice")
+)
+_SUMMARY = f"SELECT id AS summary_id, {TEXT}, {_AS_STORED} FROM summaries m"
 
-# What a clinician said stays in sight beside a newer draft.
+# A text that a clinician reviewed is shown beside a newer draft.
 _REVIEWED = f"""
     {_SUMMARY} WHERE study_id = :id AND superseded_at IS NOT NULL AND review_state <> 'draft'
     AND NOT EXISTS (SELECT FROM summaries c
@@ -173,7 +145,7 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
         values["reason_code"] = None
     return Study(
         **values,
-        lane=list(Lane)[lane_rank],
+        lane=Lane.of_rank(lane_rank),
         images=[
             StudyImage(one["id"], one["state"], one["reason_code"], one["view"], one["flags"], one["id"] == chosen)
             for one in images

@@ -6,13 +6,13 @@ from uuid import UUID
 from xraygpt_core.ledger.jobs.fence import Claim, fenced
 from xraygpt_core.ledger.jobs.outcomes import lock_study_of
 from xraygpt_core.ledger.jobs.timeline import by_person, note, person
-from xraygpt_core.ledger.studies.settle import reconsider
+from xraygpt_core.ledger.studies.revise import revise
 from xraygpt_core.ledger.studies.summarise import SummariseInput
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import ReasonCode
 
-# A text of this image that a person has signed or judged says what it is: no head of a newer bundle takes that away.
-_VOUCHED = """
+# A text of this image that a person has signed proves that it is a chest, whatever a newer bundle finds.
+_SIGNED = """
     SELECT id FROM summaries
     WHERE image_id = :image AND superseded_at IS NULL AND review_state IN ('accepted', 'edited') FOR UPDATE
 """
@@ -53,19 +53,19 @@ def refuse_image(ledger: Ledger, claim: Claim, given: SummariseInput, reason: Re
         study_id = lock_study_of(work, given.image_id)  # it may have moved since it was chosen
         if study_id is None:
             return
-        said = {"reason_code": reason, "detail": detail}
-        if work.row(_VOUCHED, {"image": given.image_id}) is not None:
+        why = {"reason_code": reason, "detail": detail}
+        if work.row(_SIGNED, {"image": given.image_id}) is not None:
             work.run(_KEEP, {"study": study_id, "revision": given.revision})
-            note(work, study_id, "signed text kept", who="gpu", image_id=given.image_id, claim=claim, detail=said)
+            note(work, study_id, "signed text kept", who="gpu", image_id=given.image_id, claim=claim, detail=why)
         elif work.run(_REJECT, {"image": given.image_id, "reason": reason}):
-            note(work, study_id, "image rejected", who="gpu", image_id=given.image_id, claim=claim, detail=said)
-            reconsider(ledger, work, study_id, quiet=False)
+            note(work, study_id, "image rejected", who="gpu", image_id=given.image_id, claim=claim, detail=why)
+            revise(ledger, work, study_id, wait=False)
 
     fenced(ledger, claim, body)
 
 
-def look_again(ledger: Ledger, work: Work, study_ids: Sequence[UUID]) -> set[UUID]:
-    """A person asks for these studies once more: what was refused in them is shown to the bundle that is served now.
+def restore_refused(ledger: Ledger, work: Work, study_ids: Sequence[UUID]) -> set[UUID]:
+    """A person asks for these studies once more: the served bundle may look at the images that were refused in them.
 
     Returns:
         The studies that are settled anew for it.
@@ -73,9 +73,9 @@ def look_again(ledger: Ledger, work: Work, study_ids: Sequence[UUID]) -> set[UUI
     ids = [row["id"] for row in work.rows(_LOCK, {"ids": list(study_ids)})]
     images = work.rows(_ACCEPT_AGAIN, {"ids": ids})
     for image in images:
-        who, key = person(work), by_person(work)
-        note(work, image["study_id"], "image looked at again", who=who, image_id=image["id"], detail=key)
+        by, key = person(work), by_person(work)
+        note(work, image["study_id"], "image looked at again", who=by, image_id=image["id"], detail=key)
     studies: set[UUID] = {image["study_id"] for image in images}
     for study_id in sorted(studies):
-        reconsider(ledger, work, study_id, quiet=False)
+        revise(ledger, work, study_id, wait=False)
     return studies

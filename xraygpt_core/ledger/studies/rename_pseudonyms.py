@@ -5,9 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from xraygpt_core.ledger.studies.grouping import lock_uid
+from xraygpt_core.ledger.studies.images import PseudonymPair
 from xraygpt_core.ledger.transaction import Work
-
-Pair = tuple[str, str]  # the pseudonym under the old key, and under the new one
 
 _LOCK_STUDIES = """
     SELECT id FROM studies WHERE id = ANY (ARRAY(
@@ -42,11 +41,11 @@ _IMAGES = f"""
 """
 
 
-def rename(work: Work, uid: str | None, pairs: Sequence[Pair], image_id: UUID) -> None:
+def rename(work: Work, uid: str | None, pairs: Sequence[PseudonymPair], image_id: UUID) -> None:
     """Every row that bears an old pseudonym bears the new one from now on.
 
     Args:
-        uid: the image's StudyInstanceUID under the new key, for the lock of whoever brings images of this study.
+        uid: the image's StudyInstanceUID under the new key, which is locked (:func:`.grouping.lock_uid`).
         pairs: of one image.
     """
     if not pairs:

@@ -1,4 +1,4 @@
-"""A study that was stopped with its backlog, and by no person: a film that somebody else sends opens it again."""
+"""A study that was stopped with its backlog, and by no person: an image that others send opens it again."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -15,7 +15,7 @@ STOPPED = f"""
          WHERE t.study_id = studies.id AND t.what = 'cancelled' AND {BY_PERSON} LIMIT 1) IS NULL
 """
 
-# A film of the backlog itself, that was being read when it was cancelled, is over with it. Not if somebody asked for it
+# A film of the backlog itself, that was being read when it was cancelled, is over with it. Not if it was asked for
 # in a more urgent lane, announced it before the backlog did, or lists it in a backlog that goes on.
 _ITS_OWN = """
     EXISTS (SELECT FROM backlogs b JOIN backlog_images n ON n.backlog_id = b.id

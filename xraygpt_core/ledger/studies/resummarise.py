@@ -1,48 +1,44 @@
-"""What people have done again: a summary with another bundle, work that died. Repeating it does nothing.
+"""Summaries that people ask for a second time, with another bundle. Repeating it does nothing.
 
-A model that is promoted, or a bucket that was away, means a million at a time: they are gone through in the order of
-their ids, ten thousand a transaction. Asked for again, a change that was interrupted goes on.
+A model that is promoted means a million at a time: they are gone through in the order of their ids, ten thousand a
+transaction. Asked for again, a change that was interrupted goes on.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.engine import RowMapping
-
 from xraygpt_core.errors import Conflict
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.audit.record import record
+from xraygpt_core.ledger.jobs.claims import insert_jobs
 from xraygpt_core.ledger.jobs.fence import repeating
-from xraygpt_core.ledger.jobs.timeline import by_person, person, told
+from xraygpt_core.ledger.jobs.kinds import key_sql
 from xraygpt_core.ledger.studies.read import resolve
-from xraygpt_core.ledger.studies.refuse import look_again
+from xraygpt_core.ledger.studies.refuse import restore_refused
 from xraygpt_core.ledger.training.serving import served_in
 from xraygpt_core.ledger.transaction import Ledger, Values, Work
 from xraygpt_core.states import Lane
 
 _WINDOW = 10_000  # stands in the statements, so that the planner knows it
 
-_NAMED = "SELECT * FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))"
-_ALL = f"SELECT * FROM studies WHERE id > :after ORDER BY id LIMIT {_WINDOW}"
-_WINDOW_END = f"SELECT id FROM studies WHERE id > :after ORDER BY id OFFSET {_WINDOW - 1} LIMIT 1"
+_SETTLE_KEY = key_sql("s.id", "s.revision")
+_SUMMARISE_KEY = key_sql("s.id", "s.revision", "CAST(:bundle AS text)")
 
 # Of some studies, those that are to be summarised again. A worker may still write with the former bundle after another
 # was promoted: then the same is asked once more, about the summary that is current now. Every look is by key, study by
 # study.
-_CANDIDATES = """
-    SELECT s.id, s.state, s.revision, k.key || CASE WHEN EXISTS (
-               SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = k.key AND j.state = 'done'
-           ) THEN COALESCE(':' || m.id, '') ELSE '' END AS key
-    FROM ({studies}) s
-    CROSS JOIN LATERAL (SELECT s.id || ':' || s.revision || ':' || CAST(:bundle AS text) AS key) k
+_NAMED_CANDIDATES = f"""
+    SELECT s.id, s.state, s.revision, CAST(:bundle AS text) || CASE WHEN EXISTS (
+               SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = {_SUMMARISE_KEY} AND j.state = 'done'
+           ) THEN COALESCE(':' || m.id, '') ELSE '' END AS bundle
+    FROM (SELECT * FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))) s
     LEFT JOIN LATERAL (
         SELECT id, bundle FROM summaries WHERE study_id = s.id AND superseded_at IS NULL LIMIT 1
     ) m ON true
     LEFT JOIN LATERAL (
-        SELECT id FROM jobs WHERE kind = 'settle' AND key = s.id || ':' || s.revision AND state = 'dead' LIMIT 1
+        SELECT id FROM jobs WHERE kind = 'settle' AND key = {_SETTLE_KEY} AND state = 'dead' LIMIT 1
     ) unsettled ON true
     WHERE s.alias_of IS NULL AND s.chosen_image IS NOT NULL AND s.state IN ('summarised', 'dead')
       AND m.bundle IS DISTINCT FROM :bundle AND unsettled.id IS NULL
@@ -53,53 +49,57 @@ _CANDIDATES = """
     ORDER BY s.id
 """
 
-# Behind all that wait now: what was summarised once has had its place.
-_SUMMARISE = """
-    INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts)
-    SELECT n.id, 'summarise', n.study, n.key, :rank, (
-        SELECT COALESCE(max(place), 0) FROM (
-            SELECT place FROM jobs WHERE state = 'queued' AND not_before IS NULL
-               AND (kind, lane_rank) >= ('summarise', :rank) AND (kind, lane_rank) <= ('summarise', :rank)
-            ORDER BY kind DESC, lane_rank DESC, place DESC, id DESC LIMIT 1
-        ) AS behind), :attempts
-    FROM unnest(CAST(:jobs AS uuid[]), CAST(:studies AS uuid[]), CAST(:keys AS text[])) AS n (id, study, key)
-    ON CONFLICT (kind, key) DO NOTHING RETURNING subject
+# The same, of a window of all studies.
+_WINDOW_CANDIDATES = f"""
+    SELECT s.id, s.state, s.revision, CAST(:bundle AS text) || CASE WHEN EXISTS (
+               SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = {_SUMMARISE_KEY} AND j.state = 'done'
+           ) THEN COALESCE(':' || m.id, '') ELSE '' END AS bundle
+    FROM (SELECT * FROM studies WHERE id > :after ORDER BY id LIMIT {_WINDOW}) s
+    LEFT JOIN LATERAL (
+        SELECT id, bundle FROM summaries WHERE study_id = s.id AND superseded_at IS NULL LIMIT 1
+    ) m ON true
+    LEFT JOIN LATERAL (
+        SELECT id FROM jobs WHERE kind = 'settle' AND key = {_SETTLE_KEY} AND state = 'dead' LIMIT 1
+    ) unsettled ON true
+    WHERE s.alias_of IS NULL AND s.chosen_image IS NOT NULL AND s.state IN ('summarised', 'dead')
+      AND m.bundle IS DISTINCT FROM :bundle AND unsettled.id IS NULL
+      AND (CAST(:from_bundle AS text) IS NULL OR m.bundle = :from_bundle)
+      AND (CAST(:since AS timestamptz) IS NULL OR s.received_at >= :since)
+      AND (CAST(:until AS timestamptz) IS NULL OR s.received_at < :until)
+      AND (CAST(:view AS text) IS NULL OR s.view = :view)
+    ORDER BY s.id
 """
+
+_WINDOW_END = f"SELECT id FROM studies WHERE id > :after ORDER BY id OFFSET {_WINDOW - 1} LIMIT 1"
+
+# Behind all that wait now: what was summarised once has had its place.
+_LAST_PLACE = """
+    (SELECT COALESCE(max(place), 0) FROM (
+        SELECT place FROM jobs WHERE state = 'queued' AND not_before IS NULL
+           AND (kind, lane_rank) >= ('summarise', :rank) AND (kind, lane_rank) <= ('summarise', :rank)
+        ORDER BY kind DESC, lane_rank DESC, place DESC, id DESC LIMIT 1
+    ) AS behind)
+"""
+_CHOSEN = """
+    unnest(CAST(:jobs AS uuid[]), CAST(:studies AS uuid[]), CAST(:revisions AS int[]), CAST(:bundles AS text[]))
+    AS n (job_id, study, revision, bundle)
+"""
+_SUMMARISE = insert_jobs(
+    _CHOSEN,
+    "'summarise'",
+    subject="study",
+    revision="n.revision",
+    bundle="bundle",
+    lane_rank=":rank",
+    place=_LAST_PLACE,
+    returning="subject",
+)
 
 # A dead study goes on, if this is its revision still.
 _GO_ON = """
     UPDATE studies SET state = 'queued', finished_at = NULL
     WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'dead'
       AND (id, revision) IN (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:revisions AS int[])))
-"""
-
-# What a job was for goes on where it died. Not a study whose dead job is of an older revision: that has nothing to say
-# any more.
-_REPLAY = f"""
-    WITH again AS (
-        UPDATE jobs SET state = 'queued', attempts = 0, not_before = NULL, finished_at = NULL
-        WHERE id = ANY (ARRAY(
-            SELECT id FROM jobs WHERE state = 'dead' AND id > :after AND {{which}}
-            ORDER BY id LIMIT {_WINDOW} FOR UPDATE
-        )) AND state = 'dead'
-        RETURNING id, kind, subject, attempts, lease_epoch, split_part(key, ':', 2) AS revision
-    ), story AS (
-        {told("again", "replayed", who="CAST(:who AS text)", attempt="NULL", detail="CAST(:by AS jsonb)")}
-    ), read AS (
-        UPDATE images SET state = 'received', finished_at = NULL
-        WHERE id = ANY (ARRAY(SELECT subject FROM again WHERE kind = 'ingest')) AND state = 'dead'
-    ), go_on AS (
-        UPDATE studies SET finished_at = NULL, state = CASE again.kind WHEN 'settle' THEN 'waiting' ELSE 'queued' END
-        FROM again WHERE again.kind IN ('settle', 'summarise') AND studies.id = again.subject
-          AND studies.state = 'dead' AND studies.revision::text = again.revision
-    ), answer AS (
-        UPDATE chat_turns SET state = 'queued', answer = ''
-        WHERE id = ANY (ARRAY(SELECT subject FROM again WHERE kind = 'chat'))
-    ), train AS (
-        UPDATE training_runs SET state = 'queued', finished_at = NULL
-        WHERE id = ANY (ARRAY(SELECT subject FROM again WHERE kind = 'train'))
-    )
-    SELECT id, count(*) OVER () AS jobs FROM again ORDER BY id DESC LIMIT 1
 """
 
 
@@ -121,27 +121,12 @@ def resummarise(
         Conflict: another bundle than the served one is asked for.
         NotFound: there is no study of one of these ids.
     """
-    values: dict[str, Any] = {"from_bundle": from_bundle, "since": since, "until": until, "view": view}
+    filters = {"from_bundle": from_bundle, "since": since, "until": until, "view": view}
+    if study_ids is not None:
+        return repeating(ledger, lambda work: _named(ledger, work, study_ids, bundle, filters))
 
     def window(after: UUID) -> tuple[int, UUID | None]:
-        def body(work: Work) -> tuple[int, UUID | None]:
-            served = served_in(work).name
-            if bundle is not None and bundle != served:
-                raise Conflict(f"the workers serve {served!r}: promote {bundle!r} first, then ask again")
-            if study_ids is not None:
-                ids = [resolve(work, study_id) for study_id in study_ids]
-                refused = look_again(ledger, work, ids)
-                rest = [study_id for study_id in ids if study_id not in refused]
-                queued = len(refused) + _summarise_again(ledger, work, _NAMED, values | {"bundle": served, "ids": rest})
-                record(work, "studies resummarised", studies=ids, detail={"queued": queued})
-                return queued, None
-            queued = _summarise_again(ledger, work, _ALL, values | {"bundle": served, "after": after})
-            if queued or not after.int:
-                record(work, "studies resummarised", detail={"queued": queued})
-            end = work.row(_WINDOW_END, {"after": after})
-            return queued, None if end is None else end["id"]
-
-        return repeating(ledger, body)
+        return repeating(ledger, lambda work: _window(ledger, work, after, bundle, filters))
 
     count, after = window(UUID(int=0))
     while after is not None:
@@ -150,51 +135,47 @@ def resummarise(
     return count
 
 
-def _summarise_again(ledger: Ledger, work: Work, studies: str, values: Values) -> int:
-    rows = work.rows(_CANDIDATES.format(studies=studies), values)
+def _named(ledger: Ledger, work: Work, study_ids: Sequence[UUID], bundle: str | None, filters: Values) -> int:
+    values = {**filters, "bundle": _served(work, bundle)}
+    ids = [resolve(work, study_id) for study_id in study_ids]
+    refused = restore_refused(ledger, work, ids)
+    values["ids"] = [study_id for study_id in ids if study_id not in refused]
+    queued = len(refused) + _queue(ledger, work, _NAMED_CANDIDATES, values)
+    record(work, "studies resummarised", studies=ids, detail={"queued": queued})
+    return queued
+
+
+def _window(ledger: Ledger, work: Work, after: UUID, bundle: str | None, filters: Values) -> tuple[int, UUID | None]:
+    """Of the studies behind ``after``: how many were queued, and the last one; None if no more follow."""
+    values = {**filters, "bundle": _served(work, bundle), "after": after}
+    queued = _queue(ledger, work, _WINDOW_CANDIDATES, values)
+    if queued or not after.int:
+        record(work, "studies resummarised", detail={"queued": queued})
+    end = work.row(_WINDOW_END, {"after": after})
+    return queued, None if end is None else end["id"]
+
+
+def _served(work: Work, bundle: str | None) -> str:
+    served = served_in(work).name
+    if bundle is not None and bundle != served:
+        raise Conflict(f"the workers serve {served!r}: promote {bundle!r} first, then ask again")
+    return served
+
+
+def _queue(ledger: Ledger, work: Work, candidates: str, values: Values) -> int:
+    rows = work.rows(candidates, values)
     if not rows:
         return 0
     jobs: dict[str, Any] = {
         "jobs": [new_id() for _ in rows],
         "studies": [row["id"] for row in rows],
-        "keys": [row["key"] for row in rows],
+        "revisions": [row["revision"] for row in rows],
+        "bundles": [row["bundle"] for row in rows],
         "rank": Lane.BACKLOG.rank,
-        "attempts": ledger.settings.max_attempts,
+        "max_attempts": ledger.settings.max_attempts,
     }
     added = {row["subject"] for row in work.rows(_SUMMARISE, jobs)}
     dead = [row for row in rows if row["state"] == "dead" and row["id"] in added]
     if dead:
         work.run(_GO_ON, {"ids": [row["id"] for row in dead], "revisions": [row["revision"] for row in dead]})
     return len(added)
-
-
-def replay_dead(ledger: Ledger, *, job_ids: Sequence[UUID] | None = None, reason: str | None = None) -> int:
-    """Give dead jobs fresh attempts; epochs go on counting. Returns how many.
-
-    Args:
-        job_ids: these; None means all, or all whose error contains ``reason``.
-    """
-    conditions = ["id = ANY(CAST(:ids AS uuid[]))"] if job_ids is not None else []
-    conditions += ["strpos(last_error, :reason) > 0"] if reason is not None else []
-    sql = _REPLAY.format(which=" AND ".join(conditions) or "true")
-    values: dict[str, Any] = {"ids": None if job_ids is None else list(job_ids), "reason": reason}
-
-    def window(after: UUID) -> RowMapping | None:
-        def body(work: Work) -> RowMapping | None:
-            told_by = {
-                "after": after,
-                "who": person(work),
-                "by": json.dumps(by_person(work)) if by_person(work) else None,
-            }
-            row = work.row(sql, values | told_by)
-            if row is not None or not after.int:
-                record(work, "jobs replayed", detail={"jobs": row["jobs"] if row is not None else 0})
-            return row
-
-        return repeating(ledger, body)
-
-    count, after = 0, UUID(int=0)
-    while (row := window(after)) is not None:
-        # What dies again meanwhile stays dead: the next window begins behind it.
-        count, after = count + row["jobs"], row["id"]
-    return count

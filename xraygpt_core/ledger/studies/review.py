@@ -1,4 +1,4 @@
-"""What a clinician says about a summary: accepted, corrected, rejected, or taken back. Each is a row that stays.
+"""A clinician reviews a summary: accepts, corrects or rejects it, or takes that back. Each review is a row that stays.
 
 How the summary stands follows from its rows (:mod:`.review_history`); ``summaries`` repeats it for the lists.
 """
@@ -40,7 +40,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Signer:
-    """Whose act it is: a key, and the person it speaks for if that is another than the key's own name."""
+    """The key that signs, and the person it speaks for if that is another than the key's own name."""
 
     key: ApiKey
     speaks_for: str | None = None
@@ -51,13 +51,13 @@ class Signer:
         return self.key.name if self.speaks_for is None else self.speaks_for
 
     def made(self, review: Review, keys: Collection[UUID | None]) -> bool:
-        """Whether this is who made it: the same person by one of these keys. A program that names nobody is itself."""
+        """Did this signer make the review: the same person, by one of these keys?"""
         return review.key_id in keys and review.reviewer == self.name
 
 
 @dataclass(frozen=True)
-class Said:
-    """What is said.
+class Verdict:
+    """A clinician's word on a summary.
 
     Attributes:
         state: ``draft`` takes back everything that stands.
@@ -73,7 +73,7 @@ class Said:
 
     @property
     def action(self) -> ReviewAction:
-        """The word that is kept."""
+        """How it is stored."""
         return ReviewAction.UNDONE if self.undo else ReviewAction(self.state)
 
 
@@ -102,57 +102,65 @@ _STAND = """
 """
 
 
-def review_summary(ledger: Ledger, summary_id: UUID, said: Said, signer: Signer, seen: Seen | None = None) -> UUID:
-    """Keep what a clinician said about a summary, beside what was said before. The model's own text stays as it was.
+def review_summary(
+    ledger: Ledger, summary_id: UUID, verdict: Verdict, signer: Signer, seen: Seen | None = None
+) -> UUID:
+    """Keep a clinician's verdict on a summary, beside those before it. The model's own text stays as it was.
 
-    Who accepts or rejects a corrected summary speaks of the correction.
+    To accept or reject a corrected summary is to accept or reject the correction.
 
     Args:
-        seen: change it only if it still stands like this; a person must say it. None changes it however it stands.
+        seen: change it only if it still stands like this; a person must send it. None changes it however it stands.
 
     Returns:
         The id of the row.
 
     Raises:
-        InvalidRequest: what is said does not fit together, or the signer may not say it.
+        InvalidRequest: the parts of the verdict do not fit together, or the signer may not give it.
         Forbidden: another person signed, and the signer is no lead.
         NotFound: no such summary.
-        Conflict: somebody reviewed it meanwhile, a newer summary took its place, another film was on the screen, or
-            there is nothing to take back. Nothing was written.
+        Conflict: it was reviewed meanwhile, a newer summary took its place, another film was on the screen, or there
+            is nothing to take back. Nothing was written.
     """
-    _check(said, signer, seen)
+    _check(verdict, signer, seen)
     with ledger.work() as work:
         row = work.row(_STANDS, {"id": summary_id})
         if row is None:
             raise NotFound(f"there is no summary {summary_id}")
         _compare(seen, dict(row))
         before = standing(reviews_of_summary(work, summary_id))
-        _may_take_back(said, signer, before, _own_keys(work, signer))
-        review_id = _add(work, summary_id, said, signer, seen, before)
-        now = standing(reviews_of_summary(work, summary_id))
-        by = now.by
-        work.run(
-            _STAND,
-            {"id": summary_id, "state": now.state, "text": now.text}
-            | {"by": by.reviewer if by else None, "at": by.at if by else None},
-        )
-        # A key's name is no patient's; whom a program names may be anybody, so that name stays in the review.
-        key = signer.key.key_id
-        detail = {"review": str(review_id), "key": key and str(key), "kind": signer.key.kind}
-        note(work, row["study_id"], f"summary {said.action}", who=signer.key.name, detail=detail)
-        about = {"review": str(review_id), "kind": signer.key.kind, "speaks_for": signer.speaks_for is not None}
-        record(work, f"summary {said.action}", study=row["study_id"], subject=summary_id, detail=about)
+        _may_take_back(verdict, signer, before, _own_keys(work, signer))
+        review_id = _add(work, summary_id, verdict, signer, seen, before)
+        _update_summary(work, summary_id)
+        _note(work, row["study_id"], summary_id, review_id, verdict, signer)
     return review_id
 
 
-def _check(said: Said, signer: Signer, seen: Seen | None) -> None:
-    if (said.state is ReviewState.EDITED) != bool(said.text and said.text.strip()):
+def _update_summary(work: Work, summary_id: UUID) -> None:
+    """Write into the summary how it stands after its reviews."""
+    now = standing(reviews_of_summary(work, summary_id))
+    by, at = (now.by.reviewer, now.by.at) if now.by else (None, None)
+    work.run(_STAND, {"id": summary_id, "state": now.state, "text": now.text, "by": by, "at": at})
+
+
+def _note(work: Work, study_id: UUID, summary_id: UUID, review_id: UUID, verdict: Verdict, signer: Signer) -> None:
+    """Note the review on the timeline and in the audit."""
+    what, key, kind = f"summary {verdict.action}", signer.key.key_id, signer.key.kind
+    # A key's name is no patient's. A person named by a program may be a patient, so that name stays in the review.
+    detail = {"review": str(review_id), "key": key and str(key), "kind": kind}
+    note(work, study_id, what, who=signer.key.name, detail=detail)
+    about = {"review": str(review_id), "kind": kind, "speaks_for": signer.speaks_for is not None}
+    record(work, what, study=study_id, subject=summary_id, detail=about)
+
+
+def _check(verdict: Verdict, signer: Signer, seen: Seen | None) -> None:
+    if (verdict.state is ReviewState.EDITED) != bool(verdict.text and verdict.text.strip()):
         raise InvalidRequest("give the corrected text with the state 'edited', and only then")
-    if said.undo and said.state is not ReviewState.DRAFT:
+    if verdict.undo and verdict.state is not ReviewState.DRAFT:
         raise InvalidRequest("'undo' goes with the state 'draft': it takes the last act back")
-    if "\0" in (said.text or "") + (said.reason or ""):
+    if "\0" in (verdict.text or "") + (verdict.reason or ""):
         raise InvalidRequest("a text holds no NUL")
-    if said.reason is not None and not said.reason.strip():
+    if verdict.reason is not None and not verdict.reason.strip():
         raise InvalidRequest("a reason says something, or is left out")
     if signer.speaks_for is not None:
         if signer.key.is_person:
@@ -165,14 +173,14 @@ def _check(said: Said, signer: Signer, seen: Seen | None) -> None:
 
 
 def _compare(seen: Seen | None, row: dict[str, Any]) -> None:
-    """Whether what was seen is what is there. Without a name: the message may be logged by whoever asked."""
+    """Is what was seen what is there? The messages name no one: the caller may log them."""
     if seen is None:
         return
     if seen.superseded_at != row["superseded_at"]:
         raise Conflict("a newer summary has taken the place of this one: read that before you sign")
     if (seen.review_state, seen.reviewed_at) != (row["review_state"], row["reviewed_at"]):
         raise Conflict(
-            f"somebody reviewed the summary meanwhile, it is {row['review_state']!r} now: read it again before you sign"
+            f"the summary was reviewed meanwhile, it is {row['review_state']!r} now: read it again before you sign"
         )
     if seen.image_sha256 and row["normalised_sha256"] and seen.image_sha256 != row["normalised_sha256"]:
         raise Conflict("the film on the screen is not the one this summary is about: open it again before you sign")
@@ -183,32 +191,32 @@ def _own_keys(work: Work, signer: Signer) -> set[UUID | None]:
     return {row["id"] for row in work.rows(_OWN_KEYS, {"id": signer.key.key_id})} or {None}
 
 
-def _may_take_back(said: Said, signer: Signer, before: Standing, keys: Collection[UUID | None]) -> None:
-    if said.state is not ReviewState.DRAFT:
+def _may_take_back(verdict: Verdict, signer: Signer, before: Standing, keys: Collection[UUID | None]) -> None:
+    if verdict.state is not ReviewState.DRAFT:
         return
-    if before.last is None or not (said.undo or before.signed):
+    if before.last is None or not (verdict.undo or before.signed):
         raise Conflict("there is nothing to take back: it is a draft")
-    if said.undo and not signer.made(before.last, keys):
+    if verdict.undo and not signer.made(before.last, keys):
         raise InvalidRequest("an act is undone by who did it; to take another person's review back, say why ('reason')")
-    if said.undo or all(signer.made(one, keys) for one in before.signed):
+    if verdict.undo or all(signer.made(one, keys) for one in before.signed):
         return
     if not signer.key.has(Role.LEAD):
         raise Forbidden("another person signed this: who takes their review back needs the role lead")
-    if said.reason is None:
+    if verdict.reason is None:
         raise InvalidRequest("another person signed this: to take their review back, say why ('reason')")
 
 
-def _add(work: Work, summary_id: UUID, said: Said, signer: Signer, seen: Seen | None, before: Standing) -> UUID:
+def _add(work: Work, summary_id: UUID, verdict: Verdict, signer: Signer, seen: Seen | None, before: Standing) -> UUID:
     review_id = new_id()
-    keeps = said.state in (ReviewState.ACCEPTED, ReviewState.REJECTED)
+    keeps = verdict.state in (ReviewState.ACCEPTED, ReviewState.REJECTED)
     work.run(
         _ADD,
         {
             "id": review_id,
             "summary_id": summary_id,
-            "action": said.action,
-            "text": before.text if keeps else said.text,
-            "reason": said.reason,
+            "action": verdict.action,
+            "text": before.text if keeps else verdict.text,
+            "reason": verdict.reason,
             "reviewer": signer.name,
             "key_id": signer.key.key_id,
             "key_name": signer.key.name,
@@ -220,7 +228,7 @@ def _add(work: Work, summary_id: UUID, said: Said, signer: Signer, seen: Seen | 
 
 
 def _shown(seen: Seen) -> dict[str, Any]:
-    """What was seen as it is kept: what was not said is left out, but for the three that say how the summary stood."""
+    """What was seen, as it is stored: absent values are left out, but for the three on how the summary stood."""
     found = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in vars(seen).items()}
     always = ("review_state", "reviewed_at", "superseded_at")
     return {name: value for name, value in found.items() if name in always or value is not None}

@@ -1,4 +1,4 @@
-"""What people said about summaries, act by act, and what of it stands. Nothing here changes anything."""
+"""The reviews of summaries, act by act, and what of them stands. Nothing here changes anything."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Review:
     Attributes:
         text: the correction the act stands for; None where that is the model's own text, and where it takes back.
         draft: the model's own text, to hold ``text`` against.
-        reviewer: the name as signed: the key's, or that of the person for whom a program spoke.
+        reviewer: the name as signed: the key's, or that of the person a program speaks for.
         key_id: None for what was reviewed before keys were kept with it, as are ``key_name`` and ``key_kind``.
         seen: what was on the screen.
     """
@@ -61,7 +61,7 @@ class Standing:
 
     @property
     def by(self) -> Review | None:
-        """The act that made it so: a signature, or the one that took everything back. None: nobody did anything."""
+        """The act that made it so: a signature, or the one that took everything back. None: there was no act."""
         return self.signed[-1] if self.signed else self.last
 
 

@@ -1,14 +1,15 @@
-"""A new pseudonymisation key takes the place of the old one, while films arrive and numbers are looked up.
+"""A new pseudonymisation key takes the place of the old one, while images arrive and numbers are looked up.
 
 A pseudonym cannot be turned from one key to another: that takes the number, which stands in the image's header alone.
 So every header is read once more. It gives pairs, each a pseudonym under the old key and under the new one, and a pair
-is applied to every row that bears the old one. That is exact (equal numbers give equal pairs), may happen twice, and
-needs no mark on the rows; how far it is, is one id, for images are gone through in the order of their ids. A film that
-arrives meanwhile brings its own pairs, and applies them before it looks for its study: so it finds the one it belongs
-to, and only new pseudonyms meet new ones. Look-ups ask for both. Whoever pseudonymises must know both keys until it is
-over, and none that knows the old one alone may still be at work when it begins: a study of the new key would be a
-stranger to it. Images whose objects are gone stay under the old key, and it is not over before somebody says that they
-may.
+is applied to every row that bears the old one. That is exact (equal numbers give equal pairs) and may happen twice. It
+needs no mark on the rows: images are read in the order of their ids, and the last id says how far the rotation is. An
+image that arrives meanwhile brings its own pairs, and applies them before it looks for its study, so it finds the one
+it belongs to. Look-ups ask for both pseudonyms.
+
+Every process that pseudonymises must know both keys until the rotation ends. None that knows the old key alone may be
+at work when it begins, for it would not find studies of the new key. Images whose objects are gone stay under the old
+key; the rotation does not end before an operator gives them up.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,8 @@ from uuid import UUID
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.fence import repeating
-from xraygpt_core.ledger.studies.ingest import IngestInput
-from xraygpt_core.ledger.studies.rename_pseudonyms import Pair, rename
+from xraygpt_core.ledger.studies.images import IngestInput, PseudonymPair
+from xraygpt_core.ledger.studies.rename_pseudonyms import rename
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.logins import role_of
 
@@ -35,7 +36,7 @@ _LEFT = """
     ORDER BY k.image_id
 """
 
-# Whoever pseudonymises, in this database.
+# The processes that pseudonymise, in this database.
 _AT_WORK = """
     SELECT usename FROM pg_stat_activity
     WHERE datname = current_database() AND usename = ANY(CAST(:roles AS text[])) LIMIT 1
@@ -70,7 +71,7 @@ def begin(ledger: Ledger, old_fingerprint: str, fingerprint: str) -> None:
     """From now on the new key is the one; nothing happens if it is so already.
 
     Raises:
-        ConfigurationError: the old key is not this database's, or somebody who knows it alone is still at work.
+        ConfigurationError: the old key is not this database's, or a process that knows it alone is still at work.
     """
 
     def body(work: Work) -> None:
@@ -106,7 +107,7 @@ def films_left(ledger: Ledger) -> list[IngestInput]:
         return [IngestInput(**row) for row in work.rows(_LEFT)]
 
 
-def rename_film(ledger: Ledger, image_id: UUID, uid: str | None, pairs: Sequence[Pair]) -> None:
+def rename_film(ledger: Ledger, image_id: UUID, uid: str | None, pairs: Sequence[PseudonymPair]) -> None:
     """Apply what an image's header says, in a transaction of its own."""
 
     def body(work: Work) -> None:

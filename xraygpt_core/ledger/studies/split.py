@@ -1,7 +1,7 @@
 """Studies that older versions made of two patients who share a StudyInstanceUID are taken apart.
 
-Older versions did not keep whom each image names, so that is read again from the objects; then each image goes where
-it would have gone on its arrival, with what was written about it.
+Older versions did not store the patient of each image, so that is read again from the objects; then each image goes
+where it would have gone on its arrival, with what was written about it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.fence import repeating
-from xraygpt_core.ledger.studies.grouping import homes, lock_uid
-from xraygpt_core.ledger.studies.ingest import IngestInput
-from xraygpt_core.ledger.studies.patient import Patient, home_of, patient_of
-from xraygpt_core.ledger.studies.separate import keep_names, separate
+from xraygpt_core.ledger.studies.grouping import lock_uid, studies_of_uid
+from xraygpt_core.ledger.studies.images import IngestInput
+from xraygpt_core.ledger.studies.move_images import move_images, store_names
+from xraygpt_core.ledger.studies.patient import Patient, patient_of, study_for
 from xraygpt_core.ledger.transaction import Ledger, Work
 
-# Of several images that were read, at least one does not say yet whom it names.
+# Of several images that were read, the names of at least one are not stored.
 _SUSPECTS = """
     SELECT s.id FROM studies s
     WHERE s.id > :after AND s.alias_of IS NULL AND s.purged_at IS NULL
@@ -48,7 +48,7 @@ _IMAGES = """
 
 @dataclass(frozen=True)
 class Names:
-    """Whom one image names; all of them HMACs."""
+    """The patient and the accession number in the header of one image; all of them HMACs."""
 
     patient_pseudonym: str | None
     patient_id_pseudonym: str | None
@@ -77,13 +77,13 @@ class Split:
 
 
 def suspects(ledger: Ledger, *, after: UUID, limit: int = 100) -> list[UUID]:
-    """Studies of several images some of which do not say whom they name, by id; ``after`` is the last one before."""
+    """Studies of several images some of whose names are not stored, by id; ``after`` is the last one before."""
     with ledger.work() as work:
         return [row["id"] for row in work.rows(_SUSPECTS, {"after": after, "limit": limit})]
 
 
 def unread_images(ledger: Ledger, study_id: UUID) -> list[IngestInput]:
-    """The objects that say whom this study's images name."""
+    """The objects whose headers have the names that are not stored."""
     with ledger.work() as work:
         return [IngestInput(**row) for row in work.rows(_UNREAD, {"id": study_id})]
 
@@ -95,7 +95,7 @@ def split_study(ledger: Ledger, study_id: UUID, read: Mapping[UUID, Names], *, a
     summarised anew; a text goes with its image, and is no longer current.
 
     Args:
-        read: whom images name that did not say so yet.
+        read: the names of those images.
     """
 
     def body(work: Work) -> Split:
@@ -103,23 +103,23 @@ def split_study(ledger: Ledger, study_id: UUID, read: Mapping[UUID, Names], *, a
         if study is None:
             return Split(study_id, (), ())
         if apply:
-            keep_names(work, {image_id: names.__dict__ for image_id, names in read.items()})
+            store_names(work, {image_id: names.__dict__ for image_id, names in read.items()})
         rows = work.rows(_IMAGES, {"id": study_id})
         named = {row["id"]: patient_of(row) for row in rows if row["names_read"]}
         named |= {row["id"]: patient_of(read[row["id"]].__dict__) for row in rows if row["id"] in read}
         uid = study["uid_pseudonym"]
-        others = [one for one in homes(work, uid) if one[0] != study_id] if uid is not None else []
+        others = [one for one in studies_of_uid(work, uid) if one[0] != study_id] if uid is not None else []
         leave = _leaving(study_id, patient_of(study), others, sorted(named.items()))
         gone = {image_id for group in leave for image_id in group.image_ids}
         if apply:
-            separate(ledger, work, study, [(group.study_id, group.image_ids) for group in leave])
+            move_images(ledger, work, study, [(group.study_id, group.image_ids) for group in leave])
         return Split(study_id, tuple(row["id"] for row in rows if row["id"] not in gone), tuple(leave))
 
     return repeating(ledger, body)
 
 
 def _locked(work: Work, study_id: UUID) -> RowMapping | None:
-    """The study, locked as by whoever brings an image of it; None if it is gone."""
+    """The study, locked as by a worker that brings an image of it; None if it is gone."""
     study = work.row(_STUDY, {"id": study_id})
     if study is not None:
         lock_uid(work, study["uid_pseudonym"])
@@ -145,7 +145,7 @@ def _leaving(
         if not owners[study_id].contradicts(who) and (not exact or study_id in exact):
             home = study_id
         else:
-            home = exact[0] if exact else home_of(who, sorted(owners.items())) or new_id()
+            home = exact[0] if exact else study_for(who, sorted(owners.items())) or new_id()
             if home not in owners:
                 new.add(home)
             leave.setdefault(home, []).append(image_id)

@@ -1,16 +1,15 @@
-"""What a GPU worker asks and answers: which image to look at, and the text it wrote."""
+"""Summarise: which image the GPU worker is to look at, and what becomes of the text it wrote."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ids import new_id
-from xraygpt_core.ledger.jobs.fence import Claim, fenced, fenced_many
-from xraygpt_core.ledger.jobs.outcomes import revision_of
+from xraygpt_core.ledger.jobs.fence import Claim, fenced, fenced_many, lease_lost
+from xraygpt_core.ledger.studies.summaries import NewSummary
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import Flag, JobState
 
@@ -33,29 +32,6 @@ class SummariseInput:
     flags: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class NewSummary:
-    """A text with everything needed to make it again.
-
-    Attributes:
-        provenance: template, prompt, seed, decoding settings, software versions, image sha256, the bundle's scope.
-        batch_size: how many requests shared the step that finished it.
-        flags: what the GPU worker found out about film and text.
-        consistency: ``{kind, one, other}`` for each contradiction; stored, and flagged if there is any.
-    """
-
-    text: str
-    findings: str | None
-    impression: str | None
-    bundle: str
-    bundle_sha256: str
-    provenance: dict[str, Any]
-    tokens: int
-    batch_size: int
-    flags: tuple[Flag, ...] = ()
-    consistency: tuple[Mapping[str, str], ...] = ()
-
-
 _WAITS = ("waited_seconds", "generate_seconds")  # of the provenance, for the timeline
 
 _INPUTS = """
@@ -68,7 +44,7 @@ _INPUTS = """
 
 _STUDIES = "SELECT id, revision, lane_rank FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))"
 
-# What a person signed may have been superseded before, when its image was replaced: then nothing is current now.
+# A signed summary may have been superseded before, when its image was replaced: then none is current now.
 _SUPERSEDE = """
     WITH former AS (
         UPDATE summaries SET superseded_at = clock_timestamp()
@@ -79,27 +55,25 @@ _SUPERSEDE = """
     WHERE study_id = ANY(CAST(:ids AS uuid[])) AND superseded_at IS NOT NULL AND review_state <> 'draft'
 """
 
-_WRITE = """
+_NEW = tuple(field.name for field in fields(NewSummary))
+_COLUMNS = ", ".join(("id", "study_id", "image_id", "revision", "job_id", "lease_epoch", "lane_rank", *_NEW))
+
+# Each row has the columns of the table, and beside them what the study and the timeline need.
+_WRITE = f"""
     WITH n AS (
-        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
-            id uuid, study_id uuid, image_id uuid, revision int, job_id uuid, attempt int, epoch bigint, bundle text,
-            bundle_sha256 text, text text, findings text, impression text, provenance jsonb, tokens int,
-            batch_size int, flags jsonb, consistency jsonb, lane_rank int, current boolean, waits jsonb)
+        SELECT s.*, step.* FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS entry
+        CROSS JOIN LATERAL jsonb_populate_record(CAST(NULL AS summaries), entry) AS s
+        CROSS JOIN LATERAL jsonb_to_record(entry) AS step (current boolean, attempt int, waits jsonb)
     ), texts AS (
-        INSERT INTO summaries (id, study_id, image_id, revision, job_id, lease_epoch, bundle, bundle_sha256, summary,
-                               findings, impression, provenance, tokens, batch_size, flags, consistency,
-                               lane_rank, superseded_at)
-        SELECT id, study_id, image_id, revision, job_id, epoch, bundle, bundle_sha256, text, findings, impression,
-               provenance, tokens, batch_size, ARRAY(SELECT jsonb_array_elements_text(flags)), consistency,
-               lane_rank, CASE WHEN NOT current THEN clock_timestamp() END
-        FROM n
+        INSERT INTO summaries ({_COLUMNS}, superseded_at)
+        SELECT {_COLUMNS}, CASE WHEN NOT current THEN clock_timestamp() END FROM n
     ), ended AS (
         UPDATE studies SET state = 'summarised', reason_code = NULL, finished_at = clock_timestamp()
         FROM n WHERE studies.id = n.study_id AND current
     )
     INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch, detail)
     SELECT study_id, image_id, job_id, CASE WHEN current THEN 'summarised' ELSE 'summarised, superseded meanwhile' END,
-           'gpu', attempt, epoch,
+           'gpu', attempt, lease_epoch,
            jsonb_build_object('bundle', bundle, 'tokens', tokens, 'batch_size', batch_size) || waits
     FROM n
 """
@@ -108,7 +82,7 @@ Done = tuple[Claim, SummariseInput, NewSummary]
 
 
 def summarise_input(ledger: Ledger, claim: Claim) -> SummariseInput | None:
-    """What this claim is to summarise. None: the study has moved on; the job was closed, there is nothing to do.
+    """What this claim is to summarise. None: the study has moved on, and the job is cancelled.
 
     Raises:
         LeaseLost: the job is no longer ours.
@@ -132,15 +106,15 @@ def complete_summary(ledger: Ledger, claim: Claim, given: SummariseInput, summar
     """
     summary_id = ledger.meeting("summary", partial(_complete, ledger))((claim, given, summary))
     if summary_id is None:
-        raise LeaseLost(f"job {claim.job_id}: epoch {claim.epoch} no longer owns it")
+        raise lease_lost(claim)
     return summary_id
 
 
 def _inputs(ledger: Ledger, claims: Sequence[Claim]) -> list[SummariseInput | None]:
-    values = {"ids": [claim.subject for claim in claims], "revisions": [revision_of(claim.key) for claim in claims]}
+    values = {"ids": [claim.subject for claim in claims], "revisions": [claim.revision for claim in claims]}
     with ledger.work() as work:
         found = {(row["study_id"], row["revision"]): SummariseInput(**row) for row in work.rows(_INPUTS, values)}
-    return [found.get((claim.subject, revision_of(claim.key))) for claim in claims]
+    return [found.get((claim.subject, claim.revision)) for claim in claims]
 
 
 def _complete(ledger: Ledger, done: Sequence[Done]) -> list[UUID | None]:
@@ -149,31 +123,34 @@ def _complete(ledger: Ledger, done: Sequence[Done]) -> list[UUID | None]:
 
     def body(work: Work, held: Collection[UUID]) -> None:
         mine = [one for one in done if one[0].job_id in held]
-        studies = {given.study_id: given for _, given, _ in mine}
-        now = {row["id"]: row for row in work.rows(_STUDIES, {"ids": list(studies)})}
+        studies = {row["id"]: row for row in work.rows(_STUDIES, {"ids": [given.study_id for _, given, _ in mine]})}
         # Two jobs of one study (another bundle was asked for): the last one is the current one.
         current = {
             given.study_id: claim.job_id
             for claim, given, _ in mine
-            if now[given.study_id]["revision"] == given.revision
+            if studies[given.study_id]["revision"] == given.revision
         }
-        reviewed = set()
-        if current:
-            former = work.rows(_SUPERSEDE, {"ids": list(current), "flag": Flag.SUPERSEDES_REVIEWED})
-            reviewed = {row["study_id"] for row in former}
+        reviewed = _supersede(work, list(current))
         rows = [
             _row(ids[claim.job_id], claim, given, summary)
             | {"current": current.get(given.study_id) == claim.job_id}
-            | {"lane_rank": now[given.study_id]["lane_rank"]}
+            | {"lane_rank": studies[given.study_id]["lane_rank"]}
             | {"flags": _flags(summary, supersedes_reviewed=given.study_id in reviewed)}
             for claim, given, summary in mine
         ]
-        if rows:
-            work.run(_WRITE, {"rows": json.dumps(rows)})
+        work.run(_WRITE, {"rows": json.dumps(rows)})
 
     study_ids = [given.study_id for _, given, _ in done]
     finished = fenced_many(ledger, [claim for claim, _, _ in done], body, study_ids=study_ids)
     return [ids[claim.job_id] if claim.job_id in finished else None for claim, _, _ in done]
+
+
+def _supersede(work: Work, study_ids: list[UUID]) -> set[UUID]:
+    """End the current summaries of these studies; those of them that have a reviewed summary."""
+    if not study_ids:
+        return set()
+    former = work.rows(_SUPERSEDE, {"ids": study_ids, "flag": Flag.SUPERSEDES_REVIEWED})
+    return {row["study_id"] for row in former}
 
 
 def _flags(summary: NewSummary, *, supersedes_reviewed: bool) -> list[Flag]:
@@ -194,6 +171,6 @@ def _row(summary_id: UUID, claim: Claim, given: SummariseInput, summary: NewSumm
         "revision": given.revision,
         "job_id": str(claim.job_id),
         "attempt": claim.attempts,
-        "epoch": claim.epoch,
+        "lease_epoch": claim.epoch,
         "waits": {name: summary.provenance[name] for name in _WAITS if name in summary.provenance},
     }

@@ -90,65 +90,96 @@ _START = {
     WorklistView.ALL: Cursor(0, datetime(9999, 12, 31, tzinfo=UTC), _LAST),
 }
 
-_REACHED = {
-    WorklistView.AWAITING: """
+# A row of a page; r is the list's row, s the study, m the summary.
+_COLUMNS = f"""r.rank AS place_rank, r.at AS place_at, r.id AS place_id, s.id AS study_id, s.lane_rank,
+           {STUDY_STATE} AS state,
+           s.reason_code, s.view, s.flags || COALESCE(m.flags, '{{}}') AS flags, s.received_at, m.id AS summary_id,
+           m.summarised_at, m.review_state, m.reviewed_by, m.reviewed_at,
+           left(btrim(COALESCE(m.edited_summary, m.impression, m.summary)), {_OPENING}) AS opening,
+           COALESCE('{Flag.SUPERSEDES_REVIEWED}' = ANY(m.flags), false) AS supersedes_reviewed"""
+# The filters that no index knows.
+_SHOWN = f"""s.alias_of IS NULL AND s.purged_at IS NULL AND r.lane_rank BETWEEN :low AND :high
+      AND (CAST(:reviews AS text[]) IS NULL OR m.review_state = ANY(CAST(:reviews AS text[])))
+      AND (CAST(:states AS text[]) IS NULL OR {STUDY_STATE} = ANY(CAST(:states AS text[])))"""
+
+# LIMIT 1 says nothing about the rows. Without it the planner may go through all studies in search of what a filter asks
+# for, where the rows that were reached are to be looked at one by one.
+_AWAITING_PAGE = f"""
+    SELECT {_COLUMNS}
+    FROM (
         SELECT m.lane_rank AS rank, m.summarised_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id
         FROM summaries m
         WHERE m.superseded_at IS NULL AND m.review_state = 'draft' AND m.lane_rank BETWEEN :low AND :high
           AND (m.lane_rank, m.summarised_at, m.id) > (:rank, :at, :id)
         ORDER BY m.lane_rank, m.summarised_at, m.id LIMIT :reach
-    """,
-    WorklistView.SIGNED: """
+    ) r
+    CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = r.study_id LIMIT 1) s
+    LEFT JOIN LATERAL (SELECT * FROM summaries WHERE id = r.summary_id LIMIT 1) m ON true
+    WHERE {_SHOWN}
+    ORDER BY r.rank, r.at, r.id LIMIT :limit
+"""
+_SIGNED_PAGE = f"""
+    SELECT {_COLUMNS}
+    FROM (
         SELECT 0 AS rank, m.reviewed_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id FROM summaries m
         WHERE m.superseded_at IS NULL AND m.review_state <> 'draft' AND (m.reviewed_at, m.id) < (:at, :id)
         ORDER BY m.reviewed_at DESC, m.id DESC LIMIT :reach
-    """,
-    WorklistView.ALL: """
+    ) r
+    CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = r.study_id LIMIT 1) s
+    LEFT JOIN LATERAL (SELECT * FROM summaries WHERE id = r.summary_id LIMIT 1) m ON true
+    WHERE {_SHOWN}
+    ORDER BY r.at DESC, r.id DESC LIMIT :limit
+"""
+_ALL_PAGE = f"""
+    SELECT {_COLUMNS}
+    FROM (
         SELECT 0 AS rank, s.received_at AS at, s.id, s.lane_rank, NULL::uuid AS summary_id, s.id AS study_id
         FROM studies s
         WHERE (s.received_at, s.id) < (:at, :id)
         ORDER BY s.received_at DESC, s.id DESC LIMIT :reach
-    """,
-}
-
-_ORDER = {
-    WorklistView.AWAITING: "r.rank, r.at, r.id",
-    WorklistView.SIGNED: "r.at DESC, r.id DESC",
-    WorklistView.ALL: "r.at DESC, r.id DESC",
-}
-
-_JOINED = {
-    WorklistView.AWAITING: "id = r.summary_id",
-    WorklistView.SIGNED: "id = r.summary_id",
-    WorklistView.ALL: "study_id = s.id AND superseded_at IS NULL",
-}
-
-# LIMIT 1 says nothing about the rows: it keeps the planner from going through all studies in search of what a filter
-# asks for, where the rows that were reached are to be looked at one by one.
-_PAGE = f"""
-    SELECT r.rank AS place_rank, r.at AS place_at, r.id AS place_id, s.id AS study_id, s.lane_rank,
-           {STUDY_STATE} AS state,
-           s.reason_code, s.view, s.flags || COALESCE(m.flags, '{{{{}}}}') AS flags, s.received_at, m.id AS summary_id,
-           m.summarised_at, m.review_state, m.reviewed_by, m.reviewed_at,
-           left(btrim(COALESCE(m.edited_summary, m.impression, m.summary)), {_OPENING}) AS opening,
-           COALESCE('{Flag.SUPERSEDES_REVIEWED}' = ANY(m.flags), false) AS supersedes_reviewed
-    FROM ({{reached}}) r CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = r.study_id LIMIT 1) s
-    LEFT JOIN LATERAL (SELECT * FROM summaries WHERE {{joined}} LIMIT 1) m ON true
-    WHERE s.alias_of IS NULL AND s.purged_at IS NULL AND r.lane_rank BETWEEN :low AND :high
-      AND (CAST(:reviews AS text[]) IS NULL OR m.review_state = ANY(CAST(:reviews AS text[])))
-      AND (CAST(:states AS text[]) IS NULL OR {STUDY_STATE} = ANY(CAST(:states AS text[])))
-    ORDER BY {{order}} LIMIT :limit
+    ) r
+    CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = r.study_id LIMIT 1) s
+    LEFT JOIN LATERAL (SELECT * FROM summaries WHERE study_id = s.id AND superseded_at IS NULL LIMIT 1) m ON true
+    WHERE {_SHOWN}
+    ORDER BY r.at DESC, r.id DESC LIMIT :limit
 """
-
-# The last row that was looked at, if there may be more behind it.
-_EDGE = "SELECT rank, at, id, count(*) OVER () AS seen FROM ({reached}) r ORDER BY {reverse} LIMIT 1"
-_REVERSE = {
-    WorklistView.AWAITING: "rank DESC, at DESC, id DESC",
-    WorklistView.SIGNED: "at, id",
-    WorklistView.ALL: "at, id",
+_PAGES = {
+    WorklistView.AWAITING: _AWAITING_PAGE,
+    WorklistView.SIGNED: _SIGNED_PAGE,
+    WorklistView.ALL: _ALL_PAGE,
 }
 
-_AWAITING = """
+# The last row that was looked at, and how many were: more may follow if that is all that one page may look at.
+_AWAITING_END = """
+    SELECT rank, at, id, count(*) OVER () AS seen FROM (
+        SELECT m.lane_rank AS rank, m.summarised_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id
+        FROM summaries m
+        WHERE m.superseded_at IS NULL AND m.review_state = 'draft' AND m.lane_rank BETWEEN :low AND :high
+          AND (m.lane_rank, m.summarised_at, m.id) > (:rank, :at, :id)
+        ORDER BY m.lane_rank, m.summarised_at, m.id LIMIT :reach
+    ) r
+    ORDER BY rank DESC, at DESC, id DESC LIMIT 1
+"""
+_SIGNED_END = """
+    SELECT rank, at, id, count(*) OVER () AS seen FROM (
+        SELECT 0 AS rank, m.reviewed_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id FROM summaries m
+        WHERE m.superseded_at IS NULL AND m.review_state <> 'draft' AND (m.reviewed_at, m.id) < (:at, :id)
+        ORDER BY m.reviewed_at DESC, m.id DESC LIMIT :reach
+    ) r
+    ORDER BY at, id LIMIT 1
+"""
+_ALL_END = """
+    SELECT rank, at, id, count(*) OVER () AS seen FROM (
+        SELECT 0 AS rank, s.received_at AS at, s.id, s.lane_rank, NULL::uuid AS summary_id, s.id AS study_id
+        FROM studies s
+        WHERE (s.received_at, s.id) < (:at, :id)
+        ORDER BY s.received_at DESC, s.id DESC LIMIT :reach
+    ) r
+    ORDER BY at, id LIMIT 1
+"""
+_ENDS = {WorklistView.AWAITING: _AWAITING_END, WorklistView.SIGNED: _SIGNED_END, WorklistView.ALL: _ALL_END}
+
+_DRAFTS = """
     SELECT l.rank, (SELECT count(*) FROM (
         SELECT FROM summaries m WHERE m.superseded_at IS NULL AND m.review_state = 'draft' AND m.lane_rank = l.rank
         LIMIT :most) AS c) AS drafts
@@ -191,10 +222,10 @@ def worklist(
         "limit": limit + 1,
     }
     with ledger.work() as work:
-        found = [dict(row) for row in work.rows(page_sql(listing), values)]
+        found = [dict(row) for row in work.rows(_PAGES[listing], values)]
         lanes: dict[str, Any] = {"most": MOST_COUNTED, "ranks": [one.rank for one in Lane]}
         shown = [row["study_id"] for row in found[:limit]]
-        counted = recorded(work, _AWAITING, lanes, "worklist read", studies=shown, detail={"list": listing})
+        counted = recorded(work, _DRAFTS, lanes, "worklist read", studies=shown, detail={"list": listing})
         if len(found) > limit:
             end: Cursor | None = _place(found[limit - 1])
         else:
@@ -214,13 +245,8 @@ def raise_drafts(work: Work, study_ids: Sequence[UUID], rank: int) -> None:
     work.run(_RAISE, {"studies": list(study_ids), "rank": rank})
 
 
-def page_sql(listing: WorklistView) -> str:
-    """The statement of a list's pages."""
-    return _PAGE.format(reached=_REACHED[listing], joined=_JOINED[listing], order=_ORDER[listing])
-
-
 def _edge(work: Work, listing: WorklistView, values: dict[str, Any]) -> Cursor | None:
-    row = work.row(_EDGE.format(reached=_REACHED[listing], reverse=_REVERSE[listing]), values)
+    row = work.row(_ENDS[listing], values)
     return Cursor(row["rank"], row["at"], row["id"]) if row is not None and row["seen"] == REACH else None
 
 
@@ -234,4 +260,4 @@ def _row(row: dict[str, Any]) -> WorklistRow:
     shown["flags"] = [flag for flag in dict.fromkeys(shown["flags"]) if flag != Flag.SUPERSEDES_REVIEWED]
     if shown["state"] not in TERMINAL_STUDY_STATES:
         shown["reason_code"] = None
-    return WorklistRow(**shown, lane=list(Lane)[row["lane_rank"]])
+    return WorklistRow(**shown, lane=Lane.of_rank(row["lane_rank"]))

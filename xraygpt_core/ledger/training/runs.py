@@ -20,7 +20,7 @@ STAGES = ("medical-llm", "stage1", "stage2")
 
 @dataclass(frozen=True)
 class RunInput:
-    """What a training worker needs to start or go on.
+    """What a training worker needs to start, or to go on from a checkpoint.
 
     Attributes:
         base_bundle: the bundle the first run of the chain started from.
@@ -38,7 +38,7 @@ class RunInput:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as people see it."""
+    """A run, as it is shown."""
 
     run_id: UUID
     stage: str
@@ -98,7 +98,7 @@ def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: U
             "VALUES (:id, :stage, CAST(:config AS jsonb), :parent, :base, 'queued')",
             {"id": run_id, "stage": stage, "config": json.dumps(config), "parent": parent_run, "base": base},
         )
-        add_job(work, JobKind.TRAIN, run_id, str(run_id), Lane.ROUTINE, max_attempts=ledger.settings.max_attempts)
+        add_job(work, JobKind.TRAIN, run_id, Lane.ROUTINE, max_attempts=ledger.settings.max_attempts)
         record(work, "run started", subject=run_id, detail={"stage": stage})
     return run_id
 

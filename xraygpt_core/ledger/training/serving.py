@@ -48,7 +48,7 @@ def set_served(work: Work, name: str, run_id: UUID | None) -> None:
 
 
 def start_serving(ledger: Ledger, name: str) -> None:
-    """Serve this bundle if none was ever chosen: what the setting XRAYGPT_BUNDLE means at the first start."""
+    """Serve this bundle if none was ever chosen: the setting XRAYGPT_BUNDLE, at the first start."""
     with ledger.work() as work:
         work.run("UPDATE installation SET served_bundle = :name WHERE served_bundle IS NULL", {"name": name})
 
@@ -78,5 +78,5 @@ def roll_back(ledger: Ledger) -> ServedBundle:
 
 
 def _named(bundle: str) -> dict[str, str] | None:
-    """A name that could be a bundle's. Whoever serves one by name may type anything."""
+    """The detail of an audit row: the name, if it could be a bundle's. A person may type anything."""
     return {"bundle": bundle} if _NAME.fullmatch(bundle) else None

@@ -10,10 +10,11 @@ from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.backlogs.change import change_backlog
 from xraygpt_core.ledger.jobs.claims import fail
+from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies import read
-from xraygpt_core.ledger.studies.cancel import cancel_study, purge_study
+from xraygpt_core.ledger.studies.cancel import cancel_study
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
-from xraygpt_core.ledger.studies.resummarise import replay_dead
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind, Lane
 

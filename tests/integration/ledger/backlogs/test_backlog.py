@@ -21,6 +21,7 @@ from tests.support.ledger_tools import (
     together,
     windows_of,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.errors import Conflict, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.backlogs.change import change_backlog
@@ -33,9 +34,9 @@ from xraygpt_core.ledger.backlogs.progress import (
     listings,
     note_problem,
 )
-from xraygpt_core.ledger.jobs.claims import claim, fail
+from xraygpt_core.ledger.jobs.claims import claim_next, fail
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.ingest import complete_ingest, reject_image
+from xraygpt_core.ledger.studies.end_image import reject_image
 from xraygpt_core.ledger.studies.register import ObjectRef
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind, Lane, ReasonCode
@@ -128,7 +129,7 @@ def test_a_paused_backlog_rests_and_goes_on(ledger: Ledger, backlog_id: UUID) ->
     change_backlog(ledger, backlog_id, "pause")
     assert listings(ledger) == []
     assert tick(ledger).rung == 0
-    assert claim(ledger, job_of(ledger, JobKind.INGEST, images(ledger)[1]), JobKind.INGEST, "w") is None
+    assert claim_next(ledger, [(JobKind.INGEST, Lane.BACKLOG)], "w") == []
     complete_ingest(ledger, running, film("u1"))
     change_backlog(ledger, backlog_id, "resume")
     assert len(listings(ledger)) == 1
@@ -174,7 +175,8 @@ def test_a_paused_study_asked_for_at_the_bedside_goes_at_once(ledger: Ledger, ba
     list_page(ledger, 0, 2, last=True)
     change_backlog(ledger, backlog_id, "pause")
     urgent = put(ledger, "archive/0000", "e", Lane.STAT)
-    assert claim(ledger, job_of(ledger, JobKind.INGEST, urgent.image_id), JobKind.INGEST, "w") is not None
+    (got,) = claim_next(ledger, [(JobKind.INGEST, Lane.STAT)], "w")
+    assert got.subject == urgent.image_id
 
 
 def test_cancelling_ends_what_is_queued_and_lets_what_runs_finish(ledger: Ledger, backlog_id: UUID) -> None:

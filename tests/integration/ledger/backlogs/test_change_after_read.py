@@ -23,12 +23,12 @@ from tests.support.ledger_tools import (
     take,
     together,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ledger.backlogs.change import change_backlog
 from xraygpt_core.ledger.backlogs.progress import add_page, backlog, create_backlog, listings
-from xraygpt_core.ledger.jobs.claims import claim, claim_next
+from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.ingest import complete_ingest
 from xraygpt_core.ledger.studies.objects import Registered
 from xraygpt_core.ledger.studies.register import ObjectRef
 from xraygpt_core.ledger.transaction import Ledger
@@ -53,12 +53,10 @@ def test_a_pause_holds_what_is_read_and_what_is_settled(ledger: Ledger) -> None:
     (summarising,) = settled(ledger, images[:1])
     (settling,) = read(ledger, images[1:2])
     change_backlog(ledger, backlog_id, "pause")
-    for kind, subject in (
-        (JobKind.SUMMARISE, summarising),
-        (JobKind.SETTLE, settling),
-        (JobKind.INGEST, images[2].image_id),
-    ):
-        assert claim(ledger, job_of(ledger, kind, subject), kind, "w") is None
+    kinds = {JobKind.SUMMARISE: summarising, JobKind.SETTLE: settling, JobKind.INGEST: images[2].image_id}
+    for kind, subject in kinds.items():
+        assert job(ledger, job_of(ledger, kind, subject))["state"] == "queued"
+    assert claim_next(ledger, [(kind, lane) for lane in Lane for kind in kinds], "w", limit=3) == []
     assert tick(ledger).rung == 0
 
 

@@ -19,14 +19,14 @@ from tests.support.ledger_tools import (
     take,
     until_it_waits,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.ledger.backlogs.change import change_backlog
 from xraygpt_core.ledger.backlogs.progress import backlog
 from xraygpt_core.ledger.jobs.fence import fenced
-from xraygpt_core.ledger.studies.accept import close_image
 from xraygpt_core.ledger.studies.cancel import cancel_study
+from xraygpt_core.ledger.studies.end_image import end_image
 from xraygpt_core.ledger.studies.grouping import lock_group
 from xraygpt_core.ledger.studies.image_status import images_status
-from xraygpt_core.ledger.studies.ingest import complete_ingest
 from xraygpt_core.ledger.studies.objects import ObjectRef, Registered
 from xraygpt_core.ledger.studies.read import timeline
 from xraygpt_core.ledger.studies.register import register_in
@@ -164,7 +164,7 @@ def test_a_study_whose_other_content_is_being_rejected_while_it_is_stopped_is_cl
     claim = take(ledger, JobKind.INGEST, other.image_id)
 
     def rejected(work: Work) -> object:
-        close_image(work, claim, lock_group(work, other.image_id, None), "rejected", ReasonCode.BLANK, "blank")
+        end_image(work, claim, lock_group(work, other.image_id, None), "rejected", ReasonCode.BLANK, "blank")
         return until_it_waits(ledger, lambda: change_backlog(ledger, backlog_id, "cancel"))
 
     cancelling = fenced(ledger, claim, rejected)

@@ -24,13 +24,15 @@ from tests.support.ledger_tools import (
     take,
     windows_of,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.errors import Conflict
 from xraygpt_core.ledger.backlogs import change
 from xraygpt_core.ledger.backlogs.change import change_backlog
 from xraygpt_core.ledger.backlogs.progress import backlog, listings
-from xraygpt_core.ledger.studies.cancel import cancel_study, purge_study
-from xraygpt_core.ledger.studies.ingest import complete_ingest, replace_image
+from xraygpt_core.ledger.studies.cancel import cancel_study
+from xraygpt_core.ledger.studies.end_image import replace_image
 from xraygpt_core.ledger.studies.objects import Registered
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.read import timeline
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind, Lane
@@ -51,13 +53,13 @@ def finished(ledger: Ledger, image: Registered) -> str:
     return state_of(ledger, study_id)
 
 
-def once_and_then_cut_short(take_back: Callable[..., None]) -> Callable[..., None]:
+def once_and_then_cut_short(resume_cancelled: Callable[..., None]) -> Callable[..., None]:
     calls = count()
 
     def cut(*of_window: Any) -> None:
         if next(calls):
             raise InterruptedError
-        take_back(*of_window)
+        resume_cancelled(*of_window)
 
     return cut
 
@@ -211,7 +213,7 @@ def test_a_resumption_that_was_interrupted_goes_on_when_it_is_asked_for_again(
     change_backlog(ledger, backlog_id, "cancel")
     windows_of(1, monkeypatch)
     with monkeypatch.context() as patch:
-        patch.setattr(change, "_take_back", once_and_then_cut_short(change._take_back))
+        patch.setattr(change, "_resume_cancelled", once_and_then_cut_short(change._resume_cancelled))
         with pytest.raises(InterruptedError):
             change_backlog(ledger, backlog_id, "resume")
     assert backlog(ledger, backlog_id).open == 1
@@ -232,10 +234,10 @@ def test_a_backlog_that_is_looked_at_while_it_is_resumed_is_not_taken_for_done(
 
     def looked_at(*of_window: Any) -> None:
         seen.append(backlog(ledger, backlog_id).state)
-        take_back(*of_window)
+        resume_cancelled(*of_window)
 
-    take_back = change._take_back
-    monkeypatch.setattr(change, "_take_back", looked_at)
+    resume_cancelled = change._resume_cancelled
+    monkeypatch.setattr(change, "_resume_cancelled", looked_at)
     change_backlog(ledger, backlog_id, "resume")
     assert seen == ["cancelled"] * len(seen)
     assert backlog(ledger, backlog_id).state == "listed"

@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.ledger_tools import (
+    claim,
     do,
     expire,
     film,
@@ -24,8 +25,7 @@ from tests.support.ledger_tools import (
     whole_study,
 )
 from xraygpt_core.errors import LeaseLost
-from xraygpt_core.ids import new_id
-from xraygpt_core.ledger.jobs.claims import claim, fail, heartbeat, release
+from xraygpt_core.ledger.jobs.claims import add_job, claim_next, fail, heartbeat, release
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.studies import read
@@ -33,6 +33,8 @@ from xraygpt_core.ledger.studies.chat import ask, turn
 from xraygpt_core.ledger.training.runs import create_run, run
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind, JobState, Lane
+
+QUEUE = [(JobKind.INGEST, Lane.ROUTINE)]
 
 pytestmark = pytest.mark.usefixtures("sound")
 
@@ -57,14 +59,13 @@ def last_attempt(ledger: Ledger, job_id: UUID) -> None:
 
 
 def test_of_eight_threads_one_gets_the_job(ledger: Ledger, job_id: UUID) -> None:
-    results = no_errors(together(*[lambda: claim(ledger, job_id, JobKind.INGEST, "w")] * 8))
-    assert sum(result is not None for result in results) == 1
+    results = no_errors(together(*[lambda: claim_next(ledger, QUEUE, "w")] * 8))
+    assert [got.job_id for result in results for got in result] == [job_id]
     assert (job(ledger, job_id)["attempts"], job(ledger, job_id)["lease_epoch"]) == (1, 1)
 
 
-def test_a_claim_is_of_one_kind(ledger: Ledger, job_id: UUID) -> None:
-    assert claim(ledger, job_id, JobKind.SETTLE, "w") is None
-    assert claim(ledger, new_id(), JobKind.INGEST, "w") is None
+def test_a_claim_is_of_the_kinds_that_were_asked_for(ledger: Ledger, job_id: UUID) -> None:
+    assert claim_next(ledger, [(JobKind.SETTLE, Lane.ROUTINE)], "w") == []
 
 
 def test_a_claim_knows_its_lane_its_subject_and_its_count(ledger: Ledger) -> None:
@@ -97,16 +98,20 @@ def test_epochs_grow_with_every_claim_even_after_a_release(ledger: Ledger, job_i
 
 def test_a_job_that_is_not_due_is_not_given_away(ledger: Ledger, job_id: UUID) -> None:
     do(ledger, "UPDATE jobs SET not_before = clock_timestamp() + interval '1 hour'")
-    assert claim(ledger, job_id, JobKind.INGEST, "w") is None
+    tick(ledger)
+    assert claim_next(ledger, QUEUE, "w") == []
     do(ledger, "UPDATE jobs SET not_before = clock_timestamp()")
-    assert claim(ledger, job_id, JobKind.INGEST, "w") is not None
+    tick(ledger)
+    assert [got.job_id for got in claim_next(ledger, QUEUE, "w")] == [job_id]
 
 
-def test_an_expired_lease_can_be_taken_by_the_next_one_without_the_reconciler(ledger: Ledger, job_id: UUID) -> None:
+def test_a_job_whose_lease_ended_goes_to_the_next_worker_under_a_new_epoch(ledger: Ledger, job_id: UUID) -> None:
     first = taken(ledger, job_id, "first")
-    assert claim(ledger, job_id, JobKind.INGEST, "second") is None
+    tick(ledger)
+    assert claim_next(ledger, QUEUE, "second") == []
     expire(ledger, job_id)
-    second = taken(ledger, job_id, "second")
+    tick(ledger)
+    (second,) = claim_next(ledger, QUEUE, "second")
     assert second.epoch == first.epoch + 1
     assert job(ledger, job_id)["claimed_by"] == "second"
 
@@ -115,7 +120,7 @@ def test_a_job_whose_attempts_are_used_up_is_left_to_the_reconciler(ledger: Ledg
     last_attempt(ledger, job_id)
     taken(ledger, job_id)
     expire(ledger, job_id)
-    assert claim(ledger, job_id, JobKind.INGEST, "w") is None
+    assert claim_next(ledger, QUEUE, "w") == []
     assert tick(ledger).buried == 1
 
 
@@ -254,7 +259,8 @@ def test_nobody_fails_or_releases_a_job_that_is_not_theirs(ledger: Ledger, job_i
         with pytest.raises(LeaseLost):
             attempt()
     found = job(ledger, job_id)
-    assert (found["state"], found["lease_epoch"], found["last_error"]) == ("running", owner.epoch, None)
+    assert (found["state"], found["lease_epoch"]) == ("running", owner.epoch)
+    assert found["last_error"] == "the worker was lost"
 
 
 def test_dead_jobs_are_read_page_by_page_and_by_reason(ledger: Ledger) -> None:
@@ -267,3 +273,20 @@ def test_dead_jobs_are_read_page_by_page_and_by_reason(ledger: Ledger) -> None:
     assert [row["last_error"] for row in read.dead(ledger, reason="wrong 3")] == ["100% wrong 3"]
     assert read.dead(ledger, reason="%5") == []
     assert len(rows(ledger, "SELECT FROM jobs WHERE state = 'dead'")) == 5
+
+
+def test_a_job_is_written_once_under_a_key_of_its_subject_its_revision_and_its_bundle(ledger: Ledger) -> None:
+    registered, study_id = whole_study(ledger)
+    asked, run_id = ask(ledger, study_id, "Is the heart large?").turn_id, create_run(ledger, "stage1", {}, None)
+    found = rows(ledger, "SELECT kind, key, revision FROM jobs")
+    assert {row["kind"]: (row["key"], row["revision"]) for row in found} == {
+        "ingest": (str(registered.image_id), None),
+        "settle": (f"{study_id}:1", 1),
+        "summarise": (f"{study_id}:1:demo", 1),
+        "chat": (str(asked), None),
+        "train": (str(run_id), None),
+    }
+    with ledger.work() as work:
+        lane = {"max_attempts": 5, "revision": 1}
+        assert add_job(work, JobKind.SETTLE, study_id, Lane.ROUTINE, **lane) is None
+        assert work.rings == []

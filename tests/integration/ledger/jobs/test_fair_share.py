@@ -5,10 +5,10 @@ from uuid import UUID
 import pytest
 
 from tests.support.ledger_tools import one, picture, put, rows, settle_now, study_of, take
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.backlogs.progress import add_page, create_backlog, listings
 from xraygpt_core.ledger.jobs.claims import claim_next, fail
-from xraygpt_core.ledger.studies.ingest import complete_ingest
 from xraygpt_core.ledger.studies.register import ObjectRef, Registered, register_objects
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind, Lane

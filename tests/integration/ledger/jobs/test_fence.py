@@ -14,7 +14,6 @@ from tests.support.ledger_tools import (
     film,
     ingest,
     job,
-    job_of,
     new_summary,
     no_errors,
     one,
@@ -27,16 +26,15 @@ from tests.support.ledger_tools import (
     together,
 )
 from tests.support.lossy_proxy import LossyProxy
+from tests.support.study_steps import complete_ingest, settle
 from xraygpt_core.errors import LeaseLost, Refused, Unavailable
-from xraygpt_core.ledger.jobs.claims import claim, fail
+from xraygpt_core.ledger.jobs.claims import claim_next, fail
 from xraygpt_core.ledger.jobs.fence import fenced, fenced_many
 from xraygpt_core.ledger.jobs.reconcile import tick
-from xraygpt_core.ledger.studies.ingest import complete_ingest
-from xraygpt_core.ledger.studies.settle import settle
 from xraygpt_core.ledger.studies.summarise import complete_summary
 from xraygpt_core.ledger.transaction import Ledger, Work, open_ledger
 from xraygpt_core.settings import Settings
-from xraygpt_core.states import JobKind, JobState
+from xraygpt_core.states import JobKind, JobState, Lane
 
 pytestmark = pytest.mark.usefixtures("sound")
 
@@ -101,8 +99,7 @@ def test_a_zombie_changes_nothing_after_its_job_was_claimed_again(ledger: Ledger
     settle_now(ledger, study_id)
     zombie, given = start_summary(ledger, study_id)
     expire(ledger, zombie.job_id)
-    owner = claim(ledger, zombie.job_id, JobKind.SUMMARISE, "owner")
-    assert owner is not None
+    owner = take(ledger, JobKind.SUMMARISE, study_id, "owner")
     with pytest.raises(LeaseLost):
         complete_summary(ledger, zombie, given, new_summary("the zombie's"))
     complete_summary(ledger, owner, given, new_summary("the owner's"))
@@ -278,5 +275,4 @@ def test_a_lost_connection_that_is_free_of_work_costs_one_attempt_at_most(ledger
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
     )
-    job_id = job_of(ledger, JobKind.INGEST, rows(ledger, "SELECT id FROM images")[0]["id"])
-    assert claim(ledger, job_id, JobKind.INGEST, "w") is not None
+    assert len(claim_next(ledger, [(JobKind.INGEST, Lane.ROUTINE)], "w")) == 1

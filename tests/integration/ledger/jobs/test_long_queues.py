@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from xraygpt_core.ledger.backlogs import change, progress
+from tests.support.ledger_tools import job
+from xraygpt_core.ledger.backlogs import change, progress, statements
 from xraygpt_core.ledger.jobs import claims, reconcile, status
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.queue import queue_of, queues_of
@@ -40,7 +41,7 @@ def plan(ledger: Ledger, sql: str, values: dict[str, Any], *, by_index: bool = F
 @pytest.mark.parametrize(
     ("sql", "values"),
     [
-        pytest.param(claims._NEXT.format(limit=16, which=claims._ALL) + "SELECT id FROM due", VALUES, id="claim"),
+        pytest.param(claims._NEXT.format(limit=16, which=claims._EVERY) + "SELECT id FROM due", VALUES, id="claim"),
         pytest.param(reconcile._READY.format(window=32), VALUES, id="dispatch"),
         pytest.param(status._COUNTS, {}, id="status"),
     ],
@@ -59,7 +60,7 @@ def test_an_urgent_job_is_claimed_before_all_of_them(long_queue: Ledger) -> None
         work.run("UPDATE jobs SET lane_rank = 0 WHERE key = '777'")
     taken = claims.claim_next(long_queue, QUEUES, "test", limit=2)
     assert [claim.lane for claim in taken] == [Lane.STAT, Lane.BACKLOG]
-    assert taken[0].key == "777"
+    assert job(long_queue, taken[0].job_id)["key"] == "777"
 
 
 IMAGES, SMALL_WINDOW = 2_000, 10
@@ -107,12 +108,14 @@ def count(ledger: Ledger, *tables: str) -> None:
             work.run(f"ANALYZE {table}")
 
 
-@pytest.mark.parametrize("statement", ["_REST", "_GO_ON", "_STOP", "_LOCK_JOBS", "_LOCK_STUDIES"])
+@pytest.mark.parametrize(
+    "statement", ["PAUSE_WINDOW", "RESUME_PAUSED_WINDOW", "CANCEL_WINDOW", "LOCK_WINDOW_JOBS", "LOCK_WINDOW_STUDIES"]
+)
 def test_a_window_of_a_backlog_is_changed_without_a_walk_through_the_rest(
     ledger: Ledger, long_backlog: UUID, statement: str
 ) -> None:
-    found = plan_of_window(ledger, getattr(change, statement), long_backlog)
-    assert "ix_jobs_subject" in found or statement == "_LOCK_STUDIES"
+    found = plan_of_window(ledger, getattr(statements, statement), long_backlog)
+    assert "ix_jobs_subject" in found or statement == "LOCK_WINDOW_STUDIES"
     assert "uq_jobs_kind_key" not in found
 
 
@@ -123,7 +126,7 @@ def test_a_window_of_a_cancelled_backlog_is_taken_back_without_a_walk_through_th
     change.change_backlog(ledger, long_backlog, "cancel")
     if counted_since != "nothing":
         count(ledger, counted_since)
-    found = plan_of_window(ledger, change._TAKE_BACK, long_backlog)
+    found = plan_of_window(ledger, statements.RESUME_CANCELLED_WINDOW, long_backlog)
     assert "uq_jobs_kind" in found
 
 

@@ -21,7 +21,7 @@ from tests.support.ledger_tools import (
     together,
 )
 from xraygpt_core.errors import Unavailable
-from xraygpt_core.ledger.jobs.claims import claim, claim_next, fail
+from xraygpt_core.ledger.jobs.claims import claim_next, fail
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
@@ -125,7 +125,7 @@ def test_a_job_in_its_pause_is_rung_when_the_pause_is_over(ledger: Ledger, redis
     assert tick(ledger).rung == 0
     do(ledger, "UPDATE jobs SET not_before = clock_timestamp()")
     assert tick(ledger).rung == 1
-    assert claim(ledger, got.job_id, JobKind.INGEST, "w") is not None
+    assert [one.job_id for one in claim_next(ledger, INGEST, "w")] == [got.job_id]
 
 
 def test_an_expired_job_is_queued_again_and_rung_in_the_same_round(ledger: Ledger, redis_url: str) -> None:

@@ -20,10 +20,10 @@ from tests.support.ledger_tools import (
 from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ledger.jobs.claims import fail, release
 from xraygpt_core.ledger.jobs.reconcile import tick
+from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies import read
-from xraygpt_core.ledger.studies.cancel import purge_study
 from xraygpt_core.ledger.studies.chat import ask
-from xraygpt_core.ledger.studies.resummarise import replay_dead
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.summarise import complete_summary
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind

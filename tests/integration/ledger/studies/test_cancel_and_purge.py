@@ -24,13 +24,15 @@ from tests.support.ledger_tools import (
     together,
     whole_study,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.errors import Conflict, LeaseLost, NotFound, Unavailable
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.claims import fail
 from xraygpt_core.ledger.studies import pictures, read
-from xraygpt_core.ledger.studies.cancel import cancel_study, expired_studies, purge_study
+from xraygpt_core.ledger.studies.accept import ingest_inputs
+from xraygpt_core.ledger.studies.cancel import cancel_study
 from xraygpt_core.ledger.studies.chat import ask, complete_turn, stream_answer, turn
-from xraygpt_core.ledger.studies.ingest import complete_ingest, ingest_inputs
+from xraygpt_core.ledger.studies.purge import expired_studies, purge_study
 from xraygpt_core.ledger.studies.summarise import complete_summary
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind

@@ -19,14 +19,17 @@ from tests.support.ledger_tools import (
     until_it_waits,
     whole_study,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.ledger.jobs.fence import fenced
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.studies import read
-from xraygpt_core.ledger.studies.accept import accept_image
-from xraygpt_core.ledger.studies.cancel import cancel_study, purge_study
+from xraygpt_core.ledger.studies.accept import accept_one
+from xraygpt_core.ledger.studies.cancel import cancel_study
+from xraygpt_core.ledger.studies.deleted_objects import note_deleted
+from xraygpt_core.ledger.studies.end_image import replace_image
 from xraygpt_core.ledger.studies.image_status import images_status
-from xraygpt_core.ledger.studies.ingest import complete_ingest, replace_image
-from xraygpt_core.ledger.studies.register import ObjectRef, note_deleted, register_in, register_objects
+from xraygpt_core.ledger.studies.purge import purge_study
+from xraygpt_core.ledger.studies.register import ObjectRef, register_in, register_objects
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import JobKind, Lane
 
@@ -192,7 +195,7 @@ def test_a_content_that_comes_back_while_its_successor_is_being_accepted_is_read
     claim = take(ledger, JobKind.INGEST, put(ledger, "a", "B", sequencer="02").image_id)
 
     def accepted(work: Work) -> object:
-        accept_image(ledger, work, claim, film("u1"))
+        accept_one(ledger, work, claim, film("u1"))
         return until_it_waits(ledger, lambda: put(ledger, "a", "A", sequencer="03"))
 
     announced = fenced(ledger, claim, accepted)

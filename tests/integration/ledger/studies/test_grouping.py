@@ -21,10 +21,12 @@ from tests.support.ledger_tools import (
     together,
     whole_study,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.ledger.studies import pictures, read
+from xraygpt_core.ledger.studies.accept import ingest_inputs
 from xraygpt_core.ledger.studies.chat import ask, transcript
+from xraygpt_core.ledger.studies.end_image import reject_image
 from xraygpt_core.ledger.studies.image_status import images_status
-from xraygpt_core.ledger.studies.ingest import complete_ingest, ingest_inputs, reject_image
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import Flag, JobKind, Lane, ReasonCode
 

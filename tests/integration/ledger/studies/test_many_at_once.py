@@ -30,7 +30,7 @@ from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ledger.jobs import fence
 from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.fence import Claim
-from xraygpt_core.ledger.studies.ingest import complete_ingests
+from xraygpt_core.ledger.studies.accept import complete_ingests
 from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
 from xraygpt_core.ledger.studies.settle import settle_many
 from xraygpt_core.ledger.studies.summarise import complete_summary

@@ -26,11 +26,13 @@ from tests.support.ledger_tools import (
     together,
     whole_study,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.ledger.jobs.claims import claim_next
-from xraygpt_core.ledger.studies import ingest as ingesting
+from xraygpt_core.ledger.studies import accept as accepting
 from xraygpt_core.ledger.studies import read
-from xraygpt_core.ledger.studies.cancel import purge_study
-from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingest, complete_ingests
+from xraygpt_core.ledger.studies.accept import complete_ingests
+from xraygpt_core.ledger.studies.images import IngestedImage
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.states import Flag, JobKind, Lane
@@ -203,7 +205,7 @@ def arrive(ledger: Ledger, batches: Batches, *, plain: bool = True) -> list[dict
     images: list[tuple[UUID, str | None, str | None, str | None]] = []
     with pytest.MonkeyPatch.context() as patch:
         if not plain:
-            patch.setattr(ingesting, "accept_plain", lambda *_: set())
+            patch.setattr(accepting, "accept_plain", lambda *_: set())
         for batch in batches:
             read = {}
             for uid, number, issuer, key, bare in batch:

@@ -18,9 +18,9 @@ from tests.support.ledger_tools import (
     take,
     together,
 )
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.studies import read
-from xraygpt_core.ledger.studies.ingest import complete_ingest
 from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind, Lane

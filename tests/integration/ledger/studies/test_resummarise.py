@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.support.ledger_tools import (
-    expire,
     film,
     ingest,
     job,
@@ -23,10 +22,8 @@ from tests.support.ledger_tools import (
 from xraygpt_core.errors import Conflict, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.claims import fail
-from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.studies import read
-from xraygpt_core.ledger.studies.cancel import cancel_study
-from xraygpt_core.ledger.studies.resummarise import replay_dead, resummarise
+from xraygpt_core.ledger.studies.resummarise import resummarise
 from xraygpt_core.ledger.studies.summarise import complete_summary
 from xraygpt_core.ledger.training.serving import serve
 from xraygpt_core.ledger.transaction import Ledger
@@ -115,70 +112,3 @@ def test_a_dead_study_may_be_summarised_with_another_bundle(ledger: Ledger) -> N
     assert state_of(ledger, study_id) == "queued"
     summarise(ledger, study_id, bundle="better")
     assert state_of(ledger, study_id) == "summarised"
-
-
-@pytest.mark.parametrize("kind", [JobKind.INGEST, JobKind.SETTLE, JobKind.SUMMARISE])
-def test_a_dead_job_goes_on_where_it_died(ledger: Ledger, kind: JobKind) -> None:
-    registered = put(ledger)
-    study_id = registered.study_id
-    if kind is not JobKind.INGEST:
-        ingest(ledger, registered, film("u1"))
-    if kind is JobKind.SUMMARISE:
-        settle_now(ledger, study_id)
-    subject = registered.image_id if kind is JobKind.INGEST else study_id
-    bury_job(ledger, kind, subject)
-    assert read.study(ledger, study_id).state == "dead"
-    epoch = job(ledger, job_of(ledger, kind, subject))["lease_epoch"]
-    ledger.doorbell.app.control.purge()
-    assert replay_dead(ledger) == 1
-    assert replay_dead(ledger) == 0
-    found = job(ledger, job_of(ledger, kind, subject))
-    assert (found["state"], found["attempts"], found["lease_epoch"]) == ("queued", 0, epoch)
-    assert read.study(ledger, study_id).state in {"received", "waiting", "queued"}
-    assert tick(ledger).rung == 1
-    if kind is JobKind.INGEST:
-        ingest(ledger, registered, film("u1"))
-    if kind is not JobKind.SUMMARISE:
-        settle_now(ledger, study_id)
-    summarise(ledger, study_id)
-    assert state_of(ledger, study_id) == "summarised"
-
-
-def test_dead_jobs_are_replayed_by_id_by_reason_or_all(ledger: Ledger) -> None:
-    for number in range(4):
-        bury_job(ledger, JobKind.INGEST, put(ledger).image_id, f"100% wrong {number}")
-    ids = [row["job_id"] for row in read.dead(ledger)]
-    assert replay_dead(ledger, job_ids=ids[:1]) == 1
-    assert replay_dead(ledger, reason="wrong 2") == 1
-    assert replay_dead(ledger, reason="%3") == 0
-    assert replay_dead(ledger, job_ids=[]) == 0
-    assert replay_dead(ledger) == 2
-
-
-def test_replaying_what_the_study_has_left_behind_does_not_open_it_for_ever(ledger: Ledger) -> None:
-    study_id = ingest(ledger, put(ledger), film("u1", view="AP"))
-    settle_now(ledger, study_id)
-    old = job_of(ledger, JobKind.SUMMARISE, study_id)
-    bury_job(ledger, JobKind.SUMMARISE, study_id)
-    ingest(ledger, put(ledger), film("u1", view="PA"))
-    bury_job(ledger, JobKind.SETTLE, study_id)
-    assert replay_dead(ledger, job_ids=[old]) == 1
-    assert state_of(ledger, study_id) == "dead"
-
-
-def test_a_cancelled_study_has_nothing_to_replay(ledger: Ledger) -> None:
-    registered = put(ledger)
-    bury_job(ledger, JobKind.INGEST, registered.image_id)
-    cancel_study(ledger, registered.study_id)
-    assert replay_dead(ledger) == 0
-    assert state_of(ledger, registered.study_id) == "cancelled"
-
-
-def test_replayed_work_that_loses_its_worker_again_counts_its_attempts_afresh(ledger: Ledger) -> None:
-    registered = put(ledger)
-    bury_job(ledger, JobKind.INGEST, registered.image_id)
-    replay_dead(ledger)
-    got = take(ledger, JobKind.INGEST, registered.image_id)
-    assert (got.attempts, got.epoch) == (1, 2)
-    expire(ledger, got.job_id)
-    assert tick(ledger).requeued == 1

@@ -2,16 +2,12 @@
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from tests.support.ledger_tools import (
     film,
-    image_state,
     ingest,
-    job,
-    job_of,
     one,
     put,
     rows,
@@ -23,11 +19,8 @@ from tests.support.ledger_tools import (
 )
 from xraygpt_core.errors import Conflict, Unavailable
 from xraygpt_core.ledger.jobs.claims import fail
-from xraygpt_core.ledger.studies import read
 from xraygpt_core.ledger.studies import resummarise as again
-from xraygpt_core.ledger.studies.chat import ask, turn
-from xraygpt_core.ledger.studies.resummarise import replay_dead, resummarise
-from xraygpt_core.ledger.training.runs import create_run
+from xraygpt_core.ledger.studies.resummarise import resummarise
 from xraygpt_core.ledger.training.serving import serve
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import JobKind, Lane
@@ -39,7 +32,7 @@ Between = Callable[[int, Callable[[], Any]], None]
 
 @pytest.fixture(autouse=True)
 def two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_REPLAY", "_ALL", "_WINDOW_END"):
+    for name in ("_WINDOW_CANDIDATES", "_WINDOW_END"):
         sql = getattr(again, name)
         small = sql.replace("LIMIT 10000", "LIMIT 2").replace("OFFSET 9999", "OFFSET 1")
         assert small != sql
@@ -66,79 +59,6 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Between:
 
 def gone() -> None:
     raise Unavailable("PostgreSQL does not answer")
-
-
-def died(ledger: Ledger, count: int) -> list[UUID]:
-    images = [put(ledger).image_id for _ in range(count)]
-    for image in images:
-        fail(ledger, take(ledger, JobKind.INGEST, image), "no", retry=False)
-    return images
-
-
-def dead_jobs(ledger: Ledger) -> int:
-    return int(one(ledger, "SELECT count(*) FROM jobs WHERE state = 'dead'"))
-
-
-def test_all_dead_jobs_are_replayed_window_after_window(ledger: Ledger) -> None:
-    images = died(ledger, 5)
-    assert replay_dead(ledger) == 5
-    assert {image_state(ledger, image) for image in images} == {("received", None)}
-    assert replay_dead(ledger) == 0
-
-
-def test_a_replay_that_was_interrupted_keeps_what_it_did_and_goes_on(ledger: Ledger, between: Between) -> None:
-    died(ledger, 5)
-    between(3, gone)
-    with pytest.raises(Unavailable):
-        replay_dead(ledger)
-    assert dead_jobs(ledger) == 1
-    assert replay_dead(ledger) == 1
-
-
-def test_what_dies_again_during_a_replay_is_not_replayed_for_ever(ledger: Ledger, between: Between) -> None:
-    first, *_ = died(ledger, 5)
-    between(2, lambda: fail(ledger, take(ledger, JobKind.INGEST, first), "no", retry=False))
-    assert replay_dead(ledger) == 5
-    assert dead_jobs(ledger) == 1
-
-
-def test_a_reason_leaves_the_others_dead_in_every_window(ledger: Ledger) -> None:
-    for number in range(6):
-        fail(ledger, take(ledger, JobKind.INGEST, put(ledger).image_id), f"100% {number % 2}", retry=False)
-    assert replay_dead(ledger, reason="% 1") == 3
-    assert {row["last_error"] for row in read.dead(ledger)} == {"100% 0"}
-
-
-def test_named_jobs_are_replayed_however_many_and_however_often_they_are_named(ledger: Ledger) -> None:
-    died(ledger, 5)
-    ids = [row["job_id"] for row in read.dead(ledger)][1:]
-    assert replay_dead(ledger, job_ids=ids + ids) == 4
-    assert dead_jobs(ledger) == 1
-
-
-def test_work_of_every_kind_goes_on_where_it_died(ledger: Ledger) -> None:
-    image = put(ledger)
-    settling = ingest(ledger, put(ledger), film("u1"))
-    queued = ingest(ledger, put(ledger), film("u2"))
-    settle_now(ledger, queued)
-    _, summarised = whole_study(ledger, film("u3"))
-    asked = ask(ledger, summarised, "Is the heart large?").turn_id
-    run = create_run(ledger, "stage1", {}, None)
-    dead = {
-        JobKind.INGEST: image.image_id,
-        JobKind.SETTLE: settling,
-        JobKind.SUMMARISE: queued,
-        JobKind.CHAT: asked,
-        JobKind.TRAIN: run,
-    }
-    for kind, subject in dead.items():
-        fail(ledger, take(ledger, kind, subject), "no", retry=False)
-    assert replay_dead(ledger) == len(dead)
-    assert [job(ledger, job_of(ledger, kind, subject))["state"] for kind, subject in dead.items()] == ["queued"] * 5
-    assert image_state(ledger, image.image_id) == ("received", None)
-    assert (state_of(ledger, settling), state_of(ledger, queued)) == ("waiting", "queued")
-    assert turn(ledger, asked).state == "queued"
-    assert rows(ledger, "SELECT state, finished_at FROM training_runs") == [{"state": "queued", "finished_at": None}]
 
 
 def test_studies_are_summarised_again_window_after_window(ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ from tests.support.review_tools import ACCEPTED, REJECTED, TAKEN_BACK, UNDO, act
 from xraygpt_core.errors import Conflict, Forbidden, InvalidRequest
 from xraygpt_core.ledger.studies import read
 from xraygpt_core.ledger.studies.resummarise import resummarise
-from xraygpt_core.ledger.studies.review import Said, Seen, Signer, review_summary
+from xraygpt_core.ledger.studies.review import Seen, Signer, Verdict, review_summary
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import KeyKind, ReviewState, Role
 
@@ -168,10 +168,10 @@ def test_another_persons_review_is_taken_back_by_a_lead_with_a_reason_only(
 ) -> None:
     say(ledger, draft, reader, edited("Heart enlarged."))
     say(ledger, draft, other, ACCEPTED)
-    for said in (TAKEN_BACK, Said(ReviewState.DRAFT, reason=" ")):
+    for said in (TAKEN_BACK, Verdict(ReviewState.DRAFT, reason=" ")):
         with pytest.raises(InvalidRequest, match="reason"):
             say(ledger, draft, other, said)
-    say(ledger, draft, other, Said(ReviewState.DRAFT, reason="The wrong patient."))
+    say(ledger, draft, other, Verdict(ReviewState.DRAFT, reason="The wrong patient."))
     assert read.reviews(ledger, draft)[1][-1].reason == "The wrong patient."
     assert ("edited", "Heart enlarged.", "Dr. R") in acts(ledger, draft)
 
@@ -182,10 +182,10 @@ def test_a_reader_takes_the_own_review_back_and_no_other(
     plain = Signer(replace(other.key, roles=frozenset({Role.READER, Role.SERVICE})))
     say(ledger, draft, reader, edited("Heart enlarged."))
     with pytest.raises(Forbidden, match="role lead"):
-        say(ledger, draft, plain, Said(ReviewState.DRAFT, reason="The wrong patient."))
+        say(ledger, draft, plain, Verdict(ReviewState.DRAFT, reason="The wrong patient."))
     say(ledger, draft, plain, REJECTED)
     with pytest.raises(Forbidden, match="role lead"):
-        say(ledger, draft, plain, Said(ReviewState.DRAFT, reason="All of it."))
+        say(ledger, draft, plain, Verdict(ReviewState.DRAFT, reason="All of it."))
     say(ledger, draft, plain, UNDO)
     assert read.summary(ledger, draft).summary == "Heart enlarged."
 
@@ -214,7 +214,7 @@ def test_a_take_back_is_undone_like_any_other_act(ledger: Ledger, draft: UUID, r
 
 
 @pytest.mark.parametrize("said", [TAKEN_BACK, UNDO])
-def test_there_is_nothing_to_take_back_of_a_draft(ledger: Ledger, draft: UUID, reader: Signer, said: Said) -> None:
+def test_there_is_nothing_to_take_back_of_a_draft(ledger: Ledger, draft: UUID, reader: Signer, said: Verdict) -> None:
     with pytest.raises(Conflict, match="nothing to take back"):
         say(ledger, draft, reader, said)
 

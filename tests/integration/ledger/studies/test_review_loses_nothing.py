@@ -13,17 +13,17 @@ from xraygpt_core.errors import Conflict, InvalidRequest
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.studies import read
 from xraygpt_core.ledger.studies.resummarise import resummarise
-from xraygpt_core.ledger.studies.review import Said, Seen, Signer, review_summary
+from xraygpt_core.ledger.studies.review import Seen, Signer, Verdict, review_summary
 from xraygpt_core.ledger.studies.review_history import Review
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import ReviewState
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12).filter(str.strip)
 SAYINGS = st.one_of(
-    st.builds(Said, st.sampled_from([ReviewState.ACCEPTED, ReviewState.REJECTED])),
-    st.builds(Said, st.just(ReviewState.EDITED), TEXTS),
-    st.builds(Said, st.just(ReviewState.DRAFT), reason=st.none() | st.just("It is the wrong side.")),
-    st.just(Said(ReviewState.DRAFT, undo=True)),
+    st.builds(Verdict, st.sampled_from([ReviewState.ACCEPTED, ReviewState.REJECTED])),
+    st.builds(Verdict, st.just(ReviewState.EDITED), TEXTS),
+    st.builds(Verdict, st.just(ReviewState.DRAFT), reason=st.none() | st.just("It is the wrong side.")),
+    st.just(Verdict(ReviewState.DRAFT, undo=True)),
 )
 
 
@@ -32,7 +32,7 @@ class Act:
     """What one of three people says, having looked at the summary now, or before the last change."""
 
     who: int
-    said: Said
+    said: Verdict
     stale: bool
 
 

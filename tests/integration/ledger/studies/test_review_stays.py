@@ -10,7 +10,7 @@ from tests.support.review_tools import ACCEPTED, TAKEN_BACK, acts, edited, say, 
 from xraygpt_core.errors import NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.studies import read
-from xraygpt_core.ledger.studies.cancel import purge_study
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.resummarise import resummarise
 from xraygpt_core.ledger.studies.review import Seen, Signer, review_summary
 from xraygpt_core.ledger.studies.review_history import Review

@@ -27,11 +27,11 @@ from tests.support.ledger_tools import (
     together,
     whole_study,
 )
+from tests.support.study_steps import settle
 from xraygpt_core.db import sqlstate
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.studies import read
 from xraygpt_core.ledger.studies.image_status import images_status
-from xraygpt_core.ledger.studies.settle import settle
 from xraygpt_core.ledger.studies.summarise import complete_summary, summarise_input
 from xraygpt_core.ledger.training.serving import serve
 from xraygpt_core.ledger.transaction import Ledger
@@ -230,8 +230,8 @@ def test_two_summaries_completed_at_the_same_moment_leave_one_current(ledger: Le
     for bundle in ("b1", "b2"):
         do(
             ledger,
-            "INSERT INTO jobs (id, kind, subject, key, lane_rank, max_attempts) "
-            "VALUES (:id, 'summarise', :study, :key, 1, 5)",
+            "INSERT INTO jobs (id, kind, subject, revision, key, lane_rank, max_attempts) "
+            "VALUES (:id, 'summarise', :study, 1, :key, 1, 5)",
             id=new_id(),
             study=study_id,
             key=f"{study_id}:1:{bundle}",

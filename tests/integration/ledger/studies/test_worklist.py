@@ -22,7 +22,7 @@ from tests.support.ledger_tools import (
     whole_study,
 )
 from xraygpt_core.ledger.studies import worklist as lists
-from xraygpt_core.ledger.studies.cancel import purge_study
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.register import register_objects
 from xraygpt_core.ledger.studies.resummarise import resummarise
 from xraygpt_core.ledger.studies.worklist import Cursor, WorklistRow, WorklistView, worklist
@@ -177,7 +177,7 @@ def test_the_lane_of_a_summary_is_the_one_its_study_has_when_it_is_written(ledge
 
 @pytest.mark.parametrize("listing", list(WorklistView))
 def test_pages_follow_each_other_without_a_gap_or_a_repeat(ledger: Ledger, listing: WorklistView) -> None:
-    made = [summarised(ledger, list(Lane)[n % 3], f"s{n}") for n in range(7)]
+    made = [summarised(ledger, Lane.of_rank(n % 3), f"s{n}") for n in range(7)]
     if listing is WorklistView.SIGNED:
         for study_id in made:
             sign_study(ledger, study_id)
@@ -240,7 +240,7 @@ def plan(ledger: Ledger, listing: WorklistView, **filters: Any) -> str:
     }
     values |= {"states": None, "reviews": None} | filters
     with ledger.work() as work:
-        found = work.rows(f"EXPLAIN (ANALYZE) {lists.page_sql(listing)}", values)
+        found = work.rows(f"EXPLAIN (ANALYZE) {lists._PAGES[listing]}", values)
     return "\n".join(str(row["QUERY PLAN"]) for row in found)
 
 
@@ -276,7 +276,7 @@ def test_no_page_walks_through_all_studies(crowded: Ledger) -> None:
 
 def counting(ledger: Ledger) -> str:
     with ledger.work() as work:
-        found = work.rows(f"EXPLAIN (ANALYZE) {lists._AWAITING}", {"most": 100, "ranks": [0, 1, 2]})
+        found = work.rows(f"EXPLAIN (ANALYZE) {lists._DRAFTS}", {"most": 100, "ranks": [0, 1, 2]})
     told = "\n".join(str(row["QUERY PLAN"]) for row in found)
     assert touched(told) <= 100, told
     return told

@@ -5,12 +5,12 @@ import pytest
 from tests.support.ledger_tools import do, expire, job, no_errors, one, put, rows, take, together, whole_study
 from xraygpt_core.errors import Conflict, InvalidRequest, LeaseLost, NotFound
 from xraygpt_core.ids import new_id
-from xraygpt_core.ledger.jobs.claims import claim, fail
+from xraygpt_core.ledger.jobs.claims import fail
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
+from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies import chat
-from xraygpt_core.ledger.studies.cancel import purge_study
-from xraygpt_core.ledger.studies.resummarise import replay_dead
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.training.runs import (
     cancel_run,
     complete_run,
@@ -87,7 +87,7 @@ def test_every_point_of_the_curve_is_kept_once(ledger: Ledger) -> None:
 def test_the_next_worker_goes_on_from_the_last_checkpoint_with_fresh_attempts(ledger: Ledger) -> None:
     got = started(ledger)
     do(ledger, "UPDATE jobs SET attempts = max_attempts, lease_epoch = 9 WHERE id = :id", id=got.job_id)
-    last = Claim(got.job_id, got.kind, got.subject, 9, 5, got.lane, got.key)
+    last = Claim(got.job_id, got.kind, got.subject, 9, 5, got.lane)
     move_checkpoint(ledger, last, "runs/x/9/step-2", 2)
     assert job(ledger, got.job_id)["attempts"] == 1
     assert fail(ledger, last, "the device fell off the bus") is JobState.QUEUED
@@ -99,8 +99,7 @@ def test_a_zombie_moves_no_checkpoint_notes_nothing_and_completes_nothing(ledger
     zombie = started(ledger)
     expire(ledger, zombie.job_id)
     tick(ledger)
-    owner = claim(ledger, zombie.job_id, JobKind.TRAIN, "owner")
-    assert owner is not None
+    owner = take(ledger, JobKind.TRAIN, zombie.subject, "owner")
     move_checkpoint(ledger, owner, "runs/x/2/step-1", 1)
     for attempt in (
         lambda: move_checkpoint(ledger, zombie, "runs/x/1/step-9", 9),

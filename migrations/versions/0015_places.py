@@ -1,6 +1,7 @@
-"""A study's place in its lane: senders take turns (``xraygpt_core/ledger/fair_share.py``).
+"""Adds ``place`` to ``studies`` and ``jobs``, and puts it into ``ix_jobs_ready``: senders take turns in a lane.
 
-What waits when this version comes has place 0 and goes first, the oldest before the others, as it would have.
+See ``xraygpt_core/ledger/fair_share.py``. Jobs that wait at the upgrade have place 0 and go first, the oldest before
+the others, as they would have.
 """
 
 from alembic import op

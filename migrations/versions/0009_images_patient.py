@@ -1,7 +1,7 @@
-"""A study belongs to one patient: images say whom their own headers name, and studies of two patients may carry one
-StudyInstanceUID.
+"""Adds each image's own patient to ``images``, and lets studies of two patients carry one StudyInstanceUID.
 
-Images that were read before do not say it (``names_read``); ``xraygpt repair`` reads their headers again.
+For images that were read before, the patient is not known (``names_read`` is false); ``xraygpt repair`` reads their
+headers again.
 """
 
 from alembic import op

@@ -1,8 +1,8 @@
-"""Keys say what they may do, whose they are and until when; sessions are what a key or a login opens for a browser.
+"""Adds roles, an owner and an end to ``api_keys``, and the table ``sessions``, which a key or a login opens.
 
-A key that is older than roles gets every role and the lane ``stat``: it keeps what it could do. Names that nobody can
-read lose what is not seen, and of the valid keys of one name the oldest keeps it; the others are numbered. All of them
-still open what they opened.
+A key that is older than roles gets every role and the lane ``stat``: it keeps what it could do. Names that cannot be
+read lose their invisible letters. Of the valid keys of one name the oldest keeps it; the others are numbered. All of
+them still open what they opened.
 """
 
 import re
@@ -71,7 +71,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Every key may do everything again, and whoever signed in signs in anew."""
+    """Every key may do everything again, and people sign in anew."""
     op.execute("DROP TABLE sessions")
     op.execute("DROP INDEX ix_api_keys_name")
     op.execute("ALTER TABLE api_keys DROP CONSTRAINT ck_api_keys_known_roles")
@@ -100,6 +100,6 @@ def _seen(name: str) -> str:
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """The name with the first number that nobody bears."""
+    """The name with the first number that is free."""
     begin = name[: _LONGEST_NAME - 10]
     return next(one for one in (f"{begin} ({number})" for number in count(2)) if one not in taken)

@@ -1,9 +1,10 @@
-"""A heartbeat touches no index, and a page of a listing no row of its backlog.
+"""Replaces the index on ``jobs.lease_until`` by ``ix_jobs_running``; adds ``backlogs.problem``; drops a foreign key.
 
-``lease_until`` changes with every beat, so it stands in no index any more: such an update stays within its page (HOT).
-Who looks for expired leases reads all running jobs, and those are never many. Backlogs are never removed, so the
-foreign key from their images guarded nothing, and cost a row lock for every object of a listing. What keeps a backlog
-from being listed stands with it, for whoever waits for it.
+``lease_until`` changes with every heartbeat. Now that it stands in no index, such an update stays within its page
+(HOT), and pages keep room for it. The search for expired leases reads all running jobs, which are never many.
+
+Backlogs are never removed, so the foreign key from their images guarded nothing, and cost a row lock for every object
+of a listing. What keeps a backlog from being listed now stands in ``problem``.
 """
 
 from alembic import op
@@ -15,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Replace the index, drop the key, leave room in the pages for the beats to come."""
+    """Replace the index, drop the key, leave room in the pages for heartbeats."""
     op.execute("DROP INDEX ix_jobs_leased")
     op.execute("CREATE INDEX ix_jobs_running ON jobs (kind, lane_rank) WHERE state = 'running'")
     op.execute("ALTER TABLE jobs SET (fillfactor = 85)")

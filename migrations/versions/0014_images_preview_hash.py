@@ -1,6 +1,6 @@
-"""An image remembers the hash of its preview, so that a picture of another person under its key is found out.
+"""Adds ``images.preview_sha256``, so that a picture of another person under a preview's key is found out.
 
-Previews were always named by their hash; where a key has another form nobody knows the hash, and the preview is not
+Previews were always named by their hash. Where a key has another form, the hash is not known, and the preview is not
 shown until the image is read again.
 """
 

@@ -1,7 +1,8 @@
-"""A doorbell names no job: what was rung for is no property of a job any more, and what waits is walked past by nobody.
+"""Drops ``jobs.rung_at`` with its two indexes, and adds ``ix_jobs_ready`` and ``ix_jobs_later``.
 
-``ix_jobs_ready`` holds what may be claimed now, ``ix_jobs_later`` what waits for its time (a paused backlog waits for
-``infinity``), so neither a claim nor a round of the dispatcher ever visits a row it does not take.
+A doorbell names no job any more, so no job remembers whether it was rung for. ``ix_jobs_ready`` holds what may be
+claimed now, ``ix_jobs_later`` what waits for its time (a paused backlog waits for ``infinity``). So neither a claim nor
+a round of the dispatcher reads a row that it does not take.
 """
 
 from alembic import op

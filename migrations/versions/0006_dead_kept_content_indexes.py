@@ -1,5 +1,7 @@
-"""Whoever looks for a few among many finds them in an index: dead jobs in the order in which they are replayed,
-studies that are kept by age, and images by their content, which tells a purge what another study shares.
+"""Adds indexes of ``studies`` by age and of ``images`` by content, and orders the index of dead jobs by id.
+
+Dead jobs are replayed in the order of their ids, studies expire by their age, and a purge asks which other study shares
+a content.
 """
 
 from alembic import op
@@ -11,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The dead by id instead of by the time of their death; the other two are new."""
+    """Dead jobs by id instead of by the time of their death; the other two are new."""
     op.execute("DROP INDEX ix_jobs_dead")
     op.execute("CREATE INDEX ix_jobs_dead ON jobs (id) WHERE state = 'dead'")
     op.execute("CREATE INDEX ix_studies_kept ON studies (received_at) WHERE purged_at IS NULL AND alias_of IS NULL")

@@ -1,4 +1,4 @@
-"""A backlog knows which change of it is the newest: one that still walks through a million images stops for it."""
+"""Adds ``backlogs.changing``: the newest change of a backlog. An older change that is still at work stops for it."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The change that is at work; nobody is while a database is migrated."""
+    """The column, empty: no change is at work while a database is migrated."""
     op.execute("ALTER TABLE backlogs ADD COLUMN changing UUID")
 
 

@@ -1,6 +1,7 @@
-"""The place to note how far the pseudonymisation key is replaced; from this version on each process has a role.
+"""Adds to ``installation`` how far the pseudonymisation key is replaced, and the table ``unrotated_images``.
 
-Roles are made, and granted what they may do, after the last version: migrations/grants.py.
+From this version on each process has a role of its own. Roles are made and granted what they may do after the last
+version: ``migrations/grants.py``.
 """
 
 from alembic import op

@@ -1,4 +1,7 @@
-"""Pseudonyms are indexed once they are known: a million registered objects leave no empty entries in three indexes."""
+"""Makes the three pseudonym indexes of ``studies`` partial: they hold a study once its pseudonyms are known.
+
+A million registered objects then leave no empty entries in them.
+"""
 
 from alembic import op
 

@@ -1,7 +1,7 @@
-"""Drafts that wait for a reader stand in an index of their own, the most urgent first, and signed ones in another.
+"""Adds ``summaries.lane_rank``, and an index for each list of the worklist: drafts by urgency, and signed summaries.
 
-A summary knows the lane of its study for that: an index cannot look into another table. Each index holds what its list
-shows and nothing else, so that a page costs the same with ten summaries and with ten million.
+The lane is the study's, and is repeated here because an index cannot look into another table. Each index holds what
+its list shows and nothing else, so a page costs the same with ten summaries and with ten million.
 """
 
 from alembic import op

@@ -9,8 +9,8 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.timeline import by_person, note, person
-from xraygpt_core.ledger.studies.grouping import StudyHome, homes, name_study, new_study, tell_shared
-from xraygpt_core.ledger.studies.settle import reconsider
+from xraygpt_core.ledger.studies.grouping import StudyHome, name_study, new_study, note_shared_uid, studies_of_uid
+from xraygpt_core.ledger.studies.revise import revise
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import Flag
 
@@ -78,24 +78,24 @@ _NAMES = """
     WHERE study_id = :id AND pixel_sha256 IS NOT NULL ORDER BY id
 """
 
-# A person's word stands for what is taken out of the study, too.
+# What a person cancelled stays so when it is taken out of the study.
 _CLOSE = """
     UPDATE studies SET state = o.state, reason_code = o.reason_code, finished_at = o.finished_at
     FROM studies o WHERE studies.id = :new AND o.id = :old
 """
-_SAID = """
+_COPY_CANCELLED = """
     INSERT INTO timeline (study_id, what, who, at, detail)
     SELECT :new, what, who, at, detail FROM timeline WHERE study_id = :old AND what = 'cancelled' ORDER BY id
 """
 
 
-def keep_names(work: Work, names: Mapping[UUID, Mapping[str, Any]]) -> None:
-    """Keep whom images name that did not say so yet."""
-    rows = [{"image_id": str(image_id), **said} for image_id, said in names.items()]
+def store_names(work: Work, names: Mapping[UUID, Mapping[str, Any]]) -> None:
+    """Store the names that images carry, where they are not stored yet."""
+    rows = [{"image_id": str(image_id), **named} for image_id, named in names.items()]
     work.run(_KEEP_NAMES, {"rows": json.dumps(rows)})
 
 
-def separate(
+def move_images(
     ledger: Ledger, work: Work, study: RowMapping, groups: Sequence[tuple[UUID | None, Sequence[UUID]]]
 ) -> None:
     """Move these images out of the study, which is locked with all others of its StudyInstanceUID, and call each study
@@ -114,7 +114,7 @@ def separate(
     for home, image_ids in groups:
         came_as = [row["id"] for row in work.rows(_CAME_AS, {"old": study["id"], "images": list(image_ids)})]
         new = home or _own_study(work, study, came_as)
-        _follow(work, came_as, new)
+        _move_aliases(work, came_as, new)
         for sql in _MOVE:
             work.run(sql, {"old": study["id"], "new": new, "images": list(image_ids)})
         _name(work, new, study)
@@ -124,16 +124,16 @@ def separate(
             record(work, what, study=study_id, detail=images)
         if stopped and home is None:
             work.run(_CLOSE, {"old": study["id"], "new": new})
-            work.run(_SAID, {"old": study["id"], "new": new})
+            work.run(_COPY_CANCELLED, {"old": study["id"], "new": new})
         touched.append(new)
     for sql in _TWINS:
         work.run(sql, {"ids": touched, "flag": Flag.SOP_UID_REUSED})
     _name_anew(work, study)
     if study["uid_pseudonym"] is not None:
-        ids = [one for one, _ in homes(work, study["uid_pseudonym"])]
-        tell_shared(work, StudyHome(study["id"], tuple(one for one in ids if one != study["id"]), first=True))
+        ids = [one for one, _ in studies_of_uid(work, study["uid_pseudonym"])]
+        note_shared_uid(work, StudyHome(study["id"], tuple(one for one in ids if one != study["id"]), first=True))
     for study_id in touched if not stopped else ():
-        reconsider(ledger, work, study_id, quiet=False)
+        revise(ledger, work, study_id, wait=False)
 
 
 def _own_study(work: Work, study: RowMapping, came_as: Sequence[UUID]) -> UUID:
@@ -147,7 +147,7 @@ def _own_study(work: Work, study: RowMapping, came_as: Sequence[UUID]) -> UUID:
     return came_as[0]
 
 
-def _follow(work: Work, came_as: Sequence[UUID], new: UUID) -> None:
+def _move_aliases(work: Work, came_as: Sequence[UUID], new: UUID) -> None:
     work.run(
         "UPDATE studies SET alias_of = :new WHERE id = ANY(CAST(:ids AS uuid[])) AND id <> :new",
         {"new": new, "ids": list(came_as)},

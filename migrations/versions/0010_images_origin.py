@@ -1,4 +1,4 @@
-"""An image remembers how its pixels came about, so that what was computed from a film is never summarised before it."""
+"""Adds ``images.origin``: how the pixels came about. A film is summarised before an image that was computed from it."""
 
 from alembic import op
 

@@ -1,0 +1,122 @@
+"""Every statement of the ledger that changes the state of an image or a study is in the tables of lifecycle.py."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from xraygpt_core import ledger
+from xraygpt_core.ledger.studies.lifecycle import IMAGE_TRANSITIONS, NEW, REPLACED, STUDY_TRANSITIONS, Transition
+from xraygpt_core.states import ImageState, StudyState
+
+ROOM = Path(ledger.__file__).parent
+TABLES = {"images": IMAGE_TRANSITIONS, "studies": STUDY_TRANSITIONS}
+_STATEMENT = re.compile(r"\b(?:UPDATE (studies|images) SET|INSERT INTO (studies|images)\b)")
+_ENDS = re.compile(r"\(|\)|\b(?:WHERE|FROM|RETURNING)\b|,")
+
+
+class Change(NamedTuple):
+    """A statement that sets a state; no targets: they are parameters, or another row's."""
+
+    table: str
+    inserts: bool
+    targets: frozenset[str]
+
+
+def assignments(sql: str) -> Iterator[str]:
+    """The assignments of a SET clause whose text begins here, brackets and all."""
+    depth = start = 0
+    for end in _ENDS.finditer(sql):
+        depth += {"(": 1, ")": -1}.get(end.group(), 0)
+        if depth < 0 or (depth == 0 and end.group() not in "(),"):
+            yield sql[start : end.start()]
+            return
+        if depth == 0 and end.group() == ",":
+            yield sql[start : end.start()]
+            start = end.end()
+    yield sql[start:]
+
+
+def changes(sql: str) -> Iterator[Change]:
+    """The changes of state in a text of SQL."""
+    for found in _STATEMENT.finditer(sql):
+        updated, inserted = found.groups()
+        if inserted:
+            yield Change(inserted, True, frozenset(re.findall(r"'(received|\w+ed)'", sql[found.end() :][:200])[:1]))
+            continue
+        values = dict(one.strip().split(" = ", 1) for one in assignments(sql[found.end() :]) if " = " in one)
+        if "state" in values:
+            targets = re.findall(r"(?:^|THEN |ELSE )'(\w+)'", values["state"])
+            replaced = values.get("reason_code") == "'replaced'"
+            yield Change(updated, False, frozenset({REPLACED} if replaced else targets))
+
+
+def texts(path: Path) -> Iterator[str]:
+    """The strings of a module, f-strings with a name in place of what they insert; or a whole file of SQL."""
+    if path.suffix == ".sql":
+        yield path.read_text()
+        return
+    tree = ast.parse(path.read_text())
+    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "inserted" for part in node.values)
+
+
+def of_ledger() -> dict[str, list[Change]]:
+    """The changes of state by module, as the tables name it."""
+    found: dict[str, list[Change]] = {}
+    for path in sorted([*ROOM.rglob("*.py"), *ROOM.rglob("*.sql")]):
+        module = str(path.relative_to(ROOM).with_suffix(""))
+        found.setdefault(module, []).extend(change for text in texts(path) for change in changes(text))
+    return {module: changed for module, changed in found.items() if changed}
+
+
+FOUND = of_ledger()
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("UPDATE images SET flags = '{}', state = 'dead' WHERE state = 'received'", ["dead"]),
+        ("UPDATE studies SET state = CASE a WHEN 'b' THEN 'waiting' ELSE 'queued' END FROM n", ["queued", "waiting"]),
+        ("UPDATE images SET state = 'cancelled', reason_code = 'replaced' FROM n WHERE x", [REPLACED]),
+        ("UPDATE studies SET state = :state, reason_code = :reason WHERE id = :id", []),
+        ("WITH a AS (UPDATE studies SET f = ARRAY(SELECT x FROM y), state = 'received'), b AS (SELECT)", ["received"]),
+        ("INSERT INTO images (id, study_id, state) SELECT image_id, study_id, 'received' FROM n", ["received"]),
+    ],
+)  # fmt: skip
+def test_a_change_of_state_is_found_in_a_statement(sql: str, expected: list[str]) -> None:
+    assert [sorted(change.targets) for change in changes(sql)] == [expected]
+
+
+def test_a_statement_that_only_looks_at_a_state_changes_none() -> None:
+    assert not list(changes("UPDATE studies SET view = :view WHERE id = :id AND state = 'received'"))
+
+
+@pytest.mark.parametrize("module", FOUND)
+def test_each_change_of_state_that_a_module_makes_is_in_the_table(module: str) -> None:
+    for change in FOUND[module]:
+        rows = [row for row in TABLES[change.table] if row.module == module and (NEW in row.before) == change.inserts]
+        assert rows, f"{module} changes the state of {change.table}, and lifecycle.py does not name it"
+        assert change.targets <= {after for row in rows for after in row.after}, change
+
+
+@pytest.mark.parametrize(
+    ("table", "row"), [(table, row) for table, rows in TABLES.items() for row in rows], ids=lambda one: str(one)[:60]
+)
+def test_each_row_of_the_tables_is_made_by_a_statement_of_its_module(table: str, row: Transition) -> None:
+    made = [one for one in FOUND.get(row.module, []) if one.table == table and one.inserts == (NEW in row.before)]
+    assert any(not change.targets or set(row.after) & change.targets for change in made)
+
+
+def test_the_tables_know_the_stored_states_and_every_state_can_be_reached() -> None:
+    never_stored = {StudyState.INGESTING, StudyState.RUNNING}
+    for rows, states in ((IMAGE_TRANSITIONS, set(ImageState)), (STUDY_TRANSITIONS, set(StudyState) - never_stored)):
+        assert {after for row in rows for after in row.after} == states | {REPLACED}
+        assert {before for row in rows for before in row.before} == states | {REPLACED, NEW}

@@ -1,0 +1,82 @@
+"""The open work of objects that are announced again: raised to a more urgent lane, or resumed."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from xraygpt_core.ledger.jobs.lane_places import Share
+from xraygpt_core.ledger.studies.objects import Identity, Registered
+from xraygpt_core.ledger.studies.worklist import raise_drafts
+from xraygpt_core.ledger.transaction import Work
+from xraygpt_core.queue import Ring
+from xraygpt_core.states import JobKind, Lane
+
+_RAISE_STUDIES = """
+    UPDATE studies SET lane_rank = :lane_rank, place = :place + array_position(CAST(:studies AS uuid[]), id) - 1
+    WHERE id = ANY(CAST(:studies AS uuid[])) AND lane_rank > :lane_rank
+    RETURNING id
+"""
+
+_RAISABLE = """
+    SELECT 1 FROM studies WHERE id = ANY(CAST(:studies AS uuid[])) AND lane_rank > :lane_rank
+    UNION ALL
+    SELECT 1 FROM jobs WHERE subject = ANY(CAST(:studies AS uuid[]) || CAST(:images AS uuid[])) AND state = 'queued'
+        AND lane_rank > :lane_rank AND kind IN ('ingest', 'settle', 'summarise')
+    LIMIT 1
+"""
+
+# What is urgent does not wait for a paused backlog ('infinity').
+_RAISE_JOBS = """
+    UPDATE jobs SET lane_rank = :lane_rank, not_before = NULLIF(not_before, 'infinity'),
+           place = :place - 1 + COALESCE(array_position(CAST(:studies AS uuid[]), subject),
+                                         array_position(CAST(:images AS uuid[]), subject))
+    WHERE (subject = ANY(CAST(:studies AS uuid[])) OR subject = ANY(CAST(:images AS uuid[])))
+      AND state = 'queued' AND lane_rank > :lane_rank AND kind IN ('ingest', 'settle', 'summarise')
+    RETURNING kind, not_before > clock_timestamp() AS later
+"""
+
+# Locked before anything is decided: a backlog that lists the same and is just being paused or cancelled leaves these
+# jobs alone, or has stopped them for us to see.
+_LOCK_JOBS = """
+    SELECT id FROM jobs
+    WHERE (subject = ANY(CAST(:studies AS uuid[])) OR subject = ANY(CAST(:images AS uuid[])))
+      AND state = 'queued' AND kind IN ('ingest', 'settle', 'summarise') ORDER BY id FOR UPDATE
+"""
+_RESUME = """
+    UPDATE jobs SET not_before = NULL
+    WHERE id = ANY(CAST(:jobs AS uuid[])) AND state = 'queued' AND not_before = 'infinity'
+"""
+
+
+def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane, share: Share) -> None:
+    """Move the open work of these objects to a more urgent lane, and ring; never to a less urgent one.
+
+    There they stand in the sender's next places: what they had in a former lane says nothing about this one.
+    """
+    if not found or lane is Lane.BACKLOG:
+        return
+    ids: dict[str, Any] = {
+        "studies": [known.study_id for known in found.values()],
+        "images": [known.image_id for known in found.values()],
+        "lane_rank": lane.rank,
+    }
+    if not work.rows(_RAISABLE, ids):
+        return
+    ids["place"] = share.take(len(found))
+    work.rings += [Ring(JobKind(row["kind"]), lane) for row in work.rows(_RAISE_JOBS, ids) if not row["later"]]
+    if raised := [row["id"] for row in work.rows(_RAISE_STUDIES, ids)]:
+        raise_drafts(work, raised, lane.rank)
+
+
+def resume_paused(work: Work, found: dict[Identity, Registered]) -> None:
+    """Let the open work of these objects go on that a paused backlog holds: another backlog lists them, too."""
+    if not found:
+        return
+    known = found.values()
+    if jobs := lock_open_jobs(work, [one.study_id for one in known], [one.image_id for one in known]):
+        work.run(_RESUME, {"jobs": jobs})
+
+
+def lock_open_jobs(work: Work, studies: Sequence[UUID], images: Sequence[UUID]) -> list[UUID]:
+    """Lock the queued jobs of these studies and images; their ids."""
+    return [row["id"] for row in work.rows(_LOCK_JOBS, {"studies": studies, "images": images})]
