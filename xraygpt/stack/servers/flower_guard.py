@@ -1,7 +1,7 @@
-"""What stands in front of Flower: who may look, how often a wrong password is taken, what a browser may do with a page.
+"""What guards Flower: a password or an operator's key, a pause after wrong passwords, and headers for the browser.
 
-Flower shows queues, workers and task ids; it changes nothing here. Its routes that send, revoke or limit tasks and stop
-workers know no caller, so nobody could say later who did it: they are not served (:data:`SHOWN`).
+Flower shows jobs, workers and queues; it changes nothing here. Its routes that send, revoke or limit tasks and stop
+workers know no caller, so an act through them could not be traced: they are not served (:data:`SHOWN`).
 """
 
 import base64
@@ -27,7 +27,7 @@ from flower.views.workers import WorkersView, WorkerView
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import OutputTransform, RequestHandler, StaticFileHandler
 
-# Only what shows. `/metrics` would be answered to anybody, even with authentication.
+# Only routes that show. Flower answers `/metrics` without authentication, so it is left out.
 SHOWN = frozenset({
     WorkersView, WorkerView, TaskView, TasksView, TasksDataTable, BrokerView, monitor.Healthcheck, StaticFileHandler,
     NotFoundErrorHandler, workers.ListWorkers, tasks.ListTasks, tasks.ListTaskTypes, tasks.GetQueueLengths,
@@ -36,7 +36,7 @@ SHOWN = frozenset({
 
 FREE_FAILURES = 5
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds; each is twice the one before
-_MOST_KNOWN = 10_000
+_REMEMBERED = 10_000
 _KEY_IS_GOOD_SECONDS = 10.0
 _ASK_SECONDS = 2.0
 
@@ -53,28 +53,28 @@ class Locks:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()  # failures, when it may try again
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()  # count, when it may try again
 
     def wait(self, address: str) -> float:
-        """Seconds before it is listened to again; 0: now."""
-        return max(0.0, self._known.get(address, (0, 0.0))[1] - self._clock())
+        """Seconds until the next password from this address is checked; 0: now."""
+        return max(0.0, self._failures.get(address, (0, 0.0))[1] - self._clock())
 
     def failed(self, address: str) -> None:
-        """It sent a wrong password."""
-        failures = self._known.pop(address, (0, 0.0))[0] + 1
+        """A wrong password came from this address."""
+        failures = self._failures.pop(address, (0, 0.0))[0] + 1
         late = failures - FREE_FAILURES
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(late, 10)) if late >= 0 else 0.0
-        self._known[address] = (failures, self._clock() + pause)
-        if len(self._known) > _MOST_KNOWN:
-            self._known.popitem(last=False)
+        self._failures[address] = (failures, self._clock() + pause)
+        if len(self._failures) > _REMEMBERED:
+            self._failures.popitem(last=False)
 
     def passed(self, address: str) -> None:
-        """It sent the right one."""
-        self._known.pop(address, None)
+        """The right password came from this address."""
+        self._failures.pop(address, None)
 
 
 class Operators:
-    """Whether an API key is an operator's, as the gateway says it; what was good is asked again after ten seconds."""
+    """Tells by the gateway whether an API key is an operator's. A yes holds for ten seconds."""
 
     def __init__(self, gateway_url: str | None, ca_file: Path | None = None) -> None:
         self._trust = ssl.create_default_context(cafile=ca_file) if ca_file else True
@@ -82,7 +82,7 @@ class Operators:
         self._good: OrderedDict[bytes, float] = OrderedDict()
 
     def __call__(self, key: str) -> bool:
-        """Asks while everybody else waits: the gateway answers in milliseconds or, once in a while, is given up."""
+        """Ask the gateway. All other requests wait meanwhile, for two seconds at most."""
         name = sha256(key.encode()).digest()
         if self._url is None or not key.startswith("xgpt_"):
             return False
@@ -102,7 +102,7 @@ class Operators:
         self._good.pop(name, None)
         if good:
             self._good[name] = time.monotonic() + _KEY_IS_GOOD_SECONDS
-            if len(self._good) > _MOST_KNOWN:
+            if len(self._good) > _REMEMBERED:
                 self._good.popitem(last=False)
         return good
 
@@ -112,8 +112,8 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # Flower has no types
 
     Args:
         credentials: ``user:password``.
-        gateway_url: who tells whether a key is an operator's; None: no key opens it.
-        ca_file: the authority that signed its certificate; None: those of the machine.
+        gateway_url: the gateway, which knows whether a key is an operator's; None: no key opens Flower.
+        ca_file: the authority that signed the gateway's certificate; None: those of the machine.
     """
 
     def __init__(self, credentials: str, gateway_url: str | None, ca_file: Path | None = None, **more: Any) -> None:
@@ -124,7 +124,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # Flower has no types
         self.transforms.append(Careful)
 
     def find_handler(self, request: HTTPServerRequest, **more: Any) -> Any:
-        """The handler of a request: of its path, or one that refuses to look at another password now."""
+        """The handler of a request's path, or the one that refuses to check another password now."""
         shown = request.headers.get("Authorization")
         if shown is not None:
             address = request.remote_ip or ""
@@ -148,7 +148,7 @@ class Later(RequestHandler):
     """Answers 429: too many wrong passwords came from there."""
 
     def initialize(self, seconds: float) -> None:
-        """Args: seconds: until the next one is looked at."""
+        """Args: seconds: until the next password is checked."""
         self._seconds = seconds
 
     def prepare(self) -> None:
