@@ -46,12 +46,10 @@ class ListedStudy(Answer):
     supersedes_reviewed: bool
 
 
-class Awaiting(Answer):
-    """How many drafts wait for a review in each lane. 100 means 100 or more."""
-
-    stat: Annotated[int, Field(le=100)]
-    routine: Annotated[int, Field(le=100)]
-    backlog: Annotated[int, Field(le=100)]
+Awaiting = Annotated[
+    dict[Lane, Annotated[int, Field(le=100)]],
+    Field(description="How many drafts wait for a review in each lane. 100 means 100 or more."),
+]
 
 
 class Studies(Answer):
@@ -92,7 +90,7 @@ def get_studies(
     return Studies(
         studies=[ListedStudy.model_validate(row) for row in page.rows],
         next=None if page.after is None else _cursor(listing, page.after),
-        awaiting=Awaiting.model_validate(page.awaiting),
+        awaiting=page.awaiting,
     )
 
 

@@ -124,9 +124,10 @@ function undone(studyId) {
 }
 
 /** How many wait stands on the tab and in the title: urgent ones are seen from another window. */
-function counted({ stat, routine, backlog }) {
-  const waiting = stat + routine + backlog;
-  const more = Math.max(stat, routine, backlog) >= 100;
+function counted(awaiting) {
+  const { stat } = awaiting;
+  const waiting = Object.values(awaiting).reduce((sum, drafts) => sum + drafts, 0);
+  const more = Math.max(...Object.values(awaiting)) >= 100;
   tabs.get("awaiting").querySelector(".count").textContent = waiting ? `${waiting}${more ? "+" : ""}` : "";
   tabs.get("awaiting").classList.toggle("urgent", stat > 0);
   document.title = stat ? `${stat} stat · Reading room` : "Reading room";

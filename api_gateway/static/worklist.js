@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { fill, h, toast } from "./dom.js";
 import { rowOf } from "./row.js";
 import { exact } from "./time.js";
-import { NOTICE, OPEN, UNREAD } from "./words.js";
+import { LANES, NOTICE, OPEN, UNREAD } from "./words.js";
 
 const REFRESH_MS = 15_000;
 const PAGE = 50;
@@ -38,9 +38,7 @@ export class Worklist {
     this.lane = h(
       "select",
       { "aria-label": "Lane", change: () => this.#filter(this.lane.value) },
-      ...[["", "All lanes"], ["stat", "Stat"], ["routine", "Routine"], ["backlog", "Backlog"]].map(([value, text]) =>
-        h("option", { value }, text),
-      ),
+      ...[["", "All lanes"], ...Object.entries(LANES)].map(([value, text]) => h("option", { value }, text)),
     );
     this.heading = h("h1", {});
     this.element = h(

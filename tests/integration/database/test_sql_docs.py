@@ -10,6 +10,7 @@ import pytest
 from psycopg import sql
 
 from xraygpt.stack.servers.postgres import Postgres
+from xraygpt_core.states import Lane
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "sql.md").read_text()
 VIEWS = re.findall(r"^## (\w+)$", DOCUMENT, re.MULTILINE)
@@ -180,3 +181,15 @@ def test_the_reader_can_write_nothing(reader: psycopg.Connection[Any], statement
     reader.execute("SET default_transaction_read_only = off")  # anybody may: it is the role that holds
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         reader.execute(statement.encode())
+
+
+def test_the_views_call_the_lanes_what_the_code_calls_them(database_url: str) -> None:
+    with psycopg.connect(database_url) as owner:
+        views = owner.execute("SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'").fetchall()
+    named = {
+        name: re.findall(r"'(\w+)'::text", found[1])
+        for name, text in views
+        if (found := re.search(r"\(?ARRAY\[([^\]]*)\]\)?\)?\[\(+(?:\w+\.)?lane_rank", text))
+    }
+    assert set(named) == {"study_summaries", "backlog_progress", "dead_jobs"}
+    assert all(lanes == list(Lane) for lanes in named.values())

@@ -1,6 +1,7 @@
 """The table of job kinds: every kind has its row, and whatever differs between kinds is asked of it."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from xraygpt_core.models import metadata
 from xraygpt_core.queue import queue_of, queues_of
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, Lane
+
+ROOT = Path(__file__).parents[3]
 
 
 def settings(**values: float) -> Settings:
@@ -80,3 +83,29 @@ def test_there_is_a_queue_for_every_kind_in_every_lane() -> None:
 @pytest.mark.parametrize("lane", Lane)
 def test_a_stored_rank_is_its_lanes(lane: Lane) -> None:
     assert Lane.of_rank(lane.rank) is lane
+
+
+def sources(*suffixes: str) -> dict[str, str]:
+    """The text of every source file that lists lanes or kinds, by its path; migrations are history."""
+    roots = ("xraygpt_core", "api_gateway", "workers", "training_jobs", "xraygpt")
+    paths = (path for root in roots for path in (ROOT / root).rglob("*") if path.suffix in suffixes)
+    return {str(path.relative_to(ROOT)): path.read_text() for path in paths}
+
+
+def test_a_lane_is_listed_in_states_and_in_the_pages_words_alone() -> None:
+    row = r"\W{1,4}[^\n]*\n?[^\n]*".join(rf"\b{lane}\b[\"']?(?:,|:|\])" for lane in Lane)
+    found = {path for path, text in sources(".py", ".js", ".sql").items() if re.search(row, text)}
+    assert found == {"api_gateway/static/words.js"}  # the enum has a line and a comment for each
+
+
+def test_a_kind_is_told_apart_in_the_table_and_where_a_worker_takes_it() -> None:
+    told_apart = re.compile(r"(?:is|is not|==|!=|in|case) \(?JobKind\.|JobKind\.\w+:")
+    found = {path for path, text in sources(".py").items() if told_apart.search(text)}
+    assert found == {"xraygpt_core/ledger/jobs/kinds.py", "workers/worker_kinds.py"}
+
+
+@pytest.mark.parametrize("kind", JobKind)
+def test_a_worker_takes_every_kind(kind: JobKind) -> None:
+    text = (ROOT / "workers" / "worker_kinds.py").read_text()
+    assert f"JobKind.{kind.name}: " in text
+    assert re.search(rf"queues_of\([^)]*JobKind\.{kind.name}\b", text)

@@ -80,7 +80,7 @@ class Page:
 
     rows: list[WorklistRow]
     after: Cursor | None
-    awaiting: dict[str, int]
+    awaiting: dict[Lane, int]
 
 
 _NIL, _LAST = UUID(int=0), UUID(int=(1 << 128) - 1)
