@@ -128,10 +128,9 @@ def accept_plain(ledger: Ledger, work: Work, read: Sequence[ReadImage]) -> set[U
     plain = _plain(work, read)
     mine = [(claim, image) for claim, image in read if claim.subject in plain]
     if mine:
-        studies = [plain[claim.subject] for claim, _ in mine]
         rows = [
-            _row(claim, image, study_id) | _settle_job(ledger, image, study_id)
-            for (claim, image), study_id in zip(mine, studies, strict=True)
+            _row(claim, image, plain[claim.subject]) | _settle_job(ledger, image, plain[claim.subject])
+            for claim, image in mine
         ]
         for job in work.rows(_ACCEPT_PLAIN, {"rows": json.dumps(rows), "max_attempts": ledger.settings.max_attempts}):
             if job["ready"]:
