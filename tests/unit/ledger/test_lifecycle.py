@@ -15,43 +15,61 @@ from xraygpt_core.states import ImageState, StudyState
 ROOM = Path(ledger.__file__).parent
 TABLES = {"images": IMAGE_TRANSITIONS, "studies": STUDY_TRANSITIONS}
 _STATEMENT = re.compile(r"\b(?:UPDATE (studies|images) SET|INSERT INTO (studies|images)\b)")
-_ENDS = re.compile(r"\(|\)|\b(?:WHERE|FROM|RETURNING)\b|,")
+_ENDS = re.compile(r"\b(?:WHERE|FROM|RETURNING)\b")
+_GUARD = re.compile(r"(?<![\w.])(?:images\.|studies\.)?state (?:= '\w+'|IN \([^)]*\))")
 
 
 class Change(NamedTuple):
-    """A statement that sets a state; no targets: they are parameters, or another row's."""
+    """A statement that sets a state.
+
+    Attributes:
+        targets: none where they are parameters, or another row's.
+        guards: the states it asks for; none where it takes any.
+    """
 
     table: str
     inserts: bool
     targets: frozenset[str]
+    guards: frozenset[str] = frozenset()
 
 
-def assignments(sql: str) -> Iterator[str]:
-    """The assignments of a SET clause whose text begins here, brackets and all."""
-    depth = start = 0
-    for end in _ENDS.finditer(sql):
-        depth += {"(": 1, ")": -1}.get(end.group(), 0)
-        if depth < 0 or (depth == 0 and end.group() not in "(),"):
-            yield sql[start : end.start()]
-            return
-        if depth == 0 and end.group() == ",":
-            yield sql[start : end.start()]
-            start = end.end()
-    yield sql[start:]
+def outside_brackets(sql: str) -> str:
+    """The text up to the bracket that closes it, with a dot for each letter inside brackets of its own."""
+    depth, kept = 0, []
+    for letter in sql:
+        depth -= letter == ")"
+        if depth < 0:
+            break
+        kept.append("." if depth else letter)
+        depth += letter == "("
+    return "".join(kept)
+
+
+def updates(table: str, sql: str) -> Iterator[Change]:
+    """The change of state of an UPDATE, whose text begins after SET; nothing if it sets no state."""
+    outline = outside_brackets(sql)
+    end = _ENDS.search(outline)
+    sets = outline[: end.start()] if end else outline
+    values = dict(one.strip().split(" = ", 1) for one in sets.split(",") if " = " in one)
+    if "state" in values:
+        rest = sql[len(sets) : len(outline)]
+        replaced = values.get("reason_code") == "'replaced'"
+        targets = {REPLACED} if replaced else set(re.findall(r"(?:^|THEN |ELSE )'(\w+)'", values["state"]))
+        asked = [found for found in _GUARD.finditer(rest) if outline[len(sets) + found.start()] != "."]
+        guards = {state for found in asked for state in re.findall(r"'(\w+)'", found.group())}
+        if guards == {"cancelled"} and "reason_code = 'replaced'" in rest:
+            guards = {REPLACED}
+        yield Change(table, False, frozenset(targets), frozenset(guards))
 
 
 def changes(sql: str) -> Iterator[Change]:
     """The changes of state in a text of SQL."""
     for found in _STATEMENT.finditer(sql):
         updated, inserted = found.groups()
-        if inserted:
-            yield Change(inserted, True, frozenset(re.findall(r"'(received|\w+ed)'", sql[found.end() :][:200])[:1]))
-            continue
-        values = dict(one.strip().split(" = ", 1) for one in assignments(sql[found.end() :]) if " = " in one)
-        if "state" in values:
-            targets = re.findall(r"(?:^|THEN |ELSE )'(\w+)'", values["state"])
-            replaced = values.get("reason_code") == "'replaced'"
-            yield Change(updated, False, frozenset({REPLACED} if replaced else targets))
+        if updated:
+            yield from updates(updated, sql[found.end() :])
+        else:
+            yield Change(inserted, True, frozenset(re.findall(r"'(\w+ed)'", sql[found.end() :])[:1]))
 
 
 def texts(path: Path) -> Iterator[str]:
@@ -95,6 +113,12 @@ def test_a_change_of_state_is_found_in_a_statement(sql: str, expected: list[str]
     assert [sorted(change.targets) for change in changes(sql)] == [expected]
 
 
+def test_the_states_a_statement_asks_for_are_found() -> None:
+    sql = "UPDATE images SET state = 'dead' FROM o WHERE o.state = 'a' AND images.state IN ('b', 'c') AND (state = 'd')"
+    (change,) = changes(sql)
+    assert change.guards == {"b", "c"}
+
+
 def test_a_statement_that_only_looks_at_a_state_changes_none() -> None:
     assert not list(changes("UPDATE studies SET view = :view WHERE id = :id AND state = 'received'"))
 
@@ -105,6 +129,8 @@ def test_each_change_of_state_that_a_module_makes_is_in_the_table(module: str) -
         rows = [row for row in TABLES[change.table] if row.module == module and (NEW in row.before) == change.inserts]
         assert rows, f"{module} changes the state of {change.table}, and lifecycle.py does not name it"
         assert change.targets <= {after for row in rows for after in row.after}, change
+        meant = [row for row in rows if not change.targets or change.targets & set(row.after)]
+        assert change.guards <= {before for row in meant for before in row.before}, change
 
 
 @pytest.mark.parametrize(

@@ -133,11 +133,7 @@ def accept_plain(ledger: Ledger, work: Work, read: Sequence[ReadImage]) -> set[U
     plain = _plain(work, read)
     mine = [(claim, image) for claim, image in read if claim.subject in plain]
     if mine:
-        studies = [plain[claim.subject] for claim, _ in mine]
-        rows = [
-            _row(claim, image, study_id) | _settle_job(ledger, image)
-            for (claim, image), study_id in zip(mine, studies, strict=True)
-        ]
+        rows = [_row(claim, image, plain[claim.subject]) | _settle_job(ledger, image) for claim, image in mine]
         for job in work.rows(_ACCEPT_PLAIN, {"rows": json.dumps(rows), "max_attempts": ledger.settings.max_attempts}):
             if job["ready"]:
                 work.rings.append(Ring(JobKind.SETTLE, Lane.of_rank(job["lane_rank"])))

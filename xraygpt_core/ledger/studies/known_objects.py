@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
-from xraygpt_core.ledger.studies.objects import Identity, ObjectRef, Registered, digest, later, names
+from xraygpt_core.ledger.studies.objects import Identity, ObjectRef, Registered, as_json, digest, later
 from xraygpt_core.ledger.studies.open_work import lock_open_jobs
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import ReasonCode
@@ -86,7 +86,7 @@ def find_known(work: Work, refs: Sequence[ObjectRef]) -> KnownObject:
         rows = _contents(work, refs)
         anew = _announced_anew(rows, refs)
     if anew:
-        work.run(_ANNOUNCE, {"names": names(list(anew.values()))})
+        work.run(_ANNOUNCE, {"names": as_json(list(anew.values()))})
     if replaced := [row["image_id"] for row in rows if row["image_id"] in anew and _is_replaced(row)]:
         work.run(_REVIVE, {"images": replaced})
     announced = {ref.identity: ref for ref in refs}
@@ -113,7 +113,7 @@ def _contents(work: Work, refs: Sequence[ObjectRef]) -> Sequence[RowMapping]:
         keys = {"bucket": refs[0].bucket, "keys": [ref.key for ref in refs]}
         if work.row(_ANY_IN_RANGE, keys) is None:
             return []
-    return work.rows(_CONTENTS, {"names": names(refs)})
+    return work.rows(_CONTENTS, {"names": as_json(refs)})
 
 
 def _announced_anew(rows: Sequence[RowMapping], refs: Sequence[ObjectRef]) -> dict[UUID, ObjectRef]:

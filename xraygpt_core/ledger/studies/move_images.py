@@ -73,8 +73,8 @@ _TWINS = (
     """,
 )
 
-_NAMES = """
-    SELECT names_read, patient_pseudonym, patient_id_pseudonym, accession_pseudonym FROM images
+NAMES = """
+    SELECT id, names_read, patient_pseudonym, patient_id_pseudonym, accession_pseudonym FROM images
     WHERE study_id = :id AND pixel_sha256 IS NOT NULL ORDER BY id
 """
 
@@ -155,14 +155,14 @@ def _move_aliases(work: Work, came_as: Sequence[UUID], new: UUID) -> None:
 
 
 def _name(work: Work, study_id: UUID, study: RowMapping) -> None:
-    for row in work.rows(_NAMES, {"id": study_id}):
+    for row in work.rows(NAMES, {"id": study_id}):
         if row["names_read"]:
             name_study(work, study_id, {**row, "study_pseudonym": study["uid_pseudonym"]})
 
 
 def _name_anew(work: Work, study: RowMapping) -> None:
     """What is left is called after its own images. Of images that do not say so, the study's names may be."""
-    left = work.rows(_NAMES, {"id": study["id"]})
+    left = work.rows(NAMES, {"id": study["id"]})
     known = {row["accession_pseudonym"] for row in left}
     if all(row["names_read"] for row in left) and study["accession_pseudonym"] not in known:
         work.run("UPDATE studies SET accession_pseudonym = NULL WHERE id = :id", {"id": study["id"]})

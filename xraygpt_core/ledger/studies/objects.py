@@ -41,7 +41,7 @@ class Registered:
     new: bool
 
 
-def names(refs: Sequence[ObjectRef]) -> str:
+def as_json(refs: Sequence[ObjectRef]) -> str:
     """The same objects as JSON, for ``jsonb_to_recordset``: one value is sent and read faster than many arrays."""
     return json.dumps([ref.__dict__ for ref in refs])
 

@@ -77,7 +77,7 @@ class Verdict:
         return ReviewAction.UNDONE if self.undo else ReviewAction(self.state)
 
 
-_STANDS = """
+_NOW = """
     SELECT m.study_id, m.review_state, m.reviewed_at, m.superseded_at, i.normalised_sha256
     FROM summaries m LEFT JOIN images i ON i.id = m.image_id WHERE m.id = :id FOR UPDATE OF m
 """
@@ -96,7 +96,7 @@ _OWN_KEYS = """
     SELECT id FROM own
 """
 
-_STAND = """
+_STORE_STANDING = """
     UPDATE summaries SET review_state = :state, reviewed_by = :by, reviewed_at = :at, edited_summary = :text
     WHERE id = :id
 """
@@ -124,7 +124,7 @@ def review_summary(
     """
     _check(verdict, signer, seen)
     with ledger.work() as work:
-        row = work.row(_STANDS, {"id": summary_id})
+        row = work.row(_NOW, {"id": summary_id})
         if row is None:
             raise NotFound(f"there is no summary {summary_id}")
         _compare(seen, dict(row))
@@ -140,7 +140,7 @@ def _update_summary(work: Work, summary_id: UUID) -> None:
     """Write into the summary how it stands after its reviews."""
     now = standing(reviews_of_summary(work, summary_id))
     by, at = (now.by.reviewer, now.by.at) if now.by else (None, None)
-    work.run(_STAND, {"id": summary_id, "state": now.state, "text": now.text, "by": by, "at": at})
+    work.run(_STORE_STANDING, {"id": summary_id, "state": now.state, "text": now.text, "by": by, "at": at})
 
 
 def _note(work: Work, study_id: UUID, summary_id: UUID, review_id: UUID, verdict: Verdict, signer: Signer) -> None:

@@ -4,9 +4,8 @@ A settle job is about one revision of its study (:mod:`.revise`). If the study h
 """
 
 import json
-from collections.abc import Collection, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -77,14 +76,14 @@ def settle_many(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
         of_study = {claim.subject: claim for claim in sorted(claims, key=_revision) if claim.job_id in held}
         studies = work.rows(_STUDIES, {"ids": list(of_study)})
         due = [row for row in studies if row["revision"] == _revision(of_study[row["id"]])]
-        candidates = groupby(work.rows(_CANDIDATES, {"ids": [row["id"] for row in due]}), itemgetter("study_id"))
-        images = {study_id: list(rows) for study_id, rows in candidates}
+        candidates = _candidates(work, [row["id"] for row in due])
         bundle = served_in(work).name
         choices = []  # of the studies that have a frontal image
         for study in due:
-            claim, chosen = of_study[study["id"]], choose(images.get(study["id"], []))
+            claim, images = of_study[study["id"]], candidates[study["id"]]
+            chosen = choose(images)
             if chosen is None:
-                settle_without_summary(work, claim, {image["view"] for image in images.get(study["id"], [])})
+                settle_without_summary(work, claim, {image["view"] for image in images})
             else:
                 summarised = (study["summarised_image"], study["bundle"]) == (chosen["id"], bundle)
                 choices.append(_choice(claim, chosen, bundle, summarised=summarised))
@@ -97,6 +96,14 @@ def settle_many(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
 
 def _revision(claim: Claim) -> int:
     return claim.revision or 0
+
+
+def _candidates(work: Work, study_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[RowMapping]]:
+    """The images to choose from, by study."""
+    found: defaultdict[UUID, list[RowMapping]] = defaultdict(list)
+    for row in work.rows(_CANDIDATES, {"ids": study_ids}):
+        found[row["study_id"]].append(row)
+    return found
 
 
 def _choice(claim: Claim, chosen: RowMapping, bundle: str, *, summarised: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.studies.grouping import lock_uid, studies_of_uid
 from xraygpt_core.ledger.studies.images import IngestInput
-from xraygpt_core.ledger.studies.move_images import move_images, store_names
+from xraygpt_core.ledger.studies.move_images import NAMES, move_images, store_names
 from xraygpt_core.ledger.studies.patient import Patient, patient_of, study_for
 from xraygpt_core.ledger.transaction import Ledger, Work
 
@@ -38,11 +38,6 @@ _STUDY = """
     SELECT id, uid_pseudonym, patient_pseudonym, patient_id_pseudonym, accession_pseudonym, state, reason_code,
            lane_rank, place
     FROM studies WHERE id = :id AND alias_of IS NULL AND purged_at IS NULL
-"""
-
-_IMAGES = """
-    SELECT id, names_read, patient_pseudonym, patient_id_pseudonym, accession_pseudonym FROM images
-    WHERE study_id = :id AND pixel_sha256 IS NOT NULL ORDER BY id
 """
 
 
@@ -104,7 +99,7 @@ def split_study(ledger: Ledger, study_id: UUID, read: Mapping[UUID, Names], *, a
             return Split(study_id, (), ())
         if apply:
             store_names(work, {image_id: names.__dict__ for image_id, names in read.items()})
-        rows = work.rows(_IMAGES, {"id": study_id})
+        rows = work.rows(NAMES, {"id": study_id})
         named = {row["id"]: patient_of(row) for row in rows if row["names_read"]}
         named |= {row["id"]: patient_of(read[row["id"]].__dict__) for row in rows if row["id"] in read}
         uid = study["uid_pseudonym"]

@@ -7,10 +7,13 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import URL
+
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.fence import Claim, fenced, fenced_many, lease_lost
 from xraygpt_core.ledger.studies.summaries import NewSummary
 from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.models.studies import summaries
 from xraygpt_core.states import Flag, JobState
 
 
@@ -55,15 +58,18 @@ _SUPERSEDE = """
     WHERE study_id = ANY(CAST(:ids AS uuid[])) AND superseded_at IS NOT NULL AND review_state <> 'draft'
 """
 
-_NEW = tuple(field.name for field in fields(NewSummary))
-_COLUMNS = ", ".join(("id", "study_id", "image_id", "revision", "job_id", "lease_epoch", "lane_rank", *_NEW))
+# The columns of a new row, and their types in the table.
+_NAMES = ["id", "study_id", "image_id", "revision", "job_id", "lease_epoch", "lane_rank"]
+_NAMES += [field.name for field in fields(NewSummary)]
+_COLUMNS = ", ".join(_NAMES)
+_POSTGRES = URL.create("postgresql").get_dialect()()
+_TYPED = ", ".join(f"{name} {summaries.c[name].type.compile(_POSTGRES)}" for name in _NAMES)
 
-# Each row has the columns of the table, and beside them what the study and the timeline need.
+# Each row has, beside its columns, what the study and the timeline need.
 _WRITE = f"""
     WITH n AS (
-        SELECT s.*, step.* FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS entry
-        CROSS JOIN LATERAL jsonb_populate_record(CAST(NULL AS summaries), entry) AS s
-        CROSS JOIN LATERAL jsonb_to_record(entry) AS step (current boolean, attempt int, waits jsonb)
+        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+            AS n ({_TYPED}, current boolean, attempt int, waits jsonb)
     ), texts AS (
         INSERT INTO summaries ({_COLUMNS}, superseded_at)
         SELECT {_COLUMNS}, CASE WHEN NOT current THEN clock_timestamp() END FROM n
