@@ -14,7 +14,6 @@ from api_gateway.auth import UsesLedger, needs
 from api_gateway.schemas import Moment
 from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.audit.chain import ChainHead, ChainProblem, Verdict, read_head
-from xraygpt_core.ledger.audit.export import told
 from xraygpt_core.ledger.audit.verify import Sealed, VerifyProgress, exported, verified
 from xraygpt_core.states import Role
 
@@ -76,6 +75,6 @@ def _said(one: VerifyProgress | ChainProblem | Verdict) -> dict[str, Any]:
         case VerifyProgress():
             return vars(one)
         case ChainProblem():
-            return told(one)
+            return one.document()
         case Verdict():
             return vars(one) | {"head": str(one.head)}

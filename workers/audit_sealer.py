@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.audit.chain import MOST_ROWS, ChainHead, Seal
-from xraygpt_core.ledger.audit.seal import head_now, seal, stands
+from xraygpt_core.ledger.audit.seal import head_now, is_in_chain, seal
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.metrics import AUDIT_CUT, AUDIT_HEAD, AUDIT_POSITION, AUDIT_SEALED
 
@@ -70,7 +70,7 @@ class Sealer:
         """The chain's own memory may be changed; what this process saw of it is not."""
         known = self._head or ChainHead()
         follows = (made.position - 1, made.previous) == (known.position, known.digest)
-        if not follows and not stands(self._ledger, known):  # else another process sealed meanwhile
+        if not follows and not is_in_chain(self._ledger, known):  # else another process sealed meanwhile
             AUDIT_CUT.inc()
             log.critical(
                 "the audit was cut off or rewritten", extra={"position": known.position, "digest": known.digest}

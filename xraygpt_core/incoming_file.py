@@ -1,4 +1,4 @@
-"""A file that somebody sends: kept aside, out of memory, until it is whole and its hash is right."""
+"""An upload: kept out of memory until it is whole and its hash is right."""
 
 import hashlib
 import tempfile
@@ -12,7 +12,7 @@ _SPOOL = 1 << 20
 
 
 class IncomingFile:
-    """Takes a file's pieces; a context manager, at whose end they are gone.
+    """Takes a file's pieces. A context manager: at its end they are gone.
 
     Args:
         sha256: in hex, which the whole file must have.

@@ -88,14 +88,14 @@ class JsonLines(logging.Formatter):
 def configure_logging(level: str, process: str) -> None:
     """Send every log line, warning and uncaught exception of this process to stderr in the form of this module.
 
-    ``level`` is a name of :mod:`logging`; ``process`` says who speaks ("gateway", "ingest", "gpu" …). Call it once,
-    from the entry point; a second call replaces the first.
+    ``level`` is a name of :mod:`logging`; ``process`` names this one ("gateway", "ingest", "gpu" …). Call it once, from
+    the entry point; a second call replaces the first.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(process))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    # What libraries say below INFO was not looked through: a line may be built of a key or a value, not take it as an
+    # Lines of libraries below INFO were not reviewed: a line may be built of a key or a value, not take it as an
     # argument. DEBUG is about ourselves.
     root.setLevel(max(logging.getLevelName(level.upper()), logging.INFO))
     for name in (*_OURS, *OPEN_LOGGERS):
@@ -133,7 +133,7 @@ def _trace(trace: TracebackType | None) -> list[str]:
 
 
 def _log_warning(
-    message: Warning | str,  # not told: pydicom's warnings quote the value they warn about
+    message: Warning | str,  # left out: pydicom's warnings quote the value they warn about
     category: type[Warning],
     filename: str,
     lineno: int,

@@ -12,7 +12,7 @@ from xraygpt.client import GatewayError
 from xraygpt.commands.options import UNFINISHED, AsJson
 from xraygpt.connect import gateway
 from xraygpt_core.ledger.audit.chain import ChainHead, ChainProblem, read_head
-from xraygpt_core.ledger.audit.export import checked_lines, told
+from xraygpt_core.ledger.audit.export import checked_lines
 
 audit = typer.Typer(help="The record of who did what.", no_args_is_help=True)
 
@@ -82,7 +82,7 @@ def _there(base: ChainHead | None, seen: ChainHead | None) -> Iterator[dict[str,
 def _here(file: Path, base: ChainHead | None, seen: ChainHead | None) -> Iterator[dict[str, Any]]:
     with open(0 if str(file) == "-" else file, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         for one in checked_lines(lines, base=base, seen=seen):
-            yield told(one) if isinstance(one, ChainProblem) else vars(one) | {"head": str(one.head)}
+            yield one.document() if isinstance(one, ChainProblem) else vars(one) | {"head": str(one.head)}
 
 
 def _watch(

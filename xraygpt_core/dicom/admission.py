@@ -1,4 +1,4 @@
-"""Decide from the header alone whether an image may become a summary, and what its reader must be told."""
+"""Decide from the header alone whether an image may become a summary, and which flags its reader must see."""
 
 from typing import Any
 
@@ -90,19 +90,19 @@ def _body_part(dataset: Any) -> BodyPart:
     """The stated part; where none is stated, another part that a description names."""
     stated = stated_part(word(dataset, "BodyPartExamined") or "")
     region = first_item(dataset, "AnatomicRegionSequence")
-    if stated is BodyPart.NOT_SAID and region is not None:
+    if stated is BodyPart.NOT_STATED and region is not None:
         stated = stated_part(word(region, "CodeMeaning") or "")
-    if stated is not BodyPart.NOT_SAID:
+    if stated is not BodyPart.NOT_STATED:
         return stated
-    return BodyPart.OTHER if _described(dataset) is BodyPart.OTHER else BodyPart.NOT_SAID
+    return BodyPart.OTHER if _described(dataset) is BodyPart.OTHER else BodyPart.NOT_STATED
 
 
 def _described(dataset: Any) -> BodyPart:
     for keyword in _DESCRIPTIONS:
         part = described_part(word(dataset, keyword) or "")
-        if part is not BodyPart.NOT_SAID:
+        if part is not BodyPart.NOT_STATED:
             return part
-    return BodyPart.NOT_SAID
+    return BodyPart.NOT_STATED
 
 
 def _check_says_chest(dataset: Any, part: BodyPart) -> None:
@@ -124,7 +124,7 @@ def _check_size(dataset: Any, limits: Limits) -> None:
 
 def _flags(dataset: Any, captured: bool, part: BodyPart) -> tuple[Flag, ...]:
     flags = []
-    if part is BodyPart.NOT_SAID and not captured:
+    if part is BodyPart.NOT_STATED and not captured:
         flags.append(Flag.BODY_PART_UNKNOWN)
     if captured:
         flags += [Flag.SECONDARY_CAPTURE, Flag.BURNED_IN_UNCHECKED]

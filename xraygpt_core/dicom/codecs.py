@@ -1,4 +1,4 @@
-"""The decoders of codestreams: fuzzed by others, free to ship, and called with what the codestream says of itself."""
+"""The decoders of codestreams: fuzzed by others, free to ship, and called with the codestream's own description."""
 
 from collections.abc import Callable
 from functools import partial
@@ -62,7 +62,7 @@ def decode_stream(frame: bytes, stream: Codestream, image: PixelLayout) -> Value
 
 
 def _decode(frame: bytes, stream: Codestream, image: PixelLayout, call: tuple[str, str]) -> Values | None:
-    """One attempt; None if this decoder cannot read it. What it said is dropped: it may quote the header."""
+    """One attempt; None if this decoder cannot read it. Its messages are dropped: they may quote the header."""
     precision = image.allocated if stream.kind is CodestreamKind.RLE else stream.precision
     photometric = _as_decoded(frame, stream, image)
     syntax, plugin = call

@@ -31,7 +31,7 @@ class Encoded:
     frame: bytes
     stream: Codestream | None  # None: uncompressed
     little: bool  # byte order, if uncompressed
-    words: bool  # written as words of 16 bits, whatever a sample has (VR OW)
+    words: bool  # written as words of 16 bits, of any sample size (VR OW)
     cut: bool  # the file ends within them
     contradicted: bool  # the transfer syntax names something else
 
@@ -176,12 +176,12 @@ def _family(photometric: str) -> str:
 
 def _colour(raw: Values, true: PixelLayout, claimed: PixelLayout, native: bool, wrong: bool) -> Decoded:
     """Red, green and blue; their luma, if the header says that the picture is grey, and so how it is to be shown."""
-    said = native and true.photometric.startswith("YBR")
-    is_ybr = _is_ybr(raw, said=said)
+    stated_ybr = native and true.photometric.startswith("YBR")
+    is_ybr = _is_ybr(raw, stated=stated_ybr)
     if is_ybr:
         raw = convert_color_space(raw, "YBR_FULL", "RGB")
     stored = _colour_bits(raw, claimed)
-    wrong |= stored != claimed.stored or is_ybr != said
+    wrong |= stored != claimed.stored or is_ybr != stated_ybr
     if claimed.photometric not in GREY:
         return Decoded(raw, stored, False, wrong)
     return Decoded(luma(raw), stored, False, True)
@@ -193,12 +193,12 @@ def _colour_bits(raw: Values, claimed: PixelLayout) -> int:
     return claimed.stored if used <= claimed.stored <= min(used + 1, 8 * raw.itemsize) else used + used % 2
 
 
-def _is_ybr(raw: Values, *, said: bool) -> bool:
+def _is_ybr(raw: Values, *, stated: bool) -> bool:
     """True for luminance and two chrominances. A film is grey: then these are 128, or red, green and blue are alike."""
     if raw.dtype.itemsize > 1:
-        return said
+        return stated
     few = raw[:: max(1, raw.shape[0] // 256), :: max(1, raw.shape[1] // 256)].astype(np.int16)
-    if said:
+    if stated:
         alike = np.abs(few[..., 1:] - few[..., :1]).max(axis=2) <= _TINT
         return not (alike.mean() > _MOST and not _is_neutral(few))
     return _is_neutral(few)
@@ -218,7 +218,7 @@ def luma(values: Values) -> Values:
 
 
 def pixel_sha256(values: Values) -> str:
-    """sha256 of shape and values. Equal pixels give equal hashes in whatever syntax or bit depth they were stored."""
+    """sha256 of shape and values. Equal pixels give equal hashes in every syntax and bit depth."""
     signed = values.dtype.kind == "i" and values.size > 0 and int(values.min()) < 0
     digest = hashlib.sha256(f"{values.shape} {'signed' if signed else 'unsigned'} ".encode())
     digest.update(np.ascontiguousarray(values, dtype="<i2" if signed else "<u2").data)

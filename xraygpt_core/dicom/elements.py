@@ -67,7 +67,7 @@ def tag_at(data: bytes, position: int, order: str) -> int:
 
 
 def read_element(data: bytes, position: int, encoding: Encoding) -> Element | None:
-    """The element here, read as the standard says; None where the bytes end or its sequence is never closed."""
+    """The element here, read by the standard; None where the bytes end or its sequence is never closed."""
     spend()
     tag, order = tag_at(data, position, encoding.order), encoding.order
     if tag < 0:
@@ -75,7 +75,7 @@ def read_element(data: bytes, position: int, encoding: Encoding) -> Element | No
     vr = b"" if encoding.implicit or tag >> 16 == 0xFFFE else data[position + 4 : position + 6]
     if not vr:
         start, length = position + 8, struct.unpack_from(f"{order}I", data, position + 4)[0]
-    elif vr not in LONG_VRS and tag != PIXEL_DATA:  # which are OB or OW, whatever is written
+    elif vr not in LONG_VRS and tag != PIXEL_DATA:  # these are OB or OW under any label
         start, length = position + 8, struct.unpack_from(f"{order}H", data, position + 6)[0]
     elif position + 12 <= len(data):
         start, length = position + 12, struct.unpack_from(f"{order}I", data, position + 8)[0]

@@ -23,7 +23,7 @@ class PixelLayout:
     photometric: str
     allocated: int  # bits
     stored: int  # bits
-    high_bit: int  # -1: not said
+    high_bit: int  # -1: not stated
     signed: bool
     planar: int
     named: bool = True  # the header names the photometric interpretation
@@ -42,8 +42,8 @@ def layout(dataset: Any) -> PixelLayout:
         Rejected: UNDECODABLE for an unknown photometric interpretation.
     """
     three = integer(dataset, "SamplesPerPixel") == 3
-    said = word(dataset, "PhotometricInterpretation")
-    photometric = (said or ("RGB" if three else "MONOCHROME2")).upper()
+    stated = word(dataset, "PhotometricInterpretation")
+    photometric = (stated or ("RGB" if three else "MONOCHROME2")).upper()
     high_bit = integer(dataset, "HighBit")
     found = PixelLayout(
         rows=integer(dataset, "Rows") or 0,
@@ -55,7 +55,7 @@ def layout(dataset: Any) -> PixelLayout:
         high_bit=-1 if high_bit is None else high_bit,
         signed=integer(dataset, "PixelRepresentation") == 1,
         planar=1 if integer(dataset, "PlanarConfiguration") == 1 else 0,
-        named=bool(said),
+        named=bool(stated),
     )
     if photometric not in GREY | COLOUR | {PALETTE}:
         raise Rejected(ReasonCode.UNDECODABLE, "the photometric interpretation is unknown")
@@ -88,13 +88,13 @@ def of_stream(image: PixelLayout, stream: Codestream) -> PixelLayout:
         raise Rejected(
             ReasonCode.UNDECODABLE, f"a codestream of {stream.components} components of {stream.precision} bits"
         )
-    known = of_samples(image, stream.components, stream.photometric or _said_by_dct(image, stream))
+    described = of_samples(image, stream.components, stream.photometric or _colours_of_dct(image, stream))
     return replace(
-        known, rows=stream.rows, columns=stream.columns, allocated=8 if stream.precision <= 8 else 16, planar=0
+        described, rows=stream.rows, columns=stream.columns, allocated=8 if stream.precision <= 8 else 16, planar=0
     )
 
 
-def _said_by_dct(image: PixelLayout, stream: Codestream) -> str | None:
+def _colours_of_dct(image: PixelLayout, stream: Codestream) -> str | None:
     """Three components without a word about them are YCbCr, as every JPEG reader takes them, but for a header's RGB."""
     silent = stream.kind is CodestreamKind.DCT and not (image.photometric == "RGB" and image.named)
     return "YBR_FULL" if silent else None

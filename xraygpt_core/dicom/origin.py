@@ -46,10 +46,10 @@ _DESCRIPTIONS = ("SeriesDescription", "DerivationDescription")
 
 
 def origin(dataset: Any, *, captured: bool, synthetic: bool) -> Origin:
-    """What the header says of the pixels' making, by words before codes: a dual-energy set may call all three ORIGINAL.
+    """How the pixels were made, by the header's words before its codes: a dual-energy set may call all three ORIGINAL.
 
     Args:
-        captured: of a Secondary Capture DERIVED is said by its very class.
+        captured: it is a Secondary Capture, and so DERIVED by its class.
         synthetic: a drawn film is computed as a whole, and says so.
     """
     kind = [(text(value) or "").upper() for value in values(dataset, "ImageType")] + ["", ""]
@@ -64,7 +64,7 @@ def origin(dataset: Any, *, captured: bool, synthetic: bool) -> Origin:
 
 
 def flags_of(made: Origin) -> Iterator[Flag]:
-    """What a reader is told if such an image is the one that is summarised."""
+    """The flag that a reader sees if such an image is the one that is summarised."""
     if made is Origin.FOR_PROCESSING:
         yield Flag.FOR_PROCESSING
     elif made >= Origin.DERIVED:
@@ -82,14 +82,19 @@ def _named(dataset: Any, kind: list[str]) -> Origin | None:
     derivation = first_item(dataset, "DerivationCodeSequence")
     texts = [*kind[2:], *(word(dataset, keyword) or "" for keyword in _DESCRIPTIONS)]
     texts.append(word(derivation, "CodeMeaning") or "" if derivation is not None else "")
-    said = [" ".join(plain_words(apart(one))) for one in texts]
-    if any(_SUPPRESSED.search(one) for one in said):
+    described = [" ".join(plain_words(apart(one))) for one in texts]
+    if any(_SUPPRESSED.search(one) for one in described):
         return Origin.COMPUTED
-    if any(_BONE.search(one) for one in said):
+    if any(_BONE.search(one) for one in described):
         return Origin.BONE
-    if any(_COMPUTED.search(one) for one in said) or {*" ".join(said[: len(kind) - 2]).split()} & _IN_IMAGE_TYPE:
+    if (
+        any(_COMPUTED.search(one) for one in described)
+        or {*" ".join(described[: len(kind) - 2]).split()} & _IN_IMAGE_TYPE
+    ):
         return Origin.COMPUTED
-    dual = kind[0] == "DERIVED" and any(_DUAL_ENERGY.search(one) for one in said)  # the standard film says it as well
+    dual = kind[0] == "DERIVED" and any(
+        _DUAL_ENERGY.search(one) for one in described
+    )  # the standard film says it as well
     return Origin.COMPUTED if dual else None
 
 

@@ -31,7 +31,7 @@ def colours_of(dataset: Any, indices: npt.NDArray[Any]) -> tuple[npt.NDArray[np.
         indices: (rows, columns).
 
     Returns:
-        (rows, columns, 3) red, green and blue of 8 bits; and True if the palettes are not as wide as the header says.
+        (rows, columns, 3) red, green and blue of 8 bits; and True if the palettes are narrower than the header states.
 
     Raises:
         Rejected: UNDECODABLE if a palette is missing or broken.
@@ -42,7 +42,7 @@ def colours_of(dataset: Any, indices: npt.NDArray[Any]) -> tuple[npt.NDArray[np.
         raise Rejected(ReasonCode.UNDECODABLE, "the palette cannot be read") from None
     stated, used = (max(one.descriptor.bits for one in tables), max(int(one.entries.max()) for one in tables))
     # 16-bit descriptors over 8-bit colours are common; taken at their word they give a black picture.
-    narrow = used <= 0xFF
+    fits_bytes = used <= 0xFF
     low = int(indices.min())
     occurring = np.arange(low, int(indices.max()) + 1, dtype=np.float64)
     counts = np.bincount((indices.astype(np.int64) - low).ravel(), minlength=len(occurring))
@@ -50,8 +50,8 @@ def colours_of(dataset: Any, indices: npt.NDArray[Any]) -> tuple[npt.NDArray[np.
     seen = np.empty((len(occurring), 3), dtype=np.uint8)
     for place, table in enumerate(tables):
         entries = look_up(table, first_input(table, occurring, counts, signed=signed), occurring).astype(np.uint16)
-        seen[:, place] = entries if narrow else entries >> 8
-    contradicted = any(table.contradicted for table in tables) or (narrow and stated > 8 and used > 0)
+        seen[:, place] = entries if fits_bytes else entries >> 8
+    contradicted = any(table.contradicted for table in tables) or (fits_bytes and stated > 8 and used > 0)
     return seen[indices.astype(np.int64) - low], contradicted
 
 

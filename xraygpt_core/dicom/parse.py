@@ -1,5 +1,5 @@
 """Find the dataset in the bytes of a file: with or without preamble and File Meta (DICOM PS3.10 section 7), inflated
-under a limit, and with a way to tell a cut file from a broken one."""
+under a limit, with a cut file distinguished from a broken one."""
 
 import struct
 import zlib
@@ -131,7 +131,7 @@ def _are_pixels_behind(data: bytes, last: Element | None, offset: int, encoding:
 
 def _is_contradicted(label: str | None, encoding: Encoding, inflated: bool) -> bool:
     if label is None or not label.startswith(_STANDARD):
-        return False  # nothing is said, or nothing that we know
+        return False  # nothing is stated, or nothing that we know
     return encoding != _ENCODINGS.get(label, EXPLICIT) or inflated != (label == DEFLATED)
 
 
@@ -171,7 +171,7 @@ def _file_meta(data: bytes) -> tuple[int, str | None]:
 
 
 def _inflated(data: bytes, offset: int, label: str | None, limits: Limits) -> tuple[bytes, int, bool]:
-    """Bytes, where the dataset begins in them, and True if they were deflated, whatever the label says."""
+    """Bytes, where the dataset begins in them, and True if they were deflated, which the label may deny."""
     readable = _begins_with_elements(data, offset)
     if label == DEFLATED:
         return (data, offset, False) if readable else (_inflate(data[offset:], limits), 0, True)

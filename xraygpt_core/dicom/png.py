@@ -29,7 +29,7 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def without_texts(data: bytes) -> bytes:
     """The file without its texts, profiles and private chunks, which may be longer than its pixels, or broken.
 
-    What says how the picture is turned, what is transparent, and that it moves, stays.
+    Chunks about orientation, transparency and animation stay.
     """
     kept, end = [data[: len(SIGNATURE)]], len(SIGNATURE)
     for kind, begin, end in chunks(data):
@@ -39,9 +39,9 @@ def without_texts(data: bytes) -> bytes:
 
 
 def _may_turn(data: bytes, kind: bytes, begin: int, end: int) -> bool:
-    said = kind == b"eXIf" or (kind in _TEXTS and data.startswith(_ORIENTATION, begin + 8))
+    oriented = kind == b"eXIf" or (kind in _TEXTS and data.startswith(_ORIENTATION, begin + 8))
     return (
-        said
+        oriented
         and end - begin < _MOST_TEXT
         and zlib.crc32(data[begin + 4 : end - 4]) == int.from_bytes(data[end - 4 : end])
     )

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 IMAGES_PER_CHILD = 500  # then a fresh one: codecs leak, and starting one costs half a second
-_START_SECONDS = 300.0  # a child that cannot start says so at once; a busy machine may take its time
+_START_SECONDS = 300.0  # a child that cannot start fails at once; a busy machine may take its time
 _STARVED = 10  # how many times longer it may take where other processes keep the processor
 _GRACE_SECONDS = 10.0  # between closing the socket and being gone: a killed one has its memory to give back first
 _CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.decoder_child")
@@ -79,7 +79,7 @@ class Sandbox:
         return self._ask(data, frames.unpack)
 
     def identify(self, data: bytes) -> Identifiers:
-        """Whom a file names, of a sandbox made by :func:`header_sandbox`.
+        """The identifiers in a file, of a sandbox made by :func:`header_sandbox`.
 
         Raises:
             Rejected, Unavailable: as :meth:`normalise`.
@@ -136,16 +136,16 @@ class Sandbox:
 
 
 def header_sandbox(limits: Limits, *, cell_required: bool = False) -> Sandbox:
-    """A sandbox that only says whom its files name, as :mod:`xraygpt_core.dicom.identify`."""
+    """A sandbox that only reads a file's identifiers, as :mod:`xraygpt_core.dicom.identify`."""
     return Sandbox(limits, child=_HEADER_CHILD, cell_required=cell_required)
 
 
 class _KilledError(Exception):
-    """Somebody else sent SIGKILL to the child."""
+    """Another process sent SIGKILL to the child."""
 
 
 def _cause(status: int | None) -> Exception:
-    """What a child that is gone says by its exit status; None: it stopped talking and had to be killed."""
+    """The error of a child that is gone, by its exit status; None: it did not answer and had to be killed."""
     if status is None:
         _tell("silence")
         return Rejected(ReasonCode.UNDECODABLE, "the decoder stopped talking")
@@ -157,7 +157,7 @@ def _cause(status: int | None) -> Exception:
 
 
 def _tell(how: str) -> None:
-    """A decoder that ends is a broken file, a hole in a codec or an attack: somebody should know, each time.
+    """A decoder that ends is a broken file, a hole in a codec or an attack: each is logged.
 
     Args:
         how: a signal's name, or ``exit``, ``time`` (longer than its limit) or ``silence`` (an answer without sense).

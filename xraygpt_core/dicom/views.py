@@ -1,6 +1,6 @@
-"""Which view an image shows, from every place of a header that says so, in one vocabulary.
+"""Which view an image shows, from every place of a header that names one, in one vocabulary.
 
-PA and AP are frontal; FRONTAL is a frontal view whose direction nobody named, such as a decubitus film; LATERAL and
+PA and AP are frontal; FRONTAL is a frontal view whose direction is not stated, such as a decubitus film; LATERAL and
 OBLIQUE are not frontal: View Position's defined terms RLO and LLO are *lateral* obliques (PS3.3 C.8.1.1), and the
 model has seen neither.
 """
@@ -71,13 +71,13 @@ def view(dataset: Any) -> str | None:
     examination: its PA or AP is only FRONTAL, and several views are none. A frontal view that another word about the
     same image contradicts is None, for a lateral film must not be summarised as a frontal one.
     """
-    said = list(_said_of_the_image(dataset))
-    if not said:
-        ordered = next(_said_of_the_study(dataset), None)
+    views = list(_views_of_image(dataset))
+    if not views:
+        ordered = next(_views_of_study(dataset), None)
         return "FRONTAL" if ordered in FRONTAL else ordered
-    if said[0] in FRONTAL and not {*said} <= {*FRONTAL}:
+    if views[0] in FRONTAL and not {*views} <= {*FRONTAL}:
         return None
-    return _most_precise({*said}) if said[0] == "FRONTAL" else said[0]
+    return _most_precise({*views}) if views[0] == "FRONTAL" else views[0]
 
 
 def named_view(words: str) -> str | None:
@@ -120,7 +120,7 @@ def _tokens(words: str) -> Iterator[str]:
             yield from [whole] if whole in VIEWS else plain_words(apart(token))
 
 
-def _said_of_the_image(dataset: Any) -> Iterator[str]:
+def _views_of_image(dataset: Any) -> Iterator[str]:
     position = " / ".join(text(value) or "" for value in values(dataset, "ViewPosition"))
     views = [named_view(position) or IN_POSITION.get("".join(plain_words(position)))]
     views.append(_coded(first_item(dataset, "ViewCodeSequence")))
@@ -129,7 +129,7 @@ def _said_of_the_image(dataset: Any) -> Iterator[str]:
     return (one for one in views if one is not None)
 
 
-def _said_of_the_study(dataset: Any) -> Iterator[str]:
+def _views_of_study(dataset: Any) -> Iterator[str]:
     request = first_item(dataset, "RequestAttributesSequence")
     texts = [word(dataset, keyword) or "" for keyword in _OF_THE_STEP]
     texts += [word(request, keyword) or "" for keyword in _REQUEST] if request is not None else []

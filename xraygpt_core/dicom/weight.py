@@ -1,4 +1,4 @@
-"""Before pydicom converts a value: what it will cost, for pydicom reads every item of a sequence to give the first."""
+"""The cost of a value before pydicom converts it: pydicom reads every item of a sequence to give the first."""
 
 import struct
 from typing import Any
@@ -29,7 +29,7 @@ def weigh(dataset: Any, keyword: str) -> None:
 
 
 def _weigh_items(value: bytes, encoding: Encoding) -> None:
-    """Whatever is below an item counts; an element of defined length within one waits until it is asked for."""
+    """All that is below an item counts; an element of defined length within one waits until it is asked for."""
     position = 0
     while (tag := tag_at(value, position, encoding.order)) >= 0:
         spend(_PYDICOM)

@@ -16,7 +16,7 @@ from xraygpt_core.dicom.parts import (
 )
 
 _LETTERS = str.maketrans({"ß": "ss", "ł": "l", "ø": "o", "æ": "ae"})  # the ones that Unicode does not take apart
-_NOT_SAID = frozenset({"", "unknown", "other", "none", "undefined", "unspecified", "default", "na", "null"})
+_NOT_STATED = frozenset({"", "unknown", "other", "none", "undefined", "unspecified", "default", "na", "null"})
 # Body Part Examined is written without blanks: compounds of PS3.16 annex L, and views and sides glued on.
 _CHEST_STEMS = ("chest", "thorax", "torax", "lung")
 _LONGEST_TEXT = 1024
@@ -33,7 +33,7 @@ class BodyPart(Enum):
 
     CHEST = "chest"
     OTHER = "other"
-    NOT_SAID = "not said"
+    NOT_STATED = "not stated"
 
 
 def described_part(text: str) -> BodyPart:
@@ -45,7 +45,7 @@ def described_part(text: str) -> BodyPart:
         return BodyPart.CHEST
     if words & OTHER or spine or any(sign in text for sign in OTHER_SIGNS):
         return BodyPart.OTHER
-    return BodyPart.NOT_SAID
+    return BodyPart.NOT_STATED
 
 
 def stated_part(body_part: str) -> BodyPart:
@@ -53,15 +53,15 @@ def stated_part(body_part: str) -> BodyPart:
     a room or of a button, and the film a chest film.
     """
     compact = "".join(plain_words(body_part))
-    if compact in _NOT_SAID:
-        return BodyPart.NOT_SAID
+    if compact in _NOT_STATED:
+        return BodyPart.NOT_STATED
     described = described_part(body_part)
     if described is BodyPart.CHEST or any(stem in compact for stem in _CHEST_STEMS):
         return BodyPart.CHEST
     known = (
         described is BodyPart.OTHER or {*plain_words(apart(body_part))} & _KNOWN or _GLUED.fullmatch(compact[:_LONGEST])
     )
-    return BodyPart.OTHER if known or any(stem in compact for stem in OTHER_STEMS) else BodyPart.NOT_SAID
+    return BodyPart.OTHER if known or any(stem in compact for stem in OTHER_STEMS) else BodyPart.NOT_STATED
 
 
 def apart(text: str) -> str:

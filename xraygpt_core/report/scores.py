@@ -1,14 +1,11 @@
-"""Scores of generated reports: finding-F1, ROUGE, and how sure they are."""
+"""Scores of generated reports: finding-F1 and ROUGE-L, with 95 % intervals."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Hashable, Sequence, Set
-from typing import NamedTuple, TypeVar
+from collections.abc import Hashable, Sequence, Set
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-Item = TypeVar("Item")
 
 
 class Interval(NamedTuple):
@@ -27,32 +24,27 @@ class Prf(NamedTuple):
     f1: float
 
 
-def _prf(hits: float, said: float, true: float) -> Prf:
-    """From counts. Nothing to say and nothing said is perfect agreement; otherwise an empty denominator counts as 0."""
-    if said == 0 and true == 0:
+def _prf(hits: float, given: float, true: float) -> Prf:
+    """From counts. Two empty sets agree perfectly; otherwise an empty denominator counts as 0."""
+    if given == 0 and true == 0:
         return Prf(1.0, 1.0, 1.0)
-    precision = hits / said if said else 0.0
+    precision = hits / given if given else 0.0
     recall = hits / true if true else 0.0
     f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
     return Prf(precision, recall, f1)
 
 
 def micro_f1(pairs: Sequence[tuple[Set[Hashable], Set[Hashable]]]) -> Prf:
-    """Micro-averaged over all (said, true) label sets: every label of every report counts once."""
-    hits = sum(len(said & true) for said, true in pairs)
-    return _prf(hits, sum(len(said) for said, _ in pairs), sum(len(true) for _, true in pairs))
-
-
-def f1_by_label(pairs: Sequence[tuple[Set[str], Set[str]]], labels: Sequence[str]) -> dict[str, Prf]:
-    """The same for each label alone."""
-    return {label: micro_f1([(said & {label}, true & {label}) for said, true in pairs]) for label in labels}
+    """Micro-averaged over all (given, true) label sets: every label of every report counts once."""
+    hits = sum(len(given & true) for given, true in pairs)
+    return _prf(hits, sum(len(given) for given, _ in pairs), sum(len(true) for _, true in pairs))
 
 
 def exact_share(pairs: Sequence[tuple[Set[Hashable], Set[Hashable]]]) -> float:
     """Share of reports whose labels are all right and complete. Raises ValueError for no pairs."""
     if not pairs:
         raise ValueError("no reports to score")
-    return sum(said == true for said, true in pairs) / len(pairs)
+    return sum(given == true for given, true in pairs) / len(pairs)
 
 
 def tokens(text: str) -> list[str]:
@@ -60,29 +52,14 @@ def tokens(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", text.lower())
 
 
-def rouge_n(candidate: str, reference: str, n: int) -> Prf:
-    """Overlap of n-grams (clipped counts). Two texts without any n-gram score 0, as in the rouge-score package.
-
-    Raises ValueError for n below 1.
-    """
-    if n < 1:
-        raise ValueError(f"an n-gram has at least one word, not {n}")
-    said, true = _ngrams(tokens(candidate), n), _ngrams(tokens(reference), n)
-    return _rouge((said & true).total(), said.total(), true.total())
-
-
-def _ngrams(words: list[str], n: int) -> Counter[tuple[str, ...]]:
-    return Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
-
-
 def rouge_l(candidate: str, reference: str) -> Prf:
     """Longest common subsequence of the two whole texts (sentence-level ROUGE-L)."""
-    said, true = tokens(candidate), tokens(reference)
-    return _rouge(_common_subsequence(said, true), len(said), len(true))
+    given, true = tokens(candidate), tokens(reference)
+    return _rouge(_common_subsequence(given, true), len(given), len(true))
 
 
-def _rouge(hits: int, said: int, true: int) -> Prf:
-    return _prf(hits, said, true) if said and true else Prf(0.0, 0.0, 0.0)
+def _rouge(hits: int, given: int, true: int) -> Prf:
+    return _prf(hits, given, true) if given and true else Prf(0.0, 0.0, 0.0)
 
 
 def _common_subsequence(a: list[str], b: list[str]) -> int:
@@ -95,21 +72,6 @@ def _common_subsequence(a: list[str], b: list[str]) -> int:
     return best[-1]
 
 
-def bootstrap(
-    items: Sequence[Item], score: Callable[[Sequence[Item]], float], *, rounds: int = 1000, seed: int = 0
-) -> Interval:
-    """Score of all items, with the 2.5 and 97.5 percentiles over ``rounds`` resamplings with replacement.
-
-    Percentile bootstrap (Efron, 1979); items are whole reports. Raises ValueError for no items.
-    """
-    if not items:
-        raise ValueError("no reports to score")
-    rng = np.random.default_rng(seed)
-    values = [score([items[i] for i in rng.integers(len(items), size=len(items))]) for _ in range(rounds)]
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Interval(float(score(items)), float(low), float(high))
-
-
 def _resampled(n: int, rounds: int, seed: int) -> npt.NDArray[np.float64]:
     """How often each of n items is drawn in each round, shape (rounds, n)."""
     times = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=rounds)
@@ -119,12 +81,15 @@ def _resampled(n: int, rounds: int, seed: int) -> npt.NDArray[np.float64]:
 def bootstrap_f1(
     pairs: Sequence[tuple[Set[Hashable], Set[Hashable]]], *, rounds: int = 1000, seed: int = 0
 ) -> Interval:
-    """``bootstrap`` of the micro-F1, from counts: a thousand rounds take milliseconds."""
+    """Micro-F1 with the 2.5 and 97.5 percentiles over ``rounds`` resamplings of whole reports (Efron, 1979).
+
+    Computed from counts: a thousand rounds take milliseconds. Raises ValueError for no pairs.
+    """
     if not pairs:
         raise ValueError("no reports to score")
-    counts = np.array([(len(said & true), len(said), len(true)) for said, true in pairs], dtype=np.float64)
-    hits, said, true = (_resampled(len(pairs), rounds, seed) @ counts).T
-    values = np.where(said + true > 0, 2 * hits / np.maximum(said + true, 1.0), 1.0)
+    counts = np.array([(len(given & true), len(given), len(true)) for given, true in pairs], dtype=np.float64)
+    hits, given, true = (_resampled(len(pairs), rounds, seed) @ counts).T
+    values = np.where(given + true > 0, 2 * hits / np.maximum(given + true, 1.0), 1.0)
     low, high = np.percentile(values, [2.5, 97.5])
     return Interval(micro_f1(pairs).f1, float(low), float(high))
 

@@ -20,7 +20,7 @@ _KINDS: dict[str, Kind] = {"Object Created": "created", "Object Deleted": "delet
 
 
 def from_eventbridge(message: Message) -> Iterator[ObjectHint]:
-    """The one object of the event; none if it comes from another service or tells something else."""
+    """The one object of the event; none if it comes from another service or is of another kind."""
     kind = _KINDS.get(text(message, "detail-type"))
     if message.get("source") != "aws.s3" or kind is None:
         return

@@ -1,4 +1,4 @@
-"""What an event comes down to, and the checks every dialect shares.
+"""Object hints, which every dialect is read into, and the checks that all dialects share.
 
 Bucket keys are patient data: no error of this package repeats one, and no ``repr`` shows one.
 """
@@ -36,7 +36,7 @@ class ObjectHint:
 
 @dataclass(frozen=True)
 class Events:
-    """One message: who sent it, and what it hints at. A test message hints at nothing."""
+    """One message: its dialect and its hints. A test message has no hints."""
 
     dialect: Dialect
     hints: tuple[ObjectHint, ...]

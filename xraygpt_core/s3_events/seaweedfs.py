@@ -22,7 +22,7 @@ _VERSION_FILE = re.compile(r"(?P<key>.+)\.versions/v_[^/]+")
 
 
 def from_seaweedfs(message: Message) -> Iterator[ObjectHint]:
-    """A filer event tells the entry before and after; a rename has both, under two paths."""
+    """A filer event has the entry before and after; a rename has both, under two paths."""
     event, path = text(message, "event_type"), text(message, "key")
     change = inner(message, "message")
     old, new = change.get("old_entry"), change.get("new_entry")

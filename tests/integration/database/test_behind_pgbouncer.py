@@ -13,10 +13,10 @@ from pydantic import SecretStr
 
 from migrations.upgrade import upgrade
 from tests.conftest import DATABASE_SCHEME
+from tests.support.analyst import run_query
 from tests.support.ledger_tools import put, rows, take
 from xraygpt.stack.servers import ports
 from xraygpt.stack.servers.postgres import Postgres, identity
-from xraygpt_core.analyst_sql.query import run_query
 from xraygpt_core.db import Database
 from xraygpt_core.errors import Refused, Unavailable
 from xraygpt_core.ledger.jobs.reconcile import tick

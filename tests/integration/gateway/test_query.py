@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from xraygpt_core.analyst_sql.query import Rows, run_query
+from tests.support.analyst import Rows, run_query
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unavailable
 
 World = Any

@@ -11,8 +11,8 @@ from sqlalchemy import QueuePool, create_engine, make_url
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.exc import DBAPIError
 
+from tests.support.analyst import run_query
 from tests.support.postgres_errors import server_error
-from xraygpt_core.analyst_sql.query import run_query
 from xraygpt_core.db import Database, connection_lost, driver_url, libpq_url, refused, worth_repeating
 from xraygpt_core.errors import ConfigurationError, Refused, Unavailable
 from xraygpt_core.settings import Settings

@@ -5,14 +5,11 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from xraygpt_core.report.scores import (
-    bootstrap,
     bootstrap_f1,
     bootstrap_mean,
     exact_share,
-    f1_by_label,
     micro_f1,
     rouge_l,
-    rouge_n,
     tokens,
 )
 
@@ -30,19 +27,13 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def reference() -> RougeScorer:
-    return RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=False)
+    return RougeScorer(["rougeL"], use_stemmer=False)
 
 
 @pytest.mark.parametrize(("candidate", "target"), list(itertools.product(TEXTS, TEXTS)))
 def test_rouge_agrees_with_the_published_package(reference: RougeScorer, candidate: str, target: str) -> None:
-    expected = reference.score(target, candidate)
-    for name, ours in (
-        ("rouge1", rouge_n(candidate, target, 1)),
-        ("rouge2", rouge_n(candidate, target, 2)),
-        ("rougeL", rouge_l(candidate, target)),
-    ):
-        theirs = expected[name]
-        assert ours == pytest.approx((theirs.precision, theirs.recall, theirs.fmeasure)), name
+    theirs = reference.score(target, candidate)["rougeL"]
+    assert rouge_l(candidate, target) == pytest.approx((theirs.precision, theirs.recall, theirs.fmeasure))
 
 
 def test_rouge_agrees_with_the_package_on_random_words(reference: RougeScorer) -> None:
@@ -52,12 +43,6 @@ def test_rouge_agrees_with_the_package_on_random_words(reference: RougeScorer) -
         a, b = (" ".join(rng.choice(words, size=int(rng.integers(1, 30)))) for _ in range(2))
         expected = reference.score(b, a)
         assert rouge_l(a, b).f1 == pytest.approx(expected["rougeL"].fmeasure)
-        assert rouge_n(a, b, 2).f1 == pytest.approx(expected["rouge2"].fmeasure)
-
-
-def test_an_ngram_of_no_words_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one word"):
-        rouge_n("a", "a", 0)
 
 
 def test_tokens_are_words_and_numbers_in_lower_case() -> None:
@@ -83,12 +68,6 @@ def test_nothing_to_say_and_nothing_said_is_right() -> None:
     assert micro_f1([({"a"}, set())]).f1 == 0.0
 
 
-def test_each_label_has_its_own_score() -> None:
-    scores = f1_by_label([({"a", "b"}, {"a"}), ({"a"}, {"a", "b"})], ["a", "b"])
-    assert scores["a"].f1 == 1.0
-    assert scores["b"].f1 == 0.0
-
-
 def test_an_exact_report_has_all_labels_and_no_other() -> None:
     assert exact_share([({"a"}, {"a"}), ({"a"}, {"a", "b"})]) == 0.5
 
@@ -108,17 +87,16 @@ def test_the_interval_holds_the_value_and_narrows_with_more_reports() -> None:
     assert large.high - large.low < 0.5 * (small.high - small.low)
 
 
-def test_the_fast_interval_agrees_with_the_plain_one() -> None:
+def test_the_interval_from_counts_agrees_with_resampled_reports() -> None:
     rng = np.random.default_rng(3)
     pairs = [
         (frozenset(np.flatnonzero(rng.random(6) < 0.4)), frozenset(np.flatnonzero(rng.random(6) < 0.4)))
         for _ in range(80)
     ]
-    plain = bootstrap(pairs, lambda sample: micro_f1(sample).f1, rounds=400, seed=5)
+    plain = [micro_f1([pairs[i] for i in rng.integers(80, size=80)]).f1 for _ in range(400)]
     fast = bootstrap_f1(pairs, rounds=4000, seed=6)
-    assert fast.value == pytest.approx(plain.value)
-    assert fast.low == pytest.approx(plain.low, abs=0.02)
-    assert fast.high == pytest.approx(plain.high, abs=0.02)
+    assert fast.value == pytest.approx(micro_f1(pairs).f1)
+    assert (fast.low, fast.high) == pytest.approx(np.percentile(plain, [2.5, 97.5]), abs=0.02)
 
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:
@@ -132,8 +110,3 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     pairs = [({"a"}, {"a"}), ({"b"}, {"a"})]
     assert bootstrap_f1(pairs, seed=4) == bootstrap_f1(pairs, seed=4)
     assert bootstrap_mean([0.1, 0.9], seed=4) == bootstrap_mean([0.1, 0.9], seed=4)
-
-
-def test_the_plain_bootstrap_refuses_nothing() -> None:
-    with pytest.raises(ValueError, match="no reports"):
-        bootstrap([], lambda _: 0.0)

@@ -1,4 +1,4 @@
-"""Requests with an ``Idempotency-Key`` have their effect once (draft-ietf-httpapi-idempotency-key-header).
+"""Requests with an ``Idempotency-Key`` take effect once (draft-ietf-httpapi-idempotency-key-header).
 
 The table keeps hashes of the key and of the request, and the answer, which therefore must hold opaque ids only. The row
 is inserted before the action and committed with its answer: a repeat at the same time waits for that commit, and if the
@@ -41,7 +41,7 @@ _FINISH = "UPDATE idempotency_keys SET status = :status, body = CAST(:body AS js
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request that may be repeated: who sent it, to which route, under which key, with which body."""
+    """One request that may be repeated: its caller, route, key and body."""
 
     caller: str
     route: str
@@ -55,7 +55,7 @@ class Attempt:
 
     @property
     def request_hash(self) -> str:
-        """Salted with the key, which is not stored, so that nobody can try out bodies against the table."""
+        """Salted with the key, which is not stored, so that bodies cannot be tried out against the table."""
         return hashlib.sha256(self.key.encode() + b"\0" + self.body).hexdigest()
 
 
@@ -74,7 +74,7 @@ def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[], Ans
     """The answer of ``action``, which runs unless this request was answered before.
 
     An action that raises leaves nothing behind: the request may be sent again. One connection is held while it runs, so
-    whatever is slow belongs in front of it (:func:`answered` says whether that is needed).
+    slow work belongs in front of it (:func:`answered` says whether that is needed).
 
     Args:
         status: the HTTP status that goes with the answer.
@@ -88,7 +88,7 @@ def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[], Ans
 
 
 def forget_answers(ledger: Ledger) -> int:
-    """Remove what is older than a day, and say how many that were."""
+    """Remove answers older than a day; how many they were."""
     with ledger.work() as work:
         return work.run(
             "DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - make_interval(secs => :kept)",

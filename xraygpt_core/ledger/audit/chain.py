@@ -1,4 +1,4 @@
-"""The chain of seals over the audit, as anybody can check it with an export and a SHA-256.
+"""The chain of seals over the audit, which needs only an export and SHA-256 to be checked.
 
 A row's text is one line of JSON, in UTF-8, just as ``xraygpt audit export`` writes it (PostgreSQL's text of a jsonb
 object: keys ordered by length, then by their bytes; a blank after each colon and comma). A row's digest is the SHA-256
@@ -15,8 +15,8 @@ POSITION counts 1, 2, 3 …; AT is when it was sealed, as in a row; IDS are the 
 multirange (``{[1,4),[6,7)}``: 1, 2, 3 and 6); ROWS is how many; PREVIOUS the digest of the seal before it, 64 zeros
 for the first.
 
-So who changes, adds or removes a row or a seal must write every later seal anew, and the head (position and digest of
-the last seal), which others have seen, is not reached any more.
+So a change of a row or a seal, and a row that is added or removed, changes every later seal. The chain then no longer
+leads to a head (position and digest of the last seal) that was noted elsewhere.
 """
 
 import json
@@ -39,7 +39,7 @@ _HEAD = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class ChainHead:
-    """Where a chain ends, or where somebody saw it end."""
+    """Where a chain ends, or ended when its head was noted."""
 
     position: int = 0
     digest: str = NOTHING
@@ -56,7 +56,7 @@ def read_head(text: str) -> ChainHead:
     """
     found = _HEAD.fullmatch(text)
     if found is None:
-        raise InvalidRequest("a head is written POSITION:DIGEST, as control logged it or `audit verify` told it")
+        raise InvalidRequest("a head is written POSITION:DIGEST, as control logged it or `audit verify` printed it")
     return ChainHead(int(found[1]), found[2])
 
 
@@ -79,8 +79,8 @@ class Seal:
 
     def line(self) -> str:
         """As an export has it, before the lines of its rows."""
-        said = {"seal": self.position, **{name: value for name, value in vars(self).items() if name != "position"}}
-        return json.dumps(said | {"row_digests": list(self.row_digests)})
+        head = {"seal": self.position, **{name: value for name, value in vars(self).items() if name != "position"}}
+        return json.dumps(head | {"row_digests": list(self.row_digests)})
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,14 @@ class ChainProblem:
     seal: int | None = None
     rows: Sequence[int] = ()
 
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"problem": self.kind, "says": self.says, "seal": self.seal, "rows": list(self.rows)}
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a check. ``ok``: no problem was told."""
+    """The result of a check. ``ok``: it found no problem."""
 
     ok: bool
     head: ChainHead
@@ -161,7 +165,7 @@ class Covered:
         return True
 
     def gaps(self, above: int) -> Iterator[tuple[int, int]]:
-        """Ranges (low, high) of ids that nobody took, from this id on; the last one has no end but bigint's."""
+        """Ranges (low, high) of ids that no seal took, from this id on; the last one ends with bigint."""
         for low, high in zip(self._lows, self._highs, strict=True):
             if above < low:
                 yield above, low
@@ -171,11 +175,11 @@ class Covered:
 
 @dataclass
 class Chain:
-    """Follows a chain seal by seal, and says what is wrong with it.
+    """Follows a chain seal by seal and finds what is wrong with it.
 
     Attributes:
-        head: the last seal so far; at first what the chain is believed to begin after. None: whatever comes first.
-        seen: a head that somebody saw: it must lie on the way.
+        head: the last seal so far; at first the head that the chain must follow. None: any.
+        seen: a head that was noted elsewhere: it must lie on the way.
     """
 
     head: ChainHead | None = field(default_factory=ChainHead)
@@ -190,8 +194,8 @@ class Chain:
         self.head = seal.head
         self.seals += 1
         ids = ids_of(seal)
-        said = seal_digest(seal.position, seal.at, seal.ids, seal.previous, seal.row_digests)
-        if ids is None or said != seal.digest or len(seal.row_digests) != seal.rows:
+        digest = seal_digest(seal.position, seal.at, seal.ids, seal.previous, seal.row_digests)
+        if ids is None or digest != seal.digest or len(seal.row_digests) != seal.rows:
             problems.append(ChainProblem("seal changed", f"seal {seal.position} is not as it was made", seal.position))
         if ids is None:
             return problems
@@ -199,7 +203,7 @@ class Chain:
         return [*problems, *self._look(seal, ids, rows)]
 
     def end(self) -> list[ChainProblem]:
-        """When no seal follows: was the head that somebody saw on the way?"""
+        """When no seal follows: was the noted head on the way?"""
         at = self.head.position if self.head else 0
         if self.seen is None or self.seen.position <= at:
             return []
@@ -228,14 +232,14 @@ class Chain:
             yield ChainProblem("row changed", f"rows of seal {at} are not as they were sealed", at, changed)
 
 
-def seal_of(said: Mapping[str, Any]) -> Seal:
+def seal_of(entry: Mapping[str, Any]) -> Seal:
     """A seal, of its line in an export.
 
     Raises:
         KeyError, TypeError, ValueError: it is none.
     """
     names = ("at", "ids", "previous", "digest")
-    digests = [str(one) for one in said["row_digests"]]
+    digests = [str(one) for one in entry["row_digests"]]
     return Seal(
-        int(said["seal"]), rows=int(said["rows"]), row_digests=digests, **{one: str(said[one]) for one in names}
+        int(entry["seal"]), rows=int(entry["rows"]), row_digests=digests, **{one: str(entry[one]) for one in names}
     )

@@ -1,9 +1,8 @@
-"""Checking an export of the audit where it lies: no database and nobody of ours is asked."""
+"""Checking an export of the audit as a file: no database and no running system is needed."""
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from xraygpt_core.ledger.audit.chain import Chain, ChainHead, ChainProblem, Seal, Verdict, ids_of, seal_of
 
@@ -22,7 +21,7 @@ class _Open:
         self._expected = set(ids_of(self.seal) or ())
 
     def take(self, number: int, line: str) -> None:
-        """A line that says it is this row."""
+        """A line whose id is this one."""
         if number in self._expected and number not in self.rows:
             self.rows[number] = line
         else:
@@ -39,27 +38,27 @@ def checked_lines(
         base: what the first seal must follow. None believes it, unless it is the very first.
         seen: a head that was seen elsewhere, and must be on the way.
     """
-    chain, told = Chain(base, seen), False
+    chain, sound = Chain(base, seen), True
     now: _Open | None = None
     for number, line in enumerate(lines, 1):
         text = line.removesuffix("\n")
         try:
-            said = json.loads(text)
-            if "seal" not in said:
-                _row(now, int(said["id"]), text)
+            entry = json.loads(text)
+            if "seal" not in entry:
+                _row(now, int(entry["id"]), text)
                 continue
-            following = _Open(seal_of(said))
+            following = _Open(seal_of(entry))
         except _UNREADABLE:
-            told = True
+            sound = False
             yield ChainProblem("line unreadable", f"line {number} is neither a seal nor a row of the seal before it")
             continue
         for problem in _close(chain, now):
-            told = True
+            sound = False
             yield problem
         now = following
     rest = [*_close(chain, now), *chain.end()]
     yield from rest
-    yield Verdict(not (told or rest), chain.head or ChainHead(), chain.seals, chain.rows)
+    yield Verdict(sound and not rest, chain.head or ChainHead(), chain.seals, chain.rows)
 
 
 def _row(now: _Open | None, number: int, line: str) -> None:
@@ -76,8 +75,3 @@ def _close(chain: Chain, now: _Open | None) -> Iterator[ChainProblem]:
     if now.foreign:
         at = now.seal.position
         yield ChainProblem("row foreign", f"rows stand behind seal {at} that it did not take", at, now.foreign)
-
-
-def told(problem: ChainProblem) -> dict[str, Any]:
-    """A problem as a document."""
-    return {"problem": problem.kind, "says": problem.says, "seal": problem.seal, "rows": list(problem.rows)}

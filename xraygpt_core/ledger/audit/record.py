@@ -1,7 +1,7 @@
-"""Who did what: one row per act, written in the transaction of the act itself.
+"""The audit: one row per act of a person or a key, written in the transaction of the act itself.
 
 A read's row is committed before what was read leaves the process. Rows are sealed into a chain of hashes within a
-second (:mod:`xraygpt_core.ledger.audit.seal`), and nobody changes or removes one. docs/audit.md lists every act.
+second (:mod:`xraygpt_core.ledger.audit.seal`) and are never changed or removed. docs/audit.md lists every act.
 """
 
 import json
@@ -65,9 +65,9 @@ def recorded(
     studies: Sequence[UUID] | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> Sequence[RowMapping]:
-    """The rows of a statement that goes to the server with the act: so this costs no way there of its own.
+    """The rows of a statement that goes to the server together with its act, in one round trip.
 
-    Best a short statement: the act makes a long one longer to plan.
+    For short statements: the act makes the planner's work on a long one longer.
 
     Args:
         sql: without a WITH of its own.

@@ -1,6 +1,6 @@
 """The sealer: takes what was committed to the audit since its last look and adds a link to the chain.
 
-No act waits for another: a row that is still on its way comes with a later seal, whatever its id.
+No act waits for another: a row that is committed late comes with a later seal, even if its id is smaller.
 """
 
 from typing import Any
@@ -11,10 +11,10 @@ from xraygpt_core.ledger.transaction import Ledger, Work
 # Any constant that nothing else in this database uses: "SEAL" in ASCII.
 _SEALING = 0x5345414C
 
-# ISO 8601, always UTC, whatever the session says.
+# ISO 8601 in UTC, in every session.
 MOMENT = "(to_jsonb({at} AT TIME ZONE 'UTC') #>> '{{}}') || 'Z'"
 
-# A row's text: the module audit_chain says what hangs on it.
+# A row's text, of which :mod:`xraygpt_core.ledger.audit.chain` takes the digest.
 LINE = f"""
     jsonb_build_object(
         'id', a.id, 'at', {MOMENT.format(at="a.at")}, 'what', a.what, 'actor', a.actor, 'key_id', a.key_id,
@@ -56,7 +56,7 @@ def seal(ledger: Ledger) -> Seal | None:
         return _add(work, ids) if ids else None
 
 
-def stands(ledger: Ledger, head: ChainHead) -> bool:
+def is_in_chain(ledger: Ledger, head: ChainHead) -> bool:
     """Is this still a seal of the chain?"""
     if not head.position:
         return True
@@ -78,7 +78,7 @@ def last_head(work: Work) -> ChainHead:
 
 
 def _add(work: Work, ids: list[int]) -> Seal:
-    """A row that somebody removed before it was sealed has the digest of nothing: the seal tells that it is missing."""
+    """A row that was removed before it was sealed gets the digest of nothing, which shows that it is missing."""
     lines = {row["id"]: row["line"] for row in work.rows(_LINES, {"ids": ids})}
     digests = [row_digest(lines[one]) if one in lines else NOTHING for one in ids]
     before = last_head(work)

@@ -60,7 +60,7 @@ class Sealed:
 
 @dataclass(frozen=True)
 class VerifyProgress:
-    """So many seals of so many were looked at."""
+    """How many seals were checked, and how many there are."""
 
     position: int
     last: int
@@ -84,7 +84,7 @@ def sealed(ledger: Ledger, after: int = 0, until: datetime | None = None) -> Ite
 def exported(
     ledger: Ledger, *, after: int | None = None, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[list[Sealed]]:
-    """The same for somebody who takes it along, which is an act of its own.
+    """The same for an export, which is an act of its own in the audit.
 
     Args:
         after: behind this seal. since, until: seals made from then on, and before.
@@ -115,17 +115,17 @@ def verified(
 def _checked(
     ledger: Ledger, chain: Chain, last: int, floor: int, problem: ChainProblem | None
 ) -> Iterator[VerifyProgress | ChainProblem | Verdict]:
-    told = 0
+    found = 0
     yield from [problem] if problem else []
     for page in sealed(ledger, chain.head.position if chain.head else 0):
         for one in page:
             problems = chain.follow(one.seal, one.rows)
-            told += len(problems)
+            found += len(problems)
             yield from problems
         yield VerifyProgress(page[-1].seal.position, max(last, page[-1].seal.position))
     rest = [*chain.end(), *_unsealed(ledger, chain, floor)]
     yield from rest
-    yield Verdict(not (told or rest or problem), chain.head or ChainHead(), chain.seals, chain.rows)
+    yield Verdict(not (found or rest or problem), chain.head or ChainHead(), chain.seals, chain.rows)
 
 
 def _page(work: Work, after: int, until: datetime | None) -> list[Sealed]:

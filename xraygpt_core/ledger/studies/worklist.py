@@ -1,4 +1,4 @@
-"""Lists of studies for people: what waits for a reader, what was signed, what arrived. Pages by key, never by OFFSET.
+"""Lists of studies for people: what waits for review, what was signed, what arrived. Pages by key, never by OFFSET.
 
 What waits and what was signed stand in indexes of their own (``ix_summaries_awaiting``, ``ix_summaries_signed``).
 Filters that no index knows are applied to the next :data:`REACH` rows of a list: a page may then be short or empty and
@@ -19,7 +19,7 @@ from xraygpt_core.states import TERMINAL_STUDY_STATES, Flag, Lane, ReviewState, 
 
 # How many rows one page looks at.
 REACH = 2000
-# Nobody needs to know how many more there are; counting them all would cost more than the page.
+# More are not counted: that would cost more than the page.
 MOST_COUNTED = 100
 # Characters of the impression that a list shows.
 _OPENING = 240
@@ -28,7 +28,7 @@ _OPENING = 240
 class WorklistView(StrEnum):
     """Which list, and so in which order."""
 
-    AWAITING = "awaiting"  # drafts nobody reviewed: stat, routine, backlog; in each the oldest draft first
+    AWAITING = "awaiting"  # drafts without a review: stat, routine, backlog; in each the oldest draft first
     SIGNED = "signed"  # accepted, corrected or rejected summaries, the last review first
     ALL = "all"  # every study, the last arrival first
 
@@ -55,7 +55,7 @@ class WorklistRow:
     Attributes:
         flags: of the film and of the text, but for the one below.
         opening: how the impression begins, or the text where there is none.
-        supersedes_reviewed: a newer draft beside a summary that somebody reviewed.
+        supersedes_reviewed: a newer draft beside a reviewed summary.
     """
 
     study_id: UUID
@@ -186,7 +186,7 @@ _DRAFTS = """
     FROM unnest(CAST(:ranks AS int[])) AS l (rank) ORDER BY l.rank
 """
 
-# A draft that was written before somebody asked for more haste moves up in the list too.
+# A draft that was written before its study was raised to a more urgent lane moves up in the list too.
 _RAISE = """
     UPDATE summaries SET lane_rank = :rank
     WHERE study_id = ANY(CAST(:studies AS uuid[])) AND superseded_at IS NULL AND lane_rank > :rank
