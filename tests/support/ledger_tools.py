@@ -13,8 +13,8 @@ import pytest
 
 from xraygpt_core.ledger.access.api_keys import check_api_key, create_api_key
 from xraygpt_core.ledger.backlogs import change
+from xraygpt_core.ledger.backlogs.change_statements import WINDOW
 from xraygpt_core.ledger.backlogs.progress import add_page, create_backlog, listings
-from xraygpt_core.ledger.backlogs.statements import WINDOW
 from xraygpt_core.ledger.jobs.claims import claim
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingest, reject_image

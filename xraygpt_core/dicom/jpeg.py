@@ -13,14 +13,14 @@ _RGB_NAMES = (b"RGB", b"rgb")  # component identifiers
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """Frame header, what the application segments say, and where the entropy-coded data are."""
+    """Frame header, the application segments' content, and where the entropy-coded data are."""
 
     process: int  # second byte of the SOF marker
     rows: int
     columns: int
     components: int
     precision: int
-    photometric: str | None  # of three components: "RGB", "YBR_FULL", None if nothing says it
+    photometric: str | None  # of three components: "RGB", "YBR_FULL", None if not stated
     has_adobe: bool
     scan: int  # where the first scan's entropy-coded data begin
     end: int  # of the last scan, where EOI stands; -1 if it is missing
@@ -94,7 +94,7 @@ def _units(process: int, rows: int, columns: int, table: bytes) -> int:
 
 
 def _photometric(names: bytes, jfif: bool, adobe: int) -> str | None:
-    """Adobe's segment, JFIF, or the names of the components say it; in this order, as libjpeg reads them."""
+    """Adobe's segment, JFIF, or the names of the components state it; in this order, as libjpeg reads them."""
     if len(names) != 3:
         return None
     if jfif:

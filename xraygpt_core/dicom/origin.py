@@ -87,14 +87,11 @@ def _named(dataset: Any, kind: list[str]) -> Origin | None:
         return Origin.COMPUTED
     if any(_BONE.search(one) for one in described):
         return Origin.BONE
-    if (
-        any(_COMPUTED.search(one) for one in described)
-        or {*" ".join(described[: len(kind) - 2]).split()} & _IN_IMAGE_TYPE
-    ):
+    image_type = {*" ".join(described[: len(kind) - 2]).split()}
+    if any(_COMPUTED.search(one) for one in described) or image_type & _IN_IMAGE_TYPE:
         return Origin.COMPUTED
-    dual = kind[0] == "DERIVED" and any(
-        _DUAL_ENERGY.search(one) for one in described
-    )  # the standard film says it as well
+    # The standard film of such a set names it, too.
+    dual = kind[0] == "DERIVED" and any(_DUAL_ENERGY.search(one) for one in described)
     return Origin.COMPUTED if dual else None
 
 

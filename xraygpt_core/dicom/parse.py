@@ -17,7 +17,6 @@ from xraygpt_core.dicom.elements import (
     EXPLICIT,
     IMPLICIT,
     ITEM_END,
-    LONG_VRS,
     PIXEL_DATA,
     SEQUENCE_END,
     UNDEFINED,
@@ -27,6 +26,7 @@ from xraygpt_core.dicom.elements import (
     looks_like_element,
     read_element,
     tag_at,
+    value_at,
 )  # fmt: skip
 from xraygpt_core.dicom.header import PARSE_ERRORS, text
 from xraygpt_core.dicom.header_budget import parse_clock, spend
@@ -232,15 +232,13 @@ def _entered(data: bytes, position: int, encoding: Encoding) -> Iterator[tuple[i
     Stops where the bytes end. The last element's value may reach beyond them.
     """
     while (tag := tag_at(data, position, encoding.order)) >= 0:
-        vr = b"" if encoding.implicit or tag >> 16 == 0xFFFE else data[position + 4 : position + 6]
         spend()
-        at = position + (8 if vr in LONG_VRS else 4)
-        wide = not vr or vr in LONG_VRS
-        if at + 4 > len(data):
+        found = value_at(data, position, encoding, tag)
+        if found is None:
             return
-        length = struct.unpack_from(f"{encoding.order}{'I' if wide else '2xH'}", data, at)[0]
-        yield tag, at + 4, length
-        position = at + 4 + (0 if length == UNDEFINED else length)
+        _, start, length = found
+        yield tag, start, length
+        position = start + (0 if length == UNDEFINED else length)
 
 
 def _is_cut(data: bytes, offset: int, encoding: Encoding) -> bool:

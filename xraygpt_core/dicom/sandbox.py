@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -93,26 +94,20 @@ class Sandbox:
             child.end()
 
     def _ask(self, data: bytes, unpack: Callable[[bytes], T]) -> T:
+        # The kernel kills when memory ends, and when the thread that started the child ends: not the image's fault.
         with self._turn:
-            try:
-                return self._once(data, unpack)
-            except _KilledError:
-                return self._again(data, unpack)
+            for _ in range(2):
+                with suppress(_KilledError):
+                    return self._ask_child(data, unpack)
+            raise Rejected(ReasonCode.UNDECODABLE, "the decoding process was killed twice")
 
-    def _again(self, data: bytes, unpack: Callable[[bytes], T]) -> T:
-        """The kernel kills when memory ends, and when the thread that started the child ends: not the image's fault."""
-        try:
-            return self._once(data, unpack)
-        except _KilledError:
-            raise Rejected(ReasonCode.UNDECODABLE, "the decoding process was killed twice") from None
-
-    def _once(self, data: bytes, unpack: Callable[[bytes], T]) -> T:
+    def _ask_child(self, data: bytes, unpack: Callable[[bytes], T]) -> T:
         child = self._ready_child()
         try:
             return unpack(child.ask(data, self._limits.decode_seconds))
         except TimeoutError:
             seconds = self._limits.decode_seconds
-            _tell("time")
+            _count_end("time")
             raise Rejected(ReasonCode.UNDECODABLE, f"decoding takes longer than {seconds} s") from None
         except (OSError, frames.ProtocolError):
             raise _cause(child.exit_status()) from None
@@ -147,16 +142,16 @@ class _KilledError(Exception):
 def _cause(status: int | None) -> Exception:
     """The error of a child that is gone, by its exit status; None: it did not answer and had to be killed."""
     if status is None:
-        _tell("silence")
+        _count_end("silence")
         return Rejected(ReasonCode.UNDECODABLE, "the decoder stopped talking")
     name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-    _tell(name if status < 0 else "exit")
+    _count_end(name if status < 0 else "exit")
     if status == -signal.SIGKILL:
         return _KilledError()
     return Rejected(ReasonCode.UNDECODABLE, f"the decoder crashed ({name})")
 
 
-def _tell(how: str) -> None:
+def _count_end(how: str) -> None:
     """A decoder that ends is a broken file, a hole in a codec or an attack: each is logged.
 
     Args:

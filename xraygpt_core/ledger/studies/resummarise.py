@@ -25,9 +25,9 @@ from xraygpt_core.states import Lane
 
 _WINDOW = 10_000  # stands in the statements, so that the planner knows it
 
-# Of some studies, those that are to be summarised again. A worker may still write with the former bundle after another
-# was promoted: then the same is asked once more, about the summary that is current now. Every look is by key, study by
-# study.
+# Of the named studies, those that need a new summary. A worker may still write with the former bundle after another was
+# promoted: the job's key then names the summary that is current now, and a second job is made. Every look is by key,
+# study by study.
 _NAMED_CANDIDATES = """
     SELECT s.id, s.state, s.revision, k.key || CASE WHEN EXISTS (
                SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = k.key AND j.state = 'done'
@@ -49,7 +49,7 @@ _NAMED_CANDIDATES = """
     ORDER BY s.id
 """
 
-# The same, of a window of all studies.
+# The same, in a window of all studies.
 _WINDOW_CANDIDATES = f"""
     SELECT s.id, s.state, s.revision, k.key || CASE WHEN EXISTS (
                SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = k.key AND j.state = 'done'
@@ -73,7 +73,7 @@ _WINDOW_CANDIDATES = f"""
 
 _WINDOW_END = f"SELECT id FROM studies WHERE id > :after ORDER BY id OFFSET {_WINDOW - 1} LIMIT 1"
 
-# Behind all that wait now: what was summarised once has had its place.
+# Behind all jobs that wait now: a study that has a summary is less urgent than one that has none.
 _SUMMARISE = """
     INSERT INTO jobs (id, kind, subject, key, lane_rank, place, max_attempts)
     SELECT n.id, 'summarise', n.study, n.key, :rank, (
@@ -86,7 +86,7 @@ _SUMMARISE = """
     ON CONFLICT (kind, key) DO NOTHING RETURNING subject
 """
 
-# A dead study goes on, if this is its revision still.
+# A dead study goes on, if it still has this revision.
 _GO_ON = """
     UPDATE studies SET state = 'queued', finished_at = NULL
     WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'dead'
@@ -143,10 +143,10 @@ def resummarise(
     """
     filters = {"from_bundle": from_bundle, "since": since, "until": until, "view": view}
     if study_ids is not None:
-        return repeating(ledger, lambda work: _named(ledger, work, study_ids, bundle, filters))
+        return repeating(ledger, lambda work: _resummarise_named(ledger, work, study_ids, bundle, filters))
 
     def window(after: UUID) -> tuple[int, UUID | None]:
-        return repeating(ledger, lambda work: _window(ledger, work, after, bundle, filters))
+        return repeating(ledger, lambda work: _resummarise_window(ledger, work, after, bundle, filters))
 
     count, after = window(UUID(int=0))
     while after is not None:
@@ -155,7 +155,9 @@ def resummarise(
     return count
 
 
-def _named(ledger: Ledger, work: Work, study_ids: Sequence[UUID], bundle: str | None, filters: Values) -> int:
+def _resummarise_named(
+    ledger: Ledger, work: Work, study_ids: Sequence[UUID], bundle: str | None, filters: Values
+) -> int:
     values = {**filters, "bundle": _served(work, bundle)}
     ids = [resolve(work, study_id) for study_id in study_ids]
     refused = look_again(ledger, work, ids)
@@ -165,7 +167,9 @@ def _named(ledger: Ledger, work: Work, study_ids: Sequence[UUID], bundle: str | 
     return queued
 
 
-def _window(ledger: Ledger, work: Work, after: UUID, bundle: str | None, filters: Values) -> tuple[int, UUID | None]:
+def _resummarise_window(
+    ledger: Ledger, work: Work, after: UUID, bundle: str | None, filters: Values
+) -> tuple[int, UUID | None]:
     """Of the studies behind ``after``: how many were queued, and the last one; None if no more follow."""
     values = {**filters, "bundle": _served(work, bundle), "after": after}
     queued = _queue(ledger, work, _WINDOW_CANDIDATES, values)

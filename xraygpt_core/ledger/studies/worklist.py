@@ -209,11 +209,11 @@ def worklist(
         after: where the page before ended; None begins.
         lane, states, reviews: show only these; None shows all.
     """
-    place = after or _START[listing]
+    start = after or _START[listing]
     values: dict[str, Any] = {
-        "rank": place.rank,
-        "at": place.at,
-        "id": place.id,
+        "rank": start.rank,
+        "at": start.at,
+        "id": start.id,
         "low": 0 if lane is None else lane.rank,
         "high": len(Lane) - 1 if lane is None else lane.rank,
         "states": None if states is None else list(states),
@@ -221,20 +221,15 @@ def worklist(
         "reach": REACH,
         "limit": limit + 1,
     }
+    lanes: dict[str, Any] = {"most": MOST_COUNTED, "ranks": [one.rank for one in Lane]}
     with ledger.work() as work:
         found = [dict(row) for row in work.rows(_PAGES[listing], values)]
-        lanes: dict[str, Any] = {"most": MOST_COUNTED, "ranks": [one.rank for one in Lane]}
-        shown = [row["study_id"] for row in found[:limit]]
-        counted = recorded(work, _DRAFTS, lanes, "worklist read", studies=shown, detail={"list": listing})
-        if len(found) > limit:
-            end: Cursor | None = _place(found[limit - 1])
-        else:
-            end = _edge(work, listing, values)
-    return Page(
-        rows=[_row(row) for row in found[:limit]],
-        after=end,
-        awaiting={lane: row["drafts"] for lane, row in zip(Lane, counted, strict=True)},
-    )
+        shown = found[:limit]
+        read = [row["study_id"] for row in shown]
+        counted = recorded(work, _DRAFTS, lanes, "worklist read", studies=read, detail={"list": listing})
+        end = _cursor_at(shown[-1]) if len(found) > limit else _last_reached(work, listing, values)
+    drafts: dict[str, int] = {lane: row["drafts"] for lane, row in zip(Lane, counted, strict=True)}
+    return Page([_row(row) for row in shown], end, drafts)
 
 
 def raise_drafts(work: Work, study_ids: Sequence[UUID], rank: int) -> None:
@@ -245,12 +240,12 @@ def raise_drafts(work: Work, study_ids: Sequence[UUID], rank: int) -> None:
     work.run(_RAISE, {"studies": list(study_ids), "rank": rank})
 
 
-def _edge(work: Work, listing: WorklistView, values: dict[str, Any]) -> Cursor | None:
+def _last_reached(work: Work, listing: WorklistView, values: dict[str, Any]) -> Cursor | None:
     row = work.row(_ENDS[listing], values)
     return Cursor(row["rank"], row["at"], row["id"]) if row is not None and row["seen"] == REACH else None
 
 
-def _place(row: dict[str, Any]) -> Cursor:
+def _cursor_at(row: dict[str, Any]) -> Cursor:
     return Cursor(row["place_rank"], row["place_at"], row["place_id"])
 
 
