@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from xraygpt_core.ledger.access.api_keys import check_api_key, create_api_key
+from tests.support.api_keys import create_api_key
+from xraygpt_core.ledger.access.api_keys import check_api_key
 from xraygpt_core.ledger.backlogs import change
 from xraygpt_core.ledger.backlogs.change_statements import WINDOW
 from xraygpt_core.ledger.backlogs.progress import add_page, create_backlog, listings

@@ -13,12 +13,12 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from api_gateway.app import create_app
+from tests.support.api_keys import create_api_key
 from tests.support.keys import HMAC_KEY
 from tests.support.s3_tools import s3_client
 from xraygpt.stack.servers.broker import Broker
 from xraygpt.stack.servers.postgres import Postgres
 from xraygpt.stack.servers.s3 import ObjectServer
-from xraygpt_core.ledger.access.api_keys import create_api_key
 from xraygpt_core.ledger.jobs.claims import Claim, claim, fail
 from xraygpt_core.ledger.studies.chat import chat_input, complete_turn, stream_answer
 from xraygpt_core.ledger.studies.ingest import IngestedImage, complete_ingest, reject_image

@@ -116,31 +116,18 @@ _NOTICE = """
 """
 
 
-def create_api_key(
-    ledger: Ledger,
-    name: str,
-    kind: KeyKind = KeyKind.PERSON,
-    roles: Collection[Role] = EVERY_ROLE,
-    *,
-    stat: bool = False,
-    owner: str | None = None,
-    expires_at: datetime | None = None,
-) -> str:
-    """A new key, shown this once. It may do everything unless ``roles`` says less: the doors always say it.
+def make_key(ledger: Ledger, wanted: NewKey) -> tuple[UUID, str]:
+    """A new key: its id, and the key itself, which is never shown again.
 
     Raises:
         InvalidRequest: the name is not fit for a signature, or there is no role.
-        Conflict: a valid key bears this name.
+        Conflict: a valid key has this name.
     """
-    return make_key(ledger, NewKey(name, kind, roles, stat, owner, expires_at))[1]
-
-
-def make_key(ledger: Ledger, wanted: NewKey) -> tuple[UUID, str]:
-    """A new key: its id, and the key itself, which is never shown again; raises like :func:`create_api_key`."""
     with ledger.work() as work:
         lock_keys(work)
-        work.run(_FREE, {"name": unicodedata.normalize("NFC", wanted.name)})
-        if work.row(_TAKEN, {"name": unicodedata.normalize("NFC", wanted.name)}) is not None:
+        name = {"name": unicodedata.normalize("NFC", wanted.name)}
+        work.run(_FREE, name)
+        if work.row(_TAKEN, name) is not None:
             raise Conflict(f"there is a valid key named {wanted.name!r}: end or rotate it, or choose another name")
         key_id, key = insert_key(work, wanted)
         detail = {"roles": sorted(Role(role).value for role in wanted.roles), "stat": wanted.stat, "kind": wanted.kind}
@@ -154,7 +141,7 @@ def lock_keys(work: Work) -> None:
 
 
 def insert_key(work: Work, wanted: NewKey) -> tuple[UUID, str]:
-    """The row of a new key, in a transaction that saw to its name; raises InvalidRequest as :func:`create_api_key`."""
+    """The row of a new key whose name is free, in this transaction; raises InvalidRequest as :func:`make_key`."""
     if not wanted.roles:
         raise InvalidRequest(f"a key holds at least one role of {', '.join(Role)}")
     key_id, key = new_id(), f"xgpt_{secrets.token_urlsafe(32)}"

@@ -83,8 +83,18 @@ def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[], Ans
         InvalidRequest: the key was used for another request.
         Conflict: the same request has been in the works for longer than a repeat can wait.
     """
+    values = {"key": attempt.key_hash, "request": attempt.request_hash}
     with ledger.database.nesting, ledger.work() as work:
-        return _once(work, attempt, status, action)
+        # The action may be long (all dead jobs queued again), and all that is locked is this request's own key.
+        work.run("SET LOCAL idle_in_transaction_session_timeout = '10min'")
+        if _is_first(work, values):
+            answer = action()
+            work.run(_FINISH, {**values, "status": status, "body": json.dumps(answer)})
+            return answer
+        row = work.row(_ANSWERED, {"key": attempt.key_hash, "kept": KEPT_SECONDS})
+    if row is None:
+        raise Conflict("the answer to this request was just forgotten; send it again")
+    return _same(attempt, dict(row))
 
 
 def forget_answers(ledger: Ledger) -> int:
@@ -94,20 +104,6 @@ def forget_answers(ledger: Ledger) -> int:
             "DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - make_interval(secs => :kept)",
             {"kept": KEPT_SECONDS},
         )
-
-
-def _once(work: Work, attempt: Attempt, status: int, action: Callable[[], Answer]) -> Answer:
-    values = {"key": attempt.key_hash, "request": attempt.request_hash}
-    # The action may be long (all dead jobs queued again), and all that is locked is this request's own key.
-    work.run("SET LOCAL idle_in_transaction_session_timeout = '10min'")
-    if _is_first(work, values):
-        answer = action()
-        work.run(_FINISH, {**values, "status": status, "body": json.dumps(answer)})
-        return answer
-    row = work.row(_ANSWERED, {"key": attempt.key_hash, "kept": KEPT_SECONDS})
-    if row is None:
-        raise Conflict("the answer to this request was just forgotten; send it again")
-    return _same(attempt, dict(row))
 
 
 def _is_first(work: Work, values: dict[str, Any]) -> bool:
