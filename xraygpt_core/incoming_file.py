@@ -2,7 +2,6 @@
 
 import hashlib
 import tempfile
-from types import TracebackType
 from typing import IO, Self
 
 from xraygpt_core.errors import InvalidRequest, Rejected
@@ -29,7 +28,7 @@ class IncomingFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def take(self, piece: bytes) -> None:

@@ -40,18 +40,9 @@ FIELDS = frozenset(
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 _OURS = ("xraygpt", "xraygpt_core", "api_gateway", "workers", "training_jobs", "migrations", "__main__")
 # These explain themselves in DEBUG and INFO lines that quote URLs, keys, headers and statements.
-_TALKATIVE = (
-    "boto3",
-    "botocore",
-    "s3transfer",
-    "urllib3",
-    "httpx",
-    "httpcore",
-    "sqlalchemy",
-    "psycopg2",
-    "PIL",
-    "pydicom",
-)
+_TALKATIVE = frozenset({
+    "boto3", "botocore", "s3transfer", "urllib3", "httpx", "httpcore", "sqlalchemy", "psycopg2", "PIL", "pydicom",
+})  # fmt: skip
 
 
 class JsonLines(logging.Formatter):

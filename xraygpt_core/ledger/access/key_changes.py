@@ -10,7 +10,7 @@ from sqlalchemy.engine import RowMapping
 from xraygpt_core.errors import Conflict, NotFound
 from xraygpt_core.ledger.access.api_keys import VALID, NewKey, insert_key, lock_keys
 from xraygpt_core.ledger.audit.record import record
-from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import KeyKind, Role
 
 _KEYS = f"""
@@ -92,12 +92,8 @@ def end_key(ledger: Ledger, key_id: UUID) -> None:
         row = work.row(_KEY, {"id": key_id})
         if row is None:
             raise NotFound(f"there is no valid API key {key_id}")
-        if Role.ADMIN in row["roles"] and not row["replaced_by"]:
-            _must_leave_an_admin(work, key_id)
+        admin = Role.ADMIN in row["roles"] and not row["replaced_by"]
+        if admin and work.row(_ADMINS_LEFT, {"id": key_id}) is None:
+            raise Conflict("no key with the role admin would be left: make another one first")
         work.run(_END, {"id": key_id})
         record(work, "key ended", subject=key_id)
-
-
-def _must_leave_an_admin(work: Work, key_id: UUID) -> None:
-    if work.row(_ADMINS_LEFT, {"id": key_id}) is None:
-        raise Conflict("no key with the role admin would be left: make another one first")
