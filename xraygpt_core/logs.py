@@ -66,13 +66,14 @@ class JsonLines(logging.Formatter):
                 continue
             if name in FIELDS:
                 line[name] = value if isinstance(value, bool | int | float | None) else str(value)
-            elif _is_ours(record.name):
+            elif record.name.partition(".")[0] in _OURS:
                 refused.append(name)
         if refused:
             line["refused"] = sorted(refused)
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
-            line["trace"] = _trace(record.exc_info[2])
+            frames = traceback.extract_tb(record.exc_info[2])
+            line["trace"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         return json.dumps(line)  # ASCII alone: no letter in it ends a line or steers a terminal
 
 
@@ -113,14 +114,6 @@ def _message(record: logging.LogRecord) -> str:
 
 def _mask(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | UUID | None) else "…"
-
-
-def _is_ours(logger: str) -> bool:
-    return logger.partition(".")[0] in _OURS
-
-
-def _trace(trace: TracebackType | None) -> list[str]:
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
 
 
 def _log_warning(

@@ -34,11 +34,7 @@ def _seen(letter: str) -> str:
 def json_text(content: Any, *, indent: int | None = None) -> str:
     """JSON (RFC 8259) with letters as they are, but for those that act, are invisible or half: these are escaped."""
     text = json.dumps(content, indent=indent, ensure_ascii=False, default=str)
-    return _UNSAFE_IN_JSON.sub(lambda found: found[0] if found[0].isprintable() else _escaped(found[0]), text)
-
-
-def _escaped(letter: str) -> str:
-    return json.dumps(letter)[1:-1]
+    return _UNSAFE_IN_JSON.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
 def unseen(text: str) -> str | None:

@@ -104,7 +104,8 @@ def parse_scope(table: Mapping[str, Any] | None) -> Scope:
         return UNDECLARED
     if not isinstance(table, Mapping):
         raise TypeError("[scope] is no table")
-    _only(table, _KEYS, "[scope]")
+    if unknown := sorted(set(table) - _KEYS):
+        raise ValueError(f"[scope] knows no {', '.join(unknown)}; it has {', '.join(sorted(_KEYS))}")
     made_for = table.get("made_for")
     if made_for not in list(MadeFor):
         raise ValueError(f"[scope] made_for {made_for!r} is none of {', '.join(MadeFor)}")
@@ -130,11 +131,6 @@ def scope_table(scope: Scope) -> dict[str, Any] | None:
     figures = [figure | {"interval": list(figure["interval"])} for figure in scope.figures()]
     given = {"made_for": str(scope.made_for), "says": scope.says, "card": scope.card, "validated_on": figures or None}
     return {key: value for key, value in given.items() if value is not None}
-
-
-def _only(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
-    if unknown := sorted(set(table) - known):
-        raise ValueError(f"{where} knows no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
 
 
 def _sentence(value: object, key: str) -> str:

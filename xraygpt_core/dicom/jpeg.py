@@ -64,7 +64,7 @@ def _header(data: bytes, frame: int, scan: int, interval: int, jfif: bool, adobe
     process = data[frame + 1]
     precision, rows, columns, components = struct.unpack_from(">BHHB", data, frame + 4)
     table = data[frame + 10 : frame + 10 + 3 * components]
-    end = _end(data, scan)
+    end = data.find(b"\xff\xd9", scan)  # EOI: entropy-coded data hold no marker of their own, segments between may
     restarts = process in (0xC0, 0xC1, 0xC3) and interval > 0 and data.find(b"\xff\xda", scan, max(end, 0)) < 0
     complete = end >= 0
     if complete and restarts:
@@ -77,11 +77,6 @@ def _header(data: bytes, frame: int, scan: int, interval: int, jfif: bool, adobe
         photometric=_photometric(table[::3], jfif, adobe), has_adobe=adobe >= 0,
         scan=scan, end=end, complete=complete, more=end >= 0 and b"\xff\xd8\xff" in data[end : end + 8],
     )  # fmt: skip
-
-
-def _end(data: bytes, scan: int) -> int:
-    """Where EOI stands: entropy-coded data hold no marker of their own, segments between scans may."""
-    return data.find(b"\xff\xd9", scan)
 
 
 def _units(process: int, rows: int, columns: int, table: bytes) -> int:

@@ -6,6 +6,7 @@ order of the colour planes and exchanged Rows and Columns show in the picture: o
 """
 
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 
@@ -77,7 +78,9 @@ def _of_length(value: bytes, image: PixelLayout, little: bool, cut: bool) -> Pix
             return image
         limit = CLEARLY * _rough(value, image, little)
         others = [] if cut else [one for one in _readings(image) if one.native_bytes <= length]
-        return min((one for one in others if _rough(value, one, little) < limit), default=image, key=_bytes_of)
+        return min(
+            (one for one in others if _rough(value, one, little) < limit), default=image, key=attrgetter("native_bytes")
+        )
     others = [] if cut else [one for one in _readings(image) if is_native_length(length, one)]
     if len(others) > 1:
         others.sort(key=lambda one: _rough(value, one, little))
@@ -88,10 +91,6 @@ def _of_length(value: bytes, image: PixelLayout, little: bool, cut: bool) -> Pix
     raise Rejected(
         ReasonCode.UNDECODABLE, f"{length} bytes do not fit the description of {image.rows * image.columns} pixels"
     )
-
-
-def _bytes_of(image: PixelLayout) -> int:
-    return image.native_bytes
 
 
 def _readings(image: PixelLayout) -> list[PixelLayout]:

@@ -227,7 +227,10 @@ def worklist(
         shown = found[:limit]
         read = [row["study_id"] for row in shown]
         counted = recorded(work, _DRAFTS, lanes, "worklist read", studies=read, detail={"list": listing})
-        end = _cursor_at(shown[-1]) if len(found) > limit else _last_reached(work, listing, values)
+        if len(found) > limit:
+            end: Cursor | None = Cursor(*(shown[-1][name] for name in ("place_rank", "place_at", "place_id")))
+        else:
+            end = _last_reached(work, listing, values)
     drafts: dict[str, int] = {lane: row["drafts"] for lane, row in zip(Lane, counted, strict=True)}
     return Page([_row(row) for row in shown], end, drafts)
 
@@ -243,10 +246,6 @@ def raise_drafts(work: Work, study_ids: Sequence[UUID], rank: int) -> None:
 def _last_reached(work: Work, listing: WorklistView, values: dict[str, Any]) -> Cursor | None:
     row = work.row(_ENDS[listing], values)
     return Cursor(row["rank"], row["at"], row["id"]) if row is not None and row["seen"] == REACH else None
-
-
-def _cursor_at(row: dict[str, Any]) -> Cursor:
-    return Cursor(row["place_rank"], row["place_at"], row["place_id"])
 
 
 def _row(row: dict[str, Any]) -> WorklistRow:
