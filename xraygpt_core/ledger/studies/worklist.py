@@ -14,7 +14,7 @@ from uuid import UUID
 
 from xraygpt_core.ledger.audit.record import recorded
 from xraygpt_core.ledger.studies.read import STUDY_STATE
-from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.ledger.transaction import Ledger, Values, Work
 from xraygpt_core.states import TERMINAL_STUDY_STATES, Flag, Lane, ReviewState, StudyState
 
 # How many rows one page looks at.
@@ -227,10 +227,7 @@ def worklist(
         shown = found[:limit]
         read = [row["study_id"] for row in shown]
         counted = recorded(work, _DRAFTS, lanes, "worklist read", studies=read, detail={"list": listing})
-        if len(found) > limit:
-            end: Cursor | None = Cursor(*(shown[-1][name] for name in ("place_rank", "place_at", "place_id")))
-        else:
-            end = _last_reached(work, listing, values)
+        end = _end(work, listing, values, shown[-1] if len(found) > limit else None)
     drafts: dict[str, int] = {lane: row["drafts"] for lane, row in zip(Lane, counted, strict=True)}
     return Page([_row(row) for row in shown], end, drafts)
 
@@ -243,7 +240,10 @@ def raise_drafts(work: Work, study_ids: Sequence[UUID], rank: int) -> None:
     work.run(_RAISE, {"studies": list(study_ids), "rank": rank})
 
 
-def _last_reached(work: Work, listing: WorklistView, values: dict[str, Any]) -> Cursor | None:
+def _end(work: Work, listing: WorklistView, values: Values, last: dict[str, Any] | None) -> Cursor | None:
+    """Where the next page begins: behind the last row of a full page, else behind the last one that was looked at."""
+    if last is not None:
+        return Cursor(last["place_rank"], last["place_at"], last["place_id"])
     row = work.row(_ENDS[listing], values)
     return Cursor(row["rank"], row["at"], row["id"]) if row is not None and row["seen"] == REACH else None
 
