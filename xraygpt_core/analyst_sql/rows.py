@@ -83,8 +83,7 @@ class Reading:
             self._run(cursor, f"FETCH {wanted} FROM answer")
             self.columns = [column.name for column in cursor.description or ()]
             for row in cursor:
-                safe = [json_safe(value) for value in row]
-                written = json.dumps(safe, ensure_ascii=False, separators=(",", ":")).encode()
+                written = _written([json_safe(value) for value in row])
                 room, widest = room - len(written), max(widest, len(written))
                 if count == self._max_rows or room < 0:
                     self.truncated = True
@@ -127,12 +126,15 @@ def _quoted(text: str, connection: Any) -> str:
     return bytes(literal.getquoted()).decode()
 
 
+def _written(row: list[Value]) -> bytes:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _ours(error: psycopg2.Error) -> InvalidRequest | Unavailable:
     """Is the statement at fault, or does PostgreSQL not answer?"""
     state, message = error.pgcode, " ".join(str(error).split())
-    if state is None and (
-        "memory" in message or "lost synchronization" in message
-    ):  # libpq's, for a row that does not fit
+    # libpq's own words for a row that does not fit.
+    if state is None and ("memory" in message or "lost synchronization" in message):
         return InvalidRequest(TOO_WIDE)
     if state is None:
         lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
