@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from api_gateway.auth import AnnouncesServices, Token, may_ask_for, needs_or
 from api_gateway.dependencies import Dependencies, OpenServices
 from api_gateway.schemas import Answer
-from xraygpt_core.bucket_events import refused, take_in
+from xraygpt_core.bucket_events import count_refused, register_events
 from xraygpt_core.errors import InvalidRequest, Unauthorised
 from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.s3_events.hints import Message, text
@@ -71,9 +71,9 @@ def _note(services: Dependencies, body: bytes, lane: Lane, *, signed: bool = Fal
             _must_be_sns(body)
         events = parse_events(body, open_sns=lambda message: _opened(services, message))
     except (InvalidRequest, Unauthorised):
-        refused()
+        count_refused()
         raise
-    return NotedAnswer.model_validate(take_in(services.ledger, services.store, events, lane))
+    return NotedAnswer.model_validate(register_events(services.ledger, services.store, events, lane))
 
 
 def _must_be_sns(body: bytes) -> None:

@@ -29,7 +29,7 @@ from benchmarks.stack import BenchmarkStack, services
 from workers.audit_sealer import Sealer
 from xraygpt.stack.processes.child import die_with_parent
 from xraygpt.stack.servers.ports import choose
-from xraygpt_core.ledger.access.api_keys import create_api_key
+from xraygpt_core.ledger.access.api_keys import EVERY_ROLE, NewKey, make_key
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.privacy import load_pseudonymiser
@@ -54,7 +54,7 @@ def measure(running: BenchmarkStack, rounds: int, only: Collection[str]) -> list
         study = connection.execute("SELECT study_id FROM summaries LIMIT 1").fetchone()
     assert study is not None
     with _ledger(running) as ledger:
-        key = create_api_key(ledger, "benchmark", KeyKind.BOTH)
+        _, key = make_key(ledger, NewKey("benchmark", KeyKind.BOTH, EVERY_ROLE))
         stop = Sealer(ledger).start(lambda: say("the sealer ended"))
         try:
             with _gateway(running, "with") as recorded, _gateway(running, "without") as plain:

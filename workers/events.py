@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from workers.context import Context
-from xraygpt_core.bucket_events import refused, take_in
+from xraygpt_core.bucket_events import count_refused, register_events
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unauthorised, Unavailable
 from xraygpt_core.metrics import SQS_MESSAGES
 from xraygpt_core.s3_events import parse_events
 from xraygpt_core.s3_events.sns import from_queue
-from xraygpt_core.sqs import MessageQueue, Taken
+from xraygpt_core.sqs import MessageQueue, QueueMessage
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,13 @@ class Poller:
                 self._stopping.wait(pause * (0.5 + secrets.randbelow(1000) / 1000))
                 pause = min(_LONGEST_PAUSE, pause * 2)
 
-    def take(self, messages: Sequence[Taken]) -> None:
+    def take(self, messages: Sequence[QueueMessage]) -> None:
         """Commit what these messages say, then delete them.
 
         Raises:
             Unavailable: a service does not answer. What is done already is deleted nevertheless.
         """
-        done: list[Taken] = []
+        done: list[QueueMessage] = []
         with self._hidden(messages):
             try:
                 for message in messages:
@@ -66,21 +66,21 @@ class Poller:
             finally:
                 SQS_MESSAGES.labels("done").inc(self._queue.delete(done))
 
-    def _took(self, message: Taken) -> bool:
+    def _took(self, message: QueueMessage) -> bool:
         """Is what this message says committed? False if nobody can read it."""
         try:
             events = parse_events(message.body.encode(errors="surrogatepass"), open_sns=self._open_sns)
         except (InvalidRequest, Unauthorised) as error:
-            refused()
+            count_refused()
             SQS_MESSAGES.labels("poison").inc()
-            said = {"error": str(error), "attempts": message.times}
+            said = {"error": str(error), "attempts": message.receive_count}
             log.error("a message cannot be read: it is left to the queue", extra=said)  # noqa: TRY400  # no defect of ours
             return False
-        take_in(self._context.ledger, self._context.store, events, self._context.settings.sqs_lane)
+        register_events(self._context.ledger, self._context.store, events, self._context.settings.sqs_lane)
         return True
 
     @contextmanager
-    def _hidden(self, messages: Sequence[Taken]) -> Iterator[None]:
+    def _hidden(self, messages: Sequence[QueueMessage]) -> Iterator[None]:
         """Keep these messages from other pollers while the block runs, but for no longer than a job may run."""
         over = threading.Event()
         rounds = int(self._context.settings.max_run_seconds / self._queue.visibility * 3) + 1

@@ -1,4 +1,4 @@
-"""How far a backlog is, and in the end the proof that nothing of it is missing."""
+"""The progress of a backlog, and at its end the proof that nothing of it is missing."""
 
 import time
 from collections import Counter, deque
@@ -11,7 +11,7 @@ from xraygpt.client import Gateway
 from xraygpt.submit import ASK_AT_ONCE, ResultRow, refresh, register_rows
 from xraygpt_core.states import StudyState
 
-SPAN_SECONDS = 30.0  # over which the speed is told
+SPAN_SECONDS = 30.0  # over which the speed is measured
 
 
 class Speed:
@@ -34,7 +34,7 @@ class Speed:
         return (last - first) / (now - began) if now > began else 0.0
 
     def eta(self, left: int) -> str:
-        """When the rest will have ended, as people say it."""
+        """When the rest will have ended, in hours, minutes and seconds."""
         if not self.per_second:
             return "?"
         minutes, seconds = divmod(round(left / self.per_second), 60)
@@ -44,8 +44,8 @@ class Speed:
         )
 
 
-def words(now: dict[str, Any], speed: Speed) -> str:
-    """One line about a backlog: what the gateway says, how fast it goes, and when it will be done."""
+def progress_line(now: dict[str, Any], speed: Speed) -> str:
+    """One line about a backlog: the gateway's counts, the speed, and when it will be done."""
     counts = ", ".join(f"{now[name]} {name}" for name in ("listed", "registered", "summarised", "rejected", "dead"))
     cancelled = f", {now['cancelled']} cancelled" if now["cancelled"] else ""
     problem = f"; listing stands still: {now['problem']}" if now.get("problem") else ""
@@ -61,7 +61,7 @@ class ListedSoFar:
 
 
 def compared(gateway: Gateway, listed: Iterable[ListedSoFar], lane: str) -> Iterator[ResultRow]:
-    """What the ledger says of each object. One it never saw is registered now, and not at its end.
+    """The ledger's state of each object. An object that is not in the ledger is registered now; it has not ended.
 
     A thousand at a time: neither the objects nor the rows are ever all in memory.
 
@@ -116,7 +116,7 @@ class Proof:
         ended = self.listed - len(self.differences)
         return {"listed": self.listed, "ended": ended, "differences": self.differences}
 
-    def tell(self, say: Callable[[str], None]) -> None:
+    def show(self, say: Callable[[str], None]) -> None:
         """For a person."""
         if not self.listed:
             say("nothing lies there: is the prefix right?")

@@ -1,4 +1,4 @@
-"""What bucket events come to: the objects they hint at become images, whichever door the events came through."""
+"""Registering the objects that bucket events name, from the webhook and from the event queue alike."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ _ACTOR = "event"
 
 
 @dataclass(frozen=True)
-class Noted:
-    """What came of a message: ``ignored`` objects lie in another bucket, were gone before we looked, or are folders."""
+class EventCounts:
+    """A message's results. ``ignored`` objects lie in another bucket, were gone before we looked, or are folders."""
 
     registered: int = 0
     deleted: int = 0
     ignored: int = 0
 
 
-def take_in(ledger: Ledger, store: ObjectStore, events: Events, lane: Lane) -> Noted:
-    """Register what came and note what went; everything is committed when this returns. Repeats are harmless.
+def register_events(ledger: Ledger, store: ObjectStore, events: Events, lane: Lane) -> EventCounts:
+    """Register new objects and note deleted ones. All is committed when this returns. Repeats are harmless.
 
     Raises:
         Unavailable: database or bucket does not answer; some of it may have been written.
@@ -39,25 +39,25 @@ def take_in(ledger: Ledger, store: ObjectStore, events: Events, lane: Lane) -> N
                 note_deleted(ledger, hint.bucket, hint.key, hint.sequencer)
                 deleted += 1
         else:
-            # Who uploads a file submits it too, and says in which lane; until then it is in nobody's way.
+            # The client that uploads a file also submits it, in its lane. Until then it waits behind all other work.
             refs = _refs(store, group)
             if refs:
                 register_objects(ledger, refs, Lane.BACKLOG if uploaded else lane, actor=_ACTOR)
             registered += len(refs)
-    noted = Noted(registered, deleted, ignored=len(events.hints) - registered - deleted)
+    noted = EventCounts(registered, deleted, ignored=len(events.hints) - registered - deleted)
     for result, count in vars(noted).items():
         INGEST_EVENTS.labels(events.dialect, result).inc(count)
     return noted
 
 
-def refused() -> None:
+def count_refused() -> None:
     """Count a message that was turned away."""
     INGEST_EVENTS.labels("unknown", "refused").inc()
 
 
 def _refs(store: ObjectStore, hints: Iterable[ObjectHint]) -> list[ObjectRef]:
-    """The objects that came, without the markers of folders. The ETag is part of an object's identity; the bucket is
-    asked where the event lacks it.
+    """The new objects, without the markers of folders. The ETag is part of an object's identity; the bucket is asked
+    where the event lacks it.
     """
     refs = []
     for hint in hints:

@@ -14,7 +14,7 @@ An error's docstring is what a user may read about it, and its message says what
     ├── LeaseLost                 another worker owns the job now; nothing was written
     ├── ObjectReplaced            the object changed between the event and the read
     ├── ObjectMissing             the object is gone from the bucket
-    ├── WrongPicture              the stored picture is not the one that was read; it is shown to nobody
+    ├── WrongPicture              the stored picture is not the one that was read; it is not shown
     ├── Unavailable               database, broker or bucket does not answer; worth a retry
     │   └── Refused               the database answers that it cannot do this now; nothing was written
     ├── BundleError               a model bundle is missing, incomplete or does not fit together

@@ -1,8 +1,7 @@
-"""A file that somebody sends: kept aside, out of memory, until it is whole and its hash is right."""
+"""An upload: kept out of memory until it is whole and its hash is right."""
 
 import hashlib
 import tempfile
-from types import TracebackType
 from typing import IO, Self
 
 from xraygpt_core.errors import InvalidRequest, Rejected
@@ -12,7 +11,7 @@ _SPOOL = 1 << 20
 
 
 class IncomingFile:
-    """Takes a file's pieces; a context manager, at whose end they are gone.
+    """Takes a file's pieces. A context manager: at its end they are gone.
 
     Args:
         sha256: in hex, which the whole file must have.
@@ -29,7 +28,7 @@ class IncomingFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def take(self, piece: bytes) -> None:

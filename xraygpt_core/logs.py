@@ -40,18 +40,9 @@ FIELDS = frozenset(
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 _OURS = ("xraygpt", "xraygpt_core", "api_gateway", "workers", "training_jobs", "migrations", "__main__")
 # These explain themselves in DEBUG and INFO lines that quote URLs, keys, headers and statements.
-_TALKATIVE = (
-    "boto3",
-    "botocore",
-    "s3transfer",
-    "urllib3",
-    "httpx",
-    "httpcore",
-    "sqlalchemy",
-    "psycopg2",
-    "PIL",
-    "pydicom",
-)
+_TALKATIVE = frozenset({
+    "boto3", "botocore", "s3transfer", "urllib3", "httpx", "httpcore", "sqlalchemy", "psycopg2", "PIL", "pydicom",
+})  # fmt: skip
 
 
 class JsonLines(logging.Formatter):
@@ -75,27 +66,28 @@ class JsonLines(logging.Formatter):
                 continue
             if name in FIELDS:
                 line[name] = value if isinstance(value, bool | int | float | None) else str(value)
-            elif _is_ours(record.name):
+            elif record.name.partition(".")[0] in _OURS:
                 refused.append(name)
         if refused:
             line["refused"] = sorted(refused)
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
-            line["trace"] = _trace(record.exc_info[2])
+            frames = traceback.extract_tb(record.exc_info[2])
+            line["trace"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         return json.dumps(line)  # ASCII alone: no letter in it ends a line or steers a terminal
 
 
 def configure_logging(level: str, process: str) -> None:
     """Send every log line, warning and uncaught exception of this process to stderr in the form of this module.
 
-    ``level`` is a name of :mod:`logging`; ``process`` says who speaks ("gateway", "ingest", "gpu" …). Call it once,
-    from the entry point; a second call replaces the first.
+    ``level`` is a name of :mod:`logging`; ``process`` names this one ("gateway", "ingest", "gpu" …). Call it once, from
+    the entry point; a second call replaces the first.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(process))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    # What libraries say below INFO was not looked through: a line may be built of a key or a value, not take it as an
+    # Lines of libraries below INFO were not reviewed: a line may be built of a key or a value, not take it as an
     # argument. DEBUG is about ourselves.
     root.setLevel(max(logging.getLevelName(level.upper()), logging.INFO))
     for name in (*_OURS, *OPEN_LOGGERS):
@@ -124,16 +116,8 @@ def _mask(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | UUID | None) else "…"
 
 
-def _is_ours(logger: str) -> bool:
-    return logger.partition(".")[0] in _OURS
-
-
-def _trace(trace: TracebackType | None) -> list[str]:
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
-
-
 def _log_warning(
-    message: Warning | str,  # not told: pydicom's warnings quote the value they warn about
+    message: Warning | str,  # left out: pydicom's warnings quote the value they warn about
     category: type[Warning],
     filename: str,
     lineno: int,

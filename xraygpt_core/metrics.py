@@ -1,7 +1,7 @@
 """Prometheus metrics. Labels are words of :mod:`xraygpt_core.states` and route templates: never an id, a key or a name.
 
-Counters live in the process that counts. What can be read from the ledger (jobs by state, their age) is read when the
-gateway is scraped, so it is right whichever process died.
+Counters live in the process that counts. Jobs by state and their age are read from the ledger when the gateway is
+scraped, so they are right after any process died.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,12 +18,12 @@ HTTP_REFUSED = Counter("xraygpt_http_refused_total", "Connections ended without 
 INGEST_EVENTS = Counter("xraygpt_ingest_events_total", "Bucket events by dialect and outcome", ["source", "result"])
 SQS_MESSAGES = Counter("xraygpt_sqs_messages_total", "Messages of the event queue by outcome", ["result"])
 
-# Also counted by whoever reads a picture for the model.
+# Also counted by the workers that read a picture for the model.
 PICTURES_REFUSED = Counter("xraygpt_pictures_refused_total", "Stored pictures that are not what ingest made")
 
 # Workers and control.
 JOB_ATTEMPTS = Counter("xraygpt_job_attempts_total", "Claims taken", ["kind"])
-LEASE_LOST = Counter("xraygpt_lease_lost_total", "Jobs whose lease went to somebody else", ["kind"])
+LEASE_LOST = Counter("xraygpt_lease_lost_total", "Jobs whose lease went to another worker", ["kind"])
 TASK_EVENTS_DROPPED = Counter("xraygpt_task_events_dropped_total", "Events for Flower that the broker did not take")
 BUCKETS_AWAY = Gauge(
     "xraygpt_buckets_away", "1 while this process begins no jobs for want of these buckets", ["buckets"]

@@ -1,4 +1,4 @@
-"""Where things lie on this machine. Apart from the settings, which take 0.2 s to import: a command needs no more."""
+"""Directories on this machine. Apart from the settings, which take 0.2 s to import: most commands need only these."""
 
 import os
 from pathlib import Path

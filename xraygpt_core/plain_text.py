@@ -1,7 +1,7 @@
-"""Other people's text on its way to a screen, an export or the ledger: letters that one sees, and none that act.
+"""Foreign text on its way to a screen, an export or the ledger: visible letters, and none that act.
 
-What acts: control characters of C0 and C1 (ECMA-48: they move the cursor, set titles, answer in your name), the
-directional ones of Unicode (UAX #9: they turn words around), and letters without any width or look (UTS #39).
+Letters that act are the control characters of C0 and C1 (ECMA-48: they move the cursor, set titles, answer in your
+name), the directional ones of Unicode (UAX #9: they reverse words), and invisible ones (UTS #39).
 """
 
 import json
@@ -17,7 +17,7 @@ _UNSAFE_IN_JSON = re.compile("[\x7f-\xa0\u00ad\u0600-\uffff\U00010000-\U0010ffff
 
 
 def plain_text(text: str, *, lines: bool = True) -> str:
-    """The text with a mark in the place of every letter that acts or is not seen; tabs and wide spaces become spaces.
+    """The text with a mark in the place of every letter that acts or is invisible; tabs and wide spaces become spaces.
 
     Args:
         lines: keep line ends. Without, they are marked: for what must stay one line.
@@ -32,17 +32,13 @@ def _seen(letter: str) -> str:
 
 
 def json_text(content: Any, *, indent: int | None = None) -> str:
-    """JSON (RFC 8259) with letters as they are, but for those that act, are not seen or are half: these are escaped."""
+    """JSON (RFC 8259) with letters as they are, but for those that act, are invisible or half: these are escaped."""
     text = json.dumps(content, indent=indent, ensure_ascii=False, default=str)
-    return _UNSAFE_IN_JSON.sub(lambda found: found[0] if found[0].isprintable() else _escaped(found[0]), text)
-
-
-def _escaped(letter: str) -> str:
-    return json.dumps(letter)[1:-1]
+    return _UNSAFE_IN_JSON.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
 def unseen(text: str) -> str | None:
-    """Name of the first letter that nobody sees and no language needs, such as ``U+202E``; None if there is none.
+    """Name of the first letter that is invisible and that no language needs, such as ``U+202E``; None if there is none.
 
     A signed text must hold what its reader saw, so it is refused rather than changed.
     """

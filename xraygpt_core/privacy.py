@@ -2,7 +2,7 @@
 
 A pseudonym is HMAC-SHA256 (RFC 2104) over ``patient|issuer|id``, ``study|uid``, ``accession|issuer|number`` or
 ``sop|uid``. The first word separates the domains: an accession number never equals a patient with the same digits.
-The key lies outside the database; who has both can link, who has the database alone cannot.
+The key lies outside the database: a thief needs both to link a pseudonym to a patient.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ class Pseudonymiser:
     """Turns identifiers into pseudonyms: 64 hex digits, or None where the identifier is absent or blank.
 
     Args:
-        former: that of the key before, while rows are still known under it (``ledger/studies/rotate_pseudonyms.py``).
+        former: that of the former key, while rows still have its pseudonyms (``ledger/studies/rotate_pseudonyms.py``).
     """
 
     def __init__(self, key: bytes, former: "Pseudonymiser | None" = None) -> None:
@@ -40,7 +40,7 @@ class Pseudonymiser:
         return self._pseudonym("patient", patient_id, issuer=issuer or "")
 
     def patient_id(self, patient_id: str | None, issuer: str | None = None) -> str | None:
-        """PatientID alone, where an issuer is named: tells an absent issuer from a contradicting one.
+        """PatientID alone, where an issuer is named: it separates an absent issuer from a contradicting one.
 
         None where none is named, for then :meth:`patient` is just that.
         """
@@ -60,12 +60,12 @@ class Pseudonymiser:
 
     @property
     def all(self) -> "tuple[Pseudonymiser, ...]":
-        """This one, and the one before if there is one: a row may be known under either."""
+        """This one, and the former one if there is one: a row may have either's pseudonyms."""
         return (self,) if self.former is None else (self, self.former)
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that tell two keys apart and give neither away."""
+        """16 hex digits that distinguish two keys and reveal neither."""
         return self._digest("fingerprint")[:16]
 
     def _pseudonym(self, domain: str, value: str | None, *, issuer: str | None = None) -> str | None:
@@ -90,7 +90,7 @@ def _escaped(part: str) -> str:
 
 
 def load_pseudonymiser(settings: Settings) -> Pseudonymiser:
-    """The pseudonymiser of this installation, with that of the key before if that is given.
+    """The pseudonymiser of this installation, with that of the former key if that is given.
 
     Raises:
         ConfigurationError: the key is missing, readable by others, not 64 hex digits, or no secret at all.
@@ -119,7 +119,7 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigurationError(
             f"{path}: the pseudonymisation key is not there; restore it from the back-up: "
-            "under a new key nobody would find the studies of the old one"
+            "under a new key the studies of the old one cannot be found"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot read the pseudonymisation key ({type(error).__name__})") from None
@@ -132,14 +132,13 @@ def _parsed(text: str, where: str) -> bytes:
     key = bytes.fromhex(text)
     if _is_guessable(key):
         raise ConfigurationError(
-            f"{where}: this pseudonymisation key is a pattern that anybody can guess; "
-            "make one with: openssl rand -hex 32"
+            f"{where}: this pseudonymisation key is a pattern that can be guessed; make one with: openssl rand -hex 32"
         )
     return key
 
 
 def _is_guessable(key: bytes) -> bool:
-    """One byte again and again, a short pattern repeated, or bytes that count up or down: nobody drew these.
+    """One byte repeated, a short pattern repeated, or bytes that count up or down: not drawn at random.
 
     Of 32 random bytes fewer than 16 are different once in 10^16 keys.
     """

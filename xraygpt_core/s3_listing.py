@@ -25,7 +25,7 @@ def _take_contents(response_dict: dict[str, Any], customized_response_dict: dict
         root = ElementTree.fromstring(response_dict["body"])  # noqa: S314  # as botocore itself reads it
         contents = [_item(element) for element in root if _name(element) == "Contents"]
     except (ElementTree.ParseError, KeyError, ValueError):
-        return  # botocore finds out, too, and says so in its own way
+        return  # botocore finds out, too, and raises its own error
     if contents:
         root[:] = [element for element in root if _name(element) != "Contents"]
         response_dict["body"] = ElementTree.tostring(root)
@@ -38,10 +38,10 @@ def _name(element: "ElementTree.Element[str]") -> str:
 
 
 def _item(element: "ElementTree.Element[str]") -> dict[str, Any]:
-    said = {_name(child): child.text or "" for child in element}
+    fields = {_name(child): child.text or "" for child in element}
     return {
-        "Key": said["Key"],
-        "ETag": said["ETag"],
-        "Size": int(said["Size"]),
-        "LastModified": datetime.fromisoformat(said["LastModified"]),
+        "Key": fields["Key"],
+        "ETag": fields["ETag"],
+        "Size": int(fields["Size"]),
+        "LastModified": datetime.fromisoformat(fields["LastModified"]),
     }

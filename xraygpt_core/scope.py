@@ -19,8 +19,8 @@ _FIGURE_KEYS = frozenset({"name", "n", "metric", "value", "interval"})
 class MadeFor(StrEnum):
     """What a bundle claims."""
 
-    SYNTHETIC = "synthetic"  # drawn films, not people's; whatever it says about a person's film is worth nothing
-    RESEARCH = "research"  # people's films, and nobody vouches for it: no film of a hospital lies inside
+    SYNTHETIC = "synthetic"  # drawn films, not people's: its text about a person's film is worth nothing
+    RESEARCH = "research"  # people's films, without a measurement: no hospital's film lies inside
     VALIDATED = "validated"  # people's films, measured: the figures stand in validated_on
 
 
@@ -40,7 +40,7 @@ class Scope:
     """A bundle's declaration; ``made_for`` is None where it declares nothing.
 
     Attributes:
-        says: one sentence, for whoever reads a text.
+        says: one sentence, for the reader of a text.
         card: where the model card is, a link or a path.
     """
 
@@ -68,7 +68,7 @@ UNDECLARED = Scope(None, "This bundle does not say what it was made for.")
 def is_outside(scope: Scope, flags: Collection[str]) -> bool:
     """Whether a film with these flags lies outside of what the model was made for and measured on.
 
-    A validated model is inside for every film that cannot be told to be outside: drawn ones can.
+    A validated model's scope holds every film that is not known to be drawn.
     """
     match scope.made_for:
         case MadeFor.SYNTHETIC:
@@ -80,13 +80,13 @@ def is_outside(scope: Scope, flags: Collection[str]) -> bool:
 
 
 def scope_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What a stored text's bundle declared. Texts from before bundles declared anything say that."""
+    """What a stored text's bundle declared. Texts that are older than declarations get :data:`UNDECLARED`."""
     declared: dict[str, Any] = provenance.get("scope") or UNDECLARED.document()
     return declared
 
 
 def inherited(scope: Scope, base: str) -> Scope:
-    """What may be said of a bundle made from another one by training or quantising: its weights were not measured."""
+    """The scope of a bundle made from another one by training or quantising: its own weights were not measured."""
     if scope.made_for is None:
         return UNDECLARED
     made_for = MadeFor.RESEARCH if scope.made_for is MadeFor.VALIDATED else scope.made_for
@@ -98,13 +98,14 @@ def parse_scope(table: Mapping[str, Any] | None) -> Scope:
     """The table ``[scope]``; None where there is none.
 
     Raises:
-        TypeError, ValueError: it says something else than this, or less.
+        TypeError, ValueError: it has another form, or a key is missing.
     """
     if table is None:
         return UNDECLARED
     if not isinstance(table, Mapping):
         raise TypeError("[scope] is no table")
-    _only(table, _KEYS, "[scope]")
+    if unknown := sorted(set(table) - _KEYS):
+        raise ValueError(f"[scope] knows no {', '.join(unknown)}; it has {', '.join(sorted(_KEYS))}")
     made_for = table.get("made_for")
     if made_for not in list(MadeFor):
         raise ValueError(f"[scope] made_for {made_for!r} is none of {', '.join(MadeFor)}")
@@ -130,11 +131,6 @@ def scope_table(scope: Scope) -> dict[str, Any] | None:
     figures = [figure | {"interval": list(figure["interval"])} for figure in scope.figures()]
     given = {"made_for": str(scope.made_for), "says": scope.says, "card": scope.card, "validated_on": figures or None}
     return {key: value for key, value in given.items() if value is not None}
-
-
-def _only(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
-    if unknown := sorted(set(table) - known):
-        raise ValueError(f"{where} knows no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
 
 
 def _sentence(value: object, key: str) -> str:

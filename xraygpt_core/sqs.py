@@ -1,4 +1,4 @@
-"""A queue of Amazon SQS: a message that was taken is hidden for a while, and comes again unless it is deleted.
+"""A queue of Amazon SQS: a message that was received is hidden for a while, and returns unless it is deleted.
 
 Messages name objects, and those may name patients: no error of this module repeats one.
 """
@@ -21,12 +21,12 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, repr=False)
-class Taken:
-    """A message that is ours until its visibility timeout ends. ``times``: how often it was taken, this time too."""
+class QueueMessage:
+    """A message that is ours until its visibility timeout ends. ``receive_count`` includes this time."""
 
     handle: str
     body: str
-    times: int
+    receive_count: int
 
 
 class MessageQueue:
@@ -41,7 +41,7 @@ class MessageQueue:
         self._client = _client(settings)
 
     def check(self) -> bool:
-        """Does the queue put messages aside that nobody can read? Without that they come again for ever.
+        """Does the queue put messages aside that cannot be read? Otherwise they return for ever.
 
         Raises:
             ConfigurationError: there is no such queue. Unavailable: it does not answer.
@@ -49,7 +49,7 @@ class MessageQueue:
         answer = _translated(lambda: self._client.get_queue_attributes(**self._queue, AttributeNames=["RedrivePolicy"]))
         return "RedrivePolicy" in answer.get("Attributes", {})
 
-    def receive(self) -> list[Taken]:
+    def receive(self) -> list[QueueMessage]:
         """Up to ten messages; waits for the first (long polling).
 
         Raises:
@@ -64,13 +64,10 @@ class MessageQueue:
                 AttributeNames=["ApproximateReceiveCount"],
             )
         )
-        return [
-            Taken(one["ReceiptHandle"], one["Body"], int(one.get("Attributes", {}).get("ApproximateReceiveCount", 1)))
-            for one in answer.get("Messages", [])
-        ]
+        return [_message(one) for one in answer.get("Messages", [])]
 
-    def delete(self, messages: Sequence[Taken]) -> int:
-        """These are done; how many SQS forgot. The others come again, which is harmless.
+    def delete(self, messages: Sequence[QueueMessage]) -> int:
+        """Delete messages that are done; how many SQS deleted. The others return, which is harmless.
 
         Raises:
             ConfigurationError, Unavailable.
@@ -81,7 +78,7 @@ class MessageQueue:
         answer = _translated(lambda: self._client.delete_message_batch(**self._queue, Entries=entries))
         return len(answer.get("Successful", []))
 
-    def extend(self, messages: Sequence[Taken]) -> None:
+    def extend(self, messages: Sequence[QueueMessage]) -> None:
         """Hide these for another visibility timeout from now on.
 
         Raises:
@@ -97,6 +94,11 @@ class MessageQueue:
     def close(self) -> None:
         """Close its connections."""
         self._client.close()
+
+
+def _message(received: dict[str, Any]) -> QueueMessage:
+    count = received.get("Attributes", {}).get("ApproximateReceiveCount", 1)
+    return QueueMessage(received["ReceiptHandle"], received["Body"], int(count))
 
 
 def _client(settings: Settings) -> Any:

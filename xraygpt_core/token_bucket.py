@@ -1,4 +1,4 @@
-"""How much of something may be done: so much at once, and so much a while after that."""
+"""Token buckets, as settings write them: so many at once, then so many a second, minute or hour."""
 
 import re
 from dataclasses import dataclass

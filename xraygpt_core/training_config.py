@@ -1,4 +1,6 @@
-"""What a training job may be told: every key, its type and its bounds. Known to who queues a run and to who runs it."""
+"""The configuration of a training job: every key, its type and its bounds. Checked when a run is queued and when it
+starts.
+"""
 
 import math
 import reprlib
@@ -31,7 +33,7 @@ class Config:
     checkpoint_every: int = 50
     warmup: int = 20
     start: str = "new"  # stage 1: "new" makes a projector, "base" goes on from the base's
-    align_steps: int = 400  # stage 1: steps of the start, before the LLM is asked
+    align_steps: int = 400  # stage 1: steps of the start, without the LLM
     augment: float = 0.8  # share of phantoms that are augmented
     phantoms: Phantoms = Phantoms()
     sketches: int = 0  # crude pictures of another hand, mixed in with the phantoms

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.worker_bench import Bench
-from xraygpt_core.bucket_events import Noted, take_in
+from xraygpt_core.bucket_events import EventCounts, register_events
 from xraygpt_core.metrics import INGEST_EVENTS
 from xraygpt_core.s3_events import Events, ObjectHint
 from xraygpt_core.states import Lane
@@ -24,8 +24,8 @@ def hint(bench: Bench) -> Hint:
     return make
 
 
-def note(bench: Bench, *hints: ObjectHint) -> Noted:
-    return take_in(bench.ledger, bench.store, Events("aws", hints), Lane.ROUTINE)
+def note(bench: Bench, *hints: ObjectHint) -> EventCounts:
+    return register_events(bench.ledger, bench.store, Events("aws", hints), Lane.ROUTINE)
 
 
 def test_whatever_the_order_the_last_content_counts(bench: Bench, hint: Hint) -> None:
@@ -59,7 +59,7 @@ def test_a_delete_without_a_sequencer_is_believed(bench: Bench, hint: Hint) -> N
 
 def test_the_bucket_is_asked_for_an_etag_the_event_lacks(bench: Bench, hint: Hint) -> None:
     ref = bench.upload("k", b"film")
-    assert note(bench, hint("k"), hint("gone")) == Noted(registered=1, ignored=1)
+    assert note(bench, hint("k"), hint("gone")) == EventCounts(registered=1, ignored=1)
     assert bench.value("SELECT etag FROM object_keys") == ref.etag
 
 
@@ -68,10 +68,10 @@ def test_the_empty_object_that_stands_for_a_folder_becomes_nothing(bench: Bench)
     empty = "d41d8cd98f00b204e9800998ecf8427e"
     for etag, size in ((empty, 0), (empty, None), (None, None)):
         marker = ObjectHint(bench.settings.bucket, "films/2026/", etag, None, size, None, "created")
-        assert note(bench, marker) == Noted(ignored=1)
+        assert note(bench, marker) == EventCounts(ignored=1)
     assert bench.value("SELECT count(*) FROM studies") == 0
     full = ObjectHint(bench.settings.bucket, "films/full/", "abc", None, 4, None, "created")
-    assert note(bench, full) == Noted(registered=1)
+    assert note(bench, full) == EventCounts(registered=1)
 
 
 def test_what_was_noted_is_counted_by_dialect(bench: Bench, hint: Hint) -> None:

@@ -11,11 +11,12 @@ from uuid import UUID
 
 import pytest
 
+from tests.support.api_keys import create_api_key
 from tests.support.study_steps import complete_ingest, settle
-from xraygpt_core.ledger.access.api_keys import check_api_key, create_api_key
+from xraygpt_core.ledger.access.api_keys import check_api_key
 from xraygpt_core.ledger.backlogs import change
+from xraygpt_core.ledger.backlogs.change_statements import WINDOW
 from xraygpt_core.ledger.backlogs.progress import add_page, create_backlog, listings
-from xraygpt_core.ledger.backlogs.statements import WINDOW
 from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick

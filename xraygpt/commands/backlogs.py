@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from xraygpt import show
-from xraygpt.backlog_progress import ListedSoFar, Proof, Speed, compared, words
+from xraygpt.backlog_progress import ListedSoFar, Proof, Speed, compared, progress_line
 from xraygpt.client import Gateway
 from xraygpt.commands.options import AsJson, Timeout, Wait
 from xraygpt.commands.submitting import show_table
@@ -23,7 +23,7 @@ from xraygpt_core.s3_listing import read_listings_quickly
 from xraygpt_core.states import Lane
 
 ENDED = frozenset({"done", "cancelled"})
-KNOWN = frozenset({"pause", "resume", "cancel", "show"})
+ACTIONS = frozenset({"pause", "resume", "cancel", "show"})
 MOST_ROWS = 50  # more are counted for a person, not listed
 COLUMNS = ("backlog_id", "state", "lane", "listed", "registered", "open", "dead", "created_at", "problem")
 CHANGE_SECONDS = 600.0  # a million jobs are changed in a minute or two
@@ -50,7 +50,7 @@ def backlog(
     if target == ["list"]:
         _list(as_json=as_json)
         return
-    if len(target) == 2 and target[0] in KNOWN:
+    if len(target) == 2 and target[0] in ACTIONS:
         _change(target[0], target[1], timeout, wait=wait, as_json=as_json)
         return
     if len(target) != 1 or not is_uri(target[0]):
@@ -66,13 +66,13 @@ def backlog(
             _show(client.get(f"/v1/backlogs/{backlog_id}"), as_json=as_json)
             return
         now = _follow(client, backlog_id, timeout, as_json=as_json)
-        if not now.get("listed_at"):  # to ask for its objects by name would register what was paused or cancelled
+        if not now.get("listed_at"):  # a comparison would register what was paused or cancelled
             _show(now, as_json=as_json)
             raise typer.Exit(UNFINISHED)
         show.say("comparing with what lies in the bucket now")
         rows = compared(client, _objects(target[0], since), Lane.BACKLOG)
         found = _show_proof(rows, started, now["registered"], as_json=as_json)
-    found.tell(show.say)
+    found.show(show.say)
     if not found.done:
         raise typer.Exit(UNFINISHED)
 
@@ -125,7 +125,7 @@ def _list(*, as_json: bool) -> None:
 
 
 def _follow(client: Gateway, backlog_id: str, timeout: float | None, *, as_json: bool) -> dict[str, Any]:
-    """Until it has ended, or the time is up; what the gateway said last. Ctrl-C ends the command, not the backlog."""
+    """Wait until it has ended or the time is up; its last state. Ctrl-C ends the command, not the backlog."""
     deadline = None if timeout is None else time.monotonic() + timeout
     speed = Speed()
     now: dict[str, Any] = {}
@@ -137,7 +137,7 @@ def _follow(client: Gateway, backlog_id: str, timeout: float | None, *, as_json:
                 took = time.monotonic() - asked
                 done = now["registered"] - now["open"]
                 speed.note(done)
-                progress.update(done, now["registered"], words(now, speed))
+                progress.update(done, now["registered"], progress_line(now, speed))
                 if not _over(now, deadline):  # counting a million images takes the database a while: not all the time
                     time.sleep(max(POLL_SECONDS, POLL_SHARE * took))
     except KeyboardInterrupt:
@@ -152,7 +152,7 @@ def _over(now: dict[str, Any], deadline: float | None) -> bool:
 
 
 def _objects(uri: str, since: datetime | None) -> Iterator[ListedSoFar]:
-    """What lies below the prefix. The gateway never tells keys, so the client asks the bucket itself."""
+    """The objects below the prefix. The gateway never shows keys, so the client lists the bucket itself."""
     from botocore.exceptions import BotoCoreError, ClientError  # slow to import, and only this command needs it
 
     from xraygpt_core.s3_client import new_client

@@ -1,1 +1,1 @@
-"""SQL by people who may read the views: one read-only statement in a process of its own, limited in time and size."""
+"""SQL over the views by analysts: one read-only statement in a process of its own, limited in time and size."""

@@ -1,4 +1,4 @@
-"""``python -m xraygpt_core.analyst_sql.child``: one statement in a process of its own, which it may bring down.
+"""``python -m xraygpt_core.analyst_sql.child``: one statement in a process of its own, which a bad one may bring down.
 
 It knows the reader's address and no other secret. stdin has one JSON object (:func:`.query.asked`);
 stdout gets each row as a line of JSON, then a line with the columns, or with the error.
@@ -17,7 +17,7 @@ from xraygpt_core.errors import InvalidRequest, Unavailable
 # 32 MiB of answer fit, a row of 200 MB ends as an error.
 MEMORY_BYTES = 288 << 20
 CPU_SECONDS = 10
-LATE_SECONDS = 3  # after its time is over, should nobody have ended it
+LATE_SECONDS = 3  # after its time is over, if the gateway has not ended it
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _limit(seconds: float) -> None:
-    """What it may cost (setrlimit(2)); the alarm ends a process that its gateway left behind."""
+    """Limit what the statement may cost (setrlimit(2)). The alarm ends a process that its gateway left behind."""
     with open("/proc/self/statm") as file:
         begun = int(file.read().split()[0]) * resource.getpagesize()
     for kind, most in (

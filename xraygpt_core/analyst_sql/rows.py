@@ -1,4 +1,4 @@
-"""What a query gives, row by row, as JSON that is safe to send. Imports nothing that knows a secret or costs memory:
+"""A query's result, row by row, as JSON that is safe to send. Imports nothing that holds a secret or much memory:
 :mod:`xraygpt_core.analyst_sql.child` runs it in a process of its own.
 """
 
@@ -20,7 +20,7 @@ from xraygpt_core.errors import InvalidRequest, Unavailable
 MAX_ROWS = 10_000
 MAX_BYTES = 32 << 20  # of all rows together, as JSON
 MAX_SECONDS = 10.0
-_CHUNK = 64  # rows fetched at once, fewer where they are wide: nobody knows how wide the next ones are
+_CHUNK = 64  # rows fetched at once, fewer where they are wide: the next ones may be wider
 _DEEPEST = 100  # lists and objects within each other, in a JSON value
 _LONGEST_NUMBER = 300  # digits that a whole number may have in the answer; a longer one is given as text
 TOO_WIDE = f"a row, or what it is made of, does not fit: an answer has {MAX_BYTES >> 20} MiB at most"
@@ -94,12 +94,12 @@ class Reading:
                 return
 
     def _run(self, cursor: Any, statement: str) -> None:
-        """Every statement gets the time that is left, whatever those before it set."""
+        """Every statement gets the time that is left, though an earlier one may have set another."""
         left = max(1, int(1000 * (self._end - time.monotonic())))
         cursor.execute(f"SET LOCAL statement_timeout = {left}; {statement}")
 
 
-# How values are written, and what a statement may cost beside others' work; the role has the limits nobody can lift.
+# How values are written, and what a statement may cost beside others' work; the role's own limits cannot be lifted.
 _SETTINGS = """
     SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'iso_8601';
     SET LOCAL work_mem = '16MB'; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off;
@@ -131,21 +131,18 @@ def _written(row: list[Value]) -> bytes:
 
 
 def _ours(error: psycopg2.Error) -> InvalidRequest | Unavailable:
-    """Is it the statement's fault, or is there nobody to answer it?"""
-    state, said = error.pgcode, " ".join(str(error).split())
-    if state is None and ("memory" in said or "lost synchronization" in said):  # libpq's, for a row that does not fit
+    """Is the statement at fault, or does PostgreSQL not answer?"""
+    state, message = error.pgcode, " ".join(str(error).split())
+    # libpq's own words for a row that does not fit.
+    if state is None and ("memory" in message or "lost synchronization" in message):
         return InvalidRequest(TOO_WIDE)
     if state is None:
         lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
     else:  # 53200: no memory for this statement; 53400: above a limit of the role, as for temporary files
         lost = state.startswith(("08", "28", "57P", "53")) and state not in ("53200", "53400")
     if lost:
-        return Unavailable("PostgreSQL does not answer the reader" + (f": {said}" if said else ""))
-    return InvalidRequest(_told(error))
-
-
-def _told(error: psycopg2.Error) -> str:
-    return error.diag.message_primary or "PostgreSQL refuses the statement"
+        return Unavailable("PostgreSQL does not answer the reader" + (f": {message}" if message else ""))
+    return InvalidRequest(error.diag.message_primary or "PostgreSQL refuses the statement")
 
 
 def _as_written(value: Any, _cursor: Any) -> Any:
@@ -178,7 +175,7 @@ def _whole(digits: str) -> int | str:
 
 
 def _document(written: str) -> Any:
-    """A JSON value; its text, where our own answer could not say it again: nested without end, or no Unicode."""
+    """A JSON value; its text, where our own answer could not hold it: nested too deeply, or no Unicode."""
     try:
         value = json.loads(written, parse_int=_whole)
         if _HALF_A_PAIR.search(written):

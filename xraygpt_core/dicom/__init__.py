@@ -1,6 +1,6 @@
-"""From the bytes of one object to an 8-bit grey image: the only room that knows pydicom.
+"""From the bytes of one object to an 8-bit grey image: the only package that imports pydicom.
 
-Read ``normalise.py`` for the path of one image and ``sandbox.py`` for why no file can take a worker down.
+Read ``normalise.py`` for the path of one image and ``sandbox.py`` for how a worker survives every file.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Decide from the header alone whether an image may become a summary, and what its reader must be told."""
+"""Decide from the header alone whether an image may become a summary, and which flags its reader must see."""
 
 from typing import Any
 
@@ -42,8 +42,8 @@ def accept(dataset: Any, limits: Limits) -> tuple[Flag, ...]:
     part = _body_part(dataset)
     if part is BodyPart.OTHER:
         raise Rejected(ReasonCode.WRONG_BODY_PART, "the header names another part of the body than the chest")
-    if captured:
-        _check_says_chest(dataset, part)
+    if captured and part is not BodyPart.CHEST and _described(dataset) is not BodyPart.CHEST:
+        raise Rejected(ReasonCode.WRONG_BODY_PART, "a secondary capture that does not say that it shows a chest")
     if (word(dataset, "BurnedInAnnotation") or "").upper() == "YES":
         raise Rejected(ReasonCode.BURNED_IN_TEXT, "the header says that identifying text is in the pixels")
     _check_size(dataset, limits)
@@ -103,11 +103,6 @@ def _described(dataset: Any) -> BodyPart:
         if part is not BodyPart.NOT_STATED:
             return part
     return BodyPart.NOT_STATED
-
-
-def _check_says_chest(dataset: Any, part: BodyPart) -> None:
-    if part is not BodyPart.CHEST and _described(dataset) is not BodyPart.CHEST:
-        raise Rejected(ReasonCode.WRONG_BODY_PART, "a secondary capture that does not say that it shows a chest")
 
 
 def _check_size(dataset: Any, limits: Limits) -> None:

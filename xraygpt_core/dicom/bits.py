@@ -54,9 +54,9 @@ def read_bits(raw: Values, image: PixelLayout, width: int) -> tuple[Values, int,
 
 
 def _claimed(image: PixelLayout, width: int, used: int) -> tuple[Field, bool]:
-    """What the header says, repaired where it cannot be: True."""
+    """The field that the header states; repaired where it is impossible: True."""
     top = max(used.bit_length(), 1)
-    if not image.stored:  # a high bit says as much
+    if not image.stored:  # a high bit states as much
         stored = image.high_bit + 1 if 0 < image.high_bit < width else top
         return Field(stored, 0, image.signed), not 0 < image.high_bit < width
     if image.stored > width:

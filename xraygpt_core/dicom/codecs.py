@@ -1,4 +1,4 @@
-"""The decoders of codestreams: fuzzed by others, free to ship, and called with what the codestream says of itself."""
+"""The decoders of codestreams: fuzzed by others, free to ship, and called with the codestream's own description."""
 
 from collections.abc import Callable
 from functools import partial
@@ -27,9 +27,8 @@ PLUGINS: dict[CodestreamKind, tuple[tuple[str, str], ...]] = {
     CodestreamKind.HTJ2K: (("1.2.840.10008.1.2.4.203", "pylibjpeg"),),  # openjpeg
     CodestreamKind.RLE: (("1.2.840.10008.1.2.5", "pydicom"),),  # pylibjpeg-rle panics on broken runs, past every except
 }
-_TOLERANT = frozenset(
-    {CodestreamKind.DCT, CodestreamKind.DCT_12, CodestreamKind.LOSSLESS}
-)  # libjpeg fills what is missing with grey
+# libjpeg fills what is missing with grey.
+_TOLERANT = frozenset({CodestreamKind.DCT, CodestreamKind.DCT_12, CodestreamKind.LOSSLESS})
 # Codes of any table, and zeros: GDCM gives up after two warnings, and zeros are a valid code of every table.
 _PROBES = (bytes((37 * step + 11) % 251 for step in range(256)), bytes(1024))
 
@@ -62,7 +61,7 @@ def decode_stream(frame: bytes, stream: Codestream, image: PixelLayout) -> Value
 
 
 def _decode(frame: bytes, stream: Codestream, image: PixelLayout, call: tuple[str, str]) -> Values | None:
-    """One attempt; None if this decoder cannot read it. What it said is dropped: it may quote the header."""
+    """One attempt; None if this decoder cannot read it. Its messages are dropped: they may quote the header."""
     precision = image.allocated if stream.kind is CodestreamKind.RLE else stream.precision
     photometric = _as_decoded(frame, stream, image)
     syntax, plugin = call
@@ -98,7 +97,7 @@ def _as_decoded(frame: bytes, stream: Codestream, image: PixelLayout) -> str:
 
 
 def refuse_filled(frame: bytes, values: Values, decode: Callable[[bytes], Values | None]) -> None:
-    """Raise if the decoder ran out of data before it had every pixel, and said nothing.
+    """Raise if the decoder silently ran out of data before it had every pixel.
 
     It leaves grey or black behind, which a film may have, too. So a few bytes are put behind the data: a decoder that
     has every pixel does not look at them, one that has not goes on reading.

@@ -1,4 +1,4 @@
-"""What a compressed picture says about itself: its kind, size, samples, precision and colours, and whether it is whole.
+"""The header of a compressed picture: its kind, size, samples, precision and colours, and whether it is whole.
 
 JPEG (ISO/IEC 10918-1 annex B), JPEG-LS (ISO/IEC 14495-1 annex C), JPEG 2000 (ISO/IEC 15444-1 annex A), High-Throughput
 JPEG 2000 (ISO/IEC 15444-15) and RLE (PS3.5 annex G). Only headers are read here; nothing is decoded.
@@ -49,14 +49,14 @@ _SOFS = {
 
 @dataclass(frozen=True)
 class Codestream:
-    """The header of a codestream. Zero: it does not say."""
+    """The header of a codestream. Zero: not stated."""
 
     kind: CodestreamKind
     rows: int
     columns: int
     components: int  # of RLE: byte planes
     precision: int  # bits of a component
-    photometric: str | None  # of three components, if the codestream says it
+    photometric: str | None  # of three components, if it is stated
     complete: bool  # neither cut off, nor with parts left out
     more: bool = False  # another codestream follows
 

@@ -31,7 +31,7 @@ class Encoded:
     frame: bytes
     stream: Codestream | None  # None: uncompressed
     little: bool  # byte order, if uncompressed
-    words: bool  # written as words of 16 bits, whatever a sample has (VR OW)
+    words: bool  # written as words of 16 bits, of any sample size (VR OW)
     cut: bool  # the file ends within them
     contradicted: bool  # the transfer syntax names something else
 
@@ -218,7 +218,7 @@ def luma(values: Values) -> Values:
 
 
 def pixel_sha256(values: Values) -> str:
-    """sha256 of shape and values. Equal pixels give equal hashes in whatever syntax or bit depth they were stored."""
+    """sha256 of shape and values. Equal pixels give equal hashes in every syntax and bit depth."""
     signed = values.dtype.kind == "i" and values.size > 0 and int(values.min()) < 0
     digest = hashlib.sha256(f"{values.shape} {'signed' if signed else 'unsigned'} ".encode())
     digest.update(np.ascontiguousarray(values, dtype="<i2" if signed else "<u2").data)

@@ -2,7 +2,7 @@
 
 Standard input is one end of a socket pair; a frame in is a file, a frame out is the answer. The process gives up what a
 decoder does not need before it reads the first byte: more memory and CPU time by limits, and all else by the cell of
-:mod:`xraygpt_core.confine`. So whatever it may ever need is loaded by then.
+:mod:`xraygpt_core.confine`. So all that it may ever need is loaded by then.
 """
 
 import codecs

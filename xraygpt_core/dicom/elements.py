@@ -67,7 +67,7 @@ def tag_at(data: bytes, position: int, order: str) -> int:
 
 
 def read_element(data: bytes, position: int, encoding: Encoding) -> Element | None:
-    """The element here, read as the standard says; None where the bytes end or its sequence is never closed."""
+    """The element here, read by the standard; None where the bytes end or its sequence is never closed."""
     spend()
     tag, order = tag_at(data, position, encoding.order), encoding.order
     if tag < 0:
@@ -75,7 +75,7 @@ def read_element(data: bytes, position: int, encoding: Encoding) -> Element | No
     vr = b"" if encoding.implicit or tag >> 16 == 0xFFFE else data[position + 4 : position + 6]
     if not vr:
         start, length = position + 8, struct.unpack_from(f"{order}I", data, position + 4)[0]
-    elif vr not in LONG_VRS and tag != PIXEL_DATA:  # which are OB or OW, whatever is written
+    elif vr not in LONG_VRS and tag != PIXEL_DATA:  # these are OB or OW under any label
         start, length = position + 8, struct.unpack_from(f"{order}H", data, position + 6)[0]
     elif position + 12 <= len(data):
         start, length = position + 12, struct.unpack_from(f"{order}I", data, position + 8)[0]
@@ -87,6 +87,16 @@ def read_element(data: bytes, position: int, encoding: Encoding) -> Element | No
     inner = IMPLICIT if vr == b"UN" else encoding
     end = items_end(data, start, inner, depth=0)
     return Element(tag, vr, start, end, undefined=True) if end is not None else None
+
+
+def value_at(data: bytes, position: int, encoding: Encoding, tag: int) -> tuple[bytes, int, int] | None:
+    """VR, start and length of the value of the element here, by its VR as written; None where the bytes end."""
+    vr = b"" if encoding.implicit or tag >> 16 == 0xFFFE else data[position + 4 : position + 6]
+    at = position + (8 if vr in LONG_VRS else 4)
+    wide = not vr or vr in LONG_VRS
+    if at + 4 > len(data):
+        return None
+    return vr, at + 4, struct.unpack_from(f"{encoding.order}{'I' if wide else '2xH'}", data, at)[0]
 
 
 def items_end(data: bytes, position: int, encoding: Encoding, *, depth: int) -> int | None:
@@ -110,25 +120,23 @@ def _item_end(data: bytes, position: int, encoding: Encoding, *, depth: int) -> 
     while (tag := tag_at(data, position, encoding.order)) != ITEM_END:
         if tag < 0 or tag >> 16 == 0xFFFE:
             return None
-        found = _in_item(data, position, encoding, depth)
+        found = _in_item(data, position, encoding, tag, depth)
         if found is None:
             return None
         position = found
     return position + 8
 
 
-def _in_item(data: bytes, position: int, encoding: Encoding, depth: int) -> int | None:
+def _in_item(data: bytes, position: int, encoding: Encoding, tag: int, depth: int) -> int | None:
     """Where the next element of an item begins."""
     spend()
-    vr = b"" if encoding.implicit else data[position + 4 : position + 6]
-    at = position + (8 if vr in LONG_VRS else 4)
-    wide = not vr or vr in LONG_VRS
-    if at + 4 > len(data):
+    found = value_at(data, position, encoding, tag)
+    if found is None:
         return None
-    length = struct.unpack_from(f"{encoding.order}{'I' if wide else '2xH'}", data, at)[0]
-    if not wide or length != UNDEFINED:
-        return int(at + 4 + length)
-    return items_end(data, at + 4, IMPLICIT if vr == b"UN" else encoding, depth=depth)
+    vr, start, length = found
+    if length != UNDEFINED:
+        return start + length
+    return items_end(data, start, IMPLICIT if vr == b"UN" else encoding, depth=depth)
 
 
 def looks_like_element(data: bytes, position: int, encoding: Encoding, after: int) -> bool:

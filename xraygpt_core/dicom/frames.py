@@ -1,4 +1,4 @@
-"""What the sandbox and its child say to each other: frames of a 64-bit length and a body, over one socket pair.
+"""The protocol between the sandbox and its child: frames of a 64-bit length and a body, over one socket pair.
 
 The child may be taken over by what it decodes, so the parent reads plain JSON and bytes, never pickles, and nothing
 longer than it expects.
@@ -102,7 +102,7 @@ def receive_reply(channel: socket.socket, deadline: float) -> bytes | None:
 
 
 def pack_ready(cell: list[str]) -> bytes:
-    """What a child says first: which layers of its cell stand."""
+    """A child's first message: which layers of its cell stand."""
     return b" ".join([_READY, *(layer.encode() for layer in cell)])
 
 

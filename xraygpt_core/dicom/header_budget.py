@@ -1,4 +1,4 @@
-"""What reading one file's header may cost, counted in elements read: the same on every machine.
+"""A limit on what reading one file's header may cost, counted in elements: the same on every machine.
 
 A file of half a megabyte can hold fifty thousand sequences within sequences, and one that is deflated can grow a
 thousandfold. Films have some hundred elements; ``docs/dicom.md`` has the figures.

@@ -1,6 +1,7 @@
-"""Whom a file names, without its pixels. ``python -m xraygpt_core.dicom.identify`` is a child of a sandbox.
+"""The patient, study and instance that a file names, without its pixels.
 
-An image that a newer version would reject still belongs to somebody.
+``python -m xraygpt_core.dicom.identify`` is a child of a sandbox. It also reads images that the current version would
+reject: they belong to a patient, too.
 """
 
 import warnings

@@ -13,14 +13,14 @@ _RGB_NAMES = (b"RGB", b"rgb")  # component identifiers
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """Frame header, what the application segments say, and where the entropy-coded data are."""
+    """Frame header, the application segments' content, and where the entropy-coded data are."""
 
     process: int  # second byte of the SOF marker
     rows: int
     columns: int
     components: int
     precision: int
-    photometric: str | None  # of three components: "RGB", "YBR_FULL", None if nothing says it
+    photometric: str | None  # of three components: "RGB", "YBR_FULL", None if not stated
     has_adobe: bool
     scan: int  # where the first scan's entropy-coded data begin
     end: int  # of the last scan, where EOI stands; -1 if it is missing
@@ -64,7 +64,7 @@ def _header(data: bytes, frame: int, scan: int, interval: int, jfif: bool, adobe
     process = data[frame + 1]
     precision, rows, columns, components = struct.unpack_from(">BHHB", data, frame + 4)
     table = data[frame + 10 : frame + 10 + 3 * components]
-    end = _end(data, scan)
+    end = data.find(b"\xff\xd9", scan)  # EOI: entropy-coded data hold no marker of their own, segments between may
     restarts = process in (0xC0, 0xC1, 0xC3) and interval > 0 and data.find(b"\xff\xda", scan, max(end, 0)) < 0
     complete = end >= 0
     if complete and restarts:
@@ -79,11 +79,6 @@ def _header(data: bytes, frame: int, scan: int, interval: int, jfif: bool, adobe
     )  # fmt: skip
 
 
-def _end(data: bytes, scan: int) -> int:
-    """Where EOI stands: entropy-coded data hold no marker of their own, segments between scans may."""
-    return data.find(b"\xff\xd9", scan)
-
-
 def _units(process: int, rows: int, columns: int, table: bytes) -> int:
     """Minimum coded units of an interleaved scan (ISO/IEC 10918-1 A.2.3): blocks of 8 x 8, of lossless JPEG samples."""
     side = 1 if process == 0xC3 else 8
@@ -94,7 +89,7 @@ def _units(process: int, rows: int, columns: int, table: bytes) -> int:
 
 
 def _photometric(names: bytes, jfif: bool, adobe: int) -> str | None:
-    """Adobe's segment, JFIF, or the names of the components say it; in this order, as libjpeg reads them."""
+    """Adobe's segment, JFIF, or the names of the components state it; in this order, as libjpeg reads them."""
     if len(names) != 3:
         return None
     if jfif:

@@ -1,11 +1,12 @@
 """Uncompressed Pixel Data: which bytes are which sample (PS3.5 8.1, 8.2 and annex A), in the header's way or another.
 
-The length says how many bytes a pixel has, whatever Bits Allocated and Samples per Pixel say. Byte order, the order of
-the colour planes and exchanged Rows and Columns show in the picture: only one reading is one
+The length decides how many bytes a pixel has, against Bits Allocated and Samples per Pixel if need be. Byte order, the
+order of the colour planes and exchanged Rows and Columns show in the picture: only one reading is one
 (:mod:`xraygpt_core.dicom.measure`).
 """
 
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 
@@ -77,7 +78,9 @@ def _of_length(value: bytes, image: PixelLayout, little: bool, cut: bool) -> Pix
             return image
         limit = CLEARLY * _rough(value, image, little)
         others = [] if cut else [one for one in _readings(image) if one.native_bytes <= length]
-        return min((one for one in others if _rough(value, one, little) < limit), default=image, key=_bytes_of)
+        return min(
+            (one for one in others if _rough(value, one, little) < limit), default=image, key=attrgetter("native_bytes")
+        )
     others = [] if cut else [one for one in _readings(image) if is_native_length(length, one)]
     if len(others) > 1:
         others.sort(key=lambda one: _rough(value, one, little))
@@ -90,12 +93,8 @@ def _of_length(value: bytes, image: PixelLayout, little: bool, cut: bool) -> Pix
     )
 
 
-def _bytes_of(image: PixelLayout) -> int:
-    return image.native_bytes
-
-
 def _readings(image: PixelLayout) -> list[PixelLayout]:
-    """What else the bytes may be, of whatever number."""
+    """The other readings of the same bytes."""
     shared = replace(of_samples(image, 3), allocated=8, photometric="YBR_FULL_422", planar=0)
     full = "YBR_FULL" if image.photometric.startswith("YBR") else None
     found = [
@@ -178,7 +177,7 @@ def _with_planes(value: bytes, image: PixelLayout, little: bool) -> PixelLayout:
 
 
 def with_stride(raw: Values) -> tuple[Values, bool]:
-    """Rows and Columns exchanged: True, if rows fit together only so."""
+    """Should Rows and Columns be exchanged? True if neighbouring rows are alike only so."""
     rows, columns = raw.shape[:2]
     if rows == columns:
         return raw, False

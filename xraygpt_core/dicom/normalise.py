@@ -1,7 +1,7 @@
 """The path of one image: bytes, header, decision, pixels, grey, PNG.
 
-This runs in the process that calls it; workers call :class:`xraygpt_core.dicom.sandbox.Sandbox`, which runs it where a
-crash or a bomb harms nobody.
+This runs in the process that calls it; workers call :class:`xraygpt_core.dicom.sandbox.Sandbox`, which runs it in a
+child process, where a crash or a bomb does no harm.
 """
 
 import warnings

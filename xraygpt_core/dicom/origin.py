@@ -46,10 +46,10 @@ _DESCRIPTIONS = ("SeriesDescription", "DerivationDescription")
 
 
 def origin(dataset: Any, *, captured: bool, synthetic: bool) -> Origin:
-    """What the header says of the pixels' making, by words before codes: a dual-energy set may call all three ORIGINAL.
+    """How the pixels were made, by the header's words before its codes: a dual-energy set may call all three ORIGINAL.
 
     Args:
-        captured: of a Secondary Capture DERIVED is said by its very class.
+        captured: it is a Secondary Capture, and so DERIVED by its class.
         synthetic: a drawn film is computed as a whole, and says so.
     """
     kind = [(text(value) or "").upper() for value in values(dataset, "ImageType")] + ["", ""]
@@ -64,7 +64,7 @@ def origin(dataset: Any, *, captured: bool, synthetic: bool) -> Origin:
 
 
 def flags_of(made: Origin) -> Iterator[Flag]:
-    """What a reader is told if such an image is the one that is summarised."""
+    """The flag that a reader sees if such an image is the one that is summarised."""
     if made is Origin.FOR_PROCESSING:
         yield Flag.FOR_PROCESSING
     elif made >= Origin.DERIVED:
@@ -87,14 +87,11 @@ def _named(dataset: Any, kind: list[str]) -> Origin | None:
         return Origin.COMPUTED
     if any(_BONE.search(one) for one in described):
         return Origin.BONE
-    if (
-        any(_COMPUTED.search(one) for one in described)
-        or {*" ".join(described[: len(kind) - 2]).split()} & _IN_IMAGE_TYPE
-    ):
+    image_type = {*" ".join(described[: len(kind) - 2]).split()}
+    if any(_COMPUTED.search(one) for one in described) or image_type & _IN_IMAGE_TYPE:
         return Origin.COMPUTED
-    dual = kind[0] == "DERIVED" and any(
-        _DUAL_ENERGY.search(one) for one in described
-    )  # the standard film says it as well
+    # The standard film of such a set names it, too.
+    dual = kind[0] == "DERIVED" and any(_DUAL_ENERGY.search(one) for one in described)
     return Origin.COMPUTED if dual else None
 
 

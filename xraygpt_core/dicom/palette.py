@@ -31,7 +31,7 @@ def colours_of(dataset: Any, indices: npt.NDArray[Any]) -> tuple[npt.NDArray[np.
         indices: (rows, columns).
 
     Returns:
-        (rows, columns, 3) red, green and blue of 8 bits; and True if the palettes are not as wide as the header says.
+        (rows, columns, 3) red, green and blue of 8 bits; and True if the palettes are narrower than the header states.
 
     Raises:
         Rejected: UNDECODABLE if a palette is missing or broken.

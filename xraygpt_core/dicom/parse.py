@@ -1,5 +1,5 @@
 """Find the dataset in the bytes of a file: with or without preamble and File Meta (DICOM PS3.10 section 7), inflated
-under a limit, and with a way to tell a cut file from a broken one."""
+under a limit, with a cut file distinguished from a broken one."""
 
 import struct
 import zlib
@@ -17,7 +17,6 @@ from xraygpt_core.dicom.elements import (
     EXPLICIT,
     IMPLICIT,
     ITEM_END,
-    LONG_VRS,
     PIXEL_DATA,
     SEQUENCE_END,
     UNDEFINED,
@@ -27,6 +26,7 @@ from xraygpt_core.dicom.elements import (
     looks_like_element,
     read_element,
     tag_at,
+    value_at,
 )  # fmt: skip
 from xraygpt_core.dicom.header import PARSE_ERRORS, text
 from xraygpt_core.dicom.header_budget import parse_clock, spend
@@ -131,7 +131,7 @@ def _are_pixels_behind(data: bytes, last: Element | None, offset: int, encoding:
 
 def _is_contradicted(label: str | None, encoding: Encoding, inflated: bool) -> bool:
     if label is None or not label.startswith(_STANDARD):
-        return False  # nothing is said, or nothing that we know
+        return False  # nothing is stated, or nothing that we know
     return encoding != _ENCODINGS.get(label, EXPLICIT) or inflated != (label == DEFLATED)
 
 
@@ -171,7 +171,7 @@ def _file_meta(data: bytes) -> tuple[int, str | None]:
 
 
 def _inflated(data: bytes, offset: int, label: str | None, limits: Limits) -> tuple[bytes, int, bool]:
-    """Bytes, where the dataset begins in them, and True if they were deflated, whatever the label says."""
+    """Bytes, where the dataset begins in them, and True if they were deflated, which the label may deny."""
     readable = _begins_with_elements(data, offset)
     if label == DEFLATED:
         return (data, offset, False) if readable else (_inflate(data[offset:], limits), 0, True)
@@ -232,15 +232,13 @@ def _entered(data: bytes, position: int, encoding: Encoding) -> Iterator[tuple[i
     Stops where the bytes end. The last element's value may reach beyond them.
     """
     while (tag := tag_at(data, position, encoding.order)) >= 0:
-        vr = b"" if encoding.implicit or tag >> 16 == 0xFFFE else data[position + 4 : position + 6]
         spend()
-        at = position + (8 if vr in LONG_VRS else 4)
-        wide = not vr or vr in LONG_VRS
-        if at + 4 > len(data):
+        found = value_at(data, position, encoding, tag)
+        if found is None:
             return
-        length = struct.unpack_from(f"{encoding.order}{'I' if wide else '2xH'}", data, at)[0]
-        yield tag, at + 4, length
-        position = at + 4 + (0 if length == UNDEFINED else length)
+        _, start, length = found
+        yield tag, start, length
+        position = start + (0 if length == UNDEFINED else length)
 
 
 def _is_cut(data: bytes, offset: int, encoding: Encoding) -> bool:

@@ -35,7 +35,7 @@ abdomen abdominal kub bauch ventre buik addome buk brzuch живот breast mamm
 kidney esophagus skeleton wholebody
 """
 # PS3.16 annex L: what Body Part Examined may hold, but for what lies inside the chest (HEART, MEDIASTINUM, BRONCHUS,
-# the great vessels): whoever states these of a radiograph shows a chest, and it is read as one that did not say so.
+# the great vessels): a radiograph with one of these shows a chest, and counts as one that states no part.
 _DEFINED_TERMS = """
 abdomenpelvis abdominalaorta aca acjoint adrenal amnioticfluid antcomma antecubitalv antspinala anttibiala
 anusrectumsigmd anus appendix artery ascendingcolon atlantoaxial atlantooccipital axilla axillarya axillaryv back

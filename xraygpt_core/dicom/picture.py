@@ -1,4 +1,4 @@
-"""Bare PNG and JPEG pictures: to upright grey values, nothing else of the file survives."""
+"""Bare PNG and JPEG pictures as upright grey values. Nothing else of the file is kept."""
 
 import warnings
 from io import BytesIO
@@ -52,7 +52,7 @@ def read_picture(data: bytes, limits: Limits) -> tuple[Values, Grey]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as EXIF says; as it stands, where EXIF cannot be read."""
+    """Turned by EXIF; unchanged where EXIF cannot be read."""
     try:
         return ImageOps.exif_transpose(image)
     except PARSE_ERRORS:

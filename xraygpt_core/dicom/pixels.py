@@ -173,7 +173,7 @@ def _full_range(dataset: Any, stored_bits: int) -> tuple[float, float]:
 def histogram_gaps(grey: Grey) -> float:
     """The share of grey levels between the darkest and the brightest that never occur: 0.5 for a comb of every second.
 
-    It is watched and never a reason: of a bucket's films, a share that grows says that a sender changed its encoding.
+    It is watched and never a reason to reject. If it grows over a bucket's films, a sender changed its encoding.
     """
     found = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
     return 1 - len(found) / int(found[-1] - found[0] + 1)

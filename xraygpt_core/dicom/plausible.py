@@ -47,7 +47,7 @@ AT_MOST = {
 
 
 def refuse_noise(values: Values) -> None:
-    """Refuse an unexposed plate, whatever its gradients, dead lines, collimation, markers and letters; and mere chance.
+    """Refuse mere noise, and an unexposed plate, with or without gradients, dead lines, collimation and markers.
 
     Args:
         values: (rows, columns) stored values or grey levels; at least 16 x 16.

@@ -29,7 +29,7 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def without_texts(data: bytes) -> bytes:
     """The file without its texts, profiles and private chunks, which may be longer than its pixels, or broken.
 
-    What says how the picture is turned, what is transparent, and that it moves, stays.
+    Chunks about orientation, transparency and animation stay.
     """
     kept, end = [data[: len(SIGNATURE)]], len(SIGNATURE)
     for kind, begin, end in chunks(data):

@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from xraygpt_core.confine import is_complete
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 IMAGES_PER_CHILD = 500  # then a fresh one: codecs leak, and starting one costs half a second
-_START_SECONDS = 300.0  # a child that cannot start says so at once; a busy machine may take its time
+_START_SECONDS = 300.0  # a child that cannot start fails at once; a busy machine may take its time
 _STARVED = 10  # how many times longer it may take where other processes keep the processor
 _GRACE_SECONDS = 10.0  # between closing the socket and being gone: a killed one has its memory to give back first
 _CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.decoder_child")
@@ -59,9 +59,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -79,7 +77,7 @@ class Sandbox:
         return self._ask(data, frames.unpack)
 
     def identify(self, data: bytes) -> Identifiers:
-        """Whom a file names, of a sandbox made by :func:`header_sandbox`.
+        """The identifiers in a file, of a sandbox made by :func:`header_sandbox`.
 
         Raises:
             Rejected, Unavailable: as :meth:`normalise`.
@@ -93,26 +91,20 @@ class Sandbox:
             child.end()
 
     def _ask(self, data: bytes, unpack: Callable[[bytes], T]) -> T:
+        # The kernel kills when memory ends, and when the thread that started the child ends: not the image's fault.
         with self._turn:
-            try:
-                return self._once(data, unpack)
-            except _KilledError:
-                return self._again(data, unpack)
+            for _ in range(2):
+                with suppress(_KilledError):
+                    return self._ask_child(data, unpack)
+            raise Rejected(ReasonCode.UNDECODABLE, "the decoding process was killed twice")
 
-    def _again(self, data: bytes, unpack: Callable[[bytes], T]) -> T:
-        """The kernel kills when memory ends, and when the thread that started the child ends: not the image's fault."""
-        try:
-            return self._once(data, unpack)
-        except _KilledError:
-            raise Rejected(ReasonCode.UNDECODABLE, "the decoding process was killed twice") from None
-
-    def _once(self, data: bytes, unpack: Callable[[bytes], T]) -> T:
+    def _ask_child(self, data: bytes, unpack: Callable[[bytes], T]) -> T:
         child = self._ready_child()
         try:
             return unpack(child.ask(data, self._limits.decode_seconds))
         except TimeoutError:
             seconds = self._limits.decode_seconds
-            _tell("time")
+            _count_end("time")
             raise Rejected(ReasonCode.UNDECODABLE, f"decoding takes longer than {seconds} s") from None
         except (OSError, frames.ProtocolError):
             raise _cause(child.exit_status()) from None
@@ -136,28 +128,28 @@ class Sandbox:
 
 
 def header_sandbox(limits: Limits, *, cell_required: bool = False) -> Sandbox:
-    """A sandbox that only says whom its files name, as :mod:`xraygpt_core.dicom.identify`."""
+    """A sandbox that only reads a file's identifiers, as :mod:`xraygpt_core.dicom.identify`."""
     return Sandbox(limits, child=_HEADER_CHILD, cell_required=cell_required)
 
 
 class _KilledError(Exception):
-    """Somebody else sent SIGKILL to the child."""
+    """Another process sent SIGKILL to the child."""
 
 
 def _cause(status: int | None) -> Exception:
-    """What a child that is gone says by its exit status; None: it stopped talking and had to be killed."""
+    """The error of a child that is gone, by its exit status; None: it did not answer and had to be killed."""
     if status is None:
-        _tell("silence")
+        _count_end("silence")
         return Rejected(ReasonCode.UNDECODABLE, "the decoder stopped talking")
     name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-    _tell(name if status < 0 else "exit")
+    _count_end(name if status < 0 else "exit")
     if status == -signal.SIGKILL:
         return _KilledError()
     return Rejected(ReasonCode.UNDECODABLE, f"the decoder crashed ({name})")
 
 
-def _tell(how: str) -> None:
-    """A decoder that ends is a broken file, a hole in a codec or an attack: somebody should know, each time.
+def _count_end(how: str) -> None:
+    """A decoder that ends is a broken file, a hole in a codec or an attack: each is logged.
 
     Args:
         how: a signal's name, or ``exit``, ``time`` (longer than its limit) or ``silence`` (an answer without sense).

@@ -71,18 +71,18 @@ def read_table(item: Any) -> LookupTable | None:
 
 
 def value_of(dataset: Any, keyword: str) -> Any:
-    """A value, or its bytes where it cannot be told what they are (US or SS, without Pixel Representation)."""
+    """A value, or its bytes where their type is open (US or SS, without Pixel Representation)."""
     try:
         value = dataset.get(keyword)
     except PARSE_ERRORS:
         value = None
-    if value is None and keyword in dataset:  # pydicom takes what it cannot tell for absent
+    if value is None and keyword in dataset:  # pydicom takes an open type for an absent value
         return getattr(dataset.get_item(keyword), "value", None)
     return value
 
 
 def read_descriptor(value: Any, data: Any, *, big: bool) -> Descriptor | None:
-    """Number of entries, first input and bits, in whatever VR they were written: US, SS, or the bytes of OW and UN.
+    """Number of entries, first input and bits, in any VR: US, SS, or the bytes of OW and UN.
 
     Bytes in the other order than the file's are known by the length of the data, which fits only so.
     """
@@ -143,7 +143,7 @@ def _is_wide(words: Entries, octets: Entries, length: int, descriptor: Descripto
 def first_input(table: LookupTable, inputs: Inputs, counts: Counts, *, signed: bool) -> int:
     """The input of the first entry, with the sign under which the table covers more of what occurs.
 
-    The VR (US or SS) ought to tell, by Pixel Representation; for a VOI LUT by the range of the modality transform's
+    The VR (US or SS) should decide, by Pixel Representation; for a VOI LUT by the range of the modality transform's
     output (PS3.3 C.11.2.1.1). Writers take either for either, so ``signed`` only settles a draw.
     """
     first = table.descriptor.first

@@ -33,7 +33,7 @@ _WORDS = {
         rao lao rpo lpo rlo llo
     """,
 }
-# Who lies in bed is exposed from the front, but a lateral film is sometimes taken there too: these count only alone.
+# A patient in bed is exposed from the front, but a lateral film is sometimes taken there too: these count only alone.
 _WEAKLY_FRONTAL = """
     portable portabel portatil portatile port bedside mobile mobil supine supino supina liegend liegendaufnahme liegen
     bett bettaufnahme bettlunge liggend liggande liggende lezace lezaca лежа прикроватная

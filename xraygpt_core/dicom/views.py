@@ -1,6 +1,6 @@
-"""Which view an image shows, from every place of a header that says so, in one vocabulary.
+"""Which view an image shows, from every place of a header that names one, in one vocabulary.
 
-PA and AP are frontal; FRONTAL is a frontal view whose direction nobody named, such as a decubitus film; LATERAL and
+PA and AP are frontal; FRONTAL is a frontal view whose direction is not stated, such as a decubitus film; LATERAL and
 OBLIQUE are not frontal: View Position's defined terms RLO and LLO are *lateral* obliques (PS3.3 C.8.1.1), and the
 model has seen neither.
 """

@@ -30,7 +30,7 @@ from xraygpt_core.dicom.header_budget import spend
 
 _MAYBE_VR = re.compile(rb"[A-U](?=[A-Z])")  # found ten times as fast as any of the VRs
 _CHEAP = 16  # of these cost as much as an element
-_TRIAL = 5  # elements that a place costs at which one may begin
+_PLACE_COST = 5  # elements that a place costs at which one may begin
 _MOST_REPAIRS = 16  # elements of one file that do not keep to the standard
 _SLIP = 4  # bytes that a length may lack
 _MOST_STEPS = 200_000  # elements read to find the place where the dataset goes on behind one of them
@@ -142,7 +142,7 @@ def _resume(data: bytes, element: Element, encoding: Encoding, after: int) -> tu
     steps = _MOST_STEPS
     after = after if element.tag == PIXEL_DATA else max(after, element.tag)
     for position in _places(data, element.start, encoding):
-        spend(_TRIAL)
+        spend(_PLACE_COST)
         if looks_like_element(data, position, encoding, after):
             rest, read = _chain(data, position, encoding, after, steps)
             steps -= read + 1

@@ -1,11 +1,10 @@
-"""Before pydicom converts a value: what it will cost, for pydicom reads every item of a sequence to give the first."""
+"""The cost of a value before pydicom converts it: pydicom reads every item of a sequence to give the first."""
 
-import struct
 from typing import Any
 
 from pydicom.dataelem import RawDataElement
 
-from xraygpt_core.dicom.elements import BIG, EXPLICIT, IMPLICIT, ITEM, LONG_VRS, UNDEFINED, Encoding, tag_at, vr_of
+from xraygpt_core.dicom.elements import BIG, EXPLICIT, IMPLICIT, ITEM, UNDEFINED, Encoding, tag_at, value_at, vr_of
 from xraygpt_core.dicom.header_budget import spend
 
 _PYDICOM = 10  # steps that an element costs pydicom
@@ -29,14 +28,12 @@ def weigh(dataset: Any, keyword: str) -> None:
 
 
 def _weigh_items(value: bytes, encoding: Encoding) -> None:
-    """Whatever is below an item counts; an element of defined length within one waits until it is asked for."""
+    """All that is below an item counts; an element of defined length within one waits until it is asked for."""
     position = 0
     while (tag := tag_at(value, position, encoding.order)) >= 0:
         spend(_PYDICOM)
-        vr = b"" if encoding.implicit or tag >> 16 == 0xFFFE else value[position + 4 : position + 6]
-        at = position + (8 if vr in LONG_VRS else 4)
-        wide = not vr or vr in LONG_VRS
-        if at + 4 > len(value):
+        found = value_at(value, position, encoding, tag)
+        if found is None:
             return
-        length = struct.unpack_from(f"{encoding.order}{'I' if wide else '2xH'}", value, at)[0]
-        position = at + 4 + (0 if length == UNDEFINED or tag == ITEM else length)
+        _, start, length = found
+        position = start + (0 if length == UNDEFINED or tag == ITEM else length)

@@ -1,4 +1,4 @@
-"""Write a drawn radiograph as a DICOM file that every reader can see is drawn."""
+"""Write a drawn radiograph as a DICOM file that says it is drawn."""
 
 from io import BytesIO
 from typing import Any

@@ -124,12 +124,12 @@ def contradictions(
 
 def chat_contradictions(question: str, answer: str, draft: str, view: str | None) -> tuple[Contradiction, ...]:
     """Where an answer contradicts the draft it is about, the header, or itself."""
-    said = [one for one in statements(answer) if not _only_defines(one)] or _in_short(question, answer)
-    known = statements(draft)
-    against = [*_between(said, known), *(one.turned() for one in _misplaced(known, said))]
-    against += _left_out(draft, known, said, "The draft does not mention it.")
+    in_answer = [one for one in statements(answer) if not _only_defines(one)] or _in_short(question, answer)
+    in_draft = statements(draft)
+    against = [*_between(in_answer, in_draft), *(one.turned() for one in _misplaced(in_draft, in_answer))]
+    against += _left_out(draft, in_draft, in_answer, "The draft does not mention it.")
     found = [Contradiction(ContradictionKind.CHAT, one.one, one.other) for one in against]
-    found += _denied([one for one in said if not one.general])
+    found += _denied([one for one in in_answer if not one.general])
     of_answer = _other_view(answer, view)
     if not of_answer and view not in _VIEWS:
         of_answer = [
@@ -139,9 +139,9 @@ def chat_contradictions(question: str, answer: str, draft: str, view: str | None
     return _each_once(found + of_answer)
 
 
-def _denied(said: Sequence[Statement]) -> list[Contradiction]:
+def _denied(found: Sequence[Statement]) -> list[Contradiction]:
     """Pairs of one text, a denial and an assertion."""
-    return _between(said, said)
+    return _between(found, found)
 
 
 def _between(one_side: Sequence[Statement], other_side: Sequence[Statement]) -> list[Contradiction]:

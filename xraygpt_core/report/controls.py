@@ -1,4 +1,4 @@
-"""What a score is worth: the same measure for answers that never looked at the image.
+"""Control answers that ignore the image: what the same measure gives for them shows what a score is worth.
 
 A model that grounds its text beats all three by a wide margin; a fluent one that does not scores about like them.
 """
@@ -28,7 +28,7 @@ def swapped(answers: Sequence[Thing], truths: Sequence[Truth], *, seed: int = 0)
 
 
 def most_frequent_report(texts: Sequence[str]) -> str:
-    """The report to give to everybody: of the most frequent set of findings, the most frequent wording.
+    """The same report for every film: of the most frequent set of findings, the most frequent wording.
 
     Ties go to the one that came first. Raises ValueError for no texts.
     """
@@ -41,5 +41,5 @@ def most_frequent_report(texts: Sequence[str]) -> str:
 
 
 def name_everything(truths: Sequence[Set[str]], labels: Sequence[str]) -> list[tuple[frozenset[str], frozenset[str]]]:
-    """(said, true) pairs of an answer that names every finding on every film: recall 1, precision the prevalence."""
+    """(given, true) pairs of an answer that names every finding on every film: recall 1, precision the prevalence."""
     return [(frozenset(labels), frozenset(truth)) for truth in truths]

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass, replace
 
 from xraygpt_core.phantoms.findings import LABELS, View
-from xraygpt_core.report.locations import PLURAL, REWRITES, Location, find_places
+from xraygpt_core.report.locations import PLURAL, REWRITES, Location, find_locations
 from xraygpt_core.report.negation import Assertion, mask_pseudo, status_of
 from xraygpt_core.report.sections import described_part
 from xraygpt_core.report.vocabulary import find_terms
@@ -54,19 +54,19 @@ class Mention:
     end: int
     kind: str
     status: Assertion
-    places: tuple[Location, ...] = ()
+    locations: tuple[Location, ...] = ()
     plural: bool = False
 
     @property
     def sides(self) -> frozenset[str]:
         """Every side it is placed on."""
-        return frozenset(side for place in self.places for side in place.sides)
+        return frozenset(side for place in self.locations for side in place.sides)
 
     def labels(self) -> frozenset[str]:
         """What it adds to the truth if it is asserted."""
         sides = self.sides
         if self.kind == "consolidation":
-            spots = {spot for place in self.places for spot in place.spots(sides)}
+            spots = {spot for place in self.locations for spot in place.spots(sides)}
             return frozenset(f"consolidation_{side}_{zone}" for side, zone in spots)
         if self.kind in ("effusion", "pneumothorax"):
             if not sides and self.plural:
@@ -117,7 +117,7 @@ def label_report(text: str) -> frozenset[str]:
 
 
 def _split_between(sentence: str, place: Location, named: list[Mention]) -> list[Location]:
-    """ "consolidation in the left upper zone, right effusion": the words are two places, not one."""
+    """ "consolidation in the left upper zone, right effusion": the words are two locations, not one."""
     before = [m for m in named if m.end <= place.start]
     after = [m for m in named if m.start >= place.end]
     if not (before and after and _ATTRIBUTE.match(sentence[place.end : after[0].start])):
@@ -128,16 +128,16 @@ def _split_between(sentence: str, place: Location, named: list[Mention]) -> list
     if not connectors:
         return [place]
     cut = place.start + connectors[-1].end()
-    head = find_places(sentence[: place.start + connectors[-1].start()])[-1]
-    tail = find_places(" " * cut + sentence[cut : place.end])[0]
+    head = find_locations(sentence[: place.start + connectors[-1].start()])[-1]
+    tail = find_locations(" " * cut + sentence[cut : place.end])[0]
     return [head, tail]
 
 
 def _placed(sentence: str, named: list[Mention]) -> list[Mention]:
-    """Give every mention its places: in front of it, behind it, or shared with its neighbours."""
+    """Give every mention its locations: in front of it, behind it, or shared with its neighbours."""
     own: list[list[Location]] = [[] for _ in named]
     leading: list[tuple[int, Location]] = []  # (from which mention on, place)
-    for whole in find_places(sentence):
+    for whole in find_locations(sentence):
         if _is_elsewhere(sentence, whole, named):
             continue
         for place in _split_between(sentence, whole, named):
@@ -148,23 +148,23 @@ def _placed(sentence: str, named: list[Mention]) -> list[Mention]:
                 leading.append((index, place))
             else:
                 own[index].append(place)
-    placed = [replace(mention, places=tuple(places)) for mention, places in zip(named, own, strict=True)]
+    placed = [replace(mention, locations=tuple(locations)) for mention, locations in zip(named, own, strict=True)]
     for i in range(1, len(placed)):
-        if placed[i].sides or not _LINK.match(_without_places(sentence, placed[i - 1].end, placed[i].start)):
+        if placed[i].sides or not _LINK.match(_without_locations(sentence, placed[i - 1].end, placed[i].start)):
             continue
-        if not placed[i].places:
-            placed[i] = replace(placed[i], places=placed[i - 1].places)
-        elif not placed[i].plural and not PLURAL.search(sentence[placed[i].places[0].start : placed[i].end]):
+        if not placed[i].locations:
+            placed[i] = replace(placed[i], locations=placed[i - 1].locations)
+        elif not placed[i].plural and not PLURAL.search(sentence[placed[i].locations[0].start : placed[i].end]):
             sides = Location(placed[i].start, placed[i].start, ((placed[i - 1].sides, frozenset()),))
-            placed[i] = replace(placed[i], places=(*placed[i].places, sides))
+            placed[i] = replace(placed[i], locations=(*placed[i].locations, sides))
     for i in range(len(placed) - 2, -1, -1):
-        behind = any(place.start >= placed[i + 1].end for place in placed[i + 1].places)
-        if not placed[i].places and behind and _LINK.match(sentence[placed[i].end : placed[i + 1].start]):
-            placed[i] = replace(placed[i], places=placed[i + 1].places)
+        behind = any(place.start >= placed[i + 1].end for place in placed[i + 1].locations)
+        if not placed[i].locations and behind and _LINK.match(sentence[placed[i].end : placed[i + 1].start]):
+            placed[i] = replace(placed[i], locations=placed[i + 1].locations)
     for first, place in leading:
         for i in range(first, len(placed)):
             if not placed[i].sides:
-                placed[i] = replace(placed[i], places=(*placed[i].places, place))
+                placed[i] = replace(placed[i], locations=(*placed[i].locations, place))
     return placed
 
 
@@ -176,10 +176,10 @@ def _is_elsewhere(sentence: str, place: Location, named: list[Mention]) -> bool:
     return bool(_ELSEWHERE.search(sentence[: place.start])) and any(m.end <= place.start for m in named)
 
 
-def _without_places(sentence: str, start: int, end: int) -> str:
+def _without_locations(sentence: str, start: int, end: int) -> str:
     """What stands between two mentions, the first one's place left out: "effusion [on the left] and pneumothorax"."""
     text = sentence[start:end]
-    for place in reversed(find_places(text)):
+    for place in reversed(find_locations(text)):
         text = text[: place.start] + text[place.end :]
     return re.sub(r"\b(?:on|in|at) (?:the )?(?=[ ,]|$)|\b(?:seen|present) ", "", text)
 

@@ -95,7 +95,7 @@ class Location(NamedTuple):
         return {(side, zone) for sides, zones in self.groups for side in (sides or default_sides) for zone in zones}
 
 
-def find_places(sentence: str) -> list[Location]:
+def find_locations(sentence: str) -> list[Location]:
     """All place expressions of a lower-case sentence, in order."""
     masked = _OTHER_LEFT.sub(lambda match: "~" * len(match.group()), sentence)
     return [Location(m.start(), m.end(), _groups(m.group())) for m in _PLACE.finditer(masked)]

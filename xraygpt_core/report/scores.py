@@ -55,11 +55,9 @@ def tokens(text: str) -> list[str]:
 def rouge_l(candidate: str, reference: str) -> Prf:
     """Longest common subsequence of the two whole texts (sentence-level ROUGE-L)."""
     given, true = tokens(candidate), tokens(reference)
-    return _rouge(_common_subsequence(given, true), len(given), len(true))
-
-
-def _rouge(hits: int, given: int, true: int) -> Prf:
-    return _prf(hits, given, true) if given and true else Prf(0.0, 0.0, 0.0)
+    if not given or not true:
+        return Prf(0.0, 0.0, 0.0)
+    return _prf(_common_subsequence(given, true), len(given), len(true))
 
 
 def _common_subsequence(a: list[str], b: list[str]) -> int:

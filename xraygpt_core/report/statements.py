@@ -20,7 +20,7 @@ _MOST_LETTERS = 1000  # of a sentence: a model that never ends one must not cost
 _LINES = re.compile(r"\b(?:lines?|tubes?|catheters?|drains?|ports?|mediport|port ?a ?cath|picc|cvc|ett|tracheostomy)\b")
 _ANY_DEVICE = re.compile(r"^(?:medical )?devices?$")
 
-# "Opacity" alone may be a consolidation; with these words it is said to be something else.
+# "Opacity" alone may be a consolidation; with these words it is something else.
 _BARE_OPACITY = re.compile(r"^(?:opacit(?:y|ies)|opacification|shadowing)$")
 _NO_PNEUMONIA = re.compile(
     r"\b(?:scar\w*|atelecta\w+|band ?like|linear|streak\w*|subsegmental|fibro\w+|fat pad|nipple|hernia|vascular|"
@@ -124,7 +124,7 @@ def statements(text: str) -> list[Statement]:
 
 
 def _of_mention(raw: str, plain: str, mention: Mention) -> Statement:
-    spots = frozenset(spot for place in mention.places for spot in place.spots(mention.sides))
+    spots = frozenset(spot for place in mention.locations for spot in place.spots(mention.sides))
     words = plain[mention.start : mention.end]
     kind = mention.kind if mention.kind != "device" else _device(words)
     bare = kind == "consolidation" and bool(_BARE_OPACITY.match(words))
@@ -145,20 +145,20 @@ def _device(words: str) -> str:
 def _in_other_words(raw: str, plain: str) -> list[Statement]:
     """Denials that do not name what they deny."""
     denied: list[Statement] = []
-    said = " ".join(plain.replace(":", " ").split())  # "Heart: normal."
+    words = " ".join(plain.replace(":", " ").split())  # "Heart: normal."
 
     def deny(kind: str, *, sided: bool = False, general: bool = False) -> None:
         sides = frozenset(_ONE_SIDE.findall(plain)) if sided else frozenset()
         denied.append(Statement(raw, plain, kind, Assertion.DENIED, sides, general=general))
 
-    if _NORMAL_HEART.search(said) and not _NOT_QUITE.search(said):
+    if _NORMAL_HEART.search(words) and not _NOT_QUITE.search(words):
         deny("cardiomegaly")
-    if _CLEAR_LUNGS.search(said) and not _NOT_ALL_OF_THEM.search(said):
+    if _CLEAR_LUNGS.search(words) and not _NOT_ALL_OF_THEM.search(words):
         deny("consolidation", sided=True)
-    if _CLEAR_PLEURA.search(said):
+    if _CLEAR_PLEURA.search(words):
         deny("effusion", sided=True)
-    if not _SAVE_FOR.search(said):
-        everything = _NOTHING_AT_ALL.search(said)
-        for kind in sorted(ABNORMAL if everything else ACUTE if _NOTHING_ACUTE.search(said) else ()):
+    if not _SAVE_FOR.search(words):
+        everything = _NOTHING_AT_ALL.search(words)
+        for kind in sorted(ABNORMAL if everything else ACUTE if _NOTHING_ACUTE.search(words) else ()):
             deny(kind, general=True)
     return denied

@@ -1,4 +1,4 @@
-"""What an event comes down to, and the checks every dialect shares.
+"""Object hints, which every dialect is read into, and the checks that all dialects share.
 
 Bucket keys are patient data: no error of this package repeats one, and no ``repr`` shows one.
 """
@@ -36,7 +36,7 @@ class ObjectHint:
 
 @dataclass(frozen=True)
 class Events:
-    """One message: who sent it, and what it hints at. A test message hints at nothing."""
+    """One message: its dialect and its hints. A test message has no hints."""
 
     dialect: Dialect
     hints: tuple[ObjectHint, ...]
@@ -68,15 +68,40 @@ def text(parent: Message, name: str) -> str:
     return value
 
 
-def bucket_name(name: str) -> str:
-    """A name a bucket can have."""
+def object_hint(
+    kind: Kind,
+    *,
+    bucket: str,
+    key: str,
+    etag: object = None,
+    version_id: object = None,
+    size: object = None,
+    sequencer: object = None,
+) -> ObjectHint:
+    """A hint from an event's values. Values that only help are None where they are not what they should be.
+
+    Raises:
+        InvalidRequest: the bucket or the key is impossible.
+    """
+    version = _short(version_id)
+    return ObjectHint(
+        bucket=_bucket_name(bucket),
+        key=_object_key(key),
+        etag=(_short(etag) or "").strip('"') or None,
+        version_id=None if version == "null" else version,  # "null" where the bucket keeps no versions
+        size=_size(size),
+        sequencer=_sequencer(sequencer),
+        kind=kind,
+    )
+
+
+def _bucket_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", name):
         raise InvalidRequest("the event names an impossible bucket")
     return name
 
 
-def object_key(key: str) -> str:
-    """A key an object can have."""
+def _object_key(key: str) -> str:
     try:
         length = len(key.encode())
     except UnicodeEncodeError:
@@ -86,25 +111,13 @@ def object_key(key: str) -> str:
     return key
 
 
-def etag(value: object) -> str | None:
-    """An ETag without its quotes; None if it is no ETag."""
-    return (_short(value) or "").strip('"') or None
+def _size(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63 else None
 
 
-def version_id(value: object) -> str | None:
-    """A version; None where the bucket keeps none."""
-    version = _short(value)
-    return None if version == "null" else version
-
-
-def sequencer(value: object) -> str | None:
+def _sequencer(value: object) -> str | None:
     """Hexadecimal digits, in one case so that they compare as text."""
     return value.upper() if isinstance(value, str) and re.fullmatch(r"[0-9A-Fa-f]{1,1024}", value) else None
-
-
-def size(value: object) -> int | None:
-    """A number of bytes; None if it is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63 else None
 
 
 def _short(value: object) -> str | None:

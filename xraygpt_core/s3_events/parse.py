@@ -1,4 +1,4 @@
-"""One message of any dialect, out of whatever envelopes it came in."""
+"""Reads one message of any dialect, out of its envelopes."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ OpenSNS = Callable[[Message], str | None]
 
 
 def refuse_sns(_: Message) -> None:
-    """For callers who have no way to tell who sent an SNS message.
+    """For callers that cannot verify an SNS message.
 
     Raises:
         InvalidRequest: always.

@@ -9,19 +9,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote_plus
 
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.s3_events.hints import (
-    Kind,
-    Message,
-    ObjectHint,
-    bucket_name,
-    etag,
-    inner,
-    object_key,
-    sequencer,
-    size,
-    text,
-    version_id,
-)
+from xraygpt_core.s3_events.hints import Kind, Message, ObjectHint, inner, object_hint, text
 
 _CREATED = ("ObjectCreated:",)
 _DELETED = ("ObjectRemoved:", "LifecycleExpiration:")
@@ -45,23 +33,23 @@ def from_records(records: object) -> Iterator[ObjectHint]:
 def _from_record(record: Message, kind: Kind) -> ObjectHint:
     s3 = inner(record, "s3")
     item = inner(s3, "object")
-    return ObjectHint(
-        bucket=bucket_name(text(inner(s3, "bucket"), "name")),
+    return object_hint(
+        kind,
+        bucket=text(inner(s3, "bucket"), "name"),
         key=_key(record, text(item, "key")),
-        etag=etag(item.get("eTag")),
-        version_id=version_id(item.get("versionId")),
-        size=size(item.get("size")),
-        sequencer=sequencer(item.get("sequencer")),
-        kind=kind,
+        etag=item.get("eTag"),
+        version_id=item.get("versionId"),
+        size=item.get("size"),
+        sequencer=item.get("sequencer"),
     )
 
 
 def _key(record: Message, key: str) -> str:
     if str(record.get("eventSource", "")).startswith("ceph:"):
-        return object_key(key)
+        return key
     if _BROKEN_PERCENT.search(key):
         raise InvalidRequest("an object key is not percent-encoded")
-    return object_key(unquote_plus(key, errors="surrogateescape"))
+    return unquote_plus(key, errors="surrogateescape")
 
 
 def _kind(event: str) -> Kind | None:

@@ -5,24 +5,13 @@ import binascii
 import re
 from collections.abc import Iterator
 
-from xraygpt_core.s3_events.hints import (
-    Kind,
-    Message,
-    ObjectHint,
-    bucket_name,
-    etag,
-    inner,
-    object_key,
-    size,
-    text,
-    version_id,
-)
+from xraygpt_core.s3_events.hints import Kind, Message, ObjectHint, inner, object_hint, text
 
 _VERSION_FILE = re.compile(r"(?P<key>.+)\.versions/v_[^/]+")
 
 
 def from_seaweedfs(message: Message) -> Iterator[ObjectHint]:
-    """A filer event tells the entry before and after; a rename has both, under two paths."""
+    """A filer event has the entry before and after; a rename has both, under two paths."""
     event, path = text(message, "event_type"), text(message, "key")
     change = inner(message, "message")
     old, new = change.get("old_entry"), change.get("new_entry")
@@ -48,14 +37,13 @@ def _from_entry(path: str, entry: Message, kind: Kind) -> Iterator[ObjectHint]:
         key = stored["key"]
         kind = "deleted" if "Seaweed-X-Amz-Delete-Marker" in extended else "created"
     attributes = inner(entry, "attributes") if entry.get("attributes") else {}
-    yield ObjectHint(
-        bucket=bucket_name(bucket),
-        key=object_key(key),
-        etag=etag(_decoded(extended.get("Seaweed-X-Amz-ETag"))),
-        version_id=version_id(version) if stored else None,
-        size=size(attributes.get("file_size", 0)),
-        sequencer=None,
-        kind=kind,
+    yield object_hint(
+        kind,
+        bucket=bucket,
+        key=key,
+        etag=_decoded(extended.get("Seaweed-X-Amz-ETag")),
+        version_id=version if stored else None,
+        size=attributes.get("file_size", 0),
     )
 
 

@@ -1,8 +1,8 @@
 """Is an SNS message genuine? (Amazon SNS Developer Guide, "Verifying the signatures of Amazon SNS messages")
 
 A message names the certificate its signature is to be checked with, and a subscription names the address that confirms
-it. Both are somebody's say-so: they are asked for only at hosts of Amazon SNS, the confirmation only for a topic that
-was configured and after the signature held.
+it. The sender chose both addresses. So only hosts of Amazon SNS are asked, and a confirmation only for a topic that was
+configured and after the signature held.
 """
 
 import base64
@@ -32,17 +32,17 @@ _SIGNED: dict[str, tuple[str, ...]] = {
     "SubscriptionConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 }
 _SIGNED["UnsubscribeConfirmation"] = _SIGNED["SubscriptionConfirmation"]
-# Version 1 signs with SHA-1 and is still the default of a topic: who it comes from is also told by the certificate's
-# host and the topic, and what it says is a hint.
+# Version 1 signs with SHA-1 and is still the default of a topic: the certificate's host and the topic also show
+# where it comes from, and its content is only a hint.
 _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303
 _OTHER_TOPIC = "the message's TopicArn is none of XRAYGPT_SNS_TOPIC_ARNS"
 
 
 class Topics:
-    """The topics whose messages are taken.
+    """The topics whose messages are accepted.
 
     Args:
-        arns: of the topics; no other topic is listened to.
+        arns: of the topics; other topics are refused.
         host: the only host of certificates and confirmations; None means Amazon's, ``sns.<region>.amazonaws.com``.
         certificate: fetches a PEM certificate from an address that was checked.
     """
@@ -95,7 +95,7 @@ class Topics:
 
 
 def from_queue(arns: Collection[str]) -> Callable[[Message], str]:
-    """Opens SNS messages out of a queue, whose policy says who may write to it; they need no signature then.
+    """Opens SNS messages out of a queue. The queue's policy restricts its writers, so they need no signature.
 
     Args:
         arns: of the topics that are meant to write to it; empty: any.

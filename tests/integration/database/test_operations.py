@@ -14,13 +14,14 @@ from sqlalchemy import create_engine
 from migrations import grants
 from migrations.upgrade import upgrade
 from tests.support import database_roles
+from tests.support.api_keys import create_api_key
 from tests.support.audit_tools import act, check, sealed
 from tests.support.service_tools import started
 from tests.support.worker_bench import Bench
 from xraygpt.stack.servers.postgres import Postgres, program
 from xraygpt_core.db import driver_url, libpq_url
 from xraygpt_core.errors import ConfigurationError
-from xraygpt_core.ledger.access.api_keys import check_api_key, create_api_key
+from xraygpt_core.ledger.access.api_keys import check_api_key
 from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.preflight import check_fingerprint, check_schema

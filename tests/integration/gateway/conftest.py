@@ -13,6 +13,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from api_gateway.app import create_app
+from tests.support.api_keys import create_api_key
 from tests.support.keys import HMAC_KEY
 from tests.support.ledger_tools import claim
 from tests.support.s3_tools import s3_client
@@ -20,7 +21,6 @@ from tests.support.study_steps import complete_ingest, settle
 from xraygpt.stack.servers.broker import Broker
 from xraygpt.stack.servers.postgres import Postgres
 from xraygpt.stack.servers.s3 import ObjectServer
-from xraygpt_core.ledger.access.api_keys import create_api_key
 from xraygpt_core.ledger.jobs.claims import Claim, fail
 from xraygpt_core.ledger.studies.chat import chat_input, complete_turn, stream_answer
 from xraygpt_core.ledger.studies.end_image import reject_image

@@ -8,8 +8,9 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
 from api_gateway.app import create_app
+from tests.support.api_keys import create_api_key
 from xraygpt.stack.servers.broker import Broker
-from xraygpt_core.ledger.access.api_keys import create_api_key, revoke_api_key
+from xraygpt_core.ledger.access.api_keys import revoke_api_key
 from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.transaction import open_ledger
 from xraygpt_core.logs import JsonLines

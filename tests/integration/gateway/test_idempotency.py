@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from tests.support.api_keys import create_api_key
 from tests.support.ledger_tools import no_errors, together
 from xraygpt_core.db import Database
 from xraygpt_core.errors import Conflict, InvalidRequest, Unavailable
-from xraygpt_core.ledger.access.api_keys import create_api_key
 from xraygpt_core.ledger.access.idempotency import Answer, Attempt, answered, forget_answers, once
 from xraygpt_core.ledger.transaction import Ledger
 

@@ -8,7 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api_gateway.app import create_app
-from xraygpt_core.ledger.access.api_keys import create_api_key, revoke_api_key
+from tests.support.api_keys import create_api_key
+from xraygpt_core.ledger.access.api_keys import revoke_api_key
 from xraygpt_core.ledger.access.sessions import open_session
 from xraygpt_core.ledger.transaction import open_ledger
 from xraygpt_core.states import Role

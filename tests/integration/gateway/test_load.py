@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.api_keys import create_api_key
 from tests.support.gateway_process import Gateway
-from xraygpt_core.ledger.access.api_keys import create_api_key
 from xraygpt_core.ledger.transaction import open_ledger
 from xraygpt_core.settings import Settings
 

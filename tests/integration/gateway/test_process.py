@@ -9,9 +9,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from tests.support.api_keys import create_api_key
 from tests.support.gateway_process import Gateway, create_key
 from tests.support.keys import HMAC_KEY
-from xraygpt_core.ledger.access.api_keys import create_api_key
 from xraygpt_core.settings import Settings
 
 World = Any

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from xraygpt_core.ledger.access.api_keys import create_api_key
+from tests.support.api_keys import create_api_key
 from xraygpt_core.states import KeyKind
 
 World = Any

@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 
 from api_gateway.app import ROUTES, create_app
 from api_gateway.roles import Door, doors, table
-from xraygpt_core.ledger.access.api_keys import create_api_key, revoke_api_key
+from tests.support.api_keys import create_api_key
+from xraygpt_core.ledger.access.api_keys import revoke_api_key
 from xraygpt_core.ledger.access.sessions import open_session
 from xraygpt_core.states import Role
 from xraygpt_core.token_bucket import TokenBucket

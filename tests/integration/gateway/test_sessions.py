@@ -7,8 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api_gateway.app import create_app
+from tests.support.api_keys import create_api_key
 from tests.support.ledger_tools import do, one
-from xraygpt_core.ledger.access.api_keys import check_api_key, create_api_key, revoke_api_key
+from xraygpt_core.ledger.access.api_keys import check_api_key, revoke_api_key
 from xraygpt_core.ledger.access.sessions import open_session, still_valid
 from xraygpt_core.states import Role
 

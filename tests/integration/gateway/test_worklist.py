@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from xraygpt_core.ledger.access.api_keys import create_api_key
+from tests.support.api_keys import create_api_key
 from xraygpt_core.states import NOTICE
 
 World = Any

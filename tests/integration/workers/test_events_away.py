@@ -9,7 +9,7 @@ from tests.support.worker_bench import Bench
 from workers import events
 from workers.events import Poller
 from xraygpt_core.errors import Unavailable
-from xraygpt_core.sqs import Taken
+from xraygpt_core.sqs import QueueMessage
 
 
 class Failing:
@@ -24,17 +24,17 @@ class Failing:
     def check(self) -> bool:
         return True
 
-    def receive(self) -> list[Taken]:
+    def receive(self) -> list[QueueMessage]:
         if self.times:
             self.times -= 1
             raise Unavailable("no")
         self.stop()
         return []
 
-    def delete(self, messages: Sequence[Taken]) -> int:
+    def delete(self, messages: Sequence[QueueMessage]) -> int:
         return len(messages)
 
-    def extend(self, messages: Sequence[Taken]) -> None:
+    def extend(self, messages: Sequence[QueueMessage]) -> None:
         """Nothing to hide."""
 
 

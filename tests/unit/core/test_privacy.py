@@ -142,13 +142,13 @@ def test_a_malformed_key_is_refused_without_being_repeated(text: str) -> None:
         bytes(range(99, 67, -1)),
     ],
 )
-def test_a_key_that_nobody_drew_is_refused_with_the_way_to_draw_one(tmp_path: Path, key: bytes) -> None:
+def test_a_key_that_is_a_pattern_is_refused_with_the_way_to_draw_one(tmp_path: Path, key: bytes) -> None:
     path = tmp_path / "hmac.key"
     path.write_text(key.hex())
     path.chmod(0o600)
     for settings in (settings_with(hmac_key_file=path), settings_with(hmac_key=key.hex())):
         with pytest.raises(
-            ConfigurationError, match="anybody can guess; make one with: openssl rand -hex 32"
+            ConfigurationError, match="that can be guessed; make one with: openssl rand -hex 32"
         ) as caught:
             load_pseudonymiser(settings)
         assert key.hex() not in str(caught.value)

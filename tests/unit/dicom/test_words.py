@@ -47,7 +47,7 @@ def test_a_text_names_another_part(text):
     ],
 )
 def test_a_text_names_nothing(text):
-    assert described_part(text) is BodyPart.NOT_SAID
+    assert described_part(text) is BodyPart.NOT_STATED
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_stated_term_is_the_chest(term):
     "term", ["", "UNKNOWN", "OTHER", "None", "--", "FRUIT", "TORSO", "WALLSTAND", "BED 12", "PORTABLE", "HEART", "PA"]
 )
 def test_a_stated_term_that_is_in_no_vocabulary_states_nothing(term):
-    assert stated_part(term) is BodyPart.NOT_SAID
+    assert stated_part(term) is BodyPart.NOT_STATED
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_a_stated_term_that_is_known_is_another_part(term):
 
 
 def test_a_word_of_any_length_is_read_at_once():
-    assert stated_part("EXTR" * 2000) is described_part("KNEE" * 10**6) is BodyPart.NOT_SAID
+    assert stated_part("EXTR" * 2000) is described_part("KNEE" * 10**6) is BodyPart.NOT_STATED

@@ -1,12 +1,12 @@
 import pytest
 
-from xraygpt_core.report.locations import find_places
+from xraygpt_core.report.locations import find_locations
 
 BOTH = {"left", "right"}
 
 
 def spots(text: str) -> set[tuple[str, str]]:
-    (place,) = find_places(text)
+    (place,) = find_locations(text)
     return place.spots(frozenset())
 
 
@@ -35,13 +35,13 @@ def test_sides_and_zones_pair_up_as_they_are_read(text: str, expected: set[tuple
 
 
 def test_a_zone_without_a_side_takes_the_side_it_is_given() -> None:
-    (place,) = find_places("lower zone")
+    (place,) = find_locations("lower zone")
     assert place.spots(frozenset({"right"})) == {("right", "lower")}
     assert place.sides == frozenset()
 
 
 def test_two_places_with_other_words_between_are_two() -> None:
-    first, second = find_places("effusion on the left with consolidation in the right upper lobe")
+    first, second = find_locations("effusion on the left with consolidation in the right upper lobe")
     assert (first.sides, second.sides) == ({"left"}, {"right"})
 
 
@@ -49,9 +49,9 @@ def test_two_places_with_other_words_between_are_two() -> None:
     "text", ["tip in the left atrium", "lines left in place", "right ventricle", "upper limit of normal"]
 )
 def test_heart_chambers_and_idioms_are_no_places(text: str) -> None:
-    assert find_places(text) == []
+    assert find_locations(text) == []
 
 
 def test_both_sides_are_named_by_bilateral() -> None:
-    (place,) = find_places("bilateral effusions")
+    (place,) = find_locations("bilateral effusions")
     assert place.sides == BOTH

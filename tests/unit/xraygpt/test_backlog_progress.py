@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from xraygpt.backlog_progress import SPAN_SECONDS, ListedSoFar, Proof, Speed, compared, words
+from xraygpt.backlog_progress import SPAN_SECONDS, ListedSoFar, Proof, Speed, compared, progress_line
 from xraygpt.client import Gateway
 from xraygpt.commands import backlogs
 from xraygpt.submit import ResultRow
@@ -61,9 +61,9 @@ def test_a_line_says_what_was_listed_and_what_became_of_it() -> None:
     clock = Clock()
     speed = Speed(clock)
     running(speed, clock, 1, 5)
-    line = words(NOW | {"open": 4}, speed)
+    line = progress_line(NOW | {"open": 4}, speed)
     assert line == "listing: 10 listed, 9 registered, 4 summarised, 1 rejected, 0 dead, 1.0/s, ETA 4 s"
-    assert "2 cancelled" in words(NOW | {"open": 4, "cancelled": 2}, speed)
+    assert "2 cancelled" in progress_line(NOW | {"open": 4, "cancelled": 2}, speed)
 
 
 def proof(*states: str) -> Proof:
@@ -76,7 +76,7 @@ def proof(*states: str) -> Proof:
 def test_everything_at_its_end_is_the_proof() -> None:
     said: list[str] = []
     found = proof("summarised", "rejected", "dead", "cancelled")
-    found.tell(said.append)
+    found.show(said.append)
     assert found.document() == {"listed": 4, "ended": 4, "differences": []}
     assert said == ["proof: 4 objects listed, 4 images ended; nothing is missing"]
 
@@ -84,7 +84,7 @@ def test_everything_at_its_end_is_the_proof() -> None:
 def test_a_difference_is_named_object_by_object() -> None:
     said: list[str] = []
     found = proof("summarised", "received", "running")
-    found.tell(said.append)
+    found.show(said.append)
     assert found.document()["differences"] == [
         {"source": "s3://b/2", "state": "received"},
         {"source": "s3://b/3", "state": "running"},
@@ -172,13 +172,13 @@ def test_a_backlog_that_was_resumed_can_be_waited_for(finished: Any, xraygpt: Ru
 def test_what_keeps_a_listing_from_going_on_is_said() -> None:
     speed = Speed(Clock())
     speed.note(0)
-    line = words(NOW | {"open": 4, "problem": "the bucket refuses (AccessDenied)"}, speed)
+    line = progress_line(NOW | {"open": 4, "problem": "the bucket refuses (AccessDenied)"}, speed)
     assert line.endswith("; listing stands still: the bucket refuses (AccessDenied)")
 
 
 def test_a_prefix_below_which_nothing_lies_is_doubted() -> None:
     said: list[str] = []
-    proof().tell(said.append)
+    proof().show(said.append)
     assert said[0] == "nothing lies there: is the prefix right?"
 
 

@@ -1,1 +1,1 @@
-"""Who may use the system: API keys, browser sessions, and requests that have their effect once."""
+"""Access to the system: API keys, browser sessions, and idempotent requests."""

@@ -1,4 +1,4 @@
-"""API keys: shown once, stored as a hash. They are long and random, so a plain SHA-256 cannot be turned back."""
+"""API keys: shown once, stored as a hash. They are long and random, so a plain SHA-256 cannot be inverted."""
 
 import re
 import secrets
@@ -20,7 +20,7 @@ from xraygpt_core.states import KeyKind, Lane, Role
 
 LONGEST_NAME = 200
 EVERY_ROLE = frozenset(Role)
-# Printable by their category, and yet nobody sees them (Unicode's Default_Ignorable_Code_Point, and the blank Braille
+# Printable by their category, and yet invisible (Unicode's Default_Ignorable_Code_Point, and the blank Braille
 # cell); two blanks are shown as one.
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]|  "
@@ -32,7 +32,7 @@ _MAY_ASK_FOR_STAT = frozenset({Role.LEAD, Role.OPERATOR})
 
 @dataclass(frozen=True)
 class ApiKey:
-    """Who asks: a key as it is known, without the key itself; or a session, by whatever it was opened.
+    """The caller of a request: a key, without its secret, or a session.
 
     Attributes:
         key_id: None for a session that a login opened, not a key.
@@ -51,12 +51,12 @@ class ApiKey:
 
     @property
     def is_person(self) -> bool:
-        """Whether it signs in its own name and nobody else's."""
+        """Whether it signs in its own name only."""
         return self.kind is KeyKind.PERSON
 
     @property
     def identity(self) -> str:
-        """The same for all sessions of one key, or of one person who logs in without."""
+        """The same for all sessions of one key, or of one person whose login uses no key."""
         return str(self.key_id) if self.key_id else f"person {self.name}"
 
     def has(self, *roles: Role) -> bool:
@@ -64,7 +64,7 @@ class ApiKey:
         return not self.roles.isdisjoint(roles)
 
     def may_ask_for(self, lane: Lane) -> bool:
-        """Everybody who may submit chooses among the other lanes; ``stat`` is a right of its own."""
+        """``stat`` is a right of its own. Every caller that may submit has the other lanes."""
         return lane is not Lane.STAT or self.stat or self.has(*_MAY_ASK_FOR_STAT)
 
 
@@ -73,8 +73,8 @@ class NewKey:
     """What a new key is to be.
 
     Attributes:
-        name: who signs with it; unique among the valid keys.
-        owner: who answers for it, where that is another than its name says.
+        name: with which it signs; unique among the valid keys.
+        owner: the person responsible for it, where its name is not that person's.
         stat: whether it may ask for the lane ``stat`` without being a lead's or an operator's.
     """
 
@@ -100,7 +100,7 @@ _FREE = """
 # A key that was replaced still signs with its name until it ends.
 _TAKEN = f"SELECT FROM api_keys k WHERE name = :name AND {VALID} LIMIT 1"
 
-# Two who make, end or replace keys wait for each other: names stay unique, and an admin is left.
+# Changes of keys wait for each other: names stay unique, and an admin is left.
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('api_keys', 0))"  # LOCK TABLE takes a right to every column
 
 _CHECK = f"""
@@ -109,38 +109,25 @@ _CHECK = f"""
     FROM api_keys k WHERE sha256 = :sha256 AND {VALID}
 """
 
-# Whoever comes at the same moment neither waits nor writes.
+# A second request at the same moment neither waits nor writes.
 _NOTICE = """
     UPDATE api_keys SET last_used_at = clock_timestamp()
     WHERE id = (SELECT id FROM api_keys WHERE id = :id FOR UPDATE SKIP LOCKED)
 """
 
 
-def create_api_key(
-    ledger: Ledger,
-    name: str,
-    kind: KeyKind = KeyKind.PERSON,
-    roles: Collection[Role] = EVERY_ROLE,
-    *,
-    stat: bool = False,
-    owner: str | None = None,
-    expires_at: datetime | None = None,
-) -> str:
-    """A new key, shown this once. It may do everything unless ``roles`` says less: the doors always say it.
+def make_key(ledger: Ledger, wanted: NewKey) -> tuple[UUID, str]:
+    """A new key: its id, and the key itself, which is never shown again.
 
     Raises:
-        InvalidRequest: nobody could sign with this name, or it would have no role.
-        Conflict: a valid key bears this name.
+        InvalidRequest: the name is not fit for a signature, or there is no role.
+        Conflict: a valid key has this name.
     """
-    return make_key(ledger, NewKey(name, kind, roles, stat, owner, expires_at))[1]
-
-
-def make_key(ledger: Ledger, wanted: NewKey) -> tuple[UUID, str]:
-    """A new key: its id, and the key itself, which nobody will see again; raises like :func:`create_api_key`."""
     with ledger.work() as work:
-        alone(work)
-        work.run(_FREE, {"name": unicodedata.normalize("NFC", wanted.name)})
-        if work.row(_TAKEN, {"name": unicodedata.normalize("NFC", wanted.name)}) is not None:
+        lock_keys(work)
+        name = {"name": unicodedata.normalize("NFC", wanted.name)}
+        work.run(_FREE, name)
+        if work.row(_TAKEN, name) is not None:
             raise Conflict(f"there is a valid key named {wanted.name!r}: end or rotate it, or choose another name")
         key_id, key = insert_key(work, wanted)
         detail = {"roles": sorted(Role(role).value for role in wanted.roles), "stat": wanted.stat, "kind": wanted.kind}
@@ -148,13 +135,13 @@ def make_key(ledger: Ledger, wanted: NewKey) -> tuple[UUID, str]:
     return key_id, key
 
 
-def alone(work: Work) -> None:
-    """Wait until nobody else changes keys; they are read meanwhile."""
+def lock_keys(work: Work) -> None:
+    """Take the lock under which keys are changed. Other transactions still read them."""
     work.row(_ALONE)
 
 
 def insert_key(work: Work, wanted: NewKey) -> tuple[UUID, str]:
-    """The row of a new key, in a transaction that saw to its name; raises InvalidRequest as :func:`create_api_key`."""
+    """The row of a new key whose name is free, in this transaction; raises InvalidRequest as :func:`make_key`."""
     if not wanted.roles:
         raise InvalidRequest(f"a key holds at least one role of {', '.join(Role)}")
     key_id, key = new_id(), f"xgpt_{secrets.token_urlsafe(32)}"
@@ -175,10 +162,10 @@ def insert_key(work: Work, wanted: NewKey) -> tuple[UUID, str]:
 
 
 def readable(name: str) -> str:
-    """A name that a signature may bear: what is read is what is stored.
+    """The name, if a signature may bear it: what is read is what is stored.
 
     Raises:
-        InvalidRequest: it is empty, too long, or has letters that nobody sees or that turn others around.
+        InvalidRequest: it is empty, too long, or has letters that are invisible or reverse others.
     """
     seen = name.isprintable() and not _UNSEEN.search(name)
     if not name.strip() or name != name.strip() or not seen or len(name) > LONGEST_NAME:
@@ -187,7 +174,7 @@ def readable(name: str) -> str:
 
 
 def check_api_key(ledger: Ledger, key: str) -> ApiKey:
-    """Whose key it is. That it was used is noted once a minute.
+    """The caller whose key this is. Its use is noted once a minute.
 
     Raises:
         Unauthorised: it is unknown, revoked or expired.
@@ -197,12 +184,12 @@ def check_api_key(ledger: Ledger, key: str) -> ApiKey:
     if row is None:
         raise Unauthorised("the API key is unknown, was revoked, or has expired")
     if row["unnoticed"]:
-        with suppress(Unavailable), ledger.work() as work:  # a database that takes no writing now still tells keys
+        with suppress(Unavailable), ledger.work() as work:  # a database that is read-only now still checks keys
             work.run(_NOTICE, {"id": row["id"]})
-    return known(row)
+    return key_of(row)
 
 
-def known(row: RowMapping) -> ApiKey:
+def key_of(row: RowMapping) -> ApiKey:
     """The key of a row with id, name, kind, roles, stat and expires_at."""
     roles = frozenset(map(Role, row["roles"]))
     return ApiKey(row["id"], row["name"], KeyKind(row["kind"]), roles, row["stat"], row["expires_at"])
@@ -215,7 +202,7 @@ def revoke_api_key(ledger: Ledger, name: str) -> None:
         NotFound: there is no valid key of this name.
     """
     with ledger.work() as work:
-        alone(work)
+        lock_keys(work)
         ended = work.rows(
             "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE name = :name AND revoked_at IS NULL RETURNING id",
             {"name": name},

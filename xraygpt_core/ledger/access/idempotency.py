@@ -1,4 +1,4 @@
-"""Requests with an ``Idempotency-Key`` have their effect once (draft-ietf-httpapi-idempotency-key-header).
+"""Requests with an ``Idempotency-Key`` take effect once (draft-ietf-httpapi-idempotency-key-header).
 
 The table keeps hashes of the key and of the request, and the answer, which therefore must hold opaque ids only. The row
 is inserted before the action and committed with its answer: a repeat at the same time waits for that commit, and if the
@@ -41,7 +41,7 @@ _FINISH = "UPDATE idempotency_keys SET status = :status, body = CAST(:body AS js
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request that may be repeated: who sent it, to which route, under which key, with which body."""
+    """One request that may be repeated: its caller, route, key and body."""
 
     caller: str
     route: str
@@ -55,7 +55,7 @@ class Attempt:
 
     @property
     def request_hash(self) -> str:
-        """Salted with the key, which is not stored, so that nobody can try out bodies against the table."""
+        """Salted with the key, which is not stored, so that bodies cannot be tried out against the table."""
         return hashlib.sha256(self.key.encode() + b"\0" + self.body).hexdigest()
 
 
@@ -74,7 +74,7 @@ def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[], Ans
     """The answer of ``action``, which runs unless this request was answered before.
 
     An action that raises leaves nothing behind: the request may be sent again. One connection is held while it runs, so
-    whatever is slow belongs in front of it (:func:`answered` says whether that is needed).
+    slow work belongs in front of it (:func:`answered` says whether that is needed).
 
     Args:
         status: the HTTP status that goes with the answer.
@@ -83,31 +83,27 @@ def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[], Ans
         InvalidRequest: the key was used for another request.
         Conflict: the same request has been in the works for longer than a repeat can wait.
     """
+    values = {"key": attempt.key_hash, "request": attempt.request_hash}
     with ledger.database.nesting, ledger.work() as work:
-        return _once(work, attempt, status, action)
+        # The action may be long (all dead jobs queued again), and all that is locked is this request's own key.
+        work.run("SET LOCAL idle_in_transaction_session_timeout = '10min'")
+        if _is_first(work, values):
+            answer = action()
+            work.run(_FINISH, {**values, "status": status, "body": json.dumps(answer)})
+            return answer
+        row = work.row(_ANSWERED, {"key": attempt.key_hash, "kept": KEPT_SECONDS})
+    if row is None:
+        raise Conflict("the answer to this request was just forgotten; send it again")
+    return _same(attempt, dict(row))
 
 
 def forget_answers(ledger: Ledger) -> int:
-    """Remove what is older than a day, and say how many that were."""
+    """Remove answers older than a day; how many they were."""
     with ledger.work() as work:
         return work.run(
             "DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - make_interval(secs => :kept)",
             {"kept": KEPT_SECONDS},
         )
-
-
-def _once(work: Work, attempt: Attempt, status: int, action: Callable[[], Answer]) -> Answer:
-    values = {"key": attempt.key_hash, "request": attempt.request_hash}
-    # The action may be long (all dead jobs queued again), and all that is locked is this request's own key.
-    work.run("SET LOCAL idle_in_transaction_session_timeout = '10min'")
-    if _is_first(work, values):
-        answer = action()
-        work.run(_FINISH, {**values, "status": status, "body": json.dumps(answer)})
-        return answer
-    row = work.row(_ANSWERED, {"key": attempt.key_hash, "kept": KEPT_SECONDS})
-    if row is None:
-        raise Conflict("the answer to this request was just forgotten; send it again")
-    return _same(attempt, dict(row))
 
 
 def _is_first(work: Work, values: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""What becomes of API keys once they are made: they are seen, replaced and ended."""
+"""Listing, replacing and ending API keys."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.errors import Conflict, NotFound
-from xraygpt_core.ledger.access.api_keys import VALID, NewKey, alone, insert_key
+from xraygpt_core.ledger.access.api_keys import VALID, NewKey, insert_key, lock_keys
 from xraygpt_core.ledger.audit.record import record
-from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import KeyKind, Role
 
 _KEYS = f"""
@@ -53,7 +53,7 @@ def free_name(ledger: Ledger, name: str) -> str:
 def rotate_key(
     ledger: Ledger, key_id: UUID, overlap_seconds: float, expires_at: datetime | None = None
 ) -> tuple[UUID, str]:
-    """A key in the place of another one, with all that is known of that: its id, and the key itself.
+    """A key in the place of another one, with its name, roles and rights: its id, and the key itself.
 
     Args:
         overlap_seconds: for how long the old key stays valid; its sessions end with it.
@@ -64,7 +64,7 @@ def rotate_key(
         Conflict: it was replaced before.
     """
     with ledger.work() as work:
-        alone(work)
+        lock_keys(work)
         row = work.row(_KEY, {"id": key_id})
         if row is None:
             raise NotFound(f"there is no valid API key {key_id}")
@@ -88,16 +88,12 @@ def end_key(ledger: Ledger, key_id: UUID) -> None:
         Conflict: it is the last one that may make keys.
     """
     with ledger.work() as work:
-        alone(work)
+        lock_keys(work)
         row = work.row(_KEY, {"id": key_id})
         if row is None:
             raise NotFound(f"there is no valid API key {key_id}")
-        if Role.ADMIN in row["roles"] and not row["replaced_by"]:
-            _must_leave_an_admin(work, key_id)
+        admin = Role.ADMIN in row["roles"] and not row["replaced_by"]
+        if admin and work.row(_ADMINS_LEFT, {"id": key_id}) is None:
+            raise Conflict("no key with the role admin would be left: make another one first")
         work.run(_END, {"id": key_id})
         record(work, "key ended", subject=key_id)
-
-
-def _must_leave_an_admin(work: Work, key_id: UUID) -> None:
-    if work.row(_ADMINS_LEFT, {"id": key_id}) is None:
-        raise Conflict("no key with the role admin would be left: make another one first")

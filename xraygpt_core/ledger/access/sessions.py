@@ -1,4 +1,4 @@
-"""Sessions: what a browser holds in place of a key. A key opens one today; a login that knows people may, too.
+"""Sessions: what a browser holds in place of a key. A key opens one, and so may a login.
 
 The token is long and random and stored as a hash, as keys are. A session ends when it was not used for a while, when it
 is old, when it is ended, and with the key that opened it.
@@ -54,7 +54,7 @@ class Session:
     """An open session.
 
     Attributes:
-        caller: who acts through it.
+        caller: the key or person that acts through it.
         idle_seconds: until it ends unless it is used.
         left_seconds: until it ends, used or not.
     """
@@ -74,15 +74,15 @@ def open_session(
     stat: bool = False,
     key_id: UUID | None = None,
 ) -> str:
-    """A new session, whose token is told this once.
+    """A new session; its token, which is never shown again.
 
     Args:
-        person: whose acts are its acts, and who signs.
+        person: the name its acts and signatures bear.
         how: what proved it: ``key``, or the name of a login.
         key_id: of the key with which it ends, where one opened it.
 
     Raises:
-        InvalidRequest: nobody could sign with this name, or it would have no role.
+        InvalidRequest: the name is not fit for a signature, or there is no role.
     """
     if not roles:
         raise InvalidRequest("this login gives no role")
@@ -102,10 +102,10 @@ def open_session(
 
 
 def check_session(ledger: Ledger, token: str, *, used: bool = True) -> Session:
-    """Whose session it is.
+    """The session of a token.
 
     Args:
-        used: whether a person is at it; what a page asks by itself keeps no session open.
+        used: whether a person caused the request. A request that a page makes by itself keeps no session open.
 
     Raises:
         Unauthorised: it is unknown or over.
@@ -126,7 +126,7 @@ def check_session(ledger: Ledger, token: str, *, used: bool = True) -> Session:
 
 
 def still_valid(ledger: Ledger, caller: ApiKey) -> bool:
-    """Whether the key or session of a request that is still being answered opens anything any more."""
+    """Whether the key or session of a request that is still being answered is valid still."""
     with ledger.work() as work:
         if caller.session_id is None:
             return work.row(_STILL_KEY, {"key": caller.key_id}) is not None
@@ -146,7 +146,7 @@ def end_session(ledger: Ledger, caller: ApiKey, *, everywhere: bool = False) -> 
 
 
 def note_failed(ledger: Ledger) -> None:
-    """Keep that somebody tried to sign in and could not; whose act it was, nobody knows but by the address."""
+    """Record a sign-in that failed. Only its address is known."""
     with ledger.work() as work:
         record(work, "sign-in failed")
 

@@ -6,7 +6,7 @@ second (:mod:`xraygpt_core.ledger.audit.seal`) and are never changed or removed.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
@@ -31,84 +31,65 @@ _ACT = """
 _RECORD = f"WITH {_ACT} SELECT id FROM act"
 
 
-def record(
-    work: Work,
-    what: str,
-    *,
-    study: UUID | None = None,
-    subject: UUID | None = None,
-    studies: Sequence[UUID] | None = None,
-    detail: Mapping[str, Any] | None = None,
-    outcome: str = DONE,
-) -> None:
+class About(TypedDict, total=False):
+    """What an act is about.
+
+    Attributes:
+        study: the study. subject: what else (a summary, key, run …).
+        studies: the studies, where they may be several.
+        detail: opaque ids, numbers and our own words; never a name, number or text of a patient.
+        outcome: ``done``, ``refused`` (the caller may not, or the subject is in no state for it) or ``failed``.
+    """
+
+    study: UUID | None
+    subject: UUID | None
+    studies: Sequence[UUID] | None
+    detail: Mapping[str, Any] | None
+    outcome: str
+
+
+def record(work: Work, what: str, **about: Unpack[About]) -> None:
     """Keep an act of ``work.actor``; what the system does by itself (no actor) stands on the timeline instead.
 
     Args:
         what: one of our own words, such as ``study read``.
-        study: the study it is about. subject: what else it is about (a summary, key, run …).
-        studies: those it is about, where they may be several.
-        detail: opaque ids, numbers and our own words; never a name, number or text of a patient.
-        outcome: ``done``, ``refused`` (the caller may not, or the subject is in no state for it) or ``failed``.
     """
     if work.actor is not None:
-        work.row(_RECORD, _values(work.actor, what, study, subject, studies, detail, outcome))
+        work.row(_RECORD, _values(work.actor, what, about))
 
 
-def recorded(
-    work: Work,
-    sql: str,
-    values: Values,
-    what: str,
-    *,
-    study: UUID | None = None,
-    subject: UUID | None = None,
-    studies: Sequence[UUID] | None = None,
-    detail: Mapping[str, Any] | None = None,
-) -> Sequence[RowMapping]:
+def recorded(work: Work, sql: str, values: Values, what: str, **about: Unpack[About]) -> Sequence[RowMapping]:
     """The rows of a statement that goes to the server together with its act, in one round trip.
 
     For short statements: the act makes the planner's work on a long one longer.
 
     Args:
         sql: without a WITH of its own.
-        study, subject, studies, detail: as :func:`record` takes them.
     """
     if work.actor is None:
         return work.rows(sql, values)
-    given = _values(work.actor, what, study, subject, studies, detail, DONE)
-    return work.rows(f"WITH {_ACT} {sql}", {**values, **given})
+    return work.rows(f"WITH {_ACT} {sql}", {**values, **_values(work.actor, what, about)})
 
 
-def _values(
-    actor: Actor,
-    what: str,
-    study: UUID | None,
-    subject: UUID | None,
-    studies: Sequence[UUID] | None,
-    detail: Mapping[str, Any] | None,
-    outcome: str,
-) -> dict[str, Any]:
+def record_alone(ledger: Ledger, what: str, **about: Unpack[About]) -> None:
+    """Keep an act that has no transaction of its own. Call it before anything leaves the process."""
+    if ledger.actor is None:
+        return
+    with ledger.work() as work:
+        record(work, what, **about)
+
+
+def _values(actor: Actor, what: str, about: About) -> dict[str, Any]:
+    studies, detail = about.get("studies"), about.get("detail")
     return {
         "act_what": what,
         "act_actor": actor.name,
         "act_key": actor.key_id,
         "act_session": actor.session_id,
         "act_address": actor.address,
-        "act_study": study,
-        "act_subject": subject,
+        "act_study": about.get("study"),
+        "act_subject": about.get("subject"),
         "act_studies": None if studies is None else "{" + ",".join(map(str, studies)) + "}",
-        "act_outcome": outcome,
+        "act_outcome": about.get("outcome", DONE),
         "act_detail": json.dumps(detail, default=str) if detail else None,
     }
-
-
-def record_alone(ledger: Ledger, what: str, **about: Any) -> None:
-    """Keep an act that has no transaction of its own. Call it before anything leaves the process.
-
-    Args:
-        about: as :func:`record` takes it.
-    """
-    if ledger.actor is None:
-        return
-    with ledger.work() as work:
-        record(work, what, **about)

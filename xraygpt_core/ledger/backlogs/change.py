@@ -9,8 +9,7 @@ from uuid import UUID
 from xraygpt_core.errors import Conflict
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.audit.record import record
-from xraygpt_core.ledger.backlogs.progress import backlog
-from xraygpt_core.ledger.backlogs.statements import (
+from xraygpt_core.ledger.backlogs.change_statements import (
     BEGIN_CANCEL,
     BEGIN_PAUSE,
     BEGIN_RESUME,
@@ -25,6 +24,7 @@ from xraygpt_core.ledger.backlogs.statements import (
     RESUME_PAUSED_WINDOW,
     WINDOW_END,
 )
+from xraygpt_core.ledger.backlogs.progress import backlog
 from xraygpt_core.ledger.jobs.claims import add_job
 from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.transaction import Ledger, Work

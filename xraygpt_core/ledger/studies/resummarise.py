@@ -26,9 +26,9 @@ _WINDOW = 10_000  # stands in the statements, so that the planner knows it
 _SETTLE_KEY = key_sql("s.id", "s.revision")
 _SUMMARISE_KEY = key_sql("s.id", "s.revision", "CAST(:bundle AS text)")
 
-# Of some studies, those that are to be summarised again. A worker may still write with the former bundle after another
-# was promoted: then the same is asked once more, about the summary that is current now. Every look is by key, study by
-# study.
+# Of the named studies, those that need a new summary. A worker may still write with the former bundle after another was
+# promoted: the job's key then names the summary that is current now, and a second job is made. Every look is by key,
+# study by study.
 _NAMED_CANDIDATES = f"""
     SELECT s.id, s.state, s.revision, CAST(:bundle AS text) || CASE WHEN EXISTS (
                SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = {_SUMMARISE_KEY} AND j.state = 'done'
@@ -49,7 +49,7 @@ _NAMED_CANDIDATES = f"""
     ORDER BY s.id
 """
 
-# The same, of a window of all studies.
+# The same, in a window of all studies.
 _WINDOW_CANDIDATES = f"""
     SELECT s.id, s.state, s.revision, CAST(:bundle AS text) || CASE WHEN EXISTS (
                SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = {_SUMMARISE_KEY} AND j.state = 'done'
@@ -72,7 +72,7 @@ _WINDOW_CANDIDATES = f"""
 
 _WINDOW_END = f"SELECT id FROM studies WHERE id > :after ORDER BY id OFFSET {_WINDOW - 1} LIMIT 1"
 
-# Behind all that wait now: what was summarised once has had its place.
+# Behind all jobs that wait now: a study that has a summary is less urgent than one that has none.
 _LAST_PLACE = """
     (SELECT COALESCE(max(place), 0) FROM (
         SELECT place FROM jobs WHERE state = 'queued' AND not_before IS NULL
@@ -95,7 +95,7 @@ _SUMMARISE = insert_jobs(
     returning="subject",
 )
 
-# A dead study goes on, if this is its revision still.
+# A dead study goes on, if it still has this revision.
 _GO_ON = """
     UPDATE studies SET state = 'queued', finished_at = NULL
     WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'dead'
@@ -123,10 +123,10 @@ def resummarise(
     """
     filters = {"from_bundle": from_bundle, "since": since, "until": until, "view": view}
     if study_ids is not None:
-        return repeating(ledger, lambda work: _named(ledger, work, study_ids, bundle, filters))
+        return repeating(ledger, lambda work: _resummarise_named(ledger, work, study_ids, bundle, filters))
 
     def window(after: UUID) -> tuple[int, UUID | None]:
-        return repeating(ledger, lambda work: _window(ledger, work, after, bundle, filters))
+        return repeating(ledger, lambda work: _resummarise_window(ledger, work, after, bundle, filters))
 
     count, after = window(UUID(int=0))
     while after is not None:
@@ -135,7 +135,9 @@ def resummarise(
     return count
 
 
-def _named(ledger: Ledger, work: Work, study_ids: Sequence[UUID], bundle: str | None, filters: Values) -> int:
+def _resummarise_named(
+    ledger: Ledger, work: Work, study_ids: Sequence[UUID], bundle: str | None, filters: Values
+) -> int:
     values = {**filters, "bundle": _served(work, bundle)}
     ids = [resolve(work, study_id) for study_id in study_ids]
     refused = restore_refused(ledger, work, ids)
@@ -145,7 +147,9 @@ def _named(ledger: Ledger, work: Work, study_ids: Sequence[UUID], bundle: str | 
     return queued
 
 
-def _window(ledger: Ledger, work: Work, after: UUID, bundle: str | None, filters: Values) -> tuple[int, UUID | None]:
+def _resummarise_window(
+    ledger: Ledger, work: Work, after: UUID, bundle: str | None, filters: Values
+) -> tuple[int, UUID | None]:
     """Of the studies behind ``after``: how many were queued, and the last one; None if no more follow."""
     values = {**filters, "bundle": _served(work, bundle), "after": after}
     queued = _queue(ledger, work, _WINDOW_CANDIDATES, values)

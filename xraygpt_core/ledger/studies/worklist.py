@@ -1,4 +1,4 @@
-"""Lists of studies for people: what waits for a reader, what was signed, what arrived. Pages by key, never by OFFSET.
+"""Lists of studies for people: what waits for review, what was signed, what arrived. Pages by key, never by OFFSET.
 
 What waits and what was signed stand in indexes of their own (``ix_summaries_awaiting``, ``ix_summaries_signed``).
 Filters that no index knows are applied to the next :data:`REACH` rows of a list: a page may then be short or empty and
@@ -14,12 +14,12 @@ from uuid import UUID
 
 from xraygpt_core.ledger.audit.record import recorded
 from xraygpt_core.ledger.studies.read import STUDY_STATE
-from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.ledger.transaction import Ledger, Values, Work
 from xraygpt_core.states import TERMINAL_STUDY_STATES, Flag, Lane, ReviewState, StudyState
 
 # How many rows one page looks at.
 REACH = 2000
-# Nobody needs to know how many more there are; counting them all would cost more than the page.
+# More are not counted: that would cost more than the page.
 MOST_COUNTED = 100
 # Characters of the impression that a list shows.
 _OPENING = 240
@@ -28,7 +28,7 @@ _OPENING = 240
 class WorklistView(StrEnum):
     """Which list, and so in which order."""
 
-    AWAITING = "awaiting"  # drafts nobody reviewed: stat, routine, backlog; in each the oldest draft first
+    AWAITING = "awaiting"  # drafts without a review: stat, routine, backlog; in each the oldest draft first
     SIGNED = "signed"  # accepted, corrected or rejected summaries, the last review first
     ALL = "all"  # every study, the last arrival first
 
@@ -55,7 +55,7 @@ class WorklistRow:
     Attributes:
         flags: of the film and of the text, but for the one below.
         opening: how the impression begins, or the text where there is none.
-        supersedes_reviewed: a newer draft beside a summary that somebody reviewed.
+        supersedes_reviewed: a newer draft beside a reviewed summary.
     """
 
     study_id: UUID
@@ -186,7 +186,7 @@ _DRAFTS = """
     FROM unnest(CAST(:ranks AS int[])) AS l (rank) ORDER BY l.rank
 """
 
-# A draft that was written before somebody asked for more haste moves up in the list too.
+# A draft that was written before its study was raised to a more urgent lane moves up in the list too.
 _RAISE = """
     UPDATE summaries SET lane_rank = :rank
     WHERE study_id = ANY(CAST(:studies AS uuid[])) AND superseded_at IS NULL AND lane_rank > :rank
@@ -209,11 +209,11 @@ def worklist(
         after: where the page before ended; None begins.
         lane, states, reviews: show only these; None shows all.
     """
-    place = after or _START[listing]
+    start = after or _START[listing]
     values: dict[str, Any] = {
-        "rank": place.rank,
-        "at": place.at,
-        "id": place.id,
+        "rank": start.rank,
+        "at": start.at,
+        "id": start.id,
         "low": 0 if lane is None else lane.rank,
         "high": len(Lane) - 1 if lane is None else lane.rank,
         "states": None if states is None else list(states),
@@ -221,20 +221,15 @@ def worklist(
         "reach": REACH,
         "limit": limit + 1,
     }
+    lanes: dict[str, Any] = {"most": MOST_COUNTED, "ranks": [one.rank for one in Lane]}
     with ledger.work() as work:
         found = [dict(row) for row in work.rows(_PAGES[listing], values)]
-        lanes: dict[str, Any] = {"most": MOST_COUNTED, "ranks": [one.rank for one in Lane]}
-        shown = [row["study_id"] for row in found[:limit]]
-        counted = recorded(work, _DRAFTS, lanes, "worklist read", studies=shown, detail={"list": listing})
-        if len(found) > limit:
-            end: Cursor | None = _place(found[limit - 1])
-        else:
-            end = _edge(work, listing, values)
-    return Page(
-        rows=[_row(row) for row in found[:limit]],
-        after=end,
-        awaiting={lane: row["drafts"] for lane, row in zip(Lane, counted, strict=True)},
-    )
+        shown = found[:limit]
+        read = [row["study_id"] for row in shown]
+        counted = recorded(work, _DRAFTS, lanes, "worklist read", studies=read, detail={"list": listing})
+        end = _end(work, listing, values, shown[-1] if len(found) > limit else None)
+    drafts = {lane: int(row["drafts"]) for lane, row in zip(Lane, counted, strict=True)}
+    return Page([_row(row) for row in shown], end, drafts)
 
 
 def raise_drafts(work: Work, study_ids: Sequence[UUID], rank: int) -> None:
@@ -245,13 +240,12 @@ def raise_drafts(work: Work, study_ids: Sequence[UUID], rank: int) -> None:
     work.run(_RAISE, {"studies": list(study_ids), "rank": rank})
 
 
-def _edge(work: Work, listing: WorklistView, values: dict[str, Any]) -> Cursor | None:
+def _end(work: Work, listing: WorklistView, values: Values, last: dict[str, Any] | None) -> Cursor | None:
+    """Where the next page begins: behind the last row of a full page, else behind the last one that was looked at."""
+    if last is not None:
+        return Cursor(last["place_rank"], last["place_at"], last["place_id"])
     row = work.row(_ENDS[listing], values)
     return Cursor(row["rank"], row["at"], row["id"]) if row is not None and row["seen"] == REACH else None
-
-
-def _place(row: dict[str, Any]) -> Cursor:
-    return Cursor(row["place_rank"], row["place_at"], row["place_id"])
 
 
 def _row(row: dict[str, Any]) -> WorklistRow:

@@ -16,7 +16,7 @@ import uvicorn
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from xraygpt_core.ledger.access.api_keys import create_api_key
+from tests.support.api_keys import create_api_key
 from xraygpt_core.states import Lane
 
 World = Any

@@ -7,7 +7,8 @@ from playwright.sync_api import expect
 
 from api_gateway.app import create_app
 from tests.integration.gateway.room.conftest import Room, picture, study
-from xraygpt_core.ledger.access.api_keys import create_api_key, revoke_api_key
+from tests.support.api_keys import create_api_key
+from xraygpt_core.ledger.access.api_keys import revoke_api_key
 from xraygpt_core.states import NOTICE, Role
 
 World = Any

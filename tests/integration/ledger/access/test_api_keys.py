@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.support.api_keys import create_api_key
 from tests.support.ledger_tools import do, one, together
 from xraygpt_core.errors import Conflict, InvalidRequest, NotFound, Unauthorised
-from xraygpt_core.ledger.access.api_keys import check_api_key, create_api_key, revoke_api_key
+from xraygpt_core.ledger.access.api_keys import check_api_key, revoke_api_key
 from xraygpt_core.ledger.access.idempotency import Attempt, forget_answers, once
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import KeyKind, Lane, Role

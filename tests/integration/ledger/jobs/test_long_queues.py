@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.ledger_tools import job
-from xraygpt_core.ledger.backlogs import change, progress, statements
+from xraygpt_core.ledger.backlogs import change, change_statements, progress
 from xraygpt_core.ledger.jobs import claims, reconcile, status
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.queue import queue_of, queues_of
@@ -114,7 +114,7 @@ def count(ledger: Ledger, *tables: str) -> None:
 def test_a_window_of_a_backlog_is_changed_without_a_walk_through_the_rest(
     ledger: Ledger, long_backlog: UUID, statement: str
 ) -> None:
-    found = plan_of_window(ledger, getattr(statements, statement), long_backlog)
+    found = plan_of_window(ledger, getattr(change_statements, statement), long_backlog)
     assert "ix_jobs_subject" in found or statement == "LOCK_WINDOW_STUDIES"
     assert "uq_jobs_kind_key" not in found
 
@@ -126,7 +126,7 @@ def test_a_window_of_a_cancelled_backlog_is_taken_back_without_a_walk_through_th
     change.change_backlog(ledger, long_backlog, "cancel")
     if counted_since != "nothing":
         count(ledger, counted_since)
-    found = plan_of_window(ledger, statements.RESUME_CANCELLED_WINDOW, long_backlog)
+    found = plan_of_window(ledger, change_statements.RESUME_CANCELLED_WINDOW, long_backlog)
     assert "uq_jobs_kind" in found
 
 
