@@ -10,10 +10,10 @@ import torch
 import xraygpt_core.model.engine.engine as engine_module
 from tests.support.engine_tools import HIDDEN, LONGEST, PREFIX, held, picture, serving, small_model, together
 from xraygpt_core.errors import BundleError, ConfigurationError, Unavailable
+from xraygpt_core.model.backend import DeviceLost, Generated, RequestFailed
 from xraygpt_core.model.bundle import Bundle, Decoding
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.items import DeviceLost, Launch, RequestFailed
-from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.engine.rows import Launch
 from xraygpt_core.model.engine.runner import Runner, Setting
 from xraygpt_core.model.engine.scheduler import SlotClass
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.support.engine_tools import HIDDEN, Served, serving
-from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.backend import Generated
 from xraygpt_core.model.engine.scheduler import SlotClass
 
 SLOTS = (SlotClass(48, 16), SlotClass(80, 2))
