@@ -118,7 +118,7 @@ def picture(number: int) -> torch.Tensor:
 
 
 def held(served: Served) -> threading.Event:
-    """Keep the loop busy until the event is set, so that what comes next enters together."""
+    """Keep the loop busy until the event is set, so that what comes next enters in one batch."""
     started, released = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -130,7 +130,7 @@ def held(served: Served) -> threading.Event:
     return released
 
 
-def together(served: Served, pictures: list[torch.Tensor]) -> "list[Future[Generated]]":
+def in_one_batch(served: Served, pictures: list[torch.Tensor]) -> "list[Future[Generated]]":
     released = held(served)
     futures = [served.ask(one, [4, 5, 6]) for one in pictures]
     released.set()
