@@ -8,24 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 from training_jobs.brush import SIDE, Grey, Rng, blank, blot, blurred, clouds, grid, solid, tube
 
 _WORDS = [
-    "report",
-    "patient",
-    "study",
-    "chest",
-    "the",
-    "of",
-    "and",
-    "no",
-    "0123",
-    "left",
-    "right",
-    "lung",
-    "AP",
-    "normal",
-    "date",
-    "page",
-    "table",
-]
+    "report", "patient", "study", "chest", "the", "of", "and", "no", "0123", "left", "right", "lung", "AP", "normal",
+    "date", "page", "table",
+]  # fmt: skip
 
 
 def page(rng: Rng) -> Grey:
