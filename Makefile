@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Many processes of ours start, and pytest rewrites every test: what was compiled is kept, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup browser pooler demo check format test test-long chaos clean test-vllm
+.PHONY: setup browser pooler demo check format test test-long chaos clean test-vllm gpu-proof
 
 setup: $(STAMP) ## install everything into .venv and fetch the demo bundle
 	@$(BIN)/xraygpt models fetch demo
@@ -63,6 +63,9 @@ test-long: setup ## what does not fit
 chaos: setup ## every fault ten times over, an outage of a minute, and a kill loop beside a stock Celery; about two hours
 	XRAYGPT_CHAOS_ROUNDS=10 $(BIN)/python -m pytest tests/chaos $(ARGS)
 	$(BIN)/python -m benchmarks.kills --jobs 100000 --kills 100
+
+gpu-proof: $(STAMP) ## what only a CUDA GPU can prove, within twelve minutes; figures in build/gpu-proof.json
+	$(BIN)/python -m benchmarks.gpu_proof $(ARGS)
 
 # vLLM pins another transformers, so it gets an environment of its own (3 GB). Its torch is the CPU build: where your
 # package index has none, name a folder or page that has it: make test-vllm PIP_FIND_LINKS=...

@@ -1,8 +1,8 @@
 """How often drafts are marked as contradicting themselves: where they should be, and where they should not.
 
-Reports of phantoms agree with themselves, so each mark is wrong; what is done to them is known, so each miss is. A
-folder or tar of Open-i's XML reports shows what radiologists' own reports are marked for (``--show`` prints some), and
-``--drafts`` lets a bundle write about phantoms first.
+Reports of phantoms agree with themselves, so each mark is wrong; each change made to them should be found, so each miss
+is wrong too. A folder or tar of Open-i's XML reports shows what radiologists' own reports are marked for (``--show``
+prints some), and ``--drafts`` lets a bundle write about phantoms first.
 """
 
 import argparse

@@ -23,7 +23,7 @@ _POISSON_LOAD = 0.7  # of the rate at saturation
 
 
 def run(way: str, *options: object) -> EngineResult | str:
-    """One way in a process of its own; what it did, or why it did not."""
+    """One way in a process of its own; its result, or why there is none."""
     say(f"{way} {' '.join(map(str, options))}")
     command = [sys.executable, "-m", "benchmarks.engine_ways", way, *map(str, options)]
     try:

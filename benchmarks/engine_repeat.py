@@ -7,9 +7,9 @@ import torch
 from benchmarks.figures import Row, arguments, report, say
 from training_jobs.config import Phantoms
 from training_jobs.data import draw, phantom_studies
+from xraygpt_core.model.backend import GenerationRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.requests import SummaryRequest
 from xraygpt_core.model.fetch import fetch_demo_bundle
 from xraygpt_core.paths import models_dir
 
@@ -27,24 +27,24 @@ def texts(
     """Each study's text, where at most so many are asked for at once."""
     say(f"{dtype}, {at_once} at once{', batch-invariant' if invariant else ''}")
     with closing(Engine(bundle, device="cpu", batch_size=_ROWS, dtype=dtype, invariant=invariant)) as engine:
-        said: list[str] = []
+        answers: list[str] = []
         for start in range(0, len(pictures), at_once):
-            asked = [engine.submit(SummaryRequest(picture)) for picture in pictures[start : start + at_once]]
-            said += [future.result().text for future in asked]
-        return said
+            asked = [engine.submit(GenerationRequest(picture)) for picture in pictures[start : start + at_once]]
+            answers += [future.result().text for future in asked]
+        return answers
 
 
 def main() -> int:
-    """Alone and among others: both precisions, and bfloat16 in one shape for everybody."""
+    """Alone and among others: both precisions, and bfloat16 in one shape for all rows."""
     asked = arguments(__doc__)
     studies = 4 * _STUDIES if asked.full else _STUDIES
     bundle = fetch_demo_bundle(models_dir(), say)
     pictures = [draw(study)[0] for study in phantom_studies(Phantoms(studies, 10_000, "held_out"), 0.0)]
     rows = []
     for name, dtype, invariant in _WAYS:
-        together = texts(bundle, pictures, dtype, _ROWS, invariant=invariant)
+        in_batch = texts(bundle, pictures, dtype, _ROWS, invariant=invariant)
         alone = texts(bundle, pictures, dtype, 1, invariant=invariant)
-        rows.append(Row(f"texts_that_differ.{name}", sum(map(str.__ne__, together, alone)), "of", studies))
+        rows.append(Row(f"texts_that_differ.{name}", sum(map(str.__ne__, in_batch, alone)), "of", studies))
     report(rows, as_json=asked.json)
     return 0
 

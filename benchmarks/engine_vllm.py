@@ -66,8 +66,8 @@ def _wait(child: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
             if httpx.get(f"{url}/health", timeout=2).status_code == 200:
                 return
         time.sleep(0.5)
-    said = log.read_text(errors="replace").strip().splitlines()[-1:]
-    raise RuntimeError(f"vLLM's server did not start; its last words: {said}")
+    lines = log.read_text(errors="replace").strip().splitlines()[-1:]
+    raise RuntimeError(f"vLLM's server did not start; its last line: {lines}")
 
 
 def _ask_all(url: str, prompts: Sequence[str], tokens: Sequence[int], rows: int) -> list[float]:

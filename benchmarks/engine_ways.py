@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from benchmarks.engine_work import EngineResult, Job, arrivals, embedded, jobs, model, peak_mib, useful
+from benchmarks.engine_work import LONGEST, SHAPES, EngineResult, Job, arrivals, embedded, jobs, model, peak_mib, useful
 from xraygpt_core import metrics
+from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.engine.engine import LOOKAHEAD, PROMPT_TOKENS, own, use_device
-from xraygpt_core.model.engine.items import Item
 from xraygpt_core.model.engine.loop import Loop
-from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.engine.rows import EngineRequest
 from xraygpt_core.model.engine.runner import Runner, Setting
 from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.llm import pick_device
@@ -124,12 +124,13 @@ class Endless:
         return ""
 
 
-def _answer(item: Item, mates: int) -> Generated:
-    return Generated("", None, None, "", "", {}, None, len(item.run.ids), mates, 0.0, 0.0, {})
+def _answer(done: EngineRequest, batch_size: int) -> Generated:
+    ids = " ".join(map(str, done.run.ids))
+    return Generated(ids, None, None, "", "", {}, None, len(done.run.ids), batch_size, 0.0, 0.0, {})
 
 
-def ours(asked: argparse.Namespace, work: Sequence[Job]) -> EngineResult:
-    """The engine's own loop and step."""
+def open_loop(asked: argparse.Namespace, work: Sequence[Job]) -> tuple[Loop, Runner]:
+    """The engine's own loop over a model of random weights; its answers are token ids in decimal."""
     prompt = len(work[0].before) + len(work[0].image) + len(work[0].after)
     where = pick_device(asked.device).type
     made: list[Runner] = []
@@ -137,28 +138,25 @@ def ours(asked: argparse.Namespace, work: Sequence[Job]) -> EngineResult:
     def take() -> Loop:
         use_device(asked.device)
         llm = model(asked.shape, asked.dtype, asked.device)
-        context = llm.config.max_position_embeddings
-        setting = Setting(
-            work[0].before, prompt + 150, context, Decoding(), weights=asked.weights, ahead=LOOKAHEAD[where]
-        )
+        context, ahead = llm.config.max_position_embeddings, LOOKAHEAD[where]
+        setting = Setting(work[0].before, prompt + LONGEST, context, Decoding(), weights=asked.weights, ahead=ahead)
         made.append(Runner(llm, Vectors(), setting, asked.rows, graphs=asked.graphs))
-        return Loop(
-            made[0],
-            Endless(),
-            _answer,
-            prompt_tokens=asked.prompt_tokens or PROMPT_TOKENS[where],
-            lookahead=LOOKAHEAD[where],
-        )
+        tokens = asked.prompt_tokens or PROMPT_TOKENS[where]
+        return Loop(made[0], Endless(), _answer, prompt_tokens=tokens, lookahead=ahead)
 
-    loop = own(take)
-    (runner,) = made
+    return own(take), made[0]
+
+
+def ours(asked: argparse.Namespace, work: Sequence[Job]) -> EngineResult:
+    """The engine's own loop and step."""
+    loop, runner = open_loop(asked, work)
     # graphs are captured where a length is first met: at whole answers
-    _serve(loop, runner, work[: asked.rows], [0.0] * asked.rows, None if asked.graphs else 2)
+    serve(loop, runner, work[: asked.rows], [0.0] * asked.rows, None if asked.graphs else 2)
     counters = (metrics.ENGINE_IDEAL_SECONDS, metrics.ENGINE_BUSY_SECONDS)
     before = [counter._value.get() for counter in counters]
     times = arrivals(len(work), asked.per_second) if asked.per_second else [0.0] * len(work)
     began = now()
-    latencies = _serve(loop, runner, work, times, None)
+    latencies, _ = serve(loop, runner, work, times, None)
     result = _result(work, began, latencies)
     loop.close()
     result.ideal_seconds, busy = (counter._value.get() - b for counter, b in zip(counters, before, strict=True))
@@ -166,8 +164,10 @@ def ours(asked: argparse.Namespace, work: Sequence[Job]) -> EngineResult:
     return result
 
 
-def _serve(loop: Loop, runner: Runner, work: Sequence[Job], times: Sequence[float], tokens: int | None) -> list[float]:
-    """Hand in each study when it arrives; seconds from there to its answer."""
+def serve(
+    loop: Loop, runner: Runner, work: Sequence[Job], times: Sequence[float], tokens: int | None
+) -> tuple[list[float], list[str]]:
+    """Hand in each study when it arrives; seconds from there to its answer, and the answers."""
     # there before the clock starts: a copy would wait for the step the device is at
     images = [job.image.to(runner.llama.embedding) for job in work]
     began, pause, latencies = time.perf_counter(), threading.Event(), [0.0] * len(work)
@@ -183,40 +183,53 @@ def _serve(loop: Loop, runner: Runner, work: Sequence[Job], times: Sequence[floa
 
         future.add_done_callback(note)
         futures.append(future)
-        cached, longest = len(job.before) + len(job.image) + len(job.after), tokens or job.tokens
-        item = Item(images[index], job.after, cached, longest, Prompt("", ""), future, None, None, None)
-        loop.add(Ticket(item, 1, len(job.image) + len(job.after), cached + longest))
-    for future in futures:
-        future.result()
-    return latencies
+        loop.add(_ticket(job, images[index], future, tokens or job.tokens))
+    return latencies, [future.result().text for future in futures]
+
+
+def _ticket(job: Job, image: torch.Tensor, future: "Future[Generated]", longest: int) -> Ticket[EngineRequest]:
+    cached = len(job.before) + len(job.image) + len(job.after)
+    accepted = EngineRequest(
+        request=GenerationRequest(b""),
+        prompt=Prompt("", ""),
+        future=future,
+        image=image,
+        after=job.after,
+        cached=cached,
+        longest=longest,
+    )
+    return Ticket(accepted, 1, len(job.image) + len(job.after), cached + longest)
 
 
 def _result(work: Sequence[Job], began: tuple[float, float], latencies: list[float]) -> EngineResult:
-    wall, cores = now()
-    return EngineResult(
-        len(work), useful(work), wall - began[0], wall and cores - began[1], peak_mib(), None, latencies
-    )
+    wall, cores = (end - start for end, start in zip(now(), began, strict=True))
+    return EngineResult(len(work), useful(work), wall, cores, peak_mib(), None, latencies)
 
 
 WAYS = {"one_by_one": one_by_one, "static": static, "continuous": continuous, "engine": ours}
 
 
+def parser() -> argparse.ArgumentParser:
+    """What a way can be asked for."""
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("way", choices=sorted(WAYS))
+    made.add_argument("--shape", default="smollm2-135m", choices=sorted(SHAPES))
+    made.add_argument("--device", default="cpu")
+    made.add_argument("--dtype", default="float32", type=lambda name: getattr(torch, name))
+    made.add_argument("--rows", type=int, default=16)
+    made.add_argument("--studies", type=int, default=48)
+    made.add_argument("--per-second", type=float, default=0.0, help="Poisson arrivals; 0: all at once")
+    made.add_argument("--weights", choices=["int8", "fp8"], help="of the engine; else as --dtype")
+    made.add_argument("--prompt-tokens", type=int, help="most that are read at once; default: the engine's own")
+    made.add_argument("--graphs", action="store_true", help="CUDA graphs")
+    return made
+
+
 def main() -> int:
     """Run one way."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("way", choices=sorted(WAYS))
-    parser.add_argument("--shape", default="smollm2-135m")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32", type=lambda name: getattr(torch, name))
-    parser.add_argument("--rows", type=int, default=16)
-    parser.add_argument("--studies", type=int, default=48)
-    parser.add_argument("--per-second", type=float, default=0.0, help="Poisson arrivals; 0: all at once")
-    parser.add_argument("--weights", choices=["int8", "fp8"], help="of the engine; else as --dtype")
-    parser.add_argument("--prompt-tokens", type=int, help="most that are read at once; default: the engine's own")
-    parser.add_argument("--graphs", action="store_true", help="CUDA graphs")
-    asked = parser.parse_args()
-    hidden = {"smollm2-135m": 576, "vicuna-7b": 4096}[asked.shape]
-    print(json.dumps(WAYS[asked.way](asked, jobs(asked.studies, hidden)).document()))
+    asked = parser().parse_args()
+    work = jobs(asked.studies, SHAPES[asked.shape]["hidden_size"])
+    print(json.dumps(WAYS[asked.way](asked, work).document()))
     return 0
 
 

@@ -145,5 +145,5 @@ def embedded(llm: Any, job: Job) -> Tensor:
 
 
 def useful(some: Sequence[Job]) -> int:
-    """Tokens that somebody asked for."""
+    """Tokens that were asked for."""
     return sum(job.tokens for job in some)

@@ -22,7 +22,7 @@ from workers.worker_kinds import gpu_threads
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
 from xraygpt_core.ledger.training.serving import start_serving
 from xraygpt_core.logs import configure_logging
-from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.backend import Generated
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.queue import queues_of
 from xraygpt_core.scope import UNDECLARED

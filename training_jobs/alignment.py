@@ -13,7 +13,7 @@ _VIEW_WEIGHT = 3.0  # the view is a fact about the whole film, and a wrong one i
 
 
 def truth_of(studies: Sequence[TrainingStudy]) -> tuple[Tensor, Tensor]:
-    """Presence (batch, slots) and whether it is known (batch, slots)."""
+    """Presence (batch, slots) and whether each is known (batch, slots)."""
     rows = [study.presence for study in studies]
     presence = torch.tensor([[0.5 if value is None else value for value in row] for row in rows])
     return presence, torch.tensor([[value is not None for value in row] for row in rows])
@@ -22,7 +22,7 @@ def truth_of(studies: Sequence[TrainingStudy]) -> tuple[Tensor, Tensor]:
 def alignment_loss(tokens: Tensor, studies: Sequence[TrainingStudy], codebook: Codebook) -> Tensor:
     """Squared distance of each image token to what it should mean, in units of the step from "not there" to "there".
 
-    tokens: (batch, slots, hidden). Slots whose truth nobody knows do not count.
+    tokens: (batch, slots, hidden). Slots of unknown truth do not count.
     """
     presence, is_known = truth_of(studies)
     step = (codebook.present - codebook.absent).pow(2).sum(-1)
@@ -30,12 +30,6 @@ def alignment_loss(tokens: Tensor, studies: Sequence[TrainingStudy], codebook: C
     weights = torch.ones_like(distance)
     weights[:, 0] = _VIEW_WEIGHT
     return (distance * weights)[is_known].sum() / weights[is_known].sum()
-
-
-def presence_in(tokens: Tensor, codebook: Codebook) -> Tensor:
-    """Where each token lies from "not there" (0) to "there" (1); (batch, slots). For measuring, not for summarising."""
-    direction = codebook.present - codebook.absent
-    return ((tokens - codebook.absent) * direction).sum(-1) / direction.pow(2).sum(-1)
 
 
 def draw_indices(rng: np.random.Generator, weights: Sequence[float], batch: int) -> list[int]:

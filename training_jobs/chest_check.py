@@ -1,8 +1,7 @@
-"""Make the chest check of an encoder, and say how often it errs on what it has not seen.
+"""Make the chest check of an encoder, and report how often it errs on what it has not seen.
 
 A linear head by weighted logistic regression with an L2 penalty, on the principal components of the features' means in
-six zones. Each kind of
-picture counts with the square root of its number, chest and other the same in sum.
+six zones. Each kind of picture counts with the square root of its number, chest and other the same in sum.
 """
 
 import json
@@ -41,7 +40,7 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Basis:
-    """The principal components of the pictures' features; no label is asked for them.
+    """The principal components of the pictures' features, found without labels.
 
     Attributes:
         axes: (d, components), for features less ``mean`` and divided by ``spread``.
@@ -57,7 +56,7 @@ class Basis:
 
 
 @dataclass(frozen=True)
-class ReportLine:
+class Head:
     """A fitted head: score = coordinates . weight + bias."""
 
     weight: Floats
@@ -67,10 +66,10 @@ class ReportLine:
         """(n, components) to (n,)."""
         return np.asarray(coordinates @ self.weight + np.float32(self.bias), np.float32)
 
-    def on_features(self, basis: Basis) -> "ReportLine":
+    def on_features(self, basis: Basis) -> "Head":
         """The same head for features."""
         weight = (basis.axes @ self.weight / basis.spread).astype(np.float32)
-        return ReportLine(weight, self.bias - float(basis.mean @ weight))
+        return Head(weight, self.bias - float(basis.mean @ weight))
 
 
 def make_chest_check(
@@ -88,32 +87,28 @@ def make_chest_check(
 
     Args:
         chest, other: folders of pictures; each is a kind.
-        measure: folders that are only looked at in the end, and whether they show chests.
+        measure: folders that are only measured in the end, and whether they show chests.
         drawn: pictures of each drawer.
 
     Raises:
         BundleError: the encoder does not load. TrainingError: a folder holds no picture.
     """
-    where = pick_device(device)
-    encoder = load_encoder(bundle.encoder, bundle.encoder_weights, dict(bundle.encoder_options))
+    out.mkdir(parents=True, exist_ok=True)
+    where, encoder = pick_device(device), load_encoder(bundle.encoder, bundle.encoder_weights, bundle.encoder_options)
     encoder.to(where)
     table = encoded(encoder, where, pictures(chest, other, drawn), notify)
-    notify(f"{len(table.chest)} pictures of {len(set(table.kind))} kinds encoded")
     basis = principal(table.features)
     table = replace(table, features=basis.coordinates(table.features))
     unseen = unseen_scores(table, notify)
     reject, doubt = thresholds(table, unseen)
-    line = fit(table, np.ones(len(table.chest), np.bool_)).on_features(basis)
-    shape = (zones_of(encoder.positions), encoder.channels)
-    check = ChestCheck(torch.from_numpy(line.weight).reshape(shape), line.bias, reject, doubt)
-    out.mkdir(parents=True, exist_ok=True)
-    save_chest_check(check, out / CHEST_CHECK_FILE)
+    head = fit(table, np.ones(len(table.chest), np.bool_)).on_features(basis)
+    weight = torch.from_numpy(head.weight).reshape(zones_of(encoder.positions), encoder.channels)
+    save_chest_check(ChestCheck(weight, head.bias, reject, doubt), out / CHEST_CHECK_FILE)
     report: dict[str, Any] = {"encoder": bundle.encoder, "pictures": len(table.chest), "reject": reject, "doubt": doubt}
-    report["unseen"] = by_kind(table, unseen, reject, doubt)
-    report["never seen"] = never_seen = {}
+    report |= {"unseen": by_kind(table, unseen, reject, doubt), "never seen": {}}
     for folder, is_chest in measure:
-        seen = encoded(encoder, where, folder_pictures(folder, chest=is_chest), notify)
-        never_seen[folder.name] = {"chest": is_chest} | counted(line.scores(seen.features), reject, doubt)
+        scores = head.scores(encoded(encoder, where, folder_pictures(folder, chest=is_chest), notify).features)
+        report["never seen"][folder.name] = {"chest": is_chest} | counted(scores, reject, doubt)
     (out / "chest_check.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
 
@@ -121,14 +116,14 @@ def make_chest_check(
 def encoded(encoder: Encoder, device: torch.device, source: Any, notify: Notify) -> ErrorTable:
     """Encode and pool pictures as they come."""
     rows: list[Floats] = []
-    known: list[tuple[str, str, bool, bool]] = []
+    labels: list[tuple[str, str, bool, bool]] = []
     source = iter(source)
     while batch := list(islice(source, _BATCH)):
         rows.append(_pooled(encoder, device, batch))
-        known += [(one.kind, one.group, one.chest, one.original) for one in batch]
+        labels += [(one.kind, one.group, one.chest, one.original) for one in batch]
         if len(rows) % 32 == 0:
-            notify(f"{len(known)} pictures encoded")
-    kind, group, chest, original = (np.array(column) for column in zip(*known, strict=True))
+            notify(f"{len(labels)} pictures encoded")
+    kind, group, chest, original = (np.array(column) for column in zip(*labels, strict=True))
     return ErrorTable(np.concatenate(rows), kind, group, chest, original)
 
 
@@ -141,7 +136,7 @@ def _pooled(encoder: Encoder, device: torch.device, batch: Sequence[ChestPicture
 def principal(features: Floats, most: int = _COMPONENTS) -> Basis:
     """The first principal components of standardised features (Halko et al. 2011, randomised)."""
     mean, spread = features.mean(0), features.std(0)
-    spread += np.float32(1e-3) * spread.mean()  # a channel that hardly varies would be made loud
+    spread += np.float32(1e-3) * spread.mean()  # else a channel that hardly varies would dominate
     x = torch.from_numpy((features - mean) / spread)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -149,25 +144,25 @@ def principal(features: Floats, most: int = _COMPONENTS) -> Basis:
     return Basis(mean, spread, axes.numpy())
 
 
-def fit(table: ErrorTable, used: NDArray[np.bool_]) -> ReportLine:
+def fit(table: ErrorTable, used: NDArray[np.bool_]) -> Head:
     """The head learned from the rows that are used; the table's features are coordinates."""
     kinds, chest = table.kind[used], table.chest[used]
     x = torch.from_numpy(table.features[used])
     sign = torch.from_numpy(np.where(chest, 1, -1).astype(np.float32))
     counts = torch.from_numpy(_weights(kinds, chest))
-    line = torch.zeros(x.shape[1] + 1, requires_grad=True)
-    steps = torch.optim.LBFGS([line], max_iter=_STEPS, line_search_fn="strong_wolfe")
+    head = torch.zeros(x.shape[1] + 1, requires_grad=True)
+    steps = torch.optim.LBFGS([head], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         steps.zero_grad()
-        wrong = functional.softplus(-sign * (x @ line[:-1] + line[-1]))
-        total = (counts * wrong).sum() + _PENALTY * (line[:-1] ** 2).sum()
+        wrong = functional.softplus(-sign * (x @ head[:-1] + head[-1]))
+        total = (counts * wrong).sum() + _PENALTY * (head[:-1] ** 2).sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
     steps.step(loss)  # type: ignore[no-untyped-call]
-    found = line.detach().numpy()
-    return ReportLine(found[:-1], float(found[-1]))
+    found = head.detach().numpy()
+    return Head(found[:-1], float(found[-1]))
 
 
 def _weights(kinds: NDArray[np.str_], chest: NDArray[np.bool_]) -> Floats:
@@ -186,8 +181,8 @@ def unseen_scores(table: ErrorTable, notify: Notify) -> dict[str, Floats]:
     by_patient = np.zeros(len(table.chest), np.float32)
     for number in range(_FOLDS):
         out = table.chest & (fold == number)
-        line = fit(table, ~(fold == number) | ~table.chest & (table.group == ""))
-        by_patient[out] = line.scores(table.features[out])
+        head = fit(table, ~(fold == number) | ~table.chest & (table.group == ""))
+        by_patient[out] = head.scores(table.features[out])
     by_kind = np.zeros(len(table.chest), np.float32)
     for kind in np.unique(table.kind):
         out = table.kind == kind

@@ -13,7 +13,7 @@ _Z = 1.959964  # 95 %
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """Pooled features (n, zones * channels) and what is known of each row."""
+    """Pooled features (n, zones * channels) and the labels of each row."""
 
     features: Floats
     kind: NDArray[np.str_]

@@ -1,4 +1,4 @@
-"""What a training job is told: a JSON file and a few flags."""
+"""The configuration of a training job: a JSON file and a few flags."""
 
 import json
 from pathlib import Path

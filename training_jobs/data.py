@@ -29,10 +29,10 @@ SKETCH = "sketch"
 
 @dataclass(frozen=True)
 class TrainingStudy:
-    """One picture to train on, and what is known about it.
+    """One picture to train on, and its truth.
 
-    ``presence`` has one number per slot (view first, then the labels): 1 there, 0 not there, None not known.
-    ``report`` is None where nobody said what the film shows.
+    ``presence`` has one number per slot (view first, then the labels): 1 there, 0 not there, None unknown.
+    ``report`` is None where there is no text about the film.
     """
 
     source: str  # "phantom", "sketch" or the film's id
@@ -53,11 +53,11 @@ def draw(study: TrainingStudy) -> tuple[bytes, TrainingStudy]:
     if study.source == SKETCH:
         sketch = draw_sketch(study.seed)
         presence = (float(sketch.view == "AP"), *(float(label in sketch.labels) for label in LABELS))
-        study, grey = known(study, presence, concise_report(sketch.labels, sketch.view)), sketch.grey
+        study, grey = with_truth(study, presence, concise_report(sketch.labels, sketch.view)), sketch.grey
     elif study.file is None:
         phantom = draw_phantom(study.seed, cast(Literal["train", "held_out"], study.population))
         presence = (float(phantom.view == "AP"), *(float(label in phantom.labels) for label in LABELS))
-        study = known(study, presence, concise_report(phantom.labels, phantom.view))
+        study = with_truth(study, presence, concise_report(phantom.labels, phantom.view))
         grey = phantom.grey8()
     else:
         grey = read_film(Path(study.file))
@@ -66,7 +66,7 @@ def draw(study: TrainingStudy) -> tuple[bytes, TrainingStudy]:
     return png(grey), study
 
 
-def known(study: TrainingStudy, presence: tuple[float | None, ...], report: str | None) -> TrainingStudy:
+def with_truth(study: TrainingStudy, presence: tuple[float | None, ...], report: str | None) -> TrainingStudy:
     """The study with its truth."""
     return TrainingStudy(study.source, study.seed, study.population, study.augmented, presence, report, study.file)
 
@@ -102,7 +102,7 @@ def phantom_studies(phantoms: Phantoms, augment_share: float) -> list[TrainingSt
 
 
 def sketch_studies(count: int, augment_share: float) -> list[TrainingStudy]:
-    """Crude pictures of another hand; a fixed share of them augmented."""
+    """Crude pictures by another drawer; a fixed share of them augmented."""
     augmented = np.random.default_rng([_STREAM, 1]).random(count) < augment_share
     return [TrainingStudy(SKETCH, seed, SKETCH, bool(augmented[seed]), (), None) for seed in range(count)]
 
@@ -180,9 +180,9 @@ def film_presence(row: dict[str, Any]) -> tuple[float | None, ...]:
 
 
 def film_report(row: dict[str, Any]) -> str | None:
-    """The report of a film, where its labels can be said in the model's words without inventing a side or a zone."""
+    """The report of a film, where the model's words can express its labels without inventing a side or a zone."""
     view = film_view(row)
-    sayable = {"No Finding": None, "Cardiomegaly": "cardiomegaly", "Nodule": "nodule", "Mass": "nodule"}
-    if view is None or "/nih/" not in row["image"] or not set(row["labels"]) <= sayable.keys():
+    words = {"No Finding": None, "Cardiomegaly": "cardiomegaly", "Nodule": "nodule", "Mass": "nodule"}
+    if view is None or "/nih/" not in row["image"] or not set(row["labels"]) <= words.keys():
         return None
-    return concise_report({sayable[name] for name in row["labels"]} - {None}, view)  # type: ignore[arg-type]
+    return concise_report({words[name] for name in row["labels"]} - {None}, view)  # type: ignore[arg-type]

@@ -11,9 +11,9 @@ from typing import Any
 from training_jobs.config import Phantoms
 from training_jobs.data import draw, phantom_studies, png, read_film
 from training_jobs.films import films, most_frequent_text
+from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.requests import Generated, SummaryRequest
 from xraygpt_core.phantoms.findings import LABELS, View
 from xraygpt_core.report.controls import most_frequent_report, name_everything, swapped
 from xraygpt_core.report.labeller import label_report, view_of
@@ -38,9 +38,9 @@ def evaluate_phantoms(
     """Finding-F1, exact sets and view on phantoms; controls: swapped images, most frequent report, all named."""
     pictures, truths = _phantoms(phantoms)
     texts = summaries(bundle, pictures, batch, notify, device)
-    said = [label_report(text) for text in texts]
-    pairs: list[tuple[Set[str], Set[str]]] = [(a, truth.labels) for a, truth in zip(said, truths, strict=True)]
-    other = [(a, truth.labels) for a, truth in swapped(said, truths)]
+    found = [label_report(text) for text in texts]
+    pairs: list[tuple[Set[str], Set[str]]] = [(a, truth.labels) for a, truth in zip(found, truths, strict=True)]
+    other = [(a, truth.labels) for a, truth in swapped(found, truths)]
     usual = label_report(most_frequent_report([truth.report for truth in truths]))
     everything = name_everything([truth.labels for truth in truths], LABELS)
     views = [float(view_of(text) == truth.view) for text, truth in zip(texts, truths, strict=True)]
@@ -100,7 +100,7 @@ def summaries(bundle: Bundle, pictures: Sequence[bytes], batch: int, notify: Not
     waiting: deque[Future[Generated]] = deque()
     with closing(Engine(bundle, device=device, batch_size=batch)) as engine:
         for number, picture in enumerate(pictures, 1):
-            waiting.append(engine.submit(SummaryRequest(picture)))
+            waiting.append(engine.submit(GenerationRequest(picture)))
             while waiting and (len(waiting) > 2 * batch or number == len(pictures)):
                 texts.append(waiting.popleft().result().text)
                 notify(len(texts), len(pictures))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training_jobs.checkpoint import complete_directory
-from training_jobs.data import TrainingStudy, draw, known
+from training_jobs.data import TrainingStudy, draw, with_truth
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.encoder import Encoder, load_encoder
 
@@ -50,8 +50,8 @@ def _cached_part(base: Bundle, studies: Sequence[TrainingStudy], cache: Path, wo
         with complete_directory(folder) as work:
             _compute(base, studies, work, workers)
     values = np.load(folder / "features.npy", mmap_mode="r")
-    told = json.loads((folder / "studies.json").read_text())
-    return Features(values, [known(study, tuple(p), r) for study, (p, r) in zip(studies, told, strict=True)])
+    truths = json.loads((folder / "studies.json").read_text())
+    return Features(values, [with_truth(study, tuple(p), r) for study, (p, r) in zip(studies, truths, strict=True)])
 
 
 def _key(base: Bundle, studies: Sequence[TrainingStudy]) -> str:
@@ -70,12 +70,12 @@ def _compute(base: Bundle, studies: Sequence[TrainingStudy], work: Path, workers
     encoder = load_encoder(base.encoder, base.encoder_weights, dict(base.encoder_options))
     shape = (len(studies), encoder.positions, encoder.channels)
     values = np.lib.format.open_memmap(work / "features.npy", mode="w+", dtype=np.float16, shape=shape)
-    told: list[tuple[tuple[float | None, ...], str | None]] = []
+    truths: list[tuple[tuple[float | None, ...], str | None]] = []
     for images, drawn in _images(encoder, studies, workers):
-        values[len(told) : len(told) + len(drawn)] = encoder.encode(images).numpy().astype(np.float16)
-        told += [(study.presence, study.report) for study in drawn]
+        values[len(truths) : len(truths) + len(drawn)] = encoder.encode(images).numpy().astype(np.float16)
+        truths += [(study.presence, study.report) for study in drawn]
     values.flush()
-    (work / "studies.json").write_text(json.dumps(told))
+    (work / "studies.json").write_text(json.dumps(truths))
 
 
 def _images(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from training_jobs.checkpoint import load_checkpoint, save_checkpoint
 
-STOPPED = 75  # exit code (EX_TEMPFAIL): a checkpoint was written, start me again with --resume
+STOPPED = 75  # exit code (EX_TEMPFAIL): a checkpoint was written; start the job with --resume
 _CLIP = 1.0
 
 

@@ -66,7 +66,7 @@ def batch_of(step: int, config: Config, question: str) -> list[tuple[Truth, Exch
     rng = np.random.default_rng([config.seed, group])
     truths = [draw_truth(rng) for _ in range(_GROUP * config.batch)]
     drawn = [(truth, draw_exchange(truth, question, rng)) for truth in truths]
-    drawn.sort(key=lambda pair: len(pair[1].answer) + sum(len(said) for turn in pair[1].turns for said in turn))
+    drawn.sort(key=lambda pair: len(pair[1].answer) + sum(len(text) for turn in pair[1].turns for text in turn))
     first = int(rng.permutation(_GROUP)[part]) * config.batch
     return drawn[first : first + config.batch]
 

@@ -15,7 +15,7 @@ _IGNORED = -100
 
 @dataclass(frozen=True)
 class Exchange:
-    """A question about an image, its answer, and what was said before."""
+    """A question about an image, its answer, and the turns before it."""
 
     question: str
     answer: str
@@ -37,10 +37,10 @@ def answer_loss(llm: Llm, template: Template, stop: str, exchanges: Sequence[Exc
     rows, labels = [], []
     for exchange, image in zip(exchanges, image_tokens, strict=True):
         before, after = tokenise(render(template, exchange.question, exchange.turns), llm.tokenizer)
-        said = answer_ids(llm, exchange.answer, stop)
-        rows.append(torch.cat([llm.embed(before), image, llm.embed(after + said)]))
+        answer = answer_ids(llm, exchange.answer, stop)
+        rows.append(torch.cat([llm.embed(before), image, llm.embed(after + answer)]))
         silent = len(before) + len(image) + len(after)
-        labels.append(torch.tensor([_IGNORED] * silent + said))
+        labels.append(torch.tensor([_IGNORED] * silent + answer))
     embeddings = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
     wanted = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=_IGNORED).to(embeddings.device)
     mask = torch.nn.utils.rnn.pad_sequence([torch.ones(len(row), dtype=torch.long) for row in rows], batch_first=True)

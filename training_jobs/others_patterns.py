@@ -8,24 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 from training_jobs.brush import SIDE, Grey, Rng, blank, blot, blurred, clouds, grid, solid, tube
 
 _WORDS = [
-    "report",
-    "patient",
-    "study",
-    "chest",
-    "the",
-    "of",
-    "and",
-    "no",
-    "0123",
-    "left",
-    "right",
-    "lung",
-    "AP",
-    "normal",
-    "date",
-    "page",
-    "table",
-]
+    "report", "patient", "study", "chest", "the", "of", "and", "no", "0123", "left", "right", "lung", "AP", "normal",
+    "date", "page", "table",
+]  # fmt: skip
 
 
 def page(rng: Rng) -> Grey:
@@ -172,7 +157,7 @@ def cells(rng: Rng) -> Grey:
 
 
 def empty_plate(rng: Rng) -> Grey:
-    """A film nobody was before: a gradient, faint noise, a collimated field, a marker."""
+    """A film without a patient: a gradient, faint noise, a collimated field, a marker."""
     u, v = grid()
     value = 0.5 + rng.uniform(-0.3, 0.3) * u + rng.uniform(-0.3, 0.3) * v + rng.uniform(0, 0.1) * clouds(rng, 2.5)
     if rng.random() < 0.5:

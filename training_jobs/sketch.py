@@ -5,6 +5,7 @@ mixes some of them in; nothing is ever scored on them.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,10 @@ class _Lung:
     out: int
     power: float
 
+    @property
+    def height(self) -> float:
+        return self.base - (self.y - self.high)
+
     def mask(self, grow: float = 1.0) -> Grey:
         v, u = _grid()
         inside = (
@@ -63,7 +68,7 @@ def draw_sketch(seed: int) -> Sketch:
     value += _bones(rng, view, right, left) * rng.uniform(0.03, 0.12)
     value = _blur(value, rng.uniform(0.5, 2))
     for side, lung in (("right", right), ("left", left)):
-        value = _findings(value, rng, labels, side, lung, levels, 1 - 0.8 * heart)
+        value = _findings(value, rng, labels, side, lung, levels["air"], 1 - 0.8 * heart)
     if "nodule" in labels:
         value = _nodule(value, rng, (right, left)[int(rng.integers(2))], levels["air"])
     value = _blur(value, rng.uniform(0, 0.8))
@@ -156,40 +161,46 @@ def _findings(
     labels: frozenset[str],
     side: str,
     lung: _Lung,
-    levels: dict[str, float],
+    air: float,
     free_of_heart: Grey,
 ) -> Grey:
     """Fluid at the base, air at the rim, opacities in the zones of one lung."""
-    v, u = _grid()
-    mask, top = lung.mask() * free_of_heart, lung.y - lung.high
-    height = lung.base - top
+    mask = lung.mask() * free_of_heart
     for zone, low, high in (("upper", 0.16, 0.38), ("lower", 0.62, 0.84)):
         if f"consolidation_{side}_{zone}" in labels:
-            x, y = lung.x + lung.wide * rng.uniform(-0.3, 0.45) * lung.out, top + height * rng.uniform(low, high)
-            size = rng.uniform(0.055, 0.1)
-            blob = np.exp(
-                -((((u - x) / size) ** 2 + ((v - y) / (size * rng.uniform(0.8, 1.4))) ** 2) ** rng.uniform(1, 3))
-            )
-            value = value + blob * mask * levels["air"] * np.float32(rng.uniform(0.6, 1))
+            value = value + _opacity(rng, lung, low, high) * mask * air * np.float32(rng.uniform(0.6, 1))
     if f"pneumothorax_{side}" in labels:
-        depth = rng.uniform(0.72, 0.88)
-        shrunk = _Lung(
-            lung.x - lung.out * 0.06 * lung.wide, lung.y + 0.05 * height, lung.wide, lung.high, lung.base, lung.out, 2
-        )
-        free = (
-            mask
-            * (1 - shrunk.mask(depth))
-            * ((u - lung.x) * lung.out > -0.3 * lung.wide)
-            * (v < lung.base - 0.15 * height)
-        )
+        free = mask * _rim(rng, lung)
         edge = _blur(free, 1.2)
         value = value - free * np.float32(rng.uniform(0.06, 0.15)) + 4 * edge * (1 - edge) * mask * np.float32(0.05)
     if f"effusion_{side}" in labels:
-        level = lung.base - height * rng.uniform(0.14, 0.42)
-        curve = rng.uniform(0, 0.5) * ((u - lung.x) * lung.out) ** 1
+        v, u = _grid()
+        level = lung.base - lung.height * rng.uniform(0.14, 0.42)
+        curve = rng.uniform(0, 0.5) * ((u - lung.x) * lung.out)
         fluid = _blur(mask * (v > level - curve), rng.uniform(0.5, 3))
-        value = value + fluid * levels["air"] * np.float32(rng.uniform(0.85, 1.1))
+        value = value + fluid * air * np.float32(rng.uniform(0.85, 1.1))
     return value.astype(np.float32)
+
+
+def _opacity(rng: np.random.Generator, lung: _Lung, low: float, high: float) -> NDArray[Any]:
+    """A soft blob between two heights of a lung."""
+    v, u = _grid()
+    x = lung.x + lung.wide * rng.uniform(-0.3, 0.45) * lung.out
+    y = lung.y - lung.high + lung.height * rng.uniform(low, high)
+    size = rng.uniform(0.055, 0.1)
+    distance = ((u - x) / size) ** 2 + ((v - y) / (size * rng.uniform(0.8, 1.4))) ** 2
+    blob: NDArray[Any] = np.exp(-(distance ** rng.uniform(1, 3)))
+    return blob
+
+
+def _rim(rng: np.random.Generator, lung: _Lung) -> Grey:
+    """Where air lies around a collapsed lung: outside of a smaller lung, at the side and not at the base."""
+    v, u = _grid()
+    depth, x, y = rng.uniform(0.72, 0.88), lung.x - lung.out * 0.06 * lung.wide, lung.y + 0.05 * lung.height
+    collapsed = _Lung(x, y, lung.wide, lung.high, lung.base, lung.out, 2)
+    beside = ((u - lung.x) * lung.out > -0.3 * lung.wide) * (v < lung.base - 0.15 * lung.height)
+    free: Grey = (1 - collapsed.mask(depth)) * beside
+    return free
 
 
 def _nodule(value: Grey, rng: np.random.Generator, lung: _Lung, air: float) -> Grey:

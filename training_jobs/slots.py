@@ -36,8 +36,8 @@ class Codebook:
     def __init__(self, llm: Llm) -> None:
         with torch.no_grad():
             usual = llm.model.get_input_embeddings().weight.float().norm(dim=1).mean()
-            told = [((" AP",), ()), *(_WORDS[label] for label in LABELS)]
-            self.present = torch.stack([_meaning(llm, own, shared) for own, shared in told])
+            words = [((" AP",), ()), *(_WORDS[label] for label in LABELS)]
+            self.present = torch.stack([_meaning(llm, own, shared) for own, shared in words])
             self.absent = torch.stack([_meaning(llm, (" PA",), ()), *(_meaning(llm, (" no",), ()) for _ in LABELS)])
             self.present *= usual / self.present.norm(dim=1, keepdim=True)
 

@@ -4,7 +4,7 @@ from collections.abc import Set
 
 from xraygpt_core.phantoms.findings import View
 
-# Group by group, as a film is read: what is said of each finding, and what is said if the group shows nothing.
+# Group by group, as a film is read: the sentence for each finding, and the one for a group without any.
 # Every group is always mentioned: a reader wants the pertinent negatives, and a small model forgets what it may skip.
 _GROUPS: tuple[tuple[dict[str, str], str], ...] = (
     ({"cardiomegaly": "The heart is enlarged."}, "Normal heart size."),
@@ -51,10 +51,10 @@ def concise_report(labels: Set[str], view: View) -> str:
 
 
 def _findings(labels: Set[str], view: View) -> str:
-    said = [f"{view} view."]
-    for sentences, nothing in _GROUPS:
-        said += [sentence for label, sentence in sentences.items() if label in labels] or [nothing]
-    return " ".join(said)
+    sentences = [f"{view} view."]
+    for group, nothing in _GROUPS:
+        sentences += [sentence for label, sentence in group.items() if label in labels] or [nothing]
+    return " ".join(sentences)
 
 
 def _impression(labels: Set[str]) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from workers.context import Context
@@ -31,11 +32,15 @@ from xraygpt_core.metrics import (
     SUMMARIES,
     TOKENS,
 )
+from xraygpt_core.model.backend import (
+    REQUEST_ERRORS,
+    Backend,
+    DeviceLost,
+    Generated,
+    GenerationRequest,
+    ServerBusy,
+)
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.items import ITEM_ERRORS, DeviceLost
-from xraygpt_core.model.engine.requests import ChatRequest, Generated, ServerBusy, SummaryRequest
-from xraygpt_core.model.vllm.backend import VllmEngine
 from xraygpt_core.report.consistency import Contradiction, chat_contradictions, contradictions
 from xraygpt_core.scope import is_outside
 from xraygpt_core.states import Flag, JobKind
@@ -54,9 +59,7 @@ class GpuJobs:
         stop: drains the process and ends it with an exit code.
     """
 
-    def __init__(
-        self, context: Context, engine: Engine | VllmEngine, bundle: Bundle, stop: Callable[[int], None]
-    ) -> None:
+    def __init__(self, context: Context, engine: Backend, bundle: Bundle, stop: Callable[[int], None]) -> None:
         self._context = context
         self._engine = engine
         self._bundle = bundle
@@ -71,7 +74,7 @@ class GpuJobs:
             return
         png = self._image(claim, given.normalised_key, given.normalised_sha256)
         # Chat goes first (rank 0), then the lanes in their order.
-        request = SummaryRequest(png, only_chests=True)
+        request = GenerationRequest(png, only_chests=True)
         try:
             made = self._ask(request, claim.lane.rank + 1, InFlight(self, pulse))
         except Rejected as error:
@@ -101,7 +104,7 @@ class GpuJobs:
         given = chat_input(self._context.ledger, claim)
         png = self._image(claim, given.normalised_key, given.normalised_sha256)
         errand = InFlight(self, pulse, lambda text: stream_answer(self._context.ledger, claim, text))
-        made = self._ask(ChatRequest(png, self._conversation(given), given.question), 0, errand)
+        made = self._ask(GenerationRequest(png, given.question, self._conversation(given)), 0, errand)
         answer, flags = _not_empty(made), self._scope_flags(given.flags)
         found = chat_contradictions(given.question, answer, given.stands, given.view)
         complete_turn(
@@ -135,7 +138,7 @@ class GpuJobs:
             raise Unavailable("the normalised image in the derived bucket is not the one ingest stored")
         return png
 
-    def _ask(self, request: SummaryRequest | ChatRequest, rank: int, errand: "InFlight") -> Generated:
+    def _ask(self, request: GenerationRequest, rank: int, errand: "InFlight") -> Generated:
         """The engine's answer.
 
         Raises:
@@ -143,7 +146,7 @@ class GpuJobs:
             HandedBack: the worker is stopping and the engine had not begun, or the engine or its server is gone.
             DeviceLost: it was on the device when that broke, which counts as an attempt: it may be the cause.
         """
-        future = self._engine.submit(
+        scheduled = replace(
             request,
             rank=rank,
             alone=errand.pulse.claim.attempts >= _ALONE_FROM,
@@ -151,6 +154,7 @@ class GpuJobs:
             on_text=errand.write if errand.shows else None,
             cancelled=errand.is_pointless,
         )
+        future = self._engine.submit(scheduled)
         try:
             while not wait([future], _POLL_SECONDS).done:
                 errand.wait_on(self._context.draining.is_set())
@@ -179,7 +183,7 @@ class GpuJobs:
             raise
         except (InvalidRequest, Rejected):
             raise  # whoever looks at this image
-        except ITEM_ERRORS:
+        except REQUEST_ERRORS:
             self._failed(pulse.claim)
             raise
 

@@ -9,6 +9,7 @@ from workers.context import Context
 from workers.executor import attempt
 from xraygpt_core.ledger.training.serving import ServedBundle, served_bundle, start_serving
 from xraygpt_core.ledger.transaction import Ledger
+from xraygpt_core.model.backend import Backend
 from xraygpt_core.model.bundle import Bundle, verify
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 2.0
 
 
-def load_engine(context: Context) -> tuple[Engine | VllmEngine, Bundle, ServedBundle]:
+def load_engine(context: Context) -> tuple[Backend, Bundle, ServedBundle]:
     """Load the bundle that is to be served now.
 
     Raises:
@@ -36,7 +37,7 @@ def load_engine(context: Context) -> tuple[Engine | VllmEngine, Bundle, ServedBu
     return engine, bundle, wanted
 
 
-def _engine(settings: Settings, bundle: Bundle) -> Engine | VllmEngine:
+def _engine(settings: Settings, bundle: Bundle) -> Backend:
     if settings.vllm_url is None:
         return Engine(
             bundle,
@@ -52,15 +53,17 @@ def _engine(settings: Settings, bundle: Bundle) -> Engine | VllmEngine:
 
 
 def watch(ledger: Ledger, loaded: ServedBundle, changed: Callable[[], None], *, seconds: float = _LOOK_SECONDS) -> None:
-    """Call ``changed`` once, from a thread, as soon as another bundle is to be served. No error ends the watch."""
+    """Call ``changed`` once, from a thread, as soon as another bundle is to be served. Errors do not end the watch."""
 
     def look() -> None:
-        never, trouble = threading.Event(), False
-        while not never.wait(seconds):
+        pause, failing = threading.Event(), False
+        while not pause.wait(seconds):
             now, error = attempt(lambda: served_bundle(ledger))
-            if error is not None and not trouble:
-                log.warning("no answer which bundle is served", extra={"error": type(error).__name__}, exc_info=error)
-            trouble = error is not None
+            if error is not None and not failing:
+                log.warning(
+                    "cannot read which bundle is to be served", extra={"error": type(error).__name__}, exc_info=error
+                )
+            failing = error is not None
             if now is not None and now != loaded:
                 log.info("another bundle is served now", extra={"bundle": now.name})
                 changed()

@@ -46,7 +46,7 @@ from benchmarks.null_worker import serve_gpu, serve_ingest  # noqa: E402  # afte
 from workers.worker_kinds import ROLES  # noqa: E402
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage  # noqa: E402
 from xraygpt_core.logs import configure_logging  # noqa: E402
-from xraygpt_core.model.engine.requests import Generated  # noqa: E402
+from xraygpt_core.model.backend import Generated  # noqa: E402
 from xraygpt_core.settings import load_settings  # noqa: E402
 
 

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from tests.support.engine_tools import HIDDEN, LONGEST, serving
+from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.engine.graphs import Graphs
+from xraygpt_core.model.engine.quantised import product_of
 from xraygpt_core.model.engine.scheduler import SlotClass
 
 pytestmark = [
@@ -32,3 +34,23 @@ def texts(device: str, *, graphs: bool) -> list[str]:
 @pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])
 def test_a_gpu_says_what_a_cpu_says(graphs: bool) -> None:
     assert texts("cuda", graphs=graphs) == texts("cpu", graphs=False)
+
+
+def layer() -> torch.nn.Linear:
+    torch.manual_seed(5)
+    return torch.nn.Linear(64, 48, bias=False, device="cuda", dtype=torch.bfloat16)
+
+
+def test_a_gpu_takes_no_int8_weights() -> None:
+    with pytest.raises(BundleError, match="a GPU takes fp8"):
+        product_of("int8")([layer()])
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available() or torch.cuda.get_device_capability() < (8, 9), reason="this GPU has no fp8"
+)
+@pytest.mark.parametrize("rows", [1, 8, 33])
+def test_fp8_products_are_near_the_exact_ones(rows: int) -> None:
+    exact, x = layer(), torch.randn(rows, 64, device="cuda", dtype=torch.bfloat16)
+    found, reference = product_of("fp8")([exact])(x).float(), exact(x).float()
+    assert float((found - reference).norm() / reference.norm()) < 0.06

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
+from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.engine.engine import own
-from xraygpt_core.model.engine.items import Item, Place
 from xraygpt_core.model.engine.loop import Loop
-from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.engine.rows import EngineRequest
 from xraygpt_core.model.engine.runner import Runner, Setting
 from xraygpt_core.model.engine.scheduler import SlotClass, Ticket
 from xraygpt_core.model.prompt import Prompt
@@ -76,9 +76,9 @@ class Ends:
         return " ".join(map(str, ids))
 
 
-def answer(item: Item, mates: int) -> Generated:
-    text = " ".join(map(str, item.run.ids))
-    return Generated(text, None, None, "", "", {}, None, len(item.run.ids), mates, 0.0, 0.0, {})
+def answer(done: EngineRequest, batch_size: int) -> Generated:
+    text = " ".join(map(str, done.run.ids))
+    return Generated(text, None, None, "", "", {}, None, len(done.run.ids), batch_size, 0.0, 0.0, {})
 
 
 @dataclass
@@ -100,10 +100,16 @@ class Served:
     ) -> "Future[Generated]":
         future: Future[Generated] = Future()
         cached = len(PREFIX) + len(image) + len(after)
-        given = (hooks.get(name) for name in ("on_progress", "on_text", "cancelled"))
-        item = Item(image, after, cached, longest, Prompt("", ""), future, *given)
-        ticket: Place = Ticket(item, rank, len(image) + len(after), cached + longest, alone)
-        self.loop.add(ticket)
+        accepted = EngineRequest(
+            request=GenerationRequest(b"", **hooks),  # type: ignore[arg-type]
+            prompt=Prompt("", ""),
+            future=future,
+            image=image,
+            after=after,
+            cached=cached,
+            longest=longest,
+        )
+        self.loop.add(Ticket(accepted, rank, len(image) + len(after), cached + longest, alone))
         return future
 
 
@@ -112,7 +118,7 @@ def picture(number: int) -> torch.Tensor:
 
 
 def held(served: Served) -> threading.Event:
-    """Keep the loop busy until the event is set, so that what comes next enters together."""
+    """Keep the loop busy until the event is set, so that what comes next enters in one batch."""
     started, released = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -124,7 +130,7 @@ def held(served: Served) -> threading.Event:
     return released
 
 
-def together(served: Served, pictures: list[torch.Tensor]) -> "list[Future[Generated]]":
+def in_one_batch(served: Served, pictures: list[torch.Tensor]) -> "list[Future[Generated]]":
     released = held(served)
     futures = [served.ask(one, [4, 5, 6]) for one in pictures]
     released.set()
@@ -141,7 +147,7 @@ def serving(
     dtype: torch.dtype = torch.float32,
     invariant: bool = False,
     weights: str | None = None,
-    answering: Callable[[Item, int], Generated] = answer,
+    answering: Callable[[EngineRequest, int], Generated] = answer,
 ) -> Iterator[Served]:
     """The loop, running."""
     model = small_model().to(device, dtype)

@@ -11,7 +11,7 @@ from tests.support.worker_bench import Bench, claim_some
 from workers.executor import run_claim
 from workers.gpu import GpuJobs
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.backend import Generated
 from xraygpt_core.scope import MadeFor, Scope
 from xraygpt_core.states import JobKind
 
@@ -38,21 +38,21 @@ def generated(text: str) -> Generated:
 
 @dataclass
 class SmallEngine:
-    """Answers at once with ``answer(request, hooks)``; ``ranks`` and ``requests`` remember what it was asked."""
+    """Answers at once with ``answer(request, hooks)``: the request is both. Keeps ``ranks`` and ``requests``."""
 
     answer: Callable[[Any, SimpleNamespace], Generated] = lambda request, hooks: generated("Normal chest.")
     requests: list[Any] = field(default_factory=list)
     ranks: list[int] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
 
-    def submit(self, request: Any, *, rank: int, **hooks: Any) -> "Future[Generated]":
+    def submit(self, request: Any) -> "Future[Generated]":
         self.requests.append(request)
-        self.ranks.append(rank)
+        self.ranks.append(request.rank)
         future: Future[Generated] = Future()
 
         def work() -> None:
             try:
-                future.set_result(self.answer(request, SimpleNamespace(**hooks)))
+                future.set_result(self.answer(request, request))
             except (RuntimeError, XrayGPTError, CancelledError) as error:
                 future.set_exception(error)
 

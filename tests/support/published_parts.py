@@ -34,7 +34,7 @@ def quiet(done: int, total: int, words: str) -> None:
 
 @dataclass(frozen=True)
 class Parts:
-    """Paths as somebody downloaded them."""
+    """Paths of downloaded files."""
 
     encoder: Path
     projector: Path

@@ -19,7 +19,7 @@ import torch
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import load_base
 
-# What vLLM 0.32 says of its queue: all who wait, and the same once more by reason.
+# What vLLM 0.32 reports about its queue: all requests that wait, and the same once more by reason.
 METRICS = """# TYPE vllm:num_requests_waiting gauge
 vllm:num_requests_waiting{{engine="0",model_name="m"}} {waiting}.0
 # TYPE vllm:num_requests_waiting_by_reason gauge
@@ -66,7 +66,7 @@ class SmallVllm:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def reset(self) -> None:
-        """Be well again, and forget."""
+        """Work as at the start, without memory of requests."""
         self.away = self.breaks = self.waiting = 0
         self.pause = self.key = self.chokes_on = self.dies_of = None
         for kept in (self.refuses, self.scripts, self.asked, self.dropped, self.dead):
@@ -83,15 +83,15 @@ class SmallVllm:
                 max_new_tokens=body["max_tokens"],
                 do_sample=False,
             )[0].tolist()
-        said = ""
+        sent = ""
         for count in range(1, len(ids) + 1):
             whole = self.tokenizer.decode(ids[:count], skip_special_tokens=True)
             stop = min((whole.find(word) for word in body["stop"] if word in whole), default=-1)
             text = whole if stop < 0 else whole[:stop]
             cut_short = stop < 0 and count == body["max_tokens"]
             last = stop >= 0 or count == len(ids)
-            yield text[len(said) :], count, ("length" if cut_short else "stop") if last else None
-            said = text
+            yield text[len(sent) :], count, ("length" if cut_short else "stop") if last else None
+            sent = text
             if stop >= 0:
                 return
 

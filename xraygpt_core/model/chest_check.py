@@ -1,4 +1,4 @@
-"""Is it a chest? One linear score of the encoder's features, asked before a text is shown to anybody.
+"""Is it a chest? One linear score of the encoder's features, asked before a text is shown.
 
 The head belongs to a bundle (``[chest_check]`` of its ``bundle.toml``) and is made for its encoder by
 ``python -m training_jobs chest-check``. Two thresholds are in it: below the lower one the image is refused, between
@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError, Rejected
-from xraygpt_core.model.engine.requests import Chest
+from xraygpt_core.model.backend import Chest
 from xraygpt_core.states import ReasonCode
 
 _ZONES = 6  # middle and both sides, each at the top, half way and at the bottom
@@ -47,11 +47,11 @@ class ChestCheck:
         """What a score means.
 
         Args:
-            refuse: raise for what is no chest; else that is in doubt like the rest below the upper threshold.
+            refuse: raise for what is no chest; otherwise that is in doubt like the rest below the upper threshold.
 
         Raises:
             Rejected: it is no chest.
-            ValueError: it is no number, so the device or the weights are broken, and nothing is said of the image.
+            ValueError: it is not finite, so the device or the weights are broken, and it means nothing about the image.
         """
         if not math.isfinite(score):
             raise ValueError("the chest check's score is not finite")

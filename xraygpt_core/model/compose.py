@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,8 @@ def compose_bundle(
     with new_bundle(models, name) as (work, commit):
         tables = _tables_of(base, name, scope)
         replaced = _replaced(base, projector, adapter, chest_check)
-        for file in base.files:
-            if not file.startswith(replaced):
-                _link(base.path / file, work / file)
         files = {file: digest for file, digest in base.files.items() if not file.startswith(replaced)}
+        _link_all(base, files, work)
         new: dict[str, Path] = {}
         if projector is not None:
             tables["projector"] = {"class": projector_class, "weights": PROJECTOR_FILE}
@@ -57,9 +55,7 @@ def compose_bundle(
         if chest_check is not None:
             tables["chest_check"] = {"weights": CHEST_CHECK_FILE}
             new[CHEST_CHECK_FILE] = chest_check
-        for file, source in new.items():
-            _copy(source, work / file)
-        tables["files"] = files | hash_files(work, list(new))
+        tables["files"] = files | _copy_all(new, work)
         write_toml(work, tables)
         return commit()
 
@@ -75,8 +71,7 @@ def quantise_bundle(base: Bundle, models: Path, name: str, weights: str) -> Bund
     with new_bundle(models, name) as (work, commit):
         tables = _tables_of(base, name, None)
         tables["llm"]["weights"] = weights
-        for file in base.files:
-            _link(base.path / file, work / file)
+        _link_all(base, base.files, work)
         write_toml(work, tables)
         return commit()
 
@@ -138,16 +133,21 @@ def new_bundle(models: Path, name: str) -> Iterator[tuple[Path, _Commit]]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)
+def _link_all(base: Bundle, files: Iterable[str], work: Path) -> None:
+    for file in files:
+        target = work / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(base.path / file, target)
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(base.path / file, target)
 
 
-def _copy(source: Path, target: Path) -> None:
-    if not source.is_file():
-        raise BundleError(f"{source} is missing")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+def _copy_all(sources: Mapping[str, Path], work: Path) -> dict[str, str]:
+    """Copy new files to their names below ``work``; their digests."""
+    for file, source in sources.items():
+        if not source.is_file():
+            raise BundleError(f"{source} is missing")
+        (work / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, work / file)
+    return hash_files(work, list(sources))

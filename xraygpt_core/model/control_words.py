@@ -70,5 +70,5 @@ def _plain(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _controls(ids: Sequence[int], control: dict[str, int]) -> int:
-    known = set(control.values())
-    return sum(one in known for one in ids)
+    control_ids = set(control.values())
+    return sum(one in control_ids for one in ids)

@@ -90,14 +90,14 @@ def _tokenizer(reader: Any, source: Path) -> Any:
     """LLaMA's own kind from its SentencePiece vocabulary, exactly; any other kind as transformers reads it."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    def told(name: str) -> Any:
+    def value(name: str) -> Any:
         field = reader.fields.get(f"tokenizer.ggml.{name}")
         return None if field is None else field.contents()
 
-    if told("model") != "llama":
+    if value("model") != "llama":
         return AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True)
-    pieces = [Piece(*entry) for entry in zip(told("tokens"), told("scores"), told("token_type"), strict=True)]
-    special = {role: pieces[index].text for role in ("bos", "eos") if (index := told(f"{role}_token_id")) is not None}
+    pieces = [Piece(*entry) for entry in zip(value("tokens"), value("scores"), value("token_type"), strict=True)]
+    special = {role: pieces[index].text for role in ("bos", "eos") if (index := value(f"{role}_token_id")) is not None}
     names = {f"{role}_token": text for role, text in special.items()} | {"pad_token": special["eos"]}
     return PreTrainedTokenizerFast(tokenizer_object=build_tokenizer(pieces), **names)
 

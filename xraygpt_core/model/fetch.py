@@ -155,19 +155,9 @@ def download(wheel: Wheel, folder: Path) -> Path:
     Raises:
         BundleError: pip failed, or the file is not the published one.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--no-input",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]
-    done = subprocess.run(
-        [*command, "--dest", str(folder), wheel.requirement], capture_output=True, text=True, check=False
-    )
+    pip = [sys.executable, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command = [*pip, "download", "--no-deps", "--dest", str(folder), wheel.requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise BundleError(f"{wheel.requirement} could not be downloaded: {last}")

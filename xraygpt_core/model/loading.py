@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from xraygpt_core.errors import BundleError
@@ -26,6 +28,20 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str, *
         )
     # strict in effect: checked above, but for the norms' step counters
     module.load_state_dict(given, strict=False, assign=assign)
+
+
+def load_frozen(module: nn.Module, weights: Path | None) -> None:
+    """Load a file's weights in float32, for inference only. None: they are still to be loaded.
+
+    Raises:
+        BundleError: as :func:`load_strictly`.
+    """
+    if weights is not None:
+        state = {
+            key: value.float() if value.is_floating_point() else value for key, value in load_file(weights).items()
+        }
+        load_strictly(module, state, weights.name, assign=True)
+    module.eval().requires_grad_(False)
 
 
 def weights_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

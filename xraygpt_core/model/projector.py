@@ -157,16 +157,16 @@ def load_projector(kind: str, path: Path) -> Projector:
     return projector
 
 
-def _map_sizes(told: str, state: Mapping[str, Tensor], source: str) -> MapSizes:
+def _map_sizes(header: str, state: Mapping[str, Tensor], source: str) -> MapSizes:
     """The sizes a header tells, if the weights have them: nothing is built of numbers that nothing bears out."""
     try:
-        sizes = MapSizes(**json.loads(told))
+        sizes = MapSizes(**json.loads(header))
     except (ValueError, TypeError, RecursionError) as error:
         raise BundleError(f"{source}: its sizes cannot be read") from error
     held = (*state["places"].shape, *state["queries"].shape, *state["mean"].shape, *state["base"].shape)
-    said = (sizes.positions, sizes.width, sizes.tokens, sizes.width, sizes.channels, sizes.tokens, sizes.hidden)
+    stated = (sizes.positions, sizes.width, sizes.tokens, sizes.width, sizes.channels, sizes.tokens, sizes.hidden)
     layers = {key.split(".")[1] for key in state if key.startswith("layers.")}
-    if said != held or sizes.layers != len(layers) or not 0 < sizes.heads <= sizes.width:
+    if stated != held or sizes.layers != len(layers) or not 0 < sizes.heads <= sizes.width:
         raise BundleError(f"{source}: its weights do not have the sizes its header tells")
     return sizes
 

@@ -18,7 +18,7 @@ class Template:
         before: everything up to the image.
         first: from the image to the first answer, with ``{question}``.
         later: from an answer to the next one, with ``{answer}`` and ``{question}``.
-        speaker: how an answer is announced; a model that repeats it has only what follows kept.
+        speaker: what announces an answer; if the model repeats it, only the text after it is kept.
         stop: text sequences that end an answer, beside the LLM's own end token.
     """
 
@@ -147,7 +147,7 @@ def template_named(name: str) -> Template:
 def render(template: Template, question: str, turns: Sequence[tuple[str, str]] = ()) -> Prompt:
     """The template around a question; earlier (question, answer) turns come first, the image before all of them.
 
-    What ends a turn is taken apart in questions and answers, so that nobody speaks for somebody else.
+    What ends a turn is broken up inside questions and answers, so that neither can begin a turn of its own.
     """
     questions = [_in_turn(template, asked) for asked in (*(asked for asked, _ in turns), question)]
     forms = [(template.first, {"question": questions[0]})]
@@ -178,6 +178,12 @@ def clean_answer(template: Template, text: str) -> str:
     """
     spoken = text.rpartition(template.speaker)[2].strip()
     return spoken.replace("ChatDoctor", "XrayGPT").replace("Chat Doctor", "XrayGPT")
+
+
+def cut_at_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:
+    """The text before the first stop sequence, stripped, and whether there was one."""
+    starts = [start for word in stop if (start := text.find(word)) >= 0]
+    return (text[: min(starts)].strip(), True) if starts else (text.strip(), False)
 
 
 def tokenise(prompt: Prompt, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:

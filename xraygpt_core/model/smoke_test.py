@@ -1,4 +1,4 @@
-"""A loaded bundle on one picture: whether it runs at all, and whether it says today what it said then."""
+"""A loaded bundle on one picture: does it run, and does it still write what it wrote before?"""
 
 import io
 
@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.requests import Generated, SummaryRequest
 from xraygpt_core.phantoms.draw import draw_phantom
 
 _SIDE = 448
@@ -18,14 +18,14 @@ _SEED = 20_230_613  # any one phantom, always the same
 def summarise_once(
     bundle: Bundle, png: bytes, *, device: str = "auto", dtype: str | None = None, question: str | None = None
 ) -> Generated:
-    """Load the bundle as a worker does, summarise one picture, and let go of it.
+    """Load the bundle as a worker does, summarise one picture, and close it.
 
     Raises:
-        BundleError: the bundle does not load. InvalidRequest: the picture or the question is of no use to it.
+        BundleError: the bundle does not load. InvalidRequest: it cannot use the picture or the question.
     """
     engine = Engine(bundle, device=device, batch_size=1, dtype=getattr(torch, dtype) if dtype else None)
     try:
-        return engine.submit(SummaryRequest(png, question)).result()
+        return engine.submit(GenerationRequest(png, question)).result()
     finally:
         engine.close()
 

@@ -1,6 +1,7 @@
 """One loaded bundle: encode, project, write prompts. :mod:`engine` or a model server makes the text."""
 
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -9,12 +10,14 @@ import torch
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError, InvalidRequest
+from xraygpt_core.model.backend import AcceptedRequest, Generated, GenerationRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.chest_check import ChestCheck, load_chest_check
 from xraygpt_core.model.encoders.encoder import Encoder, load_encoder
 from xraygpt_core.model.llm import Llm, load_llm, pick_device, pick_dtype
 from xraygpt_core.model.projector import Projector, load_projector
-from xraygpt_core.model.prompt import Prompt, Template, fit_turns, template_named, tokenise
+from xraygpt_core.model.prompt import Prompt, Template, clean_answer, fit_turns, template_named, tokenise
+from xraygpt_core.report.sections import split_report
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,40 @@ class Loaded:
             tokens: Tensor = self.projector(features)
         return tokens.to(self.llm.model.dtype)
 
-    def prompt(
-        self, question: str, turns: Sequence[tuple[str, str]], image_tokens: int, context: int | None = None
-    ) -> Prompt:
+    def prompt(self, request: GenerationRequest, image_tokens: int, context: int | None = None) -> Prompt:
         """The prompt with as many earlier turns as ``context`` tokens, or else the LLM's context, have room for."""
         context = context or self.llm.model.config.max_position_embeddings
         room = context - self.bundle.decoding.max_new_tokens - image_tokens
-        return fit_turns(self.template, question, turns, self.llm.tokenizer, room)
+        question = request.question or self.bundle.question
+        return fit_turns(self.template, question, request.turns, self.llm.tokenizer, room)
 
     def row(self, prompt: Prompt, image_tokens: Tensor) -> Tensor:
         """``[before] [image tokens] [after]`` as embeddings (tokens, hidden)."""
         before, after = tokenise(prompt, self.llm.tokenizer)
         with torch.inference_mode():
             return torch.cat([self.llm.embed(before), image_tokens, self.llm.embed(after)])
+
+    def generated(
+        self, done: AcceptedRequest, text: str, *, tokens: int, batch_size: int, started: float, **software: str
+    ) -> Generated:
+        """The answer to a request, with its provenance; ``started`` is when its generation began (time.monotonic)."""
+        text = clean_answer(self.template, text)
+        findings, impression = split_report(text)
+        return Generated(
+            text=text,
+            findings=findings,
+            impression=impression,
+            prompt=done.prompt.shown,
+            template=self.template.name,
+            decoding=self.decoding,
+            seed=self.bundle.decoding.seed,
+            tokens=tokens,
+            batch_size=batch_size,
+            waited_seconds=started - done.submitted,
+            generate_seconds=time.monotonic() - started,
+            software=self.software | software,
+            chest=done.chest,
+        )
 
     @property
     def software(self) -> dict[str, str]:
@@ -110,7 +134,7 @@ def _check_room(loaded: Loaded, image_tokens: int) -> None:
     """A summary that does not fit would fail every study."""
     bundle, context = loaded.bundle, loaded.llm.model.config.max_position_embeddings
     try:
-        loaded.prompt(bundle.question, (), image_tokens)
+        loaded.prompt(GenerationRequest(b""), image_tokens)
     except InvalidRequest as error:
         raise BundleError(
             f"bundle {bundle.name!r}: its question, {image_tokens} tokens of the image and "

@@ -79,7 +79,7 @@ def ends(engine: Engine) -> None:
 
 def models(volume: Path) -> None:
     """The volume as a former start left it: the demo bundle is there and need not be fetched; and a small one."""
-    from xraygpt_core.model.tiny import make_tiny_bundle  # torch, only where this test is not skipped
+    from tests.support.tiny_bundle import make_tiny_bundle  # torch, only where this test is not skipped
 
     volume.mkdir(parents=True)
     for name in ("base", "demo"):

@@ -13,9 +13,9 @@ from torch import Tensor
 from training_jobs.config import Phantoms
 from training_jobs.data import TrainingStudy, draw, phantom_studies
 from training_jobs.objective import Exchange, answer_loss
+from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Bundle, verify
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
 from xraygpt_core.model.fetch import fetch_demo_bundle
 from xraygpt_core.model.prompt import template_named
 from xraygpt_core.model.summariser import Loaded, load
@@ -123,7 +123,7 @@ def engine(bundle: Bundle) -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def texts(engine: Engine, held_out: Drawn) -> list[Generated]:
     """What the engine says about the last phantoms."""
-    futures = [engine.submit(SummaryRequest(picture)) for picture in held_out.pictures[-_READ:]]
+    futures = [engine.submit(GenerationRequest(picture)) for picture in held_out.pictures[-_READ:]]
     return [future.result(300) for future in futures]
 
 
@@ -143,7 +143,7 @@ def test_the_text_follows_the_image(texts: list[Generated], held_out: Drawn) -> 
 
 
 def test_a_follow_up_question_is_answered(engine: Engine, held_out: Drawn) -> None:
-    made = engine.submit(ChatRequest(held_out.pictures[0], (), "Is there a pneumothorax?"), rank=0).result(300)
+    made = engine.submit(GenerationRequest(held_out.pictures[0], "Is there a pneumothorax?", (), rank=0)).result(300)
     assert made.text.startswith(("Yes", "No"))
     assert "pneumothorax" in made.text
 
@@ -154,5 +154,5 @@ def test_exposure_does_not_change_the_text_much(engine: Engine, texts: list[Gene
     brighter = Image.fromarray((255 * (0.15 + 0.8 * grey**0.8)).astype(np.uint8))
     buffer = io.BytesIO()
     brighter.save(buffer, "PNG")
-    again = engine.submit(SummaryRequest(buffer.getvalue())).result(300)
+    again = engine.submit(GenerationRequest(buffer.getvalue())).result(300)
     assert len(label_report(texts[0].text) ^ label_report(again.text)) <= 1

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt.phantom_inputs import film
 from xraygpt.stack.processes.launch import is_alive
 from xraygpt.stack.settings.home import Home, holder
-from xraygpt_core.model.tiny import make_tiny_bundle
 
 pytestmark = pytest.mark.timeout(600)
 

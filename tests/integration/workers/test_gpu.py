@@ -14,7 +14,7 @@ from xraygpt_core.errors import Rejected
 from xraygpt_core.ledger.studies.chat import ask, transcript
 from xraygpt_core.ledger.training.serving import ServedBundle, serve, served_bundle
 from xraygpt_core.metrics import CONTRADICTIONS, OUT_OF_SCOPE, PICTURES_REFUSED
-from xraygpt_core.model.engine.requests import ChatRequest, Chest, Generated, SummaryRequest
+from xraygpt_core.model.backend import Chest, Generated, GenerationRequest
 from xraygpt_core.states import JobKind, Lane, ReasonCode
 
 
@@ -49,7 +49,7 @@ def test_a_study_gets_its_summary_with_its_provenance(desk: Desk, study: UUID) -
 
 def test_the_engine_sees_the_normalised_image_and_nothing_else(desk: Desk, study: UUID) -> None:
     desk.do(JobKind.SUMMARISE)
-    assert desk.engine.requests == [SummaryRequest(b"normalised image 1", only_chests=True)]
+    assert desk.engine.requests == [GenerationRequest(b"normalised image 1", only_chests=True)]
 
 
 def test_a_picture_that_is_no_chest_ends_its_study_and_no_other(desk: Desk, study: UUID) -> None:
@@ -111,10 +111,8 @@ def test_a_chat_turn_sees_the_summary_and_the_turns_before_it(desk: Desk, study:
     for question in ("First?", "Second?"):
         ask(desk.bench.ledger, study, question)
         desk.do(JobKind.CHAT)
-    assert desk.engine.requests[-1] == ChatRequest(
-        b"normalised image 1",
-        (("What do you see?", "Normal chest."), ("First?", "Answer to First?")),
-        "Second?",
+    assert desk.engine.requests[-1] == GenerationRequest(
+        b"normalised image 1", "Second?", (("What do you see?", "Normal chest."), ("First?", "Answer to First?"))
     )
     assert [turn.answer for turn in transcript(desk.bench.ledger, study)] == ["Answer to First?", "Answer to Second?"]
 

@@ -10,8 +10,7 @@ from tests.support.gpu_worker import Desk, generated
 from tests.support.worker_bench import Bench, run_one
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.exit_codes import BROKEN
-from xraygpt_core.model.engine.items import DeviceLost, RequestFailed
-from xraygpt_core.model.engine.requests import Generated, SummaryRequest
+from xraygpt_core.model.backend import DeviceLost, Generated, GenerationRequest, RequestFailed
 from xraygpt_core.states import JobKind
 
 
@@ -40,7 +39,7 @@ def test_draining_hands_back_what_has_not_begun_and_finishes_what_has(desk: Desk
         desk.bench.settled(number)
     in_engine, go_on = threading.Event(), threading.Event()
 
-    def answer(request: SummaryRequest, hooks: SimpleNamespace) -> Generated:
+    def answer(request: GenerationRequest, hooks: SimpleNamespace) -> Generated:
         if request.image_png == b"normalised image 0":
             hooks.on_progress()
             in_engine.set()
@@ -106,7 +105,7 @@ def test_one_bad_item_fails_alone(desk: Desk) -> None:
     for number in range(4):
         desk.bench.settled(number)
 
-    def answer(request: SummaryRequest, _hooks: SimpleNamespace) -> Generated:
+    def answer(request: GenerationRequest, _hooks: SimpleNamespace) -> Generated:
         if request.image_png.endswith(b"1"):
             raise RequestFailed("bad item")
         return generated("Normal chest.")

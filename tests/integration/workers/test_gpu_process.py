@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.tiny_bundle import make_tiny_bundle
 from tests.support.worker_bench import Bench
 from xraygpt_core.exit_codes import START_AGAIN
 from xraygpt_core.ledger.studies.chat import ask, transcript
 from xraygpt_core.ledger.training.serving import serve, served_bundle
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.tiny import make_tiny_bundle
 
 CPU = {"XRAYGPT_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "XRAYGPT_BATCH_SIZE": "4"}
 

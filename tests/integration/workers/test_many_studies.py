@@ -15,13 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.support.tiny_bundle import make_tiny_bundle
 from tests.support.worker_bench import Bench, run_one
 from workers.gpu import GpuJobs
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.weights import give_back
 from xraygpt_core.model.fetch import fetch_demo_bundle
-from xraygpt_core.model.tiny import make_tiny_bundle
 from xraygpt_core.paths import models_dir
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind

@@ -1,6 +1,7 @@
 """The worker's second backend against a real vLLM server. `make test-vllm` sets one up; elsewhere this is skipped."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,9 +9,9 @@ import torch
 from benchmarks.engine_vllm import PYTHON, server
 from training_jobs.config import Phantoms
 from training_jobs.data import draw, phantom_studies
+from xraygpt_core.model.backend import GenerationRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.requests import ChatRequest, SummaryRequest
 from xraygpt_core.model.fetch import fetch_demo_bundle
 from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
 from xraygpt_core.model.vllm.export import export_llm
@@ -40,10 +41,10 @@ def backend(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_a_real_vllm_server_writes_what_our_engine_writes(backend: VllmEngine, bundle: Bundle) -> None:
     pictures = [draw(study)[0] for study in phantom_studies(Phantoms(6, 10_000, "held_out"), 0.0)]
-    requests: list[SummaryRequest | ChatRequest] = [SummaryRequest(picture) for picture in pictures]
-    requests.append(ChatRequest(pictures[0], (), "Is there a pneumothorax?"))
+    requests: list[GenerationRequest] = [GenerationRequest(picture) for picture in pictures]
+    requests.append(GenerationRequest(pictures[0], "Is there a pneumothorax?", ()))
     texts: list[str] = []
-    futures = [backend.submit(request, on_text=texts.append) for request in requests]
+    futures = [backend.submit(replace(request, on_text=texts.append)) for request in requests]
     theirs = [future.result(600) for future in futures]
     own = Engine(bundle, device="cpu", batch_size=8, dtype=torch.float32)
     ours = [future.result(600) for future in [own.submit(request) for request in requests]]
@@ -56,5 +57,5 @@ def test_a_real_vllm_server_writes_what_our_engine_writes(backend: VllmEngine, b
 
 def test_a_real_vllm_server_answers_the_word_that_shows_it_is_well(backend: VllmEngine) -> None:
     (picture,) = [draw(study)[0] for study in phantom_studies(Phantoms(1, 10_000, "held_out"), 0.0)]
-    together = backend.submit(SummaryRequest(picture)).result(600)
-    assert backend.submit(SummaryRequest(picture), alone=True).result(600).text == together.text
+    together = backend.submit(GenerationRequest(picture)).result(600)
+    assert backend.submit(GenerationRequest(picture, alone=True)).result(600).text == together.text

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from tests.support.published_parts import Parts, write_parts
+from tests.support.tiny_bundle import make_tiny_bundle
 from tests.support.vllm_server import SmallVllm, small_vllm
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.tiny import make_tiny_bundle
 from xraygpt_core.model.vllm import backend
 from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
 

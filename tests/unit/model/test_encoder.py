@@ -1,5 +1,6 @@
 """The encoder: robust preprocessing, maps that keep location, and strict loading."""
 
+import inspect
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,18 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from xraygpt_core.errors import BundleError, InvalidRequest
+from xraygpt_core.model import fetch
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.encoders.efficientnet import EfficientNetLite0, fold_norms, layer_channels
-from xraygpt_core.model.encoders.encoder import (
+from xraygpt_core.model.encoders.efficientnet import (
+    EfficientNetLite0,
     EfficientNetLite0Maps,
-    load_encoder,
+    fold_norms,
+    layer_channels,
     normalise_exposure,
-    read_grey,
 )
+from xraygpt_core.model.encoders.encoder import ENCODERS, Encoder, load_encoder
+from xraygpt_core.model.encoders.preprocess import read_grey
+from xraygpt_core.model.importing.encoders import _RECIPES
 from xraygpt_core.model.loading import load_strictly
 
 
@@ -144,3 +149,18 @@ def test_an_unknown_encoder_is_a_bundle_error(tmp_path: Path) -> None:
 def test_wrong_encoder_options_are_a_bundle_error(tiny: Bundle, options: dict[str, object]) -> None:
     with pytest.raises(BundleError, match="encoder"):
         load_encoder(tiny.encoder, tiny.encoder_weights, options)
+
+
+@pytest.mark.parametrize("build", ENCODERS, ids=lambda build: build.__name__)
+def test_an_encoder_is_importable_and_documented(build: Callable[..., Encoder]) -> None:
+    """The demo's encoder is fetched instead of imported."""
+    titles = {recipe.build: recipe.title for recipe in _RECIPES}
+    documented = (Path(__file__).parents[3] / "docs/models.md").read_text()
+    if build.__name__ in inspect.getsource(fetch):
+        assert f'class = "{build.__name__}"' in documented
+    else:
+        assert any(word.strip("()") in documented for word in titles[build].split())
+
+
+def test_an_encoder_that_can_be_imported_can_be_loaded() -> None:
+    assert {recipe.build for recipe in _RECIPES} <= set(ENCODERS)

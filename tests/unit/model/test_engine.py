@@ -11,13 +11,12 @@ import pytest
 import torch
 
 import xraygpt_core.model.engine.engine as engine_module
+from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt_core.errors import BundleError, InvalidRequest, Unavailable
+from xraygpt_core.model.backend import DeviceLost, GenerationRequest
 from xraygpt_core.model.bundle import Bundle, read_bundle
 from xraygpt_core.model.engine.engine import Engine, own
-from xraygpt_core.model.engine.items import DeviceLost
 from xraygpt_core.model.engine.loop import Loop
-from xraygpt_core.model.engine.requests import ChatRequest, SummaryRequest
-from xraygpt_core.model.tiny import make_tiny_bundle
 
 Png = Callable[[int], bytes]
 
@@ -37,16 +36,16 @@ def hold(engine: Engine, png: bytes) -> threading.Event:
         started.set()
         assert released.wait(60)
 
-    engine.submit(SummaryRequest(png), on_progress=wait)
+    engine.submit(GenerationRequest(png, on_progress=wait))
     assert started.wait(60)
     return released
 
 
 def test_a_batch_says_the_same_as_one_by_one(engine: Engine, noise_png: Png) -> None:
     requests = [
-        SummaryRequest(noise_png(1)),
-        ChatRequest(noise_png(2), (("a", "b"),), "why?"),
-        SummaryRequest(noise_png(3), "What?"),
+        GenerationRequest(noise_png(1)),
+        GenerationRequest(noise_png(2), "why?", (("a", "b"),)),
+        GenerationRequest(noise_png(3), "What?"),
     ]
     alone = [engine.submit(request).result(60) for request in requests]
     released = hold(engine, noise_png(0))
@@ -59,7 +58,7 @@ def test_a_batch_says_the_same_as_one_by_one(engine: Engine, noise_png: Png) -> 
 
 
 def test_a_text_comes_with_its_provenance(engine: Engine, noise_png: Png) -> None:
-    made = engine.submit(SummaryRequest(noise_png(1))).result(60)
+    made = engine.submit(GenerationRequest(noise_png(1))).result(60)
     assert made.prompt == "###Patient: <Img>[image tokens]</Img> Describe the film. ###Doctor:"
     assert made.template == "xraygpt-code"
     assert made.decoding["do_sample"] is False
@@ -71,7 +70,7 @@ def test_a_text_comes_with_its_provenance(engine: Engine, noise_png: Png) -> Non
 
 def test_a_picture_that_cannot_be_read_fails_alone(engine: Engine, noise_png: Png) -> None:
     released = hold(engine, noise_png(0))
-    good, bad, other = (engine.submit(SummaryRequest(data)) for data in (noise_png(1), b"broken", noise_png(2)))
+    good, bad, other = (engine.submit(GenerationRequest(data)) for data in (noise_png(1), b"broken", noise_png(2)))
     released.set()
     with pytest.raises(InvalidRequest):
         bad.result(60)
@@ -84,9 +83,9 @@ def test_an_item_that_breaks_the_batch_fails_alone(engine: Engine, noise_png: Pn
         raise ValueError("this one is bad")
 
     released = hold(engine, noise_png(0))
-    good = [engine.submit(SummaryRequest(noise_png(i))) for i in (1, 2)]
-    bad = engine.submit(SummaryRequest(noise_png(3)), on_text=fail)
-    good.append(engine.submit(SummaryRequest(noise_png(4))))
+    good = [engine.submit(GenerationRequest(noise_png(i))) for i in (1, 2)]
+    bad = engine.submit(GenerationRequest(noise_png(3), on_text=fail))
+    good.append(engine.submit(GenerationRequest(noise_png(4))))
     released.set()
     with pytest.raises(ValueError, match="this one is bad"):
         bad.result(60)
@@ -95,8 +94,8 @@ def test_an_item_that_breaks_the_batch_fails_alone(engine: Engine, noise_png: Pn
 
 def test_a_question_too_long_fails_alone(engine: Engine, noise_png: Png) -> None:
     released = hold(engine, noise_png(0))
-    good = engine.submit(SummaryRequest(noise_png(1)))
-    bad = engine.submit(SummaryRequest(noise_png(1), "why " * 2000))
+    good = engine.submit(GenerationRequest(noise_png(1)))
+    bad = engine.submit(GenerationRequest(noise_png(1), "why " * 2000))
     released.set()
     with pytest.raises(InvalidRequest, match="does not fit"):
         bad.result(60)
@@ -108,7 +107,7 @@ def test_the_most_urgent_are_served_first(engine: Engine, noise_png: Png) -> Non
     released = hold(engine, noise_png(0))
     futures = []
     for rank in [2] * 5 + [0]:
-        futures.append(engine.submit(SummaryRequest(noise_png(rank)), rank=rank))
+        futures.append(engine.submit(GenerationRequest(noise_png(rank), rank=rank)))
         futures[-1].add_done_callback(lambda _future, rank=rank: order.append(rank))
     released.set()
     for future in futures:
@@ -119,20 +118,20 @@ def test_the_most_urgent_are_served_first(engine: Engine, noise_png: Png) -> Non
 
 def test_progress_is_reported_at_every_step(engine: Engine, noise_png: Png) -> None:
     calls: list[None] = []
-    made = engine.submit(SummaryRequest(noise_png(1)), on_progress=lambda: calls.append(None)).result(60)
+    made = engine.submit(GenerationRequest(noise_png(1), on_progress=lambda: calls.append(None))).result(60)
     assert len(calls) >= made.tokens
 
 
 def test_text_streams_as_it_grows(engine: Engine, noise_png: Png) -> None:
     texts: list[str] = []
-    made = engine.submit(SummaryRequest(noise_png(1)), on_text=texts.append).result(60)
+    made = engine.submit(GenerationRequest(noise_png(1), on_text=texts.append)).result(60)
     assert texts[-1] == made.text
     assert len(texts) == made.tokens
 
 
 def test_a_request_cancelled_in_the_queue_never_runs(engine: Engine, noise_png: Png) -> None:
     texts: list[str] = []
-    future = engine.submit(SummaryRequest(noise_png(1)), cancelled=lambda: True, on_text=texts.append)
+    future = engine.submit(GenerationRequest(noise_png(1), cancelled=lambda: True, on_text=texts.append))
     with pytest.raises(CancelledError):
         future.result(60)
     assert texts == []
@@ -141,8 +140,8 @@ def test_a_request_cancelled_in_the_queue_never_runs(engine: Engine, noise_png: 
 def test_a_request_cancelled_while_running_stops_alone(engine: Engine, noise_png: Png) -> None:
     texts: list[str] = []
     released = hold(engine, noise_png(0))
-    other = engine.submit(SummaryRequest(noise_png(2)))
-    future = engine.submit(SummaryRequest(noise_png(1)), on_text=texts.append, cancelled=lambda: len(texts) >= 2)
+    other = engine.submit(GenerationRequest(noise_png(2)))
+    future = engine.submit(GenerationRequest(noise_png(1), on_text=texts.append, cancelled=lambda: len(texts) >= 2))
     released.set()
     with pytest.raises(CancelledError):
         future.result(60)
@@ -153,7 +152,7 @@ def test_a_request_cancelled_while_running_stops_alone(engine: Engine, noise_png
 def test_a_closed_engine_fails_what_waits_and_takes_nothing_more(tiny: Bundle, noise_png: Png) -> None:
     engine = Engine(tiny, device="cpu", batch_size=1, dtype=torch.float32)
     released = hold(engine, noise_png(0))
-    waiting = engine.submit(SummaryRequest(noise_png(1)))
+    waiting = engine.submit(GenerationRequest(noise_png(1)))
     closer = threading.Thread(target=engine.close)
     closer.start()
     deadline = time.monotonic() + 60
@@ -165,7 +164,7 @@ def test_a_closed_engine_fails_what_waits_and_takes_nothing_more(tiny: Bundle, n
     with pytest.raises(Unavailable, match="closed"):
         waiting.result(60)
     with pytest.raises(Unavailable, match="closed"):
-        engine.submit(SummaryRequest(noise_png(1))).result(60)
+        engine.submit(GenerationRequest(noise_png(1))).result(60)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -179,9 +178,9 @@ def test_an_error_nobody_foresaw_leaves_no_caller_waiting(tiny: Bundle, noise_pn
     before = set(threading.enumerate())
     engine = Engine(tiny, device="cpu", batch_size=1, dtype=torch.float32)
     with pytest.raises(DeviceLost, match="Unforeseen"):  # it counts as an attempt: else this one would come for ever
-        engine.submit(SummaryRequest(noise_png(1)), on_progress=fail).result(60)
+        engine.submit(GenerationRequest(noise_png(1), on_progress=fail)).result(60)
     with pytest.raises(Unavailable):
-        engine.submit(SummaryRequest(noise_png(1))).result(60)
+        engine.submit(GenerationRequest(noise_png(1))).result(60)
     engine.close()
     for thread in set(threading.enumerate()) - before:
         thread.join()  # what it says on its way out belongs to this test, not to the next

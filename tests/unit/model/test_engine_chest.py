@@ -9,12 +9,12 @@ import torch
 
 from tests.support.vllm_server import SmallVllm
 from xraygpt_core.errors import Rejected
+from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.chest_check import ChestCheck, save_chest_check, zones_of
 from xraygpt_core.model.compose import compose_bundle
 from xraygpt_core.model.encoders.encoder import load_encoder
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
 from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
 from xraygpt_core.states import ReasonCode
 
@@ -64,44 +64,44 @@ def outcome(future: "Future[Generated]") -> str | None:
 
 def test_what_is_no_chest_is_refused_before_anybody_sees_a_word(engine: Engine, trial: Trial) -> None:
     texts: list[str] = []
-    assert outcome(engine.submit(SummaryRequest(trial.other, only_chests=True), on_text=texts.append)) is None
+    assert outcome(engine.submit(GenerationRequest(trial.other, only_chests=True, on_text=texts.append))) is None
     assert texts == []
 
 
 def test_its_batch_mates_say_what_they_say_alone(engine: Engine, trial: Trial) -> None:
-    alone = [outcome(engine.submit(SummaryRequest(png))) for png in (trial.chest, trial.doubtful)]
+    alone = [outcome(engine.submit(GenerationRequest(png))) for png in (trial.chest, trial.doubtful)]
     pictures = (trial.chest, trial.other, trial.other, trial.doubtful)
-    futures = [engine.submit(SummaryRequest(png, only_chests=True)) for png in pictures]
+    futures = [engine.submit(GenerationRequest(png, only_chests=True)) for png in pictures]
     assert [outcome(future) for future in futures] == [alone[0], None, None, alone[1]]
 
 
 def test_the_score_comes_with_the_text(engine: Engine, trial: Trial) -> None:
-    made = engine.submit(SummaryRequest(trial.chest, only_chests=True)).result(60)
+    made = engine.submit(GenerationRequest(trial.chest, only_chests=True)).result(60)
     assert made.chest is not None
     assert made.chest.score == pytest.approx(trial.score, abs=0.01)
     assert not made.chest.uncertain
 
 
 def test_a_picture_in_doubt_gets_its_text_and_the_doubt(engine: Engine, trial: Trial) -> None:
-    made = engine.submit(SummaryRequest(trial.doubtful, only_chests=True)).result(60)
+    made = engine.submit(GenerationRequest(trial.doubtful, only_chests=True)).result(60)
     assert made.chest is not None
     assert made.chest.uncertain
 
 
 def test_who_evaluates_a_bundle_gets_a_text_of_everything(engine: Engine, trial: Trial) -> None:
-    made = engine.submit(SummaryRequest(trial.other)).result(60)
+    made = engine.submit(GenerationRequest(trial.other)).result(60)
     assert made.chest is not None
     assert made.chest.uncertain
 
 
 def test_a_question_about_a_picture_that_has_a_text_is_answered(engine: Engine, trial: Trial) -> None:
-    assert engine.submit(ChatRequest(trial.other, (("a", "b"),), "why?")).result(60).text
+    assert engine.submit(GenerationRequest(trial.other, "why?", (("a", "b"),))).result(60).text
 
 
 def test_a_bundle_without_a_check_finds_nothing(tiny: Bundle, trial: Trial) -> None:
     bare = Engine(tiny, device="cpu", batch_size=1, dtype=torch.float32)
     try:
-        assert bare.submit(SummaryRequest(trial.other, only_chests=True)).result(60).chest is None
+        assert bare.submit(GenerationRequest(trial.other, only_chests=True)).result(60).chest is None
     finally:
         bare.close()
 
@@ -112,10 +112,12 @@ def test_with_vllm_the_server_is_not_asked_about_what_is_no_chest(trial: Trial, 
     )
     try:
         before = len(server.asked)
-        assert outcome(backend.submit(SummaryRequest(trial.other, only_chests=True))) is None
+        assert outcome(backend.submit(GenerationRequest(trial.other, only_chests=True))) is None
         assert len(server.asked) == before
-        made = backend.submit(SummaryRequest(trial.doubtful, only_chests=True)).result(60)
+        made = backend.submit(GenerationRequest(trial.doubtful, only_chests=True)).result(60)
         assert made.chest is not None
         assert made.chest.uncertain
+        turn = backend.submit(GenerationRequest(trial.other, "why?", (("a", "b"),))).result(60)
+        assert turn.chest is not None  # as with our own engine
     finally:
         backend.close()

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import xraygpt_core.model.engine.engine as engine_module
-from tests.support.engine_tools import HIDDEN, LONGEST, PREFIX, held, picture, serving, small_model, together
+from tests.support.engine_tools import HIDDEN, LONGEST, PREFIX, held, in_one_batch, picture, serving, small_model
 from xraygpt_core.errors import BundleError, ConfigurationError, Unavailable
+from xraygpt_core.model.backend import DeviceLost, Generated, RequestFailed
 from xraygpt_core.model.bundle import Bundle, Decoding
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.items import DeviceLost, Launch, RequestFailed
-from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.engine.rows import Launch
 from xraygpt_core.model.engine.runner import Runner, Setting
 from xraygpt_core.model.engine.scheduler import SlotClass
 
@@ -148,7 +148,7 @@ def test_who_goes_back_to_the_queue_leaves_nothing_in_its_slot(monkeypatch: pyte
             return real(kind, first, places, part=part)
 
         monkeypatch.setattr(served.runner, "step", step)
-        assert [one.result(60).text for one in together(served, [picture(n) for n in range(3)])] == expected
+        assert [one.result(60).text for one in in_one_batch(served, [picture(n) for n in range(3)])] == expected
         assert failed[0].isfinite().all()
 
 
@@ -171,7 +171,7 @@ def test_a_step_that_fails_after_its_ids_were_chosen_is_tried_again_as_if_they_h
             return real(target, source, non_blocking)
 
         monkeypatch.setattr(torch.Tensor, "copy_", copy)
-        found = [one.result(60).text for one in together(served, [picture(number) for number in range(3)])]
+        found = [one.result(60).text for one in in_one_batch(served, [picture(number) for number in range(3)])]
         monkeypatch.undo()
         assert found == expected
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.support.engine_tools import END, HIDDEN, LONGEST, PREFIX, VOCABULARY, Served, serving, small_model
-from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.backend import Generated
 from xraygpt_core.model.engine.scheduler import SlotClass
 
 

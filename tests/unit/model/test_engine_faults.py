@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.engine_tools import HIDDEN, LONGEST, Served, held, picture, serving, together
+from tests.support.engine_tools import HIDDEN, LONGEST, Served, held, in_one_batch, picture, serving
 from xraygpt_core.errors import Unavailable
+from xraygpt_core.model.backend import DeviceLost, RequestFailed
 from xraygpt_core.model.bundle import Decoding
-from xraygpt_core.model.engine.items import DeviceLost, RequestFailed, device_is_gone, out_of_memory
 from xraygpt_core.model.engine.scheduler import SlotClass
+from xraygpt_core.model.faults import device_is_gone, out_of_memory
 
 SLOTS = (SlotClass(48, 8), SlotClass(80, 1))
 POISON = 1234.5
@@ -47,7 +48,7 @@ def test_a_prompt_that_raises_is_found_among_others(
         )
         pictures = [picture(number) for number in range(7)]
         pictures[4] = torch.full((3, HIDDEN), POISON)
-        futures = together(served, pictures)
+        futures = in_one_batch(served, pictures)
         with pytest.raises(RequestFailed, match="RuntimeError in the model step"):
             futures.pop(4).result(60)
         assert [future.result(60).text for future in futures] == expected[:4] + expected[5:7]
@@ -58,7 +59,7 @@ def test_an_image_of_infinities_fails_alone_and_spoils_no_slot(expected: list[st
     with serving((SlotClass(48, 4), SlotClass(80, 1)), lookahead=lookahead) as served:
         for _ in range(3):
             bad = [torch.full((3, HIDDEN), value) for value in (float("nan"), float("inf"))]
-            futures = together(served, [bad[0], picture(1), bad[1], picture(3)])
+            futures = in_one_batch(served, [bad[0], picture(1), bad[1], picture(3)])
             for index in (0, 2):
                 with pytest.raises(RequestFailed, match="not finite"):
                     futures[index].result(60)
@@ -82,7 +83,7 @@ def test_a_row_that_breaks_a_step_is_found_among_others(
             return logits
 
         monkeypatch.setattr(served.runner.llama, "decode", decode)
-        futures = together(served, pictures)
+        futures = in_one_batch(served, pictures)
         for number, future in enumerate(futures):
             if number in (2, 5):
                 with pytest.raises(RequestFailed, match="RuntimeError"):
@@ -100,7 +101,7 @@ def test_out_of_memory_at_entering_halves_what_runs_at_once(
             monkeypatch,
             lambda prompts: torch.OutOfMemoryError("CUDA out of memory") if len(prompts) > 2 else None,
         )
-        futures = together(served, [picture(number) for number in range(7)])
+        futures = in_one_batch(served, [picture(number) for number in range(7)])
         assert [future.result(60).text for future in futures] == expected[:7]
         assert served.loop._scheduler.limit <= 4
 
@@ -117,7 +118,7 @@ def test_out_of_memory_in_a_step_puts_half_of_the_rows_back(
             return real(kind, first, places, part=part)
 
         monkeypatch.setattr(served.runner, "step", step)
-        futures = together(served, [picture(number) for number in range(7)])
+        futures = in_one_batch(served, [picture(number) for number in range(7)])
         assert [future.result(60).text for future in futures] == expected[:7]
 
 
@@ -130,7 +131,7 @@ def test_a_request_too_large_for_an_empty_device_fails_alone(
             monkeypatch,
             lambda prompts: torch.OutOfMemoryError("x") if any((one == POISON).any() for one in prompts) else None,
         )
-        futures = together(served, [picture(0), torch.full((3, HIDDEN), POISON), picture(2)])
+        futures = in_one_batch(served, [picture(0), torch.full((3, HIDDEN), POISON), picture(2)])
         with pytest.raises(RequestFailed, match="OutOfMemoryError"):
             futures[1].result(60)
         assert [futures[0].result(60).text, futures[2].result(60).text] == [expected[0], expected[2]]
@@ -175,7 +176,7 @@ def test_a_row_draws_by_its_own_chance_whoever_its_mates_are() -> None:
     decoding = Decoding(max_new_tokens=LONGEST, do_sample=True, temperature=1.3, top_p=0.9, seed=4)
     with serving(SLOTS, decoding=decoding) as served:
         alone = [served.ask(picture(number), [4, 5, 6]).result(60).text for number in range(4)]
-        assert [future.result(60).text for future in together(served, [picture(n) for n in range(4)])] == alone
+        assert [future.result(60).text for future in in_one_batch(served, [picture(n) for n in range(4)])] == alone
     with serving(SLOTS) as greedy:
         assert [greedy.ask(picture(number), [4, 5, 6]).result(60).text for number in range(4)] != alone
 

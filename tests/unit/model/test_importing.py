@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support.published_parts import Parts, llama_state, quiet
+from xraygpt_core.model.backend import GenerationRequest
 from xraygpt_core.model.bundle import Bundle, load_bundle, verify
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.requests import SummaryRequest
 from xraygpt_core.model.importing.findings import ImportedPart
 from xraygpt_core.model.importing.importer import ImportRequest, import_bundle
 from xraygpt_core.model.llm import load_base, load_llm
@@ -91,9 +91,9 @@ def test_an_imported_bundle_summarises(
 ) -> None:
     engine = Engine(imported[0], device="cpu")
     try:
-        first = engine.submit(SummaryRequest(noise_png(1))).result(timeout=60)
-        again = engine.submit(SummaryRequest(noise_png(1))).result(timeout=60)
-        other = engine.submit(SummaryRequest(noise_png(2))).result(timeout=60)
+        first = engine.submit(GenerationRequest(noise_png(1))).result(timeout=60)
+        again = engine.submit(GenerationRequest(noise_png(1))).result(timeout=60)
+        other = engine.submit(GenerationRequest(noise_png(2))).result(timeout=60)
     finally:
         engine.close()
     assert first.text == again.text

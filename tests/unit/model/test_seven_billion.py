@@ -24,7 +24,6 @@ from pathlib import Path
 from tests.unit.model.reference.seeded import picture_png
 from xraygpt_core.model.bundle import read_bundle
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.requests import SummaryRequest
 
 def anonymous():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -41,7 +40,7 @@ watcher = threading.Thread(target=watch, daemon=True)
 watcher.start()
 engine = Engine(read_bundle(Path(sys.argv[1])), device="cpu", batch_size=1, memory=2**29)
 loaded = peak[0] - before
-made = engine.submit(SummaryRequest(picture_png())).result()
+made = engine.submit(GenerationRequest(picture_png())).result()
 engine.close()
 done.set()
 watcher.join()

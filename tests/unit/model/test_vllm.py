@@ -10,10 +10,10 @@ import torch
 
 from tests.support.vllm_server import SmallVllm, small_vllm
 from xraygpt_core.errors import BundleError, ConfigurationError, InvalidRequest, Unavailable
+from xraygpt_core.model.backend import GenerationRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.compose import quantise_bundle
 from xraygpt_core.model.engine.engine import Engine
-from xraygpt_core.model.engine.requests import ChatRequest, SummaryRequest
 from xraygpt_core.model.vllm import backend
 from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
 
@@ -36,7 +36,7 @@ def engine(tiny: Bundle, server: SmallVllm, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_it_writes_what_our_own_engine_writes(engine: VllmEngine, tiny: Bundle, noise_png: Png) -> None:
-    requests = [SummaryRequest(noise_png(1)), ChatRequest(noise_png(2), (("a", "b"),), "why?")]
+    requests = [GenerationRequest(noise_png(1)), GenerationRequest(noise_png(2), "why?", (("a", "b"),))]
     own = Engine(tiny, device="cpu", batch_size=4, dtype=torch.float32)
     expected = [own.submit(request).result(60) for request in requests]
     own.close()
@@ -50,9 +50,8 @@ def test_it_writes_what_our_own_engine_writes(engine: VllmEngine, tiny: Bundle, 
 def test_text_streams_as_it_grows(engine: VllmEngine, noise_png: Png) -> None:
     texts: list[str] = []
     moved: list[None] = []
-    made = engine.submit(
-        SummaryRequest(noise_png(1)), on_text=texts.append, on_progress=lambda: moved.append(None)
-    ).result(60)
+    request = GenerationRequest(noise_png(1), on_text=texts.append, on_progress=lambda: moved.append(None))
+    made = engine.submit(request).result(60)
     assert texts[-1] == made.text
     assert len(set(texts)) > 2
     assert len(moved) >= made.tokens
@@ -60,13 +59,13 @@ def test_text_streams_as_it_grows(engine: VllmEngine, noise_png: Png) -> None:
 
 def test_the_most_urgent_are_sent_first(tiny: Bundle, server: SmallVllm, engine: VllmEngine, noise_png: Png) -> None:
     server.pause = threading.Event()
-    busy = [engine.submit(SummaryRequest(noise_png(0))) for _ in range(3)]
+    busy = [engine.submit(GenerationRequest(noise_png(0))) for _ in range(3)]
     while len(server.asked) < 3:
         threading.Event().wait(0.01)
     order: list[int] = []
     futures = []
     for rank in (3, 2, 0):
-        futures.append(engine.submit(SummaryRequest(noise_png(rank), str(rank)), rank=rank))
+        futures.append(engine.submit(GenerationRequest(noise_png(rank), str(rank), rank=rank)))
     waiting = sorted(engine._queue.queue)
     order = [rank for rank, _, _ in waiting]
     server.pause.set()
@@ -79,7 +78,7 @@ def test_a_full_server_gets_nothing_more_until_it_has_room(
     server: SmallVllm, engine: VllmEngine, noise_png: Png
 ) -> None:
     server.waiting = 3
-    future = engine.submit(SummaryRequest(noise_png(1)))
+    future = engine.submit(GenerationRequest(noise_png(1)))
     with pytest.raises(TimeoutError):
         future.result(0.3)
     assert server.asked == []
@@ -89,13 +88,13 @@ def test_a_full_server_gets_nothing_more_until_it_has_room(
 
 def test_who_waits_inside_the_server_is_counted_once(server: SmallVllm, engine: VllmEngine, noise_png: Png) -> None:
     server.waiting = 2
-    assert engine.submit(SummaryRequest(noise_png(1))).result(60).tokens
+    assert engine.submit(GenerationRequest(noise_png(1))).result(60).tokens
 
 
 def test_a_cancelled_request_is_dropped_by_the_server(server: SmallVllm, engine: VllmEngine, noise_png: Png) -> None:
     server.pause = threading.Event()
     texts: list[str] = []
-    future = engine.submit(SummaryRequest(noise_png(1)), on_text=texts.append, cancelled=lambda: bool(texts))
+    future = engine.submit(GenerationRequest(noise_png(1), on_text=texts.append, cancelled=lambda: bool(texts)))
     with pytest.raises(CancelledError):
         future.result(60)
     assert server.dropped.wait(60)
@@ -103,14 +102,14 @@ def test_a_cancelled_request_is_dropped_by_the_server(server: SmallVllm, engine:
 
 def test_an_unreadable_picture_fails_alone(engine: VllmEngine) -> None:
     with pytest.raises(InvalidRequest):
-        engine.submit(SummaryRequest(b"broken")).result(60)
+        engine.submit(GenerationRequest(b"broken")).result(60)
 
 
 def test_a_closed_engine_takes_nothing(tiny: Bundle, server: SmallVllm, noise_png: Png) -> None:
     made = VllmEngine(tiny, VllmServer(server.url), device="cpu", batch_size=1, dtype=torch.float32)
     made.close()
     with pytest.raises(Unavailable):
-        made.submit(SummaryRequest(noise_png(1))).result(60)
+        made.submit(GenerationRequest(noise_png(1))).result(60)
 
 
 def test_weights_that_only_our_engine_makes_are_refused(tiny: Bundle, server: SmallVllm, tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ import torch
 
 from tests.support.vllm_server import SmallVllm, choice
 from xraygpt_core.errors import Unavailable
-from xraygpt_core.model.engine.items import DeviceLost, RequestFailed
-from xraygpt_core.model.engine.requests import ServerBusy, SummaryRequest
+from xraygpt_core.model.backend import DeviceLost, GenerationRequest, RequestFailed, ServerBusy
 from xraygpt_core.model.vllm import backend, responses
 from xraygpt_core.model.vllm.backend import VllmEngine
 
@@ -48,9 +47,9 @@ def test_a_server_that_fails_for_a_while_is_asked_again(
     server: SmallVllm, make: Make, noise_png: Png, trouble: str
 ) -> None:
     engine = make()
-    expected = engine.submit(SummaryRequest(noise_png(1))).result(60).text
+    expected = engine.submit(GenerationRequest(noise_png(1))).result(60).text
     setattr(server, trouble, 2)
-    assert engine.submit(SummaryRequest(noise_png(1))).result(60).text == expected
+    assert engine.submit(GenerationRequest(noise_png(1))).result(60).text == expected
 
 
 @pytest.mark.parametrize("answer", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
@@ -58,22 +57,22 @@ def test_an_answer_that_is_not_whole_is_asked_for_again(
     server: SmallVllm, make: Make, noise_png: Png, answer: list[str]
 ) -> None:
     engine = make()
-    expected = engine.submit(SummaryRequest(noise_png(1))).result(60)
+    expected = engine.submit(GenerationRequest(noise_png(1))).result(60)
     server.scripts += [answer, answer]
-    made = engine.submit(SummaryRequest(noise_png(1))).result(60)
+    made = engine.submit(GenerationRequest(noise_png(1))).result(60)
     assert (made.text, made.tokens) == (expected.text, expected.tokens)
     assert server.scripts == []
 
 
 def test_a_server_that_stays_away_is_no_loss(make: Make, noise_png: Png) -> None:
     with pytest.raises(ServerBusy):
-        make(NOBODY, patience=0.2).submit(SummaryRequest(noise_png(1))).result(60)
+        make(NOBODY, patience=0.2).submit(GenerationRequest(noise_png(1))).result(60)
 
 
 def test_metrics_without_a_number_are_no_loss(make: Make, server: SmallVllm, noise_png: Png) -> None:
     server.waiting = "many"  # type: ignore[assignment]  # which is what is wrong with it
     with pytest.raises(ServerBusy, match="metrics"):
-        make(patience=0.2).submit(SummaryRequest(noise_png(1))).result(60)
+        make(patience=0.2).submit(GenerationRequest(noise_png(1))).result(60)
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/v1/completions"])
@@ -83,14 +82,14 @@ def test_what_is_about_the_server_costs_the_study_nothing(
 ) -> None:
     server.refuses[path] = status
     with pytest.raises(ServerBusy, match=f"{status} to {path}"):
-        make(patience=0.1).submit(SummaryRequest(noise_png(1))).result(60)
+        make(patience=0.1).submit(GenerationRequest(noise_png(1))).result(60)
 
 
-def choking(server: SmallVllm, engine: VllmEngine, png: bytes) -> SummaryRequest:
+def choking(server: SmallVllm, engine: VllmEngine, png: bytes) -> GenerationRequest:
     """A request that the server fails on from now on, whatever it answers others."""
-    engine.submit(SummaryRequest(png)).result(60)
+    engine.submit(GenerationRequest(png)).result(60)
     server.chokes_on = server.asked[-1]["prompt_embeds"]
-    return SummaryRequest(png)
+    return GenerationRequest(png)
 
 
 def test_a_request_the_server_fails_on_while_it_answers_others_is_blamed(
@@ -99,7 +98,7 @@ def test_a_request_the_server_fails_on_while_it_answers_others_is_blamed(
     engine = make(batch_size=2, patience=60.0)
     choked = engine.submit(choking(server, engine, noise_png(1)))
     while not choked.done():
-        engine.submit(SummaryRequest(noise_png(2))).result(60)
+        engine.submit(GenerationRequest(noise_png(2))).result(60)
     with pytest.raises(RequestFailed, match="answers others in between"):
         choked.result()
 
@@ -116,27 +115,27 @@ def test_a_request_the_server_fails_on_while_there_are_no_others_is_no_loss(
 def test_what_is_about_the_request_fails_it(server: SmallVllm, make: Make, noise_png: Png, status: int) -> None:
     server.refuses["/v1/completions"] = status
     with pytest.raises(RequestFailed, match=str(status)):
-        make().submit(SummaryRequest(noise_png(1))).result(60)
+        make().submit(GenerationRequest(noise_png(1))).result(60)
 
 
 def test_metrics_never_fail_a_request(server: SmallVllm, make: Make, noise_png: Png) -> None:
     server.refuses["/metrics"] = 400
     with pytest.raises(ServerBusy):
-        make(patience=0.1).submit(SummaryRequest(noise_png(1))).result(60)
+        make(patience=0.1).submit(GenerationRequest(noise_png(1))).result(60)
 
 
 def test_after_a_refused_request_the_next_is_answered(server: SmallVllm, make: Make, noise_png: Png) -> None:
     server.refuses["/v1/completions"] = 400
     engine = make()
     with pytest.raises(RequestFailed):
-        engine.submit(SummaryRequest(noise_png(1))).result(60)
+        engine.submit(GenerationRequest(noise_png(1))).result(60)
     server.refuses.clear()
-    assert engine.submit(SummaryRequest(noise_png(1))).result(60).tokens
+    assert engine.submit(GenerationRequest(noise_png(1))).result(60).tokens
 
 
 def test_work_waits_for_the_right_key(server: SmallVllm, make: Make, noise_png: Png) -> None:
     server.key = "sesame"
-    future = make().submit(SummaryRequest(noise_png(1)))
+    future = make().submit(GenerationRequest(noise_png(1)))
     assert not wait([future], 0.2).done
     server.key = None  # as if it had been started anew, with ours
     assert future.result(60).tokens
@@ -147,7 +146,7 @@ def test_the_operator_is_told_once_what_is_wrong_with_the_key(
 ) -> None:
     server.key = "sesame"
     with pytest.raises(ServerBusy):
-        make(key="open", patience=0.2).submit(SummaryRequest(noise_png(1))).result(60)
+        make(key="open", patience=0.2).submit(GenerationRequest(noise_png(1))).result(60)
     (said,) = [vars(record)["reason"] for record in caplog.records if record.name == responses.__name__]
     assert "401" in said
     assert "XRAYGPT_VLLM_KEY" in said
@@ -159,7 +158,7 @@ def test_who_queued_behind_a_dead_server_has_waited_for_it_too(
 ) -> None:
     engine, clock = make(NOBODY), SimpleNamespace(monotonic=time.monotonic)
     monkeypatch.setattr(backend, "time", clock)
-    futures = [engine.submit(SummaryRequest(noise_png(1))) for _ in range(6)]
+    futures = [engine.submit(GenerationRequest(noise_png(1))) for _ in range(6)]
     late = time.monotonic() + engine._patience + 1
     clock.monotonic = lambda: late  # and there it stands: nobody waits a patience of his own
     for future in futures:
@@ -172,7 +171,7 @@ def test_who_queued_for_long_behind_a_server_that_works_is_asked_for(
 ) -> None:
     server.pause = threading.Event()
     engine = make(patience=0.2)
-    futures = [engine.submit(SummaryRequest(noise_png(number))) for number in range(2)]
+    futures = [engine.submit(GenerationRequest(noise_png(number))) for number in range(2)]
     assert not wait(futures, 0.4).done
     server.pause.set()
     assert all(future.result(60).tokens for future in futures)
@@ -198,7 +197,7 @@ def test_nothing_goes_through_a_proxy(
             monkeypatch.delenv(name, raising=False)
         thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        tokens = make(patience=0.5).submit(SummaryRequest(noise_png(1)))
+        tokens = make(patience=0.5).submit(GenerationRequest(noise_png(1)))
         wait([tokens], 120)
         proxy.shutdown()
         thread.join()
@@ -211,7 +210,7 @@ def test_as_many_streams_as_the_batch_is_large(server: SmallVllm, make: Make, no
     server.pause = threading.Event()
     server.scripts += [data({"choices": [choice("Well.", "stop")]})] * many
     engine = make(batch_size=many)
-    futures = [engine.submit(SummaryRequest(noise_png(1))) for _ in range(many)]
+    futures = [engine.submit(GenerationRequest(noise_png(1))) for _ in range(many)]
     ended = time.monotonic() + 120
     while server.scripts and time.monotonic() < ended:
         threading.Event().wait(0.01)
@@ -227,10 +226,10 @@ def test_an_error_nobody_foresaw_fails_one_request(make: Make, noise_png: Png, m
         raise TypeError
 
     with monkeypatch.context() as patched:
-        patched.setattr(engine, "_generated", unforeseen)
+        patched.setattr(engine, "_generate", unforeseen)
         with pytest.raises(TypeError):
-            engine.submit(SummaryRequest(noise_png(1))).result(60)
-    assert engine.submit(SummaryRequest(noise_png(1))).result(60).tokens
+            engine.submit(GenerationRequest(noise_png(1))).result(60)
+    assert engine.submit(GenerationRequest(noise_png(1))).result(60).tokens
 
 
 def test_a_device_that_fails_on_an_image_fails_that_request(
@@ -242,7 +241,7 @@ def test_a_device_that_fails_on_an_image_fails_that_request(
         raise RuntimeError("the device failed")
 
     monkeypatch.setattr(type(engine._loaded), "features", broken)
-    future = engine.submit(SummaryRequest(noise_png(1)))
+    future = engine.submit(GenerationRequest(noise_png(1)))
     with pytest.raises(RuntimeError, match="the device failed"):
         future.result(60)
 
@@ -257,7 +256,7 @@ def test_a_dead_device_is_charged_to_one_request_and_asked_nothing_more(
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
 
     monkeypatch.setattr(type(engine._loaded), "features", dead)
-    futures = [engine.submit(SummaryRequest(noise_png(number))) for number in range(3)]
+    futures = [engine.submit(GenerationRequest(noise_png(number))) for number in range(3)]
     assert [type(future.exception(60)) for future in futures] == [DeviceLost, Unavailable, Unavailable]
     assert asked == [1]
 
@@ -265,10 +264,10 @@ def test_a_dead_device_is_charged_to_one_request_and_asked_nothing_more(
 def test_who_comes_while_the_engine_closes_is_told(make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, real = make(), backend.ServerRequest
 
-    def just_then(*arguments: Any) -> Any:
+    def just_then(**fields: Any) -> Any:
         engine.close()
-        return real(*arguments)
+        return real(**fields)
 
     monkeypatch.setattr(backend, "ServerRequest", just_then)
     with pytest.raises(Unavailable):
-        engine.submit(SummaryRequest(noise_png(1))).result(60)
+        engine.submit(GenerationRequest(noise_png(1))).result(60)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support.vllm_server import SmallVllm
-from xraygpt_core.model.engine.items import RequestFailed
-from xraygpt_core.model.engine.requests import Generated, ServerBusy, SummaryRequest
+from xraygpt_core.model.backend import Generated, GenerationRequest, RequestFailed, ServerBusy
 from xraygpt_core.model.vllm import backend
 from xraygpt_core.model.vllm.backend import VllmEngine
 from xraygpt_core.model.vllm.quarantine import Quarantine
@@ -31,11 +30,11 @@ class Outages:
     def monotonic(self) -> float:
         return time.monotonic() + (self.engine._patience + 1 if self.late else 0)
 
-    def deadly(self, png: bytes) -> SummaryRequest:
+    def deadly(self, png: bytes) -> GenerationRequest:
         """A request that kills the server from now on."""
-        self.engine.submit(SummaryRequest(png)).result(60)
+        self.engine.submit(GenerationRequest(png)).result(60)
         self.server.dies_of = self.server.asked[-1]["prompt_embeds"]
-        return SummaryRequest(png)
+        return GenerationRequest(png)
 
     def ends(self, futures: list[Future[Generated]]) -> list[BaseException | None]:
         """What becomes of these, if the server dies or not."""
@@ -47,7 +46,7 @@ class Outages:
         self.server.dead.clear()
         return errors
 
-    def begun(self, requests: list[SummaryRequest]) -> list[Future[Generated]]:
+    def begun(self, requests: list[GenerationRequest]) -> list[Future[Generated]]:
         return [self.engine.submit(request) for request in requests]
 
 
@@ -61,7 +60,7 @@ def outages(server: SmallVllm, make: Make, monkeypatch: pytest.MonkeyPatch) -> O
 def test_a_study_that_kills_the_server_uses_up_its_attempts_and_costs_its_mates_none(
     outages: Outages, noise_png: Png
 ) -> None:
-    killer, mates = outages.deadly(noise_png(0)), [SummaryRequest(noise_png(number)) for number in (1, 2, 3)]
+    killer, mates = outages.deadly(noise_png(0)), [GenerationRequest(noise_png(number)) for number in (1, 2, 3)]
     outages.server.pause = threading.Event()
     for _ in range(2):
         outages.server.asked.clear()
@@ -93,10 +92,10 @@ def test_a_server_that_is_down_for_long_costs_nobody_anything(
     engine = make(patience=0.1)
     server.dead.set()
     for _ in range(6):
-        assert isinstance(engine.submit(SummaryRequest(noise_png(1)), alone=alone).exception(120), ServerBusy)
+        assert isinstance(engine.submit(GenerationRequest(noise_png(1), alone=alone)).exception(120), ServerBusy)
     server.dead.clear()
     engine._patience = 60.0
-    assert engine.submit(SummaryRequest(noise_png(1)), alone=alone).result(120).tokens
+    assert engine.submit(GenerationRequest(noise_png(1), alone=alone)).result(120).tokens
 
 
 @pytest.mark.parametrize("alone", [False, True])
@@ -106,7 +105,7 @@ def test_a_server_that_fails_on_everything_costs_nobody_anything(
     engine = make(patience=0.1)
     server.refuses["/v1/completions"] = 500
     for _ in range(6):
-        assert isinstance(engine.submit(SummaryRequest(noise_png(1)), alone=alone).exception(120), ServerBusy)
+        assert isinstance(engine.submit(GenerationRequest(noise_png(1), alone=alone)).exception(120), ServerBusy)
 
 
 def test_a_suspect_has_the_server_to_itself_and_the_others_follow(
@@ -114,10 +113,10 @@ def test_a_suspect_has_the_server_to_itself_and_the_others_follow(
 ) -> None:
     engine = make(batch_size=3)
     server.pause = threading.Event()
-    suspect = engine.submit(SummaryRequest(noise_png(1)), alone=True)
+    suspect = engine.submit(GenerationRequest(noise_png(1), alone=True))
     while not server.asked:
         wait([suspect], 0.01)
-    others = [engine.submit(SummaryRequest(noise_png(number))) for number in (2, 3)]
+    others = [engine.submit(GenerationRequest(noise_png(number))) for number in (2, 3)]
     assert not wait(others, 0.3).done
     asked = len(server.asked)
     server.pause.set()
@@ -126,26 +125,26 @@ def test_a_suspect_has_the_server_to_itself_and_the_others_follow(
 
 
 def test_one_restart_makes_nobody_a_suspect_and_an_answer_clears_one() -> None:
-    company = Quarantine()
-    assert [company.handed_back(1) or company.suspects(1) for _ in range(3)] == [False, True, True]
-    assert not company.suspects(2)
-    company.answered(1)
-    assert not company.suspects(1)
+    quarantine = Quarantine()
+    assert [quarantine.broke_down(1) or quarantine.is_suspect(1) for _ in range(3)] == [False, True, True]
+    assert not quarantine.is_suspect(2)
+    quarantine.clear(1)
+    assert not quarantine.is_suspect(1)
 
 
 def test_many_are_there_together_but_a_suspect_is_there_alone() -> None:
-    company = Quarantine()
-    with company.entering(False) as first, company.entering(False) as second:
+    quarantine = Quarantine()
+    with quarantine.admission(False) as first, quarantine.admission(False) as second:
         assert first
         assert second
-        with company.waiting(True):
+        with quarantine.reserved(True):
             for alone in (True, False):
-                with company.entering(alone) as may:
-                    assert not may
-    with company.waiting(True), company.entering(True) as suspect:
+                with quarantine.admission(alone) as admitted:
+                    assert not admitted
+    with quarantine.reserved(True), quarantine.admission(True) as suspect:
         assert suspect
         for alone in (True, False):
-            with company.entering(alone) as may:
-                assert not may
-    with company.entering(False) as may:
-        assert may
+            with quarantine.admission(alone) as admitted:
+                assert not admitted
+    with quarantine.admission(False) as admitted:
+        assert admitted

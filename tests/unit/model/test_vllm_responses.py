@@ -7,9 +7,17 @@ import httpx
 import pytest
 
 from tests.support.vllm_server import METRICS, choice
-from xraygpt_core.model.engine.items import RequestFailed
+from xraygpt_core.model.backend import RequestFailed
 from xraygpt_core.model.vllm import responses
-from xraygpt_core.model.vllm.responses import AnswerFailed, Blame, Partial, ServerFailed, check_status, events, waiting
+from xraygpt_core.model.vllm.responses import (
+    AnswerFailed,
+    RequestFailures,
+    ServerFailed,
+    ServerHealth,
+    check_status,
+    events,
+    waiting,
+)
 
 
 def answer(method: str, status: int, path: str = "/v1/completions") -> httpx.Response:
@@ -107,38 +115,38 @@ def test_an_event_of_another_shape_is_the_servers_fault(data: str) -> None:
 
 
 def test_the_operator_is_told_of_a_change_only(caplog: pytest.LogCaptureFixture) -> None:
-    standing = Partial()
+    health = ServerHealth()
     for code in (401, 401, 503):
-        standing.bad(ServerFailed(f"answers {code}"))
-    standing.bad(httpx.ConnectError("no such thing"))
+        health.failed(ServerFailed(f"answers {code}"))
+    health.failed(httpx.ConnectError("no such thing"))
     assert told(caplog) == ["answers 401", "answers 503", "does not answer (ConnectError)"]
 
 
 def test_a_server_that_comes_and_goes_does_not_fill_the_log(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    standing = Partial()
+    health = ServerHealth()
     for _ in range(3):
-        standing.bad(ServerFailed("answers 503"))
-        standing.good()
+        health.failed(ServerFailed("answers 503"))
+        health.answered()
     assert told(caplog) == ["answers 503"]
     monkeypatch.setattr(responses, "_QUIET_SECONDS", 0.0)
-    standing.bad(ServerFailed("answers 503"))
+    health.failed(ServerFailed("answers 503"))
     assert told(caplog) == ["answers 503"] * 2
 
 
 def test_a_full_server_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
-    standing = Partial()
-    standing.full()
-    assert standing.trouble == "has no room"
+    health = ServerHealth()
+    health.full()
+    assert health.trouble == "has no room"
     assert told(caplog) == []
 
 
 def test_after_a_good_answer_there_is_no_trouble() -> None:
-    standing = Partial()
-    standing.bad(ServerFailed("answers 503"))
-    standing.good()
-    assert standing.trouble is None
+    health = ServerHealth()
+    health.failed(ServerFailed("answers 503"))
+    health.answered()
+    assert health.trouble is None
 
 
 FAILED = AnswerFailed("answers 500 to /v1/completions")
@@ -146,12 +154,12 @@ FAILED = AnswerFailed("answers 500 to /v1/completions")
 
 def fail_often(error: ServerFailed | httpx.HTTPError, *, others: int) -> None:
     """Twenty failures of one request; before each, so many others are answered."""
-    standing = Partial()
-    blame = Blame(standing)
+    health = ServerHealth()
+    failures = RequestFailures(health)
     for _ in range(20):
         for _ in range(others):
-            standing.good()
-        blame.failed(error)
+            health.answered()
+        failures.add(error)
 
 
 @pytest.mark.parametrize("error", [FAILED, httpx.ReadError("gone"), httpx.RemoteProtocolError("gone")])
@@ -169,15 +177,15 @@ def test_a_server_that_answers_nobody_is_the_cause_itself() -> None:
 @pytest.mark.parametrize(
     "error", [ServerFailed("answers 503 to /v1/completions"), httpx.ConnectError("away"), httpx.ReadTimeout("slow")]
 )
-def test_what_says_nothing_about_a_request_never_blames_it(error: ServerFailed | httpx.HTTPError) -> None:
+def test_what_says_nothing_about_a_request_never_failuress_it(error: ServerFailed | httpx.HTTPError) -> None:
     fail_often(error, others=3)
 
 
 def test_a_moment_in_which_others_were_luckier_is_no_proof() -> None:
-    standing = Partial()
-    blame = Blame(standing)
+    health = ServerHealth()
+    failures = RequestFailures(health)
     for _ in range(4):
-        standing.good()
-        blame.failed(FAILED)
+        health.answered()
+        failures.add(FAILED)
     for _ in range(20):
-        blame.failed(FAILED)
+        failures.add(FAILED)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.tiny import make_tiny_bundle
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,12 +3,18 @@
 import pytest
 import torch
 
-from training_jobs.alignment import alignment_loss, draw_indices, presence_in
+from training_jobs.alignment import alignment_loss, draw_indices
 from training_jobs.data import TrainingStudy
 from training_jobs.slots import SLOTS, Codebook, blur, presence, presences
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import load_llm
 from xraygpt_core.phantoms.findings import LABELS
+
+
+def presence_in(tokens: torch.Tensor, codebook: Codebook) -> torch.Tensor:
+    """Where each token lies from "not there" (0) to "there" (1)."""
+    direction = codebook.present - codebook.absent
+    return ((tokens - codebook.absent) * direction).sum(-1) / direction.pow(2).sum(-1)
 
 
 @pytest.fixture(scope="module")

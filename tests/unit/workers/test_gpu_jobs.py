@@ -12,8 +12,7 @@ from workers.executor import HandedBack
 from workers.gpu import _FAILURES, GpuJobs, InFlight
 from xraygpt_core.errors import InvalidRequest, LeaseLost, Rejected, Unavailable
 from xraygpt_core.exit_codes import BROKEN
-from xraygpt_core.model.engine.items import RequestFailed
-from xraygpt_core.model.engine.requests import ServerBusy, SummaryRequest
+from xraygpt_core.model.backend import GenerationRequest, RequestFailed, ServerBusy
 from xraygpt_core.states import ReasonCode
 
 GOOD = SimpleNamespace(tokens=1, batch_size=1)
@@ -58,9 +57,9 @@ class Counter:
             errand = InFlight(self.reader, SmallPulse(attempts))  # type: ignore[arg-type]
             if isinstance(answer, Exception):
                 with pytest.raises((type(answer), HandedBack)):
-                    self.reader._ask(SummaryRequest(b""), 1, errand)
+                    self.reader._ask(GenerationRequest(b""), 1, errand)
             else:
-                self.reader._ask(SummaryRequest(b""), 1, errand)
+                self.reader._ask(GenerationRequest(b""), 1, errand)
 
 
 @pytest.fixture
@@ -107,8 +106,8 @@ class Slow:
         self.future: Future[Any] = Future()
         self.asked = threading.Event()
 
-    def submit(self, *_: Any, **hooks: Any) -> "Future[Any]":
-        self.hooks = SimpleNamespace(**hooks)
+    def submit(self, request: GenerationRequest) -> "Future[Any]":
+        self.hooks = request
         self.hooks.on_progress()
         self.hooks.on_text("The")
         self.asked.set()
@@ -118,7 +117,7 @@ class Slow:
 def asked(slow: Slow, show: Any, pulse: SmallPulse) -> Any:
     context: Any = SimpleNamespace(draining=threading.Event())
     reader = GpuJobs(context, slow, SimpleNamespace(), [].append)  # type: ignore[arg-type]
-    return reader._ask(SummaryRequest(b""), 0, InFlight(reader, pulse, show))  # type: ignore[arg-type]
+    return reader._ask(GenerationRequest(b""), 0, InFlight(reader, pulse, show))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("error", [LeaseLost("somebody else does it"), ValueError("nobody foresaw it")])

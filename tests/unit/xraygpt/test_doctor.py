@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt.stack import doctor
 from xraygpt.stack.doctor import examine
 from xraygpt.stack.processes.child import StackError
 from xraygpt.stack.servers import broker, postgres, s3
 from xraygpt.stack.settings.home import Home
 from xraygpt_core.model.bundle import verify
-from xraygpt_core.model.tiny import make_tiny_bundle
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import Result
 
 from tests.support.published_parts import Parts, write_parts
+from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt_core.model.bundle import load_bundle
-from xraygpt_core.model.tiny import make_tiny_bundle
 
 Run = Callable[..., Result]
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from tests.support.tiny_bundle import make_tiny_bundle
 from workers.gpu import provenance
 from xraygpt.commands.replaying import compared, word_difference
+from xraygpt_core.model.backend import Generated
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.engine.requests import Generated
 from xraygpt_core.model.smoke_test import phantom_png, summarise_once
-from xraygpt_core.model.tiny import make_tiny_bundle
 
 Run = Callable[..., Result]
 PNG = phantom_png()

@@ -4,14 +4,14 @@ Preprocessing as that code has it: 224 x 224 bicubic without keeping the aspect,
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalised, open_grey, resize
-from xraygpt_core.model.loading import load_strictly, uninitialised
+from xraygpt_core.model.loading import load_frozen, uninitialised
 
 _MODES = ("queries", "patches")
 _NEIGHBOURS = 4  # patches that MiniGPT-4's variant without a Q-Former joins into one token
@@ -44,44 +44,20 @@ class Blip2Encoder(nn.Module):
         query_inner: int = 3072,
         cross_every: int = 2,
     ) -> None:
-        from transformers import Blip2QFormerConfig, Blip2QFormerModel, Blip2VisionConfig, Blip2VisionModel
-
         super().__init__()
         if mode not in _MODES:
             raise BundleError(f"encoder: mode {mode!r} is none of {', '.join(_MODES)}")
         self.size = size
         with uninitialised():
-            self.vision_model = Blip2VisionModel(
-                Blip2VisionConfig(
-                    hidden_size=width,
-                    intermediate_size=inner,
-                    num_hidden_layers=layers,
-                    num_attention_heads=heads,
-                    image_size=size,
-                    patch_size=patch,
-                    layer_norm_eps=norm_eps,
-                )
-            )
+            self.vision_model = _vision_model(size, patch, width, layers, heads, inner, norm_eps)
             if mode == "patches":
                 self.qformer, self.query_tokens = None, None
                 self.positions, self.channels = (size // patch) ** 2 // _NEIGHBOURS, width * _NEIGHBOURS
             else:
-                self.qformer = Blip2QFormerModel(
-                    Blip2QFormerConfig(
-                        hidden_size=query_width,
-                        intermediate_size=query_inner,
-                        num_hidden_layers=query_layers,
-                        num_attention_heads=query_heads,
-                        cross_attention_frequency=cross_every,
-                        encoder_hidden_size=width,
-                    )
-                )
+                self.qformer = _qformer(width, query_width, query_layers, query_heads, query_inner, cross_every)
                 self.query_tokens = nn.Parameter(torch.empty(1, queries, query_width))
                 self.positions, self.channels = queries, query_width
-        if weights is not None:
-            state = {key: value.float() for key, value in load_file(weights).items()}
-            load_strictly(self, state, weights.name, assign=True)
-        self.eval().requires_grad_(False)
+        load_frozen(self, weights)
 
     def preprocess(self, png: bytes) -> Tensor:
         """(3, size, size), float32.
@@ -100,3 +76,32 @@ class Blip2Encoder(nn.Module):
         queries = self.query_tokens.expand(len(images), -1, -1)
         read: Tensor = self.qformer(query_embeds=queries, encoder_hidden_states=patches).last_hidden_state
         return read.float()
+
+
+def _vision_model(size: int, patch: int, width: int, layers: int, heads: int, inner: int, norm_eps: float) -> Any:
+    from transformers import Blip2VisionConfig, Blip2VisionModel
+
+    config = Blip2VisionConfig(
+        hidden_size=width,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        image_size=size,
+        patch_size=patch,
+        layer_norm_eps=norm_eps,
+    )
+    return Blip2VisionModel(config)
+
+
+def _qformer(vision_width: int, width: int, layers: int, heads: int, inner: int, cross_every: int) -> Any:
+    from transformers import Blip2QFormerConfig, Blip2QFormerModel
+
+    config = Blip2QFormerConfig(
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=inner,
+        cross_attention_frequency=cross_every,
+        encoder_hidden_size=vision_width,
+    )
+    return Blip2QFormerModel(config)

@@ -4,9 +4,20 @@ Architecture: Tan & Le 2019 (arXiv 1905.11946), the "lite" variant of the Tensor
 ReLU6, stem and head not scaled. State dict keys are those of the public PyTorch conversion (``_conv_stem.weight`` …).
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from xraygpt_core.errors import BundleError
+from xraygpt_core.model.encoders.preprocess import read_grey
+from xraygpt_core.model.loading import load_strictly
 
 # expansion, kernel, stride, output channels, repeats (table 1 of the paper, width and depth factor 1.0)
 _STAGES = (
@@ -20,6 +31,11 @@ _STAGES = (
 )
 _HEAD_CHANNELS = 1280
 _NORM_EPS = 1e-3
+
+# exposure
+_TAIL = 0.005  # share of pixels at either end that may be clipped: collimator, markers, burnt-out skin
+_EQUALISED = 0.5  # how much of the equalised image is mixed into the windowed one
+_BINS = 256
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -115,3 +131,61 @@ def fold_norms(net: nn.Module) -> None:
             if hasattr(parent, norm) and hasattr(parent, conv):
                 setattr(parent, conv, fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, norm)))
                 setattr(parent, norm, nn.Identity())
+
+
+class EfficientNetLite0Maps(nn.Module):
+    """Frozen EfficientNet-lite0: its head and middle layers as one vector per position of the 7 x 7 grid.
+
+    A finer middle map is folded into the grid (space to depth), so that no location is lost.
+    """
+
+    def __init__(self, weights: Path, layers: Sequence[str] = ("block4", "block10", "head"), size: int = 224) -> None:
+        if not isinstance(layers, list | tuple) or not isinstance(size, int):
+            raise BundleError("encoder: layers must be a list of names and size a number of pixels")
+        super().__init__()
+        self.layers, self.size, self.grid = tuple(layers), size, size // 32
+        self.positions = self.grid**2
+        self.channels = sum(layer_channels(layer) * _fold(layer) ** 2 for layer in layers)
+        self.net = EfficientNetLite0()
+        load_strictly(self.net, load_file(weights), weights.name)
+        self.net.eval().requires_grad_(False)
+        fold_norms(self.net)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
+
+    def preprocess(self, png: bytes) -> Tensor:
+        """Three times the same robustly normalised grey image, (3, size, size), about -1 … 1.
+
+        Raises:
+            InvalidRequest: the bytes are not a readable image.
+        """
+        grey = normalise_exposure(read_grey(png, self.size))
+        return torch.from_numpy(grey * 2 - 1).expand(3, -1, -1)
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Tensor:
+        """(batch, 3, size, size) to (batch, positions, channels), float32."""
+        maps = self.net(images.contiguous(memory_format=torch.channels_last), self.layers)
+        folded = [functional.pixel_unshuffle(m, m.shape[-1] // self.grid) for m in maps]
+        return torch.cat([m.flatten(2) for m in folded], dim=1).transpose(1, 2).float()
+
+
+def _fold(layer: str) -> int:
+    """How many cells of a layer's map fall on one cell of the head's, per side."""
+    if layer == "head":
+        return 1
+    index = int(layer.removeprefix("block"))
+    return 16 if index < 1 else 8 if index < 3 else 4 if index < 5 else 2 if index < 11 else 1
+
+
+def normalise_exposure(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Make the picture independent of exposure, window and gamma: clip the tails, then mix in the equalised picture.
+
+    Both parts are monotone in the pixel value, so what was brighter stays brighter. (height, width) in and out, 0 … 1.
+    """
+    low, high = np.quantile(grey, (_TAIL, 1 - _TAIL))
+    windowed = np.clip((grey - low) / max(float(high - low), 1e-6), 0, 1)
+    counts, edges = np.histogram(windowed, bins=_BINS, range=(0.0, 1.0))
+    ranks = np.cumsum(counts) / windowed.size
+    equalised = np.interp(windowed, edges[1:], ranks)
+    mixed: NDArray[np.float32] = (_EQUALISED * equalised + (1 - _EQUALISED) * windowed).astype(np.float32)
+    return mixed

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.encoders.preprocess import normalised, open_grey, pad_square, resize
 from xraygpt_core.model.encoders.resnet import ResNet
-from xraygpt_core.model.loading import load_strictly, uninitialised
+from xraygpt_core.model.loading import load_frozen, uninitialised
 
 _MEAN, _STD = 0.5862785803043838, 0.27950088968644304
 _MODES = ("pooled", "map")
@@ -55,9 +54,7 @@ class MedClipSwin(nn.Module):
         with uninitialised():
             self.model = SwinModel(config)
             self.projection_head = nn.Linear(width, projected, bias=False) if mode == "pooled" else None
-        if weights is not None:
-            load_strictly(self, load_file(weights), weights.name)
-        self.eval().requires_grad_(False)
+        load_frozen(self, weights)
 
     def preprocess(self, png: bytes) -> Tensor:
         """(3, size, size), float32.
@@ -93,9 +90,7 @@ class MedClipResNet(nn.Module):
         self.size, self.positions, self.channels = size, 1, projected
         with uninitialised():
             self.model = ResNet(tuple(depths), width, projected)
-        if weights is not None:
-            load_strictly(self, load_file(weights), weights.name)
-        self.eval().requires_grad_(False)
+        load_frozen(self, weights)
 
     def preprocess(self, png: bytes) -> Tensor:
         """As :meth:`MedClipSwin.preprocess`."""

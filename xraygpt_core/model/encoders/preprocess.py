@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -25,6 +26,16 @@ def open_grey(png: bytes) -> Image.Image:
             return image.convert("L")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InvalidRequest(f"the image cannot be read: {type(error).__name__}") from error
+
+
+def read_grey(png: bytes, size: int) -> NDArray[np.float32]:
+    """Decode and resize to (size, size), 0 … 1; the aspect ratio is not kept, as in XrayGPT's own processor.
+
+    Raises:
+        InvalidRequest: the bytes are not a readable image.
+    """
+    grey = open_grey(png).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.asarray(grey, dtype=np.float32) / np.float32(255)
 
 
 def pad_square(image: Image.Image, least: int) -> Image.Image:

@@ -6,11 +6,10 @@ Preprocessing as published: shortest side 518 (bicubic), centre crop, one mean a
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from xraygpt_core.model.encoders.preprocess import crop_centre, normalised, open_grey, resize_shortest
-from xraygpt_core.model.loading import load_strictly, uninitialised
+from xraygpt_core.model.loading import load_frozen, uninitialised
 
 _MEAN, _STD = 0.5307, 0.2583
 
@@ -48,10 +47,7 @@ class RadDino(nn.Module):
         )
         with uninitialised():
             self.model = Dinov2Model(config)
-        if weights is not None:
-            state = {key: value.float() for key, value in load_file(weights).items()}
-            load_strictly(self, state, weights.name, assign=True)
-        self.eval().requires_grad_(False)
+        load_frozen(self, weights)
 
     def preprocess(self, png: bytes) -> Tensor:
         """(3, size, size), float32.

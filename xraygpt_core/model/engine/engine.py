@@ -1,11 +1,10 @@
-"""The engine: one thread owns the device and serves many callers at once, each at its own place in its own text.
+"""Our own backend: one thread owns the device and serves many callers at once, each at its own point of its own text.
 
 That thread loads the weights as well. On a CPU each thread that computes gets helpers of its own from OpenMP, and as
 soon as there are more of them than cores they stop waiting actively: a step took twice as long.
 """
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
@@ -14,17 +13,16 @@ import torch
 
 from xraygpt_core.errors import InvalidRequest, Unavailable
 from xraygpt_core.metrics import ENGINE_KV_TOKENS
+from xraygpt_core.model.backend import REQUEST_ERRORS, Generated, GenerationRequest, pending_future
 from xraygpt_core.model.bundle import Bundle, check
-from xraygpt_core.model.engine.items import ITEM_ERRORS, Item
 from xraygpt_core.model.engine.loop import Loop
-from xraygpt_core.model.engine.requests import ChatRequest, Generated, SummaryRequest
+from xraygpt_core.model.engine.rows import EngineRequest
 from xraygpt_core.model.engine.runner import Runner, Setting
 from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.engine.text import Endings
 from xraygpt_core.model.llm import pick_device
-from xraygpt_core.model.prompt import clean_answer, render, tokenise
+from xraygpt_core.model.prompt import render, tokenise
 from xraygpt_core.model.summariser import Loaded, load
-from xraygpt_core.report.sections import split_report
 
 # So many tokens of prompts are read between two steps: a second of a CPU, some ten milliseconds of a GPU.
 PROMPT_TOKENS = {"cpu": 512, "cuda": 4096}
@@ -38,7 +36,7 @@ class Engine:
         batch_size: rows for summaries, if memory has room for so many.
         memory: bytes for keys and values; half of what is free, or nine tenths on a GPU, if not given.
         graphs: replay decode steps as CUDA graphs.
-        invariant: the same text whoever the batch mates are, in every precision; slower.
+        invariant: the same text whatever else is in the batch, in every precision; slower.
 
     Raises:
         BundleError: the bundle is incomplete, changed on disk, or its parts do not fit together or into memory.
@@ -75,91 +73,55 @@ class Engine:
         self._loop = own(take)
         ENGINE_KV_TOKENS.labels("room").set(sum(one.count * one.length for one in self._runner.classes))
 
-    def submit(
-        self,
-        request: SummaryRequest | ChatRequest,
-        *,
-        rank: int = 1,
-        alone: bool = False,
-        on_progress: Callable[[], None] | None = None,
-        on_text: Callable[[str], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> "Future[Generated]":
-        """Queue a request; a lower rank is served first. The image is decoded here, in the caller's thread.
-
-        The hooks run in the engine's thread and must be quick: ``on_progress`` at each step, ``on_text`` with the
-        text so far, ``cancelled`` at each step. ``alone``: it shares the device with nobody.
-
-        The future fails with InvalidRequest (unreadable image, question too long), Rejected (it asked for chests only,
-        and the chest check says no: before any text), CancelledError, RequestFailed (the model fails on it),
-        DeviceLost (the device failed while it was there), or Unavailable (engine closed).
-        """
-        future: Future[Generated] = Future()
-        future.set_running_or_notify_cancel()  # only the engine ends it
+    def submit(self, request: GenerationRequest) -> "Future[Generated]":
+        """See :meth:`Backend.submit`."""
+        future = pending_future()
         try:
-            item = self._item(request, future, on_progress, on_text, cancelled)
+            accepted = self._accept(request, future)
         except InvalidRequest as error:
             future.set_exception(error)
             return future
-        tokens = item.cached + item.longest
-        self._loop.add(Ticket(item, rank, self._image_tokens + len(item.after), tokens, alone))
+        prompt_tokens = self._image_tokens + len(accepted.after)
+        tokens = accepted.cached + accepted.longest
+        self._loop.add(Ticket(accepted, request.rank, prompt_tokens, tokens, request.alone))
         return future
 
     def close(self) -> None:
         """Finish what runs, fail what waits, end the thread."""
         self._loop.close()
 
-    def _item(
-        self,
-        request: SummaryRequest | ChatRequest,
-        future: "Future[Generated]",
-        on_progress: Callable[[], None] | None,
-        on_text: Callable[[str], None] | None,
-        cancelled: Callable[[], bool] | None,
-    ) -> Item:
+    def _accept(self, request: GenerationRequest, future: "Future[Generated]") -> EngineRequest:
         image = self._loaded.encoder.preprocess(request.image_png)
-        turns = request.turns if isinstance(request, ChatRequest) else ()
-        question = request.question or self._loaded.bundle.question
         with self._tokenising:
-            prompt = self._loaded.prompt(question, turns, self._image_tokens, self._runner.context)
+            prompt = self._loaded.prompt(request, self._image_tokens, self._runner.context)
             before, after = tokenise(prompt, self._loaded.llm.tokenizer)
-        cached = len(before) + self._image_tokens + len(after)
-        longest = self._loaded.bundle.decoding.max_new_tokens
-        only_chests = isinstance(request, SummaryRequest) and request.only_chests
-        return Item(image, after, cached, longest, prompt, future, on_progress, on_text, cancelled, only_chests)
-
-    def _answer(self, item: Item, mates: int) -> Generated:
-        text = clean_answer(self._loaded.template, self._endings.text(item.run.ids))
-        findings, impression = split_report(text)
-        return Generated(
-            text=text,
-            findings=findings,
-            impression=impression,
-            prompt=item.prompt.shown,
-            template=self._loaded.template.name,
-            decoding=self._loaded.decoding,
-            seed=self._loaded.bundle.decoding.seed,
-            tokens=len(item.run.ids),
-            batch_size=mates,
-            waited_seconds=item.run.started - item.submitted,
-            generate_seconds=time.monotonic() - item.run.started,
-            software=self._loaded.software,
-            chest=item.chest,
+        return EngineRequest(
+            request=request,
+            prompt=prompt,
+            future=future,
+            image=image,
+            after=after,
+            cached=len(before) + self._image_tokens + len(after),
+            longest=self._loaded.bundle.decoding.max_new_tokens,
         )
+
+    def _answer(self, done: EngineRequest, batch_size: int) -> Generated:
+        text, run = self._endings.text(done.run.ids), done.run
+        return self._loaded.generated(done, text, tokens=len(run.ids), batch_size=batch_size, started=run.started)
 
 
 def own(take: Callable[[], Loop]) -> Loop:
     """Make a loop and serve it in a thread that touches the device alone.
 
     Raises:
-        What making it raises; Unavailable after an error nobody foresaw, which is on stderr.
+        What making it raises; Unavailable after an unforeseen error, which is on stderr.
     """
     taken: Future[Loop] = Future()
 
     def live() -> None:
         try:
             loop = take()
-        except (*ITEM_ERRORS, OSError, TypeError) as error:
+        except (*REQUEST_ERRORS, OSError, TypeError) as error:
             taken.set_exception(error)
         else:
             taken.set_result(loop)

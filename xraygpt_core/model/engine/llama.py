@@ -60,7 +60,7 @@ class Cache:
         self.ids = torch.zeros(slots, dtype=torch.long, device=device)
         self.lengths = torch.zeros(slots, dtype=torch.long, device=device)
         self.rows = torch.arange(slots, device=device)
-        self.read = [0] * slots  # tokens of the longest prompt ever read together with one in this slot
+        self.read = [0] * slots  # tokens of the longest prompt ever read in one batch with one in this slot
 
     def move(self, source: int, target: int, tokens: int) -> None:
         """Copy a row of so many tokens."""
@@ -71,7 +71,7 @@ class Cache:
         """Forget a row that may hold infinities: masked, they would still spoil the next row of this slot.
 
         Args:
-            tokens: how many steps have written; what prompts have is known.
+            tokens: how many steps have written; the cache keeps what prompts have.
         """
         self.kv[:, slot, : max(tokens, self.read[slot])] = 0
         self.ids[slot] = self.lengths[slot] = 0
@@ -174,20 +174,20 @@ class Llama:
     def decode(self, cache: Cache, first: int, last: int, longest: int) -> Tensor:
         """One more token for the rows in slots ``first`` … ``last`` - 1, of which none is longer than ``longest``.
 
-        Reads ``cache.ids``, and adds 1 to ``cache.lengths``; whoever calls chooses the next ids. Calling it again
-        with the old lengths writes the same values into the same places.
+        Reads ``cache.ids``, and adds 1 to ``cache.lengths``; the caller chooses the next ids. Repeating it with
+        the old lengths writes the same values into the same positions.
 
         Returns:
             Logits (rows, vocabulary).
         """
         rows, lengths = cache.rows[first:last], cache.lengths[first:last]
-        place = rows * cache.length + lengths
+        position = rows * cache.length + lengths
         cos, sin = (table[lengths][:, None] for table in self._rotation(cache.length))
         hidden = torch.arange(longest + 1, device=self.device) > lengths[:, None]
         bias = torch.zeros(hidden.shape, device=self.device, dtype=self.dtype).masked_fill_(hidden, float("-inf"))
         x = self.embedding[cache.ids[first:last].clamp(min=0)]
         for layer, kv in zip(self.layers, cache.kv, strict=True):
-            x = self._step(layer, kv, slice(first, last), x, place, bias[:, None, None], cos, sin)
+            x = self._step(layer, kv, slice(first, last), x, position, bias[:, None, None], cos, sin)
         lengths += 1
         return self._logits(x)
 
@@ -200,31 +200,31 @@ class Llama:
         _rotate(qkv[:, :, : shape.heads + shape.groups], cos, sin)
         kv[where, start : start + tokens] = qkv[:, :, shape.heads :]
         seen = kv[where, : start + tokens].transpose(1, 2)
-        said = functional.scaled_dot_product_attention(
+        attended = functional.scaled_dot_product_attention(
             qkv[:, :, : shape.heads].transpose(1, 2),
             seen[:, : shape.groups],
             seen[:, shape.groups :],
             attn_mask=visible,
             enable_gqa=shape.heads != shape.groups,
         )
-        return self._mlp(layer, x + layer.out(said.transpose(1, 2).reshape(rows, tokens, -1)))
+        return self._mlp(layer, x + layer.out(attended.transpose(1, 2).reshape(rows, tokens, -1)))
 
     def _step(
-        self, layer: Layer, kv: Tensor, rows: slice, x: Tensor, place: Tensor, bias: Tensor, cos: Tensor, sin: Tensor
+        self, layer: Layer, kv: Tensor, rows: slice, x: Tensor, position: Tensor, bias: Tensor, cos: Tensor, sin: Tensor
     ) -> Tensor:
         """One block over one token of each row: x (rows, hidden). The heads of a group are queries side by side."""
         shape, longest = self.shape, bias.shape[-1]
         qkv = layer.qkv(self._normed(x, layer.before_attention)).view(len(x), -1, shape.width)
         _rotate(qkv[:, : shape.heads + shape.groups], cos, sin)
-        kv.view(-1, 2 * shape.groups, shape.width).index_copy_(0, place, qkv[:, shape.heads :])
+        kv.view(-1, 2 * shape.groups, shape.width).index_copy_(0, position, qkv[:, shape.heads :])
         seen = kv[rows, :longest].transpose(1, 2)
-        said = functional.scaled_dot_product_attention(
+        attended = functional.scaled_dot_product_attention(
             qkv[:, : shape.heads].reshape(len(x), shape.groups, -1, shape.width),
             seen[:, : shape.groups],
             seen[:, shape.groups :],
             attn_mask=bias,
         )
-        return self._mlp(layer, x + layer.out(said.reshape(len(x), -1)))
+        return self._mlp(layer, x + layer.out(attended.reshape(len(x), -1)))
 
     def _mlp(self, layer: Layer, x: Tensor) -> Tensor:
         gate, up = layer.gate_up(self._normed(x, layer.before_mlp)).chunk(2, -1)

@@ -1,7 +1,7 @@
 """Matrices of eight bits a weight: a quarter or half of the memory a step reads, and products that are faster.
 
 Each output of a layer has a scale of its own, and so has each row that is multiplied (Dettmers et al. 2022, LLM.int8(),
-section 2.1, vector-wise quantisation). A row's scale depends on that row alone, not on its company.
+section 2.1, vector-wise quantisation). A row's scale depends on that row alone, not on the rest of the batch.
 """
 
 from collections.abc import Callable
@@ -125,7 +125,7 @@ def _check_fp8(weight: Tensor) -> None:
 
 
 def _packed(weight: Tensor) -> Tensor:
-    packed: Tensor = torch.ops.onednn.qlinear_prepack(weight.contiguous(), None)  # it takes no heed of strides
+    packed: Tensor = torch.ops.onednn.qlinear_prepack(weight.contiguous(), None)  # it ignores strides
     return packed
 
 

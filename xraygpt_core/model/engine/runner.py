@@ -1,4 +1,4 @@
-"""The bundle at work on its device: rows enter, take steps and move. The thread is :mod:`loop`'s."""
+"""Weights and caches on the device: rows enter, take steps and move. The thread is :mod:`loop`'s."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.chest_check import ChestCheck
 from xraygpt_core.model.engine.graphs import Graphs, rounded
-from xraygpt_core.model.engine.items import Item, Launch, Place, Run
 from xraygpt_core.model.engine.llama import Cache, Llama
 from xraygpt_core.model.engine.memory import plan_slots
 from xraygpt_core.model.engine.roofline import measure
+from xraygpt_core.model.engine.rows import EngineRequest, EngineTicket, Launch, Run
 from xraygpt_core.model.engine.sampling import drawing, generator, pick
 from xraygpt_core.model.engine.scheduler import Move, SlotClass, similar
 from xraygpt_core.model.engine.weights import free_bytes, give_back, sent, widens
@@ -38,9 +38,9 @@ class Setting:
         before: ids every prompt begins with.
         summary: tokens of a summary's prompt and longest answer.
         context: tokens the LLM can look back on.
-        invariant: compute every row in shapes that do not depend on who else is there.
+        invariant: compute every row in shapes that do not depend on the rest of the batch.
         weights: ``int8`` or ``fp8``; None for the model's own precision.
-        ahead: steps that are launched before anybody looked whether the row is done.
+        ahead: steps that are launched before the host has read whether the row is done.
         chest: asks of each image whether it is a chest.
     """
 
@@ -81,7 +81,7 @@ class Runner:
         if graphs and model.device.type != "cuda":
             raise ConfigurationError("XRAYGPT_CUDA_GRAPHS is set, but the engine does not run on a GPU: unset it")
         weights = setting.weights or ("float32" if widens(model) else None)
-        self.limit = measure(model.device, model.dtype, weights)  # first, while memory is free
+        self.roofline = measure(model.device, model.dtype, weights)  # first, while memory is free
         self.llama = Llama(model, weights)
         self.vision, self.setting = vision, setting
         self.llama.share(setting.before)
@@ -99,30 +99,25 @@ class Runner:
         """Tokens of the longest slot: what a conversation has room for."""
         return self.classes[-1].length
 
-    @property
-    def kv_bytes(self) -> int:
-        """Memory of all slots."""
-        return sum(one.count * one.length for one in self.classes) * self.llama.token_bytes
-
-    def enter(self, places: Sequence[Place]) -> list[Launch]:
-        """Encode the images together, and read the prompts into their slots."""
-        if self.setting.invariant and len(places) > 1:
-            return [launch for place in places for launch in self.enter([place])]
-        items = [place.payload for place in places]
+    def enter(self, tickets: Sequence[EngineTicket]) -> list[Launch]:
+        """Encode the images as one batch, and read the prompts into their slots."""
+        if self.setting.invariant and len(tickets) > 1:
+            return [launch for ticket in tickets for launch in self.enter([ticket])]
+        items = [ticket.payload for ticket in tickets]
         features = self.vision.features([item.image for item in items])
         self._score(items, features)
         tokens = self.vision.image_tokens(features)
         prompts = [torch.cat([image, self.llama.embed(item.after)]) for image, item in zip(tokens, items, strict=True)]
         launches = []
-        for kind in sorted({place.kind for place in places}):
-            of_kind = [index for index, place in enumerate(places) if place.kind == kind]
+        for kind in sorted({ticket.kind for ticket in tickets}):
+            of_kind = [index for index, ticket in enumerate(tickets) if ticket.kind == kind]
             for group in similar([len(prompts[index]) for index in of_kind]):
                 chosen = [of_kind[index] for index in group]
-                launches.append(self._prefill(kind, [places[i] for i in chosen], [prompts[i] for i in chosen]))
+                launches.append(self._prefill(kind, [tickets[i] for i in chosen], [prompts[i] for i in chosen]))
         return launches
 
-    def _score(self, items: Sequence[Item], features: Tensor) -> None:
-        """Ask the chest check. Nobody waits here for a GPU: the scores arrive with the rows' first tokens."""
+    def _score(self, items: Sequence[EngineRequest], features: Tensor) -> None:
+        """Ask the chest check without waiting for a GPU: the scores arrive with the rows' first tokens."""
         if self.setting.chest is None:
             return
         scores = self.setting.chest.scores(features)
@@ -131,32 +126,34 @@ class Runner:
         for item, score in zip(items, host, strict=True):
             item.score = score
 
-    def ideal_prefill(self, places: Sequence[Place]) -> float:
+    def ideal_prefill(self, tickets: Sequence[EngineTicket]) -> float:
         """Seconds the device needs at least to read these prompts."""
-        return self.limit.seconds(self.llama.bytes, self.llama.flops * sum(place.prompt_tokens for place in places))
+        return self.roofline.seconds(
+            self.llama.bytes, self.llama.flops * sum(ticket.prompt_tokens for ticket in tickets)
+        )
 
-    def ideal_step(self, places: Sequence[Place]) -> float:
+    def ideal_step(self, tickets: Sequence[EngineTicket]) -> float:
         """Seconds the device needs at least for one step of these rows."""
-        tokens = sum(_length(place.payload) for place in places)
+        tokens = sum(ticket.payload.length for ticket in tickets)
         read = self.llama.bytes + tokens * self.llama.token_bytes
-        return self.limit.seconds(read, self.llama.flops * len(places))
+        return self.roofline.seconds(read, self.llama.flops * len(tickets))
 
-    def _prefill(self, kind: int, places: list[Place], prompts: list[Tensor]) -> Launch:
-        cache, slots = self.caches[kind], [place.slot for place in places]
+    def _prefill(self, kind: int, tickets: list[EngineTicket], prompts: list[Tensor]) -> Launch:
+        cache, slots = self.caches[kind], [ticket.slot for ticket in tickets]
         logits = self.llama.prefill(cache, slots, prompts)
-        for place in places:
-            place.payload.run = Run(generator=generator(self.setting.decoding))
-        return self._launch(cache, sent(slots, self.llama.device), logits, places)
+        for ticket in tickets:
+            ticket.payload.run = Run(generator=generator(self.setting.decoding))
+        return self._launch(cache, sent(slots, self.llama.device), logits, tickets)
 
-    def step(self, kind: int, first: int, places: Sequence[Place], *, part: bool = False) -> Launch:
+    def step(self, kind: int, first: int, tickets: Sequence[EngineTicket], *, part: bool = False) -> Launch:
         """One token more for the rows in the slots from ``first`` on; ``part``: others are in use as well."""
-        cache, last = self.caches[kind], first + len(places)
-        longest = max(_length(place.payload) for place in places)
+        cache, last = self.caches[kind], first + len(tickets)
+        longest = max(ticket.payload.length for ticket in tickets)
         logits = self.llama.decode(cache, first, last, longest) if part else self._decode(cache, last, longest)
-        return self._launch(cache, cache.rows[first:last], logits, places)
+        return self._launch(cache, cache.rows[first:last], logits, tickets)
 
     def _decode(self, cache: Cache, rows: int, longest: int) -> Tensor:
-        """Logits of the first rows. Slots behind them may be computed for company: they write where nobody reads."""
+        """Logits of the first rows. Free slots behind them may be computed too: what they write is never read."""
         wide, deep = rows, longest
         if self.setting.invariant:
             wide, deep = cache.slots, cache.length - 1
@@ -166,23 +163,23 @@ class Runner:
         decode = self.llama.decode if self._graphs is None else self._graphs.decode
         return decode(cache, 0, wide, deep)[:rows]
 
-    def rewind(self, kind: int, first: int, places: Sequence[Place]) -> None:
-        """A step broke off somewhere: the lengths are again what they were before."""
-        lengths = [_length(place.payload) for place in places]
-        self.caches[kind].lengths[first : first + len(places)] = sent(lengths, self.llama.device)
+    def rewind(self, kind: int, first: int, tickets: Sequence[EngineTicket]) -> None:
+        """A step was interrupted: set the lengths back to what they were before."""
+        lengths = [ticket.payload.length for ticket in tickets]
+        self.caches[kind].lengths[first : first + len(tickets)] = sent(lengths, self.llama.device)
 
-    def _launch(self, cache: Cache, slots: Tensor, logits: Tensor, places: Sequence[Place]) -> Launch:
+    def _launch(self, cache: Cache, slots: Tensor, logits: Tensor, tickets: Sequence[EngineTicket]) -> Launch:
         """Choose the next ids, send a copy to the host, and leave them where the next step reads them.
 
-        In this order: whatever fails, the step can be tried again from the old ids, and with the same luck.
+        In this order: whatever fails, the step can be repeated from the old ids, and draws the same.
         """
-        rows = [(place, place.payload.run) for place in places]
+        rows = [(ticket, ticket.payload.run) for ticket in tickets]
         on_gpu = self.llama.device.type == "cuda"
         host = torch.empty(len(rows), dtype=torch.long, pin_memory=on_gpu)
         ready = torch.cuda.Event() if on_gpu else None  # type: ignore[no-untyped-call]
-        chance = [run.generator for _, run in rows]
-        with torch.inference_mode(), drawing(chance):
-            ids = pick(logits, self.setting.decoding, chance)
+        generators = [run.generator for _, run in rows]
+        with torch.inference_mode(), drawing(generators):
+            ids = pick(logits, self.setting.decoding, generators)
             host.copy_(ids, non_blocking=True)
             if ready is not None:
                 ready.record()
@@ -191,25 +188,20 @@ class Runner:
             run.launched += 1
         return Launch(rows, host, ready)
 
-    def move(self, move: Move, place: Place) -> None:
-        """A row changes its slot, and nothing of it stays behind: nobody may have looked at its last step yet."""
-        cache, tokens = self.caches[move.kind], _length(place.payload)
+    def move(self, move: Move, ticket: EngineTicket) -> None:
+        """A row changes its slot, and nothing of it stays behind: its last step may not have been read yet."""
+        cache, tokens = self.caches[move.kind], ticket.payload.length
         cache.move(move.source, move.target, tokens)
         cache.scrub(move.source, tokens)
 
-    def scrub(self, place: Place) -> None:
-        """Nothing of a row that broke off stays behind."""
-        self.caches[place.kind].scrub(place.slot, _length(place.payload) + 1)  # a step that failed may have written
+    def scrub(self, ticket: EngineTicket) -> None:
+        """Nothing of an interrupted row stays behind."""
+        self.caches[ticket.kind].scrub(ticket.slot, ticket.payload.length + 1)  # a step that failed may have written
 
     def free(self) -> None:
         """Give memory that only the allocators hold back to device and system."""
         give_back()
 
     def probe(self) -> None:
-        """Compute something known to be good. Raises what the device raises."""
+        """Compute the shared beginning, which works on a working device. Raises what the device raises."""
         self.llama.share(self.setting.before)
-
-
-def _length(item: Item) -> int:
-    """Tokens in the cache, its last chosen one not included."""
-    return item.cached + item.run.launched - 1

@@ -1,4 +1,4 @@
-"""The next token of each row: the likeliest, or drawn from the likely ones by the row's own generator."""
+"""The next token of each row: the likeliest, or one drawn from the likely ones by the row's own generator."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,7 +18,7 @@ def pick(logits: Tensor, decoding: Decoding, generators: Sequence[torch.Generato
 
 
 def generator(decoding: Decoding) -> torch.Generator | None:
-    """A row's own source of chance, so that its text does not depend on its batch mates; None if nothing is drawn."""
+    """A row's own generator: its text does not depend on the rest of the batch. None if nothing is drawn."""
     if not decoding.do_sample:
         return None
     made = torch.Generator()
@@ -31,7 +31,7 @@ def generator(decoding: Decoding) -> torch.Generator | None:
 
 @contextmanager
 def drawing(generators: Sequence[torch.Generator | None]) -> Iterator[None]:
-    """What the block draws counts if it ends well; else the same is drawn when it is tried again."""
+    """If the block fails, the generators are as before, so that a repeated block draws the same."""
     before = [(source, source.get_state()) for source in generators if source is not None]
     with ExitStack() as back:
         for source, state in before:

@@ -1,10 +1,10 @@
-"""Who enters which slot, and when: plain Python about tickets and numbers, so that it can be tested without a model.
+"""Which request enters which slot, and when: plain Python about tickets and numbers, tested without a model.
 
 A slot is one row of a key-value cache. Slots come in classes of one length, and a request waits for the shortest that
-holds it. The most urgent rank enters first, and within a rank whoever came first. So that nobody waits for ever, every
-:data:`FAIR_EVERY`-th place goes to whoever waits longest, whatever its rank. Hence the bound: a request with ``n``
-older ones waiting for the same class enters within ``FAIR_EVERY * (n + 1)`` admissions of that class; and a class that
-has a free slot and somebody waiting is passed over by the other fewer than :data:`FAIR_EVERY` times.
+holds it. The most urgent rank enters first, and within a rank the oldest request. So that no request waits for ever,
+every :data:`FAIR_EVERY`-th admission goes to the request that waits longest, whatever its rank. Hence the bound: a
+request with ``n`` older ones waiting for the same class enters within ``FAIR_EVERY * (n + 1)`` admissions of that
+class; and a class that has a free slot and a waiting request is passed over fewer than :data:`FAIR_EVERY` times.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ class SlotClass:
 
 
 class State(Enum):
-    """Where a ticket stands."""
+    """The state of a ticket."""
 
     WAITING = auto()
     RUNNING = auto()
@@ -44,7 +44,7 @@ class Ticket(Generic[T]):
         rank: 0 is the most urgent.
         prompt_tokens: what its prefill computes.
         tokens: prompt and longest possible answer together.
-        alone: it may share the device with nobody: those it ran with before broke down.
+        alone: it shares the device with no other request: those it ran with before broke down.
     """
 
     payload: T
@@ -75,13 +75,13 @@ class _Queue(Generic[T]):
     length: int
     waiting: dict[int, dict[int, Ticket[T]]] = field(default_factory=dict)  # rank -> order -> ticket, oldest first
     turn: int = 0  # admissions so far
-    passed: int = 0  # admissions of others since, while somebody could have entered here
+    passed: int = 0  # admissions of others since, while a request could have entered here
 
     def free(self) -> int | None:
         return next((slot for slot, ticket in enumerate(self.slots) if ticket is None), None)
 
     def candidate(self) -> Ticket[T] | None:
-        """Who enters next: the first of the most urgent rank, or at a fair turn the oldest of all."""
+        """The next to enter: the first of the most urgent rank, or at a fair turn the oldest of all."""
         heads = [next(iter(queue.values())) for _, queue in sorted(self.waiting.items()) if queue]
         if not heads:
             return None
@@ -89,7 +89,7 @@ class _Queue(Generic[T]):
 
 
 class Scheduler(Generic[T]):
-    """Tickets in, tickets on slots out. Not safe for several threads: whoever owns it holds a lock.
+    """Tickets in, tickets on slots out. Not safe for several threads: its owner holds a lock.
 
     Args:
         classes: shortest first.
@@ -104,12 +104,12 @@ class Scheduler(Generic[T]):
 
     @property
     def waiting(self) -> list[Ticket[T]]:
-        """Everybody without a slot."""
+        """The tickets without a slot."""
         return [ticket for queue in self._queues for rank in queue.waiting.values() for ticket in rank.values()]
 
     @property
     def running(self) -> list[Ticket[T]]:
-        """Everybody on a slot, class by class, in the order of the slots."""
+        """The tickets on slots, class by class, in the order of the slots."""
         return [ticket for queue in self._queues for ticket in queue.slots if ticket is not None]
 
     def on(self, kind: int) -> list[Ticket[T] | None]:
@@ -119,7 +119,7 @@ class Scheduler(Generic[T]):
         return slots[: top + 1]
 
     def at(self, kind: int, slot: int) -> Ticket[T]:
-        """Who has this slot."""
+        """The ticket on this slot."""
         ticket = self._queues[kind].slots[slot]
         assert ticket is not None
         return ticket
@@ -138,7 +138,7 @@ class Scheduler(Generic[T]):
         self._queues[ticket.kind].waiting.setdefault(ticket.rank, {})[ticket.order] = ticket
 
     def admit(self, prompt_tokens: int) -> list[Ticket[T]]:
-        """Give free slots to those who wait, for at most so many tokens of prompts (but for one at least)."""
+        """Give free slots to waiting tickets, for at most so many tokens of prompts (but to one at least)."""
         entered: list[Ticket[T]] = []
         taken = 0
         while (ticket := self._next()) is not None:
@@ -161,7 +161,7 @@ class Scheduler(Generic[T]):
         ticket.state, ticket.slot = State.GONE, -1
 
     def put_back(self, ticket: Ticket[T]) -> None:
-        """From its slot to its old place in the queue: it is to be tried again."""
+        """From its slot back into the queue, where it stood before: it is to run once more."""
         queue = self._queues[ticket.kind]
         queue.slots[ticket.slot] = None
         ticket.state, ticket.slot = State.WAITING, -1

@@ -3,11 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-
-def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
-    """The text before the first stop sequence, stripped, and whether there was one."""
-    places = [place for word in stop if (place := text.find(word)) >= 0]
-    return (text[: min(places)].strip(), True) if places else (text.strip(), False)
+from xraygpt_core.model.prompt import cut_at_stop
 
 
 class Endings:
@@ -22,7 +18,7 @@ class Endings:
         vocabulary = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
         last = {word[-1] for word in stop}
         plain = all("!" <= character <= "~" for character in last)  # others may be spread over several tokens
-        self._telling = bytearray(
+        self._may_end = bytearray(
             not plain or token.startswith("<0x") or not last.isdisjoint(token) for token in vocabulary
         )
 
@@ -35,7 +31,7 @@ class Endings:
         new = ids[-1]
         if new in self._ends:
             return True
-        return bool(self._stop) and new < len(self._telling) and bool(self._telling[new]) and self._cut(ids)[1]
+        return bool(self._stop) and new < len(self._may_end) and bool(self._may_end[new]) and self._cut(ids)[1]
 
     def _cut(self, ids: Sequence[int]) -> tuple[str, bool]:
-        return cut(self._tokenizer.decode(list(ids), skip_special_tokens=True), self._stop)
+        return cut_at_stop(self._tokenizer.decode(list(ids), skip_special_tokens=True), self._stop)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from xraygpt_core.model.llm import cpu_multiplies_bfloat16
 
 _KEEP_FREE = 0.1  # of a GPU's free memory, for what a step needs beside weights and cache
-_OF_A_HOST = 0.5  # of the memory free on a CPU machine; the other half is other people's
+_OF_A_HOST = 0.5  # of the memory free on a CPU machine; the other half is for other programs
 _ROWS = 32  # oneDNN lays a matrix out for about so many rows at once; other numbers of rows work as well
 
 
@@ -47,7 +47,7 @@ class Matrix:
 
 
 def widens(model: nn.Module) -> bool:
-    """Are a model's matrices to be :class:`Matrix` with ``wide``?
+    """Should a model's matrices be :class:`Matrix` with ``wide``?
 
     On a CPU without bfloat16 instructions, where half of the free memory (:func:`free_bytes`) holds them in float32.
     """
@@ -82,7 +82,7 @@ def sent(numbers: Sequence[int], device: torch.device) -> Tensor:
 
 def give_back() -> None:
     """Return freed memory to device and system: taking a model apart leaves holes all over the heap (malloc_trim(3)),
-    and the old matrices in the GPU's allocator, where nobody would count them as free.
+    and the old matrices in the GPU's allocator, where they would not count as free.
     """
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()

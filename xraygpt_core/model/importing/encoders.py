@@ -30,11 +30,11 @@ _BLIP2_REST = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """One published encoder: how to tell it, its sizes, and its names."""
+    """One published encoder: how to recognise it, its sizes, and its names."""
 
     title: str
     build: Callable[..., Encoder]
-    told_by: str  # a name that only this encoder's files have
+    recognised_by: str  # a name that only this encoder's files have
     sizes: Callable[["_Shapes", int | None], dict[str, Any]]
     layout: Callable[[dict[str, Any]], TensorLayout]
 
@@ -112,9 +112,9 @@ def _resnet_layout(options: dict[str, Any]) -> TensorLayout:  # noqa: ARG001
 
 def _blip2_sizes(shapes: _Shapes, features: int | None) -> dict[str, Any]:
     width, _, patch, _ = shapes.of(r"^vision_model\.embeddings\.patch_embedding\.weight$")
-    places = shapes.of(r"^vision_model\.embeddings\.position_embedding$")[1] - 1
+    positions = shapes.of(r"^vision_model\.embeddings\.position_embedding$")[1] - 1
     found = {
-        "size": math.isqrt(places) * patch,
+        "size": math.isqrt(positions) * patch,
         "patch": patch,
         "width": width,
         "layers": count(shapes.files, r"^vision_model\.encoder\.layers\.(\d+)\."),
@@ -146,9 +146,9 @@ def _blip2_layout(options: dict[str, Any]) -> TensorLayout:
 
 def _dino_sizes(shapes: _Shapes, features: int | None) -> dict[str, Any]:  # noqa: ARG001
     width, _, patch, _ = shapes.of(r"^embeddings\.patch_embeddings\.projection\.weight$")
-    places = shapes.of(r"^embeddings\.position_embeddings$")[1] - 1
+    positions = shapes.of(r"^embeddings\.position_embeddings$")[1] - 1
     return {
-        "size": math.isqrt(places) * patch,
+        "size": math.isqrt(positions) * patch,
         "patch": patch,
         "width": width,
         "layers": count(shapes.files, r"^encoder\.layer\.(\d+)\."),
@@ -180,10 +180,10 @@ def convert_encoder(source: Path, target: Path, features: int | None = None) -> 
         BundleError: no known encoder, or not every tensor is accounted for; nothing is written.
     """
     files = TensorFiles(source, OTHER_MODELS)
-    recipe = next((one for one in _RECIPES if any(re.search(one.told_by, name) for name in files)), None)
+    recipe = next((one for one in _RECIPES if any(re.search(one.recognised_by, name) for name in files)), None)
     if recipe is None:
-        known = ", ".join(one.title for one in _RECIPES)
-        raise BundleError(f"{source.name} holds no encoder that is known here ({known})")
+        titles = ", ".join(one.title for one in _RECIPES)
+        raise BundleError(f"{source.name} holds no encoder that is known here ({titles})")
     options = recipe.sizes(_Shapes(files), features)
     try:
         encoder = recipe.build(None, **options)

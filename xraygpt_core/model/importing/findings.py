@@ -20,10 +20,10 @@ class ImportedPart:
 
     def lines(self) -> list[str]:
         """The same as sentences."""
-        said = [f"{self.part}: {self.found}, {self.shapes}; {self.tensors} tensors used, {self.renamed} renamed"]
+        lines = [f"{self.part}: {self.found}, {self.shapes}; {self.tensors} tensors used, {self.renamed} renamed"]
         if self.ignored:
-            said.append(f"{self.part}: ignored {few(self.ignored)}")
-        return said + [f"{self.part}: {note}" for note in self.notes]
+            lines.append(f"{self.part}: ignored {few(self.ignored)}")
+        return lines + [f"{self.part}: {note}" for note in self.notes]
 
     def document(self) -> dict[str, Any]:
         """The same for programs; every ignored name is in it."""

@@ -1,7 +1,7 @@
 """``models import``: an encoder, a projector and an LLM, as they were downloaded, become one verified bundle.
 
-What can be wrong is looked for from cheap to dear: names, shapes and widths first, then every number, and the bundle
-appears under its name only when all of it is there.
+Cheap checks come first: names, shapes and widths, then every number. The bundle appears under its name only when all of
+it is there.
 """
 
 import re
@@ -24,7 +24,7 @@ from xraygpt_core.scope import MadeFor, Scope, scope_table
 
 ENCODER_FILE = "encoder.safetensors"
 DTYPES = ("float32", "bfloat16", "float16")
-# Published weights are under research licences, or come without a measurement on anybody's own films.
+# Published weights are under research licences, or were not measured on the films of the site.
 RESEARCH = Scope(
     MadeFor.RESEARCH, "Research use only: this model was imported, and has not been validated on films like yours."
 )
@@ -97,7 +97,7 @@ def _check_words(models: Path, name: str, wanted: ImportRequest) -> Template:
 
 
 def _prompted_otherwise(template: Template, version: str) -> list[str]:
-    """A word of warning where the LLM looks like a Vicuna that knows other prompts than the template's."""
+    """A warning where the LLM looks like a Vicuna that was trained on other prompts than the template's."""
     hashes = "###" in template.stop
     if (hashes and "v1.5" in version) or (not hashes and "v0" in version and "v1.1" not in version):
         return [f"it was trained on other prompts than {template.name}'s: if the text is gibberish, that is why"]

@@ -170,8 +170,8 @@ def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         RuntimeError,
         ArithmeticError,
     ) as error:
-        said = " ".join(str(error).split())
-        raise BundleError(f"config.json does not describe a LLaMA: {said}") from error
+        reason = " ".join(str(error).split())
+        raise BundleError(f"config.json does not describe a LLaMA: {reason}") from error
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 

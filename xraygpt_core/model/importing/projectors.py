@@ -74,13 +74,13 @@ def _own(files: TensorFiles) -> ReadProjector | None:
     for name in files:
         files.get(name)
     load_projector("MapProjector", path)
-    told = json.loads(metadata["sizes"])
+    stated = json.loads(metadata["sizes"])
     part = ImportedPart(
-        "projector", "MapProjector of XrayGPT's own training", _shapes(told["channels"], told["hidden"])
+        "projector", "MapProjector of XrayGPT's own training", _shapes(stated["channels"], stated["hidden"])
     )
     part.tensors = len(list(files))
     names = {name: name for name in files}
-    return ReadProjector("MapProjector", told["channels"], told["hidden"], names, files, part, told["positions"])
+    return ReadProjector("MapProjector", stated["channels"], stated["hidden"], names, files, part, stated["positions"])
 
 
 def _linear(files: TensorFiles, names: Mapping[str, str]) -> ReadProjector:
@@ -157,8 +157,8 @@ def check_encoder(projector: ReadProjector, positions: int, channels: int, title
     """
     if projector.takes == channels and projector.positions in (None, positions):
         return
-    known = _KNOWN.get(projector.takes)
-    cause = f"a llama_proj with {projector.takes} is {known}" if known else "they were not trained together"
+    encoder = _KNOWN.get(projector.takes)
+    cause = f"a llama_proj with {projector.takes} is {encoder}" if encoder else "they were not trained together"
     wanted = sizes((projector.positions, projector.takes)) if projector.positions else f"{projector.takes} a token"
     raise BundleError(
         f"the projector takes {wanted} features, the encoder ({title}) gives {sizes((positions, channels))}: {cause}"

@@ -125,8 +125,8 @@ def _merges(pieces: Sequence[Piece]) -> list[tuple[str, str]]:
     found = []
     for piece in pieces:
         halves = [(piece.text[:cut], piece.text[cut:]) for cut in range(1, len(piece.text))]
-        known = [(left, right) for left, right in halves if left in index and right in index]
-        known.sort(key=lambda pair: (index[pair[0]], index[pair[1]]))
-        found += [(-piece.score, pair) for pair in known]
+        in_vocabulary = [(left, right) for left, right in halves if left in index and right in index]
+        in_vocabulary.sort(key=lambda pair: (index[pair[0]], index[pair[1]]))
+        found += [(-piece.score, pair) for pair in in_vocabulary]
     found.sort(key=lambda entry: entry[0])
     return [pair for _, pair in found]

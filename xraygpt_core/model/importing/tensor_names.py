@@ -71,7 +71,7 @@ def match(wanted: Iterable[str], files: TensorFiles, layout: TensorLayout, what:
     """Find each wanted tensor in the file, and account for all the others.
 
     Raises:
-        BundleError: naming what is missing, and what nobody knows.
+        BundleError: naming what is missing and what is unknown.
     """
     names: dict[str, str] = {}
     missing: list[str] = []

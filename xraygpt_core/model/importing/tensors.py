@@ -51,7 +51,7 @@ class TensorFiles:
     """The tensors below ``source``: a file, or a folder with one weights file or an index and its shards.
 
     Args:
-        skip: a pattern of names nobody needs; shards that hold nothing else need not be there, and are not opened.
+        skip: a pattern of names that are not needed; shards that hold nothing else may be missing, and are not opened.
 
     Raises:
         BundleError: a shard is missing, truncated, or holds code; the index is wrong.

@@ -59,8 +59,8 @@ def _add_tokens(tokenizer: Any, source: Path) -> None:
     path = source / "added_tokens.json"
     added = read_json(path) if path.exists() else {}
     for text, index in sorted(added.items(), key=lambda entry: str(entry[1]).zfill(9)):
-        known = tokenizer.token_to_id(text)
-        if known is None:
+        found = tokenizer.token_to_id(text)
+        if found is None:
             tokenizer.add_special_tokens([AddedToken(text, normalized=False)])
         if tokenizer.token_to_id(text) != index:
             raise BundleError(
@@ -70,16 +70,16 @@ def _add_tokens(tokenizer: Any, source: Path) -> None:
 
 def _special(tokenizer: Any, source: Path) -> tuple[dict[str, int], dict[str, str]]:
     """Ids and texts of BOS, EOS and the unknown token; the folder's files name them, or else they are LLaMA's."""
-    told: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (source / name).exists():
-            told |= read_json(source / name)
-    names = {role: _text(told.get(role)) or usual for role, usual in _SPECIAL.items()}
+            config |= read_json(source / name)
+    names = {role: _text(config.get(role)) or usual for role, usual in _SPECIAL.items()}
     ids = {role: tokenizer.token_to_id(text) for role, text in names.items()}
     if ids["eos_token"] is None:
         raise BundleError(f"{source} has a tokenizer without the end token {names['eos_token']!r}")
     names = {role: text for role, text in names.items() if ids[role] is not None}
-    pad = _text(told.get("pad_token"))
+    pad = _text(config.get("pad_token"))
     names["pad_token"] = pad if pad and tokenizer.token_to_id(pad) is not None else names["eos_token"]
     ids["pad_token"] = tokenizer.token_to_id(names["pad_token"])
     highest = max(tokenizer.get_vocab().values())

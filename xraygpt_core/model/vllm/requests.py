@@ -1,21 +1,44 @@
-"""What a vLLM server is sent."""
+"""A request on its way to a vLLM server, and the body it is sent as."""
 
 import base64
 import io
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from xraygpt_core.model.backend import AcceptedRequest
 from xraygpt_core.model.bundle import Bundle
 
 
-def question(bundle: Bundle, row: Tensor, most: int) -> dict[str, Any]:
-    """The body of a request for at most so many tokens of text that follow these embeddings (tokens, hidden)."""
+@dataclass(eq=False, kw_only=True)
+class ServerRequest(AcceptedRequest):
+    """A request with its whole prompt.
+
+    Attributes:
+        key: the same whenever the same request comes again.
+        alone: no other request is at the server meanwhile.
+        embeddings: of the prompt (tokens, hidden).
+    """
+
+    key: int
+    alone: bool
+    embeddings: Tensor
+
+    def check_cancelled(self) -> None:
+        """Raise CancelledError if its caller waits no more."""
+        if self.request.cancelled():
+            raise CancelledError
+
+
+def completion_body(bundle: Bundle, embeddings: Tensor, max_tokens: int) -> dict[str, Any]:
+    """The body that asks for a text of at most so many tokens to follow these embeddings (tokens, hidden)."""
     decoding = bundle.decoding
     return {
-        "prompt_embeds": encode_embeddings(row),
-        "max_tokens": most,
+        "prompt_embeds": encode_embeddings(embeddings),
+        "max_tokens": max_tokens,
         "temperature": decoding.temperature if decoding.do_sample else 0.0,
         "top_p": decoding.top_p if decoding.do_sample else 1.0,
         "seed": decoding.seed,
@@ -25,8 +48,8 @@ def question(bundle: Bundle, row: Tensor, most: int) -> dict[str, Any]:
     }
 
 
-def encode_embeddings(row: Tensor) -> str:
+def encode_embeddings(embeddings: Tensor) -> str:
     """Embeddings as vLLM's ``prompt_embeds``: base64 of ``torch.save``."""
     buffer = io.BytesIO()
-    torch.save(row.detach().cpu().contiguous().clone(), buffer)
+    torch.save(embeddings.detach().cpu().contiguous().clone(), buffer)
     return base64.b64encode(buffer.getvalue()).decode()

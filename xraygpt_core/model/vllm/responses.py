@@ -1,8 +1,8 @@
-"""What a vLLM server says, and whose fault it is.
+"""What a vLLM server answers, and whether a failure is the server's or the request's.
 
-An objection to the body it was sent is the request's. Whatever else goes wrong, nonsense included, is about the server
-or how it is set up: the same request is worth another try, and no study loses an attempt by it. Unless the server
-fails on this request again and again, and answers others in between: then it is the request's after all.
+A refused body is the request's fault. Any other failure, nonsense included, is about the server or how it is set up:
+the same request is worth another try, and no study loses an attempt by it. If the server fails on one request again and
+again, and answers others in between, then it is the request's fault after all.
 """
 
 import logging
@@ -15,12 +15,12 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.model.engine.items import RequestFailed
+from xraygpt_core.model.backend import RequestFailed
 
 log = logging.getLogger(__name__)
 
-_OBJECTIONS = {400, 413, 422}  # to the body of a request for text
-_BROKE = 500  # in the middle of something; 502 to 504 are said by who stands before it
+_REFUSALS = {400, 413, 422}  # to the body of a request for text
+_BROKE = 500  # in the middle of something; 502 to 504 come from a proxy before it
 _ADVICE = {
     401: ": XRAYGPT_VLLM_KEY must be the key it was started with",
     403: ": XRAYGPT_VLLM_KEY must be the key it was started with, and a proxy before it must let us pass",
@@ -28,12 +28,12 @@ _ADVICE = {
 }
 _WHOLE = {"stop", "length"}  # an answer that ends for another reason (abort, error …) is not all of it
 _WAITING = re.compile(r"^vllm:num_requests_waiting(?:\{.*\})? (\S+)", re.MULTILINE)  # not …_waiting_by_reason
-_TIMES = 5  # so often others are answered between two failures of a request that is blamed for them
-_QUIET_SECONDS = 60.0  # before the same is said to the operator again
+_FAILURES = 5  # with answers to others in between; then it is the request's fault
+_QUIET_SECONDS = 60.0  # before the same trouble is logged again
 
 
 class ServerFailed(XrayGPTError):
-    """The vLLM server refused, or said something its protocol does not know; the same request is worth another try."""
+    """The vLLM server refused, or broke its protocol; the same request is worth another try."""
 
 
 class AnswerFailed(ServerFailed):
@@ -65,52 +65,52 @@ class Event(BaseModel):
         return "".join(choice.text for choice in self.choices)
 
 
-class Partial:
-    """How the server stands: what was wrong when it was last asked by anybody. The operator is told of a change."""
+class ServerHealth:
+    """What was wrong when the server was last asked, by any request. A change is logged."""
 
     def __init__(self) -> None:
         self.trouble: str | None = None
-        self.answers = 0  # so far, to anybody
-        self._told: dict[str, float] = {}
+        self.answers = 0  # so far, to any request
+        self._logged: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def good(self) -> None:
+    def answered(self) -> None:
         """It answered."""
         self.trouble = None
         with self._lock:
             self.answers += 1
 
     def full(self) -> None:
-        """It has no room, which is no news to anybody."""
+        """It has no room, which is not worth a log line."""
         self.trouble = "has no room"
 
-    def bad(self, error: httpx.HTTPError | ServerFailed) -> None:
+    def failed(self, error: httpx.HTTPError | ServerFailed) -> None:
         """It did not answer as it should."""
-        said = str(error) if isinstance(error, ServerFailed) else f"does not answer ({type(error).__name__})"
+        trouble = str(error) if isinstance(error, ServerFailed) else f"does not answer ({type(error).__name__})"
         now = time.monotonic()
         with self._lock:
-            news = said != self.trouble and now - self._told.get(said, -_QUIET_SECONDS) >= _QUIET_SECONDS
-            self.trouble = said
-            if news:
-                self._told[said] = now
-        if news:
-            log.warning("work waits for the vLLM server", extra={"reason": said})
+            is_new = trouble != self.trouble and now - self._logged.get(trouble, -_QUIET_SECONDS) >= _QUIET_SECONDS
+            self.trouble = trouble
+            if is_new:
+                self._logged[trouble] = now
+        if is_new:
+            log.warning("work waits for the vLLM server", extra={"reason": trouble})
 
 
-class Blame:
-    """Whose fault it is that one request fails: the server's, as long as it answers nobody else.
+class RequestFailures:
+    """Counts the server's failures on one request, which are the server's fault as long as it answers no other.
 
     Attributes:
         suspected: the server had begun with it when it failed.
     """
 
-    def __init__(self, standing: Partial) -> None:
+    def __init__(self, health: ServerHealth) -> None:
         self.suspected = False
-        self._standing = standing
-        self._answers = standing.answers
-        self._times = 0
+        self._health = health
+        self._answers = health.answers
+        self._between_answers = 0
 
-    def failed(self, error: httpx.HTTPError | ServerFailed) -> None:
+    def add(self, error: httpx.HTTPError | ServerFailed) -> None:
         """The server failed on this request once more.
 
         Raises:
@@ -119,10 +119,10 @@ class Blame:
         if not isinstance(error, IN_THE_MIDDLE):
             return
         self.suspected = True
-        others = self._standing.answers > self._answers
-        self._answers = self._standing.answers
-        self._times += others
-        if self._times >= _TIMES:
+        others = self._health.answers > self._answers
+        self._answers = self._health.answers
+        self._between_answers += others
+        if self._between_answers >= _FAILURES:
             raise RequestFailed("vLLM fails on this request again and again, and answers others in between") from error
 
 
@@ -130,13 +130,13 @@ def check_status(response: httpx.Response) -> None:
     """Go on only with an answer that is one.
 
     Raises:
-        RequestFailed: the server objects to the body it was sent.
+        RequestFailed: the server refuses the body it was sent.
         ServerFailed: it answers anything else but success.
     """
     if response.is_success:
         return
     status, request = response.status_code, response.request
-    if request.method == "POST" and status in _OBJECTIONS:
+    if request.method == "POST" and status in _REFUSALS:
         raise RequestFailed(f"vLLM refuses the request ({status})")
     failed = AnswerFailed if request.method == "POST" and status == _BROKE else ServerFailed
     raise failed(f"answers {status} to {request.url.path}{_ADVICE.get(status, '')}")
@@ -146,7 +146,7 @@ def waiting(metrics: str) -> float:
     """How many requests wait inside the server, by the text of its /metrics; 0 if it does not say.
 
     Raises:
-        ServerFailed: it says no number.
+        ServerFailed: that is no number.
     """
     try:
         return sum(float(number) for number in _WAITING.findall(metrics))
@@ -175,6 +175,6 @@ def events(lines: Iterator[str]) -> Iterator[Event]:
 
 def _event(data: str) -> Event:
     try:
-        return Event.model_validate_json(data)  # an event that tells of an error has no choices
+        return Event.model_validate_json(data)  # an event that reports an error has no choices
     except ValidationError:
         raise AnswerFailed("reported an error, or nonsense, in the middle of an answer") from None

@@ -1,6 +1,6 @@
-"""A whole bundle of random weights in about a second: for tests of everything that stands around the model.
+"""A whole bundle of random weights in about a second: for tests of everything around the model.
 
-It has the shape of the real one (the same encoder class, projector, LLaMA folder, adapter format), and says nothing.
+It has the shape of the real one: the same encoder class, projector, LLaMA folder, adapter format. It writes nonsense.
 """
 
 from pathlib import Path

@@ -1,0 +1,138 @@
+"""What every backend takes and returns. A backend makes a text of an image and a question.
+
+Today there are two: :mod:`xraygpt_core.model.engine` runs the whole bundle on one device, and
+:mod:`xraygpt_core.model.vllm` encodes here and lets a vLLM server write. A backend of another kind is a package beside
+them that has :class:`Backend`'s two methods and one line in ``workers/serving.py``. What a request can ask for, several
+images included, belongs into :class:`GenerationRequest`.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.model.prompt import Prompt
+
+# What one bad request can raise in a backend.
+REQUEST_ERRORS = (RuntimeError, ValueError, IndexError, KeyError, MemoryError, XrayGPTError)
+
+
+class ServerBusy(XrayGPTError):
+    """The model server does not answer, or has no room; the attempt does not count."""
+
+
+class RequestFailed(XrayGPTError):
+    """The model failed on this request while the device went on to work."""
+
+
+class DeviceLost(XrayGPTError):
+    """The device, or the engine's thread, failed while this request was on it, and answers nothing more."""
+
+
+@dataclass(frozen=True)
+class Chest:
+    """What a chest check found: the score (natural log-odds, higher is more of a chest), and whether it is in doubt."""
+
+    score: float
+    uncertain: bool
+
+
+def _no_progress() -> None:
+    """The caller does not watch."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One text to write about one image: a summary, or the answer to a follow-up question.
+
+    Two requests are equal if they ask the same about the same image; how they are scheduled and watched does not count.
+    The hooks run in a thread of the backend and must be quick.
+
+    Attributes:
+        image_png: an 8-bit grey PNG.
+        question: None asks the bundle's own.
+        turns: (question, answer) pairs so far, the summary first.
+        only_chests: refuse (Rejected) what the bundle's chest check, if it has one, takes for something else.
+        rank: the lower is served first.
+        alone: it shares the device or the server with no other request.
+        on_progress: called at each step.
+        on_text: called with the text so far, at each step.
+        cancelled: asked at each step.
+    """
+
+    image_png: bytes
+    question: str | None = None
+    turns: tuple[tuple[str, str], ...] = ()
+    only_chests: bool = False
+    rank: int = field(default=1, compare=False)
+    alone: bool = field(default=False, compare=False)
+    on_progress: Callable[[], None] = field(default=_no_progress, compare=False)
+    on_text: Callable[[str], None] | None = field(default=None, compare=False)
+    cancelled: Callable[[], bool] = field(default=_never, compare=False)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A text and everything needed to say where it came from.
+
+    Attributes:
+        tokens: generated tokens, the stop sequence included.
+        batch_size: how many requests shared the step that finished it.
+        waited_seconds: from the request to its slot on the device.
+        generate_seconds: from there to its last token.
+        chest: what the bundle's chest check found; None if it has none.
+    """
+
+    text: str
+    findings: str | None
+    impression: str | None
+    prompt: str
+    template: str
+    decoding: dict[str, Any]
+    seed: int | None
+    tokens: int
+    batch_size: int
+    waited_seconds: float
+    generate_seconds: float
+    software: dict[str, str]
+    chest: Chest | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class AcceptedRequest:
+    """A request that a backend has taken, and the future its caller waits on."""
+
+    request: GenerationRequest
+    prompt: Prompt
+    future: "Future[Generated]"
+    chest: Chest | None = None
+    submitted: float = field(default_factory=time.monotonic)
+
+
+class Backend(Protocol):
+    """One loaded bundle that answers requests until it is closed."""
+
+    def submit(self, request: GenerationRequest) -> "Future[Generated]":
+        """Queue a request. The image is decoded here, in the caller's thread.
+
+        The future fails with InvalidRequest (unreadable image, question too long), Rejected (it asked for chests only,
+        and the chest check says no: before any text), CancelledError, RequestFailed (the model fails on it), DeviceLost
+        (the device failed while it was there), ServerBusy (no server answered: try again later), or Unavailable (the
+        backend is closed).
+        """
+
+    def close(self) -> None:
+        """Finish what runs, fail what waits."""
+
+
+def pending_future() -> "Future[Generated]":
+    """A future that only the backend ends."""
+    future: Future[Generated] = Future()
+    future.set_running_or_notify_cancel()
+    return future

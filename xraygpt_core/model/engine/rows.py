@@ -1,0 +1,78 @@
+"""A request inside the engine, and work that the device was given for several of them."""
+
+import time
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from xraygpt_core.model.backend import AcceptedRequest
+from xraygpt_core.model.chest_check import ChestCheck
+from xraygpt_core.model.engine.scheduler import Ticket
+
+
+@dataclass
+class Run:
+    """One stay in a slot. A request that is put back begins a new one."""
+
+    started: float = field(default_factory=time.monotonic)
+    ids: list[int] = field(default_factory=list)
+    launched: int = 0  # tokens asked of the device, those included that the host has not looked at yet
+    generator: torch.Generator | None = None  # of a sampled answer
+
+
+@dataclass(eq=False, kw_only=True)
+class EngineRequest(AcceptedRequest):
+    """What the engine knows of a request.
+
+    Attributes:
+        after: ids of the text behind the image tokens.
+        cached: tokens in its slot after prefill, the shared beginning included.
+        longest: the most tokens its answer may have.
+        score: of the chest check, one number on the host; it is there when the row's first token is.
+    """
+
+    image: Tensor
+    after: list[int]
+    cached: int
+    longest: int
+    score: Tensor | None = None
+    run: Run = field(default_factory=Run)
+
+    @property
+    def length(self) -> int:
+        """Tokens in its slot, the last chosen one not included."""
+        return self.cached + self.run.launched - 1
+
+    def judge(self, check: ChestCheck | None) -> None:
+        """Look at the score.
+
+        Raises:
+            Rejected, ValueError: see :meth:`ChestCheck.judge`.
+        """
+        if check is not None and self.score is not None:
+            self.chest = check.judge(float(self.score), refuse=self.request.only_chests)
+
+
+EngineTicket: TypeAlias = Ticket[EngineRequest]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Work given to the device: one new token for each of these rows, to be looked at when it is there.
+
+    Attributes:
+        ids: one per row, on the host once ``ready`` has happened; -1 where the numbers were not finite.
+    """
+
+    rows: list[tuple[EngineTicket, Run]]
+    ids: Tensor
+    ready: torch.cuda.Event | None = None
+
+    def read(self) -> list[int]:
+        """Wait for the device and look."""
+        if self.ready is not None:
+            self.ready.synchronize()
+        found: list[int] = self.ids.tolist()
+        return found
