@@ -22,6 +22,7 @@ from api_gateway import (
     reviews,
     sessions,
     studies,
+    submissions,
     summaries,
     training,
     uploads,
@@ -41,6 +42,7 @@ from xraygpt_core.storage import ObjectStore
 ROUTES = (
     sessions,
     worklist,
+    submissions,
     studies,
     images,
     uploads,
