@@ -1,6 +1,6 @@
-"""What the gateway asks Amazon SNS for: certificates, and the confirmation of a subscription.
+"""Requests to Amazon SNS: for certificates, and to confirm a subscription.
 
-Both addresses come from a message, so :class:`Topics` has checked them first; no redirect is followed.
+Both addresses come from a message, so :class:`Topics` checks them first; no redirect is followed.
 """
 
 import logging
@@ -25,7 +25,7 @@ def _client() -> httpx.Client:
 
 
 class Sns:
-    """Amazon SNS as seen from here.
+    """The client of Amazon SNS.
 
     Args:
         client: makes an HTTP client; called once per certificate, so rarely.
@@ -42,7 +42,7 @@ class Sns:
         return self._topics.check(message)
 
     def confirm(self, message: Message) -> None:
-        """Confirm the subscription that a message, checked before, asks about.
+        """Confirm the subscription that a checked message asks for.
 
         Raises:
             Unauthorised: it asks for something else. Unavailable: Amazon SNS does not answer; it will ask again.

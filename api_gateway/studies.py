@@ -1,21 +1,19 @@
 """Studies: read one and its timeline, cancel its work, purge it."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import JsonValue
 
-from api_gateway.auth import UsesLedger, UsesServices, needs
+from api_gateway.auth import Admin, FilmReader, LeadOrOperator, TextReader, UsesLedger, UsesServices
 from api_gateway.image_responses import PICTURE, IfNoneMatch, picture_answer
 from api_gateway.reviews import ReviewAnswer, SummaryAnswer
 from api_gateway.schemas import Answer
-from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.studies.cancel import cancel_study, purge_study
 from xraygpt_core.ledger.studies.pictures import preview
 from xraygpt_core.ledger.studies.read import study, timeline
-from xraygpt_core.states import Flag, ImageState, Lane, ReasonCode, Role, StudyState
+from xraygpt_core.states import Flag, ImageState, Lane, ReasonCode, StudyState
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 
@@ -32,9 +30,8 @@ class StudyImageAnswer(Answer):
 
 
 class StudyAnswer(Answer):
-    """A study, its images, and its current summary; ``reviewed`` is the one a clinician read, while that is a draft.
-
-    ``reviews`` is all that people said about any of its summaries, by summary, the oldest first.
+    """A study, its images, and its current summary; ``reviewed`` is the one before it that a clinician reviewed,
+    while the current one is a draft. ``reviews`` has all reviews of its summaries, by summary, the oldest first.
     """
 
     study_id: UUID
@@ -52,7 +49,7 @@ class StudyAnswer(Answer):
 
 
 class Step(Answer):
-    """One step of a study's story."""
+    """One step of a study's timeline."""
 
     at: datetime
     what: str
@@ -72,41 +69,32 @@ class Timeline(Answer):
 
 
 @router.get("/{study_id}")
-def get_study(
-    study_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
-) -> StudyAnswer:
-    """A study under its own id or the provisional one it was submitted under."""
+def get_study(study_id: UUID, ledger: UsesLedger, _: TextReader) -> StudyAnswer:
+    """A study, by its own id or by the provisional id of its submission."""
     return StudyAnswer.model_validate(study(ledger, study_id))
 
 
 @router.delete("/{study_id}", status_code=204)
-def delete_study(study_id: UUID, services: UsesServices, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> Response:
+def delete_study(study_id: UUID, services: UsesServices, _: Admin) -> Response:
     """Purge a study: texts, turns and derived objects go, a content-free tombstone keeps it from coming back."""
     purge_study(services.ledger, study_id, services.store.delete)
     return Response(status_code=204)
 
 
 @router.post("/{study_id}/cancel", status_code=204)
-def post_cancel(study_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.LEAD, Role.OPERATOR)]) -> Response:
+def post_cancel(study_id: UUID, ledger: UsesLedger, _: LeadOrOperator) -> Response:
     """Stop all open work of a study. 409 if it is over already."""
     cancel_study(ledger, study_id)
     return Response(status_code=204)
 
 
 @router.get("/{study_id}/timeline")
-def get_timeline(
-    study_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
-) -> Timeline:
-    """What happened to a study, step by step."""
+def get_timeline(study_id: UUID, ledger: UsesLedger, _: TextReader) -> Timeline:
+    """The timeline of a study."""
     return Timeline(study_id=study_id, steps=[Step.model_validate(step) for step in timeline(ledger, study_id)])
 
 
 @router.get("/{study_id}/preview.png", response_class=Response, responses=PICTURE)
-def get_preview(
-    study_id: UUID,
-    services: UsesServices,
-    _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)],
-    known: IfNoneMatch = None,
-) -> Response:
+def get_preview(study_id: UUID, services: UsesServices, _: FilmReader, known: IfNoneMatch = None) -> Response:
     """The chosen image, 8 bit grey, long side at most 1024 pixels."""
     return picture_answer(services, preview(services.ledger, study_id), known)

@@ -8,20 +8,19 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import Field
 
-from api_gateway.auth import UsesServices, may_ask_for, needs
+from api_gateway.auth import Submitter, UsesServices, may_ask_for
 from api_gateway.dependencies import Dependencies
 from api_gateway.idempotency import RunsOnce
 from api_gateway.object_uris import source_object
 from api_gateway.schemas import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest, ObjectMissing
-from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.studies.register import ObjectRef, Registered, register_objects
-from xraygpt_core.states import Lane, Role
+from xraygpt_core.states import Lane
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 
 MAX_OBJECTS = 1000
-_HEADS_AT_ONCE = 4  # more wait for the interpreter, not for the bucket
+_HEADS_AT_ONCE = 4  # more would wait for the interpreter, not for the bucket
 
 
 class SubmittedObject(Request):
@@ -38,7 +37,7 @@ class Submission(Request):
 
 
 class SubmittedImage(Answer):
-    """What an object became. ``source`` is the address it was sent under; no other answer repeats it."""
+    """The image of an object. ``source`` is its address as sent; no other answer repeats it."""
 
     image_id: UUID
     study_id: UUID
@@ -52,13 +51,8 @@ class Submitted(Answer):
 
 
 @router.post("", status_code=202)
-def post_studies(
-    body: Submission,
-    services: UsesServices,
-    once: RunsOnce,
-    caller: Annotated[ApiKey, needs(Role.OPERATOR, Role.SERVICE)],
-) -> Submitted:
-    """Hand objects of the source bucket in. The same object again is the same image; a higher lane raises its work."""
+def post_studies(body: Submission, services: UsesServices, once: RunsOnce, caller: Submitter) -> Submitted:
+    """Submit objects of the source bucket. The same object again is the same image; a higher lane raises its work."""
     lane = may_ask_for(body.lane, caller)
 
     def looked_up() -> Callable[[], dict[str, Any]]:

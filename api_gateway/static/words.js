@@ -6,7 +6,7 @@ export const LANES = { stat: "Stat", routine: "Routine", backlog: "Backlog" };
 
 export const REVIEWS = { draft: "Awaits review", accepted: "Accepted", edited: "Corrected", rejected: "Rejected" };
 
-/** What somebody did to a review, as a heading, and as a sentence's end. */
+/** An act on a review, as a heading, and as the end of a sentence. */
 export const ACTS = { accepted: "Accepted", edited: "Corrected", rejected: "Rejected", draft: "Taken back", undone: "Undone" };
 export const DID = {
   accepted: "accepted it",
@@ -16,10 +16,10 @@ export const DID = {
   undone: "undid what was done last",
 };
 
-/** What a reader must know about the film. `tone` is how loudly it is said. */
+/** What a reader must know about the film. `tone` is its urgency. */
 export const FLAGS = {
   not_verified_chest: ["Not verified as a chest", "A bare picture: nothing in the file says that it shows a chest.", "warn"],
-  burned_in_unchecked: ["Text in the picture unchecked", "Nobody promised that the pixels are free of patient data.", "warn"],
+  burned_in_unchecked: ["Text in the picture unchecked", "Nothing promises that the pixels are free of patient data.", "warn"],
   body_part_unknown: ["Body part not stated", "The header does not say which part of the body it shows.", "warn"],
   view_unknown: ["View not stated", "The header does not say whether it is frontal or lateral.", "warn"],
   secondary_capture: ["Secondary capture", "A copy of an image, not the detector's own pixels.", "note"],
@@ -54,8 +54,8 @@ export const STATES = {
   running: ["Being written", "The model is writing the draft now."],
   summarised: ["Draft written", ""],
   rejected: ["Not summarised", "The study was turned away and will not be summarised."],
-  dead: ["Failed", "Every attempt failed. Whoever runs the system can start it again; the film itself is untouched."],
-  cancelled: ["Cancelled", "Somebody stopped the work on this study, or its content was removed."],
+  dead: ["Failed", "Every attempt failed. An operator can start it again; the film itself is untouched."],
+  cancelled: ["Cancelled", "A person stopped the work on this study, or its content was removed."],
 };
 
 export const OPEN = ["received", "ingesting", "waiting", "queued", "running"];
