@@ -1,7 +1,8 @@
-"""A doorbell names no job: what was rung for is no property of a job any more, and what waits is walked past by nobody.
+"""Drops ``jobs.rung_at`` and its two indexes; adds ``ix_jobs_ready`` and ``ix_jobs_later``.
 
-``ix_jobs_ready`` holds what may be claimed now, ``ix_jobs_later`` what waits for its time (a paused backlog waits for
-``infinity``), so neither a claim nor a round of the dispatcher ever visits a row it does not take.
+A doorbell names no job any more, so a job does not store when it was rung for. ``ix_jobs_ready`` holds the jobs that
+may be claimed now, ``ix_jobs_later`` those that wait for their time (a paused backlog waits for ``infinity``). So
+neither a claim nor a round of the dispatcher visits a row that it does not take.
 """
 
 from alembic import op
@@ -22,7 +23,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """As it was; everything counts as not rung, so the dispatcher of the former version rings for all of it."""
+    """As it was. Every job counts as not rung, so the dispatcher of the former version rings for all of them."""
     op.execute("DROP INDEX ix_jobs_ready")
     op.execute("DROP INDEX ix_jobs_later")
     op.execute("ALTER TABLE jobs ADD COLUMN rung_at TIMESTAMP WITH TIME ZONE")

@@ -1,4 +1,7 @@
-"""Pseudonyms are indexed once they are known: a million registered objects leave no empty entries in three indexes."""
+"""Makes three indexes of ``studies`` partial: they hold only rows with a pseudonym.
+
+A registered object has no pseudonyms until it is read, and a million of them left a million empty entries.
+"""
 
 from alembic import op
 

@@ -1,9 +1,8 @@
-"""A heartbeat touches no index, and a page of a listing no row of its backlog.
+"""Takes the lease out of the indexes of ``jobs``, drops a foreign key of ``backlog_images``, adds ``backlogs.problem``.
 
-``lease_until`` changes with every beat, so it stands in no index any more: such an update stays within its page (HOT).
-Who looks for expired leases reads all running jobs, and those are never many. Backlogs are never removed, so the
-foreign key from their images guarded nothing, and cost a row lock for every object of a listing. What keeps a backlog
-from being listed stands with it, for whoever waits for it.
+``lease_until`` changes with every heartbeat. In no index, such an update stays within its page (HOT). The search for
+expired leases reads all running jobs, which are never many. Backlogs are never removed, so the foreign key from their
+images guarded nothing, and cost a row lock for every object of a listing. ``problem`` says why a listing stands still.
 """
 
 from alembic import op
@@ -15,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Replace the index, drop the key, leave room in the pages for the beats to come."""
+    """Replace the index, drop the key, and leave room in the pages for heartbeats."""
     op.execute("DROP INDEX ix_jobs_leased")
     op.execute("CREATE INDEX ix_jobs_running ON jobs (kind, lane_rank) WHERE state = 'running'")
     op.execute("ALTER TABLE jobs SET (fillfactor = 85)")

@@ -1,7 +1,7 @@
-"""Drafts that wait for a reader stand in an index of their own, the most urgent first, and signed ones in another.
+"""Adds ``summaries.lane_rank`` and the indexes of the worklist: drafts that await a review, and signed summaries.
 
-A summary knows the lane of its study for that: an index cannot look into another table. Each index holds what its list
-shows and nothing else, so that a page costs the same with ten summaries and with ten million.
+An index cannot look into another table, so a summary stores the lane of its study. Each index holds only the rows of
+its list, so a page costs the same with ten summaries and with ten million.
 """
 
 from alembic import op
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The lane, and the two lists."""
+    """Add the lane and the two indexes."""
     op.execute("ALTER TABLE summaries ADD COLUMN lane_rank SMALLINT NOT NULL DEFAULT 1")
     op.execute(
         "UPDATE summaries SET lane_rank = s.lane_rank FROM studies s "

@@ -1,5 +1,6 @@
-"""Whoever looks for a few among many finds them in an index: dead jobs in the order in which they are replayed,
-studies that are kept by age, and images by their content, which tells a purge what another study shares.
+"""Adds indexes of ``studies`` by age and of ``images`` by content; orders ``ix_jobs_dead`` by id.
+
+They serve retention, the purge (which must know the studies that share a picture), and the replay of dead jobs.
 """
 
 from alembic import op

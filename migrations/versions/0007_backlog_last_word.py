@@ -1,4 +1,4 @@
-"""A backlog knows which change of it is the newest: one that still walks through a million images stops for it."""
+"""Adds ``backlogs.changing``: the id of the newest change, for which an earlier change of a million images stops."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The change that is at work; nobody is while a database is migrated."""
+    """Add the column; no change is under way during a migration."""
     op.execute("ALTER TABLE backlogs ADD COLUMN changing UUID")
 
 

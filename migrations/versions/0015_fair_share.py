@@ -1,6 +1,6 @@
-"""A study's place in its lane: senders take turns (``xraygpt_core/ledger/fair_share.py``).
+"""Adds ``place`` to ``studies`` and ``jobs``, and to the index of claims: senders take turns.
 
-What waits when this version comes has place 0 and goes first, the oldest before the others, as it would have.
+See ``xraygpt_core/ledger/fair_share.py``. Waiting work gets place 0 and goes first, the oldest first, as before.
 """
 
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The column of studies and of their jobs, and the index that claims read in its order."""
+    """Add the columns, and put them into the index of claims."""
     op.execute("ALTER TABLE studies ADD COLUMN place BIGINT NOT NULL DEFAULT 0")
     op.execute("ALTER TABLE jobs ADD COLUMN place BIGINT NOT NULL DEFAULT 0")
     _index("kind, lane_rank, place, id")

@@ -5,27 +5,22 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from xraygpt import show
 from xraygpt.commands.options import UNFINISHED, AsJson
+from xraygpt.commands.stack_environment import stack_environment
 from xraygpt.connect import home
 from xraygpt.stack.processes.child import StackError, die_with_parent
 from xraygpt.stack.processes.launch import start, stop
 from xraygpt.stack.settings.home import Home, replace_hmac_key, running_stack
 from xraygpt.stack.settings.rotation import ROTATED
 
-# Where stack.json has what our processes read from their environment.
-_SETTINGS = (
-    "database_url", "redis_url", "s3_endpoint_url", "s3_access_key", "s3_secret_key", "bucket", "derived_bucket",
-    "hmac_key_file",
-)  # fmt: skip
-
 
 class What(StrEnum):
-    """What can be replaced; but for the first two, the names of ``ROTATED``."""
+    """The secrets that can be replaced; all but the first two are names of ``ROTATED``."""
 
     ALL = "all"
     PSEUDONYMS = "pseudonyms"
@@ -40,9 +35,9 @@ class What(StrEnum):
 
 
 def rotate(
-    what: Annotated[What, typer.Argument(help="Which secrets; all: every one but the key of the pseudonyms.")],
+    what: Annotated[What, typer.Argument(help="Which secrets; all: every one but the pseudonymisation key.")],
     give_up: Annotated[
-        bool, typer.Option("--give-up", help="pseudonyms: end it although some films cannot be read again.")
+        bool, typer.Option("--give-up", help="pseudonyms: end the old key although some films cannot be read again.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,7 +62,7 @@ def rotate(
 def _secrets(data: Home, names: list[str]) -> None:
     if "key" in names:
         stack = running_stack(data) or start(data, show.say)
-        _run(["-m", "api_gateway", "revoke-key", "--name", "local"], _environment(stack))
+        _run(["-m", "api_gateway", "revoke-key", "--name", "local"], stack_environment(stack))
     stop(data)
     for name in names:
         ROTATED[name](data)
@@ -75,7 +70,7 @@ def _secrets(data: Home, names: list[str]) -> None:
 
 
 def _pseudonyms(data: Home, *, give_up: bool) -> bool:
-    """True when the old key is needed no more."""
+    """True if the old key is no longer in use."""
     if "XRAYGPT_HMAC_KEY" in os.environ or "XRAYGPT_HMAC_KEY_FILE" in os.environ:
         raise StackError("the pseudonymisation key is a setting of yours: docs/operations.md says how to replace it")
     if not data.hmac_key_file.exists():
@@ -85,27 +80,22 @@ def _pseudonyms(data: Home, *, give_up: bool) -> bool:
         stop(data)
         replace_hmac_key(data)
     stack = running_stack(data) or start(data, show.say)
-    given = _environment(stack) | {"XRAYGPT_HMAC_OLD_KEY_FILE": str(data.old_hmac_key_file)}
+    given = stack_environment(stack) | {"XRAYGPT_HMAC_OLD_KEY_FILE": str(data.old_hmac_key_file)}
     if _run(["-m", "workers.rotate", *["--give-up"] * give_up], given, allowed=(0, UNFINISHED)) != 0:
         return False
     stop(data)
     kept = data.root / f"hmac.until-{datetime.now(UTC):%Y%m%dT%H%M%S}.key"
     data.old_hmac_key_file.rename(kept)
     start(data, show.say)
-    show.say(f"the old key is {kept}: keep it as long as there are back-ups from before, then delete it")
+    show.say(f"the old key is {kept}: keep it as long as there are earlier back-ups, then delete it")
     return True
 
 
-def _environment(stack: dict[str, Any]) -> dict[str, str]:
-    known = {f"XRAYGPT_{name.upper()}": str(stack[name]) for name in _SETTINGS if stack.get(name)}
-    return {**os.environ, **known}
-
-
 def _run(arguments: list[str], environment: dict[str, str], allowed: tuple[int, ...] = (0,)) -> int:
-    """Its exit status; what it prints goes to stderr.
+    """Run a Python command; its output goes to stderr. Returns its exit status.
 
     Raises:
-        StackError: it is another one.
+        StackError: the status is not one of ``allowed``.
     """
     done = subprocess.run(
         [sys.executable, *arguments], env=environment, stdout=sys.stderr, check=False, preexec_fn=die_with_parent()
