@@ -152,8 +152,7 @@ _GRANTED = """
 
 _ROLES = "SELECT rolname FROM pg_roles WHERE rolname = ANY(:roles)"
 
-# What PostgreSQL lets everybody do in a database of its own, and nobody of ours needs: a temporary table is a place to
-# keep things, and fills the disk.
+# Revokes what PostgreSQL grants to every role and none of ours needs: temporary tables can fill the disk.
 _CLOSE = """
 DO $$
 BEGIN
@@ -251,4 +250,4 @@ def _cell(words: set[tuple[str, str | None]]) -> str:
 
 
 if __name__ == "__main__":
-    print(document())  # noqa: T201  # for whoever writes the page
+    print(document())  # noqa: T201  # the table of docs/operations.md
