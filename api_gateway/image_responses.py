@@ -28,7 +28,7 @@ PICTURE: dict[int | str, dict[str, Any]] = {
 _LARGEST_BYTES = 16 << 20  # ingest makes at most 2048 x 2048 grey bytes; a larger file is not its work
 
 
-def picture_answer(services: Dependencies, picture: StoredPicture, known: str | None) -> Response:
+def picture_answer(services: Dependencies, picture: StoredPicture, cached: str | None) -> Response:
     """The picture, with its hash as ETag; 304, without a request to the bucket, if the caller has it already.
 
     Raises:
@@ -37,13 +37,13 @@ def picture_answer(services: Dependencies, picture: StoredPicture, known: str | 
     """
     # Only the caller may keep it, and must ask before showing it: rights end, and a study may choose another image.
     headers = {"Cache-Control": "private, no-cache", "ETag": f'"{picture.sha256}"'}
-    if picture.sha256 is not None and _knows(known, picture.sha256):
+    if picture.sha256 is not None and _names(cached, picture.sha256):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(_verified(services, picture), media_type="image/png", headers=headers)
 
 
-def _knows(known: str | None, sha256: str) -> bool:
-    tags = [tag.strip().removeprefix("W/") for tag in (known or "").split(",")]
+def _names(tags_sent: str | None, sha256: str) -> bool:
+    tags = [tag.strip().removeprefix("W/") for tag in (tags_sent or "").split(",")]
     return f'"{sha256}"' in tags
 
 

@@ -91,11 +91,11 @@ def post_lookup(body: Contents, services: UsesServices, caller: Submitter) -> Kn
         for place, one in enumerate(body.objects)
     ]
     ids = find_images(services.ledger, refs)
-    known = {
+    found = {
         one.image_id: _shown(one, caller)
         for one in images_status(services.ledger, [one for one in ids if one], told=_reads(caller))
     }
-    return KnownContents(images=[None if image_id is None else known.get(image_id) for image_id in ids])
+    return KnownContents(images=[None if image_id is None else found.get(image_id) for image_id in ids])
 
 
 def _shown(image: ImageStatus, caller: ApiKey) -> ImageAnswer:

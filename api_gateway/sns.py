@@ -51,14 +51,14 @@ class Sns:
         log.info("subscribed to a topic of XRAYGPT_SNS_TOPIC_ARNS")
 
     def _certificate(self, address: str) -> bytes:
-        known = self._certificates.get(address)
-        if known is None:
-            known = self._fetch(address)
+        found = self._certificates.get(address)
+        if found is None:
+            found = self._fetch(address)
             with self._lock:
                 if len(self._certificates) >= _MOST_CERTIFICATES:
                     self._certificates.clear()
-                self._certificates[address] = known
-        return known
+                self._certificates[address] = found
+        return found
 
     def _fetch(self, address: str) -> bytes:
         taken = b""

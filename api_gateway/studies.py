@@ -95,6 +95,6 @@ def get_timeline(study_id: UUID, ledger: UsesLedger, _: TextReader) -> Timeline:
 
 
 @router.get("/{study_id}/preview.png", response_class=Response, responses=PICTURE)
-def get_preview(study_id: UUID, services: UsesServices, _: FilmReader, known: IfNoneMatch = None) -> Response:
+def get_preview(study_id: UUID, services: UsesServices, _: FilmReader, cached: IfNoneMatch = None) -> Response:
     """The chosen image, 8 bit grey, long side at most 1024 pixels."""
-    return picture_answer(services, preview(services.ledger, study_id), known)
+    return picture_answer(services, preview(services.ledger, study_id), cached)

@@ -72,9 +72,9 @@ def get_origin(summary_id: UUID, ledger: UsesLedger, _: FilmReader) -> OriginAns
 
 
 @router.get("/summaries/{summary_id}/image.png", response_class=Response, responses=PICTURE)
-def get_image(summary_id: UUID, services: UsesServices, _: FilmReader, known: IfNoneMatch = None) -> Response:
+def get_image(summary_id: UUID, services: UsesServices, _: FilmReader, cached: IfNoneMatch = None) -> Response:
     """The normalised image that the model saw; its SHA-256 is in the provenance."""
-    return picture_answer(services, film(services.ledger, summary_id), known)
+    return picture_answer(services, film(services.ledger, summary_id), cached)
 
 
 @router.post("/resummarise", status_code=202)
