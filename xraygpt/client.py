@@ -16,14 +16,7 @@ from xraygpt_core.errors import XrayGPTError
 
 CHUNK = 2**20
 PATIENCE_SECONDS = 60.0  # a killed gateway is up again within this time
-BUSY = frozenset(
-    {
-        httpx.codes.BAD_GATEWAY,
-        httpx.codes.SERVICE_UNAVAILABLE,
-        httpx.codes.GATEWAY_TIMEOUT,
-        httpx.codes.TOO_MANY_REQUESTS,
-    }
-)
+BUSY = frozenset({429, 502, 503, 504})  # Too Many Requests, Bad Gateway, Service Unavailable, Gateway Timeout
 
 
 class GatewayError(XrayGPTError):

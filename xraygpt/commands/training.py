@@ -61,8 +61,7 @@ def train(
     chosen = configuration(config, pairs + (settings or []))
     client = None if local else find_gateway()
     if client is None:
-        result = train_here(stage, base, out or home().root / "training" / stage, chosen)
-        show.answer(result, as_json=as_json)
+        show.answer(train_here(stage, base, out or home().root / "training" / stage, chosen), as_json=as_json)
         return
     with client:
         body = {"stage": stage, "config": chosen, "parent_run": parent}
