@@ -1,4 +1,4 @@
-"""``python -m api_gateway`` serves; ``create-key`` and ``revoke-key`` begin and end a key; ``roles`` shows rights."""
+"""``python -m api_gateway`` serves; ``create-key`` and ``revoke-key`` make and end a key; ``roles`` prints rights."""
 
 import argparse
 import ctypes
@@ -44,7 +44,7 @@ def _print_roles(_: argparse.Namespace) -> None:
 
 
 def _serve(settings: Settings) -> int:
-    from api_gateway.app import create_app  # half of the time that a command about keys would take
+    from api_gateway.app import create_app  # saves a command about keys half of its time
     from api_gateway.server import GatewayServer
     from xraygpt_core.storage import ObjectStore
 
@@ -56,7 +56,7 @@ def _serve(settings: Settings) -> int:
         check_schema(ledger)
         pseudonymiser = load_pseudonymiser(settings)
         check_fingerprint(ledger, *(one.fingerprint for one in pseudonymiser.all))
-        # uvicorn ends what it serves, then sends itself the signal again; by then everything is done.
+        # uvicorn ends its requests, then sends itself the signal again; by then everything is done.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         server = GatewayServer(create_app(ledger, ObjectStore(settings), pseudonymiser), settings)
@@ -67,13 +67,13 @@ def _serve(settings: Settings) -> int:
 
 
 def _allow_files() -> None:
-    """A connection is an open file, and many systems give a process a thousand unless it asks for those it may have."""
+    """Raise the limit of open files to its maximum: each connection is one, and the usual limit is a thousand."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _give_memory_back() -> None:
-    """Bodies and answers are large and short-lived; what malloc keeps of them would stay with the process for good.
+    """Let malloc return large pieces to the system: bodies and answers are large and short-lived.
 
     glibc raises its threshold for what it maps by itself (M_MMAP_THRESHOLD, mallopt(3)) with every large piece that is
     freed, unless it was set. Other C libraries have no such call.

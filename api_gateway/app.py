@@ -1,4 +1,4 @@
-"""The application: routes, limits, errors. It owns nothing; what it works with is handed in."""
+"""The application: routes, limits, errors. Its caller opens and closes what it works with."""
 
 from importlib.metadata import version
 from typing import Any
@@ -22,6 +22,7 @@ from api_gateway import (
     reviews,
     sessions,
     studies,
+    submissions,
     summaries,
     training,
     uploads,
@@ -41,6 +42,7 @@ from xraygpt_core.storage import ObjectStore
 ROUTES = (
     sessions,
     worklist,
+    submissions,
     studies,
     images,
     uploads,
@@ -80,7 +82,7 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
     app.state.services = Dependencies(ledger, store, pseudonymiser, sns or Sns(ledger.settings))
     app.state.limits = RateLimits(ledger.settings)
     app.state.uploads = uploads.Arrivals()
-    app.state.queries = query.places(ledger.settings.queries_at_once)
+    app.state.queries = query.query_slots(ledger.settings.queries_at_once)
     for routes in ROUTES:
         app.include_router(routes.router)
     docs.serve_docs(app)
@@ -94,7 +96,7 @@ def create_app(ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser,
 
 
 def _describe_problems(app: FastAPI) -> None:
-    """Every route refers to the schema of Problem; it stands in the document once."""
+    """Add the schema of Problem, to which every route refers, to the document once."""
     plain = app.openapi
 
     def described() -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The audit, for who must prove what happened: the sealed rows to take along, and a check of the whole chain.
+"""The audit: an export of the sealed rows, and a check of the whole chain.
 
-Both come as lines of JSON (``application/x-ndjson``), written while they are read: neither end holds all of it.
+Both are streams of JSON lines (``application/x-ndjson``), so neither end holds all of it in memory.
 """
 
 import json
@@ -10,29 +10,27 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from api_gateway.auth import UsesLedger, needs
+from api_gateway.auth import Admin, UsesLedger
 from api_gateway.schemas import Moment
-from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.audit.chain import ChainHead, ChainProblem, Verdict, read_head
 from xraygpt_core.ledger.audit.verify import Sealed, VerifyProgress, exported, verified
-from xraygpt_core.states import Role
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 _LINES = "application/x-ndjson"
-_DESCRIBED: dict[int | str, dict[str, Any]] = {200: {"content": {_LINES: {"schema": {"type": "string"}}}}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {_LINES: {"schema": {"type": "string"}}}}}
 _HeadText = Annotated[str, Query(pattern="^[0-9]{1,18}:[0-9a-f]{64}$", description="`POSITION:DIGEST`")]
 
 
-@router.get("", response_class=StreamingResponse, responses=_DESCRIBED)
+@router.get("", response_class=StreamingResponse, responses=_RESPONSES)
 def get_audit(
     ledger: UsesLedger,
-    _: Annotated[ApiKey, needs(Role.ADMIN)],
+    _: Admin,
     after: Annotated[int, Query(ge=0, lt=1 << 62)] = 0,
     since: Moment | None = None,
     until: Moment | None = None,
 ) -> StreamingResponse:
-    """Every seal behind position ``after``, each before the rows it took: enough to check the chain without us.
+    """Every seal behind position ``after``, each before its rows: enough to check the chain without us.
 
     ``since`` and ``until``: what was sealed from then on, and before. A row that is not sealed yet comes next time.
     """
@@ -40,17 +38,18 @@ def get_audit(
     return StreamingResponse(_sealed(pages), media_type=_LINES)
 
 
-@router.get("/verify", response_class=StreamingResponse, responses=_DESCRIBED)
+@router.get("/verify", response_class=StreamingResponse, responses=_RESPONSES)
 def get_verification(
     ledger: UsesLedger,
-    _: Annotated[ApiKey, needs(Role.ADMIN)],
+    _: Admin,
     head: _HeadText | None = None,
     base: _HeadText | None = None,
 ) -> StreamingResponse:
-    """Check the chain. ``{"position", "last"}`` says how far it is, ``{"problem", …}`` what is wrong, the last line how
-    it ended: ``{"ok", "head", "seals", "rows"}``.
+    """Check the chain.
 
-    ``head`` was seen earlier and must lie on the chain; ``base`` was proved earlier and is where the check begins.
+    ``{"position", "last"}`` is progress, ``{"problem", …}`` a finding, and the last line the verdict: ``{"ok", "head",
+    "seals", "rows"}``. ``head`` was seen earlier and must lie on the chain; the check begins at ``base``, which was
+    proved earlier.
     """
     return StreamingResponse(_verdict(verified(ledger, base=_head(base), seen=_head(head))), media_type=_LINES)
 
@@ -67,10 +66,10 @@ def _sealed(pages: Iterator[list[Sealed]]) -> Iterator[str]:
 
 def _verdict(found: Iterator[VerifyProgress | ChainProblem | Verdict]) -> Iterator[str]:
     for one in found:
-        yield json.dumps(_said(one)) + "\n"
+        yield json.dumps(_described(one)) + "\n"
 
 
-def _said(one: VerifyProgress | ChainProblem | Verdict) -> dict[str, Any]:
+def _described(one: VerifyProgress | ChainProblem | Verdict) -> dict[str, Any]:
     match one:
         case VerifyProgress():
             return vars(one)

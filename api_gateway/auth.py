@@ -1,9 +1,9 @@
-"""Who asks, and what they may do.
+"""Authentication of a request's caller, and the roles that a route admits.
 
-``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; the page has a session's cookie instead. A route states its roles
-in its signature, ``Annotated[ApiKey, needs(Role.READER, …)]``: one of them will do.
+A program sends ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; the reading room sends a session's cookie. A route
+states in its signature which callers it admits, for example ``caller: TextReader``.
 
-:class:`api_gateway.key_before_body.KeyBeforeBody` looks at the key once, before it reads a body: see :func:`shown`.
+:class:`api_gateway.key_before_body.KeyBeforeBody` checks the key once, before a body is read: see :func:`shown`.
 """
 
 import hmac
@@ -26,17 +26,17 @@ from xraygpt_core.settings import Settings
 from xraygpt_core.states import Lane, Role
 
 NO_KEY = "send an API key: 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
-# What the page asks by itself, and not because its reader did something, keeps no session open.
+# A request that the page sends by itself, without an act of its reader, keeps no session open.
 BACKGROUND_HEADER = "X-Background"
 
-# For the description of the API: what a request shows is read by shown().
+# These describe the API; shown() reads the credentials.
 _Bearer = Annotated[Any, Security(HTTPBearer(auto_error=False, description="an API key"))]
 _Header = Annotated[Any, Security(APIKeyHeader(name="X-API-Key", auto_error=False, description="an API key"))]
 _Cookie = Annotated[Any, Security(APIKeyCookie(name="xraygpt", auto_error=False, description="a session"))]
 
 
 class Token(Enum):
-    """What is no key of a person or program, and opens one thing each."""
+    """A credential that is no key of a person or program. Each opens one route."""
 
     WEBHOOK = auto()  # the bucket's: the route of its events
     METRICS = auto()  # Prometheus's: /metrics
@@ -46,12 +46,12 @@ Shown = ApiKey | Token | None
 
 
 def shown(ledger: Ledger, asked: HTTPConnection) -> Shown:
-    """Whose credential a request carries; None: it carries none.
+    """The holder of a request's credential; None if it carries none.
 
-    A cookie counts only where neither header is there, whatever is in it.
+    A cookie counts only if both headers are absent, whatever is in it.
 
     Raises:
-        Unauthorised: nobody's.
+        Unauthorised: the credential is unknown or has ended.
         Forbidden: another page makes a browser use its session.
         Unavailable: PostgreSQL does not answer.
     """
@@ -74,7 +74,7 @@ def presented_key(asked: HTTPConnection) -> str | None:
 
 
 def token_of(settings: Settings, key: str) -> Token | None:
-    """Which token this is; None: none. It costs no look into the database."""
+    """Which token this is; None if it is none. It needs no query of the database."""
     for token, value in ((Token.WEBHOOK, settings.webhook_token), (Token.METRICS, settings.metrics_token)):
         if value is not None and hmac.compare_digest(key.encode(), value.get_secret_value().encode()):
             return token
@@ -82,10 +82,10 @@ def token_of(settings: Settings, key: str) -> Token | None:
 
 
 async def caller_of(request: Request, _: _Bearer, __: _Header, ___: _Cookie) -> ApiKey:
-    """Who asks, whatever they may do.
+    """The caller, whatever its roles.
 
     Raises:
-        Unauthorised: nobody, or a token that is no key.
+        Unauthorised: the request has no credential, or a token that is no key.
     """
     return _person_or_program(request.state.caller)
 
@@ -106,7 +106,7 @@ Caller = Annotated[ApiKey, Depends(caller_of)]
 
 @dataclass(frozen=True)
 class Needs:
-    """Lets a caller in who holds one of these roles."""
+    """Admits a caller with one of these roles."""
 
     roles: tuple[Role, ...]
 
@@ -117,7 +117,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class NeedsOr:
-    """Lets one token in as well, as None."""
+    """Admits one token as well, as None."""
 
     token: Token
     roles: tuple[Role, ...]
@@ -144,8 +144,18 @@ def needs(*roles: Role) -> Any:
     return Depends(Needs(roles))
 
 
+# Callers, by what they may do: a route states in its signature which of them it admits.
+TextReader = Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
+FilmReader = Annotated[ApiKey, needs(Role.READER, Role.LEAD)]
+LeadOrOperator = Annotated[ApiKey, needs(Role.LEAD, Role.OPERATOR)]
+Submitter = Annotated[ApiKey, needs(Role.OPERATOR, Role.SERVICE)]
+Operator = Annotated[ApiKey, needs(Role.OPERATOR)]
+OperatorOrAdmin = Annotated[ApiKey, needs(Role.OPERATOR, Role.ADMIN)]
+Admin = Annotated[ApiKey, needs(Role.ADMIN)]
+
+
 def needs_or(token: Token, *roles: Role) -> Any:
-    """For a route's signature: likewise, or the request bears this token: None."""
+    """For a route's signature: the same, or None if the request bears this token."""
     return Depends(NeedsOr(token, roles))
 
 
@@ -167,22 +177,22 @@ async def _acting(request: Request, services: OpenServices, caller: Caller) -> D
 async def _announcing(
     request: Request, services: OpenServices, sender: Annotated[ApiKey | None, Depends(_sender)]
 ) -> Dependencies:
-    # What the bucket itself says is nobody's act: it stands on the timeline of each study.
+    # The bucket's own announcement is no caller's act: only the timeline of each study has it.
     return services if sender is None else _bound(services, request, sender)
 
 
 def _bound(services: Dependencies, request: Request, caller: ApiKey) -> Dependencies:
-    """The services whose acts are this caller's."""
+    """The dependencies with this caller as the actor of the audit."""
     return replace(services, ledger=services.ledger.acting(actor_of(caller, address_of(request))))
 
 
 def actor_of(caller: ApiKey, address: str | None) -> Actor:
-    """Whose acts they are, as the audit keeps it."""
+    """The caller as the audit stores it."""
     return Actor(caller.name, caller.key_id, caller.session_id, address)
 
 
 def address_of(request: HTTPConnection) -> str | None:
-    """Where a request came from."""
+    """The address that a request came from."""
     return request.client.host if request.client else None
 
 
@@ -190,7 +200,7 @@ async def _acting_ledger(services: Annotated[Dependencies, Depends(_acting)]) ->
     return services.ledger
 
 
-# What the routes work with: everything done through these is the caller's act.
+# A route's dependencies. The audit counts everything that is done through them as the caller's act.
 UsesServices = Annotated[Dependencies, Depends(_acting)]
 UsesLedger = Annotated[Ledger, Depends(_acting_ledger)]
 AnnouncesServices = Annotated[Dependencies, Depends(_announcing)]

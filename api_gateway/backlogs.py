@@ -1,25 +1,24 @@
 """Backlogs: everything below a prefix of the source bucket, as one piece of work."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter
 
-from api_gateway.auth import UsesLedger, may_ask_for, needs
+from api_gateway.auth import Operator, UsesLedger, may_ask_for
 from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer, Moment, Request, Text
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.backlogs.change import change_backlog
 from xraygpt_core.ledger.backlogs.progress import backlog, backlogs, create_backlog
-from xraygpt_core.states import Lane, Role
+from xraygpt_core.states import Lane
 
 router = APIRouter(prefix="/v1/backlogs", tags=["backlogs"])
 
 
 class NewBacklog(Request):
-    """``s3://bucket/prefix`` (the prefix may be empty), and from when on objects count."""
+    """``s3://bucket/prefix`` (the prefix may be empty), and the time from which objects count."""
 
     uri: Text
     lane: Lane = Lane.BACKLOG
@@ -33,7 +32,7 @@ class BacklogId(Answer):
 
 
 class BacklogAnswer(Answer):
-    """How far a backlog is, in images; ``problem`` says why listing does not go on."""
+    """How far a backlog is, in images; ``problem`` says why its listing stands still."""
 
     backlog_id: UUID
     state: str
@@ -58,9 +57,7 @@ class Backlogs(Answer):
 
 
 @router.post("", status_code=202)
-def post_backlog(
-    body: NewBacklog, ledger: UsesLedger, once: RunsOnce, caller: Annotated[ApiKey, needs(Role.OPERATOR)]
-) -> BacklogId:
+def post_backlog(body: NewBacklog, ledger: UsesLedger, once: RunsOnce, caller: Operator) -> BacklogId:
     """Start one; the control worker lists it page by page."""
     bucket, _, prefix = body.uri.removeprefix("s3://").partition("/")
     if not body.uri.startswith("s3://") or bucket != ledger.settings.bucket:
@@ -74,13 +71,13 @@ def post_backlog(
 
 
 @router.get("")
-def get_backlogs(ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.OPERATOR)]) -> Backlogs:
+def get_backlogs(ledger: UsesLedger, _: Operator) -> Backlogs:
     """The last fifty."""
     return Backlogs(backlogs=[BacklogAnswer.model_validate(one) for one in backlogs(ledger)])
 
 
 @router.get("/{backlog_id}")
-def get_backlog(backlog_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.OPERATOR)]) -> BacklogAnswer:
+def get_backlog(backlog_id: UUID, ledger: UsesLedger, _: Operator) -> BacklogAnswer:
     """One backlog."""
     return BacklogAnswer.model_validate(backlog(ledger, backlog_id))
 
@@ -90,8 +87,8 @@ def post_change(
     backlog_id: UUID,
     wanted: Literal["pause", "resume", "cancel"],
     ledger: UsesLedger,
-    _: Annotated[ApiKey, needs(Role.OPERATOR)],
+    _: Operator,
 ) -> BacklogAnswer:
-    """Pause, resume or cancel. What is running finishes; what was cancelled comes back when it is resumed."""
+    """Pause, resume or cancel. Running jobs finish; a resumed backlog takes its cancelled images back."""
     change_backlog(ledger, backlog_id, wanted)
     return BacklogAnswer.model_validate(backlog(ledger, backlog_id))

@@ -1,4 +1,4 @@
-"""How large a body may be, by route, and how much of all bodies is held in memory at once."""
+"""Limits of request bodies: of each one by route, and of all bodies in memory together."""
 
 import math
 from http import HTTPStatus
@@ -13,28 +13,28 @@ from xraygpt_core.errors import TooMany
 from xraygpt_core.ledger.access.api_keys import ApiKey
 
 MAX_BODY_BYTES = 256 << 10
-# A thousand addresses of objects, and what buckets say of them.
+# A thousand addresses of objects, or the events of a bucket.
 LARGE = {
     "/v1/studies": 2 << 20,
     "/v1/images/lookup": 2 << 20,
     "/v1/events/s3": 2 << 20,
     "/v1/events/sns": 2 << 20,
-    "/v1/session": 4 << 10,  # small: whoever signs in is a stranger until it is read
+    "/v1/session": 4 << 10,  # small: the sender is a stranger until it is read
 }
 UPLOADS = "/v1/uploads/"
 MAX_HELD_BYTES = 64 << 20
-BYTES_OF_A_REQUEST = 16 << 10  # of a body cost as much as one request more
+BYTES_OF_A_REQUEST = 16 << 10  # so many bytes of a body cost as much as one more request
 _FULL = "the gateway holds as much of others' requests as it may: try again in a moment"
 
 
 class BodyLimit:
-    """Refuses a body above its limit with 413: at once if its length is announced, else when it gets there.
+    """Refuses a body above its limit with 413: at once if its length is announced, otherwise when it exceeds the limit.
 
-    What all requests together hold in memory has a limit as well (503); uploads pass by piece by piece.
+    The bodies of all requests in memory have a limit, too (503); uploads are streamed and do not count.
 
     Args:
         uploads_bytes: the limit below ``/v1/uploads/``; :data:`LARGE` has others, and the rest MAX_BODY_BYTES.
-        limits: a large body costs its sender as much as several requests: parsing it keeps all others waiting.
+        limits: a large body costs its sender as much as several requests, because parsing it delays all others.
     """
 
     def __init__(self, app: ASGIApp, uploads_bytes: int, limits: RateLimits | None = None) -> None:

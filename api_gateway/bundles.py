@@ -1,14 +1,10 @@
-"""Which bundle the GPU workers serve."""
-
-from typing import Annotated
+"""Change the bundle that the GPU workers serve."""
 
 from fastapi import APIRouter
 
-from api_gateway.auth import UsesLedger, needs
+from api_gateway.auth import Admin, UsesLedger
 from api_gateway.schemas import Answer, Request, Text
-from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.training.serving import roll_back, serve
-from xraygpt_core.states import Role
 
 router = APIRouter(prefix="/v1/bundles", tags=["training"])
 
@@ -26,12 +22,12 @@ class ServedBundle(Answer):
 
 
 @router.post("/serve")
-def post_serve(body: BundleRequest, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> ServedBundle:
+def post_serve(body: BundleRequest, ledger: UsesLedger, _: Admin) -> ServedBundle:
     """Serve a bundle by name."""
     return ServedBundle(bundle=serve(ledger, body.bundle).name)
 
 
 @router.post("/rollback")
-def post_rollback(ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> ServedBundle:
+def post_rollback(ledger: UsesLedger, _: Admin) -> ServedBundle:
     """Serve the bundle that was served before. 409 if there was none."""
     return ServedBundle(bundle=roll_back(ledger).name)

@@ -5,14 +5,13 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from api_gateway.auth import UsesLedger, needs
+from api_gateway.auth import TextReader, UsesLedger
 from api_gateway.idempotency import RunsOnce
 from api_gateway.rate_limits import spends
 from api_gateway.schemas import Answer, ContradictionAnswer, Request, ScopeAnswer, Text
@@ -20,7 +19,7 @@ from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.access.sessions import still_valid
 from xraygpt_core.ledger.studies.chat import Turn, ask, transcript, turn, turn_now
 from xraygpt_core.ledger.transaction import Ledger
-from xraygpt_core.states import NOTICE, Flag, JobState, Role
+from xraygpt_core.states import NOTICE, Flag, JobState
 
 router = APIRouter(tags=["chat"])
 
@@ -28,7 +27,7 @@ router = APIRouter(tags=["chat"])
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 _PING_SECONDS = 15
-CHECK_SECONDS = 0.4  # and before each look that is further apart: a stream ends a second after its key
+CHECK_SECONDS = 0.4  # also before each later look: a stream ends within a second of its key
 _FAILED = frozenset({JobState.DEAD, JobState.CANCELLED})
 
 
@@ -68,13 +67,7 @@ class Transcript(Answer):
 
 
 @router.post("/v1/studies/{study_id}/chat", status_code=202, dependencies=[spends("question")])
-def post_question(
-    study_id: UUID,
-    body: Question,
-    ledger: UsesLedger,
-    once: RunsOnce,
-    _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)],
-) -> Asked:
+def post_question(study_id: UUID, body: Question, ledger: UsesLedger, once: RunsOnce, _: TextReader) -> Asked:
     """Ask about the study's current summary. 409 before there is one."""
 
     def action() -> dict[str, str]:
@@ -85,17 +78,13 @@ def post_question(
 
 
 @router.get("/v1/studies/{study_id}/chat")
-def get_transcript(
-    study_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
-) -> Transcript:
+def get_transcript(study_id: UUID, ledger: UsesLedger, _: TextReader) -> Transcript:
     """The conversation about a study."""
     return Transcript(turns=[TurnAnswer.model_validate(one) for one in transcript(ledger, study_id)])
 
 
 @router.get("/v1/turns/{turn_id}")
-def get_turn(
-    turn_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
-) -> TurnAnswer:
+def get_turn(turn_id: UUID, ledger: UsesLedger, _: TextReader) -> TurnAnswer:
     """One turn."""
     return TurnAnswer.model_validate(turn(ledger, turn_id))
 
@@ -105,39 +94,37 @@ def get_turn(
     response_class=EventSourceResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "events token, done, error"}},
 )
-async def stream_turn(
-    turn_id: UUID, ledger: UsesLedger, caller: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
-) -> EventSourceResponse:
+async def stream_turn(turn_id: UUID, ledger: UsesLedger, caller: TextReader) -> EventSourceResponse:
     """Watch an answer grow.
 
-    ``token``: ``{"text"}``, the next piece. ``done``: the whole turn, as ``GET /v1/turns/{id}`` tells it; its
-    ``answer`` is what counts (if a worker is lost, another one starts anew). ``error``: ``{"state"}``, no answer comes
-    here: every attempt failed, it was cancelled, or (``signed_out``) the key or session ended meanwhile.
+    ``token``: ``{"text"}``, the next piece. ``done``: the whole turn, as ``GET /v1/turns/{id}`` has it; its
+    ``answer`` counts (if a worker is lost, another one starts again). ``error``: ``{"state"}``, no answer will come:
+    every attempt failed, it was cancelled, or (``signed_out``) the key or session ended meanwhile.
     """
     first = await run_in_threadpool(turn, ledger, turn_id)
     return EventSourceResponse(growing(first, _Watched(ledger, caller, turn_id)), ping=_PING_SECONDS)
 
 
 class _Watched:
-    """Looks at a turn for somebody whose key or session may end meanwhile: that is asked once a second."""
+    """Reads a turn for a caller, and checks about once a second that the caller's key or session is still valid."""
 
     def __init__(self, ledger: Ledger, caller: ApiKey, turn_id: UUID) -> None:
         self._ledger = ledger
         self._caller = caller
         self._turn_id = turn_id
-        self._asked = time.monotonic()
+        self._checked_at = time.monotonic()
 
     def __call__(self) -> Turn | None:
-        """The turn as it stands; None: whoever watches may not any more."""
-        if time.monotonic() - self._asked >= CHECK_SECONDS:
+        """The turn as it stands; None if the caller may not read it any more."""
+        if time.monotonic() - self._checked_at >= CHECK_SECONDS:
             if not still_valid(self._ledger, self._caller):
                 return None
-            self._asked = time.monotonic()
+            self._checked_at = time.monotonic()
         return turn_now(self._ledger, self._turn_id)
 
 
 async def growing(first: Turn, look: Callable[[], Turn | None]) -> AsyncIterator[ServerSentEvent]:
-    """The events of one turn, from what is written already to the end; ``look`` gives None when it may not go on."""
+    """The events of one turn until its end, first the text that exists; ``look`` gives None to end the stream."""
     now: Turn | None = first
     sent, pause = "", SHORTEST_PAUSE
     while now is not None:

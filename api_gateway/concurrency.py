@@ -1,4 +1,4 @@
-"""Places for what may only be done so often at once, in all and by one caller."""
+"""A limit of requests of one kind that run at once: in all, and of one caller."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,49 +9,49 @@ from xraygpt_core.errors import TooMany
 
 
 class ConcurrencyLimit:
-    """Places for one kind of request.
+    """Slots for one kind of request.
 
     Args:
-        most: in all. most_of_one: of one key, so that others find a place as well.
-        wait_seconds: how long somebody waits for one.
-        said: what who got none is told.
+        most: slots in all. most_of_one: slots of one caller, so that others find one, too.
+        wait_seconds: how long a request waits for a slot.
+        refusal: the sentence for a caller that got none.
     """
 
-    def __init__(self, most: int, most_of_one: int, wait_seconds: float, said: str) -> None:
+    def __init__(self, most: int, most_of_one: int, wait_seconds: float, refusal: str) -> None:
         self._all = CapacityLimiter(most)
         self._most_of_one = most_of_one
         self._wait_seconds = wait_seconds
-        self._said = said
+        self._refusal = refusal
         self._of: dict[object, CapacityLimiter] = {}
 
     @asynccontextmanager
-    async def slot(self, who: object) -> AsyncIterator[None]:
-        """Wait for a place, and have it for as long as the block.
+    async def slot(self, caller: object) -> AsyncIterator[None]:
+        """Wait for a slot, and hold it for the block.
 
         Raises:
             TooMany: none became free in time.
         """
-        own = self._of.setdefault(who, CapacityLimiter(self._most_of_one))
+        own = self._of.setdefault(caller, CapacityLimiter(self._most_of_one))
         try:
             async with AsyncExitStack() as held:
                 try:
                     with fail_after(self._wait_seconds):
-                        for places in (own, self._all):
-                            await held.enter_async_context(place(places))
+                        for slots in (own, self._all):
+                            await held.enter_async_context(held_slot(slots))
                 except TimeoutError:
-                    raise TooMany(self._said, max(1.0, self._wait_seconds)) from None
+                    raise TooMany(self._refusal, max(1.0, self._wait_seconds)) from None
                 yield
         finally:
             if not own.borrowed_tokens and not own.statistics().tasks_waiting:
-                self._of.pop(who, None)
+                self._of.pop(caller, None)
 
 
 @asynccontextmanager
-async def place(places: CapacityLimiter) -> AsyncIterator[None]:
-    """One of the places, for as long as the block."""
-    me = object()  # not the task: an answer may be sent by another one than the question came to
-    await places.acquire_on_behalf_of(me)
+async def held_slot(slots: CapacityLimiter) -> AsyncIterator[None]:
+    """Hold one of the slots for the block."""
+    me = object()  # not the task: another task than the one that took the question may send the answer
+    await slots.acquire_on_behalf_of(me)
     try:
         yield
     finally:
-        places.release_on_behalf_of(me)
+        slots.release_on_behalf_of(me)

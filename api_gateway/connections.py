@@ -1,7 +1,7 @@
-"""Connections that may not be held for nothing: time limits for a head and a body, and room for those who do ask.
+"""Limits of connections: time limits for a head and a body, and a limit of open connections.
 
-uvicorn knows a limit for idle connections alone. This protocol adds the others, and refuses what
-:mod:`api_gateway.head_checks` does not believe. One look a second goes over all connections: no timer for each.
+uvicorn limits only idle connections. This protocol adds the other limits, and refuses heads that
+:mod:`api_gateway.head_checks` finds faulty. One pass a second visits all connections, so none needs a timer.
 """
 
 import asyncio
@@ -21,17 +21,15 @@ from xraygpt_core.metrics import HTTP_REFUSED
 from xraygpt_core.settings import Settings
 
 HEAD_SECONDS = 10.0  # for the whole head of a request
-SILENT_SECONDS = 15.0  # between two pieces of a body, or while nothing of an answer is taken
-RATE_AFTER_SECONDS, LEAST_RATE = 20.0, 8 << 10  # then a body has come with so many bytes a second
-PARTING_SECONDS, PARTING_BYTES = (
-    2.0,
-    32 << 20,
-)  # of a body nobody wants, thrown away so that the answer before it can be read
+SILENT_SECONDS = 15.0  # between two pieces of a body, or while the client reads nothing of an answer
+RATE_AFTER_SECONDS, LEAST_RATE = 20.0, 8 << 10  # from then on a body needs so many bytes a second
+# The rest of a refused body is read and thrown away, so that its sender can read the answer.
+PARTING_SECONDS, PARTING_BYTES = 2.0, 32 << 20
 LONGEST_HEAD = 16 << 10
 
 
 class ConnectionGuard:
-    """What all connections of a gateway share."""
+    """The open connections of a gateway, and the limits that they share."""
 
     def __init__(self, settings: Settings) -> None:
         self.is_ours = names_of(settings)
@@ -42,7 +40,7 @@ class ConnectionGuard:
         self._of: Counter[str] = Counter()
 
     def admit(self, connection: "GuardedProtocol") -> bool:
-        """Make room for a new connection, where need be by ending the oldest that has not asked for anything yet."""
+        """Make room for a new connection, if necessary by ending the oldest that has sent no request yet."""
         self._open[connection] = None
         self._of[connection.sender] += 1
         if self._of[connection.sender] > self._most_of_one and not self._is_proxy(connection.sender):
@@ -57,7 +55,7 @@ class ConnectionGuard:
 
     def _evict(self, new: "GuardedProtocol", sender: str | None) -> bool:
         mine = [one for one in self._open if sender in (None, one.sender) and one is not new]
-        # Idle ones that were answered before may be asked again; who never asked goes first.
+        # A connection without any request goes first; an idle one may be used again.
         chosen = next((one for one in mine if one.asks_nothing and one.waits), None)
         chosen = chosen or next((one for one in mine if one.waits), None)
         HTTP_REFUSED.labels("crowded").inc()
@@ -75,14 +73,14 @@ class ConnectionGuard:
                 del self._of[connection.sender]
 
     def look(self) -> None:
-        """End what is late; called once a second."""
+        """End late connections; called once a second."""
         now = time.monotonic()
         for connection in list(self._open):
             connection.look(now)
 
 
 class GuardedProtocol(H11Protocol):
-    """uvicorn's protocol with a guard. What it adds are limits: no request is read otherwise than by h11."""
+    """uvicorn's protocol with limits. h11 still reads every request."""
 
     guard: ConnectionGuard
 
@@ -104,12 +102,12 @@ class GuardedProtocol(H11Protocol):
 
     @property
     def waits(self) -> bool:
-        """Nothing is asked, or not wholly: to end it takes no answer away."""
+        """It has no complete request: to end it loses no answer."""
         return self.conn.their_state is h11.IDLE and (self.cycle is None or self.cycle.response_complete)
 
     @property
     def asks_nothing(self) -> bool:
-        """It has been opened, or a head has begun, and nothing whole has come since."""
+        """It was just opened, or a head has begun, and no complete head has come since."""
         return self._head_since is not None
 
     def data_received(self, data: bytes) -> None:
@@ -135,9 +133,9 @@ class GuardedProtocol(H11Protocol):
         if self.conn.their_state is h11.IDLE:
             waiting, _ = self.conn.trailing_data
             head, end, body = waiting.partition(b"\r\n\r\n")
-            said = _too_long(head) or (fault(head + end, self.guard.is_ours) if end else _early_fault(waiting))
-            if said is not None:
-                self._refuse(400, "host" if "Host:" in said else "malformed", said)
+            found = _too_long(head) or (fault(head + end, self.guard.is_ours) if end else _early_fault(waiting))
+            if found is not None:
+                self._refuse(400, "host" if "Host:" in found else "malformed", found)
                 return
             self._chunks = Chunks() if b"chunked" in head.lower() else None
             if end and self._chunks and not self._chunks.sound(body):
@@ -157,7 +155,7 @@ class GuardedProtocol(H11Protocol):
         if self._head_since is not None and now - self._head_since > HEAD_SECONDS:
             self._refuse(408, "slow head", f"the head of a request comes within {HEAD_SECONDS:.0f} seconds")
         elif self.conn.their_state is h11.SEND_BODY and self._parting is None:
-            if self.flow.read_paused or self.cycle.waiting_for_100_continue:  # it is we who do not listen
+            if self.flow.read_paused or self.cycle.waiting_for_100_continue:  # we do not listen
                 self._body_since += since_last
                 self._heard = now
             elif self._is_slow(now):
@@ -178,15 +176,15 @@ class GuardedProtocol(H11Protocol):
             took > RATE_AFTER_SECONDS and self._body_bytes < took * LEAST_RATE
         )
 
-    def _refuse(self, status: int, reason: str, said: str) -> None:
-        """Answer what went wrong, if nothing is answered yet, and end the connection."""
+    def _refuse(self, status: int, reason: str, sentence: str) -> None:
+        """Answer with the fault, if nothing is answered yet, and end the connection."""
         HTTP_REFUSED.labels(reason).inc()
         self._head_since = None
-        if self.cycle and not self.cycle.response_complete:  # its application learns that nobody listens any more
+        if self.cycle and not self.cycle.response_complete:  # its application learns that the client is gone
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            text = f"{said}\n".encode()
+            text = f"{sentence}\n".encode()
             fields = {
                 "content-type": "text/plain; charset=utf-8",
                 "content-length": str(len(text)),
@@ -198,14 +196,14 @@ class GuardedProtocol(H11Protocol):
         self.part()
 
     def drop(self) -> None:
-        """End it now, and let the kernel keep nothing that is still to be sent (SO_LINGER 0, socket(7))."""
+        """End it now; the kernel drops unsent bytes (SO_LINGER 0, socket(7))."""
         sock = self.transport.get_extra_info("socket")
         if sock is not None and not self.transport.is_closing():
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def part(self) -> None:
-        """Close; but who is still sending a body would never read the answer if we just hung up (RFC 9112, 9.6)."""
+        """Close so that a client that is still sending a body can read the answer first (RFC 9112, 9.6)."""
         if self.transport.is_closing() or self._parting is not None:
             return
         self._parting = 0
@@ -222,12 +220,12 @@ def _too_long(head: bytes) -> str | None:
 
 
 def _early_fault(waiting: bytes) -> str | None:
-    """A head that is not whole yet, and never will be a good one."""
+    """The fault of an incomplete head that cannot become a good one."""
     return "lines of a request end with CR LF" if waiting.count(b"\n") != waiting.count(b"\r\n") else None
 
 
 class _Parting:
-    """The transport as one request's cycle uses it: it closes when the other side had a chance to read the answer."""
+    """The transport of one request's cycle: it closes only after the client had a chance to read the answer."""
 
     def __init__(self, connection: GuardedProtocol) -> None:
         self._connection = connection

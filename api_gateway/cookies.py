@@ -1,8 +1,8 @@
-"""The cookie of a session, and what shows that a request with it comes from our own page.
+"""The cookie of a session, and the proof that a request with it comes from our own page.
 
-A browser sends a cookie along with whatever any page makes it ask (and to every port of a host: RFC 6265, section 8.5).
-So a cookie counts for requests of our own origin alone, and what changes something needs a token besides, which only
-our page can read: HMAC-SHA256 of the cookie's value.
+A browser sends a cookie with every request that any page causes (and to every port of a host: RFC 6265, section 8.5).
+So a cookie counts only for requests of our own origin, and a change also needs a token that only our page can read:
+HMAC-SHA256 of the cookie's value.
 """
 
 import hmac
@@ -25,25 +25,25 @@ def session_token(request: HTTPConnection) -> str | None:
 
 
 def set_cookie(request: HTTPConnection, response: Response, token: str) -> None:
-    """Let the browser keep a session until it is closed: out of scripts' reach, for this host alone."""
+    """Let the browser keep the session until it is closed: for this host only, and unreadable for scripts."""
     response.set_cookie(_name(request), token, path="/", secure=_tls(request), httponly=True, samesite="strict")
 
 
 def clear_cookie(request: HTTPConnection, response: Response) -> None:
-    """Let the browser forget it."""
+    """Remove the cookie from the browser."""
     response.delete_cookie(_name(request), path="/", secure=_tls(request), httponly=True, samesite="strict")
 
 
 def csrf_token(token: str) -> str:
-    """What our page shows besides the cookie."""
+    """The token that our page sends with the cookie."""
     return hmac.new(token.encode(), b"xraygpt csrf", sha256).hexdigest()
 
 
 def must_be_our_page(request: HTTPConnection) -> None:
-    """Refuse what another page made a browser ask.
+    """Refuse a request that another page caused.
 
-    The browser's own word counts (Fetch Metadata, ``Sec-Fetch-Site``). Where it says nothing, as it does over plain
-    HTTP from another machine, the origin's host and port must be ours (RFC 6454): a proxy may change the scheme.
+    The browser says so (Fetch Metadata, ``Sec-Fetch-Site``). If it does not, as over plain HTTP from another machine,
+    the origin's host and port must be ours (RFC 6454); a proxy may change the scheme.
 
     Raises:
         Forbidden: the request says that it comes from elsewhere.

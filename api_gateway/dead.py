@@ -1,4 +1,4 @@
-"""What failed for the last time: see it, give it fresh attempts."""
+"""Dead jobs: list them, and give them new attempts."""
 
 from datetime import datetime
 from typing import Annotated
@@ -7,20 +7,19 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api_gateway.auth import UsesLedger, needs
+from api_gateway.auth import Operator, UsesLedger
 from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies.read import dead
-from xraygpt_core.states import JobKind, Role
+from xraygpt_core.states import JobKind
 
 router = APIRouter(prefix="/v1/dead", tags=["dead"])
 
 
 class DeadJob(Answer):
-    """A job whose attempts are used up. ``subject`` is the image, study, turn or run it worked on."""
+    """A job whose attempts are used up. ``subject`` is its image, study, turn or run."""
 
     job_id: UUID
     kind: JobKind
@@ -54,7 +53,7 @@ class Replayed(Answer):
 @router.get("")
 def get_dead(
     ledger: UsesLedger,
-    _: Annotated[ApiKey, needs(Role.OPERATOR)],
+    _: Operator,
     reason: Text | None = None,
     after: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -64,10 +63,8 @@ def get_dead(
 
 
 @router.post("/replay")
-def post_replay(
-    body: Replay, ledger: UsesLedger, once: RunsOnce, _: Annotated[ApiKey, needs(Role.OPERATOR)]
-) -> Replayed:
-    """Queue dead jobs again. Their attempts start anew, their epochs go on."""
+def post_replay(body: Replay, ledger: UsesLedger, once: RunsOnce, _: Operator) -> Replayed:
+    """Queue dead jobs again. Their attempts start at zero, their epochs go on."""
     if sum((body.job_ids is not None, body.reason is not None, body.all)) != 1:
         raise InvalidRequest("name the jobs by job_ids, by reason or by all: true, one of the three")
     return Replayed.model_validate(

@@ -1,4 +1,4 @@
-"""What the routes work with, and the typed dependencies that hand it to them."""
+"""The objects that routes share, and the typed dependencies that pass them in."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,12 +25,12 @@ class Dependencies:
 
     @property
     def settings(self) -> Settings:
-        """The settings the ledger was opened with."""
+        """The settings of the ledger."""
         return self.ledger.settings
 
     @cached_property
     def counts(self) -> Counts:
-        """How many jobs there are, for whoever asks."""
+        """Counts of jobs, cached for all callers."""
         return Counts(self.ledger)
 
 
@@ -43,6 +43,6 @@ async def _ledger(services: Annotated[Dependencies, Depends(_services)]) -> Ledg
     return services.ledger
 
 
-# Nobody's in particular: for what is asked without a key. Routes with a caller take those of api_gateway.auth.
+# For routes without a caller. Routes with one take UsesServices and UsesLedger of api_gateway.auth.
 OpenServices = Annotated[Dependencies, Depends(_services)]
 OpenLedger = Annotated[Ledger, Depends(_ledger)]

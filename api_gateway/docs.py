@@ -8,7 +8,7 @@ from fastapi.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
 _ASSETS = "/docs/assets"
-# Somebody may type an API key into this page: nothing runs in it but the two files it names.
+# People type API keys into this page, so it runs only the two scripts that it names.
 _RULES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -47,5 +47,5 @@ async def get_docs() -> HTMLResponse:
 
 @router.get("/docs/start.js")
 async def get_start() -> Response:
-    """What starts it: a file, so that the page needs no script of its own."""
+    """The script that starts Swagger UI: a file, so that the page needs no inline script."""
     return Response(_START, media_type="text/javascript")

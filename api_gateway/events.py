@@ -1,4 +1,4 @@
-"""The bucket says that something came or went: by a webhook with a token, or through Amazon SNS with a signature."""
+"""Bucket events: from a webhook with a token, or through Amazon SNS with a signature."""
 
 import logging
 from typing import Annotated
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/events", tags=["events"])
 
 
 class NotedAnswer(Answer):
-    """What came of an event: ``ignored`` objects lie in another bucket, were gone before we looked, or are folders."""
+    """The result of an event. ``ignored`` objects are in another bucket, were gone when we looked, or are folders."""
 
     registered: int
     deleted: int
@@ -38,8 +38,8 @@ async def post_event(
 ) -> NotedAnswer:
     """Take an event of S3, MinIO, RustFS, EventBridge or SeaweedFS, as it is or as SQS wraps it. Repeats are harmless.
 
-    Send it with an API key, or with the webhook's own token. ``lane`` goes into the address the bucket is told;
-    ``stat`` needs a key that may ask for it, or counts as ``routine`` unless the gateway lets its webhook ask for it.
+    Send it with an API key, or with the webhook's own token. ``lane`` is a part of the address that
+    you give to the bucket; ``stat`` needs a key that may ask for it, or XRAYGPT_WEBHOOK_STAT, and else is ``routine``.
     """
     lane = _granted(lane, services) if sender is None else may_ask_for(lane, sender)
     return await run_in_threadpool(_note, services, await request.body(), lane)
@@ -47,9 +47,9 @@ async def post_event(
 
 @router.post("/sns", status_code=202)
 async def post_sns(request: Request, services: OpenServices, lane: Lane = Lane.ROUTINE) -> NotedAnswer:
-    """Take an event that Amazon SNS delivers over HTTPS. Its signature is the key; its topic must be one we listen to.
+    """Take an event that Amazon SNS delivers over HTTPS. Its signature is the key; its topic must be listed.
 
-    A subscription to such a topic is confirmed. What anybody else sends is refused.
+    A subscription to such a topic is confirmed. Every other message is refused.
     """
     return await run_in_threadpool(_note, services, await request.body(), _granted(lane, services), signed=True)
 
@@ -57,11 +57,11 @@ async def post_sns(request: Request, services: OpenServices, lane: Lane = Lane.R
 @router.get("/s3", include_in_schema=False)
 @router.head("/s3", include_in_schema=False)
 def get_event_door(_: Annotated[ApiKey | None, needs_or(Token.WEBHOOK, Role.OPERATOR, Role.SERVICE)]) -> None:
-    """MinIO knocks before it saves a webhook."""
+    """MinIO sends this request before it saves a webhook."""
 
 
 def _granted(lane: Lane, services: Dependencies) -> Lane:
-    """What an address asks for: whoever writes to a bucket could put the hospital's emergencies behind theirs."""
+    """The lane for objects without a key: a writer to the bucket must not overtake the hospital's emergencies."""
     return lane if lane is not Lane.STAT or services.settings.webhook_stat else Lane.ROUTINE
 
 
@@ -77,13 +77,13 @@ def _note(services: Dependencies, body: bytes, lane: Lane, *, signed: bool = Fal
 
 
 def _must_be_sns(body: bytes) -> None:
-    """Nothing else may come without a key."""
+    """Refuse everything else: it needs a key."""
     if not is_sns(read_json(body)):
         raise Unauthorised("this route takes signed messages of Amazon SNS; others go to /v1/events/s3 with a key")
 
 
 def _opened(services: Dependencies, message: Message) -> str | None:
-    """What is in a genuine SNS message; a subscription to one of our topics is confirmed."""
+    """The content of a genuine SNS message; confirms a subscription to one of our topics."""
     kind = services.sns.check(message)
     if kind == "SubscriptionConfirmation":
         services.sns.confirm(message)

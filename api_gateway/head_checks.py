@@ -1,7 +1,7 @@
-"""What a request's head must look like before anything believes it (RFC 9112).
+"""Checks of a request's head, before any parser reads it (RFC 9112).
 
-A proxy in front and this gateway must see the same requests in the same bytes, or somebody hides a second one in the
-first. So what parsers are known to read in two ways is refused, where RFC 9112 lets a server be lenient, too.
+A proxy in front and this gateway must see the same requests in the same bytes, or a sender can hide a second request in
+the first. So heads that parsers are known to read in two ways are refused, even if RFC 9112 allows a server to accept.
 """
 
 import ipaddress
@@ -13,14 +13,14 @@ from xraygpt_core.settings import Settings
 
 MOST_FIELDS = 100
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
-_REQUEST = re.compile(rb"[A-Z]{1,20} /[!-~]* HTTP/1\.[01]")  # origin-form alone: nobody uses this gateway as a proxy
+_REQUEST = re.compile(rb"[A-Z]{1,20} /[!-~]* HTTP/1\.[01]")  # origin-form only: this gateway is no proxy
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::\d{1,5})?")
 _ONCE = (b"host", b"content-length", b"transfer-encoding")
 
 
 def fault(head: bytes, is_ours: Callable[[str], bool]) -> str | None:
-    """What is wrong with a head, its blank line included; None: nothing.
+    """The fault of a head, its blank line included; None if it has none.
 
     Args:
         is_ours: whether this gateway answers under a host's name.
@@ -44,7 +44,7 @@ def fault(head: bytes, is_ours: Callable[[str], bool]) -> str | None:
 
 
 def _length(fields: dict[bytes, list[bytes]], modern: bool) -> str | None:
-    """How long the body is must have one answer (section 6.3)."""
+    """The fault of the length: a body has exactly one (section 6.3)."""
     (length,), (coding,) = (fields.get(name, [None]) for name in (b"content-length", b"transfer-encoding"))
     if coding is not None and (length is not None or not modern or coding.lower() != b"chunked"):
         return "a body is either chunked or has a Content-Length, not both and in no other coding"
@@ -63,9 +63,9 @@ def _host(fields: dict[bytes, list[bytes]], is_ours: Callable[[str], bool]) -> s
 def names_of(settings: Settings) -> Callable[[str], bool]:
     """Whether the gateway answers under a host's name.
 
-    It does under every bare address, the machine's name, ``localhost``, XRAYGPT_GATEWAY_HOST and what
-    XRAYGPT_ALLOWED_HOSTS adds. A page of somebody else's, whose name was made to lead here (DNS rebinding), does not
-    come in: a browser sends that name.
+    It does under every bare address, the machine's name, ``localhost``, XRAYGPT_GATEWAY_HOST and the names in
+    XRAYGPT_ALLOWED_HOSTS. So a foreign page whose name was made to lead here (DNS rebinding) is refused: a browser
+    sends that name.
     """
     given = [name.lower() for name in settings.allowed_hosts]
     names = {"localhost", platform.node().lower(), settings.gateway_host.lower(), *given}
@@ -87,7 +87,7 @@ def _is_address(host: str) -> bool:
 
 
 class Chunks:
-    """Watches a chunked body go by: chunks without extensions, CR LF behind each, no trailer (section 7.1)."""
+    """Checks a chunked body as it arrives: chunks without extensions, CR LF behind each, no trailer (section 7.1)."""
 
     _SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
@@ -98,7 +98,7 @@ class Chunks:
         self._last = False
 
     def sound(self, data: bytes) -> bool:
-        """False if these bytes do not go on with the body as they should. What follows its end is not looked at."""
+        """False if these bytes do not continue the body correctly. Bytes behind its end are not checked."""
         while data and not self.whole:
             if self._left:
                 taken = min(len(data), self._left)

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready: open to everybody, so nothing of it is a secret. For who has a key: how much to do."""
+"""Liveness and readiness, which need no key and show no secret; metrics and status, which need one."""
 
 from collections.abc import Callable
 from functools import cache
@@ -33,7 +33,7 @@ class Alive(Answer):
 
 
 class Ready(Answer):
-    """Everything it needs answers too."""
+    """Everything that it needs answers, too."""
 
     status: str = "ready"
 
@@ -49,8 +49,9 @@ class JobCount(Answer):
 
 
 class WorkerClaims(Answer):
-    """Jobs of one kind that a worker holds: the age of its oldest claim, and what is left of the lease that ends first;
-    below zero the worker was lost.
+    """Jobs of one kind that a worker holds: the age of its oldest claim, and the rest of the lease that ends first.
+
+    Below zero the worker was lost.
     """
 
     worker: str
@@ -61,14 +62,14 @@ class WorkerClaims(Answer):
 
 
 class ServedAnswer(Answer):
-    """The bundle the GPU workers load, and the run it was promoted from."""
+    """The bundle that the GPU workers load, and the run that made it."""
 
     name: str
     run_id: Any
 
 
 class StatusAnswer(Answer):
-    """What there is to do, who is at it, and what is served."""
+    """Open work, the workers that hold some of it, and the served bundle."""
 
     jobs: list[JobCount]
     workers: list[WorkerClaims]
@@ -77,7 +78,7 @@ class StatusAnswer(Answer):
 
 @router.get("/healthz")
 async def get_health() -> Alive:
-    """Alive. Answered by the event loop itself: no thread, and nothing that somebody else may keep busy, is needed."""
+    """Alive. The event loop itself answers: no thread is needed, and nothing that others may keep busy."""
     return Alive()
 
 
@@ -89,7 +90,7 @@ async def get_readiness(services: OpenServices) -> Response | Ready:
 
 @cache
 def _looks() -> CapacityLimiter:
-    """Strangers may ask: the threads that answer everybody else are not theirs to take."""
+    """Strangers may ask, so these questions have threads of their own."""
     return CapacityLimiter(_LOOKS_AT_ONCE)
 
 
@@ -100,7 +101,7 @@ def _readiness(services: Dependencies) -> Response | Ready:
         "broker": services.ledger.doorbell.ping,
         "buckets": services.store.check,
     }
-    failed = [{"where": name, "problem": said} for name, check in checks.items() if (said := _failure(check))]
+    failed = [{"where": name, "problem": why} for name, check in checks.items() if (why := _failure(check))]
     if failed:
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "not ready", headers={"Retry-After": "2"}, errors=failed)
     return Ready()
@@ -116,7 +117,7 @@ def get_metrics(
     """
     try:
         counts = services.counts()
-    except Unavailable:  # what this process counted itself is still worth telling
+    except Unavailable:  # the counts of this process are still worth showing
         counts = []
     return Response(generate_latest(REGISTRY) + generate_latest(jobs_by_state(counts)), media_type=CONTENT_TYPE_LATEST)
 

@@ -35,9 +35,9 @@ class IdempotentRoute:
         return once(self.ledger, self.attempt, self.status, action)
 
     def prepared(self, prepare: Callable[[], Callable[[], Answer]]) -> Answer:
-        """Likewise, for an action that is slow to get ready: no connection is held meanwhile."""
-        if self.attempt is not None and (known := answered(self.ledger, self.attempt)) is not None:
-            return known
+        """The same for an action with a slow preparation, during which no database connection is held."""
+        if self.attempt is not None and (former := answered(self.ledger, self.attempt)) is not None:
+            return former
         return self(prepare())
 
 

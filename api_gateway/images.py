@@ -1,4 +1,4 @@
-"""Where many images stand, in one request."""
+"""The states of many images, in one request."""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import Field
 
-from api_gateway.auth import UsesLedger, UsesServices, needs
+from api_gateway.auth import Submitter, UsesLedger, UsesServices, needs
 from api_gateway.object_uris import source_object
 from api_gateway.schemas import Answer, ContradictionAnswer, Request, ScopeAnswer, Text
 from xraygpt_core.ledger.access.api_keys import ApiKey
@@ -21,7 +21,7 @@ MAX_IMAGES = 1000
 
 
 class ImageIds(Request):
-    """The images to tell about."""
+    """The images to look up."""
 
     image_ids: Annotated[list[UUID], Field(max_length=MAX_IMAGES)]
 
@@ -29,7 +29,7 @@ class ImageIds(Request):
 class ImageAnswer(Answer):
     """An image: its own state if it ended alone, its study's otherwise. ``seconds`` from arrival to its end.
 
-    ``flags`` are the image's and its text's; ``scope`` and ``consistency`` belong to the text. An operator is told no
+    ``flags`` are the image's and its text's; ``scope`` and ``consistency`` belong to the text. An operator sees no
     text: ``summary``, ``findings`` and ``impression`` are null then, and ``consistency``, which quotes it, is empty.
     """
 
@@ -56,19 +56,19 @@ class Content(Request):
 
 
 class Contents(Request):
-    """The objects to tell about."""
+    """The objects to look up."""
 
     objects: Annotated[list[Content], Field(max_length=MAX_IMAGES)]
 
 
 class Images(Answer):
-    """In the order asked; an id nobody knows is left out."""
+    """In the order of the request; unknown ids are left out."""
 
     images: list[ImageAnswer]
 
 
 class KnownContents(Answer):
-    """In the order asked; null for a content that was never registered."""
+    """In the order of the request; null for a content that was never registered."""
 
     images: list[ImageAnswer | None]
 
@@ -79,29 +79,27 @@ def post_status(
     ledger: UsesLedger,
     caller: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.OPERATOR, Role.SERVICE)],
 ) -> Images:
-    """Where up to 1000 images stand."""
+    """The states of up to 1000 images."""
     return Images(images=[_shown(one, caller) for one in images_status(ledger, body.image_ids, texts=_reads(caller))])
 
 
 @router.post("/lookup")
-def post_lookup(
-    body: Contents, services: UsesServices, caller: Annotated[ApiKey, needs(Role.OPERATOR, Role.SERVICE)]
-) -> KnownContents:
-    """What became of up to 1000 objects, by address and content. Nothing is registered, and the bucket is not asked."""
+def post_lookup(body: Contents, services: UsesServices, caller: Submitter) -> KnownContents:
+    """The images of up to 1000 objects, by address and content. This registers nothing and asks no bucket."""
     refs = [
         ObjectRef(*source_object(one.uri, f"objects[{place}]", services.settings), one.etag)
         for place, one in enumerate(body.objects)
     ]
     ids = find_images(services.ledger, refs)
-    known = {
+    found = {
         one.image_id: _shown(one, caller)
         for one in images_status(services.ledger, [one for one in ids if one], texts=_reads(caller))
     }
-    return KnownContents(images=[None if image_id is None else known.get(image_id) for image_id in ids])
+    return KnownContents(images=[None if image_id is None else found.get(image_id) for image_id in ids])
 
 
 def _shown(image: ImageStatus, caller: ApiKey) -> ImageAnswer:
-    """The image with its text, or without for who runs the system and reads no texts."""
+    """The image, with its text only if the caller may read texts."""
     answer = ImageAnswer.model_validate(image)
     if _reads(caller):
         return answer

@@ -1,4 +1,4 @@
-"""The key is looked at before a body is read: who has none, or a wrong one, sends nothing that costs memory or time."""
+"""Checks the key before a body is read, so that a sender without a good key costs no memory and little time."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_gateway.auth import NO_KEY, Shown, presented_key, shown, token_of
-from api_gateway.concurrency import place
+from api_gateway.concurrency import held_slot
 from api_gateway.cookies import session_token
 from api_gateway.problems import answer
 from api_gateway.rate_limits import RateLimits, address
@@ -26,16 +26,16 @@ from xraygpt_core.ledger.transaction import Ledger
 
 log = logging.getLogger(__name__)
 
-# Where something else than a key or a session proves who sends: these check it themselves.
+# These routes check another proof of the sender themselves.
 OPEN = frozenset({("POST", "/v1/events/sns"), ("POST", "/v1/session")})
-# A good key still opens while its address is locked out: behind a proxy or NAT that is also everybody else's.
+# A good key still works while its address is locked out: others may share the address behind a proxy or NAT.
 GOOD_FOR_SECONDS = 3600.0
 _MOST_GOOD = 10_000
-_LOOKS_AT_ONCE = 8  # at one key, of the forty threads there are
+_CHECKS_AT_ONCE = 8  # of one key; the gateway has forty threads
 
 
 class KeyBeforeBody:
-    """Puts into ``request.state.caller`` who asks, or answers 401 or 429 before a byte of the body is taken."""
+    """Puts the caller into ``request.state.caller``, or answers 401 or 429 before it reads any of the body."""
 
     def __init__(self, app: ASGIApp, ledger: Ledger, limits: RateLimits) -> None:
         self.app = app
@@ -54,7 +54,7 @@ class KeyBeforeBody:
             asked = HTTPConnection(scope)
             try:
                 if (scope["method"], scope["path"]) not in OPEN:
-                    state["caller"] = caller = await self._look(asked, address(asked))
+                    state["caller"] = caller = await self._caller(asked, address(asked))
                     if caller is None and has_body(asked.headers):
                         raise Unauthorised(NO_KEY)
             except XrayGPTError as error:
@@ -62,54 +62,54 @@ class KeyBeforeBody:
                 return
         await self.app(scope, receive, send)
 
-    async def _look(self, asked: HTTPConnection, sender: str) -> Shown:
+    async def _caller(self, asked: HTTPConnection, sender: str) -> Shown:
         if written := presented_key(asked):
             if found := token_of(self._ledger.settings, written):
                 return found
-            caller = await self._look_at(asked, written, sender)
-        elif token := session_token(asked):  # one that is over comes from everybody's page: it locks out no key
-            caller = await self._look_at(asked, token, f"session {sender}")
+            caller = await self._checked(asked, written, sender)
+        elif token := session_token(asked):  # ended sessions are common on honest pages, so they lock out no key
+            caller = await self._checked(asked, token, f"session {sender}")
         else:
             return None
         if isinstance(caller, ApiKey):
             self._limits.spend("request", caller.identity)
         return caller
 
-    async def _look_at(self, asked: HTTPConnection, secret: str, who: str) -> Shown:
-        """Whose the key or session is; ``who`` is locked out by wrong ones."""
-        known = sha256(secret.encode("latin-1", "replace")).digest()
-        if self._good.get(known, 0.0) < time.monotonic():
-            self._limits.check("wrong key", who)
+    async def _checked(self, asked: HTTPConnection, secret: str, sender: str) -> Shown:
+        """The holder of a key or session; wrong ones lock ``sender`` out."""
+        digest = sha256(secret.encode("latin-1", "replace")).digest()
+        if self._good.get(digest, 0.0) < time.monotonic():
+            self._limits.check("wrong key", sender)
         try:
-            async with self._turn(known):
+            async with self._turn(digest):
                 caller = await run_in_threadpool(shown, self._ledger, asked)
         except Unauthorised:
-            self._good.pop(known, None)
-            await run_in_threadpool(self._refused, who, address(asked))
+            self._good.pop(digest, None)
+            await run_in_threadpool(self._refused, sender, address(asked))
             raise
-        if caller is not None:  # else it was not looked at
-            self._good[known] = time.monotonic() + GOOD_FOR_SECONDS
-            self._good.move_to_end(known)
+        if caller is not None:  # otherwise it was not checked
+            self._good[digest] = time.monotonic() + GOOD_FOR_SECONDS
+            self._good.move_to_end(digest)
             if len(self._good) > _MOST_GOOD:
                 self._good.popitem(last=False)
         return caller
 
     @asynccontextmanager
-    async def _turn(self, known: bytes) -> AsyncIterator[None]:
-        """Who sends many requests at once waits for himself, and not everybody else for him."""
-        turns = self._turns.setdefault(known, CapacityLimiter(_LOOKS_AT_ONCE))
+    async def _turn(self, digest: bytes) -> AsyncIterator[None]:
+        """Limits the checks of one key, so that a sender of many requests delays only itself."""
+        turns = self._turns.setdefault(digest, CapacityLimiter(_CHECKS_AT_ONCE))
         try:
-            async with place(turns):
+            async with held_slot(turns):
                 yield
         finally:
             if not turns.borrowed_tokens and not turns.statistics().tasks_waiting:
-                self._turns.pop(known, None)
+                self._turns.pop(digest, None)
 
-    def _refused(self, who: str, sender: str) -> None:
-        locked = self._limits.failed("wrong key", who)
+    def _refused(self, locked_out: str, sender: str) -> None:
+        locked = self._limits.failed("wrong key", locked_out)
         if locked:
             log.warning("an address is locked out for a while: too many wrong keys", extra={"address": sender})
-        elif who != sender:  # that a session is over is no attempt
+        elif locked_out != sender:  # an ended session is no attempt to break in
             return
         with self._ledger.acting(Actor("nobody", address=sender)).work() as work:
             record(work, "address locked out" if locked else "key refused")

@@ -1,6 +1,6 @@
-"""``create-key`` and ``revoke-key``: for whoever may reach the database, and so for the first key of all.
+"""``create-key`` and ``revoke-key``: for the first key of an installation, on a machine that reaches the database.
 
-They need XRAYGPT_DATABASE_URL alone. Everybody else uses ``/v1/keys``, or ``xraygpt keys``.
+They need only XRAYGPT_DATABASE_URL. Otherwise use ``/v1/keys``, or ``xraygpt keys``.
 """
 
 import argparse
@@ -17,23 +17,25 @@ from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.settings import load_database_settings
 from xraygpt_core.states import KeyKind, Role
 
-# What a key may do where nobody says it: the least that its holder needs.
+# The roles of a key without --role: the least that its holder needs.
 _USUAL = {KeyKind.PERSON: (Role.READER,), KeyKind.PROGRAM: (Role.SERVICE,), KeyKind.BOTH: tuple(EVERY_ROLE)}
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the two commands."""
-    create = commands.add_parser("create-key", help="make an API key and print it, this once")
-    create.add_argument("--name", required=True, help="who will use it; a person's signatures carry this name")
+    create = commands.add_parser("create-key", help="make an API key and print it once")
+    create.add_argument("--name", required=True, help="its holder; a person's signatures carry this name")
     create.add_argument("--program", action="store_true", help="for a program, which may sign for people it names")
     create.add_argument("--both", action="store_true", help=argparse.SUPPRESS)  # the one-machine stack's own
     create.add_argument("--role", action="append", choices=list(Role), help="what it may do; may be repeated")
-    create.add_argument("--owner", help="who answers for it")
-    create.add_argument("--expires", metavar="DAYS", type=float, help="after how many days it ends; else it does not")
+    create.add_argument("--owner", help="the person who answers for it")
+    create.add_argument(
+        "--expires", metavar="DAYS", type=float, help="after how many days it expires; without this, never"
+    )
     create.add_argument("--stat", action="store_true", help="it may ask for the lane stat")
     create.set_defaults(act=_create)
     revoke = commands.add_parser("revoke-key", help="end every valid API key of this name, at once")
-    revoke.add_argument("--name", required=True, help="who used it")
+    revoke.add_argument("--name", required=True, help="its holder")
     revoke.set_defaults(act=_revoke)
 
 

@@ -7,9 +7,9 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import AfterValidator, Field
 
-from api_gateway.auth import UsesLedger, needs
+from api_gateway.auth import Admin, UsesLedger
 from api_gateway.schemas import Answer, Moment, Request, Text
-from xraygpt_core.ledger.access.api_keys import LONGEST_NAME, ApiKey, NewKey, make_key
+from xraygpt_core.ledger.access.api_keys import LONGEST_NAME, NewKey, make_key
 from xraygpt_core.ledger.access.key_changes import end_key, keys, rotate_key
 from xraygpt_core.states import KeyKind, Role
 
@@ -19,7 +19,7 @@ _LONGEST_OVERLAP = 30 * 86400
 
 
 def _to_come(moment: datetime) -> datetime:
-    """A key that is over before it is made opens nothing; the last admin's would lock everybody out."""
+    """Refuse an expiry in the past: the last admin's key would lock every admin out."""
     if moment <= datetime.now(UTC):
         raise ValueError("a key expires at a moment to come")
     return moment
@@ -29,9 +29,9 @@ _Expiry = Annotated[Moment, AfterValidator(_to_come)]
 
 
 class WantedKey(Request):
-    """A key for one person or program. ``name`` is what it signs with, unique among valid keys.
+    """A key for one person or program. It signs with ``name``, which is unique among valid keys.
 
-    ``owner``: who answers for it. ``stat``: it may ask for that lane though it is no lead's or operator's.
+    ``owner`` answers for it. With ``stat`` it may ask for that lane without the role lead or operator.
     """
 
     name: Annotated[Text, Field(min_length=1, max_length=LONGEST_NAME)]
@@ -43,14 +43,14 @@ class WantedKey(Request):
 
 
 class MadeKey(Answer):
-    """A new key. ``key`` is told this once: the database keeps its hash alone."""
+    """A new key. ``key`` appears only here: the database keeps its hash."""
 
     key_id: UUID
     key: str
 
 
 class KeyRotation(Request):
-    """For how long the old key opens what it opened, beside the new one (0 ends it now), and how long the new one does.
+    """How long the old key stays valid beside the new one (0 ends it now), and when the new one expires.
 
     Without ``expires_at`` the new key expires when the old one would have.
     """
@@ -77,13 +77,13 @@ class KeyAnswer(Answer):
 
 
 class Keys(Answer):
-    """By name; keys that ended stay, for what they signed."""
+    """By name. Ended keys stay, because they signed reviews."""
 
     keys: list[KeyAnswer]
 
 
 @router.post("", status_code=201)
-def post_key(body: WantedKey, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> MadeKey:
+def post_key(body: WantedKey, ledger: UsesLedger, _: Admin) -> MadeKey:
     """Make a key. 409 if a valid key bears the name."""
     wanted = NewKey(body.name, body.kind, frozenset(body.roles), body.stat, body.owner, body.expires_at)
     key_id, key = make_key(ledger, wanted)
@@ -91,22 +91,20 @@ def post_key(body: WantedKey, ledger: UsesLedger, _: Annotated[ApiKey, needs(Rol
 
 
 @router.get("")
-def get_keys(ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)], ended: bool = False) -> Keys:
-    """The valid keys; with ``ended``, those that are over, too."""
+def get_keys(ledger: UsesLedger, _: Admin, ended: bool = False) -> Keys:
+    """The valid keys; with ``ended``, the ended ones, too."""
     return Keys(keys=[KeyAnswer.model_validate(dict(one)) for one in keys(ledger, ended=ended)])
 
 
 @router.post("/{key_id}/rotate", status_code=201)
-def post_rotation(
-    key_id: UUID, body: KeyRotation, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]
-) -> MadeKey:
-    """Make a key in place of another, with its name, roles and owner. Both open the same until the old one ends."""
+def post_rotation(key_id: UUID, body: KeyRotation, ledger: UsesLedger, _: Admin) -> MadeKey:
+    """Make a key in place of another, with its name, roles and owner. Both work until the old one ends."""
     new_id, key = rotate_key(ledger, key_id, body.overlap_seconds, body.expires_at)
     return MadeKey(key_id=new_id, key=key)
 
 
 @router.delete("/{key_id}", status_code=204)
-def delete_key(key_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> Response:
+def delete_key(key_id: UUID, ledger: UsesLedger, _: Admin) -> Response:
     """End a key, its sessions and the streams it watches, at once. 409 if no admin would be left."""
     end_key(ledger, key_id)
     return Response(status_code=204)

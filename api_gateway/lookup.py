@@ -1,18 +1,16 @@
-"""From the hospital's number to the study. The number is in the body, becomes a pseudonym, and is forgotten."""
+"""Find studies by a number of the hospital. The number travels in the body, becomes a pseudonym, and is forgotten."""
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter
 
-from api_gateway.auth import UsesServices, needs
+from api_gateway.auth import TextReader, UsesServices
 from api_gateway.rate_limits import spends
 from api_gateway.schemas import Answer, Request
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.studies.read import lookup
 from xraygpt_core.privacy import Pseudonymiser
-from xraygpt_core.states import Role
 
 router = APIRouter(tags=["lookup"])
 
@@ -35,11 +33,9 @@ class LookupAnswer(Answer):
 
 
 @router.post("/v1/lookup", dependencies=[spends("lookup")])
-def post_lookup(
-    body: Lookup, services: UsesServices, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
-) -> LookupAnswer:
+def post_lookup(body: Lookup, services: UsesServices, _: TextReader) -> LookupAnswer:
     """Find studies by accession number, patient id or StudyInstanceUID."""
-    # While one key replaces another, a study is known under either.
+    # While one pseudonymisation key replaces another, a study may have a pseudonym of either.
     asked = [_pseudonym(body, one) for one in services.pseudonymiser.all]
     found = [study for kind, pseudonym in asked for study in lookup(services.ledger, kind, pseudonym)]
     return LookupAnswer(studies=list(dict.fromkeys(found)))

@@ -1,4 +1,4 @@
-"""What every request passes: a measure of its time, and headers that keep browsers careful."""
+"""Middleware of every request: its metrics, and the security headers of its answer."""
 
 import logging
 import time
@@ -12,10 +12,10 @@ from xraygpt_core.metrics import HTTP_REQUESTS, HTTP_SECONDS
 log = logging.getLogger(__name__)
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
-_CAREFUL = {
+_SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    # A browser sends a session's cookie to every port of a host: what it gets there is for our own page alone.
+    # A browser sends a session's cookie to every port of a host, so only our own page may read the answers.
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -24,7 +24,7 @@ _CAREFUL = {
 
 
 class Measured:
-    """Counts and times requests by route template, and marks answers as private and as no pages to be shown."""
+    """Counts and times requests by route template, and marks answers as private and as no pages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -41,7 +41,7 @@ class Measured:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in _CAREFUL.items():
+                for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 if scope["scheme"] == "https":
                     headers.setdefault("Strict-Transport-Security", "max-age=31536000")

@@ -1,4 +1,4 @@
-"""Addresses of objects, as callers write them: ``s3://bucket/key``, the key as it is, not percent-encoded."""
+"""Addresses of objects as callers write them: ``s3://bucket/key``, with the plain key, not percent-encoded."""
 
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.settings import Settings

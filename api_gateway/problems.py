@@ -1,4 +1,4 @@
-"""Errors as HTTP says them: ``application/problem+json`` (RFC 9457). The one place where our errors become statuses."""
+"""Errors as ``application/problem+json`` (RFC 9457). Only this module maps our errors to HTTP statuses."""
 
 import logging
 import math
@@ -43,7 +43,7 @@ _HEADERS = {
     HTTPStatus.CONFLICT: {"Retry-After": "1"},
 }
 
-_ERRORS_TOLD = 100
+_MOST_ERRORS = 100
 
 
 class Problem(BaseModel):
@@ -57,7 +57,7 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] | None = None
 
 
-# Every route answers with this when it does not answer with what it promises.
+# Every route may answer with this instead of its own answer.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "Problem (RFC 9457)",
@@ -70,9 +70,9 @@ def problem(
     status: int, detail: str | None = None, *, headers: dict[str, str] | None = None, **more: Any
 ) -> JSONResponse:
     """A problem as a response. ``more`` are further members of :class:`Problem`."""
-    said = Problem(title=more.pop("title", None) or HTTPStatus(status).phrase, status=status, detail=detail, **more)
+    body = Problem(title=more.pop("title", None) or HTTPStatus(status).phrase, status=status, detail=detail, **more)
     return JSONResponse(
-        said.model_dump(exclude_none=True), status, headers=headers, media_type="application/problem+json"
+        body.model_dump(exclude_none=True), status, headers=headers, media_type="application/problem+json"
     )
 
 
@@ -89,7 +89,7 @@ def answer(error: errors.XrayGPTError, *, close: bool = False) -> JSONResponse:
     """One of our errors as a response.
 
     Args:
-        close: end the connection with it, for what is still to come of the request is not wanted.
+        close: end the connection with it, because the rest of the request will not be read.
     """
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
     if status is None:
@@ -108,27 +108,27 @@ def answer(error: errors.XrayGPTError, *, close: bool = False) -> JSONResponse:
 
 async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.XrayGPTError)
-    said = answer(error)
+    response = answer(error)
     if is_refusal(request, error):
         try:
-            await run_in_threadpool(keep_refusal, request, said.status_code)
+            await run_in_threadpool(keep_refusal, request, response.status_code)
         except errors.Unavailable as away:
             return answer(away)
-    return said
+    return response
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:
-    """Which field is wrong and why, without the value: it may be a name or a number of a patient."""
+    """The faulty fields and why, without their values: a value may name a patient."""
     assert isinstance(error, RequestValidationError)
     found = [
-        {"where": ".".join(map(str, item["loc"])), "problem": item["msg"]} for item in error.errors()[:_ERRORS_TOLD]
+        {"where": ".".join(map(str, item["loc"])), "problem": item["msg"]} for item in error.errors()[:_MOST_ERRORS]
     ]
     title = errors.InvalidRequest.__doc__
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "see errors for the fields", title=title, errors=found)
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
-    """What the framework refuses itself: unknown paths, wrong methods, unreadable or too large bodies."""
+    """Refusals of the framework: unknown paths, wrong methods, unreadable or too large bodies."""
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, RecursionError):  # the framework's reader of JSON gave up
         title = errors.InvalidRequest.__doc__
@@ -138,7 +138,7 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _gone(_: Request, _error: Exception) -> JSONResponse:
-    """Who sent half a body and left reads no answer; it is no defect of ours."""
+    """A client that left in the middle of its body is no defect of ours."""
     return problem(HTTPStatus.BAD_REQUEST, "the request ended in the middle of its body")
 
 
@@ -147,6 +147,6 @@ async def _unexpected(_: Request, error: Exception) -> JSONResponse:
 
 
 def _defect(error: Exception) -> JSONResponse:
-    """A defect of ours: the log has its class and place, the caller learns nothing of either."""
+    """A defect of ours: the log has its class and place, the answer has neither."""
     log.error("unexpected error", exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed inside the gateway; its log says where")

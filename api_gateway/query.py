@@ -1,4 +1,4 @@
-"""SQL for analysts, over the views. Each statement has a process of its own; no thread of the gateway waits for it."""
+"""Analysts' SQL over the views. Each statement runs in a process of its own, and no thread waits for it."""
 
 import asyncio
 import contextlib
@@ -28,8 +28,8 @@ from xraygpt_core.states import Role
 router = APIRouter(tags=["query"])
 
 _START_SECONDS = 3.0  # for the process itself
-_END_SECONDS = 1.0  # after its last word
-_SEND_SECONDS = 60.0  # for the answer: it keeps its place while it is sent
+_END_SECONDS = 1.0  # after its answer
+_SEND_SECONDS = 60.0  # for the answer: it keeps its slot while it is sent
 _PIECE = 64 << 10
 _WAIT_SECONDS = 2.0
 
@@ -48,8 +48,8 @@ class QueryResult(Answer):
     truncated: bool
 
 
-def places(at_once: int) -> ConcurrencyLimit:
-    """Queries that may run at once; one key leaves room for another."""
+def query_slots(at_once: int) -> ConcurrencyLimit:
+    """The slots of queries; one key may not take all of them."""
     return ConcurrencyLimit(
         at_once, max(1, at_once - at_once // 4), _WAIT_SECONDS, "as many queries run as may: try again soon"
     )
@@ -61,35 +61,35 @@ async def post_query(
 ) -> AnyResponse:
     """Run one SELECT as the role ``xraygpt_reader``: read-only, at most 10 seconds, 10000 rows and 32 MiB.
 
-    429 while as many run as may.
+    429 while all slots are taken.
     """
     question = asked(services.settings, body.sql)
     slots: ConcurrencyLimit = request.app.state.queries
-    async with AsyncExitStack() as place:
-        await place.enter_async_context(slots.slot(caller.identity))
+    async with AsyncExitStack() as slot:
+        await slot.enter_async_context(slots.slot(caller.identity))
         try:
             answer = await _unless_gone(request, question)
         except XrayGPTError:
             await run_in_threadpool(_keep, services.ledger, body.sql, FAILED)
             raise
         await run_in_threadpool(_keep, services.ledger, body.sql, DONE)
-        return _Held(answer, place.pop_all())
+        return _Held(answer, slot.pop_all())
 
 
 def _keep(ledger: Ledger, statement: str, outcome: str) -> None:
-    """Before a row leaves, the audit has the statement's hash. Its text may name a patient, or quote one's words."""
+    """Record the statement's hash before any row leaves. Its text may name a patient, or quote a patient's words."""
     digest = sha256(statement.encode("utf-8", "surrogatepass")).hexdigest()
     record_alone(ledger, "query run", detail={"sha256": digest}, outcome=outcome)
 
 
 async def _unless_gone(request: Request, question: bytes) -> bytes:
-    """The answer; who hangs up meanwhile ends the process that works on it."""
+    """The answer. If the client hangs up meanwhile, the query's process is killed."""
     work = asyncio.ensure_future(_run(question))
     gone = asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            raise InvalidRequest("nobody waits for the answer any more")
+            raise InvalidRequest("the client hung up before the answer")
         return answered(await work)
     finally:
         for task in (work, gone):
@@ -103,7 +103,7 @@ async def _gone(request: Request) -> None:
 
 
 async def _run(question: bytes) -> bytes:
-    """What a process of its own says to a question; at whatever cost of time it is gone when this ends."""
+    """The output of the query's process, which is gone when this returns."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *COMMAND, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, env=environment(), limit=1 << 20
@@ -118,13 +118,13 @@ async def _run(question: bytes) -> bytes:
                 process.stdin.close()
                 while piece := await process.stdout.read(1 << 20):
                     output += piece
-                    if len(output) > 2 * MAX_BYTES:  # it counts itself; nobody needs to believe it
+                    if len(output) > 2 * MAX_BYTES:  # the process counts, too, but need not be trusted
                         break
                 else:
                     async with asyncio.timeout(_END_SECONDS):
                         await process.wait()
     finally:
-        if process.returncode is None:  # to kill one that ends by itself would take its exit from who waits for it
+        if process.returncode is None:  # a process that ended by itself must not be killed: asyncio would lose its exit
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
         await asyncio.shield(process.wait())
@@ -132,14 +132,14 @@ async def _run(question: bytes) -> bytes:
 
 
 class _Held(AnyResponse):
-    """An answer that keeps its place until it is sent: what lies in memory for slow readers has a limit as well."""
+    """An answer that keeps its slot until it is sent, so that slow readers cannot fill the memory."""
 
-    def __init__(self, content: bytes, place: AsyncExitStack) -> None:
+    def __init__(self, content: bytes, slot: AsyncExitStack) -> None:
         super().__init__(content, media_type="application/json")
-        self._place = place
+        self._slot = slot
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        async with self._place, asyncio.timeout(_SEND_SECONDS):
+        async with self._slot, asyncio.timeout(_SEND_SECONDS):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             for start in range(0, len(self.body), _PIECE):
                 piece = bytes(self.body[start : start + _PIECE])

@@ -1,7 +1,7 @@
-"""How often somebody may do what, per key or address, and how long a sender of wrong keys waits.
+"""Budgets of requests per key or address, and lock-outs after wrong keys.
 
-Token buckets in this process's memory: they cost no database, and forget everything when the gateway starts. A route
-states what it spends with :func:`spends`; what has no key yet (a login) calls :func:`spend` with its address.
+Token buckets in this process's memory: they need no database, and are full again when the gateway starts. A route
+states what it spends with :func:`spends`; a route without a key (a login) spends from the address's budget.
 """
 
 import ipaddress
@@ -21,9 +21,9 @@ from xraygpt_core.token_bucket import TokenBucket
 
 What = Literal["request", "login", "lookup", "question", "query", "wrong key"]
 
-MOST_KNOWN = 20_000  # callers remembered at once; the one that was silent for longest is forgotten first
+MOST_KNOWN = 20_000  # callers in memory; the one that was silent for longest is forgotten first
 FIRST_LOCK, LONGEST_LOCK = 1.0, 300.0  # seconds; a lock is twice as long as the one before
-CALM_SECONDS = 900.0  # after which the next lock is a first one again
+CALM_SECONDS = 900.0  # then the next lock is a first one again
 
 
 class RateLimits:
@@ -48,10 +48,10 @@ class RateLimits:
         self._locked: OrderedDict[tuple[What, str], tuple[float, float]] = OrderedDict()  # until, how long it was
 
     def spend(self, what: What, who: object, amount: float = 1.0) -> None:
-        """Take from somebody's budget.
+        """Take from the budget of a key or address.
 
         Raises:
-            TooMany: there is not so much left; it says when there will be.
+            TooMany: too little is left; it says when there will be enough.
         """
         budget = self._budgets[what]
         with self._lock:
@@ -64,7 +64,7 @@ class RateLimits:
             raise TooMany(f"too many of these for now ({what}): {budget.written} are allowed", wait)
 
     def check(self, what: What, who: object) -> None:
-        """Nothing is spent; only somebody who is locked out is refused.
+        """Refuse a sender that is locked out; this spends nothing.
 
         Raises:
             TooMany: the lock is not over.
@@ -76,7 +76,7 @@ class RateLimits:
             raise TooMany("too many wrong keys came from here: wait before the next one", wait)
 
     def failed(self, what: What, who: object) -> bool:
-        """Somebody showed a wrong key or password. True if that locked them out now: a pause that grows each time."""
+        """Note a wrong key or password. True if that locks the sender out now; each pause is longer than the last."""
         try:
             self.spend(what, who)
         except TooMany:
@@ -93,25 +93,25 @@ class RateLimits:
 
     def _keep(
         self,
-        known: OrderedDict[tuple[What, str], tuple[float, float]],
+        kept: OrderedDict[tuple[What, str], tuple[float, float]],
         name: tuple[What, str],
         value: tuple[float, float],
     ) -> None:
-        known[name] = value
-        while len(known) > MOST_KNOWN:
-            known.popitem(last=False)
+        kept[name] = value
+        while len(kept) > MOST_KNOWN:
+            kept.popitem(last=False)
 
 
 def limits(connection: HTTPConnection) -> RateLimits:
-    """The limits of the gateway that answers this."""
+    """The limits of the gateway that answers this connection."""
     found: RateLimits = connection.app.state.limits
     return found
 
 
 def address(connection: HTTPConnection) -> str:
-    """Where a request comes from, as the buckets count: one IPv4 address, or the 64 bits of IPv6 that a site is given.
+    """The sender's address as the buckets count it: one IPv4 address, or the 64 bits of IPv6 that a site has.
 
-    Behind a proxy of XRAYGPT_TRUSTED_PROXIES it is the address the proxy names (``X-Forwarded-For``).
+    Behind a proxy of XRAYGPT_TRUSTED_PROXIES it is the address that the proxy names (``X-Forwarded-For``).
     """
     host = address_of(connection) or "nowhere"
     try:
@@ -124,10 +124,10 @@ def address(connection: HTTPConnection) -> str:
 
 
 def spend(connection: HTTPConnection, what: What, who: object = None) -> None:
-    """Take one from the budget of somebody, of the sender's address unless somebody else is named.
+    """Take one from the budget of ``who``, or of the sender's address.
 
     Raises:
-        TooMany: nothing is left of it.
+        TooMany: nothing is left.
     """
     limits(connection).spend(what, address(connection) if who is None else who)
 
@@ -143,7 +143,7 @@ def spends(what: What) -> Any:
 
 
 def spends_here(what: What) -> Any:
-    """The same for a route without a key: of the address that sends it."""
+    """The same for a route without a key: from the budget of the sender's address."""
 
     def take(request: Request) -> None:
         spend(request, what)

@@ -1,4 +1,4 @@
-"""The reading room: a page for radiologists, made of the files in ``static/``. It holds nothing; the API does."""
+"""The reading room: a page for radiologists, made of the files in ``static/``. All data come from the API."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 
 _FILES = Path(__file__).parent / "static"
-# Scripts, styles and answers come from this gateway alone; nothing is inline, nothing is framed, no form is sent.
+# Scripts, styles and answers come only from this gateway; nothing is inline, nothing is framed, no form is sent.
 _RULES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -40,7 +40,7 @@ def serve_room(app: FastAPI) -> None:
 
     @router.get("/")
     def get_room() -> HTMLResponse:
-        """The reading room. Asked for anew at each visit, so that nobody works with an old one."""
+        """The reading room. Browsers ask for it at each visit, so that no reader works with an old version."""
         return HTMLResponse(page, headers=_HEADERS | {"Cache-Control": "no-cache"})
 
     app.mount(place.rstrip("/"), _Room(directory=_FILES), name="room")

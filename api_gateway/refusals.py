@@ -1,4 +1,4 @@
-"""What a known caller tried and may not, or may not now, is kept in the audit like what was done."""
+"""Refused acts of known callers are recorded in the audit, like acts that were done."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from xraygpt_core.ledger.audit.record import REFUSED, record_alone
 
 
 def is_refusal(request: Request, error: XrayGPTError) -> bool:
-    """Is it for who asks, or for the state of the subject, and not for want of sense?"""
+    """Is it a refusal for the caller's rights or the subject's state, and not for a malformed request?"""
     return isinstance(error, Forbidden) or (isinstance(error, Conflict) and request.method != "GET")
 
 
@@ -21,7 +21,7 @@ def keep_refusal(request: Request, status: int) -> None:
     """Record it, with the route and the ids in its path.
 
     Raises:
-        Unavailable: PostgreSQL does not answer: then nobody learns whether the act was refused, either.
+        Unavailable: PostgreSQL does not answer; the caller then gets that error instead of the refusal.
     """
     actor = _actor(request)
     if actor is None:
@@ -41,7 +41,7 @@ def keep_refusal(request: Request, status: int) -> None:
 
 
 def _actor(request: Request) -> Actor | None:
-    """Who asked. That a stranger was refused says the lock of its address."""
+    """The actor of the refusal. None for a stranger: those are recorded with the lock of their address."""
     caller: Shown = getattr(request.state, "caller", None)
     address = address_of(request)
     match caller:
@@ -54,7 +54,7 @@ def _actor(request: Request) -> Actor | None:
 
 
 def _id(value: object) -> UUID | None:
-    """A part of the path. Who may not may have sent nonsense besides, at which nobody looked yet."""
+    """An id in the path; None if it is malformed, which is checked only after the caller's rights."""
     try:
         return UUID(str(value))
     except ValueError:

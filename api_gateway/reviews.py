@@ -1,4 +1,4 @@
-"""Reviews: what a clinician says about a summary, and everything that was said about it before."""
+"""Reviews of summaries: make one, and list all that were made."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,11 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
-from api_gateway.auth import UsesLedger, needs
+from api_gateway.auth import TextReader, UsesLedger
 from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer, ContradictionAnswer, Request, ScopeAnswer, Text, Words
 from xraygpt_core.errors import Forbidden
-from xraygpt_core.ledger.access.api_keys import LONGEST_NAME, ApiKey
+from xraygpt_core.ledger.access.api_keys import LONGEST_NAME
 from xraygpt_core.ledger.studies.read import reviews, summary
 from xraygpt_core.ledger.studies.review import Seen, Signer, Verdict, review_summary
 from xraygpt_core.states import NOTICE, Flag, KeyKind, ReviewAction, ReviewState, Role
@@ -20,9 +20,9 @@ router = APIRouter(prefix="/v1/summaries", tags=["summaries"])
 
 
 class SummaryAnswer(Answer):
-    """A text (as corrected, where somebody did), where it came from, and the notice to show with it.
+    """A text (the correction, if there is one), its origin, and the notice to show with it.
 
-    ``findings`` and ``impression`` are sections of the model's text: null where it has none, or was corrected.
+    ``findings`` and ``impression`` are sections of the model's text: null if it has none, or was corrected.
     ``consistency`` quotes the model's own text, corrected or not.
     """
 
@@ -49,8 +49,8 @@ class SummaryAnswer(Answer):
 class ReviewAnswer(Answer):
     """One act of a person on a summary. It stays as it is; only a purge of the study removes it.
 
-    ``text`` is the correction it stands for, null where that is the model's own text (``draft``) and where it takes
-    back. ``reviewer`` is the name as signed, ``key_name`` whose key it was, null before keys were kept.
+    ``text`` is the correction that it stands for; null if that is the model's own text (``draft``), or if it takes
+    something back. ``reviewer`` is the name as signed, ``key_name`` the key's; null before keys were kept.
     """
 
     review_id: UUID
@@ -69,7 +69,7 @@ class ReviewAnswer(Answer):
 
 
 class ReviewsAnswer(Answer):
-    """Everything people said about one summary, the first act first; and the limits of the draft it is about."""
+    """All reviews of one summary, the first act first; and the limits of its draft."""
 
     summary_id: UUID
     reviews: list[ReviewAnswer]
@@ -90,11 +90,12 @@ class SeenSummary(Request):
 
 
 class Review(Request):
-    """What a clinician says. ``text`` is the corrected summary and goes with ``edited`` only.
+    """A review. ``text`` is the corrected summary and goes with ``edited`` only.
 
-    ``draft`` takes back what stands, with ``undo`` the last act alone; what another person signed needs a ``reason``.
+    ``draft`` takes back all reviews that stand, with ``undo`` only the last act; to take back another person's
+    signature needs a ``reason``.
     ``seen`` must be given with a person's key: 409 if the summary was reviewed or superseded since, or if another film
-    was shown, and nothing is changed. ``reviewer`` is for a program's key: the person it speaks for.
+    was shown, and nothing is changed. ``reviewer`` is for a program's key: the person for whom it signs.
     """
 
     state: ReviewState
@@ -107,11 +108,7 @@ class Review(Request):
 
 @router.post("/{summary_id}/review")
 def post_review(
-    summary_id: UUID,
-    body: Review,
-    ledger: UsesLedger,
-    caller: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)],
-    once: RunsOnce,
+    summary_id: UUID, body: Review, ledger: UsesLedger, caller: TextReader, once: RunsOnce
 ) -> SummaryAnswer:
     """Accept, correct, reject or take back. Each is a row that stays; the model's own text is kept beside it."""
     if not caller.has(Role.READER, Role.LEAD) and (caller.is_person or body.reviewer is None):
@@ -124,10 +121,8 @@ def post_review(
 
 
 @router.get("/{summary_id}/reviews")
-def get_reviews(
-    summary_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
-) -> ReviewsAnswer:
-    """Everything people said about a summary, current or superseded, whatever was taken back since."""
+def get_reviews(summary_id: UUID, ledger: UsesLedger, _: TextReader) -> ReviewsAnswer:
+    """All reviews of a summary, current or superseded, also those that were taken back."""
     summary_of, acts = reviews(ledger, summary_id)
     about, found = SummaryAnswer.model_validate(summary_of), [ReviewAnswer.model_validate(one) for one in acts]
     return ReviewsAnswer(summary_id=summary_id, reviews=found, flags=about.flags, scope=about.scope)

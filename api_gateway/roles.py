@@ -1,4 +1,4 @@
-"""Which role opens which route, as the routes say it in their signatures. ``python -m api_gateway roles`` prints it."""
+"""The table of routes and roles, from the routes' signatures. ``python -m api_gateway roles`` prints it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from fastapi.routing import APIRoute
 from api_gateway.auth import Needs, NeedsOr, caller_of
 from xraygpt_core.states import Role
 
-# What proves itself in another way than by a key or session in the request's head.
+# Routes with another proof than a key or session in the request's head.
 _OTHERWISE = {
-    ("POST", "/v1/events/sns"): "who has Amazon SNS's signature",
-    ("POST", "/v1/session"): "who shows a key",
+    ("POST", "/v1/events/sns"): "Amazon SNS, by its signature",
+    ("POST", "/v1/session"): "every key, in the body",
 }
 
 
 @dataclass(frozen=True)
 class Door:
-    """A route and whom it lets in.
+    """A route and the callers that it admits.
 
     Attributes:
-        roles: one of these will do; empty: ``others`` says who.
-        others: who comes in besides, in words for people.
+        roles: a caller needs one of these; if empty, ``others`` says it.
+        others: further callers, in words for people.
     """
 
     method: str

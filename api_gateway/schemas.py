@@ -1,4 +1,4 @@
-"""Types that several routes share: text PostgreSQL can hold, and answers read from the ledger's dataclasses."""
+"""Types that several routes share: text that PostgreSQL can hold, and answers read from the ledger's dataclasses."""
 
 import math
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from xraygpt_core.plain_text import unseen
 from xraygpt_core.scope import MadeFor
 
 _DEEPEST = 64
-_UNKNOWN_TOLD = 5
+_MOST_UNKNOWN = 5
 
 
 def _storable(value: str) -> str:
@@ -44,12 +44,12 @@ def _document(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 def _visible(value: str) -> str:
     if (letter := unseen(_storable(value))) is not None:
-        raise ValueError(f"it holds {letter}, which nobody sees who reads it: take it out")
+        raise ValueError(f"it holds {letter}, which no reader can see: take it out")
     return value
 
 
 def _utc(moment: datetime) -> datetime:
-    """PostgreSQL knows fewer time zones than ISO 8601 can write, and both ends of the calendar leave it there."""
+    """The moment in UTC: PostgreSQL knows fewer time zones than ISO 8601 can write."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -57,29 +57,29 @@ def _utc(moment: datetime) -> datetime:
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-# What people sign and others read: its letters are seen, and none turns words around.
+# Text that people sign and others read: visible letters only, and none that changes the direction.
 Words = Annotated[str, AfterValidator(_visible)]
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_document)]
 
 
 class Request(BaseModel):
-    """A request's body. A field nobody knows is a mistake worth telling."""
+    """A request's body. An unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _mostly_known(cls, data: Any) -> Any:
-        """Many unknown fields are one mistake: to tell each of a hundred thousand takes the gateway seconds."""
-        known = sum(name in data for name in cls.model_fields) if isinstance(data, dict) else 0
-        if isinstance(data, dict) and len(data) - known > _UNKNOWN_TOLD:
-            raise ValueError(f"{len(data) - known} of the fields are unknown here")
+        """Report many unknown fields as one error: a hundred thousand errors would take the gateway seconds."""
+        expected = sum(name in data for name in cls.model_fields) if isinstance(data, dict) else 0
+        if isinstance(data, dict) and len(data) - expected > _MOST_UNKNOWN:
+            raise ValueError(f"{len(data) - expected} of the fields are unknown here")
         return data
 
 
 class Answer(BaseModel):
-    """A response's body: what is named here, and nothing else the ledger may know."""
+    """A response's body: only the fields that are named here, whatever else the ledger has."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -97,8 +97,8 @@ class FigureAnswer(Answer):
 class ScopeAnswer(Answer):
     """What the bundle of a text was made for: ``synthetic``, ``research``, ``validated``, or null if it does not say.
 
-    ``says`` is one sentence to show with the text, ``validated_on`` what a ``validated`` model was measured on. With
-    the flag ``out_of_scope`` the film lies outside of it.
+    ``says`` is one sentence to show with the text; ``validated_on`` has the measurements of a ``validated`` model. The
+    flag ``out_of_scope`` means that the film lies outside of the scope.
     """
 
     made_for: MadeFor | None

@@ -1,4 +1,4 @@
-"""uvicorn as the gateway runs it: guarded connections, a watchdog, and an end that comes."""
+"""uvicorn as the gateway runs it: with limits of connections, a watchdog, and a time limit for its shutdown."""
 
 from types import FrameType
 from typing import Any, cast

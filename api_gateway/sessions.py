@@ -1,6 +1,6 @@
-"""Who asks, and signing in: a browser shows a key once and gets a session's cookie in its place.
+"""Signing in and out: a browser shows a key once and gets a session's cookie for it.
 
-A login that knows people (OIDC) would end in the same way: ``open_session`` asks for a person and roles, not for a key.
+A login of persons (OIDC) would end in the same way: ``open_session`` takes a person and roles, not a key.
 """
 
 from contextlib import suppress
@@ -28,9 +28,9 @@ router = APIRouter(prefix="/v1", tags=["session"])
 
 
 class Me(Answer):
-    """Whose key this is: reviews are signed with its name, and a program's may name others as ``reviewer``.
+    """The caller's key: it signs reviews with its name, and a program's key may name others as ``reviewer``.
 
-    ``stat``: whether it may ask for that lane. ``key_id`` is null for a session that no key opened.
+    ``stat`` says whether it may ask for that lane. ``key_id`` is null for a session that no key opened.
     """
 
     key_id: UUID | None
@@ -42,16 +42,16 @@ class Me(Answer):
 
 
 class SignIn(Request):
-    """An API key; it may also stand in a header, as everywhere."""
+    """An API key; it may also be in a header, as in every request."""
 
     key: Annotated[str, Field(max_length=1000)] | None = None
 
 
 class SessionAnswer(Answer):
-    """Who signed in. ``csrf_token`` goes into the header ``X-CSRF-Token`` of whatever changes something.
+    """The session. ``csrf_token`` goes into the header ``X-CSRF-Token`` of each request that changes something.
 
     The session ends ``idle_seconds`` after its last use, and in ``left_seconds`` at the latest. A request with the
-    header ``X-Background`` is no use of it.
+    header ``X-Background`` does not count as use.
     """
 
     me: Me
@@ -62,21 +62,21 @@ class SessionAnswer(Answer):
 
 @router.get("/me")
 def get_me(caller: Caller) -> Me:
-    """Whose key this is, and what it may do."""
+    """The caller's key, and what it may do."""
     return _me(caller)
 
 
 @router.post("/session", status_code=201, dependencies=[spends_here("login")])
 def post_session(request: Asked, response: Response, ledger: OpenLedger, body: SignIn | None = None) -> SessionAnswer:
-    """Sign in with an API key. The answer sets a cookie, which from then on is enough for reading."""
+    """Sign in with an API key. The answer sets a cookie, which is enough for reading from then on."""
     must_be_our_page(request)
-    nobody = ledger.acting(Actor("nobody", address=address_of(request)))
+    stranger = ledger.acting(Actor("nobody", address=address_of(request)))
     limits(request).check("wrong key", address(request))
     try:
-        key = check_api_key(nobody, (body and body.key) or presented_key(request) or "")
+        key = check_api_key(stranger, (body and body.key) or presented_key(request) or "")
     except Unauthorised:
         limits(request).failed("wrong key", address(request))
-        note_failed(nobody)
+        note_failed(stranger)
         raise
     acting = ledger.acting(actor_of(key, address_of(request)))
     if former := session_token(request):
@@ -89,7 +89,7 @@ def post_session(request: Asked, response: Response, ledger: OpenLedger, body: S
 
 @router.get("/session")
 def get_session(request: Asked, ledger: UsesLedger, caller: Caller) -> SessionAnswer:
-    """Who signed in here, and how much longer that lasts."""
+    """The session of this browser, and how long it still lasts."""
     _must_be_session(caller)
     return _session(ledger, session_token(request) or "")
 

@@ -1,6 +1,6 @@
-"""What the gateway asks Amazon SNS for: certificates, and the confirmation of a subscription.
+"""Requests to Amazon SNS: for certificates, and to confirm a subscription.
 
-Both addresses come from a message, so :class:`Topics` has checked them first; no redirect is followed.
+Both addresses come from a message, so :class:`Topics` checks them first; no redirect is followed.
 """
 
 import logging
@@ -25,7 +25,7 @@ def _client() -> httpx.Client:
 
 
 class Sns:
-    """Amazon SNS as seen from here.
+    """The client of Amazon SNS.
 
     Args:
         client: makes an HTTP client; called once per certificate, so rarely.
@@ -42,7 +42,7 @@ class Sns:
         return self._topics.check(message)
 
     def confirm(self, message: Message) -> None:
-        """Confirm the subscription that a message, checked before, asks about.
+        """Confirm the subscription that a checked message asks for.
 
         Raises:
             Unauthorised: it asks for something else. Unavailable: Amazon SNS does not answer; it will ask again.
@@ -51,14 +51,14 @@ class Sns:
         log.info("subscribed to a topic of XRAYGPT_SNS_TOPIC_ARNS")
 
     def _certificate(self, address: str) -> bytes:
-        known = self._certificates.get(address)
-        if known is None:
-            known = self._fetch(address)
+        found = self._certificates.get(address)
+        if found is None:
+            found = self._fetch(address)
             with self._lock:
                 if len(self._certificates) >= _MOST_CERTIFICATES:
                     self._certificates.clear()
-                self._certificates[address] = known
-        return known
+                self._certificates[address] = found
+        return found
 
     def _fetch(self, address: str) -> bytes:
         taken = b""

@@ -1,4 +1,4 @@
-"""Summaries: read one, see what it was made from, ask for new ones."""
+"""Summaries: read one and its origin, and queue new ones."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -6,24 +6,23 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from api_gateway.auth import UsesLedger, UsesServices, needs
+from api_gateway.auth import FilmReader, LeadOrOperator, TextReader, UsesLedger, UsesServices
 from api_gateway.idempotency import RunsOnce
 from api_gateway.image_responses import PICTURE, IfNoneMatch, picture_answer
 from api_gateway.reviews import SummaryAnswer
 from api_gateway.schemas import Answer, ContradictionAnswer, Moment, Request, ScopeAnswer, Text
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.studies.pictures import film
 from xraygpt_core.ledger.studies.read import summary
 from xraygpt_core.ledger.studies.resummarise import resummarise
 from xraygpt_core.ledger.studies.summary_origin import summary_origin
-from xraygpt_core.states import NOTICE, Flag, Role
+from xraygpt_core.states import NOTICE, Flag
 
 router = APIRouter(prefix="/v1", tags=["summaries"])
 
 
 class OriginAnswer(Answer):
-    """The model's own text, uncorrected, and everything that is needed to make it again."""
+    """The model's own text, uncorrected, and everything that is needed to compute it again."""
 
     summary_id: UUID
     text: str
@@ -55,42 +54,31 @@ class Resummarise(Request):
 
 
 class Queued(Answer):
-    """How many summaries were queued; what this bundle summarised already is not queued again."""
+    """How many summaries were queued; studies that this bundle summarised already are not."""
 
     queued: int
 
 
 @router.get("/summaries/{summary_id}")
-def get_summary(
-    summary_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
-) -> SummaryAnswer:
+def get_summary(summary_id: UUID, ledger: UsesLedger, _: TextReader) -> SummaryAnswer:
     """One summary, current or superseded."""
     return SummaryAnswer.model_validate(summary(ledger, summary_id))
 
 
 @router.get("/summaries/{summary_id}/origin")
-def get_origin(
-    summary_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)]
-) -> OriginAnswer:
-    """What a summary was made from. 404 once its image was purged."""
+def get_origin(summary_id: UUID, ledger: UsesLedger, _: FilmReader) -> OriginAnswer:
+    """The origin of a summary. 404 once its image was purged."""
     return OriginAnswer.model_validate(summary_origin(ledger, summary_id))
 
 
 @router.get("/summaries/{summary_id}/image.png", response_class=Response, responses=PICTURE)
-def get_image(
-    summary_id: UUID,
-    services: UsesServices,
-    _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)],
-    known: IfNoneMatch = None,
-) -> Response:
-    """The normalised image as the model saw it; its SHA-256 stands in the provenance."""
-    return picture_answer(services, film(services.ledger, summary_id), known)
+def get_image(summary_id: UUID, services: UsesServices, _: FilmReader, cached: IfNoneMatch = None) -> Response:
+    """The normalised image that the model saw; its SHA-256 is in the provenance."""
+    return picture_answer(services, film(services.ledger, summary_id), cached)
 
 
 @router.post("/resummarise", status_code=202)
-def post_resummarise(
-    body: Resummarise, ledger: UsesLedger, once: RunsOnce, _: Annotated[ApiKey, needs(Role.LEAD, Role.OPERATOR)]
-) -> Queued:
+def post_resummarise(body: Resummarise, ledger: UsesLedger, once: RunsOnce, _: LeadOrOperator) -> Queued:
     """Queue new summaries on the backlog lane, once per study, revision and bundle."""
     if (body.study_ids is None) == (body.where is None):
         raise InvalidRequest("name the studies by study_ids or by where, one of the two")

@@ -1,18 +1,15 @@
 """Training runs: start one, watch it, stop it, serve what it made."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from api_gateway.auth import UsesLedger, needs
+from api_gateway.auth import Admin, OperatorOrAdmin, UsesLedger
 from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer, JsonObject, Request, Text
-from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.training.runs import cancel_run, create_run, promote, run, runs
-from xraygpt_core.states import Role
 from xraygpt_core.training_config import parse_config
 
 router = APIRouter(prefix="/v1/training-runs", tags=["training"])
@@ -63,7 +60,7 @@ class Promoted(Answer):
 
 
 @router.post("", status_code=202)
-def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> RunId:
+def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce, _: Admin) -> RunId:
     """Queue a run. Its configuration is checked here: every key, type and bound of docs/training.md."""
     parse_config(body.config)
 
@@ -74,25 +71,25 @@ def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce, _: Annotated[ApiK
 
 
 @router.get("")
-def get_runs(ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.OPERATOR, Role.ADMIN)]) -> Runs:
+def get_runs(ledger: UsesLedger, _: OperatorOrAdmin) -> Runs:
     """The last hundred runs."""
     return Runs(runs=[RunAnswer.model_validate(one) for one in runs(ledger)])
 
 
 @router.get("/{run_id}")
-def get_run(run_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.OPERATOR, Role.ADMIN)]) -> RunAnswer:
+def get_run(run_id: UUID, ledger: UsesLedger, _: OperatorOrAdmin) -> RunAnswer:
     """One run."""
     return RunAnswer.model_validate(run(ledger, run_id))
 
 
 @router.post("/{run_id}/promote")
-def post_promote(run_id: UUID, ledger: UsesLedger, once: RunsOnce, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> Promoted:
+def post_promote(run_id: UUID, ledger: UsesLedger, once: RunsOnce, _: Admin) -> Promoted:
     """Serve the bundle a finished run made."""
     return Promoted.model_validate(once(lambda: {"bundle": promote(ledger, run_id)}))
 
 
 @router.post("/{run_id}/cancel", status_code=204)
-def post_cancel(run_id: UUID, ledger: UsesLedger, _: Annotated[ApiKey, needs(Role.ADMIN)]) -> Response:
+def post_cancel(run_id: UUID, ledger: UsesLedger, _: Admin) -> Response:
     """Stop a run; its checkpoints stay."""
     cancel_run(ledger, run_id)
     return Response(status_code=204)

@@ -1,6 +1,6 @@
-"""A person's own file, on its way into the bucket under the hash of its content.
+"""Uploads: a file goes into the bucket under the hash of its content.
 
-It is taken in while it comes, without a thread that waits for its sender; a thread is needed once it is whole.
+No thread waits for the sender: pieces are written as they come, and a thread stores the complete file.
 """
 
 from collections.abc import AsyncIterator
@@ -9,13 +9,11 @@ from typing import Annotated
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Request
 
-from api_gateway.auth import UsesServices, needs
+from api_gateway.auth import Submitter, UsesServices
 from api_gateway.concurrency import ConcurrencyLimit
 from api_gateway.schemas import Answer
 from xraygpt_core.incoming_file import IncomingFile
-from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.audit.record import record_alone
-from xraygpt_core.states import Role
 
 router = APIRouter(tags=["uploads"])
 
@@ -28,7 +26,7 @@ Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of t
 
 
 class Uploaded(Answer):
-    """Where the file lies now."""
+    """The address of the stored file."""
 
     uri: str
 
@@ -47,12 +45,7 @@ class Arrivals:
         "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"format": "binary"}}}}
     },
 )
-async def put_upload(
-    sha256: Sha256,
-    request: Request,
-    services: UsesServices,
-    caller: Annotated[ApiKey, needs(Role.OPERATOR, Role.SERVICE)],
-) -> Uploaded:
+async def put_upload(sha256: Sha256, request: Request, services: UsesServices, caller: Submitter) -> Uploaded:
     """Store a file as ``uploads/<sha256>``; a repeat changes nothing. 422 if the body has another hash."""
     arrivals: Arrivals = request.app.state.uploads
     async with arrivals.places.slot(caller.identity):

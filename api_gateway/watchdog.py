@@ -1,4 +1,4 @@
-"""Ends a gateway that stands still, so that whatever started it starts another: nobody can be told any more."""
+"""Ends a gateway that stands still, so that its supervisor starts it again."""
 
 import asyncio
 import faulthandler
@@ -18,8 +18,8 @@ STANDS_STILL = 70  # EX_SOFTWARE, the exit status
 class Watchdog:
     """The event loop calls :meth:`beat` every few seconds.
 
-    The loop itself is watched by a thread of C (faulthandler), which needs nothing that Python code could hold on to;
-    before it ends the process it writes where every thread stands, without any value, to stderr.
+    A thread of C (faulthandler) watches the loop itself; it needs no lock of Python. Before it ends the process, it
+    writes the place of every thread to stderr, without any value.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Watchdog:
 
 
 def end_within(seconds: float) -> None:
-    """Whatever hangs: from now on the process has so long to end by itself."""
+    """Kill the process if it has not ended after this time, whatever hangs."""
     faulthandler.dump_traceback_later(seconds, exit=True)
 
 

@@ -1,4 +1,4 @@
-"""Lists of studies: what waits for a reader, what was signed, what arrived."""
+"""Lists of studies: awaiting review, signed, and all."""
 
 import base64
 import struct
@@ -9,12 +9,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api_gateway.auth import UsesLedger, needs
+from api_gateway.auth import FilmReader, UsesLedger
 from api_gateway.schemas import Answer
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.studies.worklist import Cursor, WorklistView, worklist
-from xraygpt_core.states import NOTICE, Flag, Lane, ReasonCode, ReviewState, Role, StudyState
+from xraygpt_core.states import NOTICE, Flag, Lane, ReasonCode, ReviewState, StudyState
 
 router = APIRouter(prefix="/v1", tags=["studies"])
 
@@ -28,7 +27,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 class ListedStudy(Answer):
-    """A study in a list. ``opening`` is how its text begins, by the model or as corrected: show ``notice`` with it."""
+    """A study in a list. ``opening`` is the beginning of its text, as corrected: show ``notice`` with it."""
 
     study_id: UUID
     lane: Lane
@@ -64,7 +63,7 @@ class Studies(Answer):
 @router.get("/studies")
 def get_studies(
     ledger: UsesLedger,
-    _: Annotated[ApiKey, needs(Role.READER, Role.LEAD)],
+    _: FilmReader,
     listing: Annotated[WorklistView, Query(alias="list")] = WorklistView.ALL,
     lane: Lane | None = None,
     state: Annotated[list[StudyState] | None, Query(max_length=len(StudyState))] = None,
@@ -74,7 +73,7 @@ def get_studies(
 ) -> Studies:
     """A page of studies.
 
-    ``list=awaiting``: drafts nobody reviewed, stat before routine before backlog, the oldest draft first. ``signed``:
+    ``list=awaiting``: drafts without a review, stat before routine before backlog, the oldest draft first. ``signed``:
     reviewed summaries, the last review first. ``all``: every study, the last arrival first. ``lane``, ``state`` and
     ``review`` (the last two may be repeated) show only those.
     """

@@ -1,4 +1,4 @@
-"""``python -m migrations``: bring the database of XRAYGPT_DATABASE_URL to the newest version."""
+"""``python -m migrations``: migrate the database of XRAYGPT_DATABASE_URL to the newest version."""
 
 import os
 import sys

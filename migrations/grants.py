@@ -1,9 +1,9 @@
-"""What each process may do in the database: one line per table, granted anew whenever it differs from what is there.
+"""The rights of each process's role in the database: one line per table, granted again whenever they differ.
 
-A verb with columns is meant for these columns alone. A table that is missing here is the owner's alone, and a test
-says so. The analysts' role may select the views, which the versions grant, too: a restored database has the
-tables without their rights. Where the owner of the database may not make roles, none is made and the processes go on as
-the owner.
+A verb with columns holds for these columns only. Only the owner may use a table that is missing here, and a test checks
+that. The analysts' role may select the views; the versions grant that, too, but a restored database has the tables
+without their rights. If the owner of the database may not make roles, none is made and the processes work as the
+owner.
 """
 
 import re
@@ -15,8 +15,8 @@ from xraygpt_core.logins import LOCK_FUNCTIONS, PROCESSES, READER, ROLES, role_o
 
 Grant = tuple[str, str | None, str, str]  # table, column (None: all of them), role, verb
 
-# What several processes need of the same table.
-_CLAIMED = "SELECT(id, study_id)"  # on whose timeline a claim is noted
+# Rights that several processes need.
+_CLAIMED = "SELECT(id, study_id)"  # for the timeline entry of a claim
 _WORKS = "SELECT INSERT UPDATE"
 _ENDS = "UPDATE(state, finished_at)"
 _KNOWN = "SELECT(image_id, bucket, key, etag, sequencer, seen_at, deleted_at) INSERT"  # objects that were announced
@@ -152,8 +152,7 @@ _GRANTED = """
 
 _ROLES = "SELECT rolname FROM pg_roles WHERE rolname = ANY(:roles)"
 
-# What PostgreSQL lets every role do in a database, and no process of ours needs: a temporary table is a place to keep
-# things, and fills the disk.
+# Revokes what PostgreSQL grants to every role and none of ours needs: temporary tables can fill the disk.
 _CLOSE = """
 DO $$
 BEGIN
@@ -251,4 +250,4 @@ def _cell(words: set[tuple[str, str | None]]) -> str:
 
 
 if __name__ == "__main__":
-    print(document())  # noqa: T201  # the page is made of it
+    print(document())  # noqa: T201  # the table of docs/operations.md

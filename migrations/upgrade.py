@@ -1,4 +1,4 @@
-"""Bring a database to the newest version, once, however many processes try."""
+"""Migrate a database to the newest version; a lock lets only one process do so at a time."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def upgrade(url: str, revision: str = "head") -> tuple[str | None, str | None]:
 
 
 def roles_missing(url: str) -> list[str]:
-    """The roles of our processes that this server lacks, because the role that migrated may not make roles.
+    """The roles of our processes that this server lacks, because the migrating role may not make roles.
 
     Raises:
         Unavailable: the server does not answer.

@@ -1,4 +1,4 @@
-"""What a person must know beside a text: in a word behind it, in a sentence below it."""
+"""The caveats of a text: words behind its first line, sentences below it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ _WORDS = {
 
 
 def behind(flags: Collection[str]) -> str:
-    """The doubts about a text, to stand behind its first line; nothing where there are none."""
+    """The doubts about a text, in words behind its first line; empty if there are none."""
     words = [_WORDS.get(Flag(flag), flag.replace("_", " ")) for flag in flags if flag in DOUBTS]
     return f" ({'; '.join(words)})" if words else ""
 
@@ -34,7 +34,7 @@ def beyond(scope: Mapping[str, Any] | None) -> str:
 
 
 def inside(text: Mapping[str, Any]) -> str | None:
-    """What the model of a text within its scope was made for and measured on; None for one outside."""
+    """The scope of the model and its measurements, for a text within the scope; None for a text outside."""
     scope = text.get("scope")
     if scope is None or Flag.OUT_OF_SCOPE in (text.get("flags") or ()):
         return None
@@ -47,11 +47,11 @@ def inside(text: Mapping[str, Any]) -> str | None:
 
 
 def quoted(consistency: Sequence[Mapping[str, str]]) -> list[str]:
-    """Each contradiction as a sentence that quotes both."""
+    """Each contradiction as a sentence that quotes both statements."""
     return [f"Contradiction ({one['kind']}): “{one['one']}” – “{one['other']}”" for one in consistency]
 
 
 def below(text: Mapping[str, Any]) -> list[str]:
-    """All sentences that belong below one text: a summary or an answer, as the gateway tells it."""
+    """All sentences that belong below a text: a summary or an answer, as the gateway gives it."""
     outside = [beyond(text.get("scope"))] if Flag.OUT_OF_SCOPE in (text.get("flags") or ()) else []
     return outside + quoted(text.get("consistency") or ())

@@ -37,9 +37,9 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def about(told: Annotated[bool, typer.Option("--version", help="Which version this is.")] = False) -> None:
+def about(show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Chest X-rays in, draft summaries out."""
-    if told:
+    if show_version:
         print(f"xraygpt {version('xraygpt')}")
         raise typer.Exit
 

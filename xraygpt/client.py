@@ -1,4 +1,4 @@
-"""The gateway, spoken to over HTTP."""
+"""A client of the gateway."""
 
 import hashlib
 import json
@@ -15,15 +15,8 @@ import httpx
 from xraygpt_core.errors import XrayGPTError
 
 CHUNK = 2**20
-PATIENCE_SECONDS = 60.0  # a gateway that was killed is up again within this
-BUSY = frozenset(
-    {
-        httpx.codes.BAD_GATEWAY,
-        httpx.codes.SERVICE_UNAVAILABLE,
-        httpx.codes.GATEWAY_TIMEOUT,
-        httpx.codes.TOO_MANY_REQUESTS,
-    }
-)
+PATIENCE_SECONDS = 60.0  # a killed gateway is up again within this time
+BUSY = frozenset({429, 502, 503, 504})  # Too Many Requests, Bad Gateway, Service Unavailable, Gateway Timeout
 
 
 class GatewayError(XrayGPTError):
@@ -36,7 +29,7 @@ class GatewayError(XrayGPTError):
 
 
 class Line(NamedTuple):
-    """One line of JSON: as it came, and what it says."""
+    """One line of JSON: its text and its content."""
 
     text: str
     document: Any
@@ -45,7 +38,7 @@ class Line(NamedTuple):
 class Gateway:
     """Requests with the API key, repeated while the gateway does not answer.
 
-    Every POST carries an Idempotency-Key, so that a repeat does nothing twice.
+    Every POST carries an Idempotency-Key, so that a repeat has no second effect.
 
     Args:
         url: for example ``http://127.0.0.1:8000``.
@@ -72,7 +65,7 @@ class Gateway:
             headers={"Authorization": f"Bearer {key}"},
             timeout=httpx.Timeout(min(60.0, max(patience, 5.0)), connect=10.0),
             trust_env=not local,  # a proxy of the environment cannot reach this machine's loopback
-            # Without TLS nobody needs the certificates: 20 ms.
+            # Without TLS, loading the certificates would waste 20 ms.
             verify=trust or not (local and self.url.startswith("http:")),
             transport=transport,
         )
@@ -102,7 +95,7 @@ class Gateway:
         """POST a JSON document; raises like :meth:`get`.
 
         Args:
-            seconds: within which the answer begins, where that is longer than usual.
+            seconds: time until the answer begins, if it is longer than usual.
         """
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         longer = {"timeout": httpx.Timeout(seconds, connect=10.0)} if seconds else {}
@@ -125,8 +118,8 @@ class Gateway:
                 left -= len(chunk)
                 yield chunk
 
-        told = {"Content-Length": str(size)}
-        answer = self._repeat(lambda: self._http.put(f"/v1/uploads/{sha256}", content=content(), headers=told))
+        headers = {"Content-Length": str(size)}
+        answer = self._repeat(lambda: self._http.put(f"/v1/uploads/{sha256}", content=content(), headers=headers))
         return str(answer["uri"])
 
     def stream(self, path: str) -> Iterator[tuple[str, Any]]:
@@ -141,7 +134,7 @@ class Gateway:
             raise self._silent(error) from error
 
     def lines(self, path: str, **query: str | int | None) -> Iterator[Line]:
-        """Lines of JSON as they come; raises like :meth:`get`, also where they break off."""
+        """Lines of JSON as they come; raises like :meth:`get`, also if they break off."""
         params = {name: value for name, value in query.items() if value is not None}
         try:
             with self._http.stream("GET", path, params=params, timeout=httpx.Timeout(600.0, connect=10.0)) as answer:
@@ -168,7 +161,7 @@ class Gateway:
                 if time.monotonic() + pause > deadline:
                     raise self._silent(error) from error
             else:
-                pause = max(pause, _told_to_wait(answer))
+                pause = max(pause, _retry_after(answer))
                 if answer.status_code not in BUSY or time.monotonic() + pause > deadline:
                     return (read or _document)(self._checked(answer))
             time.sleep(pause)
@@ -188,17 +181,17 @@ class Gateway:
         if not isinstance(problem, dict):
             problem = {}
         fields = "; ".join(f"{one['where']}: {one['problem']}" for one in problem.get("errors") or ())
-        said = fields or problem.get("detail") or problem.get("title") or answer.reason_phrase
-        return GatewayError(f"{said} ({answer.status_code})", answer.status_code, problem.get("reason_code"))
+        sentence = fields or problem.get("detail") or problem.get("title") or answer.reason_phrase
+        return GatewayError(f"{sentence} ({answer.status_code})", answer.status_code, problem.get("reason_code"))
 
     def _silent(self, error: httpx.TransportError) -> GatewayError:
         return GatewayError(f"the gateway at {self.url} does not answer ({type(error).__name__})")
 
 
-def _told_to_wait(answer: httpx.Response) -> float:
-    """Seconds, of a gateway that had too many requests of this key (RFC 9110, section 10.2.3)."""
-    said = answer.headers.get("Retry-After", "") if answer.status_code == httpx.codes.TOO_MANY_REQUESTS else ""
-    return float(said) if said.isdigit() else 0.0
+def _retry_after(answer: httpx.Response) -> float:
+    """Seconds to wait after too many requests of this key (RFC 9110, section 10.2.3)."""
+    seconds = answer.headers.get("Retry-After", "") if answer.status_code == httpx.codes.TOO_MANY_REQUESTS else ""
+    return float(seconds) if seconds.isdigit() else 0.0
 
 
 def _document(answer: httpx.Response) -> Any:

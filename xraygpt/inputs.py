@@ -1,6 +1,6 @@
-"""The files and objects a person names on the command line.
+"""The files and objects on the command line.
 
-No link is followed out of the folder it lies in: whoever may put files there does not choose what else is sent.
+Links out of their folder are not followed: a person who may put files there must not choose what else is sent.
 """
 
 import os
@@ -26,7 +26,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 class InputFile(str):
-    """A file, under its name, that was found below a folder a person named; ``root`` is that folder."""
+    """The name of a file that was found below the folder ``root``."""
 
     root: Path
 
@@ -37,14 +37,14 @@ class InputFile(str):
 
 
 def files_below(folder: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[InputFile]:
-    """Every regular, not hidden file below a folder, in a fixed order; hidden folders are passed over.
+    """Every regular, not hidden file below a folder, in a fixed order; hidden folders are skipped.
 
-    Links and whatever is neither file nor folder are passed over, too; ``say`` is told how many.
+    Links, and everything that is neither file nor folder, are skipped, too; ``say`` gets their number.
     """
-    passed = 0
+    skipped = 0
     for directory, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        passed += sum(os.path.islink(os.path.join(directory, name)) for name in folders)
+        skipped += sum(os.path.islink(os.path.join(directory, name)) for name in folders)
         for name in sorted(names):
             path = Path(directory, name)
             if name.startswith("."):
@@ -52,17 +52,17 @@ def files_below(folder: Path, say: Callable[[str], None] = lambda _: None) -> It
             if stat.S_ISREG(path.lstat().st_mode):
                 yield InputFile(path, folder)
             else:
-                passed += 1
-    if passed:
-        say(f"{folder}: {passed} links or other things that are no files were passed over")
+                skipped += 1
+    if skipped:
+        say(f"{folder}: {skipped} links or other things that are no files were passed over")
 
 
 @contextmanager
 def opened(source: str) -> Iterator[BinaryIO]:
-    """A source's file, once and for all: what is hashed is what is sent, whatever takes its name meanwhile.
+    """A source's open file: the same bytes are hashed and sent, even if another file takes its name meanwhile.
 
     Raises:
-        OSError: it cannot be read, is no regular file, or lies elsewhere than below the folder it was named in.
+        OSError: it cannot be read, is no regular file, or lies outside of its folder.
     """
     root = source.root if isinstance(source, InputFile) else Path(source).parent
     descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its other end
@@ -75,10 +75,10 @@ def opened(source: str) -> Iterator[BinaryIO]:
 
 
 def expand(sources: Iterable[str], say: Callable[[str], None] = lambda _: None) -> list[str]:
-    """Files, folders and ``s3://`` URIs as one list of files and URIs, each once; ``say`` is told what was passed over.
+    """Files, folders and ``s3://`` URIs as one list of files and URIs, each once; ``say`` gets what was skipped.
 
     Raises:
-        FileNotFoundError: naming what is neither.
+        FileNotFoundError: naming the source that does not exist.
     """
     found: dict[str, str] = {}
     for source in sources:

@@ -1,4 +1,4 @@
-"""The demo's input where no file is given: drawn films, and some files that must be rejected."""
+"""The demo's input if no file is given: drawn films, and some files that must be rejected."""
 
 import uuid
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What people see: tables, lines and progress. Documents for programs go to stdout, everything else to stderr."""
+"""Output for people (tables, lines, progress) and for programs (JSON). Progress and messages go to stderr."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ PIPE_WIDTH = 180  # columns of a table that is not written to a terminal
 
 
 def say(line: str) -> None:
-    """One line of progress, whatever is in it: names of files and texts of others steer no terminal."""
+    """One line of progress, without control characters: file names and foreign texts must not steer the terminal."""
     print(plain_text(line, lines=False), file=sys.stderr, flush=True)
 
 
@@ -31,7 +31,7 @@ def document(content: Any) -> None:
 
 
 def _json(content: Any) -> str:
-    """JSON text that steers no terminal and that UTF-8 can say (a byte of a file name that is no UTF-8: PEP 383)."""
+    """JSON text without control characters, which UTF-8 can encode (PEP 383: bytes of file names that are no UTF-8)."""
     return json_text(content, indent=2)
 
 
@@ -43,7 +43,7 @@ def _write(text: str) -> None:
 
 
 class Spool:
-    """A document with a list so long that it waits in a temporary file, not in memory, until the rest is known."""
+    """A document whose long list waits in a temporary file, not in memory, until the rest is known."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -88,7 +88,7 @@ def plain(value: Any) -> Text:
 
 
 def alarm(value: Any) -> Text:
-    """The same in red, for what must be seen."""
+    """The same in red, for warnings."""
     shown = plain(value)
     shown.stylize("bold red")
     return shown
@@ -115,20 +115,28 @@ def fields(values: Mapping[str, Any], title: str | None = None) -> None:
     console().print(grid)
 
 
+def answer(content: Mapping[str, Any], *, as_json: bool) -> None:
+    """An answer of the gateway, for a program or for a person."""
+    if as_json:
+        document(content)
+    else:
+        fields(content)
+
+
 def paragraph(text: str, style: str = "") -> None:
     """Text for a person."""
     console().print(plain(text), style=style)
 
 
 def first_line(text: str | None, width: int = LINE_WIDTH) -> str | None:
-    """The first line of a summary, cut between two words where it is long."""
+    """The first line of a summary, cut between two words if it is long."""
     if not text or not text.strip():
         return None
     return shorten(text.strip().splitlines()[0], width, placeholder=" …")
 
 
 class ProgressLine:
-    """How many inputs have ended, as a bar on a terminal or now and then as a line; always on stderr."""
+    """How many inputs have ended: a bar on a terminal, otherwise a line now and then; always on stderr."""
 
     LINE_SECONDS = 5.0
 
@@ -153,7 +161,7 @@ class ProgressLine:
             self._bar.stop()
 
     def update(self, done: int, total: int, words: str) -> None:
-        """``words`` says more, for example how many are in which state."""
+        """``words`` stands behind the numbers, for example the counts by state."""
         if self._bar is None:
             self._line(f"{done}/{total} {words}", final=done == total)
         elif self._task is None:

@@ -1,4 +1,4 @@
-"""From names on the command line to rows of the result: upload, register, follow until every image is at its end."""
+"""Submit files and objects: upload, register, and follow every image to its end."""
 
 import time
 from collections import Counter
@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 
 @dataclass
 class ResultRow:
-    """One input: where it came from, which only the client knows, and what became of it."""
+    """One input: its source, which only the client knows, and the state of its image."""
 
     source: str
     lane: str
@@ -43,7 +43,7 @@ class ResultRow:
         return self.state in TERMINAL_STUDY_STATES
 
     def take(self, image: dict[str, Any]) -> None:
-        """What ``POST /v1/images/status`` says of its image."""
+        """Take over the answer of ``POST /v1/images/status`` about its image."""
         for name in ("study_id", "state", "reason_code", "lane", "summary", "view", "seconds", "flags"):
             setattr(self, name, image[name])
         self.scope, self.consistency = image["scope"], image["consistency"]
@@ -74,7 +74,7 @@ def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 def register(gateway: Gateway, sources: Sequence[str], lane: str, say: Callable[[str], None]) -> list[ResultRow]:
     """Upload the files among ``sources`` and register everything. One row per source, in order.
 
-    A file that cannot be read ends ``cancelled``, one the gateway finds too large ``rejected``; ``say`` is told why.
+    An unreadable file ends ``cancelled``, one that is too large for the gateway ``rejected``; ``say`` gets the reason.
 
     Raises:
         GatewayError: the gateway refuses, or does not answer.
@@ -130,9 +130,9 @@ def register_rows(gateway: Gateway, found: Sequence[tuple[ResultRow, str]], lane
 
 
 def follow(
-    gateway: Gateway, rows: Sequence[ResultRow], *, seconds: float | None, tell: Callable[[Sequence[ResultRow]], None]
+    gateway: Gateway, rows: Sequence[ResultRow], *, seconds: float | None, notify: Callable[[Sequence[ResultRow]], None]
 ) -> None:
-    """Ask for the state of every open row until all have ended, or the time is up; ``tell`` sees each new state.
+    """Ask for the state of every open row until all have ended, or the time is up; ``notify`` gets them each time.
 
     Raises:
         GatewayError: the gateway refuses, or does not answer.
@@ -144,7 +144,7 @@ def follow(
         states = [row.state for row in rows]
         pause = SHORTEST_PAUSE if states != before else min(LONGEST_PAUSE, pause * 1.5)
         before = states
-        tell(rows)
+        notify(rows)
         if all(row.ended for row in rows) or (deadline is not None and time.monotonic() >= deadline):
             return
         time.sleep(pause)

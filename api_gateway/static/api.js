@@ -58,7 +58,7 @@ const json = async (path, options) => (await ask(path, options)).json();
 const blob = async (path, options) => (await ask(path, options)).blob();
 const post = (path, body, headers = {}) => json(path, { method: "POST", body, headers });
 
-/** Show a key, once; what is answered goes to session.opened, as does what `resume` tells. */
+/** Sign in with a key; the answer goes to session.opened, as does that of `resume`. */
 export const signIn = (key) => post("/v1/session", { key });
 export const resume = () => json("/v1/session");
 export const signOut = () => ask("/v1/session", { method: "DELETE" });
@@ -82,7 +82,7 @@ export const film = (summaryId, signal) => blob(`/v1/summaries/${summaryId}/imag
 export const lookup = (kind, value) => post("/v1/lookup", { [kind]: value });
 
 /**
- * Sign, if the summary still stands as it was read; a 409 says that it does not.
+ * Sign, if the summary still stands as it was read; 409 means that it does not.
  * `more`: text, reason, undo; `film`: what was seen of it.
  */
 export const review = (summary, state, more = {}, film = {}) =>

@@ -17,7 +17,7 @@ export class Arming {
   /** `changed` is called whenever a signature begins or ceases to count. */
   constructor(changed) {
     this.changed = changed;
-    // What stood on a tab that nobody saw was not looked at.
+    // A hidden tab shows nothing to its reader.
     document.addEventListener("visibilitychange", () => document.hidden || this.#again());
   }
 
@@ -70,7 +70,7 @@ export class Arming {
     return this.#trouble?.id === this.#text.id ? `${this.#trouble.why} What cannot be seen cannot be signed.` : NOT_YET;
   }
 
-  /** Somebody wants to sign: whether that counts. A press too soon after a signature puts the next one off. */
+  /** The reader wants to sign: whether that counts. A press too soon after a signature puts the next one off. */
   press() {
     const ready = this.ready;
     if (ready || performance.now() < this.#apart) {

@@ -24,7 +24,7 @@ export class Desk {
   #timer = 0;
   #unbind = null;
   #fetching = false;
-  #acts = 0; // of our own: what was asked for before the last one tells nothing new
+  #acts = 0; // our own acts: an answer to a request before the last act is out of date
 
   /**
    * @param {(studyId: string, state: string, open: boolean) => void} signed called after a review; it decides what is
@@ -132,7 +132,7 @@ export class Desk {
     const another = before.summary?.summary_id !== study.summary?.summary_id;
     const change = told(before.summary, study);
     if (another || !this.review.editing) this.#draw();
-    else this.review.reread(before.summary, study.reviews); // the gateway refuses a signature on it, and says so
+    else this.review.reread(before.summary, study.reviews); // the gateway refuses a signature on it
     if (change) this.#warn(change, this.review.editing && !another ? study.summary : null);
     if (another) {
       this.#showFilm();

@@ -40,7 +40,7 @@ export function fill(element, ...children) {
   element.replaceChildren(...shown(children));
 }
 
-/** A button; `key` is shown on it and told to assistive technology. */
+/** A button; `key` is shown on it and announced by assistive technology. */
 export function button(label, onclick, { key = null, kind = "", ...more } = {}) {
   return h(
     "button",

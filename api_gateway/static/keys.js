@@ -1,4 +1,4 @@
-/** One-key commands. They sleep while somebody types, while a dialog is open, and under Ctrl, Alt and Meta. */
+/** One-key commands. They do nothing while the reader types, while a dialog is open, and with Ctrl, Alt and Meta. */
 
 import { button, fill, h } from "./dom.js";
 

@@ -1,4 +1,4 @@
-/** The session's end, told before it comes: a page nobody is at signs itself out. */
+/** The end of the session, and its announcement: an idle page signs itself out. */
 
 import * as api from "./api.js";
 import { button, h } from "./dom.js";
@@ -28,16 +28,16 @@ export function rest() {
 async function look() {
   const { idle, whole, idleMs } = session.left();
   const soon = Math.min(idle, whole) < Math.min(WARN_MS, idleMs / 2);
-  // Any sign of its reader is a use; what another tab did is asked for before anything is said.
+  // Any sign of the reader counts as use; ask what another tab did before announcing anything.
   if (!asking && ((session.isActive() && session.idleShare() > KEEP_SHARE) || (soon && note.hidden) || Math.min(idle, whole) < 0)) {
     asking = true;
     await api.resume().then(session.opened, () => {});
     asking = false;
   }
-  tell();
+  announce();
 }
 
-function tell() {
+function announce() {
   const { idle, whole, idleMs } = session.left();
   const end = Math.min(idle, whole);
   note.hidden = !session.csrf() || end > Math.min(WARN_MS, idleMs / 2);
@@ -45,6 +45,6 @@ function tell() {
   words.textContent =
     whole <= idle
       ? `You are signed out in ${seconds} s: save what you are writing, or it waits here until you sign in again.`
-      : `Nobody seems to be here: you are signed out in ${seconds} s. What you are writing stays here.`;
+      : `This page is idle: you are signed out in ${seconds} s. What you are writing stays here.`;
   note.querySelector("button").hidden = whole <= idle;
 }

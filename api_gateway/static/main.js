@@ -1,4 +1,4 @@
-/** The reading room: who reads, what waits, what lies on the desk. Addresses carry opaque study ids and nothing else. */
+/** The reading room: its reader, its lists, its desk. Addresses carry opaque study ids and nothing else. */
 
 import * as api from "./api.js";
 import { Desk } from "./desk.js";
@@ -58,7 +58,7 @@ function go(hash) {
   location.hash = hash;
 }
 
-/** Show what the address says; anything that nobody knows leads to the worklist. */
+/** Show the view of the address; an unknown address leads to the worklist. */
 function route() {
   if (!signedIn) return;
   const study = STUDY.exec(location.hash)?.[1];
@@ -88,7 +88,7 @@ function route() {
   if (!study) worklist.show(list).then(() => left && idle() && worklist.focus(0, left));
 }
 
-/** Whether nobody has begun to type meanwhile. */
+/** Whether the reader has not begun to type meanwhile. */
 function idle() {
   return document.activeElement === document.body || main.contains(document.activeElement);
 }
@@ -164,7 +164,7 @@ function leave(why) {
 }
 
 function enter() {
-  // What somebody else was writing is not theirs who signs in next.
+  // One person's unsaved words are not shown to the next person who signs in.
   if (lastReader !== null && lastReader !== session.reader()) dropAll();
   lastReader = session.reader();
   signedIn = true;
@@ -188,7 +188,7 @@ others.addEventListener("message", async () => {
   try {
     const now = await api.resume();
     if (now.me.name === before) session.opened(now);
-    else leave("Somebody else signed in here.");
+    else leave("Another person signed in here.");
   } catch {
     // A 401 led to the door already.
   }

@@ -62,7 +62,7 @@ export function flagsOf(study, summary) {
   return h("ul", { class: "cautions", "aria-label": "What to know about this film" }, ...items);
 }
 
-/** Who said what about it, and when; null for a draft. What is doubted is not green, whoever signed it. */
+/** The standing review, with name and time; null for a draft. A doubtful text is never green. */
 export function signature(summary, doubtful = summary.flags.some((code) => DOUBTS.has(code))) {
   if (summary.review_state === "draft") return null;
   return h(
@@ -76,7 +76,7 @@ export function signature(summary, doubtful = summary.flags.some((code) => DOUBT
   );
 }
 
-/** What somebody signed before a newer draft took its place. */
+/** The text that was signed before a newer draft superseded it. */
 export function earlier(reviewed) {
   return h(
     "section",

@@ -23,7 +23,7 @@ export class Review {
   #hint = null;
 
   /**
-   * @param {(state: string, summary: object) => void} signed is told what was signed
+   * @param {(state: string, summary: object) => void} signed is called with what was signed
    * @param {(error: Error, summary: object) => void} refused called with the reason why nothing was
    */
   constructor(signed, refused) {
@@ -46,7 +46,7 @@ export class Review {
     return this.#editing();
   }
 
-  /** Show a summary and what was said so far; a correction that was begun goes on. Null: there is nothing to review. */
+  /** Show a summary and its review so far; a correction that was begun goes on. Null: there is nothing to review. */
   show(summary, reviews = []) {
     this.reread(summary, reviews);
     if (!summary) {

@@ -1,4 +1,4 @@
-/** What people said about a study, act by act: it stays in sight whatever was taken back. */
+/** The review history of a study, act by act; acts that were taken back stay in sight. */
 
 import { diff } from "./diff.js";
 import { h, named } from "./dom.js";
@@ -27,7 +27,7 @@ export function takenBack(reviews, summary) {
   return last && last.text !== summary.summary ? last : null;
 }
 
-/** The last thing anybody did to this summary; null if nobody did. */
+/** The last act on this summary; null if there is none. */
 export const lastAct = (reviews, summaryId) => reviews.findLast((one) => one.summary_id === summaryId) ?? null;
 
 /** Every act on the study's summaries, the newest summary first; null if there is none. */

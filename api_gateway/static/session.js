@@ -1,5 +1,5 @@
 /**
- * Who reads here. The browser holds the session's cookie, which no script can read; this page holds the token that shows
+ * The session of the reader. The browser holds the session's cookie, which no script can read; this page holds the token that shows
  * that a change comes from it, and forgets the key as soon as it signed in. Nothing is stored.
  */
 
@@ -9,7 +9,7 @@ let token = "";
 let idleMs = Infinity;
 let usedAt = 0; // when the gateway last heard of a use, by this machine's clock
 let endsAt = Infinity;
-let active = true; // whether somebody was at the page since the last request: it was just opened
+let active = true; // whether the reader used the page since the last request: it was just opened
 
 for (const sign of ["pointerdown", "pointermove", "keydown", "wheel"]) {
   addEventListener(sign, () => (active = true), { capture: true, passive: true });
@@ -22,7 +22,7 @@ export const mayRead = () => isLead() || me.roles.includes("reader");
 export const csrf = () => token;
 export const isActive = () => active;
 
-/** What the gateway says of the session: {me, csrf_token, idle_seconds, left_seconds}. */
+/** The session, as the gateway has it: {me, csrf_token, idle_seconds, left_seconds}. */
 export function opened(answer) {
   me = answer.me;
   token = answer.csrf_token;

@@ -36,7 +36,7 @@ export function showSignIn(root, why, entered) {
     } catch (error) {
       problem.textContent =
         error.status === 401
-          ? "This key opens nothing: it is mistyped, was revoked, or has expired. Ask whoever runs XrayGPT for one of your own."
+          ? "This key opens nothing: it is mistyped, was revoked, or has expired. Ask an administrator of XrayGPT for a key of your own."
           : error.message;
       submit.disabled = false;
       input.select();

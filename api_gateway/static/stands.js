@@ -12,7 +12,7 @@ export function version({ state, reason_code, summary, reviewed, flags, reviews 
   return JSON.stringify([state, reason_code, stands, reviewed?.summary_id, flags, reviews.length]);
 }
 
-/** What somebody else did between two looks, as parts of a sentence; null if nothing that matters for a signature. */
+/** What others did between two requests, as parts of a sentence; null if nothing matters for a signature. */
 export function told(before, study) {
   const now = study.summary;
   if (!before || !now) return null;

@@ -14,7 +14,7 @@ const STAYS = "It becomes a draft again; what was signed stays in the review his
 export async function askedToTakeBack(signed) {
   const others = signed.filter((one) => !mine(one));
   if (!isLead() && others.some((one) => one.reviewer !== reader())) {
-    toast("Another reader signed this: who takes their review back needs a key with the role lead.", { kind: "bad" });
+    toast("Another reader signed this: to take that review back, you need a key with the role lead.", { kind: "bad" });
     return null;
   }
   if (others.length) return reasoned([...new Set(others.map((one) => one.reviewer))]);

@@ -1,4 +1,4 @@
-/** Ten seconds to undo what one just said. Undoing is an act of its own: nothing that was said vanishes. */
+/** Ten seconds to undo the last act. Undoing is an act of its own, so nothing vanishes. */
 
 import * as api from "./api.js";
 import { button, toast } from "./dom.js";
@@ -11,7 +11,7 @@ const offers = new Map(); // what ends an offer -> the summary it is about
 /**
  * Say what was done, and offer to undo it.
  * @param {object} summary as it stands now, after the act
- * @param {(summary: object) => void} undone is told how it stands afterwards
+ * @param {(summary: object) => void} undone is called with the summary as it stands afterwards
  */
 export function offerUndo(text, kind, summary, undone) {
   const act = async () => {

@@ -6,7 +6,7 @@ export const LANES = { stat: "Stat", routine: "Routine", backlog: "Backlog" };
 
 export const REVIEWS = { draft: "Awaits review", accepted: "Accepted", edited: "Corrected", rejected: "Rejected" };
 
-/** What a person did to a review, as a heading, and as a sentence's end. */
+/** An act on a review, as a heading, and as the end of a sentence. */
 export const ACTS = { accepted: "Accepted", edited: "Corrected", rejected: "Rejected", draft: "Taken back", undone: "Undone" };
 export const DID = {
   accepted: "accepted it",
@@ -55,7 +55,7 @@ export const STATES = {
   summarised: ["Draft written", ""],
   rejected: ["Not summarised", "The study was turned away and will not be summarised."],
   dead: ["Failed", "Every attempt failed. An operator can start it again; the film itself is untouched."],
-  cancelled: ["Cancelled", "The work on this study was stopped, or its content was removed."],
+  cancelled: ["Cancelled", "A person stopped the work on this study, or its content was removed."],
 };
 
 export const OPEN = ["received", "ingesting", "waiting", "queued", "running"];

@@ -25,10 +25,10 @@ export class Worklist {
   #next = null;
   #name = "awaiting";
   #lane = "";
-  #asked = 0; // answers to questions that nobody asks any more are dropped
+  #asked = 0; // answers to superseded requests are dropped
   #timer = 0;
 
-  /** `counted` is told how many drafts wait in each lane. */
+  /** `counted` is called with the number of drafts that wait in each lane. */
   constructor(counted) {
     this.counted = counted;
     this.items = h("ol", { class: "rows", "aria-label": "Studies" });

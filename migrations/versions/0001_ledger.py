@@ -1,4 +1,4 @@
-"""The ledger: tables, the views analysts read, and the role that may read them."""
+"""Creates the ledger: its tables, the analysts' views, and the role that may read them."""
 
 from pathlib import Path
 

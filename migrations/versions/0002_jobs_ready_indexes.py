@@ -1,8 +1,8 @@
-"""Drops ``jobs.rung_at`` with its two indexes, and adds ``ix_jobs_ready`` and ``ix_jobs_later``.
+"""Drops ``jobs.rung_at`` and its two indexes; adds ``ix_jobs_ready`` and ``ix_jobs_later``.
 
-A doorbell names no job any more, so no job remembers whether it was rung for. ``ix_jobs_ready`` holds what may be
-claimed now, ``ix_jobs_later`` what waits for its time (a paused backlog waits for ``infinity``). So neither a claim nor
-a round of the dispatcher reads a row that it does not take.
+A doorbell names no job any more, so a job does not store when it was rung for. ``ix_jobs_ready`` holds the jobs that
+may be claimed now, ``ix_jobs_later`` those that wait for their time (a paused backlog waits for ``infinity``). So
+neither a claim nor a round of the dispatcher visits a row that it does not take.
 """
 
 from alembic import op
@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """As it was; everything counts as not rung, so the dispatcher of the former version rings for all of it."""
+    """As it was. Every job counts as not rung, so the dispatcher of the former version rings for all of them."""
     op.execute("DROP INDEX ix_jobs_ready")
     op.execute("DROP INDEX ix_jobs_later")
     op.execute("ALTER TABLE jobs ADD COLUMN rung_at TIMESTAMP WITH TIME ZONE")

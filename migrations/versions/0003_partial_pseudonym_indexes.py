@@ -1,6 +1,6 @@
-"""Makes the three pseudonym indexes of ``studies`` partial: they hold a study once its pseudonyms are known.
+"""Makes three indexes of ``studies`` partial: they hold only rows with a pseudonym.
 
-A million registered objects then leave no empty entries in them.
+A registered object has no pseudonyms until it is read, and a million of them left a million empty entries.
 """
 
 from alembic import op

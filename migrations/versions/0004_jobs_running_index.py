@@ -1,10 +1,8 @@
-"""Replaces the index on ``jobs.lease_until`` by ``ix_jobs_running``; adds ``backlogs.problem``; drops a foreign key.
+"""Takes the lease out of the indexes of ``jobs``, drops a foreign key of ``backlog_images``, adds ``backlogs.problem``.
 
-``lease_until`` changes with every heartbeat. Now that it stands in no index, such an update stays within its page
-(HOT), and pages keep room for it. The search for expired leases reads all running jobs, which are never many.
-
-Backlogs are never removed, so the foreign key from their images guarded nothing, and cost a row lock for every object
-of a listing. What keeps a backlog from being listed now stands in ``problem``.
+``lease_until`` changes with every heartbeat. In no index, such an update stays within its page (HOT). The search for
+expired leases reads all running jobs, which are never many. Backlogs are never removed, so the foreign key from their
+images guarded nothing, and cost a row lock for every object of a listing. ``problem`` says why a listing stands still.
 """
 
 from alembic import op
@@ -16,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Replace the index, drop the key, leave room in the pages for heartbeats."""
+    """Replace the index, drop the key, and leave room in the pages for heartbeats."""
     op.execute("DROP INDEX ix_jobs_leased")
     op.execute("CREATE INDEX ix_jobs_running ON jobs (kind, lane_rank) WHERE state = 'running'")
     op.execute("ALTER TABLE jobs SET (fillfactor = 85)")

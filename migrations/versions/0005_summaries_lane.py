@@ -1,7 +1,7 @@
-"""Adds ``summaries.lane_rank``, and an index for each list of the worklist: drafts by urgency, and signed summaries.
+"""Adds ``summaries.lane_rank`` and the indexes of the worklist: drafts that await a review, and signed summaries.
 
-The lane is the study's, and is repeated here because an index cannot look into another table. Each index holds what
-its list shows and nothing else, so a page costs the same with ten summaries and with ten million.
+An index cannot look into another table, so a summary stores the lane of its study. Each index holds only the rows of
+its list, so a page costs the same with ten summaries and with ten million.
 """
 
 from alembic import op
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The lane, and the two lists."""
+    """Add the lane and the two indexes."""
     op.execute("ALTER TABLE summaries ADD COLUMN lane_rank SMALLINT NOT NULL DEFAULT 1")
     op.execute(
         "UPDATE summaries SET lane_rank = s.lane_rank FROM studies s "

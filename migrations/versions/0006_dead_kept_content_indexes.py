@@ -1,7 +1,6 @@
-"""Adds indexes of ``studies`` by age and of ``images`` by content, and orders the index of dead jobs by id.
+"""Adds indexes of ``studies`` by age and of ``images`` by content; orders ``ix_jobs_dead`` by id.
 
-Dead jobs are replayed in the order of their ids, studies expire by their age, and a purge asks which other study shares
-a content.
+They serve retention, the purge (which must know the studies that share a picture), and the replay of dead jobs.
 """
 
 from alembic import op

@@ -1,4 +1,4 @@
-"""Adds ``backlogs.changing``: the newest change of a backlog. An older change that is still at work stops for it."""
+"""Adds ``backlogs.changing``: the id of the newest change, for which an earlier change of a million images stops."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The column, empty: no change is at work while a database is migrated."""
+    """Add the column; no change is under way during a migration."""
     op.execute("ALTER TABLE backlogs ADD COLUMN changing UUID")
 
 

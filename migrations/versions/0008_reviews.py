@@ -1,7 +1,7 @@
-"""Adds the table ``reviews``, whose rows are only added, and ``api_keys.kind``: a person or a program holds a key.
+"""Adds the table ``reviews`` with triggers that keep its rows, the view ``summary_reviews``, and ``api_keys.kind``.
 
-Keys that were made before become persons', the kind that may do less: a program that names reviewers needs a new one.
-The one-machine stack's own, ``local``, becomes both.
+Existing keys become persons' keys, the kind with fewer rights: a program that names reviewers needs a new one. The
+one-machine stack's own key, ``local``, becomes ``both``.
 """
 
 from pathlib import Path
@@ -15,12 +15,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The table with what is known so far, what keeps it, and the view."""
+    """Add the table, its rows so far, its triggers, and the view."""
     op.get_bind().exec_driver_sql((Path(__file__).parent / "0008_reviews.sql").read_text())
 
 
 def downgrade() -> None:
-    """The summaries keep how they stand; earlier reviews are lost."""
+    """Summaries keep their current review; the history is lost."""
     op.execute("DROP VIEW summary_reviews")
     op.execute("DROP TABLE reviews")
     op.execute("DROP FUNCTION reviews_are_kept")

@@ -1,7 +1,7 @@
-"""Adds each image's own patient to ``images``, and lets studies of two patients carry one StudyInstanceUID.
+"""Adds pseudonyms to ``images`` and ``studies``; a StudyInstanceUID is unique for each patient, not in all.
 
-For images that were read before, the patient is not known (``names_read`` is false); ``xraygpt repair`` reads their
-headers again.
+A study belongs to one patient, and two patients may share a StudyInstanceUID. Images that were read before have
+``names_read = false``; ``xraygpt repair`` reads their headers again.
 """
 
 from alembic import op
@@ -15,7 +15,7 @@ _UID = "CREATE UNIQUE INDEX ix_studies_uid_pseudonym ON studies ({columns}) WHER
 
 
 def upgrade() -> None:
-    """New columns, and a StudyInstanceUID that is unique for each patient."""
+    """Add the columns and the unique index."""
     for name in ("patient_pseudonym", "patient_id_pseudonym", "accession_pseudonym"):
         op.execute(f"ALTER TABLE images ADD COLUMN {name} TEXT")
     op.execute("ALTER TABLE images ADD COLUMN names_read BOOLEAN NOT NULL DEFAULT false")
@@ -30,7 +30,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """As it was. PostgreSQL refuses while two patients' studies share a StudyInstanceUID: purge one of them first."""
+    """As it was. PostgreSQL refuses if studies of two patients share a StudyInstanceUID: purge one of them first."""
     op.execute("DROP INDEX ix_studies_uid_pseudonym")
     op.execute(_UID.format(columns="uid_pseudonym"))
     op.execute("DROP INDEX ix_studies_other_pseudonyms")

@@ -1,4 +1,4 @@
-"""Adds ``images.origin``: how the pixels came about. A film is summarised before an image that was computed from it."""
+"""Adds ``images.origin``: how the pixels came about, so that a computed image is never summarised before a film."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Images that were read before count as films, as they did; their flags say what is known of them."""
+    """Add the column; existing images count as films, as before."""
     op.execute("ALTER TABLE images ADD COLUMN origin SMALLINT NOT NULL DEFAULT 0")
 
 

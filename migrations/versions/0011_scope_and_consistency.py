@@ -1,8 +1,7 @@
-"""Adds ``consistency`` and ``flags`` to texts: is the film outside of what the model was made for, and where does the
-text contradict itself? Two views show them.
+"""Adds ``consistency`` to ``summaries`` and ``chat_turns``, ``flags`` to ``chat_turns``, and both to the views.
 
-No bundle declared its scope before this version. Texts about people's films are flagged as outside, because no one can
-say that they are not. Texts about drawn films stay as they are, and say that their bundle declared nothing.
+No bundle declared a scope before this version. So texts about real films are flagged ``out_of_scope``; texts about
+phantoms stay as they are. All of them say that their bundle declared nothing.
 """
 
 from pathlib import Path
@@ -29,7 +28,7 @@ _REVIEWS = "summary_reviews"
 
 
 def upgrade() -> None:
-    """The columns, what is known of texts that are there, and the views."""
+    """Add the columns, flag existing texts, and replace the views."""
     op.execute("ALTER TABLE summaries ADD COLUMN consistency JSONB NOT NULL DEFAULT '[]'")
     op.execute("ALTER TABLE chat_turns ADD COLUMN consistency JSONB NOT NULL DEFAULT '[]'")
     op.execute("ALTER TABLE chat_turns ADD COLUMN flags TEXT[] NOT NULL DEFAULT '{}'")
@@ -39,7 +38,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """As it was, but for the flags: a version that does not know one shows it as it is written."""
+    """As it was, except for the flags: an earlier version shows an unknown flag as it is written."""
     _views("0001_views.sql", *_NAMES)
     _views("0008_reviews.sql", _REVIEWS)
     op.execute("ALTER TABLE chat_turns DROP COLUMN flags")

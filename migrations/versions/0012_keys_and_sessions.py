@@ -1,8 +1,7 @@
-"""Adds roles, an owner and an end to ``api_keys``, and the table ``sessions``, which a key or a login opens.
+"""Adds roles, owner, expiry and last use to ``api_keys``, cleans their names, and adds the table ``sessions``.
 
-A key that is older than roles gets every role and the lane ``stat``: it keeps what it could do. Names that cannot be
-read lose their invisible letters. Of the valid keys of one name the oldest keeps it; the others are numbered. All of
-them still open what they opened.
+Existing keys get every role and the lane ``stat``, so they can do what they could. Names lose their invisible letters,
+and of several valid keys of one name the oldest keeps it; the others are numbered. All of them stay valid.
 """
 
 import re
@@ -63,7 +62,7 @@ CREATE INDEX ix_sessions_opened_at ON sessions (opened_at)
 
 
 def upgrade() -> None:
-    """Columns, sane names, and the table of sessions."""
+    """Add the columns, clean the names, and add the table."""
     op.execute(_COLUMNS)
     _rename()
     op.execute(_INDEX)
@@ -71,7 +70,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Every key may do everything again, and people sign in anew."""
+    """Every key may do everything again, and every browser must sign in again."""
     op.execute("DROP TABLE sessions")
     op.execute("DROP INDEX ix_api_keys_name")
     op.execute("ALTER TABLE api_keys DROP CONSTRAINT ck_api_keys_known_roles")

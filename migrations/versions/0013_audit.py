@@ -1,4 +1,4 @@
-"""Adds the audit tables: who did what, in rows that are only added and are sealed into a chain of hashes."""
+"""Adds the audit: ``audit``, ``audit_open`` and ``audit_seals``, with triggers that keep their rows."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The tables, empty, and what keeps them."""
+    """Add the empty tables and their triggers."""
     op.get_bind().exec_driver_sql((Path(__file__).parent / "0013_audit.sql").read_text())
 
 

@@ -1,7 +1,7 @@
-"""Adds ``images.preview_sha256``, so that a picture of another person under a preview's key is found out.
+"""Adds ``images.preview_sha256``, so that a foreign picture under an image's key is detected.
 
-Previews were always named by their hash. Where a key has another form, the hash is not known, and the preview is not
-shown until the image is read again.
+The names of previews are their hashes, so existing rows get theirs. A preview whose key has another form is not shown
+until its image is read again.
 """
 
 from alembic import op
@@ -19,7 +19,7 @@ WHERE found.id = images.id AND found.parts IS NOT NULL
 
 
 def upgrade() -> None:
-    """The column, and what the names of previews that are there say."""
+    """Add the column and fill it from the names of existing previews."""
     op.execute("ALTER TABLE images ADD COLUMN preview_sha256 TEXT")
     op.execute(_NAMED_BY_HASH)
 

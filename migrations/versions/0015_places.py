@@ -1,7 +1,6 @@
-"""Adds ``place`` to ``studies`` and ``jobs``, and puts it into ``ix_jobs_ready``: senders take turns in a lane.
+"""Adds ``place`` to ``studies`` and ``jobs``, and to the index of claims: senders take turns.
 
-See ``xraygpt_core/ledger/fair_share.py``. Jobs that wait at the upgrade have place 0 and go first, the oldest before
-the others, as they would have.
+See ``xraygpt_core/ledger/fair_share.py``. Waiting work gets place 0 and goes first, the oldest first, as before.
 """
 
 from alembic import op
@@ -13,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The column of studies and of their jobs, and the index that claims read in its order."""
+    """Add the columns, and put them into the index of claims."""
     op.execute("ALTER TABLE studies ADD COLUMN place BIGINT NOT NULL DEFAULT 0")
     op.execute("ALTER TABLE jobs ADD COLUMN place BIGINT NOT NULL DEFAULT 0")
     _index("kind, lane_rank, place, id")

@@ -1,7 +1,6 @@
-"""Adds to ``installation`` how far the pseudonymisation key is replaced, and the table ``unrotated_images``.
+"""Adds the table ``unrotated_images`` and two columns of ``installation``: the state of a rotation of pseudonyms.
 
-From this version on each process has a role of its own. Roles are made and granted what they may do after the last
-version: ``migrations/grants.py``.
+From this version on each process has a database role. ``migrations/grants.py`` makes the roles after the last version.
 """
 
 from alembic import op
@@ -26,7 +25,7 @@ $$
 
 
 def upgrade() -> None:
-    """The columns and the table."""
+    """Add the columns and the table."""
     op.execute("ALTER TABLE installation ADD COLUMN hmac_old_fingerprint TEXT, ADD COLUMN hmac_rotated_until UUID")
     op.execute(
         """
@@ -40,7 +39,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Roles stay: another database of this server may use them. What they may do here is taken back."""
+    """Roles stay, because another database of this server may use them; their rights here are revoked."""
     op.execute("DROP TABLE unrotated_images")
     op.execute("ALTER TABLE installation DROP COLUMN hmac_old_fingerprint, DROP COLUMN hmac_rotated_until")
     for role in ROLES:

@@ -1,4 +1,4 @@
-"""``audit``: prove that nobody changed the record of who did what, and take it along."""
+"""``audit``: verify and export the record of all reads and acts."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,13 +15,13 @@ from xraygpt_core.exit_codes import UNFINISHED
 from xraygpt_core.ledger.audit.chain import ChainHead, ChainProblem, read_head
 from xraygpt_core.ledger.audit.export import checked_lines
 
-audit = typer.Typer(help="The record of who did what.", no_args_is_help=True)
+audit = typer.Typer(help="The record of all reads and acts.", no_args_is_help=True)
 
 SHOWN_ROWS = 20  # ids in a line for people
 SHOWN_PROBLEMS = 100
 
-AHead = Annotated[str | None, typer.Option("--head", help="POSITION:DIGEST that was seen: it must lie on the chain.")]
-ABase = Annotated[str | None, typer.Option("--base", help="POSITION:DIGEST that was proved: begin behind it.")]
+AHead = Annotated[str | None, typer.Option("--head", help="POSITION:DIGEST that you kept: it must lie on the chain.")]
+ABase = Annotated[str | None, typer.Option("--base", help="POSITION:DIGEST that was verified: begin behind it.")]
 
 
 @audit.command("verify")
@@ -33,7 +33,7 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prove the chain, or name what is wrong with it. Exit 0: it holds; 3: it does not."""
+    """Verify the chain, or name what is wrong with it. Exit 0: it holds; 3: it does not."""
     seen, begin = (None if one is None else read_head(one) for one in (head, base))
     found = _here(file, begin, seen) if file else _there(begin, seen)
     with show.Spool("problems") as problems, show.ProgressLine() as progress:
@@ -49,12 +49,14 @@ def verify(
 
 @audit.command("export")
 def export(
-    after: Annotated[int, typer.Option("--after", help="Behind this seal: where the last export ended.", min=0)] = 0,
-    since: Annotated[str | None, typer.Option("--since", help="Sealed from then on (ISO 8601, with zone).")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Sealed before (ISO 8601, with zone).")] = None,
+    after: Annotated[int, typer.Option("--after", help="The seal at which the last export ended.", min=0)] = 0,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Sealed from this time on (ISO 8601, with zone).")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Sealed before this time (ISO 8601, with zone).")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write lines of JSON: each seal, then the rows it took. `audit verify --file` checks them."""
+    """Write lines of JSON: each seal, then its rows. `audit verify --file` checks them."""
     seals = rows = 0
     last = after
     with gateway() as client, show.Spool("lines") as spool:
@@ -70,7 +72,7 @@ def export(
         if as_json:
             spool.write({"seals": seals, "rows": rows, "last": last})
     sys.stdout.flush()
-    show.say(f"{rows} rows in {seals} seals; what comes later: --after {last}")
+    show.say(f"{rows} rows in {seals} seals; next time: --after {last}")
 
 
 def _there(base: ChainHead | None, seen: ChainHead | None) -> Iterator[dict[str, Any]]:
@@ -89,7 +91,7 @@ def _here(file: Path, base: ChainHead | None, seen: ChainHead | None) -> Iterato
 def _watch(
     found: Iterable[dict[str, Any]], problems: show.Spool, progress: show.ProgressLine, *, quiet: bool
 ) -> dict[str, Any]:
-    """The verdict; problems are kept, and for people shown as they come.
+    """The verdict. Problems go into ``problems``, and without ``quiet`` also to the screen.
 
     Raises:
         GatewayError: the check broke off before its end.

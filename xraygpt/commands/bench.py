@@ -1,4 +1,4 @@
-"""``bench``: the figures the README quotes, measured on this machine."""
+"""``bench``: measure the figures that our pages quote, on this machine."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def bench(
     full: Annotated[bool, typer.Option("--full", help="Also the sizes that take longer than 15 minutes.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure, beside what it is compared with. Starts what it needs, and stops it again."""
+    """Run a benchmark. It starts the services that it needs, and stops them again."""
     options = (["--full"] if full else []) + (["--json"] if as_json else [])
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module(name, SOURCE / 'benchmarks')}", *options],

@@ -11,9 +11,9 @@ from xraygpt.commands.backlogs import CHANGE_SECONDS
 from xraygpt.commands.options import AsJson, Study
 from xraygpt.connect import gateway
 
-PAGE = 1000  # dead jobs in a request: as many as the gateway gives
+PAGE = 1000  # dead jobs in a request, the most that the gateway allows
 
-dead = typer.Typer(help="Work that failed for the last time.", no_args_is_help=True)
+dead = typer.Typer(help="Jobs that used up their attempts.", no_args_is_help=True)
 
 
 def cancel(study: Study, as_json: AsJson = False) -> None:
@@ -25,7 +25,7 @@ def cancel(study: Study, as_json: AsJson = False) -> None:
         except GatewayError as error:
             if error.status != httpx.codes.FORBIDDEN:
                 raise
-            found = {"study_id": study, "state": "cancelled"}  # an operator may stop a study and not read it
+            found = {"study_id": study, "state": "cancelled"}  # an operator may stop a study, but not read it
     if as_json:
         show.document(found)
     else:
@@ -47,10 +47,7 @@ def resummarise(
     body = {"study_ids": studies or None, "where": conditions(where) if where else None, "bundle": bundle}
     with gateway() as client:
         answer = client.post("/v1/resummarise", body, seconds=CHANGE_SECONDS)
-    if as_json:
-        show.document(answer)
-    else:
-        show.fields(answer)
+    show.answer(answer, as_json=as_json)
 
 
 def conditions(pairs: list[str]) -> dict[str, str]:
@@ -66,7 +63,8 @@ def conditions(pairs: list[str]) -> dict[str, str]:
 
 @dead.command("list")
 def list_dead(
-    reason: Annotated[str | None, typer.Option(help="Only with this error.")] = None, as_json: AsJson = False
+    reason: Annotated[str | None, typer.Option(help="Only with this in their error.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List dead jobs, oldest first."""
     with gateway() as client:
@@ -89,29 +87,23 @@ def show_dead(job: Annotated[str, typer.Argument(help="A job's id.", metavar="JO
     if found is None:
         show.say(f"there is no dead job {job}")
         raise typer.Exit(1)
-    if as_json:
-        show.document(found)
-    else:
-        show.fields(found)
+    show.answer(found, as_json=as_json)
 
 
 @dead.command("replay")
 def replay_dead(
     jobs: Annotated[list[str] | None, typer.Argument(help="Jobs; or use --all or --reason.", metavar="[JOB]…")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All dead jobs.")] = False,
-    reason: Annotated[str | None, typer.Option(help="All dead jobs with this error.")] = None,
+    reason: Annotated[str | None, typer.Option(help="All dead jobs with this in their error.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue dead jobs again. Interrupted, a repeat goes on with the rest."""
+    """Queue dead jobs again. After an interruption, repeat the command."""
     if bool(jobs) + everything + (reason is not None) != 1:
         raise typer.BadParameter("give either jobs, or --all, or --reason")
     body = {"job_ids": jobs} if jobs else {"all": True} if everything else {"reason": reason}
     with gateway() as client:
         answer = client.post("/v1/dead/replay", body, seconds=CHANGE_SECONDS)
-    if as_json:
-        show.document(answer)
-    else:
-        show.fields(answer)
+    show.answer(answer, as_json=as_json)
 
 
 def dead_jobs(client: Gateway, reason: str | None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""``demo``: the whole system on a person's films, or on drawn ones."""
+"""``demo``: the whole system on films of your own, or on drawn ones."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def demo(paths: Paths = None, timeout: Timeout = None, as_json: AsJson = False) 
     fetch_bundle()
     with stack_for_now() as stack, Gateway(stack["gateway_url"], stack["api_key"]) as client:
         if inputs is None:
-            from xraygpt.phantom_inputs import write_inputs  # numpy and pydicom, only where they are needed
+            from xraygpt.phantom_inputs import write_inputs  # numpy and pydicom, only if they are needed
 
             show.say("drawing films")
             inputs = write_inputs(home().root / "phantoms")
@@ -49,12 +49,12 @@ def demo(paths: Paths = None, timeout: Timeout = None, as_json: AsJson = False) 
 
 
 def fetch_bundle() -> None:
-    """Have the demo bundle, of a version that says what it was made for.
+    """Fetch the demo bundle unless it is there and declares its scope.
 
     A child process fetches it, so that torch's memory is free again afterwards.
 
     Raises:
-        StackError: it cannot be had; the child said why.
+        StackError: the fetch failed; the child printed why.
     """
     with suppress(BundleError):
         if load_bundle(models_dir(), "demo").scope.made_for is not None:
@@ -66,7 +66,7 @@ def fetch_bundle() -> None:
 
 @contextmanager
 def stack_for_now() -> Iterator[dict[str, Any]]:
-    """The stack that is up, or one that is stopped again at the end and ends with this process at the latest."""
+    """The running stack, or a new one that is stopped at the end, at the latest with this process."""
     if (running := running_stack(home())) is not None:
         yield running
         return

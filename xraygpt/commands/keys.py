@@ -1,4 +1,4 @@
-"""``keys``: who may do what at the gateway, for those whose own key has the role admin."""
+"""``keys``: the API keys of the gateway. The commands need a key with the role admin."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -19,17 +19,15 @@ COLUMNS = ("name", "kind", "roles", "stat", "owner", "created_at", "expires_at",
 
 @keys.command("create")
 def create(
-    name: Annotated[
-        str, typer.Argument(help="Who will use it: a person's signatures carry this name.", metavar="NAME")
-    ],
+    name: Annotated[str, typer.Argument(help="Its holder: a person's signatures carry this name.", metavar="NAME")],
     role: Annotated[list[Role] | None, typer.Option(help="What it may do; may be repeated.")] = None,
-    program: Annotated[bool, typer.Option(help="For a program, which may sign for people it names.")] = False,
-    owner: Annotated[str | None, typer.Option(help="Who answers for it.")] = None,
+    program: Annotated[bool, typer.Option(help="For a program, which may sign for people whom it names.")] = False,
+    owner: Annotated[str | None, typer.Option(help="The person who answers for it.")] = None,
     expires: Annotated[float | None, typer.Option(help="Days until it ends.", metavar="DAYS", min=0.01)] = None,
     stat: Annotated[bool, typer.Option(help="It may ask for the lane stat.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it, this once. Without --role: a reader's, or a program's (service)."""
+    """Make a key and print it once. Without --role: a reader's, or a program's (service)."""
     roles = role or [Role.SERVICE if program else Role.READER]
     body = {
         "name": name,
@@ -43,12 +41,12 @@ def create(
         made = client.post("/v1/keys", body)
     if not role:
         show.say(f"roles: {', '.join(roles)}. For others name them: --role {' --role '.join(Role)}")
-    _tell(made, as_json)
+    _print(made, as_json)
 
 
 @keys.command("list")
 def list_keys(
-    ended: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False, as_json: AsJson = False
+    ended: Annotated[bool, typer.Option("--all", help="Ended keys, too.")] = False, as_json: AsJson = False
 ) -> None:
     """List the keys and what they may do; never the keys themselves."""
     with gateway() as client:
@@ -63,22 +61,22 @@ def list_keys(
 @keys.command("rotate")
 def rotate(
     name: Name,
-    overlap: Annotated[int, typer.Option(help="How long the old key still opens.", metavar="SECONDS", min=0)] = 86400,
+    overlap: Annotated[int, typer.Option(help="How long the old key still works.", metavar="SECONDS", min=0)] = 86400,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key in place of another, with its name, roles and owner, and print it, this once."""
+    """Make a key in place of another, with its name, roles and owner, and print it once."""
     with gateway() as client:
         own = client.get("/v1/me")["key_id"]
         key = _named(client, name)[-1]
         made = client.post(f"/v1/keys/{key['key_id']}/rotate", {"overlap_seconds": overlap})
     if own == key["key_id"]:
         show.say(f"this command used that key itself: put the new one in its place within {overlap} s")
-    _tell(made, as_json)
+    _print(made, as_json)
 
 
 @keys.command("revoke")
 def revoke(name: Name, as_json: AsJson = False) -> None:
-    """End a key at once, with its sessions and the streams it watches; and those it came to replace."""
+    """End a key at once, with its sessions and streams, and the keys that it replaced."""
     with gateway() as client:
         ended = [one["key_id"] for one in _named(client, name)]
         for key_id in ended:
@@ -90,10 +88,10 @@ def revoke(name: Name, as_json: AsJson = False) -> None:
 
 
 def _named(client: Gateway, name: str) -> list[dict[str, Any]]:
-    """The valid keys of this name, or of this id; those that were replaced first."""
+    """The valid keys of this name or id; replaced ones first."""
     found = [one for one in client.get("/v1/keys")["keys"] if name in (one["name"], one["key_id"])]
     if not found:
-        raise typer.BadParameter("there is no valid key of this name: `xraygpt keys list` tells them")
+        raise typer.BadParameter("there is no valid key of this name: `xraygpt keys list` shows them")
     return sorted(found, key=lambda one: one["replaced_by"] is None)
 
 
@@ -104,8 +102,8 @@ def _cell(column: str, value: Any) -> Any:
     return value[:16].replace("T", " ") if value and column.endswith("_at") else value
 
 
-def _tell(made: dict[str, Any], as_json: bool) -> None:
+def _print(made: dict[str, Any], as_json: bool) -> None:
     if as_json:
         show.document(made)
     else:
-        print(made["key"])  # the one line on stdout, for whoever keeps it
+        print(made["key"])  # the only line on stdout

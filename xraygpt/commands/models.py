@@ -18,26 +18,31 @@ from xraygpt_core.model.compose import compose_bundle, quantise_bundle
 from xraygpt_core.paths import models_dir
 from xraygpt_core.scope import Scope, parse_scope
 
-models = typer.Typer(help="Model bundles: fetch, import, look at, serve.", no_args_is_help=True)
+models = typer.Typer(help="Model bundles: fetch, import, inspect, serve.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A bundle's name.", metavar="NAME")]
 Scoped = Annotated[
-    Path | None, typer.Option("--scope", help="A TOML file on what it was made for; default: research, not validated.")
+    Path | None, typer.Option("--scope", help="A TOML file with its scope; default: research, not validated.")
 ]
 
 
 @models.command()
 def fetch(name: Annotated[str, typer.Argument(help="What to fetch: demo.")], as_json: AsJson = False) -> None:
-    """Fetch a bundle; what is there already is not fetched again."""
+    """Fetch a bundle, unless it is there already."""
     if name != "demo":
         raise typer.BadParameter("only the bundle demo can be fetched")
-    from xraygpt_core.model.fetch import fetch_demo_bundle  # torch, only where it is needed
+    from xraygpt_core.model.fetch import fetch_demo_bundle  # torch, only if it is needed
 
     bundle = fetch_demo_bundle(models_dir(), show.say)
+    _made(bundle, as_json=as_json)
+
+
+def _made(bundle: Bundle, hint: str = "", *, as_json: bool, **more: Any) -> None:
+    """Show a new bundle."""
     if as_json:
-        show.document({"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256})
+        show.document({"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256, **more})
     else:
-        show.say(f"bundle {bundle.name} is in {bundle.path}")
+        show.say(f"bundle {bundle.name} is in {bundle.path}{hint}")
 
 
 @models.command("import")
@@ -46,13 +51,13 @@ def import_parts(
     encoder: Annotated[Path, typer.Option(help="Weights of the image encoder: a file or its folder.")],
     projector: Annotated[Path, typer.Option(help="A checkpoint with llama_proj or an MLP, or a projector of ours.")],
     llm: Annotated[Path, typer.Option(help="A Hugging Face LLaMA folder, or a GGUF file.")],
-    template: Annotated[str, typer.Option(help="How the model is prompted.")] = "xraygpt-code",
-    question: Annotated[str | None, typer.Option(help="What is asked about every film.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default: what is fast.")] = None,
+    template: Annotated[str, typer.Option(help="The prompt template.")] = "xraygpt-code",
+    question: Annotated[str | None, typer.Option(help="The question about every film.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default: the device's own.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer.", min=1, max=4096)] = 300,
     seed: Annotated[int | None, typer.Option(help="Draw the text, with this seed; default: greedy.", min=0)] = None,
-    temperature: Annotated[float, typer.Option(help="How freely it is drawn.", min=0.01, max=10.0)] = 1.0,
-    top_p: Annotated[float, typer.Option(help="From what share of the probability.", min=0.01, max=1.0)] = 0.9,
+    temperature: Annotated[float, typer.Option(help="Temperature of the draw.", min=0.01, max=10.0)] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Nucleus of the draw.", min=0.01, max=1.0)] = 0.9,
     scope: Scoped = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,19 +67,16 @@ def import_parts(
 
     asked: dict[str, Any] = {"question": question} if question is not None else {}
     drawn: dict[str, Any] = {"seed": seed, "temperature": temperature, "top_p": top_p}
-    said: dict[str, Any] = {"template": template, "dtype": dtype, "max_new_tokens": max_new_tokens}
+    prompting: dict[str, Any] = {"template": template, "dtype": dtype, "max_new_tokens": max_new_tokens}
     declared: dict[str, Any] = {} if scope is None else {"scope": read_scope(scope)}
-    wanted = ImportRequest(encoder, projector, llm, **asked, **said, **drawn, **declared)
+    wanted = ImportRequest(encoder, projector, llm, **asked, **prompting, **drawn, **declared)
     with show.ProgressLine() as bar:
         bundle, parts = import_bundle(models_dir(), name, wanted, _in_mebibytes(bar))
     for part in parts:
         for line in part.lines():
             show.say(line)
-    if as_json:
-        found = {part.part: part.document() for part in parts}
-        show.document({"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256, **found})
-    else:
-        show.say(f"bundle {bundle.name} is in {bundle.path}; try it with `xraygpt models verify {bundle.name}`")
+    found = {part.part: part.document() for part in parts}
+    _made(bundle, f"; try it with `xraygpt models verify {bundle.name}`", as_json=as_json, **found)
 
 
 def _in_mebibytes(bar: show.ProgressLine) -> Callable[[int, int, str], None]:
@@ -120,20 +122,17 @@ def declare(
     as_name: Annotated[str, typer.Option("--as", help="The new bundle's name.")],
     as_json: AsJson = False,
 ) -> None:
-    """The same model under a new name, with a statement of what it was made for and measured on."""
+    """Copy a bundle under a new name, with a declaration of what it was made for and measured on."""
     base = load_bundle(models_dir(), name)
     bundle = compose_bundle(base, models_dir(), as_name, projector=None, adapter=None, scope=read_scope(scope))
-    if as_json:
-        show.document({"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256})
-    else:
-        show.say(f"bundle {bundle.name} is in {bundle.path}: {bundle.scope.says}")
+    _made(bundle, f": {bundle.scope.says}", as_json=as_json)
 
 
 def read_scope(path: Path) -> Scope:
-    """What a file declares.
+    """The scope that a file declares.
 
     Raises:
-        BundleError: it cannot be read, or says something else.
+        BundleError: it cannot be read, or declares no scope.
     """
     try:
         return parse_scope(tomllib.loads(path.read_text()))
@@ -147,10 +146,10 @@ def verify(
     hashes_only: Annotated[bool, typer.Option("--hashes-only", help="Do not run an image.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hash every file of a bundle and compare; then let it summarise one synthetic film."""
+    """Check the hash of every file of a bundle; then let it summarise one synthetic film."""
     bundle = load_bundle(models_dir(), name)
     verify_files(bundle)
-    show.say(f"bundle {bundle.name}: {len(bundle.files)} files are as they should be")
+    show.say(f"bundle {bundle.name}: {len(bundle.files)} files are unchanged")
     found: dict[str, Any] = {"name": bundle.name, "sha256": bundle.sha256, "ok": True, "summary": None}
     found["scope"] = bundle.scope.document()
     if not hashes_only and bundle.projector is not None:
@@ -179,16 +178,11 @@ def quantise(
     as_name: Annotated[str | None, typer.Option("--as", help="The new bundle's name; default: NAME-int8.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """A bundle with eight bits a weight in its language model, and a name of its own: other weights, other texts."""
+    """Make a bundle with eight bits a weight in its language model, under a name of its own."""
     if weights not in ("int8", "fp8"):
         raise typer.BadParameter(f"{weights!r} is neither int8 nor fp8")
     bundle = quantise_bundle(load_bundle(models_dir(), name), models_dir(), as_name or f"{name}-{weights}", weights)
-    if as_json:
-        show.document({"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256})
-    else:
-        show.say(
-            f"bundle {bundle.name} is in {bundle.path}; measure it: python -m training_jobs evaluate, models verify"
-        )
+    _made(bundle, "; measure it: python -m training_jobs evaluate, models verify", as_json=as_json)
 
 
 @models.command("export-llm")
@@ -197,7 +191,7 @@ def export_llm(
     folder: Annotated[Path, typer.Argument(help="Where to write it: a new or an empty folder.")],
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "bfloat16",
 ) -> None:
-    """Write a bundle's language model, its adapter merged in, as the folder a vLLM server is started with."""
+    """Write a bundle's language model, with its adapter merged in, as the folder for a vLLM server."""
     needs_torch()
     from xraygpt_core.model.vllm.export import export_llm as write
 
@@ -206,7 +200,7 @@ def export_llm(
 
 
 def needs_torch() -> None:
-    """Say plainly that the model's libraries are not here, where they are not."""
+    """Raise BundleError if the model's libraries are not installed."""
     if find_spec("torch") is None:
         raise BundleError(
             "this needs the model's libraries, which are not installed here: pip install 'xraygpt[model]'"
@@ -218,7 +212,7 @@ def promote(
     what: Annotated[str, typer.Argument(help="A finished training run, or a bundle.", metavar="RUN|NAME")],
     as_json: AsJson = False,
 ) -> None:
-    """Serve what a training run made, or a bundle that was fetched or imported."""
+    """Serve the bundle of a training run, or a fetched or imported bundle."""
     with gateway() as client:
         if what in bundles(models_dir()):
             answer = client.post("/v1/bundles/serve", {"bundle": what})

@@ -6,14 +6,14 @@ import typer
 
 from xraygpt import caveats, show
 from xraygpt.client import Gateway
-from xraygpt.commands.options import AsJson, Study, unseen
+from xraygpt.commands.options import AsJson, Study, hidden_argument
 from xraygpt.connect import gateway
 from xraygpt_core.exit_codes import UNFINISHED
 from xraygpt_core.states import NOTICE, Flag
 
 
 def summary(study: Study, as_json: AsJson = False) -> None:
-    """Show a study, its current summary, and what people said about it."""
+    """Show a study, its current summary, and its reviews."""
     with gateway() as client:
         found = client.get(f"/v1/studies/{study}")
     if as_json:
@@ -46,7 +46,7 @@ def _show_text(text: dict[str, Any]) -> None:
 
 
 def _show_reviews(reviews: list[dict[str, Any]]) -> None:
-    """Every act of a person, the first one first: what was taken back stays in sight."""
+    """All reviews, the first one first, also those that were taken back."""
     if reviews:
         show.paragraph("\nReview history:", style="bold")
     for one in reviews:
@@ -58,7 +58,7 @@ def _show_reviews(reviews: list[dict[str, Any]]) -> None:
 
 
 def timeline(study: Study, as_json: AsJson = False) -> None:
-    """Show what happened to a study, step by step."""
+    """Show the timeline of a study."""
     with gateway() as client:
         found = client.get(f"/v1/studies/{study}/timeline")
     if as_json:
@@ -72,15 +72,15 @@ def find(
     accession: Annotated[str | None, typer.Option(help="AccessionNumber.")] = None,
     patient: Annotated[str | None, typer.Option(help="PatientID.")] = None,
     study_uid: Annotated[str | None, typer.Option(help="StudyInstanceUID.")] = None,
-    issuer: Annotated[str | None, typer.Option(help="Who issued the PatientID or AccessionNumber.")] = None,
+    issuer: Annotated[str | None, typer.Option(help="The issuer of the PatientID or AccessionNumber.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find studies by the hospital's own number; it is neither stored nor logged.
 
-    Other users of this machine see a command's words while it runs: `-` reads the number from standard input instead.
+    Other users of this machine can see a command's arguments while it runs: `-` reads the number from stdin.
     """
     given = {"accession": accession, "patient": patient, "study_uid": study_uid}
-    wanted = {name: unseen(value) for name, value in given.items() if value is not None}
+    wanted = {name: hidden_argument(value) for name, value in given.items() if value is not None}
     if len(wanted) != 1:
         raise typer.BadParameter("give exactly one of --accession, --patient and --study-uid")
     if issuer is not None:
@@ -101,7 +101,7 @@ def query(sql: Annotated[str, typer.Argument(help="One SELECT over the views.")]
     with gateway() as client:
         found = client.post("/v1/query", {"sql": sql})
     if found.get("truncated"):
-        show.say("there are more rows than these")
+        show.say("there are more rows")
     if as_json:
         show.document({"columns": found["columns"], "rows": found["rows"]})
     else:
@@ -111,8 +111,8 @@ def query(sql: Annotated[str, typer.Argument(help="One SELECT over the views.")]
 def chat(
     study: Study, question: Annotated[str, typer.Argument(help="A follow-up question.")], as_json: AsJson = False
 ) -> None:
-    """Ask about a study's summary; the answer appears as it is written. `-` reads the question from standard input."""
-    question = unseen(question)
+    """Ask about a study's summary. The answer appears while it is written; `-` reads the question from stdin."""
+    question = hidden_argument(question)
     with gateway() as client:
         asked = client.post(f"/v1/studies/{study}/chat", {"question": question})
         answered = _answer(client, asked["turn_id"], live=not as_json)
@@ -139,6 +139,6 @@ def _answer(client: Gateway, turn_id: str, *, live: bool) -> dict[str, Any]:
     turn: dict[str, Any] = client.get(f"/v1/turns/{turn_id}")
     if live:
         print()
-        if not (turn["answer"] or "").startswith(written):  # another worker began anew
+        if not (turn["answer"] or "").startswith(written):  # another worker started again
             show.paragraph(turn["answer"])
     return turn

@@ -1,4 +1,4 @@
-"""``repair``: studies that older versions made of two patients are taken apart."""
+"""``repair``: part the studies that earlier versions made of two patients."""
 
 import subprocess
 import sys
@@ -13,10 +13,10 @@ from xraygpt.stack.settings.home import running_stack
 
 
 def repair(
-    apply: Annotated[bool, typer.Option("--apply", help="Do it; without this it is only shown.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; without this, only show it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take apart studies of two patients who share a StudyInstanceUID, as older versions made them."""
+    """Part the studies that earlier versions made of two patients with one StudyInstanceUID."""
     stack = running_stack(home()) or {}
     command = [sys.executable, "-m", "workers.repair", *["--apply"] * apply, *["--json"] * as_json]
     done = subprocess.run(command, env=process_environment(stack), check=False, preexec_fn=die_with_parent())

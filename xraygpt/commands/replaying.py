@@ -1,4 +1,4 @@
-"""``replay``: make a stored summary again, on this machine, from what it was made from, and compare."""
+"""``replay``: compute a stored summary again on this machine, and compare."""
 
 import difflib
 import hashlib
@@ -23,13 +23,13 @@ def replay(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Make a stored summary again here: same bundle, image, prompt, seed and precision. Exit 0: identical; 1: not."""
+    """Compute a stored summary again, with its bundle, image, prompt, seed and precision. Exit 0: identical; 1: not."""
     needs_torch()
     with gateway() as client:
         origin = client.get(f"/v1/summaries/{summary}/origin")
         png = client.download(f"/v1/summaries/{summary}/image.png")
     if hashlib.sha256(png).hexdigest() != origin["provenance"].get("image_sha256"):
-        raise Unavailable("the image in the derived bucket is not the one this summary was made from")
+        raise Unavailable("the image in the derived bucket is not the one that this summary was made from")
     bundle = same_bundle(origin)
     from xraygpt_core.model.smoke_test import summarise_once
 
@@ -40,16 +40,16 @@ def replay(
     if as_json:
         show.document(found)
     else:
-        _say(found)
+        _print(found)
     if not found["identical"]:
         raise typer.Exit(DIFFERENT)
 
 
 def same_bundle(origin: dict[str, Any]) -> Bundle:
-    """The bundle the summary was made with, unchanged.
+    """The unchanged bundle of the summary.
 
     Raises:
-        BundleError: it is not on this machine, or another one has its name.
+        BundleError: it is not on this machine, or another bundle has its name.
     """
     bundle = load_bundle(models_dir(), origin["bundle"])
     if bundle.sha256 != origin["bundle_sha256"]:
@@ -62,7 +62,7 @@ def same_bundle(origin: dict[str, Any]) -> Bundle:
 
 
 def compared(origin: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """What is equal and what is not, then and now."""
+    """The differences between the stored and the new text, and between their software."""
     provenance = origin["provenance"]
     then = {name: provenance.get(name) for name in ("prompt", "seed")} | provenance.get("software", {})
     today = {"prompt": now["prompt"], "seed": now["seed"]} | now["software"]
@@ -85,14 +85,14 @@ def compared(origin: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 
 def word_difference(then: str, now: str) -> list[str]:
-    """Words that went (``- word``) and came (``+ word``), in order; empty for equal texts."""
+    """Removed (``- word``) and added words (``+ word``), in order; empty for equal texts."""
     lines = difflib.ndiff(then.split(" "), now.split(" "))
     return [line for line in lines if line.startswith(("- ", "+ "))] if then != now else []
 
 
-def _say(found: dict[str, Any]) -> None:
+def _print(found: dict[str, Any]) -> None:
     if found["identical"]:
-        show.paragraph(f"identical: bundle {found['bundle']} says the same today")
+        show.paragraph(f"identical: bundle {found['bundle']} gives the same text today")
     else:
         show.paragraph("different:", style="bold")
         show.fields({"then": found["stored"], "now": found["text"]})

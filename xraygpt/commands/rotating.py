@@ -19,7 +19,7 @@ from xraygpt_core.exit_codes import UNFINISHED
 
 
 class What(StrEnum):
-    """What can be replaced; but for the first two, the names of ``ROTATED``."""
+    """The secrets that can be replaced; all but the first two are names of ``ROTATED``."""
 
     ALL = "all"
     PSEUDONYMS = "pseudonyms"
@@ -34,9 +34,9 @@ class What(StrEnum):
 
 
 def rotate(
-    what: Annotated[What, typer.Argument(help="Which secrets; all: every one but the key of the pseudonyms.")],
+    what: Annotated[What, typer.Argument(help="Which secrets; all: every one but the pseudonymisation key.")],
     give_up: Annotated[
-        bool, typer.Option("--give-up", help="pseudonyms: end it although some films cannot be read again.")
+        bool, typer.Option("--give-up", help="pseudonyms: end the old key although some films cannot be read again.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -69,7 +69,7 @@ def _secrets(data: Home, names: list[str]) -> None:
 
 
 def _pseudonyms(data: Home, *, give_up: bool) -> bool:
-    """True when the old key is needed no more."""
+    """True if the old key is no longer in use."""
     if setting("hmac_key") or setting("hmac_key_file"):
         raise StackError("the pseudonymisation key is a setting of yours: docs/operations.md says how to replace it")
     if not data.hmac_key_file.exists():
@@ -86,15 +86,15 @@ def _pseudonyms(data: Home, *, give_up: bool) -> bool:
     kept = data.root / f"hmac.until-{datetime.now(UTC):%Y%m%dT%H%M%S}.key"
     data.old_hmac_key_file.rename(kept)
     start(data, show.say)
-    show.say(f"the old key is {kept}: keep it as long as there are back-ups from before, then delete it")
+    show.say(f"the old key is {kept}: keep it as long as there are earlier back-ups, then delete it")
     return True
 
 
 def _run(arguments: list[str], environment: dict[str, str], allowed: tuple[int, ...] = (0,)) -> int:
-    """Its exit status; what it prints goes to stderr.
+    """Run a Python command; its output goes to stderr. Returns its exit status.
 
     Raises:
-        StackError: it is another one.
+        StackError: the status is not one of ``allowed``.
     """
     done = subprocess.run(
         [sys.executable, *arguments], env=environment, stdout=sys.stderr, check=False, preexec_fn=die_with_parent()

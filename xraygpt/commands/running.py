@@ -13,7 +13,7 @@ from xraygpt.stack.processes.launch import processes, start, stop
 from xraygpt.stack.settings.home import holder, running_stack
 from xraygpt_core.exit_codes import UNFINISHED
 
-STATUS_SECONDS = 3.0  # who asks how it is wants to hear that the gateway is silent, not to wait for it
+STATUS_SECONDS = 3.0  # status reports a silent gateway instead of waiting for it
 SHOWN = ("gateway_url", "flower_url", "s3_endpoint_url", "bucket", "derived_bucket", "external", "started_at", "pids")
 
 
@@ -27,13 +27,13 @@ def up(
         stack = running_stack(data) or start(data, show.say)
         show_stack(stack, as_json=as_json)
     else:
-        from xraygpt.stack.processes.supervisor import Supervisor  # drivers of every service: slow to import
+        from xraygpt.stack.processes.supervisor import Supervisor  # imports the drivers of every service, which is slow
 
         Supervisor(data, os.environ, show.say).run(lambda stack: show_stack(stack, as_json=as_json))
 
 
 def show_stack(stack: dict[str, Any], *, as_json: bool) -> None:
-    """Where to look next; the document names stack.json, which has the keys and passwords."""
+    """Show the addresses; the document names stack.json, which has the keys and passwords."""
     if as_json:
         show.document({"stack_file": str(home().stack_file)} | {name: stack[name] for name in SHOWN})
     else:
@@ -41,7 +41,7 @@ def show_stack(stack: dict[str, Any], *, as_json: bool) -> None:
 
 
 def where_next(stack: dict[str, Any]) -> dict[str, str]:
-    """What a person can open, and with which command."""
+    """Addresses and commands to go on with."""
     return {
         "reading room": f"{stack['gateway_url']}/ (sign in with the api_key in {home().stack_file})",
         "gateway": f"{stack['gateway_url']}/docs",
@@ -62,7 +62,7 @@ def down(as_json: AsJson = False) -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show whether the stack is up, its processes, what there is to do, and where to look."""
+    """Show whether the stack is up, its processes, the open work, and the addresses."""
     found = inspect()
     if as_json:
         show.document(found)

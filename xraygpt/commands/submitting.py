@@ -1,4 +1,4 @@
-"""``submit``, ``backlog``: hand over images, and see what becomes of them."""
+"""``submit``: submit images, and follow them to their end."""
 
 import time
 from collections import Counter
@@ -26,7 +26,7 @@ def submit(
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send images in. DICOM, PNG and JPEG; everything below a folder."""
+    """Submit DICOM, PNG and JPEG files, folders with everything below them, or objects."""
     inputs = named(sources)
     started = time.monotonic()
     with gateway() as client:
@@ -37,7 +37,7 @@ def submit(
 
 
 def named(sources: Sequence[str]) -> list[str]:
-    """The files and URIs behind the arguments; a wrong one is wrong usage."""
+    """The files and URIs of the arguments; a missing file is wrong usage."""
     try:
         return expand(sources, show.say)
     except FileNotFoundError as error:
@@ -45,7 +45,7 @@ def named(sources: Sequence[str]) -> list[str]:
 
 
 def send(client: Gateway, inputs: Sequence[str], lane: Lane, *, wait: bool, timeout: float | None) -> list[ResultRow]:
-    """Submit, and with ``wait`` follow. Ctrl-C ends the following, not the work."""
+    """Submit, and with ``wait`` follow. Ctrl-C ends the command, not the work."""
     show.say(f"submitting {len(inputs)} input{'' if len(inputs) == 1 else 's'}")
     rows = register(client, inputs, lane, show.say)
     if not wait:
@@ -53,13 +53,13 @@ def send(client: Gateway, inputs: Sequence[str], lane: Lane, *, wait: bool, time
         return rows
     try:
         with show.ProgressLine() as progress:
-            follow(client, rows, seconds=timeout, tell=lambda now: tell(progress, now))
+            follow(client, rows, seconds=timeout, notify=lambda now: _update(progress, now))
     except KeyboardInterrupt:
         show.say("not waiting any longer; the work goes on")
     return rows
 
 
-def tell(progress: show.ProgressLine, rows: Sequence[ResultRow]) -> None:
+def _update(progress: show.ProgressLine, rows: Sequence[ResultRow]) -> None:
     counts = Counter(str(row.state) for row in rows)
     words = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     progress.update(sum(row.ended for row in rows), len(rows), words)
@@ -74,7 +74,7 @@ def show_rows(rows: Sequence[ResultRow], seconds: float, *, as_json: bool) -> No
 
 
 def show_table(rows: Sequence[ResultRow]) -> None:
-    """What became of each input, and what its text is."""
+    """A row for each input with its state and text."""
     columns = ("study", "source", "view", "state", "seconds", "summary", "reason")
     show.table(columns, ((*_cells(row),) for row in rows))
     texts = [row for row in rows if row.summary]

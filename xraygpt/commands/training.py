@@ -44,12 +44,12 @@ def train(
     parent: Annotated[str | None, typer.Option(help="The finished run to start from (through the queue).")] = None,
     base: Annotated[str, typer.Option(help="The bundle to start from (without a stack).")] = "demo",
     out: Annotated[Path | None, typer.Option(help="Directory for the results (without a stack).")] = None,
-    local: Annotated[bool, typer.Option("--local", help="Here, even if a stack is up.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="On this machine, even if a stack is up.")] = False,
     wait: Wait = False,
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train: through the queue if a stack is up, else here."""
+    """Train through the queue if a stack is up, otherwise on this machine."""
     flags: dict[str, Any] = {
         "steps": steps,
         "batch": batch,
@@ -62,15 +62,14 @@ def train(
     chosen = configuration(config, pairs + (settings or []))
     client = None if local else find_gateway()
     if client is None:
-        result = train_here(stage, base, out or home().root / "training" / stage, chosen)
-        _show(result, as_json=as_json)
+        show.answer(train_here(stage, base, out or home().root / "training" / stage, chosen), as_json=as_json)
         return
     with client:
         body = {"stage": stage, "config": chosen, "parent_run": parent}
         run_id = client.post("/v1/training-runs", body)["run_id"]
         show.say(f"training run {run_id}")
         run = follow_run(client, run_id, timeout) if wait else client.get(f"/v1/training-runs/{run_id}")
-    _show(run, as_json=as_json)
+    show.answer(run, as_json=as_json)
     if wait and run["state"] != "done":
         raise typer.Exit(UNFINISHED)
 
@@ -93,7 +92,7 @@ def configuration(file: Path | None, pairs: list[str]) -> dict[str, Any]:
 
 
 def follow_run(client: Gateway, run_id: str, timeout: float | None) -> dict[str, Any]:
-    """The run when it has ended, the time is up, or Ctrl-C was pressed."""
+    """The run, once it has ended, the time is up, or Ctrl-C was pressed."""
     deadline = None if timeout is None else time.monotonic() + timeout
     run: dict[str, Any] = {}
     with show.ProgressLine() as progress, suppress(KeyboardInterrupt):
@@ -108,7 +107,7 @@ def follow_run(client: Gateway, run_id: str, timeout: float | None) -> dict[str,
 
 
 def train_here(stage: str, base: str, out: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """Run the job as a child process; from its last checkpoint if ``out`` has one. Returns its result document."""
+    """Run the job as a child process; from its last checkpoint if ``out`` has one. Returns its result."""
     arguments = [stage, "--base", str(load_bundle(models_dir(), base).path), "--out", str(out)]
     if any(out.glob("checkpoints/step-*")):
         show.say(f"going on from the last checkpoint in {out}")
@@ -125,7 +124,7 @@ def run_job(arguments: list[str]) -> str:
     """The stdout of ``python -m training_jobs …``, which ends when this command does.
 
     Raises:
-        TrainingError: it ended with an error, which it told on stderr, or after a checkpoint.
+        TrainingError: it ended with an error, which is on stderr, or after a checkpoint.
     """
     command = [sys.executable, "-m", "training_jobs", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, preexec_fn=die_with_parent(), check=False, text=True)
@@ -138,7 +137,7 @@ def run_job(arguments: list[str]) -> str:
 
 def curate(context: typer.Context, as_json: AsJson = False) -> None:
     """Filter reports by the paper's rules. Its arguments are those of `python -m training_jobs curate`."""
-    _show(json.loads(run_job(["curate", *context.args])), as_json=as_json)
+    show.answer(json.loads(run_job(["curate", *context.args])), as_json=as_json)
 
 
 def evaluate(
@@ -148,11 +147,4 @@ def evaluate(
 ) -> None:
     """Score a bundle. Its other options are those of `python -m training_jobs evaluate`."""
     path = load_bundle(models_dir(), base).path
-    _show(json.loads(run_job(["evaluate", "--base", str(path), *context.args])), as_json=as_json)
-
-
-def _show(result: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        show.document(result)
-    else:
-        show.fields(result)
+    show.answer(json.loads(run_job(["evaluate", "--base", str(path), *context.args])), as_json=as_json)

@@ -132,7 +132,7 @@ def test_an_export_is_what_the_gateway_sent_byte_for_byte(fake_gateway: Any, xra
     fake_gateway.answers["GET /v1/audit"] = sent
     done = xraygpt("audit", "export", "--after", "4", "--since", "2026-11-01T00:00:00Z")
     assert done.stdout_bytes == sent
-    assert done.stderr.splitlines()[-1] == "3 rows in 2 seals; what comes later: --after 2"
+    assert done.stderr.splitlines()[-1] == "3 rows in 2 seals; next time: --after 2"
     assert fake_gateway.asked[0].path == "/v1/audit?after=4&since=2026-11-01T00%3A00%3A00Z"
 
 

@@ -87,7 +87,7 @@ def test_the_stored_precision_is_used_again(origin: dict[str, Any], xraygpt: Run
 
 def test_another_image_is_not_taken_for_it(origin: dict[str, Any], xraygpt: Run) -> None:
     origin["provenance"]["image_sha256"] = "0" * 64
-    assert "not the one this summary was made from" in str(xraygpt("replay", SUMMARY).exception)
+    assert "not the one that this summary was made from" in str(xraygpt("replay", SUMMARY).exception)
 
 
 def test_another_bundle_of_the_same_name_is_not_taken_for_it(origin: dict[str, Any], xraygpt: Run) -> None:

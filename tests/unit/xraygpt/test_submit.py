@@ -164,7 +164,7 @@ def test_rows_are_followed_to_their_end() -> None:
     ]
     seen: list[list[str]] = []
     with server.client() as client:
-        follow(client, rows, seconds=None, tell=lambda now: seen.append([str(row.state) for row in now]))
+        follow(client, rows, seconds=None, notify=lambda now: seen.append([str(row.state) for row in now]))
     assert seen == [
         ["ingesting", "rejected", "ingesting"],
         ["running", "rejected", "running"],
@@ -179,7 +179,7 @@ def test_following_stops_when_the_time_is_up() -> None:
     server = Studies({"1": "queued"})
     rows = [ResultRow("one", "routine", image_id="i-1")]
     with server.client() as client:
-        follow(client, rows, seconds=0.01, tell=silent)
+        follow(client, rows, seconds=0.01, notify=silent)
     assert not all_done(rows)
 
 

@@ -67,10 +67,10 @@ def test_a_page_nobody_is_at_says_so_and_signs_out_and_keeps_what_was_written(ne
     page.keyboard.press("e")
     page.get_by_label("Corrected text").fill("Half a sen")
     ending = page.locator(".ending")
-    expect(ending).to_contain_text("Nobody seems to be here")
+    expect(ending).to_contain_text("This page is idle")
     page.keyboard.press("Shift")
     expect(ending).to_be_hidden()
-    expect(ending).to_contain_text("Nobody seems to be here")
+    expect(ending).to_contain_text("This page is idle")
     expect(page.get_by_role("alert").filter(has_text="Your session is over")).to_be_visible()
     assert page.locator("canvas").count() == 0
     page.get_by_label("Your API key").fill(newcomer.key)

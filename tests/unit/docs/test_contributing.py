@@ -1,0 +1,46 @@
+"""CONTRIBUTING.md says which files a change touches: few, and they are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from xraygpt_core.states import ReasonCode
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "CONTRIBUTING.md").read_text()
+LISTS = dict(re.findall(r"^\*\*… (.+?)\*\*\n((?:\d\. .*\n)+)", PAGE, re.MULTILINE))
+MOST = 4
+
+
+def named(text: str) -> list[str]:
+    """The files and folders that a text names; ``<name>`` stands for a new one."""
+    return [name for name in re.findall(r"`([\w<>./-]+/(?:[\w<>.-]+\.\w+)?)`", text) if "<" not in name]
+
+
+def test_each_kind_of_change_has_its_list() -> None:
+    assert set(LISTS) == {"a route", "a reason code", "a lane", "a job kind", "a column of the summary", "an encoder"}
+
+
+@pytest.mark.parametrize("change", LISTS)
+def test_a_change_touches_few_files(change: str) -> None:
+    assert 0 < len(LISTS[change].splitlines()) <= MOST
+
+
+def test_every_file_and_folder_that_the_page_names_is_there() -> None:
+    assert len(named(PAGE)) > 20
+    assert [name for name in named(PAGE) if not (ROOT / name).exists()] == []
+
+
+def test_a_reason_code_is_where_its_list_says() -> None:
+    words, page = (ROOT / "api_gateway/static/words.js").read_text(), (ROOT / "docs/dicom.md").read_text()
+    assert {"api_gateway/static/words.js", "docs/dicom.md"} <= set(named(LISTS["a reason code"]))
+    rejected = set(ReasonCode) - {ReasonCode.REPLACED}
+    assert [code for code in rejected if code not in words or f"`{code}`" not in page] == []
+
+
+def test_a_route_is_where_its_list_says() -> None:
+    listed = set(named(LISTS["a route"]))
+    assert listed == {"api_gateway/app.py", "docs/api.md", "tests/integration/gateway/test_audit.py"}
+    assert "<!-- roles -->" in (ROOT / "docs/api.md").read_text()
+    assert "\nACTS" in (ROOT / "tests/integration/gateway/test_audit.py").read_text()
