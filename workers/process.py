@@ -16,8 +16,8 @@ from workers.circuit_breaker import CircuitBreaker
 from workers.consumer import Consumer
 from workers.context import Context
 from workers.executor import Batch, Body
-from workers.heartbeat import Heartbeat, aside, hand_back
-from workers.metrics_server import tell_metrics
+from workers.heartbeat import Heartbeat
+from workers.metrics_server import serve_metrics
 from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.preflight import check_schema
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
@@ -33,39 +33,39 @@ _BEATS_PER_LEASE = 3
 
 @dataclass(frozen=True)
 class Process:
-    """What a role builds its work on.
+    """What a kind of worker builds its work on.
 
     Attributes:
         app: the Celery application tasks are registered with.
         closing: what is closed, last in first out, when the process ends.
         queues: what it consumes, most urgent first, once it runs.
-        drains: what its threads do, once there are jobs to work on.
+        consumers: what its threads do.
     """
 
     context: Context
     app: Celery
     closing: ExitStack
     queues: list[str] = field(default_factory=list)
-    drains: list[Consumer] = field(default_factory=list)
+    consumers: list[Consumer] = field(default_factory=list)
 
     def work_on(self, bodies: Mapping[JobKind, Body | Batch]) -> None:
         """Register the task of each kind of job this process does."""
-        drain = Consumer(self.context, self.queues, bodies)
-        self.drains.append(drain)
+        consumer = Consumer(self.context, self.queues, bodies)
+        self.consumers.append(consumer)
         for kind in bodies:
-            self.app.task(name=task_name(kind), shared=False)(_task(kind, drain))
+            self.app.task(name=task_name(kind), shared=False)(_task(kind, consumer))
 
-    def run(self, queues: Iterable[str], concurrency: int, *, attended: bool = False) -> int:
-        """Consume these queues, most urgent first, until told to stop; the exit code.
+    def run(self, queues: Iterable[str], concurrency: int, *, urgent_thread: bool = False) -> int:
+        """Consume these queues, most urgent first, until the process is to stop. Returns the exit code.
 
         Args:
-            attended: one thread more takes what is urgent while all others are at work.
+            urgent_thread: one thread more takes what is urgent while all others are at work.
         """
         self.queues.extend(queues)
-        attendants = [
-            threading.Thread(target=drain.attend, args=(concurrency,), name="attend", daemon=True)
-            for drain in self.drains
-            if attended
+        urgent_threads = [
+            threading.Thread(target=consumer.serve_urgent, args=(concurrency,), name="urgent", daemon=True)
+            for consumer in self.consumers
+            if urgent_thread
         ]
         signals.setup_logging.connect(_keep_our_logging, weak=False)
         signals.worker_shutting_down.connect(lambda **_: self.context.draining.set(), weak=False)
@@ -79,13 +79,13 @@ class Process:
             without_mingle=True,
             without_gossip=True,
         )
-        threading.Thread(target=self._watch_drain, name="drain", daemon=True).start()
-        for attendant in attendants:
-            attendant.start()
+        threading.Thread(target=self._watch_shutdown, name="shutdown", daemon=True).start()
+        for thread in urgent_threads:
+            thread.start()
         worker.start()
         self.context.draining.set()
-        for attendant in attendants:
-            attendant.join()  # it finishes its job, or the watch above ends the process
+        for thread in urgent_threads:
+            thread.join()  # it finishes its job, or _watch_shutdown ends the process
         return int(worker.exitcode or 0)
 
     def stop(self, code: int) -> None:
@@ -93,14 +93,12 @@ class Process:
         setattr(celery.worker.state, "should_stop", code)  # noqa: B010  # the stubs know only None here
         self.context.draining.set()
 
-    def _watch_drain(self) -> None:
-        """Hand back what does not finish in time; a process that waits for ever is killed by somebody less careful."""
+    def _watch_shutdown(self) -> None:
+        """Hand back what does not finish in time, before the supervisor kills us (:mod:`xraygpt_core.shutdown`)."""
         self.context.draining.wait()
         threading.Event().wait(self.context.settings.drain_seconds)
-        context = self.context
-        held = [pulse.claim for pulse in context.heart.running()]
-        aside(lambda: hand_back(held, lambda claim: claims.release(context.ledger, claim)))
-        log.warning("drain took too long: the process exits")
+        self.context.heartbeat.hand_back()
+        log.warning("jobs did not finish in time and were handed back: the process exits")
         os._exit(int(celery.worker.state.should_stop or 0))
 
 
@@ -118,13 +116,13 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
     check_schema(ledger)
     store = ObjectStore(settings)
     store.check()
-    heart = _heart(ledger)
-    heart.start()
-    closing.callback(heart.close)
+    heartbeat = _heartbeat_of(ledger)
+    heartbeat.start()
+    closing.callback(heartbeat.close)
     if settings.metrics_port:
-        tell_metrics(settings)
+        serve_metrics(settings)
     name = f"{role}-{os.getpid()}@{platform.node()}"
-    context = Context(settings, ledger, store, heart, name, gates=gates_of(settings, store))
+    context = Context(settings, ledger, store, heartbeat, name, breakers=gates_of(settings, store))
     return Process(context, make_celery(settings), closing)
 
 
@@ -140,7 +138,7 @@ def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, CircuitBre
     }
 
 
-def _heart(ledger: Ledger) -> Heartbeat:
+def _heartbeat_of(ledger: Ledger) -> Heartbeat:
     return Heartbeat(
         lambda held: claims.heartbeat(ledger, held),
         lambda claim, error: claims.fail(ledger, claim, error),
@@ -149,16 +147,16 @@ def _heart(ledger: Ledger) -> Heartbeat:
     )
 
 
-def _task(kind: JobKind, drain: Consumer) -> Callable[..., None]:
+def _task(kind: JobKind, consumer: Consumer) -> Callable[..., None]:
     def do(*_: object) -> None:  # a doorbell of a former version names a job
-        drain()
+        consumer()
 
     do.__name__ = str(kind)
     return do
 
 
 def _keep_our_logging(**_: object) -> None:
-    """That somebody listens to this signal keeps Celery from configuring logging itself.
+    """A listener to this signal keeps Celery from configuring logging itself.
 
     Its lines about each task name a message; ours name the job, so one of the two is enough.
     """

@@ -55,12 +55,14 @@ def watch(ledger: Ledger, loaded: ServedBundle, changed: Callable[[], None], *, 
     """Call ``changed`` once, from a thread, as soon as another bundle is to be served. No error ends the watch."""
 
     def look() -> None:
-        never, trouble = threading.Event(), False
+        never, failing = threading.Event(), False
         while not never.wait(seconds):
             now, error = attempt(lambda: served_bundle(ledger))
-            if error is not None and not trouble:
-                log.warning("no answer which bundle is served", extra={"error": type(error).__name__}, exc_info=error)
-            trouble = error is not None
+            if error is not None and not failing:
+                log.warning(
+                    "cannot read which bundle is to be served", extra={"error": type(error).__name__}, exc_info=error
+                )
+            failing = error is not None
             if now is not None and now != loaded:
                 log.info("another bundle is served now", extra={"bundle": now.name})
                 changed()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from xraygpt.phantom_inputs import film
-from xraygpt.stack.processes.launch import is_alive
+from xraygpt.stack.launch import is_alive
 from xraygpt.stack.settings.home import Home, holder
 from xraygpt_core.model.tiny import make_tiny_bundle
 
