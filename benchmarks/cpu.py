@@ -1,4 +1,4 @@
-"""Processor time of whole process trees, from proc(5): what a system costs, whoever of its processes pays."""
+"""Processor time of whole process trees, from proc(5): what a system costs, in all of its processes."""
 
 import os
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """``python -m benchmarks.null_worker ingest|gpu``: our own workers, with fetch, decode, preview and model taken out.
 
 Claims, leases, heartbeats, commits, doorbells, logs and metrics are the product's own. What is handed in through the
-constructors does no work: a store that returns nothing's bytes, a reader of images that has read them, an engine that
-has answered.
+constructors does no work: a store that returns the same bytes each time, a normaliser and an engine that
+answer at once.
 """
 
 import json
@@ -48,22 +48,22 @@ class NullStore:
 
 
 class NullNormaliser:
-    """Has read a frontal film of a study and a patient of its own."""
+    """Every object is a frontal film of a study and a patient of its own."""
 
     def __init__(self, _limits: Limits) -> None:
         return None
 
     def normalise(self, _data: bytes) -> NormalisedImage:
         one = uuid.uuid4().hex
-        said = Identifiers(one, "benchmark", f"2.25.{int(one, 16)}", one, "benchmark", f"1.2.25.{int(one, 16)}")
-        return NormalisedImage(_PNG, _PNG, 2048, 2048, one * 2, "PA", "DX", "dicom", None, (), said)
+        identifiers = Identifiers(one, "benchmark", f"2.25.{int(one, 16)}", one, "benchmark", f"1.2.25.{int(one, 16)}")
+        return NormalisedImage(_PNG, _PNG, 2048, 2048, one * 2, "PA", "DX", "dicom", None, (), identifiers)
 
     def close(self) -> None:
         return None
 
 
 class NullEngine:
-    """Has answered before it was asked."""
+    """Answers at once."""
 
     def submit(self, *_: Any, **__: Any) -> "Future[Any]":
         future: Future[Any] = Future()
@@ -92,7 +92,7 @@ def serve_ingest(settings: Settings, closing: ExitStack, normaliser: Any, store:
     context = replace(process.context, store=store or process.context.store)
     work = Ingest(context, load_pseudonymiser(settings), normaliser)
     process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(context)})
-    return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency, attended=True)
+    return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency, urgent_thread=True)
 
 
 def serve_gpu(settings: Settings, closing: ExitStack, engine: Any, store: Any = None) -> int:
@@ -106,11 +106,11 @@ def serve_gpu(settings: Settings, closing: ExitStack, engine: Any, store: Any = 
     bundle: Any = SimpleNamespace(name=settings.bundle, sha256="0" * 64, question="", scope=UNDECLARED)
     work = GpuJobs(context, engine, bundle, process.stop)
     process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
-    return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads, attended=True)
+    return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads, urgent_thread=True)
 
 
 def main() -> int:
-    """Run one hollow worker until it is told to stop."""
+    """Run one null worker until SIGTERM."""
     role = sys.argv[1]
     settings = load_settings()
     configure_logging(settings.log_level, role)

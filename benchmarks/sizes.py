@@ -88,8 +88,8 @@ def timed(act: Callable[[], object]) -> float:
 @contextmanager
 def ledger_of(running: BenchmarkStack) -> Iterator[Ledger]:
     """The ledger of the benchmark's own process."""
-    told: dict[str, Any] = {name.removeprefix("XRAYGPT_").lower(): value for name, value in running.environment.items()}
-    ledger = open_ledger(Settings(**told))
+    given: dict[str, Any] = {n.removeprefix("XRAYGPT_").lower(): v for n, v in running.environment.items()}
+    ledger = open_ledger(Settings(**given))
     try:
         yield ledger
     finally:

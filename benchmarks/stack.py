@@ -26,7 +26,7 @@ _READY_SECONDS = 60.0
 
 @dataclass
 class BenchmarkStack:
-    """PostgreSQL, the broker and a bucket; everything a process of ours is told about them."""
+    """PostgreSQL, the broker and a bucket; the settings by which a process of ours finds them."""
 
     directory: Path
     postgres: Postgres

@@ -44,7 +44,7 @@ def settle(study: str) -> None:
 
 @app.task(name="stock.summarise")
 def summarise(study: str) -> None:
-    """Stage three; the last one of all is noted, so that somebody can wait for it."""
+    """Stage three; the last one of all is noted, so that the benchmark can wait for it."""
     if study.endswith("-last"):
         with redis.Redis.from_url(_URL) as client:
             client.set(_COUNTER, study)

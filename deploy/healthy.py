@@ -15,7 +15,7 @@ def healthy(where: str) -> bool:
     """Ask ``http://127.0.0.1:<where>``.
 
     Raises:
-        OSError: nobody answers, or not with 2xx (``urllib.error.URLError`` is one).
+        OSError: no answer, or none with 2xx (``urllib.error.URLError`` is one).
     """
     request = urllib.request.Request(f"http://127.0.0.1:{where}")
     if where.endswith("/metrics") and (token := metrics_token()):

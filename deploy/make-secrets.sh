@@ -34,7 +34,7 @@ for process in gateway ingest gpu training control events; do
     keep "s3_${process}_secret_key" "$(random)"
 done
 
-# SeaweedFS's servers show this certificate to each other, and let in nobody else: it is its own authority. It is made
+# SeaweedFS's servers show this certificate to each other, and let in no other client: it is its own authority. It is made
 # anew, with 800 days, once less than 400 are left; restart s3 then.
 command -v openssl > /dev/null || { echo "make-secrets.sh needs openssl" >&2; exit 1; }
 inside=$secrets/s3_inside

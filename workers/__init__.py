@@ -1,4 +1,5 @@
-"""The workers: Celery on one side, the ledger on the other. A task is a job id in, one piece of work, a state out.
+"""The workers: Celery rings the doorbell, the ledger hands out the jobs and takes their results.
 
-``edge`` is what every job passes through, ``heartbeat`` keeps its lease, and one module per kind says what is done.
+A message names no job. ``consumer`` claims the most urgent ones, ``executor`` runs each of them and records how it
+ended, ``heartbeat`` keeps their leases, and one module per kind of job does the work.
 """

@@ -12,7 +12,7 @@ from xraygpt_core.settings import load_settings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one worker until it is told to stop. 0: drained; 75: another bundle is to be served; 1: could not start."""
+    """Run one worker until SIGTERM. Exit status 0: drained; 1: could not start; others: xraygpt_core/exit_codes.py."""
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     parser.add_argument("role", choices=sorted(ROLES))
     role = parser.parse_args(arguments).role

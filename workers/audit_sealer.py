@@ -13,27 +13,27 @@ from xraygpt_core.metrics import AUDIT_CUT, AUDIT_HEAD, AUDIT_POSITION, AUDIT_SE
 log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.5
-_TOLD_DIGITS = 12  # of the digest: 48 bits, which a metric's number can hold
+_METRIC_DIGITS = 12  # of the digest: 48 bits, which a metric's number can hold
 
 
 class Sealer:
-    """Adds links to the chain and tells its head outside of the database: in the log, and as a metric."""
+    """Adds links to the chain and publishes its head outside of the database: in the log, and as a metric."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._head: ChainHead | None = None
 
     def round(self) -> int:
-        """Seal all that waits; how many rows that were.
+        """Seal all that waits. Returns how many rows that were.
 
         Raises:
             Unavailable: PostgreSQL does not answer; the next round does the work.
         """
         if self._head is None:
-            self._meet(head_now(self._ledger))
+            self._begin_at(head_now(self._ledger))
         count = 0
         while (made := seal(self._ledger)) is not None:
-            self._tell(made)
+            self._publish(made)
             count += made.rows
             if made.rows < MOST_ROWS:
                 break
@@ -62,25 +62,22 @@ class Sealer:
         thread.start()
         return stop
 
-    def _meet(self, head: ChainHead) -> None:
+    def _begin_at(self, head: ChainHead) -> None:
         log.info("audit goes on", extra={"position": head.position, "digest": head.digest})
         self._note(head)
 
-    def _tell(self, made: Seal) -> None:
-        """The chain's own memory may be changed; what this process saw of it is not."""
-        known = self._head or ChainHead()
-        follows = (made.position - 1, made.previous) == (known.position, known.digest)
-        if not follows and not is_in_chain(self._ledger, known):  # else another process sealed meanwhile
+    def _publish(self, made: Seal) -> None:
+        """A forger can change what the database remembers of the chain, but not what this process saw of it."""
+        last = self._head or ChainHead()
+        follows = (made.position - 1, made.previous) == (last.position, last.digest)
+        if not follows and not is_in_chain(self._ledger, last):  # else another process sealed meanwhile
             AUDIT_CUT.inc()
-            log.critical(
-                "the audit was cut off or rewritten", extra={"position": known.position, "digest": known.digest}
-            )
-        said = {"position": made.position, "digest": made.digest, "count": made.rows}
-        log.info("audit sealed", extra=said)
+            log.critical("the audit was cut off or rewritten", extra={"position": last.position, "digest": last.digest})
+        log.info("audit sealed", extra={"position": made.position, "digest": made.digest, "count": made.rows})
         AUDIT_SEALED.inc(made.rows)
         self._note(made.head)
 
     def _note(self, head: ChainHead) -> None:
         self._head = head
         AUDIT_POSITION.set(head.position)
-        AUDIT_HEAD.set(int(head.digest[:_TOLD_DIGITS], 16))
+        AUDIT_HEAD.set(int(head.digest[:_METRIC_DIGITS], 16))

@@ -1,8 +1,8 @@
-"""While the buckets are away, what needs them waits: no job is begun, and none is blamed.
+"""While the buckets are away, the jobs that need them wait: none is begun, and none loses an attempt.
 
-Five attempts are used up in half a minute, and an outage lasts longer. So a job that could not reach a bucket is not
-believed before the buckets are asked: if they do not answer anybody, its attempt does not count, and this process
-begins no job that needs them until they do. If they do answer, it is the job's own failure.
+Five attempts are used up in half a minute, and an outage lasts longer. So when a job could not reach a bucket, the
+worker asks the buckets itself. If they do not answer, the attempt does not count, and this process begins no job that
+needs them until they do. If they answer, it is the job's own failure.
 """
 
 import logging
@@ -19,11 +19,11 @@ _FIRST = 1 / 16  # the first pause, of the longest
 
 
 class CircuitBreaker:
-    """Whether jobs that need some buckets may be begun. Safe for many threads, of which one at a time asks.
+    """Closed while jobs may be begun, open while the buckets are away. Safe for many threads; one at a time asks.
 
     Args:
-        buckets: which, in a word.
-        probe: raises what the ledger knows as an error while the buckets do not answer.
+        buckets: which buckets, in a word.
+        probe: raises an XrayGPTError while the buckets do not answer.
         most: seconds between two looks in a long outage; the first pause is a sixteenth of it, and doubles.
     """
 
@@ -36,25 +36,25 @@ class CircuitBreaker:
         self._clock = clock
         self._asking = threading.Lock()
         self._pause = 0.0
-        self._until: float | None = None  # None while it is open
+        self._until: float | None = None  # None while it is closed
         self._away = BUCKETS_AWAY.labels(buckets)
         self._away.set(0)
 
     @property
-    def shut(self) -> bool:
-        """Is it shut, as far as is known?"""
+    def is_open(self) -> bool:
+        """Were the buckets away at the last look?"""
         return self._until is not None
 
-    def shuts(self) -> bool:
-        """A job found the buckets away. Shut the gate, unless they answer now; is it shut?"""
+    def trip(self) -> bool:
+        """A job could not reach a bucket: ask the buckets, and open unless they answer. Is it open now?"""
         with self._asking:
-            if self._until is None and (error := self._trouble()) is not None:
+            if self._until is None and (error := self._failure()) is not None:
                 log.error("the buckets do not answer: jobs wait", extra={"buckets": self._buckets, "error": str(error)})
                 self._away.set(1)
                 self._wait(self._most * _FIRST)
-            return self.shut
+            return self.is_open
 
-    def lets_in(self) -> bool:
+    def allows(self) -> bool:
         """May a job be begun? Asks the buckets again when it is time to."""
         until = self._until
         if until is None:
@@ -63,8 +63,8 @@ class CircuitBreaker:
             return False
         try:
             if self._until is None:
-                return True  # somebody else was first
-            if self._trouble() is not None:
+                return True  # another thread was first
+            if self._failure() is not None:
                 self._wait(min(2 * self._pause, self._most))
                 return False
             log.warning("the buckets answer again: jobs go on", extra={"buckets": self._buckets})
@@ -74,7 +74,7 @@ class CircuitBreaker:
         finally:
             self._asking.release()
 
-    def _trouble(self) -> XrayGPTError | None:
+    def _failure(self) -> XrayGPTError | None:
         try:
             self._probe()
         except XrayGPTError as error:

@@ -1,8 +1,8 @@
-"""From one doorbell on, a thread does the most urgent work there is until none is left.
+"""The work loop: from one doorbell on, a thread does the most urgent jobs there are until none is left.
 
-Short jobs are taken several at a time, so many that they take about a quarter of a second; long ones one by one. So a
-stat job waits for no more than that, nobody sits on work that others could do, and short jobs share their transactions.
-While all threads of a process are at work, one more looks by itself for what somebody is waiting for, and does it.
+Long jobs are claimed one by one. Short ones are claimed several at a time (:mod:`workers.pace`) and share their
+transactions; so a stat job waits for a quarter of a second at most, and no thread keeps work that another could do.
+While all threads of a process are busy, one more does what is urgent.
 """
 
 import logging
@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from workers.context import Context
-from workers.executor import Batch, Body, attempt, not_claimed, run_batch, run_claim
+from workers.executor import Batch, Body, attempt, log_not_claimed, run_batch, run_claim
+from workers.pace import Pace
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.fence import Claim
@@ -22,16 +23,14 @@ from xraygpt_core.states import JobKind, Lane
 
 log = logging.getLogger(__name__)
 
-BATCH_SECONDS = 0.25
-MOST = 64
-# Then the next message goes on: nobody who looks at the broker's tasks sees one that never ends.
+# A message is done after this time and the next one goes on, so that the broker's pages show no task without end.
 TASK_SECONDS = 10.0
 LOOK_SECONDS = 0.05
 _AFTER_ERROR_SECONDS = 1.0
 
 
 class Consumer:
-    """The work of one process's threads.
+    """The work of one process's threads. Called by each thread that hears a doorbell.
 
     Args:
         queues: their names, most urgent first; read when there is work.
@@ -45,49 +44,23 @@ class Consumer:
         self._batches = all(isinstance(body, Batch) for body in bodies.values())
         self._pace = Pace()
         self._lock = threading.Lock()
-        self._at_work = 0
+        self._busy_threads = 0
 
     def __call__(self) -> None:
-        """Work until nothing is ready, the process drains, or the time of a task is over."""
+        """Work until nothing is ready, the process drains, or the time of a message is over."""
         self._count(1)
         try:
-            self._drain()
+            self._work()
         finally:
             self._count(-1)
 
-    def attend(self, threads: int) -> None:
-        """Until the process drains: whenever all of its threads are at work, do what is urgent as soon as it is there.
-
-        It needs no doorbell: nobody would be free to hear it. No error ends it, for nobody would start it again.
-        """
-        pause, trouble = LOOK_SECONDS, False
-        while not self._context.draining.wait(pause):
-            _, error = attempt(self.urgent) if self._at_work >= threads else (None, None)
-            if error is not None and not trouble:
-                log.warning("urgent jobs wait", extra={"error": type(error).__name__}, exc_info=error)
-            trouble = error is not None
-            pause = _AFTER_ERROR_SECONDS if trouble else LOOK_SECONDS
-
-    def urgent(self) -> None:
-        """Do what is urgent and ready, one job after the other. Raises what the ledger raises."""
-        while not self._context.draining.is_set():
-            queues = [(kind, lane) for kind, lane in self._queues if KINDS[kind].urgent or lane is Lane.STAT]
-            claims = claim_next(self._context.ledger, queues, self._context.name)
-            if not claims:
-                break
-            self._run(claims[0].kind, claims)
-
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self._at_work += change
-
-    def _drain(self) -> None:
+    def _work(self) -> None:
         deadline = time.monotonic() + TASK_SECONDS
         while not self._context.draining.is_set():
             try:
-                claims = self._several() if self._batches else self._one()
+                claims = self._claim_several() if self._batches else self._claim_one()
             except XrayGPTError as error:
-                not_claimed(error)
+                log_not_claimed(error)
                 return
             if not claims:
                 return
@@ -99,13 +72,17 @@ class Consumer:
                 self._context.ledger.doorbell.ring([Ring(claims[-1].kind, claims[-1].lane)])
                 return
 
-    def _run(self, kind: JobKind, claims: list[Claim]) -> None:
-        body = self._bodies[kind]
-        if isinstance(body, Batch):
-            run_batch(self._context, claims, body)
-        else:
-            for claim in claims:
-                run_claim(self._context, claim, body)
+    def _claim_several(self) -> list[Claim]:
+        context = self._context
+        return claim_next(context.ledger, self._queues, context.name, limit=self._pace.limit, in_turn=True)
+
+    def _claim_one(self) -> list[Claim]:
+        """Threads that claim at the same moment share a statement; the first of them gets the most urgent job."""
+        return self._context.ledger.meeting(("claim", self._context.name), self._claim_one_each)(None)
+
+    def _claim_one_each(self, threads: Sequence[None]) -> list[list[Claim]]:
+        claims = claim_next(self._context.ledger, self._queues, self._context.name, limit=len(threads))
+        return [claims[place : place + 1] for place in range(len(threads))]
 
     @property
     def _queues(self) -> list[Queue]:
@@ -114,33 +91,36 @@ class Consumer:
         begun = {kind for kind in dict(queues) if self._context.may_begin(kind)}
         return [(kind, lane) for kind, lane in queues if kind in begun]
 
-    def _several(self) -> list[Claim]:
-        context = self._context
-        return claim_next(context.ledger, self._queues, context.name, limit=self._pace.limit, in_turn=True)
+    def _run(self, kind: JobKind, claims: list[Claim]) -> None:
+        body = self._bodies[kind]
+        if isinstance(body, Batch):
+            run_batch(self._context, claims, body)
+        else:
+            for claim in claims:
+                run_claim(self._context, claim, body)
 
-    def _one(self) -> list[Claim]:
-        return self._context.ledger.meeting(("claim", self._context.name), self._one_each)(None)
-
-    def _one_each(self, threads: Sequence[None]) -> list[list[Claim]]:
-        """Threads that ask at the same moment share a statement; whoever came first gets the most urgent."""
-        claims = claim_next(self._context.ledger, self._queues, self._context.name, limit=len(threads))
-        return [claims[place : place + 1] for place in range(len(threads))]
-
-
-class Pace:
-    """How many jobs to take at once, from how long the last ones took."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seconds: float | None = None
-        self.limit = 1
-
-    def note(self, seconds: float, jobs: int) -> None:
-        """So many jobs took so long. The number grows at most fourfold at once and is a power of two: each one is a
-        statement of its own to the database.
-        """
-        each = seconds / jobs
+    def _count(self, change: int) -> None:
         with self._lock:
-            self._seconds = each if self._seconds is None else max(each, 0.7 * self._seconds + 0.3 * each)
-            wanted = min(BATCH_SECONDS / max(self._seconds, 1e-6), 4 * self.limit, MOST)
-            self.limit = 1 << max(0, int(wanted).bit_length() - 1)
+            self._busy_threads += change
+
+    def serve_urgent(self, threads: int) -> None:
+        """Until the process drains: whenever all of its threads are busy, do what is urgent as soon as it is there.
+
+        It needs no doorbell, which no thread would be free to hear. No error ends it, for it is started only once.
+        """
+        pause, failing = LOOK_SECONDS, False
+        while not self._context.draining.wait(pause):
+            _, error = attempt(self.do_urgent) if self._busy_threads >= threads else (None, None)
+            if error is not None and not failing:
+                log.warning("urgent jobs wait", extra={"error": type(error).__name__}, exc_info=error)
+            failing = error is not None
+            pause = _AFTER_ERROR_SECONDS if failing else LOOK_SECONDS
+
+    def do_urgent(self) -> None:
+        """Do what is urgent and ready, one job after the other. Raises what the ledger raises."""
+        while not self._context.draining.is_set():
+            queues = [(kind, lane) for kind, lane in self._queues if KINDS[kind].urgent or lane is Lane.STAT]
+            claims = claim_next(self._context.ledger, queues, self._context.name)
+            if not claims:
+                break
+            self._run(claims[0].kind, claims)

@@ -1,4 +1,4 @@
-"""What every job of a worker process gets: its settings, its services, and how long a job may be silent."""
+"""What every job of a worker process gets: settings, services, and how long it may be silent."""
 
 import threading
 from collections.abc import Mapping
@@ -19,19 +19,19 @@ class Context:
     """One per process.
 
     Attributes:
-        name: who claims, as the timeline shows it: role, host and process, nothing else.
-        draining: set when the process was told to stop; long jobs hand themselves back then.
-        gates: which kinds of job are begun only while the buckets answer.
+        name: of the worker, as the timeline shows it: role, host and process, nothing else.
+        draining: set when the process is to stop; long jobs hand themselves back then.
+        breakers: of the kinds of job that are begun only while the buckets answer.
         events: what Flower shows of the jobs.
     """
 
     settings: Settings
     ledger: Ledger
     store: ObjectStore
-    heart: Heartbeat
+    heartbeat: Heartbeat
     name: str
     draining: threading.Event = field(default_factory=threading.Event)
-    gates: Mapping[JobKind, CircuitBreaker] = field(default_factory=dict)
+    breakers: Mapping[JobKind, CircuitBreaker] = field(default_factory=dict)
     events: TaskEvents = field(default_factory=TaskEvents)
 
     def stall_seconds(self, kind: JobKind) -> float:
@@ -43,13 +43,13 @@ class Context:
         return KINDS[kind].limits(self.settings).run
 
     def may_begin(self, kind: JobKind) -> bool:
-        """Do the buckets a job of this kind needs answer? Asks them, if it is time to."""
-        return kind not in self.gates or self.gates[kind].lets_in()
+        """Do the buckets that a job of this kind needs answer? Asks them, if it is time to."""
+        return kind not in self.breakers or self.breakers[kind].allows()
 
     def must_wait(self, kind: JobKind) -> bool:
-        """Are these buckets known to be away?"""
-        return kind in self.gates and self.gates[kind].shut
+        """Were these buckets away at the last look?"""
+        return kind in self.breakers and self.breakers[kind].is_open
 
-    def nobody_could(self, kind: JobKind) -> bool:
-        """Did a job of this kind fail because the buckets answer nobody? From then on its like waits."""
-        return kind in self.gates and self.gates[kind].shuts()
+    def confirms_outage(self, kind: JobKind) -> bool:
+        """A job of this kind could not reach a bucket: are the buckets away? If so, its kind waits from now on."""
+        return kind in self.breakers and self.breakers[kind].trip()

@@ -1,4 +1,4 @@
-"""Control: the clock that dispatches and reconciles, sweeps the bucket, lists backlogs and forgets what is too old.
+"""Control: the clock that dispatches and reconciles, sweeps the bucket, lists backlogs and purges by age.
 
 Beat runs as a thread of this process, not as a child, so that nothing of it outlives the process. Its messages expire,
 and a task that is still running is not started twice: rounds never pile up.
@@ -49,7 +49,7 @@ class Control:
             self._round("retain", _RETAIN_SECONDS, self.retain)
 
     def tick(self) -> None:
-        """Dispatch and reconcile; one leader at a time, whoever asks."""
+        """Dispatch and reconcile; of several processes one at a time leads."""
         did = tick(self._context.ledger)
         if did.requeued or did.buried:
             log.info("reconciled", extra={"requeued": did.requeued, "dead": did.buried})
@@ -72,7 +72,7 @@ class Control:
             log.info("backlogs listed", extra={"count": listed})
 
     def forget(self) -> None:
-        """Remove the stored answers of requests nobody repeats any more."""
+        """Remove the stored answers of requests that are too old to be repeated."""
         forget_answers(self._context.ledger)
 
     def retain(self) -> None:

@@ -1,4 +1,4 @@
-"""What a process that starts decoders does first: close itself to them, and say how well they are locked up."""
+"""What a process that starts decoders does first: close itself to them, and check how well they are locked up."""
 
 import logging
 
@@ -18,13 +18,13 @@ def check_cell(settings: Settings) -> None:
     shield()
     stand = look()
     missing = [layer for layer in LAYERS if layer not in stand]
-    told = {"layers": " ".join(stand), "missing": " ".join(missing)}
+    fields = {"layers": " ".join(stand), "missing": " ".join(missing)}
     if is_complete(stand):
-        log.info("decoders are locked up", extra=told)
+        log.info("decoders are locked up", extra=fields)
     elif settings.decoder_cell == "required":
         raise ConfigurationError(
             f"XRAYGPT_DECODER_CELL=required: on this machine the decoder's cell lacks {', '.join(missing)}; "
             "docs/dicom.md says what each needs"
         )
     else:
-        log.warning("decoders are not locked up", extra=told)
+        log.warning("decoders are not locked up", extra=fields)

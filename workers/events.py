@@ -1,7 +1,7 @@
-"""Events: takes the bucket's events from an SQS queue. A message is deleted when what it says is committed, not before.
+"""The bucket's events from an SQS queue. A message is deleted when what it says is committed, not before.
 
-So a process that is killed leaves its messages to the next one, once their visibility timeout has ended; what is taken
-twice changes nothing. What cannot be read is left to the queue's own redrive policy.
+So a process that is killed leaves its messages to the next one, once their visibility timeout has ended; an event that
+is taken twice changes nothing. A message that cannot be read is left to the queue's own redrive policy.
 """
 
 import logging
@@ -25,7 +25,7 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
 
 class Poller:
-    """Empties one queue until it is told to stop."""
+    """Empties one queue until :meth:`stop`."""
 
     def __init__(self, context: Context, queue: MessageQueue) -> None:
         self._context = context
@@ -67,14 +67,14 @@ class Poller:
                 SQS_MESSAGES.labels("done").inc(self._queue.delete(done))
 
     def _took(self, message: QueueMessage) -> bool:
-        """Is what this message says committed? False if nobody can read it."""
+        """Is what this message says committed? False if it cannot be read."""
         try:
             events = parse_events(message.body.encode(errors="surrogatepass"), open_sns=self._open_sns)
         except (InvalidRequest, Unauthorised) as error:
             count_refused()
             SQS_MESSAGES.labels("poison").inc()
-            said = {"error": str(error), "attempts": message.receive_count}
-            log.error("a message cannot be read: it is left to the queue", extra=said)  # noqa: TRY400  # no defect of ours
+            fields = {"error": str(error), "attempts": message.receive_count}
+            log.error("a message cannot be read: it is left to the queue", extra=fields)  # noqa: TRY400  # no defect of ours
             return False
         register_events(self._context.ledger, self._context.store, events, self._context.settings.sqs_lane)
         return True

@@ -9,11 +9,12 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
 from workers.context import Context
-from workers.heartbeat import JobProgress, told
+from workers.heartbeat import JobProgress, log_fields
 from xraygpt_core.errors import InvalidRequest, LeaseLost, Refused, Unavailable, XrayGPTError
 from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.jobs.fence import Claim
@@ -36,94 +37,91 @@ class Batch(Protocol):
     """How jobs of a kind are done that may be short enough for several at a time."""
 
     def prepare(self, claims: Sequence[Claim], /) -> Mapping[UUID, Any]:
-        """What ``do`` is told about each job, by the job's subject, in one query."""
+        """What ``do`` needs to know of each job, by the job's subject, in one query."""
 
-    def do(self, claim: Claim, pulse: JobProgress, given: Any, /) -> Any:
-        """Do one job; what is still to be written about it, or None if nothing is."""
+    def do(self, claim: Claim, progress: JobProgress, given: Any, /) -> Any:
+        """Do one job. Returns its result, which is still to be written; None if nothing is."""
 
     def finish(self, done: Sequence[tuple[Claim, Any]], /) -> set[UUID]:
-        """Write that for all of them in one transaction; the ids of the jobs that were still ours."""
+        """Write these results in one transaction. Returns the ids of the jobs that were still ours."""
 
 
 @dataclass(frozen=True)
 class _Done:
-    """A job of a batch that is done but for what is still to be written about it."""
+    """A job of a batch whose result is still to be written."""
 
     claim: Claim
-    pulse: JobProgress
-    wanted: Any
+    progress: JobProgress
+    result: Any
     began: float
 
 
 def run_claim(context: Context, claim: Claim, body: Body) -> None:
-    """Do one claimed job. Returns whatever happened; the ledger knows."""
+    """Do one claimed job and record how it ended. Its errors go no further."""
     began = time.monotonic()
-    with _beating(context, [claim]) as pulses:
+    with _kept_alive(context, [claim]) as in_progress:
         context.events.started(claim)
-        _, error = attempt(lambda: body(claim, pulses[0]))
+        _, error = attempt(lambda: body(claim, in_progress[0]))
         _end(context, claim, began, error)
 
 
 def run_batch(context: Context, claims: Sequence[Claim], batch: Batch) -> None:
     """Do some claimed jobs one after the other and write their results together. Each fails by itself."""
-    with _beating(context, claims) as pulses:
-        with _turn(pulses):
+    with _kept_alive(context, claims) as in_progress:
+        with _all_at_work(in_progress):
             given, error = attempt(lambda: batch.prepare(claims))
         done: list[_Done] = []
-        for claim, pulse in zip(claims, pulses, strict=True):
+        for claim, progress in zip(claims, in_progress, strict=True):
             began = time.monotonic()
             if context.draining.is_set() and done:
                 error = HandedBack("the worker is stopping")
             elif context.must_wait(claim.kind):
                 error = HandedBack("the buckets do not answer")
-            with pulse.turn():
+            with progress.turn():
                 if given is None or error is not None:
                     _end(context, claim, began, error)
                     continue
                 context.events.started(claim)
-                wanted, failure = attempt(_doing(batch, claim, pulse, given))
-                if failure is None and wanted is not None:
-                    done.append(_Done(claim, pulse, wanted, began))
+                result, failure = attempt(partial(_do, batch, claim, progress, given))
+                if failure is None and result is not None:
+                    done.append(_Done(claim, progress, result, began))
                 else:
                     _end(context, claim, began, failure)
         _finish(context, batch, done)
 
 
 @contextmanager
-def _turn(pulses: Iterable[JobProgress]) -> Iterator[None]:
+def _all_at_work(in_progress: Iterable[JobProgress]) -> Iterator[None]:
     """These jobs are at work together."""
     with ExitStack() as turns:
-        for pulse in pulses:
-            turns.enter_context(pulse.turn())
+        for progress in in_progress:
+            turns.enter_context(progress.turn())
         yield
 
 
-def _doing(batch: Batch, claim: Claim, pulse: JobProgress, given: Mapping[UUID, Any]) -> Callable[[], Any]:
-    def do() -> Any:
-        pulse.check()
-        return batch.do(claim, pulse, given.get(claim.subject))
-
-    return do
+def _do(batch: Batch, claim: Claim, progress: JobProgress, given: Mapping[UUID, Any]) -> Any:
+    progress.check()
+    return batch.do(claim, progress, given.get(claim.subject))
 
 
 def _finish(context: Context, batch: Batch, done: Sequence[_Done]) -> None:
     """Write the results; if that fails for all together, for each alone, so that only the bad one fails."""
     if not done:
         return
-    with _turn(one.pulse for one in done):
-        finished, error = attempt(lambda: batch.finish([(one.claim, one.wanted) for one in done]))
+    with _all_at_work(one.progress for one in done):
+        finished, error = attempt(lambda: batch.finish([(one.claim, one.result) for one in done]))
     if error is not None and len(done) > 1 and (isinstance(error, Refused) or not isinstance(error, Unavailable)):
         for one in done:
             _finish(context, batch, [one])
         return
     for one in done:
-        lost = LeaseLost("it is not ours any more") if one.claim.job_id not in (finished or ()) else None
-        with one.pulse.turn():
+        lost = lease_lost(one.claim) if one.claim.job_id not in (finished or ()) else None
+        with one.progress.turn():
             _end(context, one.claim, one.began, error or lost)
 
 
 def attempt(act: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    """What it returned, or what it raised. For jobs, and for threads that serve as long as their process lives."""
+    """What ``act`` returned, and what it raised. For jobs, and for threads that live as long as their process."""
     try:
         return act(), None
     except Exception as error:  # noqa: BLE001  # the one broad except: what happened must reach the ledger, or be survived
@@ -131,20 +129,20 @@ def attempt(act: Callable[[], T]) -> tuple[T | None, Exception | None]:
 
 
 @contextmanager
-def _beating(context: Context, claims: Sequence[Claim]) -> Iterator[list[JobProgress]]:
+def _kept_alive(context: Context, claims: Sequence[Claim]) -> Iterator[list[JobProgress]]:
     """Keep the leases of some claims alive."""
     context.events.received(claims)
-    with ExitStack() as beating:
-        pulses = []
+    with ExitStack() as leases:
+        in_progress = []
         for claim in claims:
             JOB_ATTEMPTS.labels(claim.kind).inc()
             stall, most = context.stall_seconds(claim.kind), context.max_seconds(claim.kind)
-            pulses.append(beating.enter_context(context.heart.beating(claim, stall, most)))
-        yield pulses
+            in_progress.append(leases.enter_context(context.heartbeat.keep_alive(claim, stall, most)))
+        yield in_progress
 
 
-def not_claimed(error: Exception) -> None:
-    """Nothing was taken, so nothing is lost: the dispatcher rings again."""
+def log_not_claimed(error: Exception) -> None:
+    """No job was claimed, so none is lost: the dispatcher rings again."""
     log.warning("job not claimed", extra={"error": type(error).__name__})
 
 
@@ -153,7 +151,7 @@ def _end(context: Context, claim: Claim, began: float, error: Exception | None) 
     if error is None:
         STAGE_SECONDS.labels(claim.kind).observe(seconds)
         context.events.succeeded(claim, seconds)
-        log.info("job done", extra=told(claim) | {"seconds": round(seconds, 3)})
+        log.info("job done", extra=log_fields(claim) | {"seconds": round(seconds, 3)})
         return
     _, failure = attempt(lambda: _translate(context, claim, error))
     match failure:
@@ -162,7 +160,7 @@ def _end(context: Context, claim: Claim, began: float, error: Exception | None) 
         case LeaseLost():
             _lost(context, claim)
         case Unavailable():
-            log.warning("outcome not recorded: the lease will end by itself", extra=told(claim))
+            log.warning("outcome not recorded: the lease will end by itself", extra=log_fields(claim))
         case _:
             raise failure
 
@@ -174,17 +172,17 @@ def _translate(context: Context, claim: Claim, error: Exception) -> None:
         case HandedBack():
             claims.release(context.ledger, claim)
             context.events.retried(claim, describe(error))
-            log.info("job handed back", extra=told(claim))
-        case Unavailable() if not isinstance(error, Refused) and context.nobody_could(claim.kind):
+            log.info("job handed back", extra=log_fields(claim))
+        case Unavailable() if not isinstance(error, Refused) and context.confirms_outage(claim.kind):
             claims.release(context.ledger, claim, describe(error))
             context.events.retried(claim, describe(error))
-            log.warning("job handed back", extra=told(claim), exc_info=error)
+            log.warning("job handed back", extra=log_fields(claim), exc_info=error)
         case _:
-            said = describe(error)
-            state = claims.fail(context.ledger, claim, said, retry=not isinstance(error, InvalidRequest))
-            context.events.failed(claim, said, state)
+            message = describe(error)
+            state = claims.fail(context.ledger, claim, message, retry=not isinstance(error, InvalidRequest))
+            context.events.failed(claim, message, state)
             level = logging.ERROR if state is JobState.DEAD else logging.WARNING
-            log.log(level, "job failed", extra=told(claim) | {"state": state}, exc_info=error)
+            log.log(level, "job failed", extra=log_fields(claim) | {"state": state}, exc_info=error)
 
 
 def _lost(context: Context, claim: Claim) -> None:
@@ -192,7 +190,7 @@ def _lost(context: Context, claim: Claim) -> None:
     cancelled, _ = attempt(lambda: is_cancelled(context.ledger, claim))
     if cancelled:
         context.events.revoked(claim)
-    log.warning("lease lost, nothing written", extra=told(claim))
+    log.warning("lease lost, nothing written", extra=log_fields(claim))
 
 
 def describe(error: Exception) -> str:

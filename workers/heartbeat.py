@@ -1,7 +1,7 @@
-"""The one thread per worker process that keeps the leases of its jobs alive, and ends what no longer moves.
+"""The one thread per worker process that keeps the leases of its jobs alive.
 
-A lease is extended only while its job reports progress. So a hung engine or codec loses its job to another worker, and
-as a thread cannot be stopped from outside, its process exits; the supervisor starts a fresh one.
+A lease is extended only while its job reports progress. So a hung engine or codec loses its job to another worker. A
+thread cannot be stopped from outside, so its process exits, and the supervisor starts a new one.
 """
 
 import logging
@@ -15,9 +15,9 @@ from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
-from xraygpt_core.errors import LeaseLost, XrayGPTError
+from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.exit_codes import BROKEN
-from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.fence import Claim, lease_lost
 from xraygpt_core.metrics import LEASE_LOST
 from xraygpt_core.shutdown import HAND_BACK_SECONDS
 
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class JobProgress:
-    """The life signs of one running job. Its body reports progress; the heart sets ``lost``.
+    """How one running job comes on. Its body reports progress; the heartbeat sets ``lost``.
 
-    Of several jobs that are done one after the other only the one whose turn it is can stall; the others ``wait``.
+    Of the jobs of a batch only the one whose turn it is can stall; the others wait.
     """
 
     claim: Claim
@@ -36,40 +36,40 @@ class JobProgress:
     max_seconds: float
     clock: Callable[[], float] = time.monotonic
     lost: threading.Event = field(default_factory=threading.Event)
-    waits: bool = False
+    waiting: bool = False
 
     def __post_init__(self) -> None:
         self.started = self.moved = self.clock()
 
-    def progress(self) -> None:
-        """The job moved. Callable from any thread, raises nothing."""
+    def report(self) -> None:
+        """The job came on. Callable from any thread, raises nothing."""
         self.moved = self.clock()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """The job's own work: its time counts from here. Before and after it waits for others."""
+        """The job's own work: its time counts from here. Before and after it waits for the others of its batch."""
         self.started = self.moved = self.clock()
-        self.waits = False
+        self.waiting = False
         try:
             yield
         finally:
-            self.waits = True
+            self.waiting = True
 
     def check(self) -> None:
-        """The job moved, and wants to know whether it is worth going on.
+        """Report progress, and stop if the lease is lost.
 
         Raises:
-            LeaseLost: the job belongs to somebody else by now.
+            LeaseLost: the job may belong to another worker by now.
         """
         if self.lost.is_set():
-            raise LeaseLost(f"job {self.claim.job_id}: epoch {self.claim.epoch} lost its lease")
-        self.progress()
+            raise lease_lost(self.claim)
+        self.report()
 
     @property
     def trouble(self) -> str | None:
         """Why this job's lease is not to be extended, or None."""
         now = self.clock()
-        if self.waits:
+        if self.waiting:
             return None
         if now - self.moved > self.stall_seconds:
             return f"stalled: no progress for {self.stall_seconds:g} seconds"
@@ -106,7 +106,7 @@ class Heartbeat:
         self._leave = leave
         self._clock = clock
         self._lock = threading.Lock()
-        self._pulses: dict[tuple[UUID, int], JobProgress] = {}
+        self._running: dict[tuple[UUID, int], JobProgress] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -121,34 +121,34 @@ class Heartbeat:
             self._thread.join()
 
     @contextmanager
-    def beating(self, claim: Claim, stall_seconds: float, max_seconds: float) -> Iterator[JobProgress]:
+    def keep_alive(self, claim: Claim, stall_seconds: float, max_seconds: float) -> Iterator[JobProgress]:
         """Keep this claim's lease alive while the block runs and reports progress."""
-        pulse = JobProgress(claim, stall_seconds, max_seconds, self._clock)
+        progress = JobProgress(claim, stall_seconds, max_seconds, self._clock)
         place = (claim.job_id, claim.epoch)
         with self._lock:
-            self._pulses[place] = pulse
+            self._running[place] = progress
         try:
-            yield pulse
+            yield progress
         finally:
             with self._lock:
-                del self._pulses[place]
+                del self._running[place]
 
     def running(self) -> list[JobProgress]:
         """The jobs this process holds now."""
         with self._lock:
-            return list(self._pulses.values())
+            return list(self._running.values())
 
     def beat(self) -> None:
-        """One round: extend what moves, let go of what does not."""
+        """One round: extend the leases of the jobs that come on, give up the others."""
         well = []
-        for pulse in self.running():
-            trouble = pulse.trouble
+        for progress in self.running():
+            trouble = progress.trouble
             if trouble is not None:
-                self._let_go(pulse, trouble)
-            elif not pulse.lost.is_set():
-                well.append(pulse)
+                self._give_up(progress, trouble)
+            elif not progress.lost.is_set():
+                well.append(progress)
         try:
-            held = self._extend([pulse.claim for pulse in well]) if well else set()
+            held = self._extend([progress.claim for progress in well]) if well else set()
         except (XrayGPTError, DBAPIError) as error:
             # No answer says nothing about the lease. If it ends meanwhile the next answer will say so, and until then
             # nothing can be written anyway.
@@ -156,41 +156,45 @@ class Heartbeat:
                 "no heartbeat: the database did not take it", extra={"held": len(well), "error": type(error).__name__}
             )
             return
-        for pulse in well:
-            if pulse.claim.job_id not in held:
-                self._lose(pulse)
+        for progress in well:
+            if progress.claim.job_id not in held:
+                self._mark_lost(progress)
 
     def _run(self) -> None:
         try:
             while not self._closed.wait(self._interval):
                 self.beat()
         finally:
-            if not self._closed.is_set():  # a process without a heart would lose every lease and never know
+            if not self._closed.is_set():  # a process without a heartbeat would lose every lease and never know
                 self._leave(BROKEN)
 
-    def _lose(self, pulse: JobProgress) -> None:
-        pulse.lost.set()
-        if pulse in self.running():  # a job that was completed a moment ago is not held either
-            LEASE_LOST.labels(pulse.claim.kind).inc()
-            log.warning("lease lost", extra=told(pulse.claim))
+    def _mark_lost(self, progress: JobProgress) -> None:
+        progress.lost.set()
+        if progress in self.running():  # a job that was completed a moment ago is not held either
+            LEASE_LOST.labels(progress.claim.kind).inc()
+            log.warning("lease lost", extra=log_fields(progress.claim))
 
-    def _let_go(self, pulse: JobProgress, trouble: str) -> None:
-        if not pulse.lost.is_set():
-            pulse.lost.set()
-            log.error("job let go", extra=told(pulse.claim) | {"reason": trouble})
-            aside(lambda: self._fail(pulse.claim, trouble))
-        if trouble.startswith("stalled") and pulse in self.running():
-            self._exit(pulse)
+    def _give_up(self, progress: JobProgress, trouble: str) -> None:
+        if not progress.lost.is_set():
+            progress.lost.set()
+            log.error("job given up", extra=log_fields(progress.claim) | {"reason": trouble})
+            try_briefly(lambda: self._fail(progress.claim, trouble))
+        if trouble.startswith("stalled") and progress in self.running():
+            self._exit(progress)
 
     def _exit(self, stalled: JobProgress) -> None:
-        log.critical("a job hangs: the process exits", extra=told(stalled.claim) | {"exit_code": BROKEN})
-        well = [pulse.claim for pulse in self.running() if pulse is not stalled and not pulse.lost.is_set()]
-        aside(lambda: hand_back(well, self._release))
+        log.critical("a job hangs: the process exits", extra=log_fields(stalled.claim) | {"exit_code": BROKEN})
+        self.hand_back(stalled)
         self._leave(BROKEN)
 
+    def hand_back(self, stalled: JobProgress | None = None) -> None:
+        """Release the jobs of this process, but for one that stalled; what their threads write later is fenced off."""
+        well = [progress.claim for progress in self.running() if progress is not stalled and not progress.lost.is_set()]
+        try_briefly(lambda: release_each(well, self._release))
 
-def hand_back(claims: Iterable[Claim], release: Callable[[Claim], object]) -> None:
-    """Release these claims; whatever their threads write later is refused by the fence."""
+
+def release_each(claims: Iterable[Claim], release: Callable[[Claim], object]) -> None:
+    """Release these claims; one that cannot be released does not hold up the others."""
     for claim in claims:
         try:
             release(claim)
@@ -198,22 +202,22 @@ def hand_back(claims: Iterable[Claim], release: Callable[[Claim], object]) -> No
             continue
 
 
-def aside(act: Callable[[], object], seconds: float = HAND_BACK_SECONDS) -> None:
-    """Try to tell the ledger something, but wait no longer than this: what hangs may hang in the database itself."""
+def try_briefly(act: Callable[[], object], seconds: float = HAND_BACK_SECONDS) -> None:
+    """Try to write to the ledger, but wait no longer than this: what hangs may hang in the database itself."""
 
     def trying() -> None:
         try:
             act()
         except (XrayGPTError, DBAPIError) as error:  # the lease ends by itself then
-            log.warning("the ledger was not told", extra={"error": type(error).__name__})
+            log.warning("not written to the ledger", extra={"error": type(error).__name__})
 
-    thread = threading.Thread(target=trying, name="aside", daemon=True)
+    thread = threading.Thread(target=trying, name="ledger write", daemon=True)
     thread.start()
     thread.join(seconds)
 
 
-def told(claim: Claim) -> dict[str, object]:
-    """What a log line says about a claim."""
+def log_fields(claim: Claim) -> dict[str, object]:
+    """The fields of a log line about a claim."""
     return {
         "job_id": claim.job_id,
         "kind": claim.kind,

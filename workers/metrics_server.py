@@ -1,4 +1,4 @@
-"""A worker's own ``/metrics``, for who knows the token, and ``/healthz`` for everybody."""
+"""A worker's own ``/metrics``, which asks for a token, and ``/healthz``, which does not."""
 
 import hmac
 from collections.abc import Callable, Iterable
@@ -23,10 +23,10 @@ class _Quiet(WSGIRequestHandler):
     timeout = _SILENT_SECONDS  # of a connection that says nothing
 
     def log_message(self, *_: Any) -> None:
-        """Who asked is nobody's business."""
+        """Requests are not logged."""
 
 
-def tell_metrics(settings: Settings) -> None:
+def serve_metrics(settings: Settings) -> None:
     """Serve them on XRAYGPT_METRICS_PORT, in threads that end with the process.
 
     Raises:
@@ -34,7 +34,7 @@ def tell_metrics(settings: Settings) -> None:
     """
     token, port = settings.metrics_token, settings.metrics_port
     if token is None:
-        raise ConfigurationError("XRAYGPT_METRICS_PORT needs XRAYGPT_METRICS_TOKEN: /metrics is told to nobody else")
+        raise ConfigurationError("XRAYGPT_METRICS_PORT needs XRAYGPT_METRICS_TOKEN: /metrics answers to nothing else")
     try:
         server = make_server(
             settings.metrics_host, port, guarded(token.get_secret_value()), server_class=_Server, handler_class=_Quiet

@@ -16,8 +16,8 @@ from workers.circuit_breaker import CircuitBreaker
 from workers.consumer import Consumer
 from workers.context import Context
 from workers.executor import Batch, Body
-from workers.heartbeat import Heartbeat, aside, hand_back
-from workers.metrics_server import tell_metrics
+from workers.heartbeat import Heartbeat
+from workers.metrics_server import serve_metrics
 from workers.task_events import EventPublisher, TaskEvents
 from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.jobs.fence import Claim
@@ -36,40 +36,40 @@ _BEATS_PER_LEASE = 3
 
 @dataclass(frozen=True)
 class Process:
-    """What a role builds its work on.
+    """What a kind of worker builds its work on.
 
     Attributes:
         app: the Celery application tasks are registered with.
         closing: what is closed, last in first out, when the process ends.
         queues: what it consumes, most urgent first, once it runs.
-        drains: what its threads do, once there are jobs to work on.
+        consumers: what its threads do.
     """
 
     context: Context
     app: Celery
     closing: ExitStack
     queues: list[str] = field(default_factory=list)
-    drains: list[Consumer] = field(default_factory=list)
+    consumers: list[Consumer] = field(default_factory=list)
 
     def work_on(self, bodies: Mapping[JobKind, Body | Batch]) -> None:
         """Register the task of each kind of job this process does."""
-        drain = Consumer(self.context, self.queues, bodies)
-        self.drains.append(drain)
+        consumer = Consumer(self.context, self.queues, bodies)
+        self.consumers.append(consumer)
         for kind in bodies:
             # A ring's own events would say nothing of a job: workers.task_events sends those of the jobs.
-            self.app.task(name=task_name(kind), shared=False, send_events=False)(_task(kind, drain))
+            self.app.task(name=task_name(kind), shared=False, send_events=False)(_task(kind, consumer))
 
-    def run(self, queues: Iterable[str], concurrency: int, *, attended: bool = False) -> int:
-        """Consume these queues, most urgent first, until told to stop; the exit code.
+    def run(self, queues: Iterable[str], concurrency: int, *, urgent_thread: bool = False) -> int:
+        """Consume these queues, most urgent first, until the process is to stop. Returns the exit code.
 
         Args:
-            attended: one thread more takes what is urgent while all others are at work.
+            urgent_thread: one thread more takes what is urgent while all others are at work.
         """
         self.queues.extend(queues)
-        attendants = [
-            threading.Thread(target=drain.attend, args=(concurrency,), name="attend", daemon=True)
-            for drain in self.drains
-            if attended
+        urgent_threads = [
+            threading.Thread(target=consumer.serve_urgent, args=(concurrency,), name="urgent", daemon=True)
+            for consumer in self.consumers
+            if urgent_thread
         ]
         signals.setup_logging.connect(_keep_our_logging, weak=False)
         signals.worker_shutting_down.connect(lambda **_: self.context.draining.set(), weak=False)
@@ -83,13 +83,13 @@ class Process:
             without_mingle=True,
             without_gossip=True,
         )
-        threading.Thread(target=self._watch_drain, name="drain", daemon=True).start()
-        for attendant in attendants:
-            attendant.start()
+        threading.Thread(target=self._watch_shutdown, name="shutdown", daemon=True).start()
+        for thread in urgent_threads:
+            thread.start()
         worker.start()
         self.context.draining.set()
-        for attendant in attendants:
-            attendant.join()  # it finishes its job, or the watch above ends the process
+        for thread in urgent_threads:
+            thread.join()  # it finishes its job, or _watch_shutdown ends the process
         return int(worker.exitcode or 0)
 
     def stop(self, code: int) -> None:
@@ -97,16 +97,14 @@ class Process:
         setattr(celery.worker.state, "should_stop", code)  # noqa: B010  # the stubs know only None here
         self.context.draining.set()
 
-    def _watch_drain(self) -> None:
-        """Hand back what does not finish in time; a process that waits for ever is killed by somebody less careful."""
+    def _watch_shutdown(self) -> None:
+        """Hand back what does not finish in time, before the supervisor kills us (:mod:`xraygpt_core.shutdown`)."""
         self.context.draining.wait()
         threading.Event().wait(self.context.settings.drain_seconds)
-        context = self.context
-        held = [pulse.claim for pulse in context.heart.running()]
-        ends = JobEnds(context.ledger, context.events)
-        aside(lambda: hand_back(held, ends.release))
-        log.warning("drain took too long: the process exits")
-        ends.leave(int(celery.worker.state.should_stop or 0))
+        self.context.heartbeat.hand_back()
+        self.context.events.close()
+        log.warning("jobs did not finish in time and were handed back: the process exits")
+        os._exit(int(celery.worker.state.should_stop or 0))
 
 
 def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) -> Process:
@@ -126,17 +124,17 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
     name, app = f"{role}-{os.getpid()}@{platform.node()}", make_celery(settings)
     events = TaskEvents(name, EventPublisher(app, name) if settings.task_events else None)
     events.start()
-    heart = _heart(ledger, events)
-    heart.start()
-    closing.callback(heart.close)
+    heartbeat = _heartbeat_of(ledger, events)
+    heartbeat.start()
+    closing.callback(heartbeat.close)
     closing.callback(events.close)
     if settings.metrics_port:
-        tell_metrics(settings)
-    context = Context(settings, ledger, store, heart, name, gates=gates_of(settings, store), events=events)
+        serve_metrics(settings)
+    context = Context(settings, ledger, store, heartbeat, name, breakers=breakers_of(settings, store), events=events)
     return Process(context, app, closing)
 
 
-def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, CircuitBreaker]:
+def breakers_of(settings: Settings, store: ObjectStore) -> dict[JobKind, CircuitBreaker]:
     """Half a lease between two looks: work goes on as soon after an outage as after the loss of a worker."""
     needed = {kind: row.buckets for kind, row in KINDS.items() if row.buckets is not None}
     most = settings.lease_seconds / 2
@@ -147,7 +145,7 @@ def gates_of(settings: Settings, store: ObjectStore) -> dict[JobKind, CircuitBre
     return {kind: breakers[buckets] for kind, buckets in needed.items()}
 
 
-def _heart(ledger: Ledger, events: TaskEvents) -> Heartbeat:
+def _heartbeat_of(ledger: Ledger, events: TaskEvents) -> Heartbeat:
     ends = JobEnds(ledger, events)
     return Heartbeat(
         lambda held: claims.heartbeat(ledger, held),
@@ -180,16 +178,16 @@ class JobEnds:
         os._exit(code)
 
 
-def _task(kind: JobKind, drain: Consumer) -> Callable[..., None]:
+def _task(kind: JobKind, consumer: Consumer) -> Callable[..., None]:
     def do(*_: object) -> None:  # a doorbell of a former version names a job
-        drain()
+        consumer()
 
     do.__name__ = str(kind)
     return do
 
 
 def _keep_our_logging(**_: object) -> None:
-    """That somebody listens to this signal keeps Celery from configuring logging itself.
+    """A listener to this signal keeps Celery from configuring logging itself.
 
     Its lines about each task name a message; ours name the job, so one of the two is enough.
     """

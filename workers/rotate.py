@@ -2,22 +2,21 @@
 
 XRAYGPT_HMAC_KEY_FILE is the new key, XRAYGPT_HMAC_OLD_KEY_FILE the one before. ``--begin`` makes the new one count,
 while no gateway and no ingest worker runs; from then on they know both. Without it every header is read again, and its
-rows are named anew; interrupted, it goes on where it was. ``--give-up`` ends it although some headers cannot be read:
-their rows are found by no number any more. It prints counts and opaque ids, nothing else.
+rows get their new pseudonyms; interrupted, it goes on where it was. ``--give-up`` ends it although some headers cannot
+be read: no number finds their rows any more. It prints counts and opaque ids, nothing else.
 """
 
 import argparse
-import json
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from workers.pseudonyms import called, renamed
-from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
-from xraygpt_core.dicom.types import Limits
-from xraygpt_core.errors import ConfigurationError, ObjectMissing, ObjectReplaced, Rejected, XrayGPTError
-from xraygpt_core.ledger.actor import Actor
-from xraygpt_core.ledger.preflight import check_fingerprint, check_schema
+from workers.headers import HeaderReader, ledger_for, run_command, sandbox_of
+from workers.pseudonyms import pseudonyms_of, renamed_pairs
+from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.exit_codes import UNFINISHED
+from xraygpt_core.ledger.preflight import check_fingerprint
 from xraygpt_core.ledger.studies.images import IngestInput
 from xraygpt_core.ledger.studies.rotate_pseudonyms import (
     begin,
@@ -29,10 +28,8 @@ from xraygpt_core.ledger.studies.rotate_pseudonyms import (
     rename_film,
     rotation,
 )
-from xraygpt_core.ledger.transaction import Ledger, open_ledger
-from xraygpt_core.logs import configure_logging
-from xraygpt_core.privacy import Pseudonymiser, load_pseudonymiser
-from xraygpt_core.settings import Settings, load_settings
+from xraygpt_core.privacy import load_pseudonymiser
+from xraygpt_core.settings import Settings
 from xraygpt_core.storage import ObjectStore
 
 
@@ -44,24 +41,21 @@ class RotationReport:
     left: dict[str, str] = field(default_factory=dict)
     over: bool = False
 
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.over else UNFINISHED
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
     def lines(self) -> list[str]:
-        """For people."""
-        said = [f"not read: image {image_id} ({why})" for image_id, why in self.left.items()]
+        lines = [f"not read: image {image_id} ({why})" for image_id, why in self.left.items()]
         end_ = "the old key is needed no more" if self.over else "the old key is still needed; --give-up ends it"
-        return [*said, f"{self.read} headers read, {len(self.left)} not; {end_}"]
+        return [*lines, f"{self.read} headers read, {len(self.left)} not; {end_}"]
 
 
-class Rotate:
-    """Reads headers and names rows anew.
-
-    Args:
-        pseudonymiser: of the new key, with the former.
-        sandbox: of :func:`xraygpt_core.dicom.sandbox.header_sandbox`.
-    """
-
-    def __init__(self, ledger: Ledger, store: ObjectStore, pseudonymiser: Pseudonymiser, sandbox: Sandbox) -> None:
-        self._ledger, self._store = ledger, store
-        self._pseudonymiser, self._sandbox = pseudonymiser, sandbox
+class Rotate(HeaderReader):
+    """Reads headers again and gives their rows new pseudonyms."""
 
     def run(self, *, give_up: bool) -> RotationReport:
         """From where it stands to the end; then once more what could not be read."""
@@ -75,7 +69,7 @@ class Rotate:
                 self._one(given, report)
             reached(self._ledger, page[-1].image_id)
             under_way = rotation(self._ledger)
-            if under_way is None:  # somebody else ended it
+            if under_way is None:  # another process ended it
                 break
         for given in films_left(self._ledger):
             if str(given.image_id) not in report.left:
@@ -84,30 +78,20 @@ class Rotate:
         return report
 
     def _one(self, given: IngestInput, report: RotationReport) -> None:
-        why = self._trouble(given)
+        why = self._rename(given)
         if why is None:
             report.read += 1
         else:
             report.left[str(given.image_id)] = why
             leave_film(self._ledger, given.image_id)
 
-    def _trouble(self, given: IngestInput) -> str | None:
-        """Name an image's rows anew, or say why that cannot be."""
-        try:
-            data = self._store.read(
-                given.bucket,
-                given.key,
-                etag=given.etag,
-                version_id=given.version_id,
-                max_bytes=self._ledger.settings.max_object_bytes,
-            )
-            said = self._sandbox.identify(data)
-        except Rejected as rejection:
-            return rejection.reason
-        except (ObjectMissing, ObjectReplaced):
-            return "no longer in the bucket"
-        study = called(said, self._pseudonymiser).study
-        rename_film(self._ledger, given.image_id, study, renamed(said, self._pseudonymiser))
+    def _rename(self, given: IngestInput) -> str | None:
+        """Give an image's rows their new pseudonyms, or say why that cannot be."""
+        found = self._identify(given)
+        if isinstance(found, str):
+            return found
+        study = pseudonyms_of(found, self._pseudonymiser).study
+        rename_film(self._ledger, given.image_id, study, renamed_pairs(found, self._pseudonymiser))
         return None
 
 
@@ -116,45 +100,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m workers.rotate", description=__doc__)
     parser.add_argument("--begin", action="store_true", help="make the new key count; nothing is read yet")
     parser.add_argument("--give-up", action="store_true", help="end it although some headers cannot be read")
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    asked = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-        configure_logging(settings.log_level, "rotate")
-        with ExitStack() as closing:
-            if asked.begin:
-                _begin(settings, closing)
-                return 0
-            report = _rotate(settings, closing).run(give_up=asked.give_up)
-    except XrayGPTError as error:
-        print(error, file=sys.stderr)  # noqa: T201  # a sentence for the person who started this
-        return 1
-    print(json.dumps(asdict(report)) if asked.json else "\n".join(report.lines()))  # noqa: T201
-    return 0 if report.over else 3
+    return run_command(parser, arguments, _rotate)
 
 
-def _begin(settings: Settings, closing: ExitStack) -> None:
-    ledger, pseudonymiser = _opened(settings, closing)
-    assert pseudonymiser.former is not None
-    begin(ledger, pseudonymiser.former.fingerprint, pseudonymiser.fingerprint)
-
-
-def _rotate(settings: Settings, closing: ExitStack) -> Rotate:
-    ledger, pseudonymiser = _opened(settings, closing)
-    check_fingerprint(ledger, *(one.fingerprint for one in pseudonymiser.all))
-    limits = Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes)
-    sandbox = closing.enter_context(header_sandbox(limits))
-    return Rotate(ledger, ObjectStore(settings), pseudonymiser, sandbox)
-
-
-def _opened(settings: Settings, closing: ExitStack) -> tuple[Ledger, Pseudonymiser]:
+def _rotate(asked: argparse.Namespace, settings: Settings, closing: ExitStack) -> RotationReport | None:
     pseudonymiser = load_pseudonymiser(settings)
     if pseudonymiser.former is None:
         raise ConfigurationError("settings: XRAYGPT_HMAC_OLD_KEY_FILE is missing, or is the new key itself")
-    ledger = open_ledger(settings, pool_size=1)
-    closing.callback(ledger.close)
-    check_schema(ledger)
-    return ledger.acting(Actor("rotation")), pseudonymiser
+    ledger = ledger_for("rotation", settings, closing)
+    if asked.begin:
+        begin(ledger, pseudonymiser.former.fingerprint, pseudonymiser.fingerprint)
+        return None
+    check_fingerprint(ledger, *(one.fingerprint for one in pseudonymiser.all))
+    work = Rotate(ledger, ObjectStore(settings), pseudonymiser, sandbox_of(settings, closing))
+    return work.run(give_up=asked.give_up)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,8 @@ def watch(ledger: Ledger, loaded: ServedBundle, changed: Callable[[], None], *, 
     """Call ``changed`` once, from a thread, as soon as another bundle is to be served. Errors do not end the watch."""
 
     def look() -> None:
-        pause, failing = threading.Event(), False
-        while not pause.wait(seconds):
+        never, failing = threading.Event(), False
+        while not never.wait(seconds):
             now, error = attempt(lambda: served_bundle(ledger))
             if error is not None and not failing:
                 log.warning(

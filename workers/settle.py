@@ -19,7 +19,7 @@ class Settle:
     def prepare(self, _claims: Sequence[Claim]) -> dict[UUID, Any]:
         return {}
 
-    def do(self, claim: Claim, _pulse: JobProgress, _given: Any) -> UUID:
+    def do(self, claim: Claim, _progress: JobProgress, _given: Any) -> UUID:
         return claim.subject
 
     def finish(self, done: Sequence[tuple[Claim, Any]]) -> set[UUID]:

@@ -20,8 +20,8 @@ from workers.executor import HandedBack
 from workers.heartbeat import JobProgress
 from workers.training_child import TrainingChild
 from workers.transfer import pull, push
-from xraygpt_core.errors import LeaseLost, TrainingError
-from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.errors import TrainingError
+from xraygpt_core.ledger.jobs.fence import Claim, lease_lost
 from xraygpt_core.ledger.training.runs import RunInput, complete_run, move_checkpoint, note_progress, run_input
 from xraygpt_core.model.bundle import Bundle, load_bundle
 from xraygpt_core.paths import is_below
@@ -41,28 +41,28 @@ class Training:
         self._context = context
         self._program = program
 
-    def __call__(self, claim: Claim, pulse: JobProgress) -> None:
+    def __call__(self, claim: Claim, progress: JobProgress) -> None:
         """Run or continue one training run to its end, or to a checkpoint if the worker is to stop."""
         run = run_input(self._context.ledger, claim)
         with tempfile.TemporaryDirectory(prefix="xraygpt-run-") as temporary:
             home = Path(temporary)
-            command = self._command(run, home, pulse)
+            command = self._command(run, home, progress)
             with TrainingChild(command, home) as child:
-                self._follow(child, Carrier(self._context, claim, pulse, run, home / "out"), pulse)
+                self._follow(child, Carrier(self._context, claim, progress, run, home / "out"), progress)
 
-    def _command(self, run: RunInput, home: Path, pulse: JobProgress) -> list[str]:
+    def _command(self, run: RunInput, home: Path, progress: JobProgress) -> list[str]:
         config, out = home / "config.json", home / "out"
         config.write_text(json.dumps(confined(run.config, self._context.settings.training_data)))
         out.mkdir()
         base = self._base(run, home)
-        pulse.check()
+        progress.check()
         command = [sys.executable]
         if (processes := self._context.settings.train_processes) > 1:
             command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command += [*self._program, run.stage]
         command += ["--base", str(base.path), "--out", str(out), "--config", str(config)]
         if run.checkpoint_prefix is not None:
-            pull(self._context.store, run.checkpoint_prefix, home / "resume", pulse.check)
+            pull(self._context.store, run.checkpoint_prefix, home / "resume", progress.check)
             command += ["--resume", str(home / "resume")]
         return command
 
@@ -72,12 +72,12 @@ class Training:
             return base
         return composed(self._context.store, base, run.parent_prefixes, home / "models", "parent")
 
-    def _follow(self, child: TrainingChild, carrier: "Carrier", pulse: JobProgress) -> None:
+    def _follow(self, child: TrainingChild, carrier: "Carrier", progress: JobProgress) -> None:
         stopping = False
         while True:
             code = child.wait(_POLL_SECONDS)
-            if pulse.lost.is_set():
-                raise LeaseLost(f"job {pulse.claim.job_id}: epoch {pulse.claim.epoch} lost its lease")
+            if progress.lost.is_set():
+                raise lease_lost(progress.claim)
             carrier.carry(last=code is not None)
             if code is not None:
                 break
@@ -98,7 +98,7 @@ class Carrier:
 
     context: Context
     claim: Claim
-    pulse: JobProgress
+    progress: JobProgress
     run: RunInput
     out: Path
     offset: int = 0
@@ -122,7 +122,7 @@ class Carrier:
         result = self.out / "result"
         if not result.is_dir():
             raise TrainingError("training_jobs ended well but left no result")
-        prefix = push(self.context.store, result, f"{self._prefix}/result", self.pulse.check)
+        prefix = push(self.context.store, result, f"{self._prefix}/result", self.progress.check)
         complete_run(self.context.ledger, self.claim, prefix)
         self._sweep(prefix)
 
@@ -133,7 +133,7 @@ class Carrier:
     def _note(self, last: bool) -> None:
         points = self._points()
         if points:
-            self.pulse.check()
+            self.progress.check()
             self.point = points[-1]
         if self.point is None or not (last or time.monotonic() - self.noted_at > _NOTE_SECONDS):
             return
@@ -161,7 +161,7 @@ class Carrier:
 
     def _keep(self, checkpoint: Path) -> None:
         step = _step(checkpoint)
-        prefix = push(self.context.store, checkpoint, f"{self._prefix}/{step}", self.pulse.check)
+        prefix = push(self.context.store, checkpoint, f"{self._prefix}/{step}", self.progress.check)
         move_checkpoint(self.context.ledger, self.claim, prefix, step)
         former, self.checkpoint, self.carried = self.checkpoint, prefix, step
         if former is not None and former != prefix:
@@ -176,13 +176,13 @@ class Carrier:
 
 
 def confined(config: dict[str, Any], root: Path | None) -> dict[str, Any]:
-    """A run's configuration, its films where they really lie: whoever queues a run chooses no other folder to read.
+    """A run's configuration with the real path of its films; a run of the queue may name no other folder to read.
 
     Args:
         root: XRAYGPT_TRAINING_DATA; the run names its films as a folder below it, or by their whole path.
 
     Raises:
-        TrainingError: the films lie elsewhere, or nobody said below which folder they may lie.
+        TrainingError: the films lie elsewhere, or no such folder is set.
     """
     if (films := config.get("films")) is None:
         return config

@@ -15,25 +15,25 @@ from workers.process_tree import kill_descendants
 
 # The child trains; it needs neither the database nor the buckets nor the pseudonymisation key.
 _KEPT = ("XRAYGPT_MODELS",)
-_LINE_BYTES = 4096  # of what it says at once
-_FAREWELL_SECONDS = 5.0
+_LINE_BYTES = 4096  # of its output at once
+_LAST_OUTPUT_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
 
 class TrainingChild:
-    """A command on a leash, as a context manager: leaving the block ends the whole tree.
+    """A command and all it starts, as a context manager: leaving the block ends the whole process tree.
 
-    What it says becomes lines of our own log, each a value in one record: it can neither forge a record nor break one.
+    Its output becomes lines of our own log, each a value in one record: it can neither forge a record nor break one.
     """
 
     def __init__(self, command: Sequence[str], working_directory: Path) -> None:
         environment = {
             name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith("XRAYGPT_")
         }
-        leash = [sys.executable, "-m", "workers.process_tree", str(os.getpid())]
+        holder = [sys.executable, "-m", "workers.process_tree", str(os.getpid())]
         self._process = subprocess.Popen(
-            [*leash, *command],
+            [*holder, *command],
             env=environment,
             cwd=working_directory,
             stdin=subprocess.DEVNULL,
@@ -41,8 +41,8 @@ class TrainingChild:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._ear = threading.Thread(target=_relay, args=(self._process.stdout,), name="child's words", daemon=True)
-        self._ear.start()
+        self._relay = threading.Thread(target=_relay, args=(self._process.stdout,), name="child output", daemon=True)
+        self._relay.start()
 
     def __enter__(self) -> Self:
         return self
@@ -51,11 +51,11 @@ class TrainingChild:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-        self._ear.join(_FAREWELL_SECONDS)
+        self._relay.join(_LAST_OUTPUT_SECONDS)
 
     @property
     def pid(self) -> int:
-        """Of the leash; the command is below it."""
+        """Of ``workers.process_tree``, which holds the command."""
         return self._process.pid
 
     def wait(self, seconds: float) -> int | None:
@@ -78,9 +78,9 @@ class TrainingChild:
             self._process.wait()
 
 
-def _relay(words: IO[bytes]) -> None:
-    """Log what a child says, line by line, until nobody is left who could say something."""
-    with words:
-        for line in iter(lambda: words.readline(_LINE_BYTES), b""):
-            if said := line.decode(errors="replace").strip():
-                log.warning("training says", extra={"said": said})  # whatever the level: a run that fails points here
+def _relay(output: IO[bytes]) -> None:
+    """Log a child's output, line by line, until no process of its tree is left."""
+    with output:
+        for line in iter(lambda: output.readline(_LINE_BYTES), b""):
+            if text := line.decode(errors="replace").strip():
+                log.warning("training says", extra={"said": text})  # whatever the level: a run that fails points here

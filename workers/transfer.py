@@ -1,7 +1,7 @@
 """Directories to and from the derived bucket: checkpoints, results, the parts of a bundle.
 
-What is pushed lies under a name that ends in the hash of its content, and the ledger keeps that name: whoever may write
-to the bucket can neither swap what was pushed nor write anywhere but below the folder it is pulled into.
+What is pushed lies under a name that ends in the hash of its content, and the ledger keeps that name: another writer
+to the bucket can neither swap what was pushed nor have it written anywhere but below the folder it is pulled into.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _NAMED_BY_CONTENT = re.compile("-([0-9a-f]{64})$")  # older versions named them 
 
 
 def push(store: ObjectStore, directory: Path, name: str, alive: Callable[[], None]) -> str:
-    """Copy every file below ``directory`` under a prefix. It is whole once this returns; a pointer says so then.
+    """Copy every file below ``directory`` under a prefix. It is whole once this returns: a pointer names it only then.
 
     Args:
         name: what the prefix begins with.
@@ -61,7 +61,7 @@ def inside(directory: Path, file: str) -> Path:
     """Where a file of this name lies below a directory.
 
     Raises:
-        TrainingError: the name is none of a file below it. It is not repeated: whoever wrote it chose it.
+        TrainingError: the name is none of a file below it. It is not repeated: its writer chose it.
     """
     if not file.isprintable() or any(part in ("", ".", "..") for part in file.split("/")):
         raise TrainingError("the derived bucket holds an object whose key is no name of a file")

@@ -25,7 +25,7 @@ def ingest(settings: Settings, closing: ExitStack) -> int:
     work = Ingest(process.context, pseudonymiser)
     closing.callback(work.close)
     process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(process.context)})
-    return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency, attended=True)
+    return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency, urgent_thread=True)
 
 
 def gpu(settings: Settings, closing: ExitStack) -> int:
@@ -40,7 +40,7 @@ def gpu(settings: Settings, closing: ExitStack) -> int:
     work = GpuJobs(process.context, engine, bundle, process.stop)
     process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
     watch(process.context.ledger, wanted, lambda: process.stop(START_AGAIN))
-    return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads, attended=True)
+    return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads, urgent_thread=True)
 
 
 def gpu_threads(settings: Settings) -> int:

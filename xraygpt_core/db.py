@@ -42,11 +42,11 @@ class Database:
         pool_size: connections kept open; as many again may be opened under load.
         statement_timeout_seconds: a statement that runs longer is ended by the server.
         idle_seconds: so is a transaction that is silent for longer: a process stopped in the middle of one would
-            keep its locks, and nobody could take over its work.
+            keep its locks, and no other could take over its work.
 
     Attributes:
-        nesting: is held by whoever opens a transaction within another. Each has one connection and waits for a second:
-            if as many did so as there are connections, they would wait for each other.
+        nesting: is held by a thread that opens a transaction within another. It has one connection, waits for another:
+            if as many threads did so as there are connections, they would wait for each other.
     """
 
     def __init__(
@@ -263,7 +263,7 @@ def connection_lost(error: DBAPIError) -> bool:
 
 
 def refused(error: DBAPIError) -> bool:
-    """Is it the server's condition, or somebody else's lock, that made the statement fail, and not what it says?"""
+    """Did the statement fail by the server's condition or by another's lock, and not by what it says?"""
     # Class 53: no room on the disk, no memory. 57: ended by an operator or by a time limit. 58: trouble with files.
     # 55P03: a lock that others keep. 25006: the server only reads, as a replica does, or a hosted server without room.
     state = sqlstate(error.orig) or ""

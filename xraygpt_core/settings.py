@@ -25,18 +25,20 @@ _CERT_REQS = ("required", "optional", "none")
 
 
 class FlowerSettings(BaseSettings):
-    """What Flower knows: the broker, and who may look. It is given nothing else, so it asks for nothing else."""
+    """What Flower is given: the broker, and the password of its pages."""
 
     model_config = SettingsConfigDict(env_prefix="XRAYGPT_", extra="ignore", frozen=True)
 
     redis_url: SecretStr = Field(description="redis:// or rediss:// URL of the broker")
-    flower_host: str = "127.0.0.1"
-    flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
-    flower_user: str = "xraygpt"
+    flower_host: str = Field("127.0.0.1", description="the address Flower listens on")
+    flower_port: Annotated[int, Field(ge=0, le=65535)] = Field(5555, description="the port Flower listens on")
+    flower_user: str = Field("xraygpt", description="the user name of Flower's pages")
     flower_password: SecretStr | None = Field(None, description="Flower does not start without one")
-    flower_gateway_url: str | None = Field(None, description="whom Flower asks whether a key is an operator's")
+    flower_gateway_url: str | None = Field(
+        None, description="the gateway that Flower asks whether a key is an operator's"
+    )
     gateway_ca_file: Path | None = Field(
-        None, description="the authority that signed the gateway's certificate, for whoever asks the gateway"
+        None, description="the authority that signed the gateway's certificate, for its clients"
     )
 
     @field_validator("redis_url")
@@ -47,15 +49,15 @@ class FlowerSettings(BaseSettings):
 
 
 class Settings(FlowerSettings):
-    """What a process knows about the world outside it. xraygpt/stack/settings/environments.py says who gets which."""
+    """All settings. xraygpt/stack/settings/environments.py says which process is given which."""
 
     # Services
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
     reader_url: SecretStr | None = Field(None, description="the same database as the role xraygpt_reader, for `query`")
     s3_endpoint_url: str | None = Field(None, description="S3 endpoint; leave it out for AWS")
-    s3_access_key: SecretStr | None = None
-    s3_secret_key: SecretStr | None = None
-    s3_region: str = "us-east-1"
+    s3_access_key: SecretStr | None = Field(None, description="access key; left out, boto3 looks for one itself")
+    s3_secret_key: SecretStr | None = Field(None, description="the secret key of this access key")
+    s3_region: str = Field("us-east-1", description="region of the bucket")
     s3_ca_file: Path | None = Field(
         None, description="PEM file of the authority that signed the S3 server's certificate; leave it out for AWS"
     )
@@ -97,7 +99,7 @@ class Settings(FlowerSettings):
 
     queries_at_once: Annotated[int, Field(ge=1)] = Field(4, description="SQL statements of analysts that run at once")
 
-    # How much of what a key, or an address without one, may do: at once, and after that
+    # How much one key, or one address without a key, may do: at once, and after that
     limit_request: BudgetSetting = Field(TokenBucket.read("3000+300/s"), description="requests of one key")
     limit_login: BudgetSetting = Field(TokenBucket.read("10+6/m"), description="logins from one address")
     limit_lookup: BudgetSetting = Field(TokenBucket.read("30+30/m"), description="numbers one key looks up")
@@ -136,7 +138,7 @@ class Settings(FlowerSettings):
 
     # Ledger
     lease_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="how long a claim lasts without a heartbeat")
-    max_attempts: Annotated[int, Field(ge=1)] = 5
+    max_attempts: Annotated[int, Field(ge=1)] = Field(5, description="a job that failed so often is dead")
     retry_seconds: Annotated[float, Field(ge=0)] = Field(2.0, description="wait before the second attempt; doubles")
     window: Annotated[int, Field(ge=1)] = Field(32, description="messages kept in the broker per queue")
     stall_seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="a job silent for longer loses its lease")
@@ -152,8 +154,10 @@ class Settings(FlowerSettings):
     training_data: Path | None = Field(
         None, description="below this folder a run of the queue may read films; none: it reads none"
     )
-    train_stall_seconds: Annotated[float, Field(gt=0)] = 1800.0
-    train_max_seconds: Annotated[float, Field(gt=0)] = 30 * 86400.0
+    train_stall_seconds: Annotated[float, Field(gt=0)] = Field(1800.0, description="stall_seconds of a training run")
+    train_max_seconds: Annotated[float, Field(gt=0)] = Field(
+        30 * 86400.0, description="max_run_seconds of a training run"
+    )
 
     # Ingest
     max_object_bytes: Annotated[int, Field(ge=1)] = 256 * 2**20
@@ -171,7 +175,7 @@ class Settings(FlowerSettings):
         None, min_length=16, description="bearer token that opens /metrics; a worker with a metrics port needs it"
     )
     task_events: bool = Field(True, description="whether workers send Celery's task events for each job, for Flower")
-    log_level: str = "INFO"
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
 
     @field_validator("sns_topic_arns", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
@@ -235,7 +239,7 @@ def check_redis_url(url: str) -> None:
 
 
 def _check_broker_options(query: str, *, tls: bool) -> None:
-    """Celery hands on what stands behind ? to a class that knows nothing but these, and fails when it first rings."""
+    """Celery hands the options on to a class that takes these only; any other would fail at the first message."""
     for name, value in parse_qsl(query, keep_blank_values=True):
         if not tls or name not in _TLS_OPTIONS:
             raise ValueError(f"behind its ? only rediss:// may have options, and only {', '.join(_TLS_OPTIONS)}")
@@ -264,17 +268,17 @@ def read_settings(kind: type[_Kind]) -> _Kind:
 
 
 def load_database_settings() -> Settings:
-    """The same, for a command that needs the database alone: what else must be said and is not stays a word.
+    """The same, for a command that needs the database alone: the other settings may be missing.
 
     Raises:
         ConfigurationError: as :func:`load_settings`.
     """
     unused = {"redis_url": "redis://unused:1/0", "bucket": "unused", "derived_bucket": "unused-derived"}
-    unsaid = {name: value for name, value in unused.items() if f"XRAYGPT_{name.upper()}" not in os.environ}
+    missing = {name: value for name, value in unused.items() if f"XRAYGPT_{name.upper()}" not in os.environ}
     if not {"XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"} & os.environ.keys():
-        unsaid["hmac_key"] = "unused"
+        missing["hmac_key"] = "unused"
     try:
-        return Settings(**unsaid)  # type: ignore[arg-type]  # the others come from the environment
+        return Settings(**missing)  # type: ignore[arg-type]  # the others come from the environment
     except ValidationError as error:
         raise ConfigurationError(_sentence(error)) from None
 

@@ -1,7 +1,7 @@
 """``python -m tests.chaos.null_worker ingest|gpu|control``: our workers with a real bucket and no pixels or model.
 
-Claims, leases, heartbeats, commits, reads and writes are the product's own. The reader of images has every image it is
-given for a film of its own, made of those bytes; the engine answers after a while. ``CHAOS_CLOCK_SKEW`` shifts
+Claims, leases, heartbeats, commits, reads and writes are the product's own. Its normaliser takes every
+object for a film of its own, made of those bytes; its engine answers after a while. ``CHAOS_CLOCK_SKEW`` shifts
 this process's clock by so many seconds, ``CHAOS_SECONDS`` is how long an answer takes.
 """
 
@@ -68,7 +68,7 @@ class Normaliser:
 
 
 class Engine:
-    """Answers a while after it was asked, with the sha256 of the image, so that a text tells what it was made from."""
+    """Answers a while after it was asked, with the sha256 of the image, so that a text shows what it was made from."""
 
     def submit(self, request: Any, **_: Any) -> "Future[Any]":
         future: Future[Any] = Future()
@@ -94,7 +94,7 @@ class Engine:
 
 
 def main() -> int:
-    """Run one until it is told to stop."""
+    """Run one until SIGTERM."""
     role = sys.argv[1]
     settings = load_settings()
     configure_logging(settings.log_level, role)

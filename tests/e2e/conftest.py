@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from xraygpt.stack.processes.launch import is_alive
+from xraygpt.stack.launch import is_alive
 from xraygpt_core.paths import models_dir
 
 XRAYGPT = [sys.executable, "-m", "xraygpt"]

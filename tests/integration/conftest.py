@@ -33,14 +33,16 @@ def bench(worker_settings: Settings, s3_ledger: Ledger, tmp_path: Path) -> Itera
     client = s3_client(
         settings.s3_endpoint_url, settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
     )
-    heart = Heartbeat(
+    heartbeat = Heartbeat(
         lambda held: claims.heartbeat(ledger, held),
         lambda claim, error: claims.fail(ledger, claim, error),
         lambda claim: claims.release(ledger, claim),
         interval=0.5,
     )
     store = ObjectStore(settings)
-    made = Bench(settings, ledger, store, client, Context(settings, ledger, store, heart, "test"), directory=tmp_path)
+    made = Bench(
+        settings, ledger, store, client, Context(settings, ledger, store, heartbeat, "test"), directory=tmp_path
+    )
     yield made
     for process in made.processes:
         process.kill()

@@ -29,7 +29,7 @@ class Reader:
         self.batches.append(len(claims))
         return {}
 
-    def do(self, claim: Claim, _pulse: JobProgress, _given: Any) -> Any:
+    def do(self, claim: Claim, _progress: JobProgress, _given: Any) -> Any:
         self.seen.append(claim.subject)
         self._meanwhile(claim)
         return film(f"study-{claim.subject}")

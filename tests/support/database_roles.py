@@ -13,8 +13,8 @@ from types import FrameType
 import pytest
 from sqlalchemy import text
 
+from xraygpt.stack.servers.database_logins import as_role
 from xraygpt.stack.servers.postgres import OWNER, Postgres
-from xraygpt.stack.settings.database_logins import as_role
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.logins import ROLES, role_of
 

@@ -90,7 +90,7 @@ def run_supervisor() -> None:
     """Prints the lines of progress and ``ready``; XRAYGPT_STANDINS may replace a program by another of this
     file, or by ``product``: the real one.
     """
-    from xraygpt.stack.processes import supervisor
+    from xraygpt.stack import supervisor
     from xraygpt.stack.processes.child import StackError
     from xraygpt.stack.settings.home import Home
     from xraygpt_core import shutdown

@@ -15,8 +15,8 @@ from xraygpt.commands.options import AsJson, Timeout
 from xraygpt.commands.running import where_next
 from xraygpt.commands.submitting import named, send, show_rows
 from xraygpt.connect import home
+from xraygpt.stack.launch import start, stop
 from xraygpt.stack.processes.child import StackError
-from xraygpt.stack.processes.launch import start, stop
 from xraygpt.stack.settings.home import running_stack
 from xraygpt.submit import all_done
 from xraygpt_core.errors import BundleError

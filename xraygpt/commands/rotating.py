@@ -11,8 +11,8 @@ import typer
 from xraygpt import show
 from xraygpt.commands.options import AsJson
 from xraygpt.connect import home, process_environment, setting
+from xraygpt.stack.launch import start, stop
 from xraygpt.stack.processes.child import StackError, die_with_parent
-from xraygpt.stack.processes.launch import start, stop
 from xraygpt.stack.settings.home import Home, replace_hmac_key, running_stack
 from xraygpt.stack.settings.rotation import ROTATED
 from xraygpt_core.exit_codes import UNFINISHED

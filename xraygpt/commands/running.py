@@ -9,7 +9,7 @@ from xraygpt import show
 from xraygpt.client import GatewayError
 from xraygpt.commands.options import AsJson
 from xraygpt.connect import find_gateway, home
-from xraygpt.stack.processes.launch import processes, start, stop
+from xraygpt.stack.launch import processes, start, stop
 from xraygpt.stack.settings.home import holder, running_stack
 from xraygpt_core.exit_codes import UNFINISHED
 
@@ -27,7 +27,7 @@ def up(
         stack = running_stack(data) or start(data, show.say)
         show_stack(stack, as_json=as_json)
     else:
-        from xraygpt.stack.processes.supervisor import Supervisor  # imports the drivers of every service, which is slow
+        from xraygpt.stack.supervisor import Supervisor  # drivers of every service: slow to import
 
         Supervisor(data, os.environ, show.say).run(lambda stack: show_stack(stack, as_json=as_json))
 

@@ -1,7 +1,7 @@
 """``python -m xraygpt.stack``: the supervisor in the background, of the data directory ``XRAYGPT_HOME``.
 
-Its stdout is for whoever started it: one JSON object a line, ``{"say": …}`` while it starts, then ``{"ready": true}``
-or ``{"error": …}``. After that it is silent there; its stderr is its log.
+Its parent reads its stdout: one JSON object a line, ``{"say": …}`` while it starts, then ``{"ready": true}`` or
+``{"error": …}``, and nothing after that. Its stderr is its log.
 """
 
 import contextlib
@@ -11,15 +11,15 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from xraygpt.stack.processes.supervisor import Supervisor
 from xraygpt.stack.settings.home import Home
+from xraygpt.stack.supervisor import Supervisor
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.paths import data_dir
 from xraygpt_core.plain_text import plain_text
 
 
-def tell(message: dict[str, Any]) -> None:
-    """One line for whoever started it, who may be gone."""
+def report(message: dict[str, Any]) -> None:
+    """One line for the parent, which may be gone."""
     with contextlib.suppress(BrokenPipeError):
         print(json.dumps(message), flush=True)
 
@@ -35,11 +35,11 @@ def main() -> int:
     def say(line: str) -> None:
         log(line)
         if starting:
-            tell({"say": line})
+            report({"say": line})
 
     def ready(_stack: dict[str, Any]) -> None:
         starting.clear()
-        tell({"ready": True})
+        report({"ready": True})
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         log("ready")
 
@@ -48,7 +48,7 @@ def main() -> int:
         Supervisor(Home(data_dir()), os.environ, say).run(ready)
     except XrayGPTError as error:
         log(str(error))
-        tell({"error": str(error)})
+        report({"error": str(error)})
         return 1
     return 0
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt.phantom_inputs import film
-from xraygpt.stack.processes.launch import is_alive
+from xraygpt.stack.launch import is_alive
 from xraygpt.stack.settings.home import Home, holder
 
 pytestmark = pytest.mark.timeout(600)

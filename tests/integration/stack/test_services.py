@@ -17,10 +17,10 @@ from tests.support.service_tools import CANARY, command_line, kill, started
 from xraygpt.stack.processes.child import StackError
 from xraygpt.stack.servers import postgres as postgres_module
 from xraygpt.stack.servers.broker import Broker
+from xraygpt.stack.servers.database_logins import Logins
 from xraygpt.stack.servers.postgres import Postgres, identity
 from xraygpt.stack.servers.s3 import ObjectServer
 from xraygpt.stack.servers.services import BackingServices
-from xraygpt.stack.settings.database_logins import Logins
 from xraygpt_core.db import libpq_url
 from xraygpt_core.logins import PROCESSES, ROLES
 

@@ -12,8 +12,8 @@ from tests.support.database_roles import url_as
 from tests.support.lock import hanging
 from tests.support.supervised_stack import Stack, still_using, wait_for
 from tests.support.worker_bench import Bench
-from xraygpt.stack.processes.launch import is_alive, stop
-from xraygpt.stack.settings.database_logins import setting_of
+from xraygpt.stack.launch import is_alive, stop
+from xraygpt.stack.servers.database_logins import setting_of
 from xraygpt.stack.settings.home import holder
 from xraygpt_core.logins import PROCESSES
 

@@ -18,7 +18,7 @@ from migrations.upgrade import upgrade
 from tests.support.s3_tools import s3_client
 from tests.support.service_tools import started
 from tests.support.supervised_stack import PIDS, Stack, still_using, wait_for
-from xraygpt.stack.processes.launch import is_alive, processes
+from xraygpt.stack.launch import is_alive, processes
 from xraygpt.stack.servers.ports import choose
 from xraygpt.stack.servers.postgres import Postgres
 from xraygpt.stack.settings.home import Home, make_hmac_key

@@ -112,7 +112,7 @@ def test_either_half_that_is_killed_is_started_again(tmp_path: Path, authority: 
             server._front.wait(10)
         assert not server.running
         url = server.url
-        server.start()  # as the keeper does
+        server.start()  # as Restarts does
         assert server.url == url
         with psycopg.connect(url) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)

@@ -23,7 +23,7 @@ from xraygpt_core.states import JobKind, Lane, ReasonCode
 
 
 def test_one_doorbell_is_enough_for_everything_that_is_ready(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.consumer.BATCH_SECONDS", 60.0)  # these jobs are short, on however slow a machine
+    monkeypatch.setattr("workers.pace.BATCH_SECONDS", 60.0)  # these jobs are short, on however slow a machine
     images = fill(bench, 30)
     reader = Reader(bench)
     drain(bench, reader)
@@ -61,8 +61,8 @@ def test_a_result_that_cannot_be_written_fails_alone(bench: Bench) -> None:
     images = fill(bench, 12)
 
     class Careless(Reader):
-        def do(self, claim: Claim, pulse: JobProgress, given: Any) -> Any:
-            read = super().do(claim, pulse, given)
+        def do(self, claim: Claim, progress: JobProgress, given: Any) -> Any:
+            read = super().do(claim, progress, given)
             return film("\0") if claim.subject == images[7] else read
 
     drain(bench, Careless(bench))
@@ -119,7 +119,7 @@ def test_threads_with_one_job_each_share_what_is_ready(bench: Bench) -> None:
     fill(bench, 12)
     four_at_once, begun = threading.Barrier(4, timeout=60), count()
 
-    def body(claim: Claim, _pulse: JobProgress) -> None:
+    def body(claim: Claim, _progress: JobProgress) -> None:
         if next(begun) < 4:
             four_at_once.wait()
         reject_image(bench.ledger, claim, ReasonCode.EMPTY, "empty")
@@ -138,7 +138,7 @@ def test_threads_with_one_job_each_share_what_is_ready(bench: Bench) -> None:
 def test_a_job_handed_back_does_not_come_again_to_a_process_that_ends(bench: Bench) -> None:
     fill(bench, 1)
 
-    def body(_claim: Claim, _pulse: JobProgress) -> None:
+    def body(_claim: Claim, _progress: JobProgress) -> None:
         bench.context.draining.set()
         raise HandedBack("stopping")
 
@@ -172,7 +172,7 @@ def test_a_database_that_is_away_is_not_asked_again_at_once(bench: Bench) -> Non
             return False
 
     context = replace(bench.context, ledger=Away(), draining=Clock())  # type: ignore[arg-type]
-    Consumer(context, QUEUES, {JobKind.INGEST: Reader(bench)}).attend(0)
+    Consumer(context, QUEUES, {JobKind.INGEST: Reader(bench)}).serve_urgent(0)
     assert pauses[1:] == [1.0, 1.0, 1.0]
 
 
@@ -195,5 +195,5 @@ def test_a_database_that_is_away_ends_the_task_and_nothing_else(bench: Bench) ->
         def __getattr__(self, _name: str) -> Any:
             raise Unavailable("PostgreSQL does not answer")
 
-    context = Context(bench.settings, Away(), bench.store, bench.context.heart, "test")  # type: ignore[arg-type]
+    context = Context(bench.settings, Away(), bench.store, bench.context.heartbeat, "test")  # type: ignore[arg-type]
     Consumer(context, QUEUES, {JobKind.INGEST: Reader(bench)})()

@@ -136,7 +136,7 @@ def test_what_is_too_old_is_purged_with_its_derived_objects(bench: Bench) -> Non
 def control_of(bench: Bench, **changes: Any) -> tuple[Control, Any]:
     app = make_celery(bench.settings)
     context = type(bench.context)(
-        bench.settings.model_copy(update=changes), bench.ledger, bench.store, bench.context.heart, "test"
+        bench.settings.model_copy(update=changes), bench.ledger, bench.store, bench.context.heartbeat, "test"
     )
     return Control(context, app), app
 

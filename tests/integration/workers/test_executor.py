@@ -36,14 +36,14 @@ def state(bench: Bench) -> dict[str, Any]:
 
 
 def raising(error: Exception) -> Callable[[Claim, JobProgress], None]:
-    def body(_claim: Claim, _pulse: JobProgress) -> None:
+    def body(_claim: Claim, _progress: JobProgress) -> None:
         raise error
 
     return body
 
 
 def rejecting(bench: Bench) -> Callable[[Claim, JobProgress], None]:
-    return lambda claim, _pulse: reject_image(bench.ledger, claim, ReasonCode.EMPTY, "empty")
+    return lambda claim, _progress: reject_image(bench.ledger, claim, ReasonCode.EMPTY, "empty")
 
 
 def test_a_job_is_done_once_however_often_somebody_looks_for_it(bench: Bench, job: UUID) -> None:
@@ -98,7 +98,7 @@ def expire(bench: Bench) -> None:
 
 
 def test_a_zombies_commit_is_refused(bench: Bench, job: UUID) -> None:
-    def sleeping_past_the_lease(claim: Claim, _pulse: JobProgress) -> None:
+    def sleeping_past_the_lease(claim: Claim, _progress: JobProgress) -> None:
         expire(bench)
         run_one(bench.context, JobKind.INGEST, raising(Unavailable("the second owner failed")))
         reject_image(bench.ledger, claim, ReasonCode.EMPTY, "written by the first owner")
@@ -109,7 +109,7 @@ def test_a_zombies_commit_is_refused(bench: Bench, job: UUID) -> None:
 
 
 def test_a_zombies_failure_is_nobodys_business(bench: Bench, job: UUID) -> None:
-    def failing_past_the_lease(_claim: Claim, _pulse: JobProgress) -> None:
+    def failing_past_the_lease(_claim: Claim, _progress: JobProgress) -> None:
         expire(bench)
         run_one(bench.context, JobKind.INGEST, rejecting(bench))
         raise Unavailable("the first owner failed")
@@ -120,19 +120,19 @@ def test_a_zombies_failure_is_nobodys_business(bench: Bench, job: UUID) -> None:
 
 @pytest.fixture
 def beating_bench(bench: Bench) -> Iterator[Bench]:
-    bench.context.heart.start()
+    bench.context.heartbeat.start()
     yield bench
-    bench.context.heart.close()
+    bench.context.heartbeat.close()
 
 
 def test_a_job_longer_than_its_lease_keeps_it(beating_bench: Bench, job: UUID) -> None:
     until = "SELECT lease_until FROM jobs"
     seen = []
 
-    def long(claim: Claim, pulse: JobProgress) -> None:
+    def long(claim: Claim, progress: JobProgress) -> None:
         start = beating_bench.value(until)
         while beating_bench.value(until) == start:
-            pulse.lost.wait(0.05)
+            progress.lost.wait(0.05)
         seen.append(beating_bench.value(until) > start)
         reject_image(beating_bench.ledger, claim, ReasonCode.EMPTY, "empty")
 
@@ -144,12 +144,12 @@ def test_a_job_longer_than_its_lease_keeps_it(beating_bench: Bench, job: UUID) -
 def test_a_cancelled_job_is_told_by_the_next_beat(beating_bench: Bench, job: UUID) -> None:
     told = threading.Event()
 
-    def waiting(_claim: Claim, pulse: JobProgress) -> None:
+    def waiting(_claim: Claim, progress: JobProgress) -> None:
         with beating_bench.ledger.work() as work:
             work.run("UPDATE jobs SET state = 'cancelled', lease_until = NULL")
-        assert pulse.lost.wait(60)
+        assert progress.lost.wait(60)
         told.set()
-        pulse.check()
+        progress.check()
 
     run_one(beating_bench.context, JobKind.INGEST, waiting)
     assert told.is_set()
@@ -174,7 +174,7 @@ def test_a_row_that_is_being_written_holds_up_no_heartbeat(bench: Bench, job: UU
 def test_a_database_that_is_away_costs_the_worker_nothing(bench: Bench, job: UUID) -> None:
     database = Database("postgresql://nobody:nothing@127.0.0.1:9/nowhere")
     away = Ledger(bench.settings, database, bench.ledger.doorbell)
-    context = type(bench.context)(bench.settings, away, bench.store, bench.context.heart, "test")
+    context = type(bench.context)(bench.settings, away, bench.store, bench.context.heartbeat, "test")
     Consumer(context, queues_of(JobKind.INGEST), {JobKind.INGEST: rejecting(bench)})()
     database.close()
     assert state(bench)["attempts"] == 0

@@ -122,7 +122,7 @@ def test_a_film_of_a_person_lies_outside_of_a_model_for_drawn_films(desk: Desk, 
     desk.do(JobKind.SUMMARISE)
     assert summary(desk.bench)["flags"] == ["out_of_scope"]
     assert OUT_OF_SCOPE.labels(JobKind.SUMMARISE)._value.get() == before + 1
-    ask(desk.bench.ledger, study, "Is the heart enlarged?")
+    ask(desk.bench.ledger, study, "Is the heartbeat enlarged?")
     desk.do(JobKind.CHAT)
     (turn,) = transcript(desk.bench.ledger, study)
     assert turn.flags == ["out_of_scope"]

@@ -23,7 +23,7 @@ def test_a_lost_lease_cancels_the_request(desk: Desk, study: UUID) -> None:
     cancelled = threading.Event()
 
     def answer(_request: Any, hooks: SimpleNamespace) -> Generated:
-        desk.bench.context.heart.running()[0].lost.set()
+        desk.bench.context.heartbeat.running()[0].lost.set()
         desk.bench.eventually(hooks.cancelled, "the engine is told")
         cancelled.set()
         raise CancelledError
@@ -121,10 +121,10 @@ def test_waiting_behind_others_is_no_stall_while_the_engine_moves(desk: Desk, st
     moved = []
 
     def answer(_request: Any, hooks: SimpleNamespace) -> Generated:
-        (pulse,) = desk.bench.context.heart.running()
-        before = pulse.moved
+        (progress,) = desk.bench.context.heartbeat.running()
+        before = progress.moved
         hooks.on_progress()  # of whatever request is on the device
-        desk.bench.eventually(lambda: pulse.moved > before, "the waiting job's pulse goes on")
+        desk.bench.eventually(lambda: progress.moved > before, "the waiting job's progress goes on")
         moved.append(True)
         return generated("Normal chest.")
 

@@ -43,7 +43,7 @@ def test_a_gpu_worker_summarises_answers_and_leaves_for_a_new_bundle(bench: Benc
     stamped = bench.rows("SELECT DISTINCT bundle, bundle_sha256 FROM study_summaries")
     assert stamped == [{"bundle": "tiny", "bundle_sha256": tiny.sha256}]
 
-    ask(bench.ledger, studies[0], "Is the heart enlarged?")
+    ask(bench.ledger, studies[0], "Is the heartbeat enlarged?")
     bench.eventually(lambda: transcript(bench.ledger, studies[0])[0].state == "done", "the question is answered")
 
     serve(bench.ledger, "other")

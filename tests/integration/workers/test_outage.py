@@ -11,7 +11,7 @@ from tests.support.consumer_tools import Reader, drain, fill, jobs
 from tests.support.worker_bench import Bench
 from workers.consumer import Consumer
 from workers.heartbeat import JobProgress
-from workers.process import gates_of
+from workers.process import breakers_of
 from workers.settle import Settle
 from xraygpt_core.errors import ObjectMissing, Unavailable
 from xraygpt_core.ledger.jobs.fence import Claim
@@ -39,18 +39,18 @@ def worker_settings(s3_settings: Settings, proxy: FaultyS3) -> Settings:
 
 @pytest.fixture
 def guarded(bench: Bench) -> Bench:
-    """A worker as it really is: with gates, whose pauses are too short to be seen."""
-    gates = gates_of(bench.settings.model_copy(update={"lease_seconds": 1e-9}), bench.store)
-    return replace(bench, context=replace(bench.context, gates=gates))
+    """A worker as it really is: with breakers, whose pauses are too short to be seen."""
+    breakers = breakers_of(bench.settings.model_copy(update={"lease_seconds": 1e-9}), bench.store)
+    return replace(bench, context=replace(bench.context, breakers=breakers))
 
 
 class Fetcher(Reader):
     """Reads the objects of its jobs from the bucket, as ingest does, and makes nothing of them."""
 
-    def do(self, claim: Claim, pulse: JobProgress, given: Any) -> Any:
+    def do(self, claim: Claim, progress: JobProgress, given: Any) -> Any:
         ref = self._bench.rows("SELECT bucket, key, etag FROM object_keys WHERE image_id = :id", id=claim.subject)[0]
         self._bench.store.read(ref["bucket"], ref["key"], etag=ref["etag"], max_bytes=1000)
-        return super().do(claim, pulse, given)
+        return super().do(claim, progress, given)
 
 
 def attempts(bench: Bench) -> int:
@@ -102,7 +102,7 @@ def test_a_full_disk_is_an_outage(guarded: Bench, proxy: FaultyS3) -> None:
 def test_the_rest_of_a_batch_goes_back_untouched_when_the_buckets_go_away(
     guarded: Bench, proxy: FaultyS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.consumer.BATCH_SECONDS", 60.0)  # these jobs are short, on however slow a machine
+    monkeypatch.setattr("workers.pace.BATCH_SECONDS", 60.0)  # these jobs are short, on however slow a machine
     fill(guarded, 30)
     reader: Fetcher = Fetcher(guarded)
     drain(guarded, reader)

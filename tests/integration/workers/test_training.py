@@ -81,7 +81,7 @@ class School:
 def school(bench: Bench, tmp_path: Path) -> School:
     a_bundle(tmp_path / "models", "demo")
     settings = bench.settings.model_copy(update={"models": tmp_path / "models"})
-    return School(bench, Context(settings, bench.ledger, bench.store, bench.context.heart, "test"))
+    return School(bench, Context(settings, bench.ledger, bench.store, bench.context.heartbeat, "test"))
 
 
 def test_a_run_leaves_its_result_and_its_curve(school: School) -> None:
@@ -169,7 +169,7 @@ def test_a_lost_worker_costs_the_steps_since_the_last_checkpoint(school: School)
         school.bench.eventually(lambda: school.state(run_id).checkpoint_step == 4, "the checkpoint of step 4 is kept")
         with school.bench.ledger.work() as work:  # as if this process had died and another had found the lease ended
             work.run("UPDATE jobs SET state = 'queued', lease_until = NULL WHERE kind = 'train'")
-        school.context.heart.running()[0].lost.set()
+        school.context.heartbeat.running()[0].lost.set()
 
     beside = school.beside(lose)
     school.train()
@@ -193,7 +193,7 @@ def test_a_checkpoint_earns_fresh_attempts(school: School) -> None:
 
 def test_a_cancelled_run_stops_and_nothing_of_it_runs_on(school: School) -> None:
     run_id = school.create(steps=3, stop_at=2, checkpoint_every=10)
-    school.context.heart.start()
+    school.context.heartbeat.start()
 
     def cancel() -> None:
         school.reached(run_id, 2)
@@ -202,7 +202,7 @@ def test_a_cancelled_run_stops_and_nothing_of_it_runs_on(school: School) -> None
     beside = school.beside(cancel)
     school.train()
     beside.join()
-    school.context.heart.close()
+    school.context.heartbeat.close()
     assert school.state(run_id).state == "cancelled"
     assert not [pid for pid in descendants(os.getpid()) if "training_standin" in command_of(pid)]
 

@@ -31,7 +31,7 @@ def stuck(bench: Bench) -> Iterator[tuple[Consumer, Reader]]:
 
     reader = Reader(bench, wait)
     work = Consumer(bench.context, QUEUES, {JobKind.INGEST: reader})
-    threads = [threading.Thread(target=work), threading.Thread(target=work.attend, args=(1,))]
+    threads = [threading.Thread(target=work), threading.Thread(target=work.serve_urgent, args=(1,))]
     for thread in threads:
         thread.start()
     assert began.wait(60)
@@ -53,14 +53,14 @@ def test_what_is_urgent_does_not_wait_for_threads_that_are_all_at_work(
 
 def test_nobody_but_the_urgent_is_let_past(bench: Bench, stuck: tuple[Consumer, Reader]) -> None:
     fill(bench, 2, Lane.ROUTINE)
-    stuck[0].urgent()
+    stuck[0].do_urgent()
     assert jobs(bench) == {"running": 1, "queued": 4}
 
 
 def test_while_a_thread_is_free_the_doorbell_is_left_to_it(bench: Bench) -> None:
     work = Consumer(bench.context, QUEUES, {JobKind.INGEST: Reader(bench)})
     looked: list[int] = []
-    work.urgent = lambda: bool(looked.append(1))  # type: ignore[method-assign,func-returns-value]
+    work.do_urgent = lambda: bool(looked.append(1))  # type: ignore[method-assign,func-returns-value]
 
     class Clock:
         def __init__(self, looks: int) -> None:
@@ -71,7 +71,7 @@ def test_while_a_thread_is_free_the_doorbell_is_left_to_it(bench: Bench) -> None
             return self.left < 0
 
     work._context = replace(bench.context, draining=Clock(5))  # type: ignore[arg-type]
-    work.attend(1)
+    work.serve_urgent(1)
     assert looked == []
 
 
@@ -106,6 +106,6 @@ def test_no_error_ends_the_thread_that_does_what_is_urgent(
             return getattr(bench.ledger, name)
 
     work._context = replace(bench.context, draining=Clock(), ledger=Failing())  # type: ignore[arg-type]
-    work.attend(0)
+    work.serve_urgent(0)
     assert reader.seen == urgent
     assert sum(record.levelno >= logging.WARNING for record in caplog.records) == 1

@@ -32,7 +32,7 @@ class Buckets:
 
     def begins(self, later: float = 0.0) -> bool:
         self.now += later
-        return self.gate.lets_in()
+        return self.gate.allows()
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def buckets() -> Buckets:
 def away() -> Buckets:
     """A gate that a job has just shut."""
     made = Buckets(away=True)
-    assert made.gate.shuts()
+    assert made.gate.trip()
     return made
 
 
@@ -54,17 +54,17 @@ def test_while_nothing_fails_nobody_asks(buckets: Buckets) -> None:
 
 
 def test_a_job_that_fails_while_the_buckets_answer_is_its_own_fault(buckets: Buckets) -> None:
-    assert not buckets.gate.shuts()
+    assert not buckets.gate.trip()
     assert buckets.begins()
 
 
 def test_a_job_that_fails_while_they_are_away_shuts_the_gate(away: Buckets) -> None:
-    assert away.gate.shut
+    assert away.gate.is_open
     assert not away.begins()
 
 
 def test_the_others_that_fail_then_ask_nothing(away: Buckets) -> None:
-    assert all(away.gate.shuts() for _ in range(40))
+    assert all(away.gate.trip() for _ in range(40))
     assert away.asked == 1
 
 
@@ -93,7 +93,7 @@ def test_after_an_outage_the_next_one_begins_with_a_short_pause_again(away: Buck
     away.away = False
     assert away.begins(later=MOST)
     away.away = True
-    assert away.gate.shuts()
+    assert away.gate.trip()
     away.away = False
     assert away.begins(later=MOST / 16)
 
@@ -110,17 +110,17 @@ def test_one_thread_asks_and_the_others_do_not_wait_for_the_answer() -> None:
 
     shut = False
     gate = CircuitBreaker("test", slow, 0.0)
-    assert gate.shuts()
+    assert gate.trip()
     shut = True
     seen: list[bool] = []
-    asking = threading.Thread(target=lambda: seen.append(gate.lets_in()))
+    asking = threading.Thread(target=lambda: seen.append(gate.allows()))
     asking.start()
     assert began.wait(60)
-    assert not gate.lets_in()
+    assert not gate.allows()
     answer.set()
     asking.join(60)
     assert seen == [True]
-    assert gate.lets_in()
+    assert gate.allows()
 
 
 def test_an_error_nobody_foresaw_is_not_taken_for_an_outage() -> None:
@@ -128,7 +128,7 @@ def test_an_error_nobody_foresaw_is_not_taken_for_an_outage() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        CircuitBreaker("test", broken, MOST).shuts()
+        CircuitBreaker("test", broken, MOST).trip()
 
 
 def test_the_metrics_tell_an_outage(away: Buckets) -> None:
@@ -148,7 +148,7 @@ def test_the_log_tells_the_beginning_and_the_end_once(away: Buckets, caplog: pyt
     away.begins(later=MOST)
     away.away = True
     for _ in range(5):
-        away.gate.shuts()
+        away.gate.trip()
         away.begins(later=MOST)
     assert [record.message for record in caplog.records] == [
         "the buckets answer again: jobs go on",

@@ -43,7 +43,7 @@ class Hanging(BaseException):
 
 @dataclass
 class Rounds:
-    """Three jobs of a batch and a heart whose clock we move; the job, or the step, ``hangs`` is reached and stays."""
+    """Three jobs of a batch and a heartbeat whose clock we move; the job, or the step, ``hangs`` does not end."""
 
     hangs: UUID | str
     now: float = 0.0
@@ -52,7 +52,7 @@ class Rounds:
 
     def __post_init__(self) -> None:
         self.claims = [Claim(uuid4(), JobKind.INGEST, uuid4(), 1, 1, Lane.ROUTINE) for _ in range(3)]
-        self.heart = Heartbeat(
+        self.heartbeat = Heartbeat(
             lambda claims: {claim.job_id for claim in claims},
             lambda claim, _: self.failed.append(claim.job_id),
             lambda claim: self.released.append(claim.job_id),
@@ -66,13 +66,13 @@ class Rounds:
 
     def step(self, name: UUID | str) -> None:
         self.now += 1000 if name == self.hangs else 100
-        self.heart.beat()
+        self.heartbeat.beat()
 
     def prepare(self, _claims: Sequence[Claim]) -> dict[UUID, Any]:
         self.step("prepare")
         return {}
 
-    def do(self, claim: Claim, _pulse: JobProgress, _given: Any) -> bool:
+    def do(self, claim: Claim, _progress: JobProgress, _given: Any) -> bool:
         self.step(claim.job_id)
         return True
 
@@ -82,7 +82,7 @@ class Rounds:
 
     def run(self) -> None:
         settings = SimpleNamespace(stall_seconds=120.0, max_run_seconds=150.0)
-        run_batch(Context(settings, None, None, self.heart, "test"), self.claims, self)  # type: ignore[arg-type]
+        run_batch(Context(settings, None, None, self.heartbeat, "test"), self.claims, self)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

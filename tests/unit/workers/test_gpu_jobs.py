@@ -8,8 +8,10 @@ from uuid import uuid4
 
 import pytest
 
+from workers.engine_failures import MOST_IN_A_ROW
 from workers.executor import HandedBack
-from workers.gpu import _FAILURES, GpuJobs, InFlight
+from workers.gpu import GpuJobs
+from workers.in_flight import EngineActivity, InFlight
 from xraygpt_core.errors import InvalidRequest, LeaseLost, Rejected, Unavailable
 from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.model.backend import GenerationRequest, RequestFailed, ServerBusy
@@ -19,15 +21,15 @@ GOOD = SimpleNamespace(tokens=1, batch_size=1)
 NOT_FINITE = RequestFailed("the model's numbers are not finite")
 
 
-class SmallPulse:
-    """The life signs of a job on its nth attempt."""
+class SmallProgress:
+    """The progress of a job on its nth attempt."""
 
     def __init__(self, attempts: int = 1) -> None:
         self.claim = SimpleNamespace(job_id=uuid4(), attempts=attempts)
         self.lost = threading.Event()
 
-    def progress(self) -> None:
-        """It moved."""
+    def report(self) -> None:
+        """It came on."""
 
     def check(self) -> None:
         if self.lost.is_set():
@@ -54,12 +56,12 @@ class Counter:
         """So many studies get this answer."""
         self.answer = answer
         for _ in range(times):
-            errand = InFlight(self.reader, SmallPulse(attempts))  # type: ignore[arg-type]
+            in_flight = InFlight(EngineActivity(), SmallProgress(attempts))  # type: ignore[arg-type]
             if isinstance(answer, Exception):
                 with pytest.raises((type(answer), HandedBack)):
-                    self.reader._ask(GenerationRequest(b""), 1, errand)
+                    self.reader._ask(GenerationRequest(b""), 1, in_flight)
             else:
-                self.reader._ask(GenerationRequest(b""), 1, errand)
+                self.reader._ask(GenerationRequest(b""), 1, in_flight)
 
 
 @pytest.fixture
@@ -69,33 +71,33 @@ def counter() -> Counter:
 
 @pytest.mark.parametrize("error", [NOT_FINITE, RuntimeError("in the encoder"), ValueError("a shape")])
 def test_an_engine_that_fails_every_study_is_left(counter: Counter, error: Exception) -> None:
-    counter.gives(error, _FAILURES - 1)
+    counter.gives(error, MOST_IN_A_ROW - 1)
     assert counter.stopped == []
     counter.gives(error)
     assert counter.stopped == [BROKEN]
 
 
 def test_pictures_that_are_no_chests_do_not_end_the_process(counter: Counter) -> None:
-    counter.gives(Rejected(ReasonCode.NOT_A_CHEST, "the score is too low"), _FAILURES)
+    counter.gives(Rejected(ReasonCode.NOT_A_CHEST, "the score is too low"), MOST_IN_A_ROW)
     assert counter.stopped == []
 
 
 def test_bad_studies_among_good_ones_do_not_end_the_process(counter: Counter) -> None:
     for _ in range(3):
-        counter.gives(NOT_FINITE, _FAILURES - 1)
+        counter.gives(NOT_FINITE, MOST_IN_A_ROW - 1)
         counter.gives(GOOD)
     assert counter.stopped == []
 
 
 def test_a_study_that_failed_before_says_nothing_new_about_the_device(counter: Counter) -> None:
     for attempts in (2, 3):
-        counter.gives(NOT_FINITE, _FAILURES, attempts)
+        counter.gives(NOT_FINITE, MOST_IN_A_ROW, attempts)
     assert counter.stopped == []
 
 
 @pytest.mark.parametrize("error", [InvalidRequest("no picture"), ServerBusy("it is away")])
 def test_what_is_not_the_engines_fault_does_not_end_the_process(counter: Counter, error: Exception) -> None:
-    counter.gives(error, _FAILURES)
+    counter.gives(error, MOST_IN_A_ROW)
     assert counter.stopped == []
 
 
@@ -114,10 +116,10 @@ class Slow:
         return self.future
 
 
-def asked(slow: Slow, show: Any, pulse: SmallPulse) -> Any:
+def asked(slow: Slow, show: Any, progress: SmallProgress) -> Any:
     context: Any = SimpleNamespace(draining=threading.Event())
     reader = GpuJobs(context, slow, SimpleNamespace(), [].append)  # type: ignore[arg-type]
-    return reader._ask(GenerationRequest(b""), 0, InFlight(reader, pulse, show))  # type: ignore[arg-type]
+    return reader._ask(GenerationRequest(b""), 0, InFlight(EngineActivity(), progress, show))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("error", [LeaseLost("somebody else does it"), ValueError("nobody foresaw it")])
@@ -128,7 +130,7 @@ def test_a_request_whose_caller_left_is_cancelled(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        asked(slow, show, SmallPulse())
+        asked(slow, show, SmallProgress())
     assert slow.hooks.cancelled()
 
 
@@ -139,7 +141,7 @@ def test_a_request_that_is_waited_for_is_not_cancelled() -> None:
         assert not slow.hooks.cancelled()
         slow.future.set_result(GOOD)
 
-    assert asked(slow, show, SmallPulse()) is GOOD
+    assert asked(slow, show, SmallProgress()) is GOOD
 
 
 def test_a_text_that_cannot_be_shown_for_a_moment_costs_nothing() -> None:
@@ -152,5 +154,5 @@ def test_a_text_that_cannot_be_shown_for_a_moment_costs_nothing() -> None:
             raise Unavailable("the database does not answer")
         slow.future.set_result(GOOD)
 
-    assert asked(slow, show, SmallPulse()) is GOOD
+    assert asked(slow, show, SmallProgress()) is GOOD
     assert shown == ["The", "The"]

@@ -1,4 +1,4 @@
-"""The heart, against a lease book of our own and a clock that we move."""
+"""The heartbeat, against a lease book of our own and a clock that we move."""
 
 import threading
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from tests.support.postgres_errors import DISK_FULL, LOCK_NOT_AVAILABLE, UNDEFINED_COLUMN, server_error
-from workers.heartbeat import Heartbeat, hand_back
+from workers.heartbeat import Heartbeat, release_each
 from xraygpt_core.errors import LeaseLost, Unavailable
 from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.ledger.jobs.fence import Claim
@@ -54,7 +54,7 @@ def leases() -> Leases:
 
 
 @pytest.fixture
-def heart(leases: Leases) -> Heartbeat:
+def heartbeat(leases: Leases) -> Heartbeat:
     return Heartbeat(
         leases.extend, leases.fail, leases.release, interval=0.01, leave=leases.left.append, clock=leases.clock
     )
@@ -64,124 +64,124 @@ def a_claim() -> Claim:
     return Claim(uuid4(), JobKind.SUMMARISE, uuid4(), 1, 1, Lane.ROUTINE)
 
 
-def test_all_jobs_that_move_are_extended_in_one_statement(heart: Heartbeat, leases: Leases) -> None:
+def test_all_jobs_that_move_are_extended_in_one_statement(heartbeat: Heartbeat, leases: Leases) -> None:
     first, second = a_claim(), a_claim()
-    with heart.beating(first, 10, 100), heart.beating(second, 10, 100):
-        heart.beat()
+    with heartbeat.keep_alive(first, 10, 100), heartbeat.keep_alive(second, 10, 100):
+        heartbeat.beat()
     assert leases.extended == [{first.job_id, second.job_id}]
 
 
-def test_nothing_is_asked_of_the_database_when_nothing_runs(heart: Heartbeat, leases: Leases) -> None:
-    heart.beat()
+def test_nothing_is_asked_of_the_database_when_nothing_runs(heartbeat: Heartbeat, leases: Leases) -> None:
+    heartbeat.beat()
     assert leases.extended == []
 
 
-def test_a_finished_job_is_extended_no_more(heart: Heartbeat, leases: Leases) -> None:
-    with heart.beating(a_claim(), 10, 100):
+def test_a_finished_job_is_extended_no_more(heartbeat: Heartbeat, leases: Leases) -> None:
+    with heartbeat.keep_alive(a_claim(), 10, 100):
         pass
-    heart.beat()
+    heartbeat.beat()
     assert leases.extended == []
 
 
-def test_a_job_somebody_else_took_learns_it(heart: Heartbeat, leases: Leases) -> None:
+def test_a_job_somebody_else_took_learns_it(heartbeat: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
     leases.taken.add(claim.job_id)
-    with heart.beating(claim, 10, 100) as pulse:
-        heart.beat()
+    with heartbeat.keep_alive(claim, 10, 100) as progress:
+        heartbeat.beat()
         with pytest.raises(LeaseLost):
-            pulse.check()
-        heart.beat()
+            progress.check()
+        heartbeat.beat()
     assert leases.extended == [{claim.job_id}]
     assert leases.left == []
 
 
-def test_progress_keeps_a_slow_job_alive(heart: Heartbeat, leases: Leases) -> None:
-    with heart.beating(a_claim(), 10, 100) as pulse:
+def test_progress_keeps_a_slow_job_alive(heartbeat: Heartbeat, leases: Leases) -> None:
+    with heartbeat.keep_alive(a_claim(), 10, 100) as progress:
         for _ in range(5):
             leases.now += 9
-            pulse.progress()
-            heart.beat()
-        pulse.check()
+            progress.report()
+            heartbeat.beat()
+        progress.check()
     assert len(leases.extended) == 5
 
 
-def test_a_silent_job_fails_and_its_process_exits(heart: Heartbeat, leases: Leases) -> None:
+def test_a_silent_job_fails_and_its_process_exits(heartbeat: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
-    with heart.beating(claim, 10, 100):
+    with heartbeat.keep_alive(claim, 10, 100):
         leases.now += 11
-        heart.beat()
+        heartbeat.beat()
     assert leases.extended == []
     assert "no progress for 10 seconds" in leases.failed[claim.job_id]
     assert leases.left == [BROKEN]
 
 
-def test_the_stalled_jobs_neighbours_are_handed_back(heart: Heartbeat, leases: Leases) -> None:
+def test_the_stalled_jobs_neighbours_are_handed_back(heartbeat: Heartbeat, leases: Leases) -> None:
     hung, well = a_claim(), a_claim()
-    with heart.beating(hung, 10, 100), heart.beating(well, 100, 100):
+    with heartbeat.keep_alive(hung, 10, 100), heartbeat.keep_alive(well, 100, 100):
         leases.now += 11
-        heart.beat()
+        heartbeat.beat()
     assert list(leases.failed) == [hung.job_id]
     assert leases.released == [well.job_id]
 
 
-def test_a_job_that_takes_too_long_is_told_and_the_process_stays(heart: Heartbeat, leases: Leases) -> None:
+def test_a_job_that_takes_too_long_is_told_and_the_process_stays(heartbeat: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
-    with heart.beating(claim, 10, 100) as pulse:
+    with heartbeat.keep_alive(claim, 10, 100) as progress:
         leases.now += 101
-        pulse.progress()
-        heart.beat()
+        progress.report()
+        heartbeat.beat()
         with pytest.raises(LeaseLost):
-            pulse.check()
+            progress.check()
     assert "longer than 100 seconds" in leases.failed[claim.job_id]
     assert leases.left == []
 
 
-def test_a_job_that_waits_for_others_of_its_batch_does_not_stall(heart: Heartbeat, leases: Leases) -> None:
+def test_a_job_that_waits_for_others_of_its_batch_does_not_stall(heartbeat: Heartbeat, leases: Leases) -> None:
     waiting, working = a_claim(), a_claim()
-    with heart.beating(waiting, 10, 100) as one, heart.beating(working, 10, 100) as other:
+    with heartbeat.keep_alive(waiting, 10, 100) as one, heartbeat.keep_alive(working, 10, 100) as other:
         with one.turn():
             pass
         with other.turn():
             leases.now += 11
-            heart.beat()
+            heartbeat.beat()
     assert list(leases.failed) == [working.job_id]
     assert leases.released == [waiting.job_id]
 
 
-def test_the_time_of_a_job_counts_from_its_own_turn(heart: Heartbeat, leases: Leases) -> None:
+def test_the_time_of_a_job_counts_from_its_own_turn(heartbeat: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
-    with heart.beating(claim, 1000, 100) as pulse:
+    with heartbeat.keep_alive(claim, 1000, 100) as progress:
         leases.now += 99
-        with pulse.turn():
+        with progress.turn():
             leases.now += 99
-            heart.beat()
+            heartbeat.beat()
             assert leases.failed == {}
             leases.now += 2
-            heart.beat()
+            heartbeat.beat()
     assert "longer than 100 seconds" in leases.failed[claim.job_id]
 
 
-def test_a_job_that_does_not_listen_ends_the_process(heart: Heartbeat, leases: Leases) -> None:
+def test_a_job_that_does_not_listen_ends_the_process(heartbeat: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
     leases.taken.add(claim.job_id)
-    with heart.beating(claim, 10, 100):
-        heart.beat()
+    with heartbeat.keep_alive(claim, 10, 100):
+        heartbeat.beat()
         assert leases.left == []
         leases.now += 11
-        heart.beat()
+        heartbeat.beat()
     assert leases.left == [BROKEN]
     assert leases.failed == {}  # it was not ours any more
 
 
-def test_a_database_outage_takes_no_job_away(heart: Heartbeat, leases: Leases) -> None:
+def test_a_database_outage_takes_no_job_away(heartbeat: Heartbeat, leases: Leases) -> None:
     claim = a_claim()
-    with heart.beating(claim, 10, 100) as pulse:
+    with heartbeat.keep_alive(claim, 10, 100) as progress:
         leases.down = Unavailable("down")
-        heart.beat()
-        pulse.check()
+        heartbeat.beat()
+        progress.check()
         leases.down = None
-        heart.beat()
-        pulse.check()
+        heartbeat.beat()
+        progress.check()
     assert leases.extended == [{claim.job_id}]
 
 
@@ -194,15 +194,15 @@ def test_a_database_outage_takes_no_job_away(heart: Heartbeat, leases: Leases) -
     ],
 )
 def test_a_beat_that_fails_in_the_database_is_followed_by_another(
-    heart: Heartbeat, leases: Leases, error: Exception
+    heartbeat: Heartbeat, leases: Leases, error: Exception
 ) -> None:
     claim = a_claim()
-    with heart.beating(claim, 10, 100) as pulse:
+    with heartbeat.keep_alive(claim, 10, 100) as progress:
         leases.down = error
-        heart.beat()
-        pulse.check()
+        heartbeat.beat()
+        progress.check()
         leases.down = None
-        heart.beat()
+        heartbeat.beat()
     assert leases.extended == [{claim.job_id}]
     assert leases.left == []
 
@@ -215,25 +215,25 @@ def test_a_job_that_cannot_be_handed_back_keeps_none_of_the_others(leases: Lease
             raise ProgrammingError("UPDATE", {}, server_error(UNDEFINED_COLUMN))
         leases.release(claim)
 
-    hand_back([refused, well], release)
+    release_each([refused, well], release)
     assert leases.released == [well.job_id]
 
 
-def test_a_stalled_job_ends_the_process_even_without_a_database(heart: Heartbeat, leases: Leases) -> None:
-    with heart.beating(a_claim(), 10, 100), heart.beating(a_claim(), 100, 100):
+def test_a_stalled_job_ends_the_process_even_without_a_database(heartbeat: Heartbeat, leases: Leases) -> None:
+    with heartbeat.keep_alive(a_claim(), 10, 100), heartbeat.keep_alive(a_claim(), 100, 100):
         leases.down = Unavailable("down")
         leases.now += 11
-        heart.beat()
+        heartbeat.beat()
     assert leases.left == [BROKEN]
 
 
-def test_a_second_claim_of_the_same_job_has_a_pulse_of_its_own(heart: Heartbeat, leases: Leases) -> None:
+def test_a_second_claim_of_the_same_job_has_a_pulse_of_its_own(heartbeat: Heartbeat, leases: Leases) -> None:
     first = a_claim()
     again = Claim(first.job_id, first.kind, first.subject, 2, 2, first.lane)
-    with heart.beating(first, 10, 100):
-        with heart.beating(again, 10, 100):
+    with heartbeat.keep_alive(first, 10, 100):
+        with heartbeat.keep_alive(again, 10, 100):
             pass
-        assert [pulse.claim.epoch for pulse in heart.running()] == [1]
+        assert [progress.claim.epoch for progress in heartbeat.running()] == [1]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -247,11 +247,11 @@ def test_a_process_whose_heart_breaks_exits(leases: Leases) -> None:
         leases.left.append(code)
         gone.set()
 
-    heart = Heartbeat(extend, leases.fail, leases.release, interval=0.001, leave=leave)
-    heart.start()
-    with heart.beating(a_claim(), 10, 100):
+    heartbeat = Heartbeat(extend, leases.fail, leases.release, interval=0.001, leave=leave)
+    heartbeat.start()
+    with heartbeat.keep_alive(a_claim(), 10, 100):
         assert gone.wait(60)
-    heart.close()
+    heartbeat.close()
     assert leases.left == [BROKEN]
 
 
@@ -262,9 +262,9 @@ def test_the_thread_beats_until_it_is_closed(leases: Leases) -> None:
         beaten.set()
         return leases.extend(claims)
 
-    heart = Heartbeat(extend, leases.fail, leases.release, interval=0.001)
-    heart.start()
-    with heart.beating(a_claim(), 10, 100):
+    heartbeat = Heartbeat(extend, leases.fail, leases.release, interval=0.001)
+    heartbeat.start()
+    with heartbeat.keep_alive(a_claim(), 10, 100):
         assert beaten.wait(60)
-    heart.close()
+    heartbeat.close()
     assert not any(thread.name == "heartbeat" for thread in threading.enumerate())

@@ -1,6 +1,6 @@
 """How many jobs a thread takes at once."""
 
-from workers.consumer import BATCH_SECONDS, MOST, Pace
+from workers.pace import BATCH_SECONDS, MOST, Pace
 
 
 def test_nobody_knows_at_first_how_long_a_job_takes() -> None:

@@ -21,8 +21,14 @@ def test_the_environment_goes_before_the_stack_unless_it_is_empty(monkeypatch: p
 
 def test_a_process_that_a_command_starts_trusts_the_stacks_own_authority(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/bin")
-    given = process_environment({"bucket": "films", "s3_ca_file": "/home/ca.crt", "api_key": "xgpt_1", "redis_url": ""})
-    assert (given["PATH"], given["XRAYGPT_BUCKET"], given["XRAYGPT_S3_CA_FILE"]) == ("/bin", "films", "/home/ca.crt")
+    given = process_environment(
+        {"bucket": "films", "s3_ca_file": "certificates/ca.crt", "api_key": "xgpt_1", "redis_url": ""}
+    )
+    assert (given["PATH"], given["XRAYGPT_BUCKET"], given["XRAYGPT_S3_CA_FILE"]) == (
+        "/bin",
+        "films",
+        "certificates/ca.crt",
+    )
     assert "XRAYGPT_API_KEY" not in given
     assert "XRAYGPT_REDIS_URL" not in given
 

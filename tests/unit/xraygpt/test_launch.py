@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from xraygpt.stack.processes import launch
+from xraygpt.stack import launch
+from xraygpt.stack.launch import is_alive, processes, start, stop
 from xraygpt.stack.processes.child import StackError
-from xraygpt.stack.processes.launch import is_alive, processes, start, stop
 from xraygpt.stack.settings.home import Home, hold, holder
 
 PYTHON = sys.executable  # the stand-in takes its place
@@ -47,7 +47,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str) -> None
     program = f"""#!{sys.executable}
 import json, os, signal, sys, time
 from pathlib import Path
-sys.path.insert(0, {str(Path(launch.__file__).parents[3])!r})
+sys.path.insert(0, {str(Path(launch.__file__).parents[2])!r})
 from xraygpt.stack.settings.home import Home, hold
 home = Home(Path(os.environ["XRAYGPT_HOME"]))
 assert sys.argv[1:] == ["-m", "xraygpt.stack"]
@@ -90,7 +90,7 @@ def test_ctrl_c_while_it_starts_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_pat
     stand_in(monkeypatch, tmp_path, SLOW)
     program = (
         "import sys; from pathlib import Path\n"
-        "from xraygpt.stack.settings.home import Home; from xraygpt.stack.processes import launch\n"
+        "from xraygpt.stack.settings.home import Home; from xraygpt.stack import launch\n"
         "launch.sys.executable = sys.argv[2]\n"
         "launch.start(Home(Path(sys.argv[1])), lambda line: print(line, flush=True))"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from xraygpt.stack.processes import restarts as keeper_module
+from xraygpt.stack.processes import restarts as restarts_module
 from xraygpt.stack.processes.child import Child, StackError
 from xraygpt.stack.processes.restarts import Restarts
 
@@ -47,75 +47,75 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(keeper_module, "time", clock)
-    monkeypatch.setattr(keeper_module.secrets, "randbelow", lambda _: 500)  # pauses of exactly their length
+    monkeypatch.setattr(restarts_module, "time", clock)
+    monkeypatch.setattr(restarts_module.secrets, "randbelow", lambda _: 500)  # pauses of exactly their length
     return clock
 
 
 def kept(fake: Any) -> tuple[Restarts, list[str]]:
     said: list[str] = []
-    keeper = Restarts(said.append, PATIENCE)
-    keeper.add("fake", fake)
-    return keeper, said
+    restarts = Restarts(said.append, PATIENCE)
+    restarts.add("fake", fake)
+    return restarts, said
 
 
 def test_what_runs_is_left_alone(clock: Clock) -> None:
     fake = Fake()
-    keeper, said = kept(fake)
-    assert not keeper.tend()
-    assert (keeper.pids(), said, fake.starts) == ({"fake": 1}, [], 0)
+    restarts, said = kept(fake)
+    assert not restarts.tend()
+    assert (restarts.pids(), said, fake.starts) == ({"fake": 1}, [], 0)
 
 
 def test_what_ended_starts_again_after_a_pause(clock: Clock) -> None:
     fake = Fake()
-    keeper, said = kept(fake)
+    restarts, said = kept(fake)
     fake.running = False
-    assert keeper.tend()
-    assert (keeper.pids(), said) == ({}, ["fake ended; it starts again"])
+    assert restarts.tend()
+    assert (restarts.pids(), said) == ({}, ["fake ended; it starts again"])
     clock.now += 0.4
-    assert not keeper.tend()
+    assert not restarts.tend()
     clock.now += 0.2
-    assert keeper.tend()
-    assert keeper.pids() == {"fake": 2}
+    assert restarts.tend()
+    assert restarts.pids() == {"fake": 2}
 
 
-def ends_until(keeper: Restarts, clock: Clock, fake: Fake) -> float:
+def ends_until(restarts: Restarts, clock: Clock, fake: Fake) -> float:
     """Let it end; seconds until it has been started again."""
     fake.running = False
-    keeper.tend()
+    restarts.tend()
     since, starts = clock.now, fake.starts
     while fake.starts == starts:
         clock.now += 0.1
-        keeper.tend()
+        restarts.tend()
     return clock.now - since
 
 
 def test_the_pause_doubles_up_to_half_a_minute_while_it_keeps_ending(clock: Clock) -> None:
     fake = Fake()
-    keeper, _ = kept(fake)
-    pauses = [ends_until(keeper, clock, fake) for _ in range(9)]
+    restarts, _ = kept(fake)
+    pauses = [ends_until(restarts, clock, fake) for _ in range(9)]
     assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 30, 30, 30], abs=0.11)
 
 
 def test_a_calm_minute_makes_the_pause_short_again(clock: Clock) -> None:
     fake = Fake()
-    keeper, _ = kept(fake)
+    restarts, _ = kept(fake)
     for _ in range(4):
-        ends_until(keeper, clock, fake)
+        ends_until(restarts, clock, fake)
     clock.now += 61
-    assert ends_until(keeper, clock, fake) == pytest.approx(0.5, abs=0.11)
+    assert ends_until(restarts, clock, fake) == pytest.approx(0.5, abs=0.11)
 
 
 def test_a_failed_start_is_told_and_tried_again(clock: Clock) -> None:
     fake = Fake()
-    keeper, said = kept(fake)
+    restarts, said = kept(fake)
     fake.failing = 1
-    ends_until(keeper, clock, fake)
+    ends_until(restarts, clock, fake)
     assert "it does not start" in said
-    keeper.tend()
+    restarts.tend()
     clock.now += 1.1
-    keeper.tend()
-    assert keeper.pids() == {"fake": 2}
+    restarts.tend()
+    assert restarts.pids() == {"fake": 2}
 
 
 def run_to(code: int, tmp_path: Path) -> Child:
@@ -129,10 +129,10 @@ def run_to(code: int, tmp_path: Path) -> Child:
 
 def test_a_worker_that_wants_another_bundle_starts_at_once(clock: Clock, tmp_path: Path) -> None:
     child = run_to(75, tmp_path)
-    keeper, said = kept(child)
+    restarts, said = kept(child)
     first = child.pid
-    keeper.tend()
-    keeper.tend()
+    restarts.tend()
+    restarts.tend()
     assert child.pid != first
     assert said == ["fake ended with exit code 75; it starts again"]
     child.stop()
@@ -140,9 +140,9 @@ def test_a_worker_that_wants_another_bundle_starts_at_once(clock: Clock, tmp_pat
 
 def test_services_stop_after_the_programs_last_one_first(tmp_path: Path) -> None:
     order: list[str] = []
-    keeper = Restarts(order.append, PATIENCE)
+    restarts = Restarts(order.append, PATIENCE)
     for name in ("postgres", "broker"):
-        keeper.add(name, Fake(order, name))
+        restarts.add(name, Fake(order, name))
     program = (
         "import signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
@@ -152,8 +152,8 @@ def test_services_stop_after_the_programs_last_one_first(tmp_path: Path) -> None
     child = Child("gpu", [sys.executable, "-c", program], log=tmp_path / "log", directory=tmp_path)
     child.start()
     wait_for(lambda: "up" in (tmp_path / "log").read_text())
-    keeper.add("gpu", child)
-    keeper.stop()
+    restarts.add("gpu", child)
+    restarts.stop()
     assert child.exit_code == 0
     assert order == ["broker", "postgres"]
 
@@ -171,9 +171,9 @@ def test_a_program_is_asked_to_stop_only_once(tmp_path: Path) -> None:
     child = Child("gpu", [sys.executable, "-c", program], log=tmp_path / "log", directory=tmp_path)
     child.start()
     wait_for(lambda: "up" in (tmp_path / "log").read_text())
-    keeper = Restarts(lambda _line: None, PATIENCE)
-    keeper.add("gpu", child)
-    keeper.stop()
+    restarts = Restarts(lambda _line: None, PATIENCE)
+    restarts.add("gpu", child)
+    restarts.stop()
     assert (child.exit_code, (tmp_path / "log").read_text().count("asked")) == (0, 1)
 
 
@@ -194,18 +194,18 @@ def test_what_stands_still_is_killed_and_starts_again(
     )
     child.start()
     said: list[str] = []
-    keeper = Restarts(said.append, PATIENCE)
-    keeper.add("gateway", child, lambda: answered)
+    restarts = Restarts(said.append, PATIENCE)
+    restarts.add("gateway", child, lambda: answered)
     clock.now += ended - 2
-    keeper.tend()
+    restarts.tend()
     assert said == []
     clock.now += 2
-    keeper.tend()
+    restarts.tend()
     assert "has not answered" in said[0]
     assert child.wait(20)
-    keeper.tend()
+    restarts.tend()
     clock.now += 60
-    keeper.tend()
+    restarts.tend()
     assert child.running
     child.stop()
 
@@ -215,10 +215,10 @@ def test_one_that_answers_goes_on(clock: Clock, tmp_path: Path) -> None:
         "well", [sys.executable, "-c", "import time; time.sleep(60)"], log=tmp_path / "log", directory=tmp_path
     )
     child.start()
-    keeper = Restarts(lambda _: None, PATIENCE)
-    keeper.add("gateway", child, lambda: clock.now - 10)
+    restarts = Restarts(lambda _: None, PATIENCE)
+    restarts.add("gateway", child, lambda: clock.now - 10)
     for _ in range(10):
         clock.now += 100
-        keeper.tend()
+        restarts.tend()
     assert child.running
     child.stop()

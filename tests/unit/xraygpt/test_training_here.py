@@ -11,7 +11,7 @@ import pytest
 from typer.testing import Result
 
 from xraygpt.commands import training
-from xraygpt.stack.processes.launch import is_alive
+from xraygpt.stack.launch import is_alive
 
 Run = Callable[..., Result]
 JOB = """

@@ -1,1 +1,1 @@
-"""The stack's processes: one child, what restarts it, the supervisor of all, and the launcher outside of it."""
+"""The stack's processes: one child, which programs there are, and what restarts them."""

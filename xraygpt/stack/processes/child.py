@@ -95,7 +95,7 @@ class Child:
 
     def _give_stdin(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it ended already; whoever waits for it says so
+        with contextlib.suppress(BrokenPipeError):  # it ended already, which wait_until reports
             process.stdin.write(self.stdin)
             process.stdin.close()
 

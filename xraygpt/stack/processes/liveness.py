@@ -1,4 +1,4 @@
-"""Asks a server, in a thread of its own, whether it answers: who waits for an answer cannot look after the others."""
+"""Asks a server, in a thread of its own, whether it answers: waiting for one must not hold up the others."""
 
 import ssl
 import threading
@@ -10,10 +10,10 @@ EVERY_SECONDS, PATIENCE_SECONDS = 3.0, 5.0
 
 
 class Liveness:
-    """Keeps in mind when an address answered last."""
+    """When an address answered last."""
 
     def __init__(self, url: str, every_seconds: float = EVERY_SECONDS, *, trust: ssl.SSLContext | bool = False) -> None:
-        """Args: trust: whose certificates are believed, where the address is an ``https://`` one."""
+        """Args: trust: the authority of its certificate, where the address is an ``https://`` one."""
         self._answered = 0.0
         self._url = url
         self._every_seconds = every_seconds
@@ -31,7 +31,7 @@ class Liveness:
 
     def _ask(self) -> None:
         pause = 0.0
-        # A new connection each time: who answers on an open one may not take new ones.
+        # A new connection each time: a server may answer on open ones and take no new ones.
         with httpx.Client(
             timeout=PATIENCE_SECONDS,
             trust_env=False,
@@ -44,4 +44,4 @@ class Liveness:
                     if client.get(self._url).status_code == httpx.codes.OK:
                         self._answered = time.monotonic()
                 except httpx.HTTPError:
-                    pass  # it is silent; whoever keeps it counts the seconds
+                    pass  # it is silent; Restarts counts the seconds

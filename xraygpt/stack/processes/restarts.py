@@ -12,8 +12,8 @@ from xraygpt_core.exit_codes import START_AGAIN
 
 CALM_SECONDS = 60.0  # a unit that ran this long starts again with the shortest pause
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-SILENT_SECONDS = 30.0  # a unit that is asked and does not answer for so long is ended, to be started again
-FIRST_SECONDS = 180.0  # and one that has just started, for so long
+SILENT_SECONDS = 30.0  # a unit that does not answer for so long is killed, to be started again
+FIRST_SECONDS = 180.0  # the same for one that has just started
 
 
 class Unit(Protocol):
@@ -29,9 +29,11 @@ class Unit(Protocol):
 
 @dataclass
 class Kept:
-    """A unit and when it is due again; None while it runs.
+    """A unit, and the state of its restarts.
 
-    ``answered``: when it answered last, by the monotonic clock; None where nobody asks it.
+    Attributes:
+        answered: gives the moment it answered last, by the monotonic clock; None: it is not asked.
+        due: when it is started again; None while it runs.
     """
 
     unit: Unit
@@ -42,7 +44,7 @@ class Kept:
 
 
 class Restarts:
-    """Units by name, in the order in which they were added.
+    """Keeps units running, by name, in the order in which they were added.
 
     Args:
         patience: seconds a program of ours has to end before it is killed (:mod:`xraygpt_core.shutdown`).
@@ -78,7 +80,7 @@ class Restarts:
         return changed
 
     def _end_if_silent(self, name: str, kept: Kept, now: float) -> None:
-        """One that stands still does not end by itself, and may not even take SIGTERM."""
+        """One that hangs does not end by itself, and may not even take SIGTERM."""
         if kept.answered is None or not isinstance(kept.unit, Child):
             return
         last = kept.answered()
@@ -86,7 +88,7 @@ class Restarts:
         if silent > most:
             self._say(f"{name} has not answered for {silent:.0f} s; it is ended")
             kept.unit.send(signal.SIGKILL)
-            kept.started = now  # said once, however long the kernel takes
+            kept.started = now  # logged once, however long the kernel takes
 
     def _plan(self, name: str, kept: Kept, now: float) -> None:
         code = kept.unit.exit_code if isinstance(kept.unit, Child) else None

@@ -10,32 +10,23 @@ from urllib.parse import quote
 
 import redis
 
-from xraygpt.stack.processes.child import Child, StackError, end_leftovers
-from xraygpt.stack.servers.ports import choose
-from xraygpt.stack.servers.server import Server
+from xraygpt.stack.processes.child import Child, StackError
+from xraygpt.stack.servers.server import PasswordServer
 from xraygpt.stack.settings.certificates import Authority
 from xraygpt.stack.settings.environments import system
-from xraygpt.stack.settings.remembered import remember, secret
+from xraygpt.stack.settings.remembered import remember
 
 START_SECONDS = 60.0
 SOCKET = "broker.sock"  # in its data directory
 
 
-class Broker(Server):
-    """A Redis-protocol server on loopback whose append-only file, log and password live in ``directory``.
-
-    With ``tls`` it speaks TLS only, with a certificate of this authority.
-    """
+class Broker(PasswordServer):
+    """A Redis-protocol server whose append-only file, log and password live in ``directory``."""
 
     def __init__(
         self, directory: Path, port: int | None = None, password: str | None = None, tls: Authority | None = None
     ) -> None:
-        super().__init__("broker", directory)
-        self._tls = tls
-        known = self._known
-        self.password: str = password or known.get("password") or secret()
-        self.port: int = port or known.get("port") or 0
-        self._fixed_port = port is not None
+        super().__init__("broker", directory, port, password, tls)
 
     @property
     def url(self) -> str:
@@ -53,11 +44,7 @@ class Broker(Server):
         data = self.directory / "data"
         for directory in (self.directory, data):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.stop()  # where only what is in front of it ended
-        end_leftovers(program(), data, signal.SIGTERM)
-        end_leftovers(Path(sys.executable), data, signal.SIGTERM)
-        if not self._fixed_port:
-            self.port = choose(self.port or None)
+        self._make_way(program(), data, signal.SIGTERM)
         remember(self._memory, {"port": self.port, "password": self.password})
         self._child = Child(
             "broker",
@@ -70,14 +57,9 @@ class Broker(Server):
         )
         self._child.start()
         if self._tls:
-            self._open_front(self._tls, self.port, data, SOCKET)
+            self._open_front(self._tls, data, SOCKET)
         self._child.wait_until(self._answers, START_SECONDS)
         self._fixed_port = True  # a restart must be found where it was
-
-    def stop(self) -> None:
-        self._close_front()
-        if self._child:
-            self._child.stop(signal.SIGTERM, 10.0)
 
     def _configuration(self) -> str:
         return "\n".join(

@@ -22,10 +22,10 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def occupy(port: int, host: str = "127.0.0.1") -> socket.socket:
-    """Listen on a port until its server is about to start, so that nobody takes it meanwhile. Close it then.
+    """Listen on a port until its server is about to start, so that no other program takes it. Close it then.
 
     Raises:
-        StackError: somebody else has it.
+        StackError: another program has it.
     """
     held = socket.socket()
     try:

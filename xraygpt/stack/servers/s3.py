@@ -31,7 +31,7 @@ class ObjectServer(Server):
     """An S3 server whose objects, log and keys live in ``directory``.
 
     With ``webhook_url`` every change in ``webhook_bucket`` (None: in any) is posted there, with
-    ``Authorization: Bearer <webhook_token>``. What is posted while nobody listens is lost.
+    ``Authorization: Bearer <webhook_token>``. What is posted while no gateway listens is lost.
 
     With ``derived_bucket`` each process gets an identity of its own (:mod:`.s3_identities`), for which
     ``webhook_bucket`` is the source bucket, and what is deleted from the derived bucket leaves the disk within ten
@@ -52,11 +52,11 @@ class ObjectServer(Server):
         self.webhook_url = webhook_url
         self.webhook_token = webhook_token
         self.webhook_bucket = webhook_bucket
-        self.ports: dict[str, int] = dict(self._known.get("ports", {}))
+        self.ports: dict[str, int] = dict(self._remembered.get("ports", {}))
         self._fixed_port = port
         self._home = self.directory / "home"
         # Where a former version remembered the owner's keys.
-        owner = (self._known.get("access_key") or secret()[:20], self._known.get("secret_key") or secret())
+        owner = (self._remembered.get("access_key") or secret()[:20], self._remembered.get("secret_key") or secret())
         self._identities = S3Identities(self._home, webhook_bucket, derived_bucket, owner)
         self._derived_bucket = derived_bucket
         self._tls = tls
@@ -117,7 +117,7 @@ class ObjectServer(Server):
         self._compaction.run(master, filer, self._environment(self._doors))
 
     def start(self) -> None:
-        """Return when it answers, and lets nobody in but through S3.
+        """Return when it answers, and only its S3 door is open.
 
         Raises:
             StackError: it did not start, with the path of its log, or one of its doors is open.
@@ -173,7 +173,7 @@ class ObjectServer(Server):
         taken: set[int] = set()
         for server in SERVERS:
             port = self._fixed_port if server == "s3" and self._fixed_port else None
-            while port is None or port in taken or _is_squatted(server, port):
+            while port is None or port in taken or _is_taken(server, port):
                 port = choose(self.ports.pop(server, None), offsets=(0, GRPC_OFFSET))
             self.ports[server] = port
             taken.add(port)
@@ -248,11 +248,11 @@ class ObjectServer(Server):
 
 
 def _socket(server: str, port: int) -> Path:
-    """Where one of its servers listens for the others; who connects must show the certificate there, too."""
+    """Where one of its servers listens for the others; a client must show the certificate there, too."""
     return SOCKETS / f"seaweedfs-{server}-grpc-{port + GRPC_OFFSET}.sock"
 
 
-def _is_squatted(server: str, port: int) -> bool:
+def _is_taken(server: str, port: int) -> bool:
     """Did another user put something in its socket's place? It could not be removed, and so nothing could start."""
     try:
         return _socket(server, port).lstat().st_uid != os.geteuid()

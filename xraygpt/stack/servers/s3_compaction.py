@@ -1,4 +1,4 @@
-"""Makes SeaweedFS forget: a deleted object's bytes stay in its volume file until the volume is written anew."""
+"""Removes deleted bytes from SeaweedFS, where they stay in a volume file until the volume is written anew."""
 
 import contextlib
 import subprocess
@@ -14,7 +14,7 @@ _GARBAGE = "0.000001"  # a part of the volume; 0 would write anew what holds no 
 
 
 class Compaction:
-    """Compacts one bucket's volumes by ``weed shell``, once or again and again.
+    """Compacts one bucket's volumes by ``weed shell``, once or at intervals.
 
     SeaweedFS's own round begins at 30 % of garbage. Only volumes that hold garbage are rewritten, and nothing is while
     nothing is deleted.
@@ -49,19 +49,19 @@ class Compaction:
             preexec_fn=die_with_parent(),
         )
         try:
-            said, _ = self._shell.communicate(commands.encode(), SHELL_SECONDS)
+            output, _ = self._shell.communicate(commands.encode(), SHELL_SECONDS)
         except subprocess.TimeoutExpired:
             self._shell.kill()
             self._shell.communicate()
             raise StackError(f"s3: compaction took longer than {SHELL_SECONDS:.0f} s") from None
-        if self._shell.returncode or b"error" in said:  # what it says may name objects
+        if self._shell.returncode or b"error" in output:  # which may name objects
             raise StackError("s3: compaction failed")
 
     def keep(self, once: Callable[[], None]) -> None:
-        """Call ``once`` every SECONDS until :meth:`stop`; that it failed is said in the log."""
+        """Call ``once`` every SECONDS until :meth:`stop`; a failure goes to the log."""
         self._stopping.clear()
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._again, args=(once,), daemon=True)
+            self._thread = threading.Thread(target=self._repeat, args=(once,), daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -70,7 +70,7 @@ class Compaction:
             with contextlib.suppress(ProcessLookupError):
                 self._shell.kill()
 
-    def _again(self, once: Callable[[], None]) -> None:
+    def _repeat(self, once: Callable[[], None]) -> None:
         while not self._stopping.wait(SECONDS):
             try:
                 once()

@@ -1,7 +1,7 @@
 """SeaweedFS's own interfaces, locked: each of its servers asks for a certificate that only this process has.
 
 Master, volume, filer, S3 and admin server talk to each other by HTTP and gRPC over TCP, and by gRPC over sockets in
-/tmp. None of them needs a credential by itself: whoever reaches them lists, reads, moves and destroys every object.
+/tmp. None of them needs a credential by itself: a client that reaches them may read and destroy every object.
 Paths below are named by environment variables, which override its security.toml (``weed scaffold -config=security``).
 """
 
@@ -41,7 +41,7 @@ class S3Doors:
         }
 
     def client(self) -> ssl.SSLContext:
-        """For who may enter."""
+        """The TLS context of a client that has the certificate."""
         context = ssl.create_default_context(cafile=str(self._authority.file))
         context.load_cert_chain(self._certificate.file, self._certificate.key_file)
         return context
@@ -50,7 +50,7 @@ class S3Doors:
         """SeaweedFS goes on without TLS when it cannot read a certificate, so each start looks.
 
         Raises:
-            StackError: a port lets in somebody without a certificate.
+            StackError: a port lets in a client without a certificate.
         """
         for port in ports:
             if not asks_for_certificate(port, self._authority.file):
@@ -60,7 +60,7 @@ class S3Doors:
 def asks_for_certificate(port: int, ca_file: Path) -> bool:
     """True if a server that this authority vouches for turns away a client that has no certificate."""
     context = ssl.create_default_context(cafile=str(ca_file))
-    context.set_alpn_protocols(["h2", "http/1.1"])  # gRPC turns away who does not offer the first
+    context.set_alpn_protocols(["h2", "http/1.1"])  # gRPC turns away a client that does not offer the first
     try:
         with (
             socket.create_connection(("127.0.0.1", port), _SECONDS) as plain,

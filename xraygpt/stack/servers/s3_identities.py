@@ -1,6 +1,6 @@
 """Who may do what in the two buckets: an identity for each process, as SeaweedFS reads it from a file (``-s3.config``).
 
-Rights are IAM policies: SeaweedFS's own words cannot tell writing from deleting.
+Rights are IAM policies: SeaweedFS's own actions do not tell writing from deleting.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _VERBS = {
     "write": ["s3:PutObject", "s3:UploadPart", "s3:CompleteMultipartUpload", "s3:AbortMultipartUpload"],
     "delete": ["s3:DeleteObject"],
 }
-# bucket, key prefix, verb. Keys of the source bucket may name patients, so who need not list it does not.
+# bucket, key prefix, verb. Keys of the source bucket may name patients, so a process lists it only where it must.
 GRANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "gateway": (
         ("source", "", "read"),
@@ -90,9 +90,9 @@ class S3Identities:
 
     def write(self) -> None:
         """The file for the server, and the memory of what is in it."""
-        known = self._all()
-        remember(self._memory, {"keys": known})
-        remember(self.file, document(known, self._buckets))
+        keys = self._all()
+        remember(self._memory, {"keys": keys})
+        remember(self.file, document(keys, self._buckets))
 
     def _keep(self, name: str, keys: list[Keys]) -> None:
         remember(self._memory, {"keys": self._all() | {name: keys}})

@@ -10,10 +10,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from xraygpt.stack.processes.child import StackError
 from xraygpt.stack.processes.restarts import Unit
 from xraygpt.stack.servers.broker import Broker
+from xraygpt.stack.servers.database_logins import Logins
 from xraygpt.stack.servers.postgres import Postgres
 from xraygpt.stack.servers.s3 import ObjectServer
 from xraygpt.stack.settings.certificates import Authority
-from xraygpt.stack.settings.database_logins import Logins
 from xraygpt_core.db import driver_url, without_options
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.s3_client import DEFAULT_REGION, new_client

@@ -1,4 +1,4 @@
--- What PostgreSQL lets everybody do, and nobody of ours needs. Run by the superuser in the database `xraygpt`, as often as
+-- What PostgreSQL lets every role do, and none of ours needs. Run by the superuser in the database `xraygpt`, as often as
 -- one likes: by the one-machine stack at each start, and by the PostgreSQL container once.
 --
 -- Locks that other sessions wait for: an analyst who holds one would keep control and ingest waiting for ever. The owner

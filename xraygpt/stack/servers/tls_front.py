@@ -5,8 +5,8 @@ its port and hands on what comes. Run as
 ``python -m xraygpt.stack.servers.tls_front PORT SOCKET CERTIFICATE KEY [postgres]`` in the directory of the
 socket, whose whole path may be longer than a socket's name may be (108 bytes, unix(7)).
 
-A client of PostgreSQL asks for TLS in words first (its manual, "SSL Session Encryption"): one that asks gets it, one
-that goes on without is cut off.
+A client of PostgreSQL asks for TLS first (its manual, "SSL Session Encryption"): one that asks gets it, one that goes
+on without is cut off.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ class Front:
 
     async def serve(self, port: int) -> None:
         """Until the process is ended."""
-        server = await asyncio.start_server(self._meet, "127.0.0.1", port)
+        server = await asyncio.start_server(self._serve_client, "127.0.0.1", port)
         async with server:
             await server.serve_forever()
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A client: TLS or nothing."""
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):

@@ -1,1 +1,1 @@
-"""What the stack of a data directory remembers, and what each of its processes is given."""
+"""What the stack of a data directory remembers: keys, certificates, passwords; and what each process is given."""

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from xraygpt.stack.settings.remembered import replace_file
+
 LOCAL = ("localhost", "127.0.0.1", "::1")
 CA_DAYS = 3650
 DAYS = 800  # more than 825 some clients refuse
@@ -32,7 +34,7 @@ class Certificate:
 class Authority:
     """Signs for servers and clients that trust it and nothing else.
 
-    Whoever reads its directory can pose as any of them, so it is made with mode 0700. Clients need ``file`` alone.
+    A reader of its directory can pose as any of them, so its mode is 0700. Clients need ``file`` alone.
     """
 
     def __init__(self, directory: Path, name: str = "XrayGPT") -> None:
@@ -56,7 +58,7 @@ class Authority:
             name: its file name and common name.
             hosts: host names and addresses it speaks for.
             directory: where the files go; None: beside the authority's own.
-            user: who owns them; None: whoever runs this.
+            user: their owner; None: the user of this process.
         """
         place = directory or self.directory
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -163,16 +165,5 @@ def _write_pair(files: Certificate, certificate: x509.Certificate, key: ec.Ellip
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _replace(files.key_file, private, PRIVATE_MODE)
-    _replace(files.file, certificate.public_bytes(serialization.Encoding.PEM), PUBLIC_MODE)
-
-
-def _replace(path: Path, content: bytes, mode: int) -> None:
-    """In one step: a server that reads it meanwhile sees the old file or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(content)
-        os.fchmod(file.fileno(), mode)  # whatever the umask
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_file(files.key_file, private, PRIVATE_MODE)
+    replace_file(files.file, certificate.public_bytes(serialization.Encoding.PEM), PUBLIC_MODE)

@@ -88,7 +88,7 @@ def hold(home: Home) -> Iterator[None]:
 
 
 def holder(home: Home) -> int | None:
-    """Process id of the supervisor that holds the data directory; None if nobody does."""
+    """Process id of the supervisor that holds the data directory; None if there is none."""
     try:
         with home.lock_file.open() as file:
             try:

@@ -13,7 +13,7 @@ def _database(home: Home) -> None:
     """The owner's, the superuser's, the analysts', and that of each process."""
     file = home.root / "postgres" / "service.json"
     if known := recall(file):  # none of ours where the database is external
-        # One that was not heard to count yet may count already: another one would lock everybody out.
+        # One that is not yet known to count may count already: another one would lock us all out.
         superuser = known.get("next_superuser_password") or secret()
         remember(file, known | {"password": secret(), "next_superuser_password": superuser})
     ours = recall(home.secrets_file)
@@ -53,7 +53,7 @@ def _api_key(home: Home) -> None:
 
 
 def _certificates(home: Home) -> None:
-    """Made anew by who needs them, with an authority that signed nothing before."""
+    """The next start makes new ones, with a new authority."""
     for file in home.certificates.glob("*") if home.certificates.is_dir() else ():
         file.unlink()
 

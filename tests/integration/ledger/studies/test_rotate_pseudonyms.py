@@ -57,8 +57,8 @@ def ingest(bench: Bench, pseudonymiser: Pseudonymiser, key: str, film: bytes) ->
     registered = bench.register(key, film)
     work = Ingest(bench.context, pseudonymiser, _shared)
     claim = bench.claimed("ingest")  # type: ignore[arg-type]
-    with bench.context.heart.beating(claim, 60, 60) as pulse:
-        image = work.do(claim, pulse, work.prepare([claim])[claim.subject])
+    with bench.context.heartbeat.keep_alive(claim, 60, 60) as progress:
+        image = work.do(claim, progress, work.prepare([claim])[claim.subject])
     assert image is not None
     work.finish([(claim, image)])
     study: UUID = bench.value("SELECT study_id FROM images WHERE id = :id", id=registered.image_id)
@@ -129,7 +129,7 @@ def test_an_interrupted_rotation_goes_on_where_it_was(known: Bench, monkeypatch:
     begin(known)
     monkeypatch.setattr(ledger_rotate, "PAGE", 2)
     rotate = rotating(known)
-    whole, taken = rotate._trouble, 0
+    whole, taken = rotate._rename, 0
 
     def interrupted(given: Any) -> str | None:
         nonlocal taken
@@ -138,7 +138,7 @@ def test_an_interrupted_rotation_goes_on_where_it_was(known: Bench, monkeypatch:
             raise KeyboardInterrupt
         return whole(given)
 
-    monkeypatch.setattr(rotate, "_trouble", interrupted)
+    monkeypatch.setattr(rotate, "_rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         rotate.run(give_up=False)
     assert [found(known, number) for number in range(1, 6)] == [{study} for study in studies]

@@ -38,13 +38,13 @@ def start(home: Home, say: Callable[[str], None], *, tied: bool = False) -> dict
         if stack is None:  # it failed, or Ctrl-C was pressed: nothing half started stays behind
             process.terminate()
             process.wait()
-    process.returncode = 0  # it outlives this object: nobody is to wait for it
+    process.returncode = 0  # it outlives this object, which must not warn that it still runs
     return stack
 
 
-def _wait_until_ready(told: Iterable[bytes], home: Home, say: Callable[[str], None]) -> dict[str, Any]:
+def _wait_until_ready(lines: Iterable[bytes], home: Home, say: Callable[[str], None]) -> dict[str, Any]:
     error = f"the supervisor ended; see {home.log('supervisor')}"
-    for line in told:
+    for line in lines:
         message = json.loads(line)
         if "say" in message:
             say(message["say"])

@@ -28,10 +28,10 @@ class Logins:
 
     Args:
         owner_url: of the owner, who migrates.
-        postgres: the server of this stack; None: somebody else's.
-        environ: may give addresses for somebody else's.
+        postgres: the server of this stack; None: an external one.
+        environ: may give addresses of an external one.
         passwords: by role.
-        former: passwords this stack gave before, by role: a role that still has one is ours to change.
+        former: passwords this stack gave before, by role. A role that still has one is ours to change.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Logins:
             cursor.execute(_MAY_LOG_IN, [role])
             found = cursor.fetchone()
         if found is None:
-            return "is not there (whoever migrates may not make roles)"
+            return "is not there (the role that migrates may not make roles)"
         former = self._former.get(role)
         if found[0] and not (former and _logs_in(as_role(self._owner_url, role, former))):
             return "has a password that this data directory does not know"

@@ -1,4 +1,4 @@
-"""What the stack of a data directory knows: its ports, secrets and addresses, and what of it each process is given."""
+"""The settings of one stack: its ports, secrets and addresses, and which of them each process is given."""
 
 import socket
 import ssl
@@ -18,7 +18,7 @@ from xraygpt_core.shutdown import stack_patience
 
 
 class StackSettings:
-    """The knowledge of one start.
+    """The settings of one start.
 
     Args:
         environ: the user's environment.
@@ -26,7 +26,7 @@ class StackSettings:
 
     Attributes:
         secrets: by name, as they are remembered.
-        tls: who signs the certificates between our parts; None: they speak plainly.
+        tls: the authority that signs the certificates of our servers; None: they do without TLS.
     """
 
     def __init__(self, home: Home, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
@@ -50,17 +50,17 @@ class StackSettings:
             self.environ["XRAYGPT_HMAC_KEY_FILE"] = str(self.home.hmac_key_file)
             if self.home.old_hmac_key_file.exists():
                 self.environ["XRAYGPT_HMAC_OLD_KEY_FILE"] = str(self.home.old_hmac_key_file)
-        known, held = recall(self.home.secrets_file), {}
+        secrets, held = recall(self.home.secrets_file), {}
         for name in ("webhook_token", "reader_password", "flower_password", "metrics_token"):
-            known.setdefault(name, secret())
-        known["role_passwords"] = {role: secret() for role in ROLES} | known.get("role_passwords", {})
+            secrets.setdefault(name, secret())
+        secrets["role_passwords"] = {role: secret() for role in ROLES} | secrets.get("role_passwords", {})
         for program in ("gateway", "flower"):
             name = f"{program}_port"
             given = self.environ.get(f"XRAYGPT_{name.upper()}")
-            known[name] = int(given) if given else choose(known.get(name))
-            held[program] = occupy(known[name])  # it starts last; somebody else's server may look for a port now
-        self.secrets = known
-        remember(self.home.secrets_file, known)
+            secrets[name] = int(given) if given else choose(secrets.get(name))
+            held[program] = occupy(secrets[name])  # it starts last; another program may look for a port now
+        self.secrets = secrets
+        remember(self.home.secrets_file, secrets)
         if self.environ.get("XRAYGPT_STACK_TLS", "").lower() in ("1", "true", "yes", "on"):
             self.tls = Authority(self.home.certificates)
         return held
@@ -131,8 +131,8 @@ class StackSettings:
                 "XRAYGPT_S3_ACCESS_KEY": access_key,
                 "XRAYGPT_S3_SECRET_KEY": secret_key,
             }
-        said = {name: value for name, value in own.items() if value is not None}
-        return environment_of(process, self.environ, {**ours, **said})
+        known = {name: value for name, value in own.items() if value is not None}
+        return environment_of(process, self.environ, {**ours, **known})
 
     def describe(self, services: BackingServices, ours: Mapping[str, str]) -> dict[str, Any]:
         access_key, secret_key = services.s3_keys

@@ -18,7 +18,7 @@ from xraygpt.stack.processes.restarts import Restarts
 from xraygpt.stack.servers.services import BackingServices
 from xraygpt.stack.settings.home import Home, hold
 from xraygpt.stack.settings.remembered import remember
-from xraygpt.stack.settings.stack_settings import StackSettings
+from xraygpt.stack.stack_settings import StackSettings
 from xraygpt_core.shutdown import worker_patience
 
 POLL_SECONDS = 0.2
@@ -34,7 +34,7 @@ class Supervisor:
 
     Args:
         home: the data directory.
-        environ: the environment; what it names as external is not started.
+        environ: the environment; a service it names is external and is not started.
         say: takes one line of progress.
         once, programs: what is run once and what is kept running, by name.
     """
@@ -50,13 +50,13 @@ class Supervisor:
     ) -> None:
         self.home = home
         self.say = say
-        self._known = StackSettings(home, environ, say)
+        self._settings = StackSettings(home, environ, say)
         self._once = once
         self._programs = {**programs, **(EVENTS if environ.get("XRAYGPT_SQS_QUEUE_URL") else {})}
-        self._keeper = Restarts(say, worker_patience(environ))
+        self._restarts = Restarts(say, worker_patience(environ))
         self._stack: dict[str, Any] = {}
         self._stopping = False
-        self._held: dict[str, socket.socket] = {}
+        self._held_ports: dict[str, socket.socket] = {}
 
     def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
         """Start everything, call ``ready`` with the content of stack.json, and stay until SIGINT or SIGTERM.
@@ -65,7 +65,7 @@ class Supervisor:
             StackError: something did not start; everything is stopped again.
         """
         with hold(self.home):
-            # A flag, not an exception: one raised at any line could be lost, or leave a child nobody knows of.
+            # A flag, not an exception: one raised at any line could be lost, or leave a child without its record.
             signal.signal(signal.SIGTERM, self._ask_to_stop)
             signal.signal(signal.SIGINT, self._ask_to_stop)
             try:
@@ -73,14 +73,14 @@ class Supervisor:
                 ready(self._stack)
                 while True:
                     self._check()
-                    if self._keeper.tend():
+                    if self._restarts.tend():
                         self._write()
                     time.sleep(POLL_SECONDS)
             except _Stopping:
                 self.say("stopping")
             finally:
-                self._let_go(*self._held)
-                self._keeper.stop()
+                self._free_ports(*self._held_ports)
+                self._restarts.stop()
                 self.home.stack_file.unlink(missing_ok=True)
 
     def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
@@ -93,21 +93,21 @@ class Supervisor:
     def _start(self) -> None:
         self.home.stack_file.unlink(missing_ok=True)
         end_leftovers(Path(PYTHON), self.home.run, signal.SIGKILL)
-        self._held = self._known.choose()
-        token, environ = self._known.secrets["webhook_token"], self._known.environ
-        services = BackingServices(self.home.root, environ, self._known.webhook_url, token, self._known.tls)
+        self._held_ports = self._settings.choose()
+        token, environ = self._settings.secrets["webhook_token"], self._settings.environ
+        services = BackingServices(self.home.root, environ, self._settings.webhook_url, token, self._settings.tls)
         for name, unit in services.units.items():  # kept from now on: a failed start stops what runs
-            self._keeper.add(name, unit)
+            self._restarts.add(name, unit)
         services.start(self._step)
         services.create_buckets()
-        ours = self._known.environment(services)
+        ours = self._settings.environment(services)
         self._run_once("migrations", ours)
-        if self.home.old_hmac_key_file.exists():  # nobody pseudonymises now, so nobody knows the old one alone
+        if self.home.old_hmac_key_file.exists():  # no process pseudonymises now, so none knows the old key alone
             self._run_once("begin-rotation", ours)
-        ours["XRAYGPT_READER_URL"] = self._known.log_in(services)
+        ours["XRAYGPT_READER_URL"] = self._settings.log_in(services)
         self._start_programs(ours)
         self._check_key(ours)
-        self._stack = self._known.describe(services, ours)
+        self._stack = self._settings.describe(services, ours)
         self._write()
 
     def _step(self, line: str) -> None:
@@ -128,7 +128,7 @@ class Supervisor:
                 self._once[name],
                 log=self.home.log(name),
                 directory=self.home.run,
-                environment=self._known.given_to(name, ours),
+                environment=self._settings.given_to(name, ours),
                 stopping=lambda: self._stopping,
             )
         finally:
@@ -139,33 +139,33 @@ class Supervisor:
         children = {}
         for name, command in self._programs.items():
             self._step(f"starting {name}")
-            environment = self._known.given_to(name, ours)
+            environment = self._settings.given_to(name, ours)
             child = Child(name, command, log=self.home.log(name), directory=self.home.run, environment=environment)
-            self._let_go(name)
+            self._free_ports(name)
             child.start()
             answered = (
-                Liveness(f"{self._known.gateway_url}/healthz", trust=self._known.trust()).answered
+                Liveness(f"{self._settings.gateway_url}/healthz", trust=self._settings.trust()).answered
                 if name == "gateway"
                 else None
             )
-            self._keeper.add(name, child, answered)
+            self._restarts.add(name, child, answered)
             children[name] = child
         self._step("waiting for the gateway")
         # One client for all its looks: making one reads the certificates of the machine, 20 ms of a processor's time.
         with httpx.Client(
-            base_url=self._known.gateway_url, timeout=5, trust_env=False, verify=self._known.trust()
+            base_url=self._settings.gateway_url, timeout=5, trust_env=False, verify=self._settings.trust()
         ) as client:
             children["gateway"].wait_until(lambda: self._gateway_is_ready(client), READY_SECONDS)
 
-    def _let_go(self, *programs: str) -> None:
+    def _free_ports(self, *programs: str) -> None:
         for program in programs:
-            if held := self._held.pop(program, None):
+            if held := self._held_ports.pop(program, None):
                 held.close()
 
     def _gateway_is_ready(self, client: httpx.Client) -> bool:
-        """It answers, and it is ours: nobody else knows the webhook's token."""
+        """It answers, and it is ours: no other server knows the webhook's token."""
         self._check()
-        token = {"Authorization": f"Bearer {self._known.secrets['webhook_token']}"}
+        token = {"Authorization": f"Bearer {self._settings.secrets['webhook_token']}"}
         try:
             ready, ours = client.get("/readyz"), client.get("/v1/events/s3", headers=token)
         except httpx.TransportError:
@@ -174,16 +174,16 @@ class Supervisor:
 
     def _check_key(self, ours: Mapping[str, str]) -> None:
         """Keep the API key of the last start if this database knows it, else create one."""
-        if key := self._known.secrets.get("api_key"):
+        if key := self._settings.secrets.get("api_key"):
             headers = {"Authorization": f"Bearer {key}"}
-            with httpx.Client(timeout=30, trust_env=False, verify=self._known.trust()) as client:
-                answer = client.get(f"{self._known.gateway_url}/v1/status", headers=headers)
+            with httpx.Client(timeout=30, trust_env=False, verify=self._settings.trust()) as client:
+                answer = client.get(f"{self._settings.gateway_url}/v1/status", headers=headers)
             if answer.status_code != httpx.codes.UNAUTHORIZED:
                 return
-        self._known.secrets["api_key"] = self._run_once("create-key", ours).split()[-1]
-        remember(self.home.secrets_file, self._known.secrets)
+        self._settings.secrets["api_key"] = self._run_once("create-key", ours).split()[-1]
+        remember(self.home.secrets_file, self._settings.secrets)
 
     def _write(self) -> None:
         """stack.json with the process ids of now; null for what runs elsewhere or waits for its restart."""
-        pids = dict.fromkeys((*NAMES, *self._programs)) | self._keeper.pids() | {"supervisor": os.getpid()}
+        pids = dict.fromkeys((*NAMES, *self._programs)) | self._restarts.pids() | {"supervisor": os.getpid()}
         remember(self.home.stack_file, self._stack | {"pids": pids})
