@@ -17,7 +17,7 @@ from workers.context import Context
 from workers.heartbeat import JobProgress, log_fields
 from xraygpt_core.errors import InvalidRequest, LeaseLost, Refused, Unavailable, XrayGPTError
 from xraygpt_core.ledger.jobs import claims
-from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.fence import Claim, lease_lost
 from xraygpt_core.ledger.jobs.status import is_cancelled
 from xraygpt_core.metrics import JOB_ATTEMPTS, LEASE_LOST, STAGE_SECONDS
 from xraygpt_core.states import JobState
