@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 MODEL_LIBRARIES = frozenset({"torch", "transformers", "peft", "safetensors"})
 PROCESS_STARTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec"})
 _running = False
+_refused = ""  # why, in the test that runs
 
 
 def needs_model(file: Path) -> bool:
@@ -76,8 +77,8 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Iterator[Any]:
     """While a test runs with its fixtures, :func:`refuse` counts."""
-    global _running
-    _running = True
+    global _running, _refused
+    _running, _refused = True, ""
     try:
         return (yield)
     finally:
@@ -86,14 +87,29 @@ def pytest_runtest_protocol() -> Iterator[Any]:
 
 def refuse(event: str, arguments: tuple[Any, ...]) -> None:
     """An audit hook that skips the test which would start a process or import a model library."""
+    global _refused
     if not _running:
         return
     if event in PROCESS_STARTS:
-        pytest.skip("starts a process")
+        _refused = "starts a process"
+        pytest.skip(_refused)
     if event == "import" and str(arguments[0]).partition(".")[0] in MODEL_LIBRARIES:
-        pytest.skip("imports a model library")
+        _refused = "imports a model library"
+        pytest.skip(_refused)
 
 
-def pytest_configure() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[Any]:
+    """A refusal in another thread reaches the test as a failure; the test is skipped all the same."""
+    report = yield
+    if report.failed and _refused:
+        report.outcome, report.longrepr = "skipped", (__file__, 1, f"Skipped: {_refused}")
+    return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Audit hooks stay for the life of a process, so this one comes with the plugin, not with an import."""
     sys.addaudithook(refuse)
+    # What a refused start had opened is closed when it is collected: that is a warning, in whichever test runs then.
+    for warning in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
+        config.addinivalue_line("filterwarnings", f"ignore::{warning}")

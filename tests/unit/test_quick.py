@@ -42,6 +42,7 @@ def test_a_test_is_skipped_where_it_would_start_a_process_or_import_a_model_libr
 ) -> None:
     quick.refuse(event, arguments)  # between tests it may
     monkeypatch.setattr(quick, "_running", True)
+    monkeypatch.setattr(quick, "_refused", "")
     quick.refuse("import", ("torchless",))
     quick.refuse("open", ("file",))
     with pytest.raises(pytest.skip.Exception):
