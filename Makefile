@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Many processes of ours start, and pytest rewrites every test: what was compiled is kept, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup browser pooler demo check format test test-long chaos clean test-vllm gpu-proof
+.PHONY: setup browser pooler demo check format quick test test-long chaos clean test-vllm gpu-proof
 
 setup: $(STAMP) ## install everything into .venv and fetch the demo bundle
 	@$(BIN)/xraygpt models fetch demo
@@ -52,10 +52,15 @@ pooler: ## PgBouncer, where it is not there and we may install it
 	fi; \
 	test -x /usr/sbin/pgbouncer || echo "no pgbouncer is on this machine: its tests will be skipped" >&2
 
+# By a rule, which is in tests/support/quick.py, and not by a list.
+quick: $(STAMP) ## at every save, a minute: unit tests without the model, and without any that start a process or server
+	$(BIN)/python -m pytest -p tests.support.quick -m "not long and not gpu" -n 2 -q tests/unit $(ARGS)
+
 # Three processes, each with services of its own: two leave a third of two cores unused.
 # Which test goes where: tests/support/order.py.
+PROCESSES ?= 3
 test: setup browser pooler ## everything but what takes long or needs a GPU
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n 3 --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n $(PROCESSES) --no-loadscope-reorder $(ARGS)
 
 test-long: setup ## what does not fit
 	$(BIN)/python -m pytest -m "long and not gpu" $(ARGS)

@@ -45,9 +45,16 @@ class ListedStudy(Answer):
     supersedes_reviewed: bool
 
 
+_COUNT = {"type": "integer", "maximum": 100}
 Awaiting = Annotated[
     dict[Lane, Annotated[int, Field(le=100)]],
-    Field(description="How many drafts wait for a review in each lane. 100 means 100 or more."),
+    Field(
+        description="How many drafts wait for a review in each lane. 100 means 100 or more.",
+        json_schema_extra={
+            "properties": {lane.value: _COUNT for lane in Lane},
+            "required": [lane.value for lane in Lane],
+        },
+    ),
 ]
 
 

@@ -35,6 +35,7 @@ class Stack:
 
     def __init__(self, home: Path, models: Path) -> None:
         self.home = home
+        self._connection: psycopg.Connection[Any] | None = None
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("XRAYGPT_")}
         self.environment |= {
             "XRAYGPT_HOME": str(home),
@@ -66,6 +67,7 @@ class Stack:
 
     def down(self) -> None:
         """Stop it, if it is up."""
+        self._hang_up()
         if (self.home / "stack.json").exists():
             down = self.call("down")
             assert down.code == 0, down.stderr
@@ -77,9 +79,19 @@ class Stack:
         return facts
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """What a query says, asked of the database itself."""
-        with psycopg.connect(self.facts["database_url"], connect_timeout=60) as connection:
-            return connection.execute(sql).fetchall()  # type: ignore[arg-type]  # our own constants
+        """What a query says, asked of the database; on a connection that is kept, as most ask ten times a second."""
+        if self._connection is not None:
+            try:
+                return self._connection.execute(sql).fetchall()  # type: ignore[arg-type]  # our own constants
+            except psycopg.OperationalError:  # the server was killed, or stopped
+                self._hang_up()
+        self._connection = psycopg.connect(self.facts["database_url"], connect_timeout=60, autocommit=True)
+        return self._connection.execute(sql).fetchall()  # type: ignore[arg-type]
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def wait_until(self, true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
         """Wait for a state; fail saying which one never came."""

@@ -7,6 +7,7 @@ What a test does itself is the owner's, and so is what all workers share (claims
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import FrameType
 
@@ -35,15 +36,21 @@ WORKERS = {
 def process_of(frame: FrameType | None) -> str | None:
     """Whose code is at work; None: a test's, or what several share."""
     while frame is not None:
-        path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(ROOT / "api_gateway"):
-            return "gateway"
-        if path.parent == ROOT / "workers" and path.stem in WORKERS:
-            return WORKERS[path.stem]
-        if path.is_relative_to(ROOT / "tests"):  # a test's own act, even where a door called the test
-            return None
+        if (owner := _owner_of(frame.f_code.co_filename)) is not None:
+            return owner or None
         frame = frame.f_back
     return None
+
+
+@cache
+def _owner_of(file: str) -> str | None:
+    """The process whose code a file is; "" for a test's own act, even where a door called it; None for the rest."""
+    path = Path(file)
+    if path.is_relative_to(ROOT / "api_gateway"):
+        return "gateway"
+    if path.parent == ROOT / "workers" and path.stem in WORKERS:
+        return WORKERS[path.stem]
+    return "" if path.is_relative_to(ROOT / "tests") else None
 
 
 def may_become(postgres: Postgres) -> None:

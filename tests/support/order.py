@@ -19,7 +19,6 @@ SLOWEST_FIRST = (
     "tests/unit/model/test_broken_imports.py",
     "tests/unit/training_jobs/test_main.py",
     "tests/unit/training_jobs/test_evaluate.py",
-    "tests/unit/xraygpt/test_cli.py",
     "tests/unit/",
 )
 

@@ -16,6 +16,7 @@ from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt.phantom_inputs import film
 from xraygpt.stack.launch import is_alive
 from xraygpt.stack.settings.home import Home, holder
+from xraygpt_core.model.bundle import FILE
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -57,7 +58,9 @@ class Command:
 @pytest.fixture(scope="module")
 def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
     models = tmp_path_factory.mktemp("models")
-    make_tiny_bundle(models, "demo", max_new_tokens=8)
+    tiny = make_tiny_bundle(models, "demo", max_new_tokens=8)
+    with (tiny.path / FILE).open("a") as declared:  # what declares nothing, `demo` would replace by the real bundle
+        declared.write('[scope]\nmade_for = "synthetic"\nsays = "Random weights."\n')
     return Command(tmp_path_factory.mktemp("data") / "home", models)
 
 

@@ -1,5 +1,6 @@
-"""The command as a process: errors, exit codes, and what it does not import."""
+"""The command as a whole: errors, exit codes, and what it does not import."""
 
+import io
 import json
 import os
 import signal
@@ -7,15 +8,32 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from xraygpt.cli import main
+
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("XRAYGPT_")}
-    command = [sys.executable, "-m", "xraygpt", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=clean | environment, check=False)
+    """What the command's process would do, in this one: a process costs more than what it is asked."""
+    out, errors = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    code = None
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
+        for name in [name for name in os.environ if name.startswith("XRAYGPT_")]:
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["xraygpt", *arguments])
+        try:
+            main()
+        except SystemExit as left:
+            code = left.code
+    said = (stream.buffer.getvalue().decode() for stream in (out, errors))
+    return subprocess.CompletedProcess(arguments, int(code or 0), *said)
 
 
 def test_without_a_stack_a_command_says_how_to_start_one(tmp_path: Path) -> None:
