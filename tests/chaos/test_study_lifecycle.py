@@ -15,6 +15,7 @@ from xraygpt_core.ledger.backlogs.change import change_backlog
 from xraygpt_core.ledger.backlogs.progress import add_page, create_backlog, listings
 from xraygpt_core.ledger.jobs.claims import claim_next, fail
 from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies.accept import complete_ingests
 from xraygpt_core.ledger.studies.cancel import cancel_study
 from xraygpt_core.ledger.studies.end_image import reject_image, replace_image
@@ -22,7 +23,7 @@ from xraygpt_core.ledger.studies.images import IngestedImage
 from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.refuse import refuse_image
 from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
-from xraygpt_core.ledger.studies.resummarise import replay_dead, resummarise
+from xraygpt_core.ledger.studies.resummarise import resummarise
 from xraygpt_core.ledger.studies.settle import settle_many
 from xraygpt_core.ledger.studies.summarise import complete_summary, summarise_input
 from xraygpt_core.ledger.transaction import Ledger
