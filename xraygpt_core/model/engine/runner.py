@@ -198,6 +198,10 @@ class Runner:
         """Nothing of an interrupted row stays behind."""
         self.caches[ticket.kind].scrub(ticket.slot, ticket.payload.length + 1)  # a step that failed may have written
 
+    def free(self) -> None:
+        """Give memory that only the allocators hold back to device and system."""
+        give_back()
+
     def probe(self) -> None:
         """Compute the shared beginning, which works on a working device. Raises what the device raises."""
         self.llama.share(self.setting.before)

@@ -11,7 +11,6 @@ from xraygpt_core.model.engine.results import Results
 from xraygpt_core.model.engine.rows import EngineRequest, EngineTicket, Launch
 from xraygpt_core.model.engine.runner import Runner
 from xraygpt_core.model.engine.scheduler import Scheduler, State
-from xraygpt_core.model.engine.weights import give_back
 from xraygpt_core.model.faults import describe, device_is_gone, out_of_memory, request_error
 
 log = logging.getLogger(__name__)
@@ -110,4 +109,4 @@ class DeviceSteps:
                 self._runner.scrub(ticket)
                 self._scheduler.put_back(ticket)
         log.warning("out of memory: admission is halved", extra={"count": limit})
-        give_back()
+        self._runner.free()
