@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from xraygpt_core.errors import ObjectMissing
-from xraygpt_core.ledger.studies.deleted_objects import note_deleted
+from xraygpt_core.ledger.studies.known_objects import note_deleted
 from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.metrics import INGEST_EVENTS

@@ -90,7 +90,7 @@ class Database:
             raise Refused("all connections to PostgreSQL are in use") from error
         except DBAPIError as error:
             if connection_lost(error):
-                raise Unavailable(f"PostgreSQL does not answer{said(error.orig)}") from error
+                raise Unavailable(f"PostgreSQL does not answer{server_message(error.orig)}") from error
             if refused(error):
                 raise Refused(f"PostgreSQL cannot do this now: {type(error.orig).__name__}") from error
             raise
@@ -102,7 +102,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection of the pool; one that is in use, when it comes back."""
-        event.listen(self._engine, "checkin", _close_late)
+        event.listen(self._engine, "checkin", lambda _connection, record: record.invalidate())
         self._engine.dispose()
 
 
@@ -175,10 +175,6 @@ def without_options(url: str) -> tuple[str, dict[str, str]]:
             "XRAYGPT_DATABASE_URL: its options= may hold settings, -c name=value, and nothing else"
         )
     return parsed.difference_update_query(["options"]).render_as_string(hide_password=False), given
-
-
-def _close_late(_connection: Any, record: Any) -> None:
-    record.invalidate()
 
 
 def driver_url(url: str, setting: str = "XRAYGPT_DATABASE_URL") -> str:
@@ -281,7 +277,7 @@ def sqlstate(error: BaseException | None) -> str | None:
     return state
 
 
-def said(error: BaseException | None) -> str:
+def server_message(error: BaseException | None) -> str:
     """What the server, a pooler or libpq said when there was no connection, after a colon. It quotes no row."""
     lines = " ".join(str(error or "").split())
     return f": {lines}" if lines else ""

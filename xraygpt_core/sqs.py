@@ -30,7 +30,11 @@ class QueueMessage:
 
 
 class MessageQueue:
-    """The queue of ``XRAYGPT_SQS_QUEUE_URL``. Safe for many threads."""
+    """The queue of ``XRAYGPT_SQS_QUEUE_URL``. Safe for many threads.
+
+    Raises:
+        ConfigurationError: there is no such queue. Unavailable: it does not answer. So does every call.
+    """
 
     def __init__(self, settings: Settings) -> None:
         if settings.sqs_queue_url is None:
@@ -41,20 +45,12 @@ class MessageQueue:
         self._client = _client(settings)
 
     def check(self) -> bool:
-        """Does the queue put messages aside that cannot be read? Otherwise they return for ever.
-
-        Raises:
-            ConfigurationError: there is no such queue. Unavailable: it does not answer.
-        """
+        """Does the queue put messages aside that cannot be read? Otherwise they return for ever."""
         answer = _translated(lambda: self._client.get_queue_attributes(**self._queue, AttributeNames=["RedrivePolicy"]))
         return "RedrivePolicy" in answer.get("Attributes", {})
 
     def receive(self) -> list[QueueMessage]:
-        """Up to ten messages; waits for the first (long polling).
-
-        Raises:
-            ConfigurationError, Unavailable.
-        """
+        """Up to ten messages; waits for the first (long polling)."""
         answer = _translated(
             lambda: self._client.receive_message(
                 **self._queue,
@@ -67,11 +63,7 @@ class MessageQueue:
         return [_message(one) for one in answer.get("Messages", [])]
 
     def delete(self, messages: Sequence[QueueMessage]) -> int:
-        """Delete messages that are done; how many SQS deleted. The others return, which is harmless.
-
-        Raises:
-            ConfigurationError, Unavailable.
-        """
+        """Delete messages that are done; how many SQS deleted. The others return, which is harmless."""
         entries = [{"Id": str(place), "ReceiptHandle": one.handle} for place, one in enumerate(messages)]
         if not entries:
             return 0
@@ -79,11 +71,7 @@ class MessageQueue:
         return len(answer.get("Successful", []))
 
     def extend(self, messages: Sequence[QueueMessage]) -> None:
-        """Hide these for another visibility timeout from now on.
-
-        Raises:
-            ConfigurationError, Unavailable.
-        """
+        """Hide these for another visibility timeout from now on."""
         entries = [
             {"Id": str(place), "ReceiptHandle": one.handle, "VisibilityTimeout": self.visibility}
             for place, one in enumerate(messages)

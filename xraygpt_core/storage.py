@@ -60,8 +60,6 @@ class ObjectStore:
         read_listings_quickly(self._client)
         self._impatient = cache(lambda: s3_client(settings, seconds=_PROBE_SECONDS, attempts=1))
 
-    # Reading ---------------------------------------------------------------------------------------------------
-
     def head(self, bucket: str, key: str) -> ObjectHead:
         """What lies under a key now.
 
@@ -129,8 +127,6 @@ class ObjectStore:
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
-
-    # Writing ---------------------------------------------------------------------------------------------------
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Write to the derived bucket. Keys are made from content, so writing twice changes nothing."""

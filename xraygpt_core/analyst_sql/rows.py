@@ -83,7 +83,8 @@ class Reading:
             self._run(cursor, f"FETCH {wanted} FROM answer")
             self.columns = [column.name for column in cursor.description or ()]
             for row in cursor:
-                written = _written([json_safe(value) for value in row])
+                safe = [json_safe(value) for value in row]
+                written = json.dumps(safe, ensure_ascii=False, separators=(",", ":")).encode()
                 room, widest = room - len(written), max(widest, len(written))
                 if count == self._max_rows or room < 0:
                     self.truncated = True
@@ -124,10 +125,6 @@ def _quoted(text: str, connection: Any) -> str:
     literal = QuotedString(text)
     literal.prepare(connection)
     return bytes(literal.getquoted()).decode()
-
-
-def _written(row: list[Value]) -> bytes:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _ours(error: psycopg2.Error) -> InvalidRequest | Unavailable:

@@ -16,7 +16,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 
 from xraygpt_core.confine import landlock, namespaces, seccomp
@@ -49,12 +49,12 @@ def confine(keep: Iterable[int] = ()) -> list[str]:
     parent, alone = os.getppid(), threads() == 1
     _leave_session(keep)
     stand = namespaces.enter()
-    if _stands(_drop_privileges):
+    if namespaces.done(_drop_privileges):
         stand.add("privileges")
     die_with(parent)  # a change of the user or its capabilities has undone it (prctl(2))
-    if alone and _stands(landlock.restrict):  # which binds the thread that asks
+    if alone and namespaces.done(landlock.restrict):  # which binds the thread that asks
         stand.add("landlock")
-    if _stands(seccomp.restrict):
+    if namespaces.done(seccomp.restrict):
         stand.add("seccomp")
     return [name for name in LAYERS if name in stand]
 
@@ -99,14 +99,6 @@ def die_with(parent: int) -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit(0)
-
-
-def _stands(take: Callable[[], object]) -> bool:
-    try:
-        take()
-    except OSError:
-        return False
-    return True
 
 
 def _drop_privileges() -> None:

@@ -46,19 +46,20 @@ def enter() -> set[str]:
         ``network``, ``root`` and ``user``, as far as they stand.
     """
     admin, stand = has_capabilities(_SYS_ADMIN), set[str]()
-    if not admin and _done(change_user):
+    if not admin and done(change_user):
         stand.add("user")
-    if _done(partial(leave, as_user=not admin)):
+    if done(partial(leave, as_user=not admin)):
         stand |= {"network"} if admin else {"network", "user"}
-        if _done(empty_root):
+        if done(empty_root):
             stand.add("root")
     drop_bounding_set()
-    if admin and _done(change_user):
+    if admin and done(change_user):
         stand.add("user")
     return stand
 
 
-def _done(step: Callable[[], object]) -> bool:
+def done(step: Callable[[], object]) -> bool:
+    """Take a step; False where the kernel, or the container around us, does not let us."""
     try:
         step()
     except OSError:
@@ -119,7 +120,7 @@ def drop_bounding_set() -> None:
     """See to it that no program could bring a capability back, where we may."""
     if has_capabilities(_SETPCAP):
         for one in range(_MOST_CAPABILITIES):
-            if not _done(partial(prctl, PR_CAPBSET_DROP, one)):
+            if not done(partial(prctl, PR_CAPBSET_DROP, one)):
                 break  # there are no more
 
 

@@ -10,7 +10,6 @@ import errno
 import os
 import platform
 import struct
-from dataclasses import dataclass
 
 from xraygpt_core.confine.kernel import number_of, syscall
 
@@ -61,28 +60,22 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Checked:
-    """A call that is allowed by one of its arguments: ``value`` under ``mask`` (the lower half; the upper is zero)."""
-
-    numbers: tuple[int, int]
-    argument: int
-    mask: int
-    value: int
-
-
 _PROT_EXEC = 4
 
 
-def _checked(pid: int) -> tuple[_Checked, ...]:
-    """Memory that nobody executes, signals to ``pid``, and limits of this process (pid 0)."""
+def _checked(pid: int) -> tuple[tuple[tuple[int, int], int, int, int], ...]:
+    """Memory that is never executed, signals to ``pid``, and limits of this process (pid 0).
+
+    Each is allowed by one of its arguments: numbers, argument, and the value of that under a mask (of its lower half;
+    the upper one is zero).
+    """
     every = 0xFFFFFFFF
     return (
-        _Checked((9, 222), 2, _PROT_EXEC, 0),  # mmap
-        _Checked((10, 226), 2, _PROT_EXEC, 0),  # mprotect
-        _Checked((62, 129), 0, every, pid),  # kill
-        _Checked((234, 131), 0, every, pid),  # tgkill: abort(3)
-        _Checked((302, 261), 0, every, 0),  # prlimit64: setrlimit(3)
+        ((9, 222), 2, _PROT_EXEC, 0),  # mmap
+        ((10, 226), 2, _PROT_EXEC, 0),  # mprotect
+        ((62, 129), 0, every, pid),  # kill
+        ((234, 131), 0, every, pid),  # tgkill: abort(3)
+        ((302, 261), 0, every, 0),  # prlimit64: setrlimit(3)
     )
 
 
@@ -122,15 +115,15 @@ def program(machine: str, pid: int) -> bytes:
     for numbers in _ALLOWED.values():
         if (number := numbers[column]) is not None:
             made += [_instruction(_EQUAL, number, otherwise=1), _instruction(_RETURN, _ALLOW)]
-    for one in _checked(pid):
-        lower = _ARGUMENTS_AT + 8 * one.argument  # both processors are little endian
+    for numbers, argument, mask, value in _checked(pid):
+        lower = _ARGUMENTS_AT + 8 * argument  # both processors are little endian
         made += [
-            _instruction(_EQUAL, one.numbers[column], otherwise=7),
+            _instruction(_EQUAL, numbers[column], otherwise=7),
             _instruction(_LOAD, lower + 4),
             _instruction(_EQUAL, 0, otherwise=4),
             _instruction(_LOAD, lower),
-            _instruction(_AND, one.mask),
-            _instruction(_EQUAL, one.value, otherwise=1),
+            _instruction(_AND, mask),
+            _instruction(_EQUAL, value, otherwise=1),
             _instruction(_RETURN, _ALLOW),
             _instruction(_RETURN, _EPERM),
         ]

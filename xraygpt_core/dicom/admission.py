@@ -37,7 +37,7 @@ def accept(dataset: Any, limits: Limits) -> tuple[Flag, ...]:
     Raises:
         Rejected: WRONG_MODALITY, WRONG_BODY_PART, BURNED_IN_TEXT, MULTI_FRAME, UNDECODABLE, TOO_LARGE, TOO_SMALL.
     """
-    captured = _is_capture(dataset)
+    captured = f"{word(dataset, 'SOPClassUID')}.".startswith(f"{SECONDARY_CAPTURE}.")
     _check_modality(dataset, captured)
     part = _body_part(dataset)
     if part is BodyPart.OTHER:
@@ -60,11 +60,6 @@ def check_size(rows: int, columns: int, limits: Limits) -> None:
         raise Rejected(ReasonCode.TOO_LARGE, f"{rows} x {columns} pixels; the limit is {limits.max_pixels} in all")
     if min(rows, columns) < SHORTEST_SIDE:
         raise Rejected(ReasonCode.TOO_SMALL, f"{rows} x {columns} pixels; the shorter side must have {SHORTEST_SIDE}")
-
-
-def _is_capture(dataset: Any) -> bool:
-    sop_class = word(dataset, "SOPClassUID") or ""
-    return sop_class == SECONDARY_CAPTURE or sop_class.startswith(f"{SECONDARY_CAPTURE}.")
 
 
 def _check_modality(dataset: Any, captured: bool) -> None:

@@ -7,8 +7,9 @@ Number of Frames, is never needed and often wrong.
 import struct
 from dataclasses import dataclass
 
-_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
-_TAGS = frozenset({_ITEM, _SEQUENCE_END})
+from xraygpt_core.dicom.elements import ITEM, SEQUENCE_END, tag_at
+
+_TAGS = frozenset({ITEM, SEQUENCE_END})
 _HEADS = {b"\xfe\xff\x00\xe0": "<", b"\xff\xfe\xe0\x00": ">"}  # always little endian, but for writers who swap all
 
 
@@ -26,18 +27,11 @@ def read_fragments(value: bytes) -> Fragments | None:
     if order is None:
         return None
     items, position, cut = [], 0, False
-    while _tag(value, position, order) == _ITEM:
+    while tag_at(value, position, order) == ITEM:
         length = struct.unpack_from(f"{order}I", value, position + 4)[0]
         items.append(value[position + 8 : position + 8 + length])
         position += 8 + length
         cut = position > len(value)
-        if length % 2 and _tag(value, position, order) not in _TAGS and _tag(value, position + 1, order) in _TAGS:
+        if length % 2 and tag_at(value, position, order) not in _TAGS and tag_at(value, position + 1, order) in _TAGS:
             position += 1  # an odd length, though the byte that makes it even was written
     return Fragments(tuple(items), cut)
-
-
-def _tag(value: bytes, position: int, order: str) -> int | None:
-    if position + 8 > len(value):
-        return None
-    group, number = struct.unpack_from(f"{order}HH", value, position)
-    return int(group) << 16 | int(number)

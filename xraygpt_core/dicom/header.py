@@ -5,16 +5,21 @@ import zlib
 from math import isfinite
 from typing import Any
 
+from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException
 
+from xraygpt_core.dicom.elements import BIG, EXPLICIT, IMPLICIT, ITEM, UNDEFINED, Encoding, tag_at, value_at, vr_of
+from xraygpt_core.dicom.header_budget import spend
 from xraygpt_core.dicom.types import Identifiers
-from xraygpt_core.dicom.weight import weigh
 
 # What pydicom, numpy, Pillow and the codecs raise on broken input. MemoryError is missing on purpose: see normalise.
 PARSE_ERRORS = (
     ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError, EOFError, OSError,
     RuntimeError, SyntaxError, BytesLengthException, struct.error, zlib.error,
 )  # fmt: skip
+
+_PYDICOM = 10  # steps that an element costs pydicom
+_BYTES = 8  # of a value that is no sequence, a step: a backslash may part numbers every second byte
 
 
 def text(value: Any) -> str | None:
@@ -29,7 +34,7 @@ def values(dataset: Any, keyword: str) -> list[Any]:
         Rejected: TOO_LARGE, converting it would cost more than the header may.
     """
     try:
-        weigh(dataset, keyword)
+        _weigh(dataset, keyword)
         value = dataset.get(keyword)
         if value is None:
             return []
@@ -37,6 +42,36 @@ def values(dataset: Any, keyword: str) -> list[Any]:
         return list(value) if multiple and not hasattr(value, "components") else [value]
     except PARSE_ERRORS:
         return []
+
+
+def _weigh(dataset: Any, keyword: str) -> None:
+    """pydicom reads every item of a sequence to give the first: count the cost of a value before it does.
+
+    Counted are the elements of this sequence, or the bytes of this value, unless that was done when it was converted.
+
+    Raises:
+        Rejected: TOO_LARGE, the budget is used up.
+    """
+    raw = dataset.get_item(keyword)
+    if not isinstance(raw, RawDataElement) or not raw.value:
+        return
+    if raw.VR == "SQ" or (raw.VR in (None, "UN") and vr_of(int(raw.tag)) == b"SQ"):
+        implicit = raw.is_implicit_VR or raw.VR == "UN"
+        _weigh_items(raw.value, IMPLICIT if implicit else EXPLICIT if raw.is_little_endian else BIG)
+    else:
+        spend(len(raw.value) // _BYTES)
+
+
+def _weigh_items(value: bytes, encoding: Encoding) -> None:
+    """All that is below an item counts; an element of defined length within one waits until it is asked for."""
+    position = 0
+    while (tag := tag_at(value, position, encoding.order)) >= 0:
+        spend(_PYDICOM)
+        found = value_at(value, position, encoding, tag)
+        if found is None:
+            return
+        _, start, length = found
+        position = start + (0 if length == UNDEFINED or tag == ITEM else length)
 
 
 def word(dataset: Any, keyword: str) -> str | None:

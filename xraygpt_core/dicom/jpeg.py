@@ -22,7 +22,6 @@ class JpegHeader:
     precision: int
     photometric: str | None  # of three components: "RGB", "YBR_FULL", None if not stated
     has_adobe: bool
-    scan: int  # where the first scan's entropy-coded data begin
     end: int  # of the last scan, where EOI stands; -1 if it is missing
     complete: bool  # EOI is there, and every restart marker
     more: bool  # another codestream follows
@@ -75,7 +74,7 @@ def _header(data: bytes, frame: int, scan: int, interval: int, jfif: bool, adobe
     return JpegHeader(
         process, rows, columns, components, precision,
         photometric=_photometric(table[::3], jfif, adobe), has_adobe=adobe >= 0,
-        scan=scan, end=end, complete=complete, more=end >= 0 and b"\xff\xd8\xff" in data[end : end + 8],
+        end=end, complete=complete, more=end >= 0 and b"\xff\xd8\xff" in data[end : end + 8],
     )  # fmt: skip
 
 

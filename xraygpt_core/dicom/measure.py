@@ -4,14 +4,13 @@ All measures look at pairs of rows spread over the image, at most about a quarte
 any size costs a few milliseconds.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from xraygpt_core.dicom.arrays import Values
 
 _Wide = npt.NDArray[np.int32]
+Sample = tuple[_Wide, _Wide]  # (pairs, columns) each
 
 CLEARLY = 0.5  # times as rough: the margin by which another reading than the header's must win
 _SAMPLE = 2**18  # pixels
@@ -22,28 +21,19 @@ _SHARE = 0.0002  # of all pairs looked at
 _CONTRARY = 0.25  # pairs that speak for the header, for one against it; on real pictures it is 0.08 or above 12
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Rows in pairs of neighbours."""
-
-    upper: _Wide  # (pairs, columns)
-    lower: _Wide
-
-
 def sample(values: Values) -> Sample:
-    """Pairs of rows of a (rows, columns) array."""
+    """Pairs of neighbouring rows of a (rows, columns) array: the upper ones and the lower ones."""
     rows, columns = values.shape
     step = max(2, -(-2 * rows * columns // _SAMPLE))
-    return Sample(
-        values[: rows - 1 : step].astype(np.int32), values[1::step][: len(range(0, rows - 1, step))].astype(np.int32)
-    )
+    pairs = len(range(0, rows - 1, step))
+    return values[: rows - 1 : step].astype(np.int32), values[1::step][:pairs].astype(np.int32)
 
 
 def variation(values: Values) -> float:
     """Mean difference of neighbours: the smaller for the same bytes, the more of a picture they are."""
-    pairs = sample(values)
-    across = np.abs(np.diff(pairs.upper, axis=1)).mean(dtype=np.float64)
-    down = np.abs(pairs.lower - pairs.upper).mean(dtype=np.float64)
+    upper, lower = sample(values)
+    across = np.abs(np.diff(upper, axis=1)).mean(dtype=np.float64)
+    down = np.abs(lower - upper).mean(dtype=np.float64)
     return float(across + down) / 2
 
 
@@ -51,7 +41,7 @@ def roughness(values: Values) -> float:
     """:func:`variation` over the difference of pixels drawn at random: 1 for noise, near 0 for a smooth picture."""
     if values.size < _LEAST:
         return 1.0
-    flat = sample(values).upper.ravel()
+    flat = sample(values)[0].ravel()
     order = np.random.default_rng(0).permutation(flat.size)
     spread = np.abs(flat - flat[order]).mean(dtype=np.float64)
     return float(variation(values) / spread) if spread else 1.0
@@ -61,9 +51,9 @@ def row_roughness(values: Values) -> float:
     """Mean difference of a row and the next over that of rows far apart: rows of the wrong length do not fit."""
     if values.size < _LEAST:
         return 1.0
-    pairs = sample(values)
-    down = np.abs(pairs.lower - pairs.upper).mean(dtype=np.float64)
-    spread = np.abs(pairs.upper - np.roll(pairs.upper, pairs.upper.shape[1] // 3, axis=1)).mean(dtype=np.float64)
+    upper, lower = sample(values)
+    down = np.abs(lower - upper).mean(dtype=np.float64)
+    spread = np.abs(upper - np.roll(upper, upper.shape[1] // 3, axis=1)).mean(dtype=np.float64)
     return float(down / spread) if spread else 1.0
 
 
@@ -109,6 +99,6 @@ def are_pairs_exchanged(values: Values) -> bool:
     return bool(surely and abs(within - back.mean(dtype=np.float64)) < _ALIKE * excess.mean())
 
 
-def _neighbours(pairs: Sample) -> tuple[tuple[_Wide, _Wide], tuple[_Wide, _Wide]]:
+def _neighbours(pairs: Sample) -> tuple[Sample, Sample]:
     """Side by side, and one above the other."""
-    return (pairs.upper[:, :-1], pairs.upper[:, 1:]), (pairs.upper, pairs.lower)
+    return (pairs[0][:, :-1], pairs[0][:, 1:]), pairs

@@ -100,10 +100,6 @@ def _normalise_picture(data: bytes, limits: Limits) -> NormalisedImage:
         values,
         grey,
         kind="picture",
-        view=None,
-        made=Origin.DETECTOR,
-        modality=None,
-        expected_images=None,
         flags=(Flag.NOT_VERIFIED_CHEST, Flag.BURNED_IN_UNCHECKED, Flag.VIEW_UNKNOWN),
         identifiers=Identifiers(),
     )
@@ -114,12 +110,12 @@ def _result(
     grey: Grey,
     *,
     kind: str,
-    view: str | None,
-    made: Origin,
-    modality: str | None,
-    expected_images: int | None,
     flags: tuple[Flag, ...],
     identifiers: Identifiers,
+    view: str | None = None,
+    made: Origin = Origin.DETECTOR,
+    modality: str | None = None,
+    expected_images: int | None = None,
 ) -> NormalisedImage:
     plausible.refuse_noise(grey if values.ndim == 3 else values)
     if plausible.doubts(grey):

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.db import Database
+from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.fair_share import Shares
 from xraygpt_core.ledger.group_commit import GroupCommit
@@ -56,6 +57,17 @@ class Work:
     def row(self, sql: str, values: Values | None = None) -> RowMapping | None:
         """The first row of a query, or None."""
         return self.connection.execute(_parsed(sql), values).mappings().first()
+
+    def found(self, sql: str, values: Values, otherwise: str) -> RowMapping:
+        """The first row of a query.
+
+        Raises:
+            NotFound: there is none; it says ``otherwise``.
+        """
+        row = self.row(sql, values)
+        if row is None:
+            raise NotFound(otherwise)
+        return row
 
 
 @dataclass(frozen=True)

@@ -39,14 +39,6 @@ class Chest:
     uncertain: bool
 
 
-def _no_progress() -> None:
-    """The caller does not watch."""
-
-
-def _never() -> bool:
-    return False
-
-
 @dataclass(frozen=True)
 class GenerationRequest:
     """One text to write about one image: a summary, or the answer to a follow-up question.
@@ -72,9 +64,9 @@ class GenerationRequest:
     only_chests: bool = False
     rank: int = field(default=1, compare=False)
     alone: bool = field(default=False, compare=False)
-    on_progress: Callable[[], None] = field(default=_no_progress, compare=False)
+    on_progress: Callable[[], None] = field(default=lambda: None, compare=False)
     on_text: Callable[[str], None] | None = field(default=None, compare=False)
-    cancelled: Callable[[], bool] = field(default=_never, compare=False)
+    cancelled: Callable[[], bool] = field(default=lambda: False, compare=False)
 
 
 @dataclass(frozen=True)

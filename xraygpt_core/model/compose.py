@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ def compose_bundle(
     *,
     projector: Path | None,
     adapter: Path | None,
-    projector_class: str = "MapProjector",
     chest_check: Path | None = None,
     scope: Scope | None = None,
 ) -> Bundle:
@@ -42,20 +41,20 @@ def compose_bundle(
     """
     with new_bundle(models, name) as (work, commit):
         tables = _tables_of(base, name, scope)
-        replaced = _replaced(base, projector, adapter, chest_check)
-        files = {file: digest for file, digest in base.files.items() if not file.startswith(replaced)}
+        parts = ((projector, base.projector_weights), (adapter, base.adapter), (chest_check, base.chest_check))
+        files = _without(base, [old for new, old in parts if new is not None and old is not None])
         _link_all(base, files, work)
-        new: dict[str, Path] = {}
+        added: dict[str, Path] = {}
         if projector is not None:
-            tables["projector"] = {"class": projector_class, "weights": PROJECTOR_FILE}
-            new[PROJECTOR_FILE] = projector
+            tables["projector"] = {"class": "MapProjector", "weights": PROJECTOR_FILE}
+            added[PROJECTOR_FILE] = projector
         if adapter is not None:
             tables["llm"]["adapter"] = ADAPTER_FOLDER
-            new |= {f"{ADAPTER_FOLDER}/{file}": adapter / file for file in ADAPTER_FILES}
+            added |= {f"{ADAPTER_FOLDER}/{file}": adapter / file for file in ADAPTER_FILES}
         if chest_check is not None:
             tables["chest_check"] = {"weights": CHEST_CHECK_FILE}
-            new[CHEST_CHECK_FILE] = chest_check
-        tables["files"] = files | _copy_all(new, work)
+            added[CHEST_CHECK_FILE] = chest_check
+        tables["files"] = files | _copy_all(added, work)
         write_toml(work, tables)
         return commit()
 
@@ -85,16 +84,10 @@ def _tables_of(base: Bundle, name: str, scope: Scope | None) -> dict[str, Any]:
     return tables
 
 
-def _replaced(base: Bundle, projector: Path | None, adapter: Path | None, chest_check: Path | None) -> tuple[str, ...]:
-    """Prefixes of the base's files that the new parts take the place of."""
-    gone = []
-    if projector is not None and base.projector_weights is not None:
-        gone.append(str(base.projector_weights.relative_to(base.path)))
-    if adapter is not None and base.adapter is not None:
-        gone.append(f"{base.adapter.relative_to(base.path)}/")
-    if chest_check is not None and base.chest_check is not None:
-        gone.append(str(base.chest_check.relative_to(base.path)))
-    return tuple(gone)
+def _without(base: Bundle, replaced: list[Path]) -> dict[str, str]:
+    """The base's files, but for those at or below these paths."""
+    gone = {name for name in base.files if any((base.path / name).is_relative_to(path) for path in replaced)}
+    return {name: digest for name, digest in base.files.items() if name not in gone}
 
 
 def write_bundle(path: Path, name: str, tables: Mapping[str, Any]) -> None:
@@ -104,31 +97,24 @@ def write_bundle(path: Path, name: str, tables: Mapping[str, Any]) -> None:
     write_toml(path, {"format": 1, "name": name, **tables, "files": hash_files(path, names)})
 
 
-class _Commit:
-    """Moves the finished directory to its name, once."""
-
-    def __init__(self, work: Path, target: Path) -> None:
-        self._work, self._target = work, target
-
-    def __call__(self) -> Bundle:
-        bundle = read_bundle(self._work)
-        if not (self._target / FILE).is_file():
-            self._work.replace(self._target)
-        elif (self._target / FILE).read_bytes() != (self._work / FILE).read_bytes():
-            raise BundleError(
-                f"there is another bundle {bundle.name!r} in {self._target.parent}; remove it or take another name"
-            )
-        return read_bundle(self._target)
-
-
 @contextmanager
-def new_bundle(models: Path, name: str) -> Iterator[tuple[Path, _Commit]]:
+def new_bundle(models: Path, name: str) -> Iterator[tuple[Path, Callable[[], Bundle]]]:
     """A hidden work directory beside the bundles; calling the second value makes it ``models/name`` in one rename."""
     models.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=models))
     work.chmod(0o755)
+    target = models / name
+
+    def commit() -> Bundle:
+        read_bundle(work)
+        if not (target / FILE).is_file():
+            work.replace(target)
+        elif (target / FILE).read_bytes() != (work / FILE).read_bytes():
+            raise BundleError(f"there is another bundle {name!r} in {models}; remove it or take another name")
+        return read_bundle(target)
+
     try:
-        yield work, _Commit(work, models / name)
+        yield work, commit
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -14,11 +14,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError
+from xraygpt_core.model.importing.files import DAMAGE
 from xraygpt_core.model.importing.gguf_header import check_header
 from xraygpt_core.model.importing.sentencepiece import Piece, build_tokenizer
 
-# What readers of other people's raise for a file that is none: a bare KeyError, a shape that does not fit …
-_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, OSError)
 _LAYER_NAMES = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -125,7 +124,7 @@ def _readable(source: Path) -> Iterator[None]:
     """Whatever else the public reader and the conversion find wrong, it is the file."""
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise BundleError(f"{source.name} is no GGUF file of a llama, or damaged") from error
 
 

@@ -75,14 +75,19 @@ def load_llm(folder: Path, adapter: Path | None, device: torch.device, dtype: to
     Raises:
         BundleError: the folder is not a causal LM, or the adapter is not one for it.
     """
+    model, tokenizer = load_merged(folder, adapter, dtype)
+    return Llm(model.to(device).eval().requires_grad_(False), tokenizer, device)
+
+
+def load_merged(folder: Path, adapter: Path | None, dtype: torch.dtype) -> tuple[Any, Any]:
+    """The same model on the CPU, and its tokenizer."""
     model, tokenizer = load_base(folder, dtype if adapter is None else torch.float32)
     if adapter is not None:
         with quiet_peft():
             model = attach_adapter(model, adapter).merge_and_unload()
         for parameter in model.parameters():
             parameter.data = parameter.data.to(dtype)
-    model = model.to(device).eval().requires_grad_(False)
-    return Llm(model, tokenizer, device)
+    return model, tokenizer
 
 
 def load_base(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:

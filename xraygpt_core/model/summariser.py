@@ -29,6 +29,7 @@ class Loaded:
     projector: Projector
     llm: Llm
     template: Template
+    image_length: int  # in tokens
     chest: ChestCheck | None = None
 
     def features(self, images: Sequence[Tensor]) -> Tensor:
@@ -41,10 +42,10 @@ class Loaded:
             tokens: Tensor = self.projector(features)
         return tokens.to(self.llm.model.dtype)
 
-    def prompt(self, request: GenerationRequest, image_tokens: int, context: int | None = None) -> Prompt:
+    def prompt(self, request: GenerationRequest, context: int | None = None) -> Prompt:
         """The prompt with as many earlier turns as ``context`` tokens, or else the LLM's context, have room for."""
         context = context or self.llm.model.config.max_position_embeddings
-        room = context - self.bundle.decoding.max_new_tokens - image_tokens
+        room = context - self.bundle.decoding.max_new_tokens - self.image_length
         question = request.question or self.bundle.question
         return fit_turns(self.template, question, request.turns, self.llm.tokenizer, room)
 
@@ -107,12 +108,12 @@ def load(bundle: Bundle, device: str = "auto", dtype: torch.dtype | None = None)
     encoder.to(where)
     projector = load_projector(bundle.projector, bundle.projector_weights).to(where).eval().requires_grad_(False)
     llm = load_llm(bundle.llm, bundle.adapter, where, dtype or pick_dtype(where, bundle.dtype))
-    image_tokens = _check_fit(encoder, projector, llm)
+    image_length = _check_fit(encoder, projector, llm)
     chest = None
     if bundle.chest_check is not None:
         chest = load_chest_check(bundle.chest_check, encoder.positions, encoder.channels).to(where)
-    loaded = Loaded(bundle, encoder, projector, llm, template_named(bundle.template), chest)
-    _check_room(loaded, image_tokens)
+    loaded = Loaded(bundle, encoder, projector, llm, template_named(bundle.template), image_length, chest)
+    _check_room(loaded)
     return loaded
 
 
@@ -130,13 +131,13 @@ def _check_fit(encoder: Encoder, projector: Projector, llm: Llm) -> int:
     return int(tokens.shape[1])
 
 
-def _check_room(loaded: Loaded, image_tokens: int) -> None:
+def _check_room(loaded: Loaded) -> None:
     """A summary that does not fit would fail every study."""
     bundle, context = loaded.bundle, loaded.llm.model.config.max_position_embeddings
     try:
-        loaded.prompt(GenerationRequest(b""), image_tokens)
+        loaded.prompt(GenerationRequest(b""))
     except InvalidRequest as error:
         raise BundleError(
-            f"bundle {bundle.name!r}: its question, {image_tokens} tokens of the image and "
+            f"bundle {bundle.name!r}: its question, {loaded.image_length} tokens of the image and "
             f"{bundle.decoding.max_new_tokens} of an answer do not fit into the LLM's {context}"
         ) from error

@@ -6,10 +6,10 @@ Patient data stands in one place: the columns ``bucket``, ``key`` of ``object_ke
 row). No view shows them.
 """
 
-from xraygpt_core.models import audit, people, reviews, studies, work
+from xraygpt_core.models import audit, people, studies, work
 from xraygpt_core.models.base import metadata
 
-__all__ = ["SCHEMA_VERSION", "audit", "metadata", "people", "reviews", "studies", "work"]
+__all__ = ["SCHEMA_VERSION", "audit", "metadata", "people", "studies", "work"]
 
 # The newest migration. Processes refuse to work on another; a test holds this equal to migrations/.
 SCHEMA_VERSION = "0017"

@@ -31,8 +31,8 @@ class DrawingPlan:
     report: PhantomReport
 
 
-def _streams(seed: int, population: Population) -> dict[str, np.random.Generator]:
-    return {part: np.random.default_rng([seed, _POPULATIONS[population], k]) for k, part in enumerate(_PARTS)}
+def _stream(seed: int, population: Population, part: str) -> np.random.Generator:
+    return np.random.default_rng([seed, _POPULATIONS[population], _PARTS.index(part)])
 
 
 def plan_phantom(
@@ -46,11 +46,11 @@ def plan_phantom(
         raise ValueError(f"a phantom needs seed >= 0, not {seed}")
     if labels is not None and not labels <= set(LABELS):
         raise ValueError(f"no such finding: {', '.join(sorted(labels - set(LABELS)))}")
-    rng = np.random.default_rng([seed, _POPULATIONS[population], _PARTS.index("truth")])
+    rng = _stream(seed, population, "truth")
     drawn, ap = draw_labels(rng), bool(rng.random() < AP_SHARE)
     found = drawn if labels is None else frozenset(labels)
     seen: View = view or ("AP" if ap else "PA")
-    wording = np.random.default_rng([seed, _POPULATIONS[population], _PARTS.index("wording")])
+    wording = _stream(seed, population, "wording")
     devices = choose_devices(wording) if "device" in found else ()
     return DrawingPlan(seen, found, devices, write_report(wording, found, seen, devices))
 
@@ -71,7 +71,7 @@ def draw_phantom(
     if side < 128:
         raise ValueError(f"a phantom needs side >= 128, not {side}")
     plan = plan_phantom(seed, population, labels=labels, view=view)
-    rng = _streams(seed, population)
+    rng = {part: _stream(seed, population, part) for part in _PARTS}
     exposure = draw_exposure(rng["exposure"], population, plan.view)
     anatomy = draw_anatomy(rng["anatomy"], population, plan.view, plan.labels)
     lesions = draw_lesions(rng["lesions"], anatomy, plan.labels)

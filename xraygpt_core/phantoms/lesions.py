@@ -1,6 +1,6 @@
 """The chest's findings: pneumothorax, effusion, consolidation, nodule. Each is placed where an eye can see it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +73,7 @@ class Lesions:
     collapse: dict[Side, Collapse]
     effusions: dict[Side, Effusion]
     opacities: tuple[Opacity, ...]
-    nodules: tuple[Nodule, ...]
+    nodules: tuple[Nodule, ...] = ()
 
 
 def draw_lesions(rng: np.random.Generator, anatomy: Anatomy, labels: frozenset[str]) -> Lesions:
@@ -86,11 +86,11 @@ def draw_lesions(rng: np.random.Generator, anatomy: Anatomy, labels: frozenset[s
         for zone in ("upper", "lower")
         if f"consolidation_{side}_{zone}" in labels
     )
-    nodules: tuple[Nodule, ...] = ()
+    found = Lesions(collapse, effusions, opacities)
     if "nodule" in labels:
         count = 2 if rng.random() < 0.12 else 1
-        nodules = tuple(_nodule(rng, anatomy, collapse, effusions, opacities) for _ in range(count))
-    return Lesions(collapse, effusions, opacities, nodules)
+        found = replace(found, nodules=tuple(_nodule(rng, anatomy, found) for _ in range(count)))
+    return found
 
 
 def _collapse(rng: np.random.Generator, anatomy: Anatomy, labels: frozenset[str], side: Side) -> Collapse:
@@ -169,35 +169,23 @@ def _opacity(
     )
 
 
-def _clearance(
-    anatomy: Anatomy,
-    side: Side,
-    centre: Point,
-    lesions: tuple[dict[Side, Collapse], dict[Side, Effusion], tuple[Opacity, ...]],
-) -> float:
+def _clearance(anatomy: Anatomy, side: Side, centre: Point, others: Lesions) -> float:
     """Distance (mm) from a place in the lung to the nearest thing that could hide a nodule there."""
-    collapse, effusions, opacities = lesions
     lung = anatomy.lungs[side]
     x, y = centre
-    medial, lateral = _gap(anatomy, side, y, collapse.get(side))
-    top = lung.apex_y + (1.1 * collapse[side].rim if side in collapse else 0.0)
+    medial, lateral = _gap(anatomy, side, y, others.collapse.get(side))
+    top = lung.apex_y + (1.1 * others.collapse[side].rim if side in others.collapse else 0.0)
     near = [x - medial - 8.0, lateral - x, y - top - 14.0, float(lung.floor(x)) - y]
-    if side in effusions:
-        near.append(float(effusions[side].surface(x, lung)) - y - effusions[side].softness)
-    for opacity in opacities:
+    if (effusion := others.effusions.get(side)) is not None:
+        near.append(float(effusion.surface(x, lung)) - y - effusion.softness)
+    for opacity in others.opacities:
         if opacity.side == side:
             off = np.hypot((x - opacity.centre[0]) / opacity.radii[0], (y - opacity.centre[1]) / opacity.radii[1])
             near.append(float(off - 1.15) * min(opacity.radii))
     return min(near)
 
 
-def _nodule(
-    rng: np.random.Generator,
-    anatomy: Anatomy,
-    collapse: dict[Side, Collapse],
-    effusions: dict[Side, Effusion],
-    opacities: tuple[Opacity, ...],
-) -> Nodule:
+def _nodule(rng: np.random.Generator, anatomy: Anatomy, others: Lesions) -> Nodule:
     """6–30 mm across, in the freest of some places that were tried; a small one is denser, so that it shows."""
     wanted = float(rng.triangular(3.0, 8.5, 15.0))
     best, best_clearance, best_side = (0.0, 0.0), -1e9, SIDES[0]
@@ -206,7 +194,7 @@ def _nodule(
         lung = anatomy.lungs[side]
         y = lung.level(float(rng.uniform(0.12, 0.95)))
         centre = (float(rng.uniform(0.2, 0.95)) * lung.width, y)
-        clearance = _clearance(anatomy, side, centre, (collapse, effusions, opacities))
+        clearance = _clearance(anatomy, side, centre, others)
         if clearance > best_clearance:
             best, best_clearance, best_side = centre, clearance, side
         if clearance > wanted + 2.0:

@@ -115,7 +115,8 @@ def contradictions(
     """
     first = statements(findings or "" if findings or impression else text)
     second = statements(impression or "")
-    found = [*_denied([*first, *second]), *_misplaced(first, second)]
+    both = [*first, *second]
+    found = [*_between(both, both), *_misplaced(first, second)]
     if findings and impression:
         found += _left_out(findings, first, second, "The findings do not mention it.")
     found += _other_view(" ".join(part for part in (findings, impression) if part) or text, view)
@@ -129,7 +130,8 @@ def chat_contradictions(question: str, answer: str, draft: str, view: str | None
     against = [*_between(in_answer, in_draft), *(one.turned() for one in _misplaced(in_draft, in_answer))]
     against += _left_out(draft, in_draft, in_answer, "The draft does not mention it.")
     found = [Contradiction(ContradictionKind.CHAT, one.one, one.other) for one in against]
-    found += _denied([one for one in in_answer if not one.general])
+    named = [one for one in in_answer if not one.general]
+    found += _between(named, named)
     of_answer = _other_view(answer, view)
     if not of_answer and view not in _VIEWS:
         of_answer = [
@@ -137,11 +139,6 @@ def chat_contradictions(question: str, answer: str, draft: str, view: str | None
             for one in _views_apart(_views(answer), _views(draft))
         ]
     return _each_once(found + of_answer)
-
-
-def _denied(found: Sequence[Statement]) -> list[Contradiction]:
-    """Pairs of one text, a denial and an assertion."""
-    return _between(found, found)
 
 
 def _between(one_side: Sequence[Statement], other_side: Sequence[Statement]) -> list[Contradiction]:
@@ -211,12 +208,9 @@ def _left_out(text: str, first: Sequence[Statement], second: Sequence[Statement]
 
 def _views(text: str) -> list[tuple[str, str]]:
     """(sentence, view) of each sentence that names one, comparisons with other films left out."""
-    named = ((one, _view(one)) for one in raw_sentences(text) if not _COMPARES.search(one))
+    kept = (one for one in raw_sentences(text) if not _COMPARES.search(one))
+    named = ((one, view_of(one) or ("lateral" if _LATERAL.match(one) else None)) for one in kept)
     return [(sentence, view) for sentence, view in named if view is not None]
-
-
-def _view(sentence: str) -> str | None:
-    return view_of(sentence) or ("lateral" if _LATERAL.match(sentence) else None)
 
 
 def _other_view(text: str, header: str | None) -> list[Contradiction]:

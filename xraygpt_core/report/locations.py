@@ -3,52 +3,20 @@
 import re
 from typing import NamedTuple
 
+_ON_BOTH = ("both", "bilateral", "bilaterally", "biapical", "bibasal", "bibasilar", "either", "each")
 SIDE_WORDS = {
-    "left": ("left",),
-    "right": ("right",),
-    "l": ("left",),
-    "r": ("right",),
-    "both": ("left", "right"),
-    "bilateral": ("left", "right"),
-    "bilaterally": ("left", "right"),
-    "biapical": ("left", "right"),
-    "bibasal": ("left", "right"),
-    "bibasilar": ("left", "right"),
-    "lingula": ("left",),
-    "lingular": ("left",),
-    "retrocardiac": ("left",),
-    "either": ("left", "right"),
-    "each": ("left", "right"),
+    **dict.fromkeys(("left", "l", "lingula", "lingular", "retrocardiac"), ("left",)),
+    **dict.fromkeys(("right", "r"), ("right",)),
+    **dict.fromkeys(_ON_BOTH, ("left", "right")),
 }
 # The lingula and the middle lobe lie beside the heart's lower half: the nearest label is the lower zone.
 # A mid zone is neither upper nor lower: it is understood and gives no zone.
-ZONE_WORDS = {
-    "upper": ("upper",),
-    "apex": ("upper",),
-    "apical": ("upper",),
-    "apices": ("upper",),
-    "biapical": ("upper",),
-    "suprahilar": ("upper",),
-    "lower": ("lower",),
-    "base": ("lower",),
-    "bases": ("lower",),
-    "basal": ("lower",),
-    "basilar": ("lower",),
-    "bibasal": ("lower",),
-    "bibasilar": ("lower",),
-    "infrahilar": ("lower",),
-    "retrocardiac": ("lower",),
-    "lingula": ("lower",),
-    "lingular": ("lower",),
-    "mid": (),
-    "middle": (),
-    "perihilar": (),
-    "entire": ("upper", "lower"),
-    "whole": ("upper", "lower"),
-    "throughout": ("upper", "lower"),
-    "diffuse": ("upper", "lower"),
-    "diffusely": ("upper", "lower"),
-    "all": ("upper", "lower"),
+_BASAL = ("lower", "base", "bases", "basal", "basilar", "bibasal", "bibasilar", "infrahilar", "retrocardiac")
+ZONE_WORDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("upper", "apex", "apical", "apices", "biapical", "suprahilar"), ("upper",)),
+    **dict.fromkeys((*_BASAL, "lingula", "lingular"), ("lower",)),
+    **dict.fromkeys(("mid", "middle", "perihilar"), ()),
+    **dict.fromkeys(("entire", "whole", "throughout", "diffuse", "diffusely", "all"), ("upper", "lower")),
 }
 REWRITES = {
     r"\brul\b": "right upper lobe",

@@ -6,6 +6,7 @@ Bucket keys are patient data: no error of this package repeats one, and no ``rep
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from xraygpt_core.errors import InvalidRequest
@@ -44,12 +45,10 @@ class Events:
 
 def limited(hints: Iterator[ObjectHint]) -> tuple[ObjectHint, ...]:
     """All of them, unless they are too many."""
-    taken: list[ObjectHint] = []
-    for hint in hints:
-        if len(taken) == MAX_HINTS:
-            raise InvalidRequest(f"an event names at most {MAX_HINTS} objects")
-        taken.append(hint)
-    return tuple(taken)
+    taken = tuple(islice(hints, MAX_HINTS + 1))
+    if len(taken) > MAX_HINTS:
+        raise InvalidRequest(f"an event names at most {MAX_HINTS} objects")
+    return taken
 
 
 def inner(parent: Message, name: str) -> Message:

@@ -10,8 +10,6 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy.engine import RowMapping
-
 from xraygpt_core.errors import Conflict, InvalidRequest, NotFound, Unauthorised, Unavailable
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.audit.record import record
@@ -186,11 +184,6 @@ def check_api_key(ledger: Ledger, key: str) -> ApiKey:
     if row["unnoticed"]:
         with suppress(Unavailable), ledger.work() as work:  # a database that is read-only now still checks keys
             work.run(_NOTICE, {"id": row["id"]})
-    return key_of(row)
-
-
-def key_of(row: RowMapping) -> ApiKey:
-    """The key of a row with id, name, kind, roles, stat and expires_at."""
     roles = frozenset(map(Role, row["roles"]))
     return ApiKey(row["id"], row["name"], KeyKind(row["kind"]), roles, row["stat"], row["expires_at"])
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
-from xraygpt_core.errors import Conflict, NotFound
+from xraygpt_core.errors import Conflict
 from xraygpt_core.ledger.access.api_keys import VALID, NewKey, insert_key, lock_keys
 from xraygpt_core.ledger.audit.record import record
-from xraygpt_core.ledger.transaction import Ledger
+from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import KeyKind, Role
 
 _KEYS = f"""
@@ -64,10 +64,7 @@ def rotate_key(
         Conflict: it was replaced before.
     """
     with ledger.work() as work:
-        lock_keys(work)
-        row = work.row(_KEY, {"id": key_id})
-        if row is None:
-            raise NotFound(f"there is no valid API key {key_id}")
+        row = _locked(work, key_id)
         if row["replaced_by"]:
             raise Conflict(f"this key was replaced by {row['replaced_by']}: rotate that one")
         work.run("UPDATE api_keys SET replaced_by = id WHERE id = :id", {"id": key_id})  # its name is free from here on
@@ -88,12 +85,15 @@ def end_key(ledger: Ledger, key_id: UUID) -> None:
         Conflict: it is the last one that may make keys.
     """
     with ledger.work() as work:
-        lock_keys(work)
-        row = work.row(_KEY, {"id": key_id})
-        if row is None:
-            raise NotFound(f"there is no valid API key {key_id}")
+        row = _locked(work, key_id)
         admin = Role.ADMIN in row["roles"] and not row["replaced_by"]
         if admin and work.row(_ADMINS_LEFT, {"id": key_id}) is None:
             raise Conflict("no key with the role admin would be left: make another one first")
         work.run(_END, {"id": key_id})
         record(work, "key ended", subject=key_id)
+
+
+def _locked(work: Work, key_id: UUID) -> RowMapping:
+    """A valid key; no other key changes until the commit."""
+    lock_keys(work)
+    return work.found(_KEY, {"id": key_id}, f"there is no valid API key {key_id}")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from xraygpt_core.errors import NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.studies.register import ObjectRef, register_in
@@ -149,9 +148,7 @@ def backlog(ledger: Ledger, backlog_id: UUID) -> Backlog:
         NotFound: there is none.
     """
     with ledger.work() as work:
-        row = work.row(_PROGRESS, {"id": backlog_id})
-        if row is None:
-            raise NotFound(f"there is no backlog {backlog_id}")
+        row = work.found(_PROGRESS, {"id": backlog_id}, f"there is no backlog {backlog_id}")
         values = dict(row)
         ended = sum(values[name] for name in ("summarised", "rejected", "dead", "cancelled"))
         if values["state"] == "listed" and ended == values["registered"]:

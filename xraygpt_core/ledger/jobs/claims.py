@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ids import new_id
@@ -15,7 +14,7 @@ from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.queue import Queue, Ring
 from xraygpt_core.states import JobKind, JobState, Lane
 
-__all__ = ["Claim", "add_job", "claim_next", "fail", "heartbeat", "insert_jobs", "ready_in", "release"]
+__all__ = ["Claim", "add_job", "claim_next", "claim_of", "fail", "heartbeat", "insert_jobs", "ready_in", "release"]
 
 
 def insert_jobs(
@@ -184,11 +183,12 @@ def claim_next(
     values |= {"lease": ledger.settings.lease_seconds, "worker": worker}
     with ledger.work() as work:
         rows = work.rows(sql, values)
-    taken = [_claim(row) for row in sorted(rows, key=lambda row: (row["place"], row["id"]))]
+    taken = [claim_of(row) for row in sorted(rows, key=lambda row: (row["place"], row["id"]))]
     return sorted(taken, key=lambda claim: queues.index((claim.kind, claim.lane)))
 
 
-def _claim(row: RowMapping) -> Claim:
+def claim_of(row: RowMapping) -> Claim:
+    """The last claim of a job, of its row; ``study_id`` is known where it was looked up."""
     return Claim(
         job_id=row["id"],
         kind=JobKind(row["kind"]),
@@ -197,7 +197,7 @@ def _claim(row: RowMapping) -> Claim:
         attempts=row["attempts"],
         lane=Lane.of_rank(row["lane_rank"]),
         revision=row["revision"],
-        study_id=row["study_id"],
+        study_id=row.get("study_id"),
     )
 
 
@@ -206,15 +206,9 @@ def heartbeat(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
     if not claims:
         return set()
     with ledger.work() as work:
-        held = work.connection.execute(
-            text(_HEARTBEAT),
-            {
-                "lease": ledger.settings.lease_seconds,
-                "ids": [claim.job_id for claim in claims],
-                "epochs": [claim.epoch for claim in claims],
-            },
-        )
-        return set(held.scalars())
+        values = {"ids": [claim.job_id for claim in claims], "epochs": [claim.epoch for claim in claims]}
+        held = work.rows(_HEARTBEAT, values | {"lease": ledger.settings.lease_seconds})
+        return {row["id"] for row in held}
 
 
 def fail(ledger: Ledger, claim: Claim, error: str, *, retry: bool = True) -> JobState:

@@ -4,10 +4,9 @@ import threading
 import time
 from typing import Any
 
-from xraygpt_core.ledger.jobs.claims import ready_in
-from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.claims import Claim, claim_of, ready_in
 from xraygpt_core.ledger.transaction import Ledger
-from xraygpt_core.states import JobKind, Lane
+from xraygpt_core.states import Lane
 
 # Each state is counted in its own index: together they would be looked for in the whole table, finished jobs included.
 # What is ready may be a million: it is counted in the index alone, and the oldest of a queue is the first (ids grow).
@@ -40,7 +39,7 @@ _WORKERS = """
 """
 
 _LAST_DEAD = """
-    SELECT id, kind, subject, lane_rank, attempts, lease_epoch, last_error FROM jobs
+    SELECT id, kind, subject, revision, lane_rank, attempts, lease_epoch, last_error FROM jobs
     WHERE state = 'dead' ORDER BY finished_at DESC LIMIT :limit
 """
 
@@ -69,20 +68,7 @@ def last_dead(ledger: Ledger, limit: int) -> list[tuple[Claim, str]]:
     """The jobs that died last, by their last claims, and the error of each; the latest first."""
     with ledger.work() as work:
         rows = work.rows(_LAST_DEAD, {"limit": limit})
-    return [
-        (
-            Claim(
-                job_id=row["id"],
-                kind=JobKind(row["kind"]),
-                subject=row["subject"],
-                epoch=row["lease_epoch"],
-                attempts=row["attempts"],
-                lane=Lane.of_rank(row["lane_rank"]),
-            ),
-            row["last_error"],
-        )
-        for row in rows
-    ]
+    return [(claim_of(row), row["last_error"]) for row in rows]
 
 
 def is_cancelled(ledger: Ledger, claim: Claim) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.errors import Conflict, InvalidRequest, LeaseLost, NotFound
+from xraygpt_core.errors import Conflict, InvalidRequest, LeaseLost
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.audit.record import record, recorded
 from xraygpt_core.ledger.jobs.claims import add_job
@@ -141,10 +141,8 @@ def turn_now(ledger: Ledger, turn_id: UUID) -> Turn:
 
 
 def _turn(work: Work, turn_id: UUID) -> Turn:
-    row = work.row(f"SELECT {_COLUMNS} FROM chat_turns WHERE id = :id", {"id": turn_id})
-    if row is None:
-        raise NotFound(f"there is no chat turn {turn_id}")
-    return Turn(**row)
+    sql = f"SELECT {_COLUMNS} FROM chat_turns WHERE id = :id"
+    return Turn(**work.found(sql, {"id": turn_id}, f"there is no chat turn {turn_id}"))
 
 
 def transcript(ledger: Ledger, study_id: UUID) -> list[Turn]:

@@ -33,10 +33,8 @@ _FORGET_DEAD = """
 """
 
 _NEWER = """
-    SELECT EXISTS (
-        SELECT FROM object_keys mine JOIN object_keys other USING (bucket, key) JOIN images i ON i.id = other.image_id
-        WHERE mine.image_id = :image_id AND other.seen_at > mine.seen_at AND i.state IN ('accepted', 'rejected')
-    ) AS newer
+    SELECT FROM object_keys mine JOIN object_keys other USING (bucket, key) JOIN images i ON i.id = other.image_id
+    WHERE mine.image_id = :image_id AND other.seen_at > mine.seen_at AND i.state IN ('accepted', 'rejected') LIMIT 1
 """
 
 
@@ -91,8 +89,7 @@ def end_image(
 
 def newer_was_read(work: Work, image_id: UUID) -> bool:
     """Was a content of the same object read that was announced after this one?"""
-    row = work.row(_NEWER, {"image_id": image_id})
-    return row is not None and bool(row["newer"])
+    return work.row(_NEWER, {"image_id": image_id}) is not None
 
 
 def replace_older(work: Work, image_id: UUID) -> set[UUID]:

@@ -1,11 +1,13 @@
-"""Objects that were announced before are found again, and read again if a replaced content came back."""
+"""Objects that were announced before are found again, and read again if a replaced content came back; a deleted one is
+noted on its timeline.
+"""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
+from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.studies.objects import Identity, ObjectRef, Registered, as_json, digest, later
 from xraygpt_core.ledger.studies.open_work import lock_open_jobs
 from xraygpt_core.ledger.transaction import Ledger, Work
@@ -60,24 +62,28 @@ _REVIVE = """
     WHERE kind = 'ingest' AND subject IN (SELECT id FROM images_again) AND state IN ('done', 'cancelled', 'dead')
 """
 
+_NOTE_DELETED = """
+    WITH gone AS (
+        UPDATE object_keys SET deleted_at = clock_timestamp(), sequencer = COALESCE(CAST(:sequencer AS text), sequencer)
+        WHERE bucket = :bucket AND key = :key AND deleted_at IS NULL
+          AND NOT COALESCE(rpad(sequencer, 1024, '0') COLLATE "C"
+                           > rpad(CAST(:sequencer AS text), 1024, '0') COLLATE "C", false)
+        RETURNING image_id
+    )
+    INSERT INTO timeline (study_id, image_id, what, who)
+    SELECT i.study_id, i.id, 'object deleted', 'event' FROM gone JOIN images i ON i.id = gone.image_id
+"""
+
 _LOCK_STUDIES = "SELECT id FROM studies WHERE id = ANY(CAST(:studies AS uuid[])) ORDER BY id FOR UPDATE"
 
 
-@dataclass(frozen=True)
-class KnownObject:
-    """What is known about some objects.
+def find_known(work: Work, refs: Sequence[ObjectRef]) -> tuple[dict[Identity, Registered], dict[tuple[str, str], UUID]]:
+    """The objects that are known, or purged. A replaced content that is announced anew is to be read again.
 
-    Attributes:
-        found: those that are registered, or purged.
-        studies: by (bucket, key), where the key's last content is: another content joins it.
+    Returns:
+        Those that are registered, or purged; and by (bucket, key) the study that the key's last content is in: another
+        content joins it.
     """
-
-    found: dict[Identity, Registered]
-    studies: dict[tuple[str, str], UUID]
-
-
-def find_known(work: Work, refs: Sequence[ObjectRef]) -> KnownObject:
-    """The objects that are known, or purged. A replaced content that is announced anew is to be read again."""
     rows = _contents(work, refs)
     anew = _announced_anew(rows, refs)
     if anew:
@@ -96,7 +102,7 @@ def find_known(work: Work, refs: Sequence[ObjectRef]) -> KnownObject:
         studies.setdefault((row["bucket"], row["key"]), row["study_id"])
         if ref := announced.get((row["bucket"], row["key"], row["etag"])):
             found[ref.identity] = Registered(row["image_id"], row["study_id"], ref.uri, new=False)
-    return KnownObject(found | _purged(work, [ref for ref in refs if ref.identity not in found]), studies)
+    return found | _purged(work, [ref for ref in refs if ref.identity not in found]), studies
 
 
 def find_images(ledger: Ledger, refs: Sequence[ObjectRef]) -> list[UUID | None]:
@@ -106,6 +112,17 @@ def find_images(ledger: Ledger, refs: Sequence[ObjectRef]) -> list[UUID | None]:
         purged = _purged(work, [ref for ref in refs if ref.identity not in found])
     found |= {identity: gone.image_id for identity, gone in purged.items()}
     return [found.get(ref.identity) for ref in refs]
+
+
+def note_deleted(ledger: Ledger, bucket: str, key: str, sequencer: str | None = None) -> None:
+    """Note on the timeline that an object was deleted from the bucket.
+
+    Args:
+        sequencer: of the event; contents that came later, as far as sequencers tell, are still there.
+    """
+    with ledger.work() as work:
+        gone = work.run(_NOTE_DELETED, {"bucket": bucket, "key": key, "sequencer": sequencer})
+        record(work, "deletion announced", detail={"images": gone})
 
 
 def _contents(work: Work, refs: Sequence[ObjectRef]) -> Sequence[RowMapping]:

@@ -33,6 +33,8 @@ _CAME_AS = """
     ORDER BY a.id
 """
 
+_MOVE_ALIASES = "UPDATE studies SET alias_of = :new WHERE id = ANY(CAST(:ids AS uuid[])) AND id <> :new"
+
 _STOP = """
     UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp()
     WHERE subject = :old AND kind = 'summarise' AND state IN ('queued', 'running', 'dead')
@@ -114,7 +116,7 @@ def move_images(
     for home, image_ids in groups:
         came_as = [row["id"] for row in work.rows(_CAME_AS, {"old": study["id"], "images": list(image_ids)})]
         new = home or _own_study(work, study, came_as)
-        _move_aliases(work, came_as, new)
+        work.run(_MOVE_ALIASES, {"new": new, "ids": came_as})
         for sql in _MOVE:
             work.run(sql, {"old": study["id"], "new": new, "images": list(image_ids)})
         _name(work, new, study)
@@ -145,13 +147,6 @@ def _own_study(work: Work, study: RowMapping, came_as: Sequence[UUID]) -> UUID:
         {"id": came_as[0], "rank": study["lane_rank"], "place": study["place"]},
     )
     return came_as[0]
-
-
-def _move_aliases(work: Work, came_as: Sequence[UUID], new: UUID) -> None:
-    work.run(
-        "UPDATE studies SET alias_of = :new WHERE id = ANY(CAST(:ids AS uuid[])) AND id <> :new",
-        {"new": new, "ids": list(came_as)},
-    )
 
 
 def _name(work: Work, study_id: UUID, study: RowMapping) -> None:

@@ -1,15 +1,27 @@
-"""The open work of objects that are announced again: raised to a more urgent lane, or resumed."""
+"""The places that a registration takes in a lane, and the open work of objects that are announced again: it is raised
+to a more urgent lane, or resumed.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.ledger.jobs.lane_places import Share
+from xraygpt_core.ledger.fair_share import Shares
+from xraygpt_core.ledger.jobs.claims import ready_in
 from xraygpt_core.ledger.studies.objects import Identity, Registered
 from xraygpt_core.ledger.studies.worklist import raise_drafts
 from xraygpt_core.ledger.transaction import Work
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane
+
+# The place that is served now: the first one that waits to be read or to be summarised, whichever is lower. Of an
+# empty lane it is the time, in microseconds.
+_SERVED = f"""
+    SELECT COALESCE(min(ready.place), CAST(extract(epoch FROM clock_timestamp()) * 1e6 AS bigint)) AS place
+    FROM unnest(ARRAY['ingest', 'summarise'], ARRAY[CAST(:rank AS smallint), :rank]) AS q (kind, lane_rank)
+    LEFT JOIN LATERAL (SELECT place FROM jobs WHERE {ready_in("q")} LIMIT 1) AS ready ON true
+"""
 
 _RAISE_STUDIES = """
     UPDATE studies SET lane_rank = :lane_rank, place = :place + array_position(CAST(:studies AS uuid[]), id) - 1
@@ -46,6 +58,24 @@ _RESUME = """
     UPDATE jobs SET not_before = NULL
     WHERE id = ANY(CAST(:jobs AS uuid[])) AND state = 'queued' AND not_before = 'infinity'
 """
+
+
+@dataclass(frozen=True)
+class Share:
+    """The share of one sender in one lane, within a transaction."""
+
+    shares: Shares
+    work: Work
+    lane: Lane
+    sender: str
+
+    def take(self, count: int) -> int:
+        """So many places in a row; the first of them."""
+        return self.shares.take(self.lane, self.sender, count, self._served)
+
+    def _served(self) -> int:
+        row = self.work.row(_SERVED, {"rank": self.lane.rank})
+        return int(row["place"]) if row is not None else 0
 
 
 def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane, share: Share) -> None:

@@ -52,9 +52,7 @@ def preview(ledger: Ledger, study_id: UUID) -> StoredPicture:
         NotFound: no such study, or no image of it was read yet.
     """
     with ledger.work() as work:
-        row = work.row(_PREVIEW, {"id": resolve(work, study_id)})
-        if row is None:
-            raise NotFound("no image of the study has been read yet")
+        row = work.found(_PREVIEW, {"id": resolve(work, study_id)}, "no image of the study has been read yet")
         return _shown(work, StoredPicture(**row), "preview")
 
 
@@ -65,9 +63,7 @@ def film(ledger: Ledger, summary_id: UUID) -> StoredPicture:
         NotFound: there is no such summary, or its image was purged.
     """
     with ledger.work() as work:
-        row = work.row(_FILM, {"id": summary_id})
-        if row is None:
-            raise NotFound(f"there is no summary {summary_id}, or its image is gone")
+        row = work.found(_FILM, {"id": summary_id}, f"there is no summary {summary_id}, or its image is gone")
         return _shown(work, StoredPicture(**row), "normalised")
 
 

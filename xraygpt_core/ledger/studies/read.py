@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.studies.review_history import Review, reviews_of_study, reviews_of_summary
 from xraygpt_core.ledger.studies.summaries import Summary
@@ -72,6 +71,12 @@ _AS_STORED = ", ".join(
 )
 _SUMMARY = f"SELECT id AS summary_id, {TEXT}, {_AS_STORED} FROM summaries m"
 
+_STUDY = f"""
+    SELECT s.id AS study_id, {STUDY_STATE} AS state, reason_code, lane_rank, revision, view, flags, received_at,
+           chosen_image
+    FROM studies s WHERE id = :id
+"""
+
 # A text that a clinician reviewed is shown beside a newer draft.
 _REVIEWED = f"""
     {_SUMMARY} WHERE study_id = :id AND superseded_at IS NOT NULL AND review_state <> 'draft'
@@ -110,10 +115,8 @@ def resolve(work: Work, study_id: UUID) -> UUID:
     Raises:
         NotFound: there is no such study.
     """
-    row = work.row("SELECT COALESCE(alias_of, id) AS id FROM studies WHERE id = :id", {"id": study_id})
-    if row is None:
-        raise NotFound(f"there is no study {study_id}")
-    resolved: UUID = row["id"]
+    sql = "SELECT COALESCE(alias_of, id) AS id FROM studies WHERE id = :id"
+    resolved: UUID = work.found(sql, {"id": study_id}, f"there is no study {study_id}")["id"]
     return resolved
 
 
@@ -125,11 +128,7 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
     """
     with ledger.work() as work:
         home = resolve(work, study_id)
-        row = work.row(
-            f"SELECT s.id AS study_id, {STUDY_STATE} AS state, reason_code, lane_rank, revision, view, flags, "
-            "received_at, chosen_image FROM studies s WHERE id = :id",
-            {"id": home},
-        )
+        row = work.found(_STUDY, {"id": home}, f"there is no study {study_id}")
         images = work.rows(
             "SELECT id, state, reason_code, view, flags FROM images WHERE study_id = :id ORDER BY id", {"id": home}
         )
@@ -137,8 +136,6 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
         reviewed = work.row(_REVIEWED, {"id": home})
         reviews = reviews_of_study(work, home)
         record(work, "study read", study=home)
-    if row is None:
-        raise NotFound(f"there is no study {study_id}")
     values = dict(row)
     chosen, lane_rank = values.pop("chosen_image"), values.pop("lane_rank")
     if values["state"] not in TERMINAL_STUDY_STATES:
@@ -181,10 +178,7 @@ def reviews(ledger: Ledger, summary_id: UUID) -> tuple[Summary, list[Review]]:
 
 
 def _summary(work: Work, summary_id: UUID) -> Summary:
-    row = work.row(f"{_SUMMARY} WHERE id = :id", {"id": summary_id})
-    if row is None:
-        raise NotFound(f"there is no summary {summary_id}")
-    return Summary(**row)
+    return Summary(**work.found(f"{_SUMMARY} WHERE id = :id", {"id": summary_id}, f"there is no summary {summary_id}"))
 
 
 def timeline(ledger: Ledger, study_id: UUID) -> list[dict[str, Any]]:

@@ -12,10 +12,9 @@ from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.fair_share import sender_of
 from xraygpt_core.ledger.jobs.claims import insert_jobs
-from xraygpt_core.ledger.jobs.lane_places import Share
 from xraygpt_core.ledger.studies.known_objects import SEEN_AT, find_known
 from xraygpt_core.ledger.studies.objects import Identity, ObjectRef, Registered
-from xraygpt_core.ledger.studies.open_work import raise_lane, resume_paused
+from xraygpt_core.ledger.studies.open_work import Share, raise_lane, resume_paused
 from xraygpt_core.ledger.studies.register_races import RacedError, inserted_first, lock_joined, registering
 from xraygpt_core.ledger.studies.reopen import reopen_for_new
 from xraygpt_core.ledger.transaction import Ledger, Work
@@ -109,13 +108,13 @@ def register_in(
     share = Share(ledger.shares, work, lane, sender or sender_of(ledger.actor, actor))
     left = list({ref.identity: ref for ref in objects}.values())
     while left:  # what others registered meanwhile is known at the next look
-        known = find_known(work, left)
+        known, studies = find_known(work, left)
         if actor == "backlog":
-            resume_paused(work, known.found)
-        raise_lane(work, known.found, lane, share)
-        new = [ref for ref in left if ref.identity not in known.found]
-        joined = lock_joined(work, known.studies, new)
-        found |= known.found | _add(ledger, work, new, joined, share, actor, careful=careful)
+            resume_paused(work, known)
+        raise_lane(work, known, lane, share)
+        new = [ref for ref in left if ref.identity not in known]
+        joined = lock_joined(work, studies, new)
+        found |= known | _add(ledger, work, new, joined, share, actor, careful=careful)
         left = [ref for ref in new if ref.identity not in found]
     return [found[ref.identity] for ref in objects]
 

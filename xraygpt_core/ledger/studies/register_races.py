@@ -1,9 +1,9 @@
 """Several processes register the same objects at the same moment: events, a listing, a sweep."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from xraygpt_core.ledger.jobs.fence import repeating
@@ -11,7 +11,6 @@ from xraygpt_core.ledger.studies.objects import Identity, ObjectRef, Registered
 from xraygpt_core.ledger.transaction import Ledger, Work
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 # Keeps a study from being purged, or from becoming an alias, until the new image is in it.
 _LOCK_JOINED = """
@@ -24,15 +23,11 @@ class RacedError(Exception):
     """Another process changed what this registration has just read: roll back and look again."""
 
 
-class Registering(Protocol[T_co]):
-    """What is done in a registration's transaction."""
+def registering(ledger: Ledger, body: Callable[..., T]) -> T:
+    """Run ``body(work, careful=…)``, which calls :func:`.register.register_in`, in one transaction.
 
-    def __call__(self, work: Work, *, careful: bool) -> T_co:
-        """``careful``: as :func:`.register.register_in`."""
-
-
-def registering(ledger: Ledger, body: Registering[T]) -> T:
-    """Run ``body``, which calls :func:`.register.register_in`, in one transaction; carefully after a race."""
+    It is careful after a race: see there.
+    """
     with suppress(RacedError):
         return repeating(ledger, partial(body, careful=False))
     while True:

@@ -26,14 +26,14 @@ _WINDOW = 10_000  # stands in the statements, so that the planner knows it
 _SETTLE_KEY = key_sql("s.id", "s.revision")
 _SUMMARISE_KEY = key_sql("s.id", "s.revision", "CAST(:bundle AS text)")
 
-# Of the named studies, those that need a new summary. A worker may still write with the former bundle after another was
+# Of these studies, those that need a new summary. A worker may still write with the former bundle after another was
 # promoted: the job's key then names the summary that is current now, and a second job is made. Every look is by key,
 # study by study.
-_NAMED_CANDIDATES = f"""
+_CANDIDATES = f"""
     SELECT s.id, s.state, s.revision, CAST(:bundle AS text) || CASE WHEN EXISTS (
                SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = {_SUMMARISE_KEY} AND j.state = 'done'
            ) THEN COALESCE(':' || m.id, '') ELSE '' END AS bundle
-    FROM (SELECT * FROM studies WHERE id = ANY(CAST(:ids AS uuid[]))) s
+    FROM (SELECT * FROM studies WHERE {{which}}) s
     LEFT JOIN LATERAL (
         SELECT id, bundle FROM summaries WHERE study_id = s.id AND superseded_at IS NULL LIMIT 1
     ) m ON true
@@ -48,28 +48,8 @@ _NAMED_CANDIDATES = f"""
       AND (CAST(:view AS text) IS NULL OR s.view = :view)
     ORDER BY s.id
 """
-
-# The same, in a window of all studies.
-_WINDOW_CANDIDATES = f"""
-    SELECT s.id, s.state, s.revision, CAST(:bundle AS text) || CASE WHEN EXISTS (
-               SELECT FROM jobs j WHERE j.kind = 'summarise' AND j.key = {_SUMMARISE_KEY} AND j.state = 'done'
-           ) THEN COALESCE(':' || m.id, '') ELSE '' END AS bundle
-    FROM (SELECT * FROM studies WHERE id > :after ORDER BY id LIMIT {_WINDOW}) s
-    LEFT JOIN LATERAL (
-        SELECT id, bundle FROM summaries WHERE study_id = s.id AND superseded_at IS NULL LIMIT 1
-    ) m ON true
-    LEFT JOIN LATERAL (
-        SELECT id FROM jobs WHERE kind = 'settle' AND key = {_SETTLE_KEY} AND state = 'dead' LIMIT 1
-    ) unsettled ON true
-    WHERE s.alias_of IS NULL AND s.chosen_image IS NOT NULL AND s.state IN ('summarised', 'dead')
-      AND m.bundle IS DISTINCT FROM :bundle AND unsettled.id IS NULL
-      AND (CAST(:from_bundle AS text) IS NULL OR m.bundle = :from_bundle)
-      AND (CAST(:since AS timestamptz) IS NULL OR s.received_at >= :since)
-      AND (CAST(:until AS timestamptz) IS NULL OR s.received_at < :until)
-      AND (CAST(:view AS text) IS NULL OR s.view = :view)
-    ORDER BY s.id
-"""
-
+_NAMED_CANDIDATES = _CANDIDATES.format(which="id = ANY(CAST(:ids AS uuid[]))")
+_WINDOW_CANDIDATES = _CANDIDATES.format(which=f"id > :after ORDER BY id LIMIT {_WINDOW}")
 _WINDOW_END = f"SELECT id FROM studies WHERE id > :after ORDER BY id OFFSET {_WINDOW - 1} LIMIT 1"
 
 # Behind all jobs that wait now: a study that has a summary is less urgent than one that has none.

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from xraygpt_core.errors import Conflict, Forbidden, InvalidRequest
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.access.api_keys import ApiKey, readable
 from xraygpt_core.ledger.audit.record import record
@@ -124,9 +124,7 @@ def review_summary(
     """
     _check(verdict, signer, seen)
     with ledger.work() as work:
-        row = work.row(_NOW, {"id": summary_id})
-        if row is None:
-            raise NotFound(f"there is no summary {summary_id}")
+        row = work.found(_NOW, {"id": summary_id}, f"there is no summary {summary_id}")
         _compare(seen, dict(row))
         before = standing(reviews_of_summary(work, summary_id))
         _may_take_back(verdict, signer, before, _own_keys(work, signer))

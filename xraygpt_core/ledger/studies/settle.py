@@ -73,9 +73,13 @@ def settle_many(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
 
     def body(work: Work, held: Collection[UUID]) -> None:
         # Of two revisions of a study only the newer one counts.
-        of_study = {claim.subject: claim for claim in sorted(claims, key=_revision) if claim.job_id in held}
+        of_study = {
+            claim.subject: claim
+            for claim in sorted(claims, key=lambda claim: claim.revision or 0)
+            if claim.job_id in held
+        }
         studies = work.rows(_STUDIES, {"ids": list(of_study)})
-        due = [row for row in studies if row["revision"] == _revision(of_study[row["id"]])]
+        due = [row for row in studies if row["revision"] == of_study[row["id"]].revision]
         candidates = _candidates(work, [row["id"] for row in due])
         bundle = served_in(work).name
         choices = []  # of the studies that have a frontal image
@@ -92,10 +96,6 @@ def settle_many(ledger: Ledger, claims: Sequence[Claim]) -> set[UUID]:
             work.rings += [Ring(JobKind.SUMMARISE, Lane.of_rank(row["lane_rank"])) for row in work.rows(_WRITE, values)]
 
     return fenced_many(ledger, claims, body, study_ids=[claim.subject for claim in claims])
-
-
-def _revision(claim: Claim) -> int:
-    return claim.revision or 0
 
 
 def _candidates(work: Work, study_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[RowMapping]]:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.scope import scope_of
@@ -37,14 +36,13 @@ def summary_origin(ledger: Ledger, summary_id: UUID) -> SummaryOrigin:
         NotFound: there is no such summary, or its image was purged.
     """
     with ledger.work() as work:
-        row = work.row(
+        row = work.found(
             "SELECT s.study_id, s.id AS summary_id, s.summary AS text, s.bundle, s.bundle_sha256, "
             "       s.lease_epoch, s.provenance, s.flags, s.consistency, i.normalised_key "
             "FROM summaries s JOIN images i ON i.id = s.image_id WHERE s.id = :id AND i.normalised_key IS NOT NULL",
             {"id": summary_id},
+            f"there is no summary {summary_id}, or its image is gone",
         )
-        if row is None:
-            raise NotFound(f"there is no summary {summary_id}, or its image is gone")
         values = dict(row)
         record(work, "origin read", study=values.pop("study_id"), subject=summary_id)
     return SummaryOrigin(**values)

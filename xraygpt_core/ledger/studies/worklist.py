@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from xraygpt_core.ledger.audit.record import recorded
@@ -84,10 +84,63 @@ class Page:
 
 
 _NIL, _LAST = UUID(int=0), UUID(int=(1 << 128) - 1)
-_START = {
-    WorklistView.AWAITING: Cursor(-1, datetime(1, 1, 1, tzinfo=UTC), _NIL),
-    WorklistView.SIGNED: Cursor(0, datetime(9999, 12, 31, tzinfo=UTC), _LAST),
-    WorklistView.ALL: Cursor(0, datetime(9999, 12, 31, tzinfo=UTC), _LAST),
+_LATEST = Cursor(0, datetime(9999, 12, 31, tzinfo=UTC), _LAST)
+
+
+class _List(NamedTuple):
+    """One list.
+
+    Attributes:
+        start: where its first page begins.
+        rows: the query of the next :data:`REACH` rows, in the list's order.
+        summary: the condition by which a row's summary is found; ``s`` is the row's study.
+        order, reverse: the list's order, and the other way round.
+    """
+
+    start: Cursor
+    rows: str
+    summary: str
+    order: str
+    reverse: str
+
+
+_LISTS = {
+    WorklistView.AWAITING: _List(
+        start=Cursor(-1, datetime(1, 1, 1, tzinfo=UTC), _NIL),
+        rows="""
+        SELECT m.lane_rank AS rank, m.summarised_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id
+        FROM summaries m
+        WHERE m.superseded_at IS NULL AND m.review_state = 'draft' AND m.lane_rank BETWEEN :low AND :high
+          AND (m.lane_rank, m.summarised_at, m.id) > (:rank, :at, :id)
+        ORDER BY m.lane_rank, m.summarised_at, m.id LIMIT :reach
+        """,
+        summary="id = r.summary_id",
+        order="r.rank, r.at, r.id",
+        reverse="rank DESC, at DESC, id DESC",
+    ),
+    WorklistView.SIGNED: _List(
+        start=_LATEST,
+        rows="""
+        SELECT 0 AS rank, m.reviewed_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id FROM summaries m
+        WHERE m.superseded_at IS NULL AND m.review_state <> 'draft' AND (m.reviewed_at, m.id) < (:at, :id)
+        ORDER BY m.reviewed_at DESC, m.id DESC LIMIT :reach
+        """,
+        summary="id = r.summary_id",
+        order="r.at DESC, r.id DESC",
+        reverse="at, id",
+    ),
+    WorklistView.ALL: _List(
+        start=_LATEST,
+        rows="""
+        SELECT 0 AS rank, s.received_at AS at, s.id, s.lane_rank, NULL::uuid AS summary_id, s.id AS study_id
+        FROM studies s
+        WHERE (s.received_at, s.id) < (:at, :id)
+        ORDER BY s.received_at DESC, s.id DESC LIMIT :reach
+        """,
+        summary="study_id = s.id AND superseded_at IS NULL",
+        order="r.at DESC, r.id DESC",
+        reverse="at, id",
+    ),
 }
 
 # A row of a page; r is the list's row, s the study, m the summary.
@@ -104,80 +157,21 @@ _SHOWN = f"""s.alias_of IS NULL AND s.purged_at IS NULL AND r.lane_rank BETWEEN 
 
 # LIMIT 1 says nothing about the rows. Without it the planner may go through all studies in search of what a filter asks
 # for, where the rows that were reached are to be looked at one by one.
-_AWAITING_PAGE = f"""
-    SELECT {_COLUMNS}
-    FROM (
-        SELECT m.lane_rank AS rank, m.summarised_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id
-        FROM summaries m
-        WHERE m.superseded_at IS NULL AND m.review_state = 'draft' AND m.lane_rank BETWEEN :low AND :high
-          AND (m.lane_rank, m.summarised_at, m.id) > (:rank, :at, :id)
-        ORDER BY m.lane_rank, m.summarised_at, m.id LIMIT :reach
-    ) r
-    CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = r.study_id LIMIT 1) s
-    LEFT JOIN LATERAL (SELECT * FROM summaries WHERE id = r.summary_id LIMIT 1) m ON true
-    WHERE {_SHOWN}
-    ORDER BY r.rank, r.at, r.id LIMIT :limit
-"""
-_SIGNED_PAGE = f"""
-    SELECT {_COLUMNS}
-    FROM (
-        SELECT 0 AS rank, m.reviewed_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id FROM summaries m
-        WHERE m.superseded_at IS NULL AND m.review_state <> 'draft' AND (m.reviewed_at, m.id) < (:at, :id)
-        ORDER BY m.reviewed_at DESC, m.id DESC LIMIT :reach
-    ) r
-    CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = r.study_id LIMIT 1) s
-    LEFT JOIN LATERAL (SELECT * FROM summaries WHERE id = r.summary_id LIMIT 1) m ON true
-    WHERE {_SHOWN}
-    ORDER BY r.at DESC, r.id DESC LIMIT :limit
-"""
-_ALL_PAGE = f"""
-    SELECT {_COLUMNS}
-    FROM (
-        SELECT 0 AS rank, s.received_at AS at, s.id, s.lane_rank, NULL::uuid AS summary_id, s.id AS study_id
-        FROM studies s
-        WHERE (s.received_at, s.id) < (:at, :id)
-        ORDER BY s.received_at DESC, s.id DESC LIMIT :reach
-    ) r
-    CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = r.study_id LIMIT 1) s
-    LEFT JOIN LATERAL (SELECT * FROM summaries WHERE study_id = s.id AND superseded_at IS NULL LIMIT 1) m ON true
-    WHERE {_SHOWN}
-    ORDER BY r.at DESC, r.id DESC LIMIT :limit
-"""
 _PAGES = {
-    WorklistView.AWAITING: _AWAITING_PAGE,
-    WorklistView.SIGNED: _SIGNED_PAGE,
-    WorklistView.ALL: _ALL_PAGE,
+    view: f"""
+    SELECT {_COLUMNS} FROM ({one.rows}) r
+    CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = r.study_id LIMIT 1) s
+    LEFT JOIN LATERAL (SELECT * FROM summaries WHERE {one.summary} LIMIT 1) m ON true
+    WHERE {_SHOWN} ORDER BY {one.order} LIMIT :limit
+    """
+    for view, one in _LISTS.items()
 }
 
 # The last row that was looked at, and how many were: more may follow if that is all that one page may look at.
-_AWAITING_END = """
-    SELECT rank, at, id, count(*) OVER () AS seen FROM (
-        SELECT m.lane_rank AS rank, m.summarised_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id
-        FROM summaries m
-        WHERE m.superseded_at IS NULL AND m.review_state = 'draft' AND m.lane_rank BETWEEN :low AND :high
-          AND (m.lane_rank, m.summarised_at, m.id) > (:rank, :at, :id)
-        ORDER BY m.lane_rank, m.summarised_at, m.id LIMIT :reach
-    ) r
-    ORDER BY rank DESC, at DESC, id DESC LIMIT 1
-"""
-_SIGNED_END = """
-    SELECT rank, at, id, count(*) OVER () AS seen FROM (
-        SELECT 0 AS rank, m.reviewed_at AS at, m.id, m.lane_rank, m.id AS summary_id, m.study_id FROM summaries m
-        WHERE m.superseded_at IS NULL AND m.review_state <> 'draft' AND (m.reviewed_at, m.id) < (:at, :id)
-        ORDER BY m.reviewed_at DESC, m.id DESC LIMIT :reach
-    ) r
-    ORDER BY at, id LIMIT 1
-"""
-_ALL_END = """
-    SELECT rank, at, id, count(*) OVER () AS seen FROM (
-        SELECT 0 AS rank, s.received_at AS at, s.id, s.lane_rank, NULL::uuid AS summary_id, s.id AS study_id
-        FROM studies s
-        WHERE (s.received_at, s.id) < (:at, :id)
-        ORDER BY s.received_at DESC, s.id DESC LIMIT :reach
-    ) r
-    ORDER BY at, id LIMIT 1
-"""
-_ENDS = {WorklistView.AWAITING: _AWAITING_END, WorklistView.SIGNED: _SIGNED_END, WorklistView.ALL: _ALL_END}
+_ENDS = {
+    view: f"SELECT rank, at, id, count(*) OVER () AS seen FROM ({one.rows}) r ORDER BY {one.reverse} LIMIT 1"
+    for view, one in _LISTS.items()
+}
 
 _DRAFTS = """
     SELECT l.rank, (SELECT count(*) FROM (
@@ -209,7 +203,7 @@ def worklist(
         after: where the page before ended; None begins.
         lane, states, reviews: show only these; None shows all.
     """
-    start = after or _START[listing]
+    start = after or _LISTS[listing].start
     values: dict[str, Any] = {
         "rank": start.rank,
         "at": start.at,

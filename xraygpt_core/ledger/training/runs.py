@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from xraygpt_core.errors import Conflict, InvalidRequest, LeaseLost, NotFound
+from sqlalchemy.engine import RowMapping
+
+from xraygpt_core.errors import Conflict, InvalidRequest, LeaseLost
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.claims import add_job
@@ -87,9 +89,7 @@ def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: U
     with ledger.work() as work:
         base = served_in(work).name
         if parent_run is not None:
-            parent = work.row("SELECT state, base_bundle FROM training_runs WHERE id = :id", {"id": parent_run})
-            if parent is None:
-                raise NotFound(f"there is no training run {parent_run}")
+            parent = _run(work, parent_run)
             if parent["state"] != "done":
                 raise Conflict(f"the parent run is {parent['state']}, not done: wait for it, or start from another")
             base = parent["base_bundle"]
@@ -191,9 +191,7 @@ def promote(ledger: Ledger, run_id: UUID) -> str:
         Conflict: it is not finished.
     """
     with ledger.work() as work:
-        row = work.row("SELECT stage, state FROM training_runs WHERE id = :id FOR UPDATE", {"id": run_id})
-        if row is None:
-            raise NotFound(f"there is no training run {run_id}")
+        row = _run(work, run_id, "FOR UPDATE")
         if row["state"] != "done":
             raise Conflict(f"the run is {row['state']}: only a finished run can be served")
         name = f"{row['stage']}-{str(run_id)[-12:]}"
@@ -210,10 +208,9 @@ def result_prefixes(ledger: Ledger, run_id: UUID) -> tuple[str, tuple[str, ...]]
         NotFound: no such run.
     """
     with ledger.work() as work:
-        row = work.row("SELECT base_bundle FROM training_runs WHERE id = :id", {"id": run_id})
-        if row is None:
-            raise NotFound(f"there is no training run {run_id}")
-        return row["base_bundle"], tuple(one["result_prefix"] for one in work.rows(_ANCESTORS, {"id": run_id}))
+        return _run(work, run_id)["base_bundle"], tuple(
+            one["result_prefix"] for one in work.rows(_ANCESTORS, {"id": run_id})
+        )
 
 
 def runs(ledger: Ledger, *, limit: int = 100) -> list[Run]:
@@ -230,10 +227,12 @@ def run(ledger: Ledger, run_id: UUID) -> Run:
         NotFound: no such run.
     """
     with ledger.work() as work:
-        row = work.row(f"SELECT {_RUN} FROM training_runs WHERE id = :id", {"id": run_id})
-    if row is None:
-        raise NotFound(f"there is no training run {run_id}")
-    return Run(**row)
+        return Run(**_run(work, run_id))
+
+
+def _run(work: Work, run_id: UUID, lock: str = "") -> RowMapping:
+    sql = f"SELECT {_RUN} FROM training_runs WHERE id = :id {lock}"
+    return work.found(sql, {"id": run_id}, f"there is no training run {run_id}")
 
 
 def cancel_run(ledger: Ledger, run_id: UUID) -> None:
@@ -251,10 +250,7 @@ def cancel_run(ledger: Ledger, run_id: UUID) -> None:
             {"id": run_id},
         )
         if not cancelled:
-            row = work.row("SELECT state FROM training_runs WHERE id = :id", {"id": run_id})
-            if row is None:
-                raise NotFound(f"there is no training run {run_id}")
-            raise Conflict(f"the run is {row['state']} already")
+            raise Conflict(f"the run is {_run(work, run_id)['state']} already")
         work.run(
             "UPDATE training_runs SET state = 'cancelled', finished_at = clock_timestamp() WHERE id = :id",
             {"id": run_id},

@@ -60,11 +60,7 @@ class Blip2Encoder(nn.Module):
         load_frozen(self, weights)
 
     def preprocess(self, png: bytes) -> Tensor:
-        """(3, size, size), float32.
-
-        Raises:
-            InvalidRequest: the bytes are not a readable image.
-        """
+        """See :meth:`Encoder.preprocess`: (3, size, size)."""
         return normalised(resize(open_grey(png), self.size, self.size), CLIP_MEAN, CLIP_STD)
 
     @torch.inference_mode()

@@ -109,13 +109,8 @@ def layer_channels(layer: str) -> int:
     Raises:
         KeyError: there is no such layer.
     """
-    channels = {"head": _HEAD_CHANNELS}
-    index = 0
-    for _, _, _, outputs, repeats in _STAGES:
-        for _ in range(repeats):
-            channels[f"block{index}"] = outputs
-            index += 1
-    return channels[layer]
+    blocks = [outputs for *_, outputs, repeats in _STAGES for _ in range(repeats)]
+    return {"head": _HEAD_CHANNELS, **{f"block{index}": outputs for index, outputs in enumerate(blocks)}}[layer]
 
 
 def fold_norms(net: nn.Module) -> None:
@@ -153,11 +148,7 @@ class EfficientNetLite0Maps(nn.Module):
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
 
     def preprocess(self, png: bytes) -> Tensor:
-        """Three times the same robustly normalised grey image, (3, size, size), about -1 … 1.
-
-        Raises:
-            InvalidRequest: the bytes are not a readable image.
-        """
+        """See :meth:`Encoder.preprocess`: three times the same robustly normalised grey image, about -1 … 1."""
         grey = normalise_exposure(read_grey(png, self.size))
         return torch.from_numpy(grey * 2 - 1).expand(3, -1, -1)
 

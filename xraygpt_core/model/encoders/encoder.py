@@ -21,7 +21,11 @@ class Encoder(Protocol):
     channels: int
 
     def preprocess(self, png: bytes) -> Tensor:
-        """PNG bytes to one image (channels, height, width) as :meth:`encode` wants it."""
+        """PNG bytes to one image (channels, height, width), float32, as :meth:`encode` wants it.
+
+        Raises:
+            InvalidRequest: the bytes are not a readable image.
+        """
 
     def encode(self, images: Tensor) -> Tensor:
         """Images (batch, …) to features (batch, positions, channels)."""

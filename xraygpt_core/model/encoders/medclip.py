@@ -57,11 +57,7 @@ class MedClipSwin(nn.Module):
         load_frozen(self, weights)
 
     def preprocess(self, png: bytes) -> Tensor:
-        """(3, size, size), float32.
-
-        Raises:
-            InvalidRequest: the bytes are not a readable image.
-        """
+        """See :meth:`Encoder.preprocess`: (3, size, size)."""
         return medclip_picture(png, self.size)
 
     @torch.inference_mode()

@@ -50,11 +50,7 @@ class RadDino(nn.Module):
         load_frozen(self, weights)
 
     def preprocess(self, png: bytes) -> Tensor:
-        """(3, size, size), float32.
-
-        Raises:
-            InvalidRequest: the bytes are not a readable image.
-        """
+        """See :meth:`Encoder.preprocess`: (3, size, size)."""
         image = crop_centre(resize_shortest(open_grey(png), self.size), self.size)
         return normalised(image, (_MEAN,) * 3, (_STD,) * 3)
 

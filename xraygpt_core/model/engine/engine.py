@@ -63,8 +63,7 @@ class Engine:
             ahead = LOOKAHEAD[where.type] if lookahead is None else lookahead
             self._loaded = load(bundle, device, dtype)
             llm = self._loaded.llm
-            self._image_tokens = _image_tokens(self._loaded)
-            setting = replace(_setting(self._loaded, self._image_tokens), invariant=invariant, ahead=ahead)
+            setting = replace(_setting(self._loaded), invariant=invariant, ahead=ahead)
             self._runner = Runner(llm.model, self._loaded, setting, batch_size, memory=memory, graphs=graphs)
             self._endings = Endings(llm.tokenizer, llm.ends, bundle.stop)
             prompt_tokens = PROMPT_TOKENS[where.type]
@@ -81,7 +80,7 @@ class Engine:
         except InvalidRequest as error:
             future.set_exception(error)
             return future
-        prompt_tokens = self._image_tokens + len(accepted.after)
+        prompt_tokens = self._loaded.image_length + len(accepted.after)
         tokens = accepted.cached + accepted.longest
         self._loop.add(Ticket(accepted, request.rank, prompt_tokens, tokens, request.alone))
         return future
@@ -93,7 +92,7 @@ class Engine:
     def _accept(self, request: GenerationRequest, future: "Future[Generated]") -> EngineRequest:
         image = self._loaded.encoder.preprocess(request.image_png)
         with self._tokenising:
-            prompt = self._loaded.prompt(request, self._image_tokens, self._runner.context)
+            prompt = self._loaded.prompt(request, self._runner.context)
             before, after = tokenise(prompt, self._loaded.llm.tokenizer)
         return EngineRequest(
             request=request,
@@ -101,7 +100,7 @@ class Engine:
             future=future,
             image=image,
             after=after,
-            cached=len(before) + self._image_tokens + len(after),
+            cached=len(before) + self._loaded.image_length + len(after),
             longest=self._loaded.bundle.decoding.max_new_tokens,
         )
 
@@ -136,12 +135,6 @@ def own(take: Callable[[], Loop]) -> Loop:
         raise Unavailable("the engine's thread ended while it was loading") from None
 
 
-def _image_tokens(loaded: Loaded) -> int:
-    """Embeddings of one image."""
-    blank = torch.zeros(1, loaded.encoder.positions, loaded.encoder.channels, device=loaded.llm.device)
-    return loaded.image_tokens(blank).shape[1]
-
-
 def use_device(name: str) -> torch.device:
     """The device of this thread from now on: CUDA's streams, events and graphs are those of a thread's current one."""
     device = pick_device(name)
@@ -150,9 +143,9 @@ def use_device(name: str) -> torch.device:
     return device
 
 
-def _setting(loaded: Loaded, image_tokens: int) -> Setting:
+def _setting(loaded: Loaded) -> Setting:
     before, after = tokenise(render(loaded.template, loaded.bundle.question), loaded.llm.tokenizer)
     decoding = loaded.bundle.decoding
-    summary = len(before) + image_tokens + len(after) + decoding.max_new_tokens
+    summary = len(before) + loaded.image_length + len(after) + decoding.max_new_tokens
     context = loaded.llm.model.config.max_position_embeddings
     return Setting(before, summary, context, decoding, weights=loaded.bundle.weights, chest=loaded.chest)

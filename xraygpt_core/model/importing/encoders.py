@@ -106,10 +106,6 @@ def _resnet_sizes(shapes: _Shapes, features: int | None) -> dict[str, Any]:  # n
     }
 
 
-def _resnet_layout(options: dict[str, Any]) -> TensorLayout:  # noqa: ARG001
-    return TensorLayout((), {"model.": "vision_model.model."}, _MEDCLIP_REST)
-
-
 def _blip2_sizes(shapes: _Shapes, features: int | None) -> dict[str, Any]:
     width, _, patch, _ = shapes.of(r"^vision_model\.embeddings\.patch_embedding\.weight$")
     positions = shapes.of(r"^vision_model\.embeddings\.position_embedding$")[1] - 1
@@ -158,15 +154,13 @@ def _dino_sizes(shapes: _Shapes, features: int | None) -> dict[str, Any]:  # noq
     }
 
 
-def _dino_layout(options: dict[str, Any]) -> TensorLayout:  # noqa: ARG001
-    return TensorLayout(DINOV2, {"model.": ""})
-
-
+_RESNET_LAYOUT = TensorLayout((), {"model.": "vision_model.model."}, _MEDCLIP_REST)
+_DINO_LAYOUT = TensorLayout(DINOV2, {"model.": ""})
 _RECIPES = (
     Recipe("MedCLIP ViT (Swin)", MedClipSwin, r"^vision_model\.model\.encoder\.layers\.", _swin_sizes, _swin_layout),
-    Recipe("MedCLIP ResNet", MedClipResNet, r"^vision_model\.model\.layer1\.", _resnet_sizes, _resnet_layout),
+    Recipe("MedCLIP ResNet", MedClipResNet, r"^vision_model\.model\.layer1\.", _resnet_sizes, lambda _: _RESNET_LAYOUT),
     Recipe("BLIP-2 EVA ViT-g", Blip2Encoder, r"^vision_model\.encoder\.layers\.", _blip2_sizes, _blip2_layout),
-    Recipe("RAD-DINO (Dinov2)", RadDino, r"^encoder\.layer\.\d+\.layer_scale1\.", _dino_sizes, _dino_layout),
+    Recipe("RAD-DINO (Dinov2)", RadDino, r"^encoder\.layer\.\d+\.layer_scale1\.", _dino_sizes, lambda _: _DINO_LAYOUT),
 )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable
 from enum import Enum
@@ -11,6 +12,11 @@ from xraygpt_core.errors import BundleError
 
 _HEAD = 512  # bytes that tell the kind of a file
 _SPARE = 64 * 2**20  # bytes that must stay free on the disk
+# What readers of other people's raise for bytes that are damaged or of another kind: a bare KeyError, a wrong shape …
+DAMAGE = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, OSError, EOFError,
+    AssertionError, struct.error,
+)  # fmt: skip
 _FICLONE = 0x40049409  # Linux: share the blocks of another file until either is written (ioctl_ficlonerange(2))
 
 Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what is being done

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.importing.files import FileKind, Progress, gib, kind_of, links_into, place, real_path
+from xraygpt_core.model.importing.files import DAMAGE, FileKind, Progress, gib, kind_of, links_into, place, real_path
 from xraygpt_core.model.importing.findings import ImportedPart
 from xraygpt_core.model.importing.tensor_names import TensorLayout, check_shapes, match, sizes
 from xraygpt_core.model.importing.tensors import TensorFiles, read_json, separate
@@ -161,15 +161,7 @@ def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         settings = LlamaConfig(**{key: value for key, value in config.items() if key not in _PRIVATE + _IDS})
         with torch.device("meta"), uninitialised():
             model = LlamaForCausalLM(settings)
-    except (
-        StrictDataclassError,
-        TypeError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        RuntimeError,
-        ArithmeticError,
-    ) as error:
+    except (StrictDataclassError, *DAMAGE) as error:
         reason = " ".join(str(error).split())
         raise BundleError(f"config.json does not describe a LLaMA: {reason}") from error
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

@@ -76,7 +76,7 @@ def _own(files: TensorFiles) -> ReadProjector | None:
     load_projector("MapProjector", path)
     stated = json.loads(metadata["sizes"])
     part = ImportedPart(
-        "projector", "MapProjector of XrayGPT's own training", _shapes(stated["channels"], stated["hidden"])
+        "projector", "MapProjector of XrayGPT's own training", f"{stated['channels']} -> {stated['hidden']}"
     )
     part.tensors = len(list(files))
     names = {name: name for name in files}
@@ -120,14 +120,10 @@ def _read(kind: str, found: str, names: Mapping[str, str], files: TensorFiles) -
     matrices = [name for ours, name in names.items() if ours.endswith("weight")]
     takes, gives = files.shape(matrices[0])[1], files.shape(matrices[-1])[0]
     rest = sorted(set(files) - set(names.values()))
-    part = ImportedPart("projector", found, _shapes(takes, gives), len(names))
+    part = ImportedPart("projector", found, f"{takes} -> {gives}", len(names))
     part.renamed = sum(1 for ours, theirs in names.items() if ours != theirs)
     part.ignored = rest + [f"entry {name}" for name in files.extra]
     return ReadProjector(kind, takes, gives, names, files, part)
-
-
-def _shapes(takes: int, gives: int) -> str:
-    return f"{takes} -> {gives}"
 
 
 def check_llm(projector: ReadProjector, hidden: int) -> None:

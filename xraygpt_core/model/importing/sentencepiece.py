@@ -19,14 +19,12 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types of protocol buffe
 
 
 class PieceType(IntEnum):
-    """``SentencePiece.Type`` of sentencepiece_model.proto; GGUF uses the same numbers."""
+    """``SentencePiece.Type`` of sentencepiece_model.proto; GGUF uses the same numbers. Those that matter here."""
 
     NORMAL = 1
     UNKNOWN = 2
     CONTROL = 3
     USER_DEFINED = 4
-    UNUSED = 5
-    BYTE = 6
 
 
 @dataclass(frozen=True)

@@ -3,48 +3,25 @@
 import json
 import pickle
 import re
-import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.importing.files import FileKind, kind_of, plain_name, real_path
+from xraygpt_core.model.importing.files import DAMAGE, FileKind, kind_of, plain_name, real_path
 
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLES = ("model.safetensors", "pytorch_model.bin")
 _SHARD = re.compile(r"(model|pytorch_model)-\d{5}-of-\d{5}\.(safetensors|bin)")
 _WRAPPERS = ("model", "state_dict")  # under which a training checkpoint keeps its weights
 _FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-# What torch.load raises for bytes that are no pickle of its own.
-_DAMAGE = (
-    RuntimeError,
-    EOFError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-)
 _INDEX_BYTES = 64 * 2**20  # no index of a model is larger
 _HEADER_BYTES = 16 * 2**20  # no header of one file either: a tensor takes some 100 bytes of it
-
-
-class _Reader(Protocol):
-    path: Path
-    extra: tuple[str, ...]  # what else the file holds
-
-    def names(self) -> list[str]: ...
-    def shape(self, name: str) -> tuple[int, ...]: ...
-    def dtype(self, name: str) -> torch.dtype | str: ...
-    def get(self, name: str) -> Tensor: ...
 
 
 class TensorFiles:
@@ -136,12 +113,9 @@ def shard_paths(folder: Path, skip: str | None = None) -> list[Path]:
 
 def promised(folder: Path) -> dict[str, str]:
     """Tensor -> shard, as the index of the weights that are read says; empty without an index."""
-    for index, single in zip(_INDEXES, _SINGLES, strict=True):
-        if (folder / index).exists():
-            return _weight_map(folder / index)
-        if (folder / single).exists():
-            return {}
-    return {}
+    kinds = zip(_INDEXES, _SINGLES, strict=True)
+    index = next((folder / one for one, single in kinds if any((folder / it).exists() for it in (one, single))), None)
+    return _weight_map(index) if index is not None and index.exists() else {}
 
 
 def _weight_map(index: Path) -> dict[str, str]:
@@ -170,7 +144,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _open(path: Path) -> _Reader:
+def _open(path: Path) -> "_Reader":
     kind = kind_of(path)
     if kind is FileKind.SAFETENSORS:
         return _Safetensors(path)
@@ -188,7 +162,7 @@ def _check_safetensors(path: Path) -> None:
 
 
 class _Safetensors:
-    extra: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()  # what else the file holds
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -199,7 +173,6 @@ class _Safetensors:
             self._names = list(self._file.keys())
         except (SafetensorError, OSError) as error:
             raise BundleError(f"{path.name} is truncated or damaged; download it again") from error
-        self.metadata: dict[str, str] = self._file.metadata() or {}
 
     def names(self) -> list[str]:
         return self._names
@@ -242,6 +215,9 @@ class _Pickle:
         return tensor
 
 
+_Reader: TypeAlias = _Safetensors | _Pickle
+
+
 def _unpickle(path: Path, *, mapped: bool) -> dict[str, Any]:
     """Tensors and plain containers of a ``torch.save`` file; anything else is refused, not run."""
     try:
@@ -250,7 +226,7 @@ def _unpickle(path: Path, *, mapped: bool) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise BundleError(f"{path.name} holds more than tensors and is not read: it could run code") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise BundleError(f"{path.name} is truncated or damaged; download it again") from error
     if not isinstance(content, dict):
         raise BundleError(f"{path.name} holds a {type(content).__name__}, not a state dict")

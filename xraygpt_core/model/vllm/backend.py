@@ -147,7 +147,7 @@ class VllmEngine:
             if loaded.chest is not None:
                 chest = loaded.chest.judge(float(loaded.chest.scores(features)[0]), refuse=request.only_chests)
             tokens = loaded.image_tokens(features)[0]
-            prompt = loaded.prompt(request, len(tokens))
+            prompt = loaded.prompt(request)
             embeddings = loaded.row(prompt, tokens)
         return ServerRequest(
             request=request,

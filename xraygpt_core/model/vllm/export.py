@@ -6,7 +6,7 @@ import torch
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.llm import attach_adapter, load_base, pick_dtype, quiet_peft
+from xraygpt_core.model.llm import load_merged, pick_dtype
 
 
 def export_llm(bundle: Bundle, folder: Path, dtype: str = "bfloat16") -> None:
@@ -18,9 +18,6 @@ def export_llm(bundle: Bundle, folder: Path, dtype: str = "bfloat16") -> None:
     wanted = pick_dtype(torch.device("cpu"), dtype)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BundleError(f"{folder} is not an empty folder: name one that is, or a new one")
-    model, tokenizer = load_base(bundle.llm, wanted if bundle.adapter is None else torch.float32)
-    if bundle.adapter is not None:
-        with quiet_peft():
-            model = attach_adapter(model, bundle.adapter).merge_and_unload().to(wanted)
+    model, tokenizer = load_merged(bundle.llm, bundle.adapter, wanted)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -25,9 +25,9 @@ from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.studies import read
 from xraygpt_core.ledger.studies.accept import accept_one
 from xraygpt_core.ledger.studies.cancel import cancel_study
-from xraygpt_core.ledger.studies.deleted_objects import note_deleted
 from xraygpt_core.ledger.studies.end_image import replace_image
 from xraygpt_core.ledger.studies.image_status import images_status
+from xraygpt_core.ledger.studies.known_objects import note_deleted
 from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.studies.register import ObjectRef, register_in, register_objects
 from xraygpt_core.ledger.transaction import Ledger, Work

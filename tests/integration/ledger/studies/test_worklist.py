@@ -228,7 +228,7 @@ def crowded(ledger: Ledger) -> Iterator[Ledger]:
 
 
 def plan(ledger: Ledger, listing: WorklistView, **filters: Any) -> str:
-    start = filters.pop("after", None) or lists._START[listing]
+    start = filters.pop("after", None) or lists._LISTS[listing].start
     values = {
         "rank": start.rank,
         "at": start.at,
