@@ -14,7 +14,8 @@ import pytest
 from tests.support.api_keys import create_api_key
 from tests.support.study_steps import complete_ingest, settle
 from xraygpt_core.ledger.access.api_keys import check_api_key
-from xraygpt_core.ledger.backlogs import change_statements
+from xraygpt_core.ledger.backlogs import change
+from xraygpt_core.ledger.backlogs.change_statements import WINDOW
 from xraygpt_core.ledger.backlogs.progress import add_page, create_backlog, listings
 from xraygpt_core.ledger.jobs.claims import claim_next
 from xraygpt_core.ledger.jobs.fence import Claim
@@ -290,10 +291,8 @@ def no_errors(results: Sequence[T | BaseException]) -> list[T]:
 
 def windows_of(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a backlog be changed so many images at a time."""
-    window = change_statements.WINDOW
-    for name, sql in vars(change_statements).copy().items():
+    for name, sql in vars(change).copy().items():
         if isinstance(sql, str):
-            small = sql.replace(f"LIMIT {window}", f"LIMIT {count}").replace(
-                f"OFFSET {window - 1}", f"OFFSET {count - 1}"
-            )
-            monkeypatch.setattr(change_statements, name, small)
+            small = sql.replace(f"LIMIT {WINDOW}", f"LIMIT {count}")
+            small = small.replace(f"OFFSET {WINDOW - 1}", f"OFFSET {count - 1}")
+            monkeypatch.setattr(change, name, small)

@@ -9,7 +9,21 @@ from uuid import UUID
 from xraygpt_core.errors import Conflict
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.audit.record import record
-from xraygpt_core.ledger.backlogs import change_statements as statements
+from xraygpt_core.ledger.backlogs.change_statements import (
+    BEGIN_CANCEL,
+    BEGIN_PAUSE,
+    BEGIN_RESUME,
+    CANCEL_WINDOW,
+    END_CHANGE,
+    END_RESUME,
+    LOCK_CHANGE,
+    LOCK_WINDOW_JOBS,
+    LOCK_WINDOW_STUDIES,
+    PAUSE_WINDOW,
+    RESUME_CANCELLED_WINDOW,
+    RESUME_PAUSED_WINDOW,
+    WINDOW_END,
+)
 from xraygpt_core.ledger.backlogs.progress import backlog
 from xraygpt_core.ledger.jobs.claims import add_job
 from xraygpt_core.ledger.jobs.fence import repeating
@@ -26,9 +40,9 @@ class _Change(NamedTuple):
 
 
 _CHANGES = {
-    "pause": _Change(statements.BEGIN_PAUSE, "paused", "paused"),
-    "cancel": _Change(statements.BEGIN_CANCEL, "cancelled", "cancelled"),
-    "resume": _Change(statements.BEGIN_RESUME, "resumed", None),  # it gets its state at the end
+    "pause": _Change(BEGIN_PAUSE, "paused", "paused"),
+    "cancel": _Change(BEGIN_CANCEL, "cancelled", "cancelled"),
+    "resume": _Change(BEGIN_RESUME, "resumed", None),  # it gets its state at the end
 }
 
 
@@ -53,7 +67,7 @@ def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
         after = _change_window(ledger, wanted, change | {"after": after})
 
     def end(work: Work) -> None:
-        if not work.run(statements.END_RESUME if wanted == "resume" else statements.END_CHANGE, change):
+        if not work.run(END_RESUME if wanted == "resume" else END_CHANGE, change):
             raise _overtaken(wanted)
 
     repeating(ledger, end)
@@ -100,30 +114,32 @@ def _change_window(ledger: Ledger, wanted: str, window: dict[str, UUID]) -> UUID
     """
 
     def body(work: Work) -> UUID | None:
-        if work.row(statements.LOCK_CHANGE, window) is None:
+        if work.row(LOCK_CHANGE, window) is None:
             raise _overtaken(wanted)
         work.by_index()
         match wanted:
             case "pause":
-                work.run(statements.LOCK_WINDOW_JOBS, window)
-                work.run(statements.PAUSE_WINDOW, window)
+                work.run(LOCK_WINDOW_JOBS, window)
+                work.run(PAUSE_WINDOW, window)
             case "cancel":
-                work.run(statements.LOCK_WINDOW_JOBS, window)
-                work.run(statements.LOCK_WINDOW_STUDIES, window)
-                work.run(statements.CANCEL_WINDOW, window)
+                work.run(LOCK_WINDOW_JOBS, window)
+                work.run(LOCK_WINDOW_STUDIES, window)
+                work.run(CANCEL_WINDOW, window)
             case "resume":
-                work.run(statements.RESUME_PAUSED_WINDOW, window)
+                work.run(RESUME_PAUSED_WINDOW, window)
                 _resume_cancelled(ledger, work, window)
-        end = work.row(statements.WINDOW_END, window)
+        end = work.row(WINDOW_END, window)
         return None if end is None else end["image_id"]
 
     return repeating(ledger, body)
 
 
 def _resume_cancelled(ledger: Ledger, work: Work, window: dict[str, UUID]) -> None:
-    for study in work.rows(statements.RESUME_CANCELLED_WINDOW, window):
+    for study in work.rows(RESUME_CANCELLED_WINDOW, window):
         if study["state"] == "waiting":
-            rest = {name: study[name] for name in ("revision", "place")} | {
-                "max_attempts": ledger.settings.max_attempts
+            rest = {
+                "revision": study["revision"],
+                "place": study["place"],
+                "max_attempts": ledger.settings.max_attempts,
             }
             add_job(work, JobKind.SETTLE, study["id"], Lane.of_rank(study["lane_rank"]), **rest)

@@ -1,8 +1,13 @@
-"""The statements that pause, resume or cancel a backlog, each named after what it does.
+"""Every statement that pauses, resumes or cancels a backlog, each written out whole and named after what it does.
 
 A backlog is changed in windows of :data:`WINDOW` images. A window's parameters are ``id`` (of the backlog), ``after``
 (the last image of the window before) and ``change`` (the change that is going on).
 
+The statements share these parts:
+
+- *The window's images* are the inner ``SELECT image_id … LIMIT`` with each image's row beside it. Everything is looked
+  up by a key that is known before the look, or that stands in an array. The planner may believe that a table is empty,
+  because it was filled a moment ago: it could turn a join into one walk through all rows for each row of the window.
 - *The window's jobs* are found by their subjects: an image is read, a study is settled and summarised. A job whose lane
   was raised above the backlog's is no longer the backlog's to stop.
 - *Wanted by others* means that another backlog in one of the named states lists the image, too, or that something else
@@ -15,56 +20,6 @@ from xraygpt_core.ledger.studies.reopen import BY_PERSON, STOPPED
 # A million jobs in one statement would hold their rows for a minute, and run into the statement's time limit. The
 # number stands in the statements, so that the planner knows it.
 WINDOW = 10_000
-
-# The window's images. Everything is looked up by a key that is known before the look, or that stands in an array. The
-# planner may believe that a table is empty, because it was filled a moment ago: it could turn a join into one walk
-# through all rows for each row of the window.
-_IMAGES = f"""
-    (SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
-     ORDER BY image_id LIMIT {WINDOW}) n
-    CROSS JOIN LATERAL (SELECT * FROM images WHERE id = n.image_id LIMIT 1) i
-"""
-
-
-def _stoppable(others: str) -> str:
-    """The condition on ``jobs`` of those that are the backlog's to stop: not what others want, nor what is summarised.
-
-    Args:
-        others: the states in which another backlog wants its images.
-    """
-    return f"""
-        state = 'queued'
-          AND subject = ANY (ARRAY(
-              SELECT unnest(
-                  CASE WHEN ((SELECT 1 FROM backlog_images x
-                              WHERE x.image_id = n.image_id AND x.backlog_id = ANY (ARRAY(
-                                  SELECT id FROM backlogs WHERE id <> :id AND state IN ({others})))
-                              LIMIT 1) IS NOT NULL
-                             OR (SELECT 1 FROM timeline t
-                                 WHERE t.study_id = i.study_id AND t.image_id = n.image_id AND t.what = 'registered'
-                                   AND t.who <> 'backlog' LIMIT 1) IS NOT NULL)
-                       THEN ARRAY[i.study_id] ELSE ARRAY[n.image_id, i.study_id] END)
-              FROM {_IMAGES}))
-          AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
-          AND (kind = 'ingest' OR
-               (SELECT 1 FROM summaries m WHERE m.study_id = jobs.subject AND m.superseded_at IS NULL) IS NULL
-               AND (SELECT 1 FROM images o
-                    WHERE o.study_id = jobs.subject AND o.state IN ('received', 'accepted')
-                      AND ((SELECT 1 FROM backlog_images n WHERE n.backlog_id = :id AND n.image_id = o.id) IS NULL
-                           OR ((SELECT 1 FROM backlog_images x
-                                WHERE x.image_id = o.id AND x.backlog_id = ANY (ARRAY(
-                                    SELECT id FROM backlogs
-                                    WHERE id <> :id AND state IN ({others})))
-                                LIMIT 1) IS NOT NULL
-                               OR (SELECT 1 FROM timeline t
-                                   WHERE t.study_id = ANY (ARRAY(
-                                       SELECT o.study_id
-                                       UNION ALL SELECT s.id FROM studies s WHERE s.alias_of = o.study_id))
-                                     AND t.image_id = o.id AND t.what = 'registered'
-                                     AND t.who <> 'backlog' LIMIT 1) IS NOT NULL))
-                    LIMIT 1) IS NULL)
-    """
-
 
 # The backlog's own row. What is asked for again (:repeat) begins anew, though the backlog is in that state already.
 BEGIN_PAUSE = """
@@ -105,7 +60,9 @@ LOCK_WINDOW_JOBS = f"""
             WHERE state = 'queued'
               AND subject = ANY (ARRAY(
                   SELECT unnest(ARRAY[n.image_id, i.study_id])
-                  FROM {_IMAGES}))
+                  FROM (SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
+                        ORDER BY image_id LIMIT {WINDOW}) n
+                  CROSS JOIN LATERAL (SELECT * FROM images WHERE id = n.image_id LIMIT 1) i))
               AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)))
         ORDER BY id FOR UPDATE) AS locked
 """
@@ -114,14 +71,47 @@ LOCK_WINDOW_STUDIES = f"""
         SELECT id FROM studies
         WHERE id = ANY (ARRAY(
             SELECT i.study_id
-            FROM {_IMAGES}))
+            FROM (SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
+                  ORDER BY image_id LIMIT {WINDOW}) n
+            CROSS JOIN LATERAL (SELECT * FROM images WHERE id = n.image_id LIMIT 1) i))
           AND state IN ('received', 'waiting', 'queued')
         ORDER BY id FOR UPDATE) AS locked
 """
 
 # Paused jobs wait far in the future, and the dispatcher passes them over.
 PAUSE_WINDOW = f"""
-    UPDATE jobs SET not_before = 'infinity' WHERE {_stoppable("'listing', 'listed'")}
+    UPDATE jobs SET not_before = 'infinity'
+    WHERE state = 'queued'
+      AND subject = ANY (ARRAY(
+          SELECT unnest(
+              CASE WHEN ((SELECT 1 FROM backlog_images x
+                          WHERE x.image_id = n.image_id AND x.backlog_id = ANY (ARRAY(
+                              SELECT id FROM backlogs WHERE id <> :id AND state IN ('listing', 'listed')))
+                          LIMIT 1) IS NOT NULL
+                         OR (SELECT 1 FROM timeline t
+                             WHERE t.study_id = i.study_id AND t.image_id = n.image_id AND t.what = 'registered'
+                               AND t.who <> 'backlog' LIMIT 1) IS NOT NULL)
+                   THEN ARRAY[i.study_id] ELSE ARRAY[n.image_id, i.study_id] END)
+          FROM (SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
+                ORDER BY image_id LIMIT {WINDOW}) n
+          CROSS JOIN LATERAL (SELECT * FROM images WHERE id = n.image_id LIMIT 1) i))
+      AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
+      AND (kind = 'ingest' OR
+           (SELECT 1 FROM summaries m WHERE m.study_id = jobs.subject AND m.superseded_at IS NULL) IS NULL
+           AND (SELECT 1 FROM images o
+                WHERE o.study_id = jobs.subject AND o.state IN ('received', 'accepted')
+                  AND ((SELECT 1 FROM backlog_images n WHERE n.backlog_id = :id AND n.image_id = o.id) IS NULL
+                       OR ((SELECT 1 FROM backlog_images x
+                            WHERE x.image_id = o.id AND x.backlog_id = ANY (ARRAY(
+                                SELECT id FROM backlogs WHERE id <> :id AND state IN ('listing', 'listed')))
+                            LIMIT 1) IS NOT NULL
+                           OR (SELECT 1 FROM timeline t
+                               WHERE t.study_id = ANY (ARRAY(
+                                   SELECT o.study_id
+                                   UNION ALL SELECT s.id FROM studies s WHERE s.alias_of = o.study_id))
+                                 AND t.image_id = o.id AND t.what = 'registered'
+                                 AND t.who <> 'backlog' LIMIT 1) IS NOT NULL))
+                LIMIT 1) IS NULL)
 """
 
 # Unlike a pause, a cancellation leaves alone what a paused backlog lists, too. A study that is not read yet is over
@@ -130,7 +120,38 @@ PAUSE_WINDOW = f"""
 CANCEL_WINDOW = f"""
     WITH stopped AS (
         UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp()
-        WHERE {_stoppable("'listing', 'listed', 'paused'")}
+        WHERE state = 'queued'
+          AND subject = ANY (ARRAY(
+              SELECT unnest(
+                  CASE WHEN ((SELECT 1 FROM backlog_images x
+                              WHERE x.image_id = n.image_id AND x.backlog_id = ANY (ARRAY(
+                                  SELECT id FROM backlogs WHERE id <> :id AND state IN ('listing', 'listed', 'paused')))
+                              LIMIT 1) IS NOT NULL
+                             OR (SELECT 1 FROM timeline t
+                                 WHERE t.study_id = i.study_id AND t.image_id = n.image_id AND t.what = 'registered'
+                                   AND t.who <> 'backlog' LIMIT 1) IS NOT NULL)
+                       THEN ARRAY[i.study_id] ELSE ARRAY[n.image_id, i.study_id] END)
+              FROM (SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
+                    ORDER BY image_id LIMIT {WINDOW}) n
+              CROSS JOIN LATERAL (SELECT * FROM images WHERE id = n.image_id LIMIT 1) i))
+          AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
+          AND (kind = 'ingest' OR
+               (SELECT 1 FROM summaries m WHERE m.study_id = jobs.subject AND m.superseded_at IS NULL) IS NULL
+               AND (SELECT 1 FROM images o
+                    WHERE o.study_id = jobs.subject AND o.state IN ('received', 'accepted')
+                      AND ((SELECT 1 FROM backlog_images n WHERE n.backlog_id = :id AND n.image_id = o.id) IS NULL
+                           OR ((SELECT 1 FROM backlog_images x
+                                WHERE x.image_id = o.id AND x.backlog_id = ANY (ARRAY(
+                                    SELECT id FROM backlogs
+                                    WHERE id <> :id AND state IN ('listing', 'listed', 'paused')))
+                                LIMIT 1) IS NOT NULL
+                               OR (SELECT 1 FROM timeline t
+                                   WHERE t.study_id = ANY (ARRAY(
+                                       SELECT o.study_id
+                                       UNION ALL SELECT s.id FROM studies s WHERE s.alias_of = o.study_id))
+                                     AND t.image_id = o.id AND t.what = 'registered'
+                                     AND t.who <> 'backlog' LIMIT 1) IS NOT NULL))
+                    LIMIT 1) IS NULL)
         RETURNING kind, subject, revision
     ), unread AS (
         UPDATE images SET state = 'cancelled', finished_at = clock_timestamp()
@@ -164,7 +185,9 @@ RESUME_PAUSED_WINDOW = f"""
     WHERE state = 'queued'
       AND subject = ANY (ARRAY(
           SELECT unnest(ARRAY[n.image_id, i.study_id])
-          FROM {_IMAGES}))
+          FROM (SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
+                ORDER BY image_id LIMIT {WINDOW}) n
+          CROSS JOIN LATERAL (SELECT * FROM images WHERE id = n.image_id LIMIT 1) i))
       AND lane_rank >= (SELECT lane_rank FROM backlogs WHERE id = :id)
       AND NOT isfinite(not_before)
 """
@@ -174,7 +197,9 @@ RESUME_PAUSED_WINDOW = f"""
 RESUME_CANCELLED_WINDOW = f"""
     WITH its AS (
         SELECT i.id, i.study_id, i.state = 'cancelled' AS stopped
-        FROM {_IMAGES}
+        FROM (SELECT image_id FROM backlog_images WHERE backlog_id = :id AND image_id > :after
+              ORDER BY image_id LIMIT {WINDOW}) n
+        CROSS JOIN LATERAL (SELECT * FROM images WHERE id = n.image_id LIMIT 1) i
         CROSS JOIN LATERAL (SELECT * FROM studies WHERE id = i.study_id LIMIT 1) s
         WHERE (i.state = 'cancelled' AND i.reason_code IS NULL
                OR i.state IN ('received', 'accepted') AND s.state = 'cancelled')
