@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from migrations import grants
-from xraygpt_core.db import driver_url, said, set_local, without_options
+from xraygpt_core.db import driver_url, server_reason, set_local, without_options
 from xraygpt_core.errors import Unavailable
 
 # Any constant that nothing else in this database uses: "MIGR" in ASCII.
@@ -47,7 +47,7 @@ def upgrade(url: str, revision: str = "head") -> tuple[str | None, str | None]:
                 grants.apply(connection)
             return before, after
     except OperationalError as error:
-        raise Unavailable(f"PostgreSQL does not answer{said(error.orig)}") from error
+        raise Unavailable(f"PostgreSQL does not answer{server_reason(error.orig)}") from error
     finally:
         engine.dispose()
 
@@ -63,7 +63,7 @@ def roles_missing(url: str) -> list[str]:
         with engine.connect() as connection:
             return grants.missing(connection)
     except OperationalError as error:
-        raise Unavailable(f"PostgreSQL does not answer{said(error.orig)}") from error
+        raise Unavailable(f"PostgreSQL does not answer{server_reason(error.orig)}") from error
     finally:
         engine.dispose()
 

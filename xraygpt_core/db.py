@@ -90,7 +90,7 @@ class Database:
             raise Refused("all connections to PostgreSQL are in use") from error
         except DBAPIError as error:
             if connection_lost(error):
-                raise Unavailable(f"PostgreSQL does not answer{said(error.orig)}") from error
+                raise Unavailable(f"PostgreSQL does not answer{server_reason(error.orig)}") from error
             if refused(error):
                 raise Refused(f"PostgreSQL cannot do this now: {type(error.orig).__name__}") from error
             raise
@@ -276,12 +276,12 @@ def worth_repeating(error: DBAPIError) -> bool:
 
 
 def sqlstate(error: BaseException | None) -> str | None:
-    """The five letters PostgreSQL gives an error (its manual, appendix A); None if the server said nothing."""
+    """The five letters PostgreSQL gives an error (its manual, appendix A); None if the server gave none."""
     state: str | None = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)  # psycopg2; psycopg
     return state
 
 
-def said(error: BaseException | None) -> str:
-    """What the server, a pooler or libpq said when there was no connection, after a colon. It quotes no row."""
+def server_reason(error: BaseException | None) -> str:
+    """Why there is no connection, in the words of the server, a pooler or libpq, after a colon. They quote no row."""
     lines = " ".join(str(error or "").split())
     return f": {lines}" if lines else ""

@@ -75,7 +75,7 @@ _PROT_EXEC = 4
 
 
 def _checked(pid: int) -> tuple[_Checked, ...]:
-    """Memory that nobody executes, signals to ``pid``, and limits of this process (pid 0)."""
+    """Memory that is not executed, signals to ``pid``, and limits of this process (pid 0)."""
     every = 0xFFFFFFFF
     return (
         _Checked((9, 222), 2, _PROT_EXEC, 0),  # mmap
