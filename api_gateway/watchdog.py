@@ -8,11 +8,12 @@ import time
 
 from anyio import to_thread
 
+from xraygpt_core.exit_codes import BROKEN
+
 log = logging.getLogger(__name__)
 
 LOOP_SECONDS = 30.0  # without a turn of the event loop
 POOL_SECONDS = 120.0  # without one of the threads that answer routes becoming free
-STANDS_STILL = 70  # EX_SOFTWARE, the exit status
 
 
 class Watchdog:
@@ -35,7 +36,7 @@ class Watchdog:
         elif self._asked is not None and now - self._asked > POOL_SECONDS:
             log.critical("no thread became free for too long: the process exits", extra={"seconds": POOL_SECONDS})
             faulthandler.dump_traceback()
-            os._exit(STANDS_STILL)
+            os._exit(BROKEN)
 
 
 def end_within(seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.audit``. The two take turns, round by round, so that what else the machine does meets both. Rows
 are sealed meanwhile, as control does it. One of the gateways is this module with ``--serve without``: to it every
-request is nobody's, and so nothing is recorded.
+request has no actor, and so nothing is recorded.
 """
 
 import argparse

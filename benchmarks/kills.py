@@ -202,8 +202,8 @@ def main() -> int:
     if not chosen.no_stock:
         report["stock"] = kills_stock.stock(studies, chosen.kills, _kill_along)
     print(json.dumps(report, indent=2))
-    said = report["ours"]
-    return 1 if said["lost"] or said["double summaries"] or said["fenced writes accepted"] else 0
+    figures = report["ours"]
+    return 1 if figures["lost"] or figures["double summaries"] or figures["fenced writes accepted"] else 0
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ mkdir -p "$secrets"
 chmod 0700 "$secrets" # what lies in it may be readable: for servers that run as users of their own
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 keep() { [ -e "$secrets/$1" ] || printf '%s' "$2" > "$secrets/$1"; }
-said() { cat "$secrets/$1"; }
+secret() { cat "$secrets/$1"; }
 
 [ -e "$secrets/hmac.key" ] || echo "new pseudonymisation key $secrets/hmac.key: back it up now. Without it no" \
     "patient, study or accession number leads to its summary again." >&2
@@ -23,13 +23,13 @@ for name in hmac.key postgres_password owner_password reader_password redis_pass
     keep "$name" "$(random)"
 done
 keep s3_access_key "$(random | cut -c 1-20)"
-keep database_url "postgresql://xraygpt:$(said owner_password)@postgres:5432/xraygpt"
-keep reader_url "postgresql://xraygpt_reader:$(said reader_password)@postgres:5432/xraygpt"
-keep redis_url "redis://:$(said redis_password)@redis:6379/0"
+keep database_url "postgresql://xraygpt:$(secret owner_password)@postgres:5432/xraygpt"
+keep reader_url "postgresql://xraygpt_reader:$(secret reader_password)@postgres:5432/xraygpt"
+keep redis_url "redis://:$(secret redis_password)@redis:6379/0"
 # Each process of ours: a role in the database, and an identity at the bucket.
 for process in gateway ingest gpu training control events; do
     keep "${process}_password" "$(random)"
-    keep "${process}_database_url" "postgresql://xraygpt_$process:$(said "${process}_password")@postgres:5432/xraygpt"
+    keep "${process}_database_url" "postgresql://xraygpt_$process:$(secret "${process}_password")@postgres:5432/xraygpt"
     keep "s3_${process}_access_key" "$(random | cut -c 1-20)"
     keep "s3_${process}_secret_key" "$(random)"
 done

@@ -2,7 +2,7 @@
 
 From deploy/requirements-*.txt and docker-compose.yml, so that it says what would be installed: every
 wheel with its hashes, and the images it stands on and beside with their digests. Debian's packages within an image are
-known to who has pulled it: ask a scanner of images for those.
+known to those who have pulled it: ask a scanner of images for those.
 """
 
 import json

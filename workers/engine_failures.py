@@ -1,4 +1,4 @@
-"""What an engine's failure means: the study's fault, the engine's, or nobody's; and when the process must end."""
+"""What an engine's failure means: the study's fault, the engine's, or neither's; and when the process must end."""
 
 import logging
 from collections.abc import Callable

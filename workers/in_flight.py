@@ -20,7 +20,7 @@ class InFlight:
     """One request. ``moved``, ``write`` and ``is_pointless`` are called by the engine's thread.
 
     Args:
-        show: takes the text while it is written; None: nobody reads it.
+        show: takes the text while it is written; None: the text is not shown.
     """
 
     def __init__(

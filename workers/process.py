@@ -15,7 +15,7 @@ from celery import Celery, signals
 from workers.circuit_breaker import CircuitBreaker
 from workers.consumer import Consumer
 from workers.context import Context
-from workers.executor import Batch, Body
+from workers.executor import Batch, Body, attempt
 from workers.heartbeat import Heartbeat
 from workers.metrics_server import serve_metrics
 from workers.task_events import EventPublisher, TaskEvents
@@ -123,7 +123,7 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
     store.check()
     name, app = f"{role}-{os.getpid()}@{platform.node()}", make_celery(settings)
     events = TaskEvents(name, EventPublisher(app, name) if settings.task_events else None)
-    events.start()
+    events.start(attempt)
     heartbeat = _heartbeat_of(ledger, events)
     heartbeat.start()
     closing.callback(heartbeat.close)

@@ -19,6 +19,7 @@ Flower is for looking, so no job waits for an event. A thread sends what has gat
 broker does not take is kept up to a limit; beyond it the oldest are dropped and counted.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -34,11 +35,15 @@ from kombu.exceptions import OperationalError
 
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.jobs.outcomes import printable
 from xraygpt_core.metrics import TASK_EVENTS_DROPPED
 from xraygpt_core.queue import task_name
 from xraygpt_core.states import JobState
 
+log = logging.getLogger(__name__)
+
 Event = dict[str, Any]
+Attempt = Callable[[Callable[[], None]], tuple[None, Exception | None]]
 
 KEPT = 10_000  # events of a process that wait for the broker
 _IN_A_MESSAGE = 500
@@ -64,17 +69,22 @@ class TaskEvents:
         self._lock = threading.Lock()
         self._waiting: deque[Event] = deque(maxlen=kept)
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="task-events", daemon=True)
+        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begin to send."""
+    def start(self, attempt: Attempt) -> None:
+        """Begin to send.
+
+        Args:
+            attempt: calls a function and returns its error, of whatever kind: the executor's. No error ends the thread.
+        """
         if self._publish is not None:
+            self._thread = threading.Thread(target=self._run, args=(attempt,), name="task-events", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
         """Send what is left, for two seconds at most, and stop."""
         self._closed.set()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(_CLOSE_SECONDS)
 
     def received(self, claims: Iterable[Claim]) -> None:
@@ -92,11 +102,11 @@ class TaskEvents:
 
     def retried(self, claim: Claim, error: str) -> None:
         """The job is queued again. ``error`` is the sentence the ledger keeps: no patient data."""
-        self._add("task-retried", claim, exception=error)
+        self._add("task-retried", claim, exception=printable(error))
 
     def failed(self, claim: Claim, error: str, state: JobState = JobState.DEAD) -> None:
         """An attempt failed, and the job is dead or queued again. ``error`` as for :meth:`retried`."""
-        self._add("task-failed" if state is JobState.DEAD else "task-retried", claim, exception=error)
+        self._add("task-failed" if state is JobState.DEAD else "task-retried", claim, exception=printable(error))
 
     def revoked(self, claim: Claim) -> None:
         """The job was cancelled while it ran."""
@@ -107,17 +117,22 @@ class TaskEvents:
         with self._lock:
             events = list(self._waiting)
             self._waiting.clear()
-        sent = 0
+        left = events
         try:
-            while self._publish is not None and sent < len(events):
-                self._publish(events[sent : sent + _IN_A_MESSAGE])
-                sent += _IN_A_MESSAGE
+            while self._publish is not None and left:
+                self._publish(left[:_IN_A_MESSAGE])
+                left = left[_IN_A_MESSAGE:]
         except Unavailable:
-            with self._lock:
-                left = [*events[sent:], *self._waiting]
-                self._waiting.clear()
-                self._waiting.extend(left)
-            TASK_EVENTS_DROPPED.inc(len(left) - len(self._waiting))
+            left = self._put_back(left)
+        finally:
+            TASK_EVENTS_DROPPED.inc(len(left))
+
+    def _put_back(self, events: list[Event]) -> list[Event]:
+        """Let them wait before those that came meanwhile. Returns the oldest, for which there is no place."""
+        with self._lock:
+            dropped = max(0, len(events) + len(self._waiting) - (self._waiting.maxlen or 0))
+            self._waiting.extendleft(reversed(events[dropped:]))
+        return events[:dropped]
 
     def _add(self, kind: str, claim: Claim, **fields: object) -> None:
         """Each event says everything, so that a Flower which starts in the middle of a job knows it, too."""
@@ -142,10 +157,12 @@ class TaskEvents:
         if full:
             TASK_EVENTS_DROPPED.inc()
 
-    def _run(self) -> None:
+    def _run(self, attempt: Attempt) -> None:
         while not self._closed.wait(_SEND_SECONDS):
-            self.send()
-        self.send()
+            _, error = attempt(self.send)
+            if error is not None:  # what could not be sent is dropped: the next message may be sound
+                log.warning("task events lost", extra={"error": type(error).__name__}, exc_info=error)
+        attempt(self.send)
 
 
 class EventPublisher:
@@ -167,15 +184,20 @@ class EventPublisher:
         Raises:
             Unavailable: the broker did not take it. The next call connects anew.
         """
+        producer, self._producer = self._producer, None
         try:
-            if self._producer is None:
-                self._connection = self._app.connection_for_write()
-                exchange = get_exchange(self._connection)
-                self._producer = kombu.Producer(self._connection.channel(), exchange, serializer="json")
+            if producer is None:
+                producer = self._connect()
             headers = {"hostname": self._worker}
-            self._producer.publish(events, routing_key="task.multi", headers=headers, delivery_mode=1, retry=False)
+            producer.publish(events, routing_key="task.multi", headers=headers, delivery_mode=1, retry=False)
         except _BROKER_ERRORS as error:
-            self._producer = None
-            with suppress(*_BROKER_ERRORS):
-                self._connection.close()
             raise Unavailable("the broker does not take task events") from error
+        self._producer = producer
+
+    def _connect(self) -> Any:
+        """A producer over a connection of its own. The connection before it is closed."""
+        with suppress(*_BROKER_ERRORS):
+            if self._connection is not None:
+                self._connection.close()
+        self._connection = self._app.connection_for_write()
+        return kombu.Producer(self._connection.channel(), get_exchange(self._connection), serializer="json")

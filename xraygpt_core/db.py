@@ -272,7 +272,7 @@ def worth_repeating(error: DBAPIError) -> bool:
 
 
 def sqlstate(error: BaseException | None) -> str | None:
-    """The five letters PostgreSQL gives an error (its manual, appendix A); None if the server said nothing."""
+    """The five letters PostgreSQL gives an error (its manual, appendix A); None if the server gave none."""
     state: str | None = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)  # psycopg2; psycopg
     return state
 

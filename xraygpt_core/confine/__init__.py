@@ -82,7 +82,7 @@ def look() -> list[str]:
 
 def shield() -> bool:
     """Close this process's memory, environment and open files in /proc to other processes of the same user, and keep
-    them out of core dumps (PR_SET_DUMPABLE of prctl(2)). For who holds secrets and starts others.
+    them out of core dumps (PR_SET_DUMPABLE of prctl(2)). For processes that hold secrets and start others.
 
     Returns:
         True if that is done; False where the system has no such thing.

@@ -25,7 +25,7 @@ _READ_ONLY, _NO_SUID, _NO_DEV, _NO_EXEC, _RECURSIVE, _PRIVATE = 1, 2, 4, 8, 0x40
 _KILL, _SETGID, _SETUID, _SETPCAP, _SYS_ADMIN = 5, 6, 7, 8, 21  # capabilities(7)
 _CAPABILITIES_VERSION_3 = 0x20080522
 _MOST_CAPABILITIES = 64
-# User ids above those of containers and below 2^31, which nobody gives out (systemd's table of uids): one a process, so
+# User ids above those of containers and below 2^31, not given out (systemd's table of uids): one a process, so
 # that two decoders cannot reach each other. A pid is at most 2^22.
 FIRST_UID = 1_879_048_192
 NOBODY = 65534  # where the ids above do not exist, as in a container with a few mapped ones
@@ -71,7 +71,7 @@ def leave(*, as_user: bool) -> None:
     """Leave the network, shared memory, host name and mounts behind.
 
     Args:
-        as_user: through a user namespace, as who has no CAP_SYS_ADMIN must.
+        as_user: through a user namespace, as a process without CAP_SYS_ADMIN must.
 
     Raises:
         OSError: the kernel, or the container around us, does not let us.

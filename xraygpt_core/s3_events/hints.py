@@ -12,7 +12,7 @@ from typing import Any, Literal
 from xraygpt_core.errors import InvalidRequest
 
 MAX_HINTS = 1000
-_MAX_KEY_BYTES = 1024  # Amazon S3 User Guide, "Naming Amazon S3 objects"
+MAX_KEY_BYTES = 1024  # Amazon S3 User Guide, "Naming Amazon S3 objects"
 
 Dialect = Literal["aws", "minio", "eventbridge", "seaweedfs", "test"]
 Kind = Literal["created", "deleted"]
@@ -105,8 +105,8 @@ def _object_key(key: str) -> str:
         length = len(key.encode())
     except UnicodeEncodeError:
         raise InvalidRequest("an object key is not UTF-8") from None
-    if not 0 < length <= _MAX_KEY_BYTES or "\0" in key:
-        raise InvalidRequest(f"an object key has 1 to {_MAX_KEY_BYTES} bytes and no NUL")
+    if not 0 < length <= MAX_KEY_BYTES or "\0" in key:
+        raise InvalidRequest(f"an object key has 1 to {MAX_KEY_BYTES} bytes and no NUL")
     return key
 
 

@@ -13,8 +13,16 @@ from xraygpt_core.ledger.studies.lifecycle import IMAGE_TRANSITIONS, NEW, REPLAC
 from xraygpt_core.states import ImageState, StudyState
 
 ROOM = Path(ledger.__file__).parent
+ROOT = ROOM.parents[1]
+OTHERS = ("xraygpt_core", "api_gateway", "workers", "training_jobs", "migrations", "xraygpt")
 TABLES = {"images": IMAGE_TRANSITIONS, "studies": STUDY_TRANSITIONS}
+STATES = {"images": set(ImageState), "studies": set(StudyState)}
 _STATEMENT = re.compile(r"\b(?:UPDATE (studies|images) SET|INSERT INTO (studies|images)\b)")
+_ANY_WRITING = re.compile(
+    r"\b(?:UPDATE|INSERT\s+INTO|MERGE\s+INTO)\s+(?:ONLY\s+)?(?:studies|images|inserted|\{\w*\})", re.I
+)
+_READABLE = re.compile(r"UPDATE (?:studies|images) SET\s+\w+ = |INSERT INTO (?:studies|images) \(")
+_UNREADABLE = re.compile(r"\bstate=|\bstate\b[^()]*\) = |\bDO UPDATE\b", re.I)
 _ENDS = re.compile(r"\b(?:WHERE|FROM|RETURNING)\b")
 _GUARD = re.compile(r"(?<![\w.])(?:images\.|studies\.)?state (?:= '\w+'|IN \([^)]*\))")
 
@@ -69,7 +77,15 @@ def changes(sql: str) -> Iterator[Change]:
         if updated:
             yield from updates(updated, sql[found.end() :])
         else:
-            yield Change(inserted, True, frozenset(re.findall(r"'(\w+ed)'", sql[found.end() :])[:1]))
+            states = (word for word in re.findall(r"'(\w+)'", sql[found.end() :]) if word in STATES[inserted])
+            yield Change(inserted, True, frozenset(list(states)[:1]))
+
+
+def unreadable(sql: str) -> list[str]:
+    """The statements on images and studies that :func:`changes` might overlook, by how they begin."""
+    found = [one for one in _ANY_WRITING.finditer(sql) if not _READABLE.match(sql, one.start())]
+    found += [one for one in _UNREADABLE.finditer(sql) if _STATEMENT.search(sql)]
+    return [one.group() for one in found]
 
 
 def texts(path: Path) -> Iterator[str]:
@@ -121,6 +137,45 @@ def test_the_states_a_statement_asks_for_are_found() -> None:
 
 def test_a_statement_that_only_looks_at_a_state_changes_none() -> None:
     assert not list(changes("UPDATE studies SET view = :view WHERE id = :id AND state = 'received'"))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE studies\n    SET state = 'dead'",
+        "UPDATE studies AS s SET state = 'dead'",
+        "UPDATE ONLY images SET state = 'dead'",
+        "update images set state = 'dead'",
+        "UPDATE images SET state='dead'",
+        "UPDATE images SET (state, reason_code) = ('dead', NULL)",
+        "UPDATE images SET view = NULL, (state, reason_code) = ('dead', NULL)",
+        "UPDATE {table} SET state = 'dead'",
+        "UPDATE inserted SET state = 'dead'",
+        "UPDATE studies SET {changes}",
+        "INSERT INTO studies (id, state) VALUES (:id, 'received') ON CONFLICT (id) DO UPDATE SET state = 'dead'",
+        "INSERT INTO studies VALUES (:id, 'received')",
+        "MERGE INTO studies USING n ON true WHEN MATCHED THEN UPDATE SET state = 'dead'",
+    ],
+)
+def test_a_statement_that_could_be_overlooked_is_found(sql: str) -> None:
+    assert unreadable(sql)
+
+
+def sources() -> list[Path]:
+    """Every file of Python or SQL in the packages."""
+    return sorted(file for package in OTHERS for end in ("py", "sql") for file in (ROOT / package).rglob(f"*.{end}"))
+
+
+def test_every_statement_on_images_and_studies_is_written_so_that_it_is_found() -> None:
+    assert {
+        str(file): bad for file in sources() if (bad := [one for text in texts(file) for one in unreadable(text)])
+    } == {}
+
+
+def test_no_state_is_changed_outside_the_ledger() -> None:
+    outside = [file for file in sources() if ROOM not in file.parents]
+    assert len(outside) > 200
+    assert [file for file in outside if any(list(changes(text)) for text in texts(file))] == []
 
 
 @pytest.mark.parametrize("module", FOUND)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.convert import _hugging_face_name, _unpermute, convert_state_dict
+from xraygpt_core.model.importing.convert import _hugging_face_name, _unpermute, convert_state_dict
 
 
 def test_a_state_dict_becomes_safetensors_without_what_is_dropped(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_foreign_tensor_is_an_error() -> None:
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
-    from xraygpt_core.model.convert import convert_gguf
+    from xraygpt_core.model.importing.convert import convert_gguf
 
     writer = gguf.GGUFWriter(tmp_path / "m.gguf", "gpt2")
     writer.add_tensor("token_embd.weight", np.zeros((2, 2), dtype=np.float32))

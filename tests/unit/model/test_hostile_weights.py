@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import read_bundle
-from xraygpt_core.model.convert import convert_gguf, gguf_hidden
+from xraygpt_core.model.importing.convert import convert_gguf, gguf_hidden
 from xraygpt_core.model.importing.gguf_header import check_header
 from xraygpt_core.model.importing.llms import read_llm
 from xraygpt_core.model.importing.tensors import TensorFiles, read_json

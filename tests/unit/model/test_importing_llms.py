@@ -9,7 +9,7 @@ import torch
 
 from tests.support.published_parts import Parts, llama_state, quiet, write_llama
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.convert import gguf_hidden
+from xraygpt_core.model.importing.convert import gguf_hidden
 from xraygpt_core.model.importing.findings import ImportedPart
 from xraygpt_core.model.importing.importer import ImportRequest, import_bundle
 from xraygpt_core.model.llm import load_base, load_llm

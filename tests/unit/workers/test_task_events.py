@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from workers import task_events
+from workers.executor import attempt
 from workers.task_events import Event, TaskEvents
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.jobs.fence import Claim
@@ -132,7 +133,7 @@ def test_a_broker_that_hangs_holds_up_no_job_and_no_end(monkeypatch: pytest.Monk
 
     events = TaskEvents("w", hang)
     events.received([claimed()])
-    events.start()
+    events.start(attempt)
     assert hangs.wait(60)
     events.started(claimed())
     events.close()
@@ -141,15 +142,45 @@ def test_a_broker_that_hangs_holds_up_no_job_and_no_end(monkeypatch: pytest.Monk
 
 def test_the_thread_sends_what_is_left_when_it_is_closed(broker: Broker) -> None:
     events = TaskEvents("w", broker)
-    events.start()
+    events.start(attempt)
     events.received([claimed()])
     events.close()
     assert broker.types == ["task-received"]
 
 
+def test_no_error_ends_the_thread_and_what_is_lost_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_events, "_SEND_SECONDS", 0.0)
+    before, failed, taken = dropped(), threading.Event(), threading.Event()
+
+    def publish(_: list[Event]) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise AttributeError("of a library")
+        taken.set()
+
+    events = TaskEvents("w", publish)
+    events.start(attempt)
+    events.received([claimed()])
+    assert failed.wait(60)
+    events.received([claimed()])
+    assert taken.wait(60), "the next event is sent"
+    events.close()
+    assert dropped() - before == 1
+
+
+def test_an_error_is_shown_as_the_ledger_keeps_it(broker: Broker) -> None:
+    events = TaskEvents("w", broker)
+    events.failed(claimed(), "Unavailable: \0\ud800 <b>" + "x" * 5000)
+    events.retried(claimed(), "y" * 5000)
+    events.send()
+    texts = [event["exception"] for event in broker.messages[0]]
+    assert texts[0].startswith("Unavailable: ? <b>x")
+    assert [len(text) <= 2000 for text in texts] == [True, True]
+
+
 def test_without_a_publisher_nothing_is_kept() -> None:
     events = TaskEvents()
-    events.start()
+    events.start(attempt)
     events.received([claimed()])
     events.send()
     events.close()

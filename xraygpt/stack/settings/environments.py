@@ -52,7 +52,7 @@ _MODEL_PREFIXES = (
     "TOKENIZERS_", "HUGGINGFACE_",
 )  # fmt: skip
 _MODEL = frozenset({"gpu", "training"})
-# boto3's own search for credentials: for who reads a bucket, where no keys are given, and for the queue of events.
+# boto3's own search for credentials: for reading a bucket where no keys are given, and for the queue of events.
 _AWS_PREFIXES = ("AWS_", "BOTO_")
 _HOME = frozenset({"XRAYGPT_HOME", "XRAYGPT_MODELS"})
 

@@ -195,11 +195,13 @@ def _may_take_back(verdict: Verdict, signer: Signer, before: Standing, keys: Col
     if before.last is None or not (verdict.undo or before.signed):
         raise Conflict("there is nothing to take back: it is a draft")
     if verdict.undo and not signer.made(before.last, keys):
-        raise InvalidRequest("an act is undone by who did it; to take another person's review back, say why ('reason')")
+        raise InvalidRequest(
+            "an act is undone by the person who did it; to take another person's review back, say why ('reason')"
+        )
     if verdict.undo or all(signer.made(one, keys) for one in before.signed):
         return
     if not signer.key.has(Role.LEAD):
-        raise Forbidden("another person signed this: who takes their review back needs the role lead")
+        raise Forbidden("another person signed this: to take their review back needs the role lead")
     if verdict.reason is None:
         raise InvalidRequest("another person signed this: to take their review back, say why ('reason')")
 

@@ -110,7 +110,7 @@ def _size(source: Path, skip: str | None = None) -> int:
 
 
 def _convert_gguf(source: Path, folder: Path, projector: ReadProjector) -> ImportedPart:
-    from xraygpt_core.model.convert import convert_gguf, gguf_hidden
+    from xraygpt_core.model.importing.convert import convert_gguf, gguf_hidden
 
     check_llm(projector, gguf_hidden(source))
     convert_gguf(source, folder)

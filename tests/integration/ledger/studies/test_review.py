@@ -228,7 +228,7 @@ def test_a_program_takes_back_for_one_person_what_it_signed_for_another_with_a_r
         review_summary(ledger, draft, TAKEN_BACK, Signer(pacs.key, "Dr. B"))
     with pytest.raises(InvalidRequest, match="reason"):
         review_summary(ledger, draft, TAKEN_BACK, pacs)
-    with pytest.raises(InvalidRequest, match="undone by who did it"):
+    with pytest.raises(InvalidRequest, match="undone by the person who did it"):
         review_summary(ledger, draft, UNDO, pacs)
     review_summary(ledger, draft, TAKEN_BACK, Signer(pacs.key, "Dr. A"))
     assert read.summary(ledger, draft).review_state == "draft"
