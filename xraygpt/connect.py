@@ -28,6 +28,11 @@ def setting(name: str, stack: Mapping[str, Any] | None = None) -> str | None:
     return os.environ.get(f"XRAYGPT_{name.upper()}") or (stack or {}).get(name)
 
 
+def is_set(name: str) -> bool:
+    """True if the environment has ``XRAYGPT_<NAME>``, even if it is empty: our processes read it then, too."""
+    return f"XRAYGPT_{name.upper()}" in os.environ
+
+
 def process_environment(stack: Mapping[str, Any]) -> dict[str, str]:
     """The environment of a process that a command starts: the command's own, and what the stack knows."""
     known = {f"XRAYGPT_{name.upper()}": str(stack[name]) for name in _PROCESS_SETTINGS if stack.get(name)}

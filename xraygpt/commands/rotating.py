@@ -10,7 +10,7 @@ import typer
 
 from xraygpt import show
 from xraygpt.commands.options import AsJson
-from xraygpt.connect import home, process_environment, setting
+from xraygpt.connect import home, is_set, process_environment
 from xraygpt.stack.launch import start, stop
 from xraygpt.stack.processes.child import StackError, die_with_parent
 from xraygpt.stack.settings.home import Home, replace_hmac_key, running_stack
@@ -70,7 +70,7 @@ def _secrets(data: Home, names: list[str]) -> None:
 
 def _pseudonyms(data: Home, *, give_up: bool) -> bool:
     """True if the old key is no longer in use."""
-    if setting("hmac_key") or setting("hmac_key_file"):
+    if is_set("hmac_key") or is_set("hmac_key_file"):
         raise StackError("the pseudonymisation key is a setting of yours: docs/operations.md says how to replace it")
     if not data.hmac_key_file.exists():
         raise StackError(f"there is no key in {data.root} yet")

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from xraygpt.commands import rotating
 from xraygpt.commands.rotating import What
+from xraygpt.stack.processes.child import StackError
 from xraygpt.stack.settings.home import Home, finish_replacing, make_hmac_key, replace_hmac_key
 from xraygpt.stack.settings.remembered import recall, remember
 from xraygpt.stack.settings.rotation import ROTATED
@@ -78,3 +80,22 @@ def test_a_start_finishes_what_was_cut_off_between_old_and_new(home: Home) -> No
     assert home.old_hmac_key_file.read_text() == old
     assert home.hmac_key_file.exists()
     assert not home.next_hmac_key_file.exists()
+
+
+@pytest.mark.parametrize("name", ["XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"])
+@pytest.mark.parametrize("value", ["", "of/yours"])
+def test_a_key_that_is_a_setting_is_not_replaced_even_if_it_is_empty(
+    name: str, value: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stack reads the setting, not its own file: it would not start with the new key."""
+    old = home.hmac_key_file.read_text()
+    monkeypatch.setenv("XRAYGPT_HOME", str(home.root))
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(rotating, "start", _must_not_start)
+    with pytest.raises(StackError, match="a setting of yours"):
+        rotating.rotate(What.PSEUDONYMS)
+    assert home.hmac_key_file.read_text() == old
+
+
+def _must_not_start(home: Home, say: object) -> None:
+    raise AssertionError("the stack starts with a new key")
