@@ -49,7 +49,7 @@ _FILL = """
 def measure(running: BenchmarkStack, summaries: int, plans: Path | None) -> list[Row]:
     """Milliseconds of each documented query; the plans go into ``plans``."""
     say(f"filling {summaries} summaries")
-    rows, told = [], []
+    rows, explained = [], []
     with running.connect() as connection:
         connection.execute("TRUNCATE studies, images, object_keys, jobs, timeline, summaries, backlogs CASCADE")
         fill(connection, summaries)
@@ -59,9 +59,9 @@ def measure(running: BenchmarkStack, summaries: int, plans: Path | None) -> list
             took = 1000 * (time.perf_counter() - began)
             rows.append(tell(Row(f"sql.{summaries}.{name}", took, "ms")))
             plan = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {sql}")
-            told.append(f"## {name}\n\n```\n" + "\n".join(line for (line,) in plan) + "\n```\n")
+            explained.append(f"## {name}\n\n```\n" + "\n".join(line for (line,) in plan) + "\n```\n")
     if plans:
-        plans.write_text(f"# Plans of the documented queries at {summaries} summaries\n\n" + "\n".join(told))
+        plans.write_text(f"# Plans of the documented queries at {summaries} summaries\n\n" + "\n".join(explained))
     return rows
 
 
