@@ -84,13 +84,13 @@ class S3Identities:
         self.write()
 
     def _all(self) -> dict[str, list[Keys]]:
-        known = {name: [tuple(one) for one in keys] for name, keys in recall(self._memory).get("keys", {}).items()}
-        known.setdefault(OWNER, [self._owner])
+        keys_of = {name: [tuple(one) for one in keys] for name, keys in recall(self._memory).get("keys", {}).items()}
+        keys_of.setdefault(OWNER, [self._owner])
         wanted = IDENTITIES if self._buckets else (OWNER,)
-        if missing := [name for name in wanted if name not in known]:
-            known |= {name: [make_keys()] for name in missing}
-            remember(self._memory, {"keys": known})
-        return known
+        if missing := [name for name in wanted if name not in keys_of]:
+            keys_of |= {name: [make_keys()] for name in missing}
+            remember(self._memory, {"keys": keys_of})
+        return keys_of
 
 
 def make_keys() -> Keys:
