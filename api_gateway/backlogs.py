@@ -63,11 +63,9 @@ def post_backlog(body: NewBacklog, ledger: UsesLedger, once: RunsOnce, caller: O
     if not body.uri.startswith("s3://") or bucket != ledger.settings.bucket:
         raise InvalidRequest(f"write it as s3://{ledger.settings.bucket}/prefix: only that bucket is read here")
     lane = may_ask_for(body.lane, caller)
-
-    def action() -> dict[str, str]:
-        return {"backlog_id": str(create_backlog(ledger, bucket, prefix, lane, body.since))}
-
-    return BacklogId.model_validate(once(action))
+    return BacklogId.model_validate(
+        once(lambda: {"backlog_id": str(create_backlog(ledger, bucket, prefix, lane, body.since))})
+    )
 
 
 @router.get("")

@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
 
 from anyio import CapacityLimiter, fail_after
 
 from xraygpt_core.errors import TooMany
+
+Key = TypeVar("Key")
 
 
 class ConcurrencyLimit:
@@ -31,23 +34,30 @@ class ConcurrencyLimit:
         Raises:
             TooMany: none became free in time.
         """
-        own = self._of.setdefault(caller, CapacityLimiter(self._most_of_one))
-        try:
-            async with AsyncExitStack() as held:
-                try:
-                    with fail_after(self._wait_seconds):
-                        for slots in (own, self._all):
-                            await held.enter_async_context(held_slot(slots))
-                except TimeoutError:
-                    raise TooMany(self._refusal, max(1.0, self._wait_seconds)) from None
-                yield
-        finally:
-            if not own.borrowed_tokens and not own.statistics().tasks_waiting:
-                self._of.pop(caller, None)
+        async with AsyncExitStack() as held:
+            try:
+                with fail_after(self._wait_seconds):
+                    await held.enter_async_context(own_slot(self._of, caller, self._most_of_one))
+                    await held.enter_async_context(_slot(self._all))
+            except TimeoutError:
+                raise TooMany(self._refusal, max(1.0, self._wait_seconds)) from None
+            yield
 
 
 @asynccontextmanager
-async def held_slot(slots: CapacityLimiter) -> AsyncIterator[None]:
+async def own_slot(limiters: dict[Key, CapacityLimiter], caller: Key, most: int) -> AsyncIterator[None]:
+    """Hold one of the caller's own slots for the block; its limiter is forgotten when nothing needs it."""
+    own = limiters.setdefault(caller, CapacityLimiter(most))
+    try:
+        async with _slot(own):
+            yield
+    finally:
+        if not own.borrowed_tokens and not own.statistics().tasks_waiting:
+            limiters.pop(caller, None)
+
+
+@asynccontextmanager
+async def _slot(slots: CapacityLimiter) -> AsyncIterator[None]:
     """Hold one of the slots for the block."""
     me = object()  # not the task: another task than the one that took the question may send the answer
     await slots.acquire_on_behalf_of(me)

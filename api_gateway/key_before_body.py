@@ -3,8 +3,6 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from hashlib import sha256
 
 from anyio import CapacityLimiter
@@ -14,7 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_gateway.auth import NO_KEY, Shown, presented_key, shown, token_of
-from api_gateway.concurrency import held_slot
+from api_gateway.concurrency import own_slot
 from api_gateway.cookies import session_token
 from api_gateway.problems import answer
 from api_gateway.rate_limits import RateLimits, address
@@ -81,7 +79,8 @@ class KeyBeforeBody:
         if self._good.get(digest, 0.0) < time.monotonic():
             self._limits.check("wrong key", sender)
         try:
-            async with self._turn(digest):
+            # Limited, so that a sender of many requests delays only itself.
+            async with own_slot(self._turns, digest, _CHECKS_AT_ONCE):
                 caller = await run_in_threadpool(shown, self._ledger, asked)
         except Unauthorised:
             self._good.pop(digest, None)
@@ -93,17 +92,6 @@ class KeyBeforeBody:
             if len(self._good) > _MOST_GOOD:
                 self._good.popitem(last=False)
         return caller
-
-    @asynccontextmanager
-    async def _turn(self, digest: bytes) -> AsyncIterator[None]:
-        """Limits the checks of one key, so that a sender of many requests delays only itself."""
-        turns = self._turns.setdefault(digest, CapacityLimiter(_CHECKS_AT_ONCE))
-        try:
-            async with held_slot(turns):
-                yield
-        finally:
-            if not turns.borrowed_tokens and not turns.statistics().tasks_waiting:
-                self._turns.pop(digest, None)
 
     def _refused(self, locked_out: str, sender: str) -> None:
         locked = self._limits.failed("wrong key", locked_out)

@@ -123,21 +123,13 @@ def address(connection: HTTPConnection) -> str:
     return str(found)
 
 
-def spend(connection: HTTPConnection, what: What, who: object = None) -> None:
-    """Take one from the budget of ``who``, or of the sender's address.
-
-    Raises:
-        TooMany: nothing is left.
-    """
-    limits(connection).spend(what, address(connection) if who is None else who)
-
-
 def spends(what: What) -> Any:
     """For a route's ``dependencies``: each request takes one from the budget of the key (or session) that sends it."""
 
     def take(request: Request, ledger: UsesLedger) -> None:
         actor = ledger.actor
-        spend(request, what, actor and (actor.key_id or f"person {actor.name}"))
+        sender = address(request) if actor is None else actor.key_id or f"person {actor.name}"
+        limits(request).spend(what, sender)
 
     return Depends(take)
 
@@ -146,6 +138,6 @@ def spends_here(what: What) -> Any:
     """The same for a route without a key: from the budget of the sender's address."""
 
     def take(request: Request) -> None:
-        spend(request, what)
+        limits(request).spend(what, address(request))
 
     return Depends(take)

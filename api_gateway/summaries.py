@@ -83,8 +83,6 @@ def post_resummarise(body: Resummarise, ledger: UsesLedger, once: RunsOnce, _: L
     if (body.study_ids is None) == (body.where is None):
         raise InvalidRequest("name the studies by study_ids or by where, one of the two")
     where = (body.where or Where()).model_dump()
-
-    def action() -> dict[str, int]:
-        return {"queued": resummarise(ledger, study_ids=body.study_ids, bundle=body.bundle, **where)}
-
-    return Queued.model_validate(once(action))
+    return Queued.model_validate(
+        once(lambda: {"queued": resummarise(ledger, study_ids=body.study_ids, bundle=body.bundle, **where)})
+    )

@@ -63,11 +63,9 @@ class Promoted(Answer):
 def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce, _: Admin) -> RunId:
     """Queue a run. Its configuration is checked here: every key, type and bound of docs/training.md."""
     parse_config(body.config)
-
-    def action() -> dict[str, str]:
-        return {"run_id": str(create_run(ledger, body.stage, body.config, body.parent_run))}
-
-    return RunId.model_validate(once(action))
+    return RunId.model_validate(
+        once(lambda: {"run_id": str(create_run(ledger, body.stage, body.config, body.parent_run))})
+    )
 
 
 @router.get("")

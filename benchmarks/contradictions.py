@@ -55,9 +55,9 @@ def of_phantoms(count: int) -> list[Row]:
         note("as_written", contradictions(text.findings, text.impression, "PA"))
         note("another_view", contradictions(text.findings, text.impression, "AP"))
         mirrored = _mirrored(text.impression)
-        if _said(mirrored) - _said(text.findings):
+        if _labels(mirrored) - _labels(text.findings):
             note("mirrored", contradictions(text.findings, mirrored, "PA"))
-        if before is not None and _said(before.impression) - _said(text.findings):
+        if before is not None and _labels(before.impression) - _labels(text.findings):
             note("another_impression", contradictions(text.findings, before.impression, "PA"))
         if any(label.startswith(_ACUTE) for label in labels):
             note("calm", contradictions(text.findings, _CALM[len(marks["as_written"]) % 3], "PA"))
@@ -81,9 +81,9 @@ def of_radiologists(source: Path, shown: int) -> list[Row]:
 
 def of_bundle(name: str, count: int) -> list[Row]:
     """The share of a bundle's drafts about held-out phantoms that is marked, by kind."""
-    from training_jobs.config import Phantoms  # torch, only where it is needed
     from training_jobs.data import draw, phantom_studies
     from training_jobs.evaluate import summaries
+    from xraygpt_core.training_config import Phantoms  # torch, only where it is needed
 
     drawn = [draw(study) for study in phantom_studies(Phantoms(count, 0, "held_out"), 0.0)]
     notify: Callable[[int, int], None] = lambda done, total: done % 50 or say(f"{done} of {total}")  # noqa: E731
@@ -104,7 +104,7 @@ def _share(name: str, marks: list[bool]) -> Row:
     return tell(Row(name, sum(marks) / len(marks), f"{sum(marks)} of {len(marks)}"))
 
 
-def _said(text: str) -> frozenset[str]:
+def _labels(text: str) -> frozenset[str]:
     return label_report(f"Findings: {text}")
 
 

@@ -5,13 +5,13 @@ from contextlib import closing
 import torch
 
 from benchmarks.figures import Row, arguments, report, say
-from training_jobs.config import Phantoms
 from training_jobs.data import draw, phantom_studies
 from xraygpt_core.model.backend import GenerationRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.fetch import fetch_demo_bundle
 from xraygpt_core.paths import models_dir
+from xraygpt_core.training_config import Phantoms
 
 _STUDIES, _ROWS = 24, 16
 _WAYS = (

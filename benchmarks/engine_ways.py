@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from benchmarks.engine_work import LONGEST, SHAPES, EngineResult, Job, arrivals, embedded, jobs, model, peak_mib, useful
+from benchmarks.engine_work import LONGEST, SHAPES, EngineResult, Job, arrivals, embedded, jobs, model, useful
+from benchmarks.figures import peak_mib
 from xraygpt_core import metrics
 from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Decoding
@@ -229,7 +231,7 @@ def main() -> int:
     """Run one way."""
     asked = parser().parse_args()
     work = jobs(asked.studies, SHAPES[asked.shape]["hidden_size"])
-    print(json.dumps(WAYS[asked.way](asked, work).document()))
+    print(json.dumps(asdict(WAYS[asked.way](asked, work))))
     return 0
 
 

@@ -2,8 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -55,15 +54,11 @@ class EngineResult:
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
-    def document(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
-
-def jobs(count: int, hidden: int, seed: int = 0) -> list[Job]:
+def jobs(count: int, hidden: int) -> list[Job]:
     """Studies of ragged answer lengths; the same ones for the same arguments."""
-    chance = random.Random(seed)
-    source = torch.Generator().manual_seed(seed)
+    chance = random.Random(0)
+    source = torch.Generator().manual_seed(0)
     before = [chance.randrange(100, 40_000) for _ in range(BEFORE)]
     return [
         Job(
@@ -76,9 +71,9 @@ def jobs(count: int, hidden: int, seed: int = 0) -> list[Job]:
     ]
 
 
-def arrivals(count: int, per_second: float, seed: int = 1) -> list[float]:
+def arrivals(count: int, per_second: float) -> list[float]:
     """Seconds at which studies arrive: exponential pauses, a Poisson process."""
-    chance, now, times = random.Random(seed), 0.0, []
+    chance, now, times = random.Random(1), 0.0, []
     for _ in range(count):
         now += chance.expovariate(per_second)
         times.append(now)
@@ -126,14 +121,6 @@ SHAPES: dict[str, dict[str, Any]] = {
         "eos_token_id": None,
     },
 }
-
-
-def peak_mib() -> float:
-    """The largest resident memory of this process so far (proc(5), VmHWM)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 def embedded(llm: Any, job: Job) -> Tensor:

@@ -70,9 +70,9 @@ def report(rows: Sequence[Row], *, as_json: bool) -> None:
         print(f"| {row.name} | {value} | {row.unit} | {baseline} | {row.ratio or ''} |")
 
 
-def peak_megabytes(pid: int) -> float:
-    """The largest resident memory this process has had so far (proc(5), VmHWM)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+def peak_mib() -> float:
+    """The largest resident memory of this process so far (proc(5), VmHWM)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     return 0.0

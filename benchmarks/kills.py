@@ -8,7 +8,6 @@ invariants of the chaos suite.
 """
 
 import argparse
-import http.client
 import itertools
 import json
 import random
@@ -17,14 +16,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from functools import partial
 
 import psycopg
 
 from benchmarks import kills_stock
-from benchmarks.path import event
-from benchmarks.stack import WEBHOOK_TOKEN, BenchmarkStack, services
+from benchmarks.path import send
+from benchmarks.stack import BenchmarkStack, services
 from tests.support.invariants import check_invariants
 from xraygpt.stack.processes.child import Child
 
@@ -48,7 +47,6 @@ COMMANDS = {
 }
 # What is killed, in turn: workers hold jobs, so they come more often.
 VICTIMS = ("ingest-1", "gpu-1", "ingest-2", "gpu-2", "gateway", "ingest-1", "gpu-2", "control")
-_SENDERS = 4
 _PATIENCE_SECONDS = 120.0
 
 _COUNTS = """
@@ -72,15 +70,12 @@ def ours(studies: int, kills: int) -> dict[str, float]:
         running.processes(COMMANDS, **SETTINGS) as children,
         psycopg.connect(running.postgres.url, autocommit=True) as connection,
     ):
-        hospital = threading.Thread(target=_send_all, args=(running.gateway_url, studies), daemon=True)
+        sending = partial(send, running.gateway_url, range(1, studies + 1), repeat=True)
+        hospital = threading.Thread(target=sending, daemon=True)
         began = time.monotonic()
         hospital.start()
-        killed = _kill_along(
-            children,
-            VICTIMS,
-            kills,
-            lambda: _one(connection, _DONE) / (studies * JOBS_PER_STUDY),
-        )
+        all_jobs = studies * JOBS_PER_STUDY
+        killed = _kill_along(children, VICTIMS, kills, lambda: _one(connection, _DONE) / all_jobs)
         _wait_until_done(connection, children, studies)
         seconds = time.monotonic() - began
         hospital.join(10)
@@ -155,40 +150,6 @@ def _refused(running: BenchmarkStack) -> int:
     return sum(path.read_text().count("lease lost, nothing written") for path in running.directory.glob("*.log"))
 
 
-def _send_all(url: str, studies: int) -> None:
-    """An event per study, each repeated until the gateway has taken it, as S3 and its queues do."""
-    bodies = iter([event(number) for number in range(1, studies + 1)])
-    lock = threading.Lock()
-    threads = [threading.Thread(target=_send, args=(url, bodies, lock), daemon=True) for _ in range(_SENDERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def _send(url: str, bodies: Iterator[bytes], lock: threading.Lock) -> None:
-    at = urlsplit(url)
-    headers = {"Authorization": f"Bearer {WEBHOOK_TOKEN}", "Content-Type": "application/json"}
-    while True:
-        with lock:
-            body = next(bodies, None)
-        if body is None:
-            return
-        while not _posted(at.hostname or "", at.port or 80, body, headers):
-            time.sleep(0.1)
-
-
-def _posted(host: str, port: int, body: bytes, headers: dict[str, str]) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=30)
-    try:
-        connection.request("POST", "/v1/events/s3", body, headers)
-        return connection.getresponse().status == http.client.ACCEPTED
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
 def main() -> int:
     """Exit status 0 if ours lost nothing, did nothing twice and accepted no late write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
@@ -202,8 +163,7 @@ def main() -> int:
     if not chosen.no_stock:
         report["stock"] = kills_stock.stock(studies, chosen.kills, _kill_along)
     print(json.dumps(report, indent=2))
-    figures = report["ours"]
-    return 1 if figures["lost"] or figures["double summaries"] or figures["fenced writes accepted"] else 0
+    return int(any(report["ours"][fault] for fault in ("lost", "double summaries", "fenced writes accepted")))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from benchmarks.figures import Row, peak_megabytes, say
+from benchmarks.figures import Row, peak_mib, say
 from benchmarks.stack import BenchmarkStack, serve_bucket
 from workers.sweep import PAGE, list_backlogs
 from xraygpt.stack.processes.child import die_with_parent
@@ -86,7 +86,7 @@ def main() -> int:
     backlog_id = create_backlog(ledger, settings.bucket, "", Lane.BACKLOG, None)
     with watch("list"):
         listed = list_backlogs(ledger, store)
-    megabytes = peak_megabytes(os.getpid())
+    megabytes = peak_mib()
     with watch("compare"):
         found = compared(ledger, store)
     with watch("progress"):

@@ -4,10 +4,10 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from urllib.parse import urlsplit
 
 import redis
@@ -50,7 +50,7 @@ class PathRun:
 def warm(running: BenchmarkStack) -> None:
     """Until every process has done its work for a few studies: imports, connections, prepared statements."""
     with running.connect() as connection:
-        send(running, 40)
+        _send_next(running, 40)
         wait_until_quiet(connection, _SUMMARISED.format(40), 120)
 
 
@@ -62,7 +62,7 @@ def measure(running: BenchmarkStack, pids: dict[str, int], studies: int) -> Path
         before = core_seconds(pids)
         began = time.monotonic()
         with _watching(running) as longest:
-            send(running, studies)
+            _send_next(running, studies)
             ended = wait_until_quiet(connection, _SUMMARISED.format(there + studies), 60 + studies / 5)
         after = core_seconds(pids)
     spent = {name: 1000 * (after[name] - before[name]) / studies for name in pids}
@@ -91,20 +91,29 @@ def _watching(running: BenchmarkStack) -> Iterator[list[int]]:
         watcher.join()
 
 
-def send(running: BenchmarkStack, studies: int) -> None:
-    """Post an S3 event per study to the gateway, over a few connections as a bucket's webhook does."""
-    bodies = iter([event(next(_numbers)) for _ in range(studies)])
-    lock = threading.Lock()
-    failures: list[int] = []
-    threads = [
-        threading.Thread(target=_post_all, args=(running.gateway_url, bodies, lock, failures)) for _ in range(_SENDERS)
-    ]
+def _send_next(running: BenchmarkStack, studies: int) -> None:
+    if refused := send(running.gateway_url, list(islice(_numbers, studies))):
+        raise RuntimeError(f"the gateway refused {len(refused)} events, the first with status {refused[0]}")
+
+
+def send(url: str, numbers: Sequence[int], *, repeat: bool = False) -> list[int]:
+    """Post an S3 event per study to the gateway, over a few connections as a bucket's webhook does.
+
+    Args:
+        repeat: each until the gateway has taken it, as S3 and its queues do.
+
+    Returns:
+        The statuses of those that it did not take; 0: no answer.
+    """
+    bodies, lock = iter([event(number) for number in numbers]), threading.Lock()
+    refused: list[int] = []
+    sending = (url, bodies, lock, refused, repeat)
+    threads = [threading.Thread(target=_post_all, args=sending, daemon=True) for _ in range(_SENDERS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    if failures:
-        raise RuntimeError(f"the gateway refused {len(failures)} events, the first with status {failures[0]}")
+    return refused
 
 
 def event(number: int) -> bytes:
@@ -121,18 +130,28 @@ def event(number: int) -> bytes:
     return json.dumps({"Records": [record]}).encode()
 
 
-def _post_all(url: str, bodies: Iterator[bytes], lock: threading.Lock, failures: list[int]) -> None:
+def _post_all(url: str, bodies: Iterator[bytes], lock: threading.Lock, refused: list[int], repeat: bool) -> None:
     at = urlsplit(url)
-    connection = http.client.HTTPConnection(at.hostname or "", at.port)
+    with closing(http.client.HTTPConnection(at.hostname or "", at.port, timeout=30)) as connection:
+        while True:
+            with lock:
+                body = next(bodies, None)
+            if body is None:
+                return
+            while (status := _post(connection, body)) != http.client.ACCEPTED:
+                if not repeat:
+                    refused.append(status)
+                    break
+                time.sleep(0.1)
+
+
+def _post(connection: http.client.HTTPConnection, body: bytes) -> int:
     headers = {"Authorization": f"Bearer {WEBHOOK_TOKEN}", "Content-Type": "application/json"}
-    while True:
-        with lock:
-            body = next(bodies, None)
-        if body is None:
-            connection.close()
-            return
+    try:
         connection.request("POST", "/v1/events/s3", body, headers)
         answer = connection.getresponse()
         answer.read()
-        if answer.status != http.client.ACCEPTED:
-            failures.append(answer.status)
+    except (OSError, http.client.HTTPException):
+        connection.close()  # the next request opens it again
+        return 0
+    return answer.status

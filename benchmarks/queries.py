@@ -1,4 +1,4 @@
-"""The documented queries (docs/sql.md) over many summaries, with the plan PostgreSQL chose for each."""
+"""Reads over many summaries: the documented queries (docs/sql.md) with PostgreSQL's plans, and pages of the lists."""
 
 import re
 import time
@@ -7,8 +7,13 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.figures import Row, say, tell
+from benchmarks.sizes import TABLES, ledger_of, timed
 from benchmarks.stack import BenchmarkStack
+from xraygpt_core.ledger.studies.worklist import WorklistView, worklist
+from xraygpt_core.states import Lane, StudyState
 
+_ROWS = 50  # of a page
+_NOTHING = [StudyState.DEAD]  # a state that no filled study has
 _PAGE = Path(__file__).parents[1] / "docs" / "sql.md"
 _NAMES = {
     "by_day": "percentile_cont",
@@ -48,10 +53,8 @@ _FILL = """
 
 def measure(running: BenchmarkStack, summaries: int, plans: Path | None) -> list[Row]:
     """Milliseconds of each documented query; the plans go into ``plans``."""
-    say(f"filling {summaries} summaries")
-    rows, pages = [], []
+    rows, explained = [], []
     with running.connect() as connection:
-        connection.execute("TRUNCATE studies, images, object_keys, jobs, timeline, summaries, backlogs CASCADE")
         fill(connection, summaries)
         for name, sql in documented(_PAGE.read_text()).items():
             began = time.perf_counter()
@@ -59,14 +62,34 @@ def measure(running: BenchmarkStack, summaries: int, plans: Path | None) -> list
             took = 1000 * (time.perf_counter() - began)
             rows.append(tell(Row(f"sql.{summaries}.{name}", took, "ms")))
             plan = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {sql}")
-            pages.append(f"## {name}\n\n```\n" + "\n".join(line for (line,) in plan) + "\n```\n")
+            explained.append(f"## {name}\n\n```\n" + "\n".join(line for (line,) in plan) + "\n```\n")
     if plans:
-        plans.write_text(f"# Plans of the documented queries at {summaries} summaries\n\n" + "\n".join(pages))
+        plans.write_text(f"# Plans of the documented queries at {summaries} summaries\n\n" + "\n".join(explained))
+    return rows
+
+
+def measure_pages(running: BenchmarkStack, summaries: int) -> list[Row]:
+    """Median milliseconds of a first page and of the one behind it; of filters, one that finds nothing."""
+    rows = []
+    with running.connect() as connection, ledger_of(running) as ledger:
+        fill(connection, summaries)
+        for listing in WorklistView:
+            after = worklist(ledger, listing, limit=_ROWS).after
+            pages = {
+                "first": lambda listing=listing: worklist(ledger, listing, limit=_ROWS),
+                "next": lambda listing=listing, after=after: worklist(ledger, listing, limit=_ROWS, after=after),
+                "lane": lambda listing=listing: worklist(ledger, listing, limit=_ROWS, lane=Lane.BACKLOG),
+                "nothing": lambda listing=listing: worklist(ledger, listing, limit=_ROWS, states=_NOTHING),
+            }
+            for name, page in pages.items():
+                rows.append(tell(Row(f"pages.{summaries}.{listing}.{name}", timed(page), "ms")))
     return rows
 
 
 def fill(connection: "psycopg.Connection", summaries: int) -> None:
-    """So many summarised studies of one backlog, one every seven seconds back from now."""
+    """Only these studies: summarised, of one backlog, one every seven seconds back from now."""
+    say(f"filling {summaries} summaries")
+    connection.execute(f"TRUNCATE {TABLES} CASCADE")
     row = connection.execute(
         "INSERT INTO backlogs (id, bucket, prefix, lane_rank, state, listed) "
         "VALUES (gen_random_uuid(), 'source', '', 2, 'listed', %s) RETURNING id",

@@ -6,7 +6,7 @@ queries.
 
 from pathlib import Path
 
-from benchmarks import listing, pages, path, queries, sizes, stock, waits
+from benchmarks import listing, path, queries, sizes, stock, waits
 from benchmarks.figures import Row, arguments, report, say, tell
 from benchmarks.stack import BenchmarkStack, services
 
@@ -61,7 +61,7 @@ def main() -> int:
         ],
         "sizes": lambda stack: sizes.measure(stack, [10_000, 1_000_000, 10_000_000] if full else [10_000, 1_000_000]),
         "waits": lambda stack: waits.measure(stack, [0, 1000, 100_000]),
-        "pages": lambda stack: pages.measure(stack, 200_000 if full else 20_000),
+        "pages": lambda stack: queries.measure_pages(stack, 200_000 if full else 20_000),
         "queries": lambda stack: queries.measure(stack, 1_000_000 if full else 100_000, _PLANS if full else None),
     }
     rows: list[Row] = []

@@ -21,7 +21,7 @@ from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, Lane
 
 _REPEATS = 20
-_TABLES = "studies, images, object_keys, jobs, timeline, summaries, backlogs, backlog_images"
+TABLES = "studies, images, object_keys, jobs, timeline, summaries, backlogs, backlog_images"
 _QUEUES = [(kind, lane) for lane in Lane for kind in (JobKind.SETTLE, JobKind.INGEST)]
 
 # A tenth is paused, a tenth waits in the backlog lane, the rest is done.
@@ -41,7 +41,7 @@ def measure(running: BenchmarkStack, sizes: list[int]) -> list[Row]:
     rows: list[Row] = []
     first: dict[str, float] = {}
     with running.connect() as connection, ledger_of(running) as ledger:
-        connection.execute(f"TRUNCATE {_TABLES} CASCADE")
+        connection.execute(f"TRUNCATE {TABLES} CASCADE")
         filled = 0
         for size in sizes:
             say(f"filling the table to {size} jobs")
@@ -50,7 +50,7 @@ def measure(running: BenchmarkStack, sizes: list[int]) -> list[Row]:
             for name, act in operations(ledger).items():
                 took = timed(act)
                 rows.append(tell(Row(f"jobs.{size}.{name}", took, "ms", first.setdefault(name, took))))
-        connection.execute(f"TRUNCATE {_TABLES} CASCADE")
+        connection.execute(f"TRUNCATE {TABLES} CASCADE")
     return rows
 
 

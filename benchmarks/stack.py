@@ -76,13 +76,13 @@ class BenchmarkStack:
 
 
 @contextlib.contextmanager
-def services(*, keys: int = 0) -> Iterator[BenchmarkStack]:
-    """PostgreSQL (migrated, durable as delivered), the broker, and a bucket of so many keys."""
+def services() -> Iterator[BenchmarkStack]:
+    """PostgreSQL (migrated, durable as delivered), the broker, and an empty bucket."""
     with tempfile.TemporaryDirectory(prefix="xraygpt-bench-") as temporary:
         directory = Path(temporary)
         directory.chmod(0o755)
         postgres, broker = Postgres(directory / "postgres"), Broker(directory / "broker")
-        bucket = serve_bucket(keys)
+        bucket = serve_bucket(0)
         try:
             postgres.start()
             broker.start()

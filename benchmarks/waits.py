@@ -7,7 +7,7 @@ import psycopg
 
 from benchmarks.figures import Row, say, tell
 from benchmarks.path import COMMANDS
-from benchmarks.sizes import ledger_of
+from benchmarks.sizes import TABLES, ledger_of
 from benchmarks.stack import BenchmarkStack, wait_until_quiet
 from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
 from xraygpt_core.ledger.transaction import Ledger
@@ -17,7 +17,6 @@ _WARM = 5
 _STUDIES = 40
 _PAUSE_SECONDS = 0.1
 _PAGE = 1000
-_TABLES = "studies, images, object_keys, jobs, timeline, summaries, backlogs, backlog_images"
 
 # From registration to the start of each of its jobs: all the waiting a study does in queues.
 _WAITS = """
@@ -34,7 +33,7 @@ def measure(running: BenchmarkStack, ahead: list[int]) -> list[Row]:
     for count in ahead:
         say(f"stat studies with {count} backlog jobs ahead")
         with running.connect() as connection, ledger_of(running) as ledger:
-            connection.execute(f"TRUNCATE {_TABLES} CASCADE")
+            connection.execute(f"TRUNCATE {TABLES} CASCADE")
             _register(ledger, count, Lane.BACKLOG)
             connection.execute("VACUUM (ANALYZE) jobs, studies, images")
             with running.processes(COMMANDS, settle_seconds="0"):

@@ -191,7 +191,8 @@ def apply(connection: Connection) -> None:
         connection.exec_driver_sql(f"REVOKE ALL ON {table} FROM {role}")  # that of columns goes with it
     for table, column, role, verb in sorted(right, key=str):
         if (table, role) in wrong:
-            connection.exec_driver_sql(f"GRANT {_verb(verb, column)} ON {table} TO {role}")
+            columns = "" if column is None else f' ("{column}")'
+            connection.exec_driver_sql(f"GRANT {verb}{columns} ON {table} TO {role}")
     for role in sorted(roles):
         connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA public TO {role}")
         _let_lock(connection, role)
@@ -216,10 +217,6 @@ def _let_lock(connection: Connection, role: str) -> None:
         asked = text("SELECT has_function_privilege(current_user, :function, 'EXECUTE WITH GRANT OPTION')")
         if connection.execute(asked, {"function": f"pg_catalog.{function}"}).scalar():
             connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO {role}")
-
-
-def _verb(verb: str, column: str | None) -> str:
-    return verb if column is None else f'{verb} ("{column}")'
 
 
 def _read(words: str) -> Iterator[tuple[str, str | None]]:

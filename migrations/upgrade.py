@@ -1,12 +1,14 @@
 """Migrate a database to the newest version; a lock lets only one process do so at a time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from migrations import grants
@@ -31,25 +33,17 @@ def upgrade(url: str, revision: str = "head") -> tuple[str | None, str | None]:
         Unavailable: the server does not answer.
         ConfigurationError: it is no PostgreSQL URL.
     """
-    url, given = without_options(driver_url(url))
-    engine = create_engine(url, connect_args={"connect_timeout": 10})
-    try:
-        # One transaction for all of it, lock included: a pooler may give the next one another connection.
-        with engine.begin() as connection:
-            set_local(connection, {"lock_timeout": "60s"} | given)
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-            before = MigrationContext.configure(connection).get_current_revision()
-            configuration = config()
-            configuration.attributes["connection"] = connection
-            command.upgrade(configuration, revision)
-            after = MigrationContext.configure(connection).get_current_revision()
-            if after == head():
-                grants.apply(connection)
-            return before, after
-    except OperationalError as error:
-        raise Unavailable(f"PostgreSQL does not answer{server_message(error.orig)}") from error
-    finally:
-        engine.dispose()
+    # One transaction for all of it, lock included: a pooler may give the next one another connection.
+    with _transaction(url) as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        before = MigrationContext.configure(connection).get_current_revision()
+        configuration = config()
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, revision)
+        after = MigrationContext.configure(connection).get_current_revision()
+        if after == head():
+            grants.apply(connection)
+        return before, after
 
 
 def roles_missing(url: str) -> list[str]:
@@ -58,10 +52,18 @@ def roles_missing(url: str) -> list[str]:
     Raises:
         Unavailable: the server does not answer.
     """
-    engine = create_engine(without_options(driver_url(url))[0], connect_args={"connect_timeout": 10})
+    with _transaction(url) as connection:
+        return grants.missing(connection)
+
+
+@contextmanager
+def _transaction(url: str) -> Iterator[Connection]:
+    url, given = without_options(driver_url(url))
+    engine = create_engine(url, connect_args={"connect_timeout": 10})
     try:
-        with engine.connect() as connection:
-            return grants.missing(connection)
+        with engine.begin() as connection:
+            set_local(connection, {"lock_timeout": "60s"} | given)
+            yield connection
     except OperationalError as error:
         raise Unavailable(f"PostgreSQL does not answer{server_message(error.orig)}") from error
     finally:

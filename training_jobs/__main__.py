@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from training_jobs.config import Config, Phantoms, read_config
-from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.errors import TrainingError, XrayGPTError
 from xraygpt_core.plain_text import plain_text
+from xraygpt_core.training_config import Config, Phantoms, parse_config
 
 _STAGES = ("medical-llm", "stage1", "stage2")
 
@@ -43,7 +43,7 @@ def _train(options: argparse.Namespace) -> int:
     from xraygpt_core.paths import user_cache
 
     flags = {key: getattr(options, key) for key in ("steps", "batch", "lr", "seed", "checkpoint_every", "films")}
-    config: Config = read_config(options.config, **flags)
+    config = read_config(options.config, **flags)
     base, cache = read_bundle(options.base), options.cache or user_cache() / "features"
     resume = latest_checkpoint(options.out) if options.resume == Path("latest") else options.resume
     try:
@@ -59,15 +59,29 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def read_config(file: Path | None, **flags: Any) -> Config:
+    """The file's keys over the defaults, flags that are not None over both.
+
+    Raises:
+        TrainingError: an unknown key, a value of the wrong type, or one out of bounds.
+    """
+    try:
+        data = json.loads(file.read_text()) if file else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise TrainingError(f"{file} is not a readable JSON file: {error}") from error
+    if not isinstance(data, dict):
+        raise TrainingError("the configuration must be an object")
+    return parse_config(data | {key: value for key, value in flags.items() if value is not None})
+
+
 def _chest_check(options: argparse.Namespace) -> int:
     from training_jobs.chest_check import make_chest_check
     from xraygpt_core.model.bundle import read_bundle
     from xraygpt_core.model.compose import CHEST_CHECK_FILE, compose_bundle
 
     base = read_bundle(options.base)
-    measure = [(folder, True) for folder in options.measure_chest] + [
-        (folder, False) for folder in options.measure_other
-    ]
+    measure = [(folder, True) for folder in options.measure_chest]
+    measure += [(folder, False) for folder in options.measure_other]
     report = make_chest_check(
         base,
         options.chest,

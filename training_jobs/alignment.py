@@ -36,9 +36,5 @@ def draw_indices(rng: np.random.Generator, weights: Sequence[float], batch: int)
     """Indices drawn with the given weights, without repeats where the batch allows it."""
     probabilities = np.asarray(weights, dtype=np.float64)
     probabilities /= probabilities.sum()
-    return [
-        int(index)
-        for index in rng.choice(
-            len(weights), batch, replace=bool(batch > np.count_nonzero(probabilities)), p=probabilities
-        )
-    ]
+    repeats = bool(batch > np.count_nonzero(probabilities))
+    return [int(index) for index in rng.choice(len(weights), batch, replace=repeats, p=probabilities)]

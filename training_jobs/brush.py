@@ -3,6 +3,7 @@
 Pictures are float32 (SIDE, SIDE), about 0 to 1, bone white.
 """
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,12 @@ def tube(start: Point, end: Point, radius: float, *, flare: float = 0.0, hollow:
     wide = radius * (1 + flare * np.abs(2 * place - 1) ** 6)
     bone = thickness(1 - (away / wide) ** 2)
     return np.asarray(bone - hollow * thickness(1 - (away / (0.72 * wide)) ** 2), np.float32)
+
+
+def joined(*parts: Any) -> Grey:
+    """The brightest of several pictures at each place."""
+    picture: Grey = reduce(np.maximum, parts)
+    return picture
 
 
 def clouds(rng: Rng, slope: float) -> Grey:

@@ -1,11 +1,13 @@
 """Checkpoints and results: a directory that is complete when it appears under its name."""
 
 import json
+import math
 import os
 import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.training_config import Config
 
 _WEIGHTS, _STATE, _META = "weights.safetensors", "state.pt", "meta.json"
 
@@ -90,6 +94,14 @@ def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimi
 def latest_checkpoint(out: Path) -> Path | None:
     """The newest complete checkpoint below ``out``."""
     return max((out / "checkpoints").glob("step-*"), default=None)
+
+
+def write_result(folder: Path, job: str, base: Bundle, config: Config, *, loss: float, **more: Any) -> None:
+    """``result.json``: the job's name, its base, its settings and its last loss, beside its weights."""
+    settings = asdict(config) | {"films": config.films is not None}  # no path of this machine
+    result = {"job": job, "base": base.name, "base_sha256": base.sha256, "config": settings} | more
+    result["loss"] = None if math.isnan(loss) else round(loss, 5)
+    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
 def _trainable(module: nn.Module) -> dict[str, Tensor]:

@@ -133,14 +133,14 @@ def _pooled(encoder: Encoder, device: torch.device, batch: Sequence[ChestPicture
     return pooled.cpu().numpy()
 
 
-def principal(features: Floats, most: int = _COMPONENTS) -> Basis:
+def principal(features: Floats) -> Basis:
     """The first principal components of standardised features (Halko et al. 2011, randomised)."""
     mean, spread = features.mean(0), features.std(0)
     spread += np.float32(1e-3) * spread.mean()  # else a channel that hardly varies would dominate
     x = torch.from_numpy((features - mean) / spread)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        _, _, axes = torch.svd_lowrank(x, min(most, *x.shape), niter=2)
+        _, _, axes = torch.svd_lowrank(x, min(_COMPONENTS, *x.shape), niter=2)
     return Basis(mean, spread, axes.numpy())
 
 

@@ -68,9 +68,8 @@ def pictures(chest: Sequence[Path], other: Sequence[Path], drawn: int) -> Iterat
         for number in range(drawn):
             rng = np.random.default_rng([_STREAM, 2, which, number])
             grey = finished(drawer(rng), rng)
-            yield ChestPicture(
-                augment(grey, rng) if rng.random() < 0.6 else grey, f"drawn: {drawer.__name__}", "", False
-            )
+            grey = augment(grey, rng) if rng.random() < 0.6 else grey
+            yield ChestPicture(grey, f"drawn: {drawer.__name__}", "", False)
 
 
 def folder_pictures(folder: Path, *, chest: bool) -> Iterator[ChestPicture]:
@@ -137,9 +136,8 @@ def _variant(picture: ChestPicture, rng: np.random.Generator) -> ChestPicture:
 
 def _piece(grey: Pixels, rng: np.random.Generator) -> Pixels:
     """A sixth to a third of the side from the film's edge: shoulder, flank or abdomen, but no chest."""
-    return _part(
-        grey, float(rng.uniform(0.16, 0.3)), np.array([rng.choice([0, 0.35, 1, rng.random()]), rng.integers(2)])
-    )
+    share = float(rng.uniform(0.16, 0.3))
+    return _part(grey, share, np.array([rng.choice([0, 0.35, 1, rng.random()]), rng.integers(2)]))
 
 
 def _part(grey: Pixels, share: float, place: NDArray[np.float64]) -> Pixels:

@@ -11,7 +11,7 @@ import tarfile
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,9 @@ def curate(source: Path, out: Path | None, *, rules_only: bool) -> dict[str, Any
     for report in read_open_i(source):
         read += 1
         cleaned = report if rules_only else clean(report)
-        reason = reason_to_drop(report) or (
-            None if cleaned is report else reason_to_drop(cleaned, after="_after_cleaning")
-        )
+        reason = reason_to_drop(report) or reason_to_drop(cleaned, after="_after_cleaning")
         if reason is None:
-            kept.append({"uid": cleaned.uid, "findings": cleaned.findings, "impression": cleaned.impression})
+            kept.append(asdict(cleaned))
         else:
             dropped[reason] += 1
     if out is not None:
@@ -117,8 +115,5 @@ def parse_open_i(xml: bytes) -> RawReport:
     root = ElementTree.fromstring(xml)  # noqa: S314  (no entities, checked above)
     texts = {item.get("Label", ""): " ".join((item.text or "").split()) for item in root.iter("AbstractText")}
     identifier = root.find("uId")
-    return RawReport(
-        identifier.get("id", "") if identifier is not None else "",
-        texts.get("FINDINGS", ""),
-        texts.get("IMPRESSION", ""),
-    )
+    uid = identifier.get("id", "") if identifier is not None else ""
+    return RawReport(uid, texts.get("FINDINGS", ""), texts.get("IMPRESSION", ""))

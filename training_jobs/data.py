@@ -2,8 +2,8 @@
 
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training_jobs.augment import augment
-from training_jobs.config import Phantoms
 from training_jobs.sketch import draw_sketch
 from training_jobs.wording import concise_report
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.paths import is_below
 from xraygpt_core.phantoms.draw import draw_phantom
 from xraygpt_core.phantoms.findings import LABELS, View
+from xraygpt_core.training_config import Phantoms
 
 # Collections that may train weights we publish: NIH (no restrictions), Hannover (CC BY 3.0), VQA-RAD (CC0).
 FREE = ("images/nih/", "images/hannover/", "images/vqarad/")
@@ -50,25 +50,26 @@ def draw(study: TrainingStudy) -> tuple[bytes, TrainingStudy]:
     Raises:
         TrainingError: a film's file cannot be read.
     """
-    if study.source == SKETCH:
-        sketch = draw_sketch(study.seed)
-        presence = (float(sketch.view == "AP"), *(float(label in sketch.labels) for label in LABELS))
-        study, grey = with_truth(study, presence, concise_report(sketch.labels, sketch.view)), sketch.grey
-    elif study.file is None:
-        phantom = draw_phantom(study.seed, cast(Literal["train", "held_out"], study.population))
-        presence = (float(phantom.view == "AP"), *(float(label in phantom.labels) for label in LABELS))
-        study = with_truth(study, presence, concise_report(phantom.labels, phantom.view))
-        grey = phantom.grey8()
-    else:
+    if study.file is not None:
         grey = read_film(Path(study.file))
+    elif study.source == SKETCH:
+        sketch = draw_sketch(study.seed)
+        study, grey = _with_truth(study, sketch.labels, sketch.view), sketch.grey
+    else:
+        phantom = draw_phantom(study.seed, cast(Literal["train", "held_out"], study.population))
+        study, grey = _with_truth(study, phantom.labels, phantom.view), phantom.grey8()
     if study.augmented:
         grey = augment(grey, np.random.default_rng([_STREAM, study.seed]))
     return png(grey), study
 
 
-def with_truth(study: TrainingStudy, presence: tuple[float | None, ...], report: str | None) -> TrainingStudy:
-    """The study with its truth."""
-    return TrainingStudy(study.source, study.seed, study.population, study.augmented, presence, report, study.file)
+def presence(labels: Set[str], view: View) -> tuple[float, ...]:
+    """1 for what is there, 0 for what is not, in the order of the slots; AP counts as there."""
+    return (float(view == "AP"), *(float(label in labels) for label in LABELS))
+
+
+def _with_truth(study: TrainingStudy, labels: Set[str], view: View) -> TrainingStudy:
+    return replace(study, presence=presence(labels, view), report=concise_report(labels, view))
 
 
 def png(grey: NDArray[np.uint8]) -> bytes:
@@ -117,11 +118,8 @@ def film_studies(data: Path, split: Sequence[str], *, variants: int = _FILM_VARI
     for row in manifest_rows(data):
         if row["split"] not in split or not row["image"].startswith(FREE):
             continue
-        file, presence, report = film_file(data, row["image"]), film_presence(row), film_report(row)
-        studies += [
-            TrainingStudy(row["id"], variant, "film", variant > 0, presence, report, str(file))
-            for variant in range(variants)
-        ]
+        truth = film_presence(row), film_report(row), str(film_file(data, row["image"]))
+        studies += [TrainingStudy(row["id"], variant, "film", variant > 0, *truth) for variant in range(variants)]
     return studies
 
 

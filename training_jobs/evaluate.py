@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training_jobs.config import Phantoms
 from training_jobs.data import draw, phantom_studies, png, read_film
 from training_jobs.films import films, most_frequent_text
 from xraygpt_core.model.backend import Generated, GenerationRequest
@@ -17,7 +16,8 @@ from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.phantoms.findings import LABELS, View
 from xraygpt_core.report.controls import most_frequent_report, name_everything, swapped
 from xraygpt_core.report.labeller import label_report, view_of
-from xraygpt_core.report.scores import Interval, bootstrap_f1, bootstrap_mean, exact_share, micro_f1, rouge_l
+from xraygpt_core.report.scores import bootstrap_f1, bootstrap_mean, exact_share, micro_f1, rouge_l
+from xraygpt_core.training_config import Phantoms
 
 Labels = frozenset[str]
 Notify = Callable[[int, int], None]
@@ -43,16 +43,15 @@ def evaluate_phantoms(
     other = [(a, truth.labels) for a, truth in swapped(found, truths)]
     usual = label_report(most_frequent_report([truth.report for truth in truths]))
     everything = name_everything([truth.labels for truth in truths], LABELS)
-    views = [float(view_of(text) == truth.view) for text, truth in zip(texts, truths, strict=True)]
+    written = list(zip(texts, truths, strict=True))
+    views = [float(view_of(text) == truth.view) for text, truth in written]
     return {
         "n": len(truths),
         "scores": {
-            "finding_f1": _interval(bootstrap_f1(pairs)),
-            "exact_set": _interval(bootstrap_mean([float(a == b) for a, b in pairs])),
-            "view": _interval(bootstrap_mean(views)),
-            "rouge_l": _interval(
-                bootstrap_mean([rouge_l(t, truth.report).f1 for t, truth in zip(texts, truths, strict=True)])
-            ),
+            "finding_f1": bootstrap_f1(pairs)._asdict(),
+            "exact_set": bootstrap_mean([float(a == b) for a, b in pairs])._asdict(),
+            "view": bootstrap_mean(views)._asdict(),
+            "rouge_l": bootstrap_mean([rouge_l(text, truth.report).f1 for text, truth in written])._asdict(),
         },
         "controls": {
             "swapped_image": {"finding_f1": micro_f1(other).f1, "exact_set": exact_share(other)},
@@ -69,6 +68,7 @@ def evaluate_films(
     """ROUGE-L against the texts of one split's films, and F1 over the kinds of finding their labels name."""
     chosen = films(data, split)
     texts = summaries(bundle, [png(read_film(film.file)) for film in chosen], batch, notify, device)
+    written = list(zip(texts, chosen, strict=True))
     usual = most_frequent_text(films(data, "train"))
     kinds = [_kinds(label_report(text)) for text in texts]
     pairs: list[tuple[Set[str], Set[str]]] = [(a, film.kinds) for a, film in zip(kinds, chosen, strict=True)]
@@ -77,11 +77,9 @@ def evaluate_films(
     return {
         "n": len(chosen),
         "scores": {
-            "rouge_l": _interval(bootstrap_mean(_rouge(zip(texts, chosen, strict=True)))),
-            "kind_f1": _interval(bootstrap_f1(pairs)),
-            "view": _interval(
-                bootstrap_mean([float(view_of(t) == f.view) for t, f in zip(texts, chosen, strict=True)])
-            ),
+            "rouge_l": bootstrap_mean(_rouge(written))._asdict(),
+            "kind_f1": bootstrap_f1(pairs)._asdict(),
+            "view": bootstrap_mean([float(view_of(text) == film.view) for text, film in written])._asdict(),
         },
         "controls": {
             "swapped_image": {"rouge_l": _mean(_rouge(swapped(texts, chosen))), "kind_f1": micro_f1(other).f1},
@@ -129,7 +127,3 @@ def _rouge(pairs: Any) -> list[float]:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _interval(interval: Interval) -> dict[str, float]:
-    return {"value": interval.value, "low": interval.low, "high": interval.high}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training_jobs.checkpoint import complete_directory
-from training_jobs.data import TrainingStudy, draw, with_truth
+from training_jobs.data import TrainingStudy, draw
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.encoder import Encoder, load_encoder
 
@@ -51,7 +51,8 @@ def _cached_part(base: Bundle, studies: Sequence[TrainingStudy], cache: Path, wo
             _compute(base, studies, work, workers)
     values = np.load(folder / "features.npy", mmap_mode="r")
     truths = json.loads((folder / "studies.json").read_text())
-    return Features(values, [with_truth(study, tuple(p), r) for study, (p, r) in zip(studies, truths, strict=True)])
+    pairs = zip(studies, truths, strict=True)
+    return Features(values, [replace(study, presence=tuple(there), report=text) for study, (there, text) in pairs])
 
 
 def _key(base: Bundle, studies: Sequence[TrainingStudy]) -> str:

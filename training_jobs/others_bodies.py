@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training_jobs.brush import Grey, Rng, blank, blot, blurred, clouds, grid, limb, solid, thickness, tube
+from training_jobs.brush import Grey, Rng, blank, blot, blurred, clouds, grid, joined, limb, solid, thickness, tube
 
 
 def hand(rng: Rng) -> Grey:
@@ -20,34 +20,32 @@ def hand(rng: Rng) -> Grey:
         for bone in range(4):
             length = step * (1.25, 1.0, 0.7, 0.5)[bone]
             to = (at[0] + length * np.sin(angle), at[1] - length * np.cos(angle))
-            bones = np.maximum(bones, tube(at, to, 0.014 * size, flare=0.5, hollow=0.4))
-            flesh = np.maximum(flesh, tube(at, to, 0.034 * size))
+            bones = joined(bones, tube(at, to, 0.014 * size, flare=0.5, hollow=0.4))
+            flesh = joined(flesh, tube(at, to, 0.034 * size))
             at = (to[0] + 0.008 * np.sin(angle), to[1] - 0.008 * np.cos(angle))
     for _ in range(8):
-        bones = np.maximum(
-            bones, 0.7 * solid(blot(x + rng.uniform(-0.09, 0.09), y + rng.uniform(0.06, 0.13), 0.025, 0.02))
-        )
+        place = (x + rng.uniform(-0.09, 0.09), y + rng.uniform(0.06, 0.13))
+        bones = joined(bones, 0.7 * solid(blot(*place, 0.025, 0.02)))
     if rng.random() < 0.7:
         for off in (-0.04, 0.04):
-            bones = np.maximum(bones, tube((x + off, y + 0.15), (x + 0.8 * off, 1.1), 0.028, flare=0.3, hollow=0.5))
-        flesh = np.maximum(flesh, tube((x, y + 0.1), (x, 1.1), 0.1))
+            bones = joined(bones, tube((x + off, y + 0.15), (x + 0.8 * off, 1.1), 0.028, flare=0.3, hollow=0.5))
+        flesh = joined(flesh, tube((x, y + 0.1), (x, 1.1), 0.1))
     return limb(bones, flesh, rng)
 
 
 def foot(rng: Rng) -> Grey:
     """A foot from the side or an ankle."""
     heel, toes = (rng.uniform(0.2, 0.3), 0.75), (rng.uniform(0.8, 0.9), rng.uniform(0.75, 0.85))
-    flesh = np.maximum(tube(heel, toes, 0.1), tube((0.33, -0.1), (0.33, 0.7), 0.12))
-    bones = np.maximum(
-        tube((0.31, -0.1), (0.31, 0.55), 0.05, flare=0.3, hollow=0.5), tube((0.4, -0.1), (0.39, 0.56), 0.02)
+    flesh = joined(tube(heel, toes, 0.1), tube((0.33, -0.1), (0.33, 0.7), 0.12))
+    bones = joined(
+        tube((0.31, -0.1), (0.31, 0.55), 0.05, flare=0.3, hollow=0.5),
+        tube((0.4, -0.1), (0.39, 0.56), 0.02),
+        0.8 * solid(blot(heel[0] + 0.03, 0.73, 0.11, 0.07, turn=0.3)),
+        0.8 * solid(blot(0.38, 0.62, 0.09, 0.06)),
     )
-    bones = np.maximum(bones, 0.8 * solid(blot(heel[0] + 0.03, 0.73, 0.11, 0.07, turn=0.3)))
-    bones = np.maximum(bones, 0.8 * solid(blot(0.38, 0.62, 0.09, 0.06)))
     for ray in range(4):
-        start = (0.5, 0.68 + 0.03 * ray)
-        bones = np.maximum(
-            bones, tube(start, (toes[0] - 0.1, toes[1] - 0.03 + 0.02 * ray), 0.02, flare=0.5, hollow=0.4)
-        )
+        start, end = (0.5, 0.68 + 0.03 * ray), (toes[0] - 0.1, toes[1] - 0.03 + 0.02 * ray)
+        bones = joined(bones, tube(start, end, 0.02, flare=0.5, hollow=0.4))
     return limb(bones, flesh, rng)
 
 
@@ -56,14 +54,14 @@ def joint(rng: Rng) -> Grey:
     bend, middle = rng.uniform(-0.5, 0.5), (rng.uniform(0.42, 0.58), rng.uniform(0.4, 0.6))
     lower = (middle[0] + 0.7 * np.sin(bend), middle[1] + 0.7 * np.cos(bend))
     upper, wide = (rng.uniform(0.4, 0.6), -0.1), rng.uniform(0.05, 0.09)
-    flesh = np.maximum(tube(upper, middle, wide * 2.6), tube(middle, lower, wide * 2.2))
+    flesh = joined(tube(upper, middle, wide * 2.6), tube(middle, lower, wide * 2.2))
     gap = rng.uniform(0.01, 0.03)
     bones = tube(upper, (middle[0], middle[1] - gap), wide, flare=0.5, hollow=rng.uniform(0.3, 0.7))
-    bones = np.maximum(bones, tube((middle[0], middle[1] + gap), lower, wide, flare=0.5, hollow=rng.uniform(0.3, 0.7)))
+    bones = joined(bones, tube((middle[0], middle[1] + gap), lower, wide, flare=0.5, hollow=rng.uniform(0.3, 0.7)))
     if rng.random() < 0.6:
-        bones = np.maximum(bones, tube((middle[0] + wide, middle[1] + 0.06), (lower[0] + wide, lower[1]), wide * 0.4))
+        bones = joined(bones, tube((middle[0] + wide, middle[1] + 0.06), (lower[0] + wide, lower[1]), wide * 0.4))
     if rng.random() < 0.3:
-        bones = np.maximum(bones, 1.2 * tube((middle[0], middle[1] - 0.3), (middle[0], middle[1] + 0.3), 0.012))
+        bones = joined(bones, 1.2 * tube((middle[0], middle[1] - 0.3), (middle[0], middle[1] + 0.3), 0.012))
     return limb(bones, flesh, rng)
 
 
@@ -75,18 +73,18 @@ def shaft(rng: Rng) -> Grey:
     for which in range(count):
         off = 0.0 if count == 1 else (which - 0.5) * rng.uniform(0.14, 0.2)
         start, end = (0.5 - lean + off, rng.choice([-0.2, 0.1])), (0.5 + lean + off, rng.choice([1.2, 0.9]))
-        bones = np.maximum(bones, tube(start, end, wide, flare=0.5, hollow=rng.uniform(0.4, 0.8)))
+        bones = joined(bones, tube(start, end, wide, flare=0.5, hollow=rng.uniform(0.4, 0.8)))
     return limb(bones, flesh, rng)
 
 
 def shoulder(rng: Rng) -> Grey:
     """Ball, shaft, blade and collar bone of one side, with a corner of ribs."""
-    bones = np.maximum(solid(blot(0.5, 0.35, 0.1, 0.1)), tube((0.52, 0.4), (0.62, 1.2), 0.06, hollow=0.6))
-    bones = np.maximum(bones, tube((0.0, 0.2), (0.48, 0.22), 0.025, hollow=0.3))
-    bones = np.maximum(bones, 0.5 * solid(blot(0.25, 0.5, 0.16, 0.28, turn=0.3)))
+    arm, collar = tube((0.52, 0.4), (0.62, 1.2), 0.06, hollow=0.6), tube((0.0, 0.2), (0.48, 0.22), 0.025, hollow=0.3)
+    ball, blade = solid(blot(0.5, 0.35, 0.1, 0.1)), 0.5 * solid(blot(0.25, 0.5, 0.16, 0.28, turn=0.3))
+    bones = joined(ball, arm, collar, blade)
     for rib in range(int(rng.integers(2, 5))):
-        bones = np.maximum(bones, 0.4 * tube((-0.1, 0.3 + 0.13 * rib), (0.25, 0.45 + 0.13 * rib), 0.02))
-    flesh = np.maximum(thickness(blot(0.35, 0.7, 0.45, 0.6)), tube((0.55, 0.3), (0.65, 1.2), 0.16))
+        bones = joined(bones, 0.4 * tube((-0.1, 0.3 + 0.13 * rib), (0.25, 0.45 + 0.13 * rib), 0.02))
+    flesh = joined(thickness(blot(0.35, 0.7, 0.45, 0.6)), tube((0.55, 0.3), (0.65, 1.2), 0.16))
     return limb(bones, flesh, rng)
 
 
@@ -115,22 +113,14 @@ def pelvis(rng: Rng) -> Grey:
     y, gap = rng.uniform(0.3, 0.42), rng.uniform(0.2, 0.26)
     bones = 0.6 * solid(blot(0.5, y + 0.05, 0.09, 0.16), 0.3)
     for side in (-1, 1):
-        x = 0.5 + side * gap
-        wing = solid(blot(x, y, 0.16, 0.2, turn=side * 0.5), 0.2) - 0.5 * solid(
-            blot(x, y, 0.11, 0.14, turn=side * 0.5), 0.5
-        )
+        x, turn, low = 0.5 + side * gap, side * 0.5, (0.5 + side * 0.1, y + 0.36)
+        wing = solid(blot(x, y, 0.16, 0.2, turn=turn), 0.2) - 0.5 * solid(blot(x, y, 0.11, 0.14, turn=turn), 0.5)
+        ring = solid(blot(*low, 0.09, 0.08)) - solid(blot(*low, 0.055, 0.045))
         hip = (0.5 + side * (gap + 0.07), y + 0.3)
-        bones = np.maximum(bones, 0.7 * wing)
-        bones = np.maximum(bones, solid(blot(*hip, 0.075, 0.075), 0.2) * 0.9)
-        bones = np.maximum(bones, tube(hip, (hip[0] + side * 0.1, hip[1] + 0.08), 0.045))
-        bones = np.maximum(
-            bones, tube((hip[0] + side * 0.1, hip[1] + 0.06), (hip[0] + side * 0.05, 1.3), 0.06, hollow=0.6)
-        )
-        ring = solid(blot(0.5 + side * 0.1, y + 0.36, 0.09, 0.08)) - solid(
-            blot(0.5 + side * 0.1, y + 0.36, 0.055, 0.045)
-        )
-        bones = np.maximum(bones, 0.7 * ring)
-    bones = np.maximum(bones, _column(rng, 0.5, -0.1, y - 0.05))
+        neck = tube(hip, (hip[0] + side * 0.1, hip[1] + 0.08), 0.045)
+        thigh = tube((hip[0] + side * 0.1, hip[1] + 0.06), (hip[0] + side * 0.05, 1.3), 0.06, hollow=0.6)
+        bones = joined(bones, 0.7 * wing, solid(blot(*hip, 0.075, 0.075), 0.2) * 0.9, neck, thigh, 0.7 * ring)
+    bones = joined(bones, _column(rng, 0.5, -0.1, y - 0.05))
     value = limb(bones, thickness(blot(0.5, 0.5, 0.62, 0.9)), rng)
     if rng.random() < 0.4:  # one hip of it
         half = value[64:230, 128:] if rng.random() < 0.5 else value[64:230, :128]
@@ -143,11 +133,11 @@ def _column(rng: Rng, x: float, top: float, bottom: float) -> Grey:
     bones, step = blank(), rng.uniform(0.09, 0.13)
     for place in np.arange(top, bottom, step):
         body = solid(blot(x, place + step / 2, 0.07, step * 0.42, power=4), 0.3)
-        bones = np.maximum(bones, 0.75 * body)
+        bones = joined(bones, 0.75 * body)
         for off in (-0.04, 0.04):
             bones += 0.15 * solid(blot(x + off, place + step * 0.45, 0.015, 0.02))
         bones += 0.15 * solid(blot(x, place + step * 0.6, 0.012, 0.03))
-        bones = np.maximum(bones, 0.4 * tube((x - 0.13, place + step / 2), (x + 0.13, place + step / 2), 0.012))
+        bones = joined(bones, 0.4 * tube((x - 0.13, place + step / 2), (x + 0.13, place + step / 2), 0.012))
     return bones
 
 
@@ -160,20 +150,19 @@ def spine(rng: Rng) -> Grey:
         curve, step = rng.uniform(-0.15, 0.15), rng.uniform(0.11, 0.17)
         for place in np.arange(-0.05, 1.05, step):
             at = x + curve * np.sin(3 * place)
-            bones = np.maximum(bones, 0.8 * solid(blot(at, place, step * 0.55, step * 0.4, power=4, turn=curve), 0.3))
-            bones = np.maximum(bones, 0.5 * tube((at + 0.1, place), (at + 0.22, place + 0.06), 0.025))
+            bones = joined(bones, 0.8 * solid(blot(at, place, step * 0.55, step * 0.4, power=4, turn=curve), 0.3))
+            bones = joined(bones, 0.5 * tube((at + 0.1, place), (at + 0.22, place + 0.06), 0.025))
     return limb(bones, solid(blot(0.5, 0.5, rng.uniform(0.35, 0.8), 2.0), 0.6), rng)
 
 
 def abdomen(rng: Rng) -> Grey:
     """A plain film of the belly: column, wings of the pelvis, gas in loops of bowel, no lungs."""
-    bones = np.maximum(_column(rng, 0.5, -0.1, 0.75), 0.6 * solid(blot(0.5, 0.85, 0.1, 0.15), 0.3))
+    bones = joined(_column(rng, 0.5, -0.1, 0.75), 0.6 * solid(blot(0.5, 0.85, 0.1, 0.15), 0.3))
     for side in (-1, 1):
-        bones = np.maximum(bones, 0.55 * solid(blot(0.5 + side * 0.27, 0.85, 0.16, 0.18, turn=side * 0.5), 0.3))
+        bones = joined(bones, 0.55 * solid(blot(0.5 + side * 0.27, 0.85, 0.16, 0.18, turn=side * 0.5), 0.3))
         for rib in range(int(rng.integers(1, 4))):
-            bones = np.maximum(
-                bones, 0.3 * tube((0.5 + side * 0.12, 0.1 * rib), (0.5 + side * 0.42, 0.1 * rib + 0.1), 0.015)
-            )
+            start, end = (0.5 + side * 0.12, 0.1 * rib), (0.5 + side * 0.42, 0.1 * rib + 0.1)
+            bones = joined(bones, 0.3 * tube(start, end, 0.015))
     flesh = solid(blot(0.5, 0.5, rng.uniform(0.42, 0.6), 2.0), 0.4)
     value = limb(bones, flesh, rng)
     for _ in range(int(rng.integers(6, 22))):
@@ -191,10 +180,9 @@ def slice_of_body(rng: Rng) -> Grey:
             value -= 0.5 * solid(blot(x + side * wide * 0.45, y, wide * 0.32, high * 0.6))
     else:
         for _ in range(int(rng.integers(5, 14))):
-            place = blot(
-                x + rng.uniform(-0.6, 0.6) * wide, y + rng.uniform(-0.6, 0.4) * high, *rng.uniform(0.03, 0.12, 2)
-            )
-            value += rng.uniform(-0.3, 0.35) * solid(place, 0.1)
+            at = (x + rng.uniform(-0.6, 0.6) * wide, y + rng.uniform(-0.6, 0.4) * high)
+            organ = blot(*at, *rng.uniform(0.03, 0.12, 2))
+            value += rng.uniform(-0.3, 0.35) * solid(organ, 0.1)
     value += 0.5 * solid(blot(x, y + high * 0.6, 0.05, 0.045)) - 0.3 * solid(blot(x, y + high * 0.72, 0.02, 0.015))
     for angle in rng.uniform(0, 2 * np.pi, int(rng.integers(6, 14))):
         at = (x + 0.86 * wide * np.cos(angle), y + 0.84 * high * np.sin(angle))
@@ -210,9 +198,8 @@ def slice_of_head(rng: Rng) -> Grey:
     head, inner = blot(x, y, wide, high), blot(x, y, wide * 0.88, high * 0.9)
     folds = np.sin(6 * clouds(rng, 2.0) + 20 * inner)
     ring = rng.choice([0.9, 0.15])
-    value = ring * (solid(head) - solid(inner)) + solid(inner) * (
-        rng.uniform(0.25, 0.5) + rng.uniform(0.03, 0.12) * folds
-    )
+    brain = rng.uniform(0.25, 0.5) + rng.uniform(0.03, 0.12) * folds
+    value = ring * (solid(head) - solid(inner)) + solid(inner) * brain
     for side in (-1, 1):
         value -= 0.25 * solid(blot(x + side * 0.05, y - 0.03, 0.025, 0.12, turn=side * 0.3), 0.2)
     return _labelled(value, rng)
@@ -281,7 +268,7 @@ def _labelled(value: Grey, rng: Rng) -> Grey:
     """Sometimes with a scale or a bar of greys at the edge, as consoles draw them."""
     if rng.random() < 0.4:
         for tick in np.arange(0.1, 0.95, 0.05):
-            value = np.maximum(value, 0.8 * tube((0.96, tick), (0.985, tick), 0.004))
+            value = joined(value, 0.8 * tube((0.96, tick), (0.985, tick), 0.004))
     if rng.random() < 0.2:
         value[40:216, 4:12] = np.linspace(1, 0, 176, dtype=np.float32)[:, None]
     return np.asarray(value, np.float32)

@@ -34,9 +34,8 @@ def screen(rng: Rng) -> Grey:
     pen = ImageDraw.Draw(picture)
     for _ in range(int(rng.integers(4, 25))):
         (x, y), (w, h) = rng.integers(0, SIDE, 2), rng.integers(5, 150, 2)
-        pen.rectangle(
-            (int(x), int(y), int(x + w), int(y + h)), fill=int(rng.integers(0, 256)), outline=int(rng.integers(256))
-        )
+        box = (int(x), int(y), int(x + w), int(y + h))
+        pen.rectangle(box, fill=int(rng.integers(0, 256)), outline=int(rng.integers(256)))
     for _ in range(int(rng.integers(0, 8))):
         pen.text(tuple(rng.integers(0, 220, 2).tolist()), str(rng.choice(_WORDS)), fill=int(rng.integers(256)))
     return np.asarray(np.asarray(picture, np.float32) / 255, np.float32)

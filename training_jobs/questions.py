@@ -24,9 +24,9 @@ def draw_question(labels: Set[str], view: View, rng: np.random.Generator) -> tup
     topic = topics[int(rng.integers(len(topics)))]
     wordings = _VIEW if topic == "view" else _KINDS[topic]
     question = wordings[int(rng.integers(len(wordings)))]
-    return question, f"This is {'an AP' if view == 'AP' else 'a PA'} view." if topic == "view" else answer(
-        topic, labels
-    )
+    if topic == "view":
+        return question, f"This is {'an AP' if view == 'AP' else 'a PA'} view."
+    return question, answer(topic, labels)
 
 
 def answer(topic: str, labels: Set[str]) -> str:

@@ -208,9 +208,8 @@ def _nodule(value: Grey, rng: np.random.Generator, lung: _Lung, air: float) -> G
     x = lung.x + rng.uniform(-0.5, 0.6) * lung.wide * lung.out
     y = lung.y + rng.uniform(-0.6, 0.2) * lung.high
     disc = np.hypot(u - x, v - y) < rng.uniform(0.018, 0.04)
-    return (value + _blur(disc.astype(np.float32), rng.uniform(0.4, 1.2)) * air * rng.uniform(0.6, 1.2)).astype(
-        np.float32
-    )
+    soft = _blur(disc.astype(np.float32), rng.uniform(0.4, 1.2))
+    return (value + soft * air * rng.uniform(0.6, 1.2)).astype(np.float32)
 
 
 def _device(picture: Image.Image, rng: np.random.Generator) -> None:
@@ -221,20 +220,14 @@ def _device(picture: Image.Image, rng: np.random.Generator) -> None:
     if kind < 0.4:
         y, size = rng.uniform(0.15, 0.32) * n, rng.uniform(0.04, 0.075) * n
         pen.rounded_rectangle([x - size, y - size, x + size, y + size], size / 2, fill=white)
-        pen.line(
-            [(x, y), (0.5 * n, rng.uniform(0.3, 0.45) * n), (rng.uniform(0.48, 0.6) * n, 0.65 * n)],
-            fill=white,
-            width=width,
-        )
+        lead = [(x, y), (0.5 * n, rng.uniform(0.3, 0.45) * n), (rng.uniform(0.48, 0.6) * n, 0.65 * n)]
+        pen.line(lead, fill=white, width=width)
     elif kind < 0.7:
         pen.line([(0.5 * n, 0), (rng.uniform(0.47, 0.53) * n, rng.uniform(0.3, 0.95) * n)], fill=white, width=width + 1)
     else:
         side = rng.choice([0.05, 0.95]) * n
-        pen.line(
-            [(side, rng.uniform(0.1, 0.7) * n), (x, rng.uniform(0.2, 0.5) * n), (0.5 * n, 0.45 * n)],
-            fill=white,
-            width=width,
-        )
+        catheter = [(side, rng.uniform(0.1, 0.7) * n), (x, rng.uniform(0.2, 0.5) * n), (0.5 * n, 0.45 * n)]
+        pen.line(catheter, fill=white, width=width)
 
 
 def _mark(picture: Image.Image, rng: np.random.Generator, view: View) -> Image.Image:

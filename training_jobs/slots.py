@@ -9,6 +9,7 @@ from collections.abc import Sequence, Set
 import torch
 from torch import Tensor
 
+from training_jobs.data import presence
 from xraygpt_core.model.llm import Llm
 from xraygpt_core.phantoms.findings import LABELS, View
 
@@ -27,6 +28,7 @@ _WORDS = {
     "device": ((" device",), ()),
 }
 _SHARED_WEIGHT = 0.5
+_SPREAD, _MOST_ERROR = 0.2, 0.42  # of what an unsure reader would give, in units of presence
 SLOTS = ("view", *LABELS)  # the order of the image tokens
 
 
@@ -55,17 +57,12 @@ def _meaning(llm: Llm, own: Sequence[str], shared: Sequence[str]) -> Tensor:
     return torch.stack([*map(word, own), *(_SHARED_WEIGHT * word(text) for text in shared)]).sum(0)
 
 
-def presence(labels: Set[str], view: View) -> list[float]:
-    """1 for what is there, 0 for what is not, in the order of the slots; AP counts as there."""
-    return [float(view == "AP"), *(float(label in labels) for label in LABELS)]
-
-
 def presences(truths: Sequence[tuple[Set[str], View]]) -> Tensor:
     """(batch, slots)."""
     return torch.tensor([presence(labels, view) for labels, view in truths])
 
 
-def blur(exact: Tensor, generator: torch.Generator, spread: float = 0.2, limit: float = 0.42) -> Tensor:
+def blur(exact: Tensor, generator: torch.Generator) -> Tensor:
     """Presence as an unsure reader would give it: it errs, but stays on its side of one half."""
-    error = torch.randn(exact.shape, generator=generator) * spread
-    return exact + torch.where(exact > 0.5, error.clamp(min=-limit), error.clamp(max=limit))
+    error = torch.randn(exact.shape, generator=generator) * _SPREAD
+    return exact + torch.where(exact > 0.5, error.clamp(min=-_MOST_ERROR), error.clamp(max=_MOST_ERROR))

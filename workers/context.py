@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from workers.circuit_breaker import CircuitBreaker
 from workers.heartbeat import Heartbeat
 from workers.task_events import TaskEvents
-from xraygpt_core.ledger.jobs.kinds import KINDS
+from xraygpt_core.ledger.jobs.kinds import KINDS, TimeLimits
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind
@@ -34,13 +34,9 @@ class Context:
     breakers: Mapping[JobKind, CircuitBreaker] = field(default_factory=dict)
     events: TaskEvents = field(default_factory=TaskEvents)
 
-    def stall_seconds(self, kind: JobKind) -> float:
-        """How long a job of this kind may report no progress before its lease is no longer extended."""
-        return KINDS[kind].limits(self.settings).stall
-
-    def max_seconds(self, kind: JobKind) -> float:
-        """How long a job of this kind may run, progress or not."""
-        return KINDS[kind].limits(self.settings).run
+    def limits(self, kind: JobKind) -> TimeLimits:
+        """How long a job of this kind may report no progress, and how long it may run, progress or not."""
+        return KINDS[kind].limits(self.settings)
 
     def may_begin(self, kind: JobKind) -> bool:
         """Do the buckets that a job of this kind needs answer? Asks them, if it is time to."""

@@ -136,8 +136,8 @@ def _kept_alive(context: Context, claims: Sequence[Claim]) -> Iterator[list[JobP
         in_progress = []
         for claim in claims:
             JOB_ATTEMPTS.labels(claim.kind).inc()
-            stall, most = context.stall_seconds(claim.kind), context.max_seconds(claim.kind)
-            in_progress.append(leases.enter_context(context.heartbeat.keep_alive(claim, stall, most)))
+            limits = context.limits(claim.kind)
+            in_progress.append(leases.enter_context(context.heartbeat.keep_alive(claim, limits.stall, limits.run)))
         yield in_progress
 
 

@@ -17,7 +17,7 @@ from workers.heartbeat import JobProgress
 from workers.in_flight import EngineActivity, InFlight
 from xraygpt_core.errors import BundleError, Rejected, Unavailable
 from xraygpt_core.ledger.jobs.fence import Claim
-from xraygpt_core.ledger.studies.chat import ChatInput, chat_input, complete_turn, stream_answer
+from xraygpt_core.ledger.studies.chat import chat_input, complete_turn, stream_answer
 from xraygpt_core.ledger.studies.refuse import refuse_image
 from xraygpt_core.ledger.studies.summaries import NewSummary
 from xraygpt_core.ledger.studies.summarise import complete_summary, summarise_input
@@ -93,7 +93,9 @@ class GpuJobs:
         given = chat_input(self._context.ledger, claim)
         png = self._image(claim, given.normalised_key, given.normalised_sha256)
         in_flight = InFlight(self._activity, progress, lambda text: stream_answer(self._context.ledger, claim, text))
-        made = self._ask(GenerationRequest(png, given.question, self._conversation(given)), 0, in_flight)
+        # The summary is the answer to the bundle's own question; what was asked since follows.
+        turns = ((self._bundle.question, given.summary), *given.turns)
+        made = self._ask(GenerationRequest(png, given.question, turns), 0, in_flight)
         answer, flags = _not_empty(made), self._scope_flags(given.flags)
         found = chat_contradictions(given.question, answer, given.stands, given.view)
         complete_turn(
@@ -114,10 +116,6 @@ class GpuJobs:
 
     def _provenance(self, made: Generated, image_sha256: str) -> dict[str, Any]:
         return provenance(made, image_sha256) | {"scope": self._bundle.scope.document()}
-
-    def _conversation(self, given: ChatInput) -> tuple[tuple[str, str], ...]:
-        """The summary is the answer to the bundle's own question; what was asked since follows."""
-        return ((self._bundle.question, given.summary), *given.turns)
 
     def _image(self, claim: Claim, key: str, sha256: str) -> bytes:
         png = self._context.store.get(key)

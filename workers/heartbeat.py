@@ -202,7 +202,7 @@ def release_each(claims: Iterable[Claim], release: Callable[[Claim], object]) ->
             continue
 
 
-def try_briefly(act: Callable[[], object], seconds: float = HAND_BACK_SECONDS) -> None:
+def try_briefly(act: Callable[[], object]) -> None:
     """Try to write to the ledger, but wait no longer than this: what hangs may hang in the database itself."""
 
     def trying() -> None:
@@ -213,7 +213,7 @@ def try_briefly(act: Callable[[], object], seconds: float = HAND_BACK_SECONDS) -
 
     thread = threading.Thread(target=trying, name="ledger write", daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(HAND_BACK_SECONDS)
 
 
 def log_fields(claim: Claim) -> dict[str, object]:

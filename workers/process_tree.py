@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     if os.getppid() != parent:  # it died before the kernel knew that it is to tell us
         return 1
     # Safe to run code between fork and exec here: this process has one thread.
-    job = subprocess.Popen(command, preexec_fn=_die_with_us)
+    job = subprocess.Popen(command, preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
     signal.signal(signal.SIGTERM, lambda *_: job.send_signal(signal.SIGTERM))
     code = job.wait()
     kill_descendants(os.getpid())
@@ -57,10 +57,6 @@ def kill_descendants(ancestor: int) -> None:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-
-
-def _die_with_us() -> None:
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _parent_died(*_: object) -> None:

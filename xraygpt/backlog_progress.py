@@ -3,7 +3,6 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -52,16 +51,8 @@ def progress_line(now: dict[str, Any], speed: Speed) -> str:
     return f"{now['state']}: {counts}{cancelled}, {speed.per_second:.1f}/s, ETA {speed.eta(now['open'])}{problem}"
 
 
-@dataclass(frozen=True)
-class ListedSoFar:
-    """An object as the bucket lists it now."""
-
-    uri: str
-    etag: str
-
-
-def compared(gateway: Gateway, listed: Iterable[ListedSoFar], lane: str) -> Iterator[ResultRow]:
-    """The ledger's state of each object. An object that is not in the ledger is registered now; it has not ended.
+def compared(gateway: Gateway, listed: Iterable[tuple[str, str]], lane: str) -> Iterator[ResultRow]:
+    """The ledger's state of each object (address, ETag). One that is not in it is registered now; it has not ended.
 
     A thousand at a time: neither the objects nor the rows are ever all in memory.
 
@@ -70,8 +61,8 @@ def compared(gateway: Gateway, listed: Iterable[ListedSoFar], lane: str) -> Iter
     """
     objects = iter(listed)
     while some := list(islice(objects, ASK_AT_ONCE)):
-        rows = [ResultRow(one.uri, lane) for one in some]
-        asked = [{"uri": one.uri, "etag": one.etag} for one in some]
+        rows = [ResultRow(uri, lane) for uri, _ in some]
+        asked = [{"uri": uri, "etag": etag} for uri, etag in some]
         for row, image in zip(rows, gateway.post("/v1/images/lookup", {"objects": asked})["images"], strict=True):
             if image is not None:
                 row.image_id = image["image_id"]

@@ -7,8 +7,9 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Self
+from contextlib import contextmanager
+from io import BufferedIOBase
+from typing import Any, NamedTuple, Self
 
 import httpx
 
@@ -73,9 +74,7 @@ class Gateway:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._http.close()
 
     def get(self, path: str, **query: str | int | None) -> Any:
@@ -84,7 +83,7 @@ class Gateway:
         Raises:
             GatewayError: with the gateway's own sentence.
         """
-        return self._send("GET", path, params={name: value for name, value in query.items() if value is not None})
+        return self._send("GET", path, params=_given(query))
 
     def download(self, path: str) -> bytes:
         """The bytes at ``path``; raises like :meth:`get`."""
@@ -105,7 +104,7 @@ class Gateway:
         """DELETE what is at ``path``; raises like :meth:`get`."""
         self._send("DELETE", path)
 
-    def upload(self, file: BinaryIO, sha256: str) -> str:
+    def upload(self, file: BufferedIOBase, sha256: str) -> str:
         """Upload a file and return its ``s3://`` URI; raises like :meth:`get`, and OSError if it cannot be read."""
         size = os.fstat(file.fileno()).st_size
 
@@ -124,27 +123,26 @@ class Gateway:
 
     def stream(self, path: str) -> Iterator[tuple[str, Any]]:
         """Server-sent events (WHATWG HTML, section 9.2) as (event, JSON data); raises like :meth:`get`."""
-        try:
-            with self._http.stream("GET", path, timeout=httpx.Timeout(60.0, read=None)) as answer:
-                if answer.is_error:
-                    answer.read()
-                    raise self._error(answer)
-                yield from parse_events(answer.iter_lines())
-        except httpx.TransportError as error:
-            raise self._silent(error) from error
+        with self._streamed(path, httpx.Timeout(60.0, read=None)) as answer:
+            yield from parse_events(answer.iter_lines())
 
     def lines(self, path: str, **query: str | int | None) -> Iterator[Line]:
         """Lines of JSON as they come; raises like :meth:`get`, also if they break off."""
-        params = {name: value for name, value in query.items() if value is not None}
+        with self._streamed(path, httpx.Timeout(600.0, connect=10.0), query) as answer:
+            rest = b""
+            for chunk in answer.iter_bytes():
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from (Line(text.decode(), json.loads(text)) for text in whole)
+
+    @contextmanager
+    def _streamed(
+        self, path: str, timeout: httpx.Timeout, query: Mapping[str, str | int | None] | None = None
+    ) -> Iterator[httpx.Response]:
         try:
-            with self._http.stream("GET", path, params=params, timeout=httpx.Timeout(600.0, connect=10.0)) as answer:
+            with self._http.stream("GET", path, params=_given(query or {}), timeout=timeout) as answer:
                 if answer.is_error:
                     answer.read()
-                    raise self._error(answer)
-                rest = b""
-                for chunk in answer.iter_bytes():
-                    *whole, rest = (rest + chunk).split(b"\n")
-                    yield from (Line(text.decode(), json.loads(text)) for text in whole)
+                yield self._checked(answer)
         except httpx.TransportError as error:
             raise self._silent(error) from error
 
@@ -194,6 +192,10 @@ def _retry_after(answer: httpx.Response) -> float:
     return float(seconds) if seconds.isdigit() else 0.0
 
 
+def _given(query: Mapping[str, str | int | None]) -> dict[str, str | int]:
+    return {name: value for name, value in query.items() if value is not None}
+
+
 def _document(answer: httpx.Response) -> Any:
     return answer.json() if answer.content else None
 
@@ -214,10 +216,7 @@ def parse_events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
             data.append(value.removeprefix(" "))
 
 
-def file_sha256(file: BinaryIO) -> str:
+def file_sha256(file: BufferedIOBase) -> str:
     """Hex SHA-256 of an open file; raises OSError if it cannot be read."""
     file.seek(0)
-    digest = hashlib.sha256()
-    while chunk := file.read(CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
+    return hashlib.file_digest(file, "sha256").hexdigest()

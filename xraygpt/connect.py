@@ -35,8 +35,8 @@ def is_set(name: str) -> bool:
 
 def process_environment(stack: Mapping[str, Any]) -> dict[str, str]:
     """The environment of a process that a command starts: the command's own, and what the stack knows."""
-    known = {f"XRAYGPT_{name.upper()}": str(stack[name]) for name in _PROCESS_SETTINGS if stack.get(name)}
-    return {**os.environ, **known}
+    settings = {f"XRAYGPT_{name.upper()}": str(stack[name]) for name in _PROCESS_SETTINGS if stack.get(name)}
+    return {**os.environ, **settings}
 
 
 def home() -> Home:

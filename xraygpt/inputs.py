@@ -7,8 +7,8 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import urlsplit
 
 
@@ -58,7 +58,7 @@ def files_below(folder: Path, say: Callable[[str], None] = lambda _: None) -> It
 
 
 @contextmanager
-def opened(source: str) -> Iterator[BinaryIO]:
+def opened(source: str) -> Iterator[BufferedIOBase]:
     """A source's open file: the same bytes are hashed and sent, even if another file takes its name meanwhile.
 
     Raises:

@@ -6,12 +6,11 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import shorten
-from types import TracebackType
 from typing import Any, Self
 
 import rich.progress
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from xraygpt_core.plain_text import json_text, plain_text
@@ -27,12 +26,7 @@ def say(line: str) -> None:
 
 def document(content: Any) -> None:
     """The one JSON document of ``--json``."""
-    _write(_json(content) + "\n")
-
-
-def _json(content: Any) -> str:
-    """JSON text without control characters, which UTF-8 can encode (PEP 383: bytes of file names that are no UTF-8)."""
-    return json_text(content, indent=2)
+    _write(json_text(content, indent=2) + "\n")
 
 
 def _write(text: str) -> None:
@@ -53,15 +47,13 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def add(self, item: Any) -> None:
         """One more element of the list."""
         self._file.write("\n" if self._empty else ",\n")
-        self._file.write("    " + _json(item).replace("\n", "\n    "))
+        self._file.write("    " + json_text(item, indent=2).replace("\n", "\n    "))
         self._empty = False
 
     def write(self, rest: Mapping[str, Any]) -> None:
@@ -71,7 +63,7 @@ class Spool:
         for part in iter(lambda: self._file.read(1 << 20), ""):
             _write(part)
         _write("],\n" if self._empty else "\n  ],\n")
-        _write(_json(rest).removeprefix("{\n") + "\n")
+        _write(json_text(rest, indent=2).removeprefix("{\n") + "\n")
 
 
 def console() -> Console:
@@ -94,11 +86,9 @@ def alarm(value: Any) -> Text:
     return shown
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Rows below their column names."""
-    grid = Table(title=title, title_justify="left")
-    for name in columns:
-        grid.add_column(plain(name))
+    grid = Table(*(Column(plain(name)) for name in columns))
     for row in rows:
         grid.add_row(*(plain(value) for value in row))
     console().print(grid)
@@ -115,12 +105,22 @@ def fields(values: Mapping[str, Any], title: str | None = None) -> None:
     console().print(grid)
 
 
-def answer(content: Mapping[str, Any], *, as_json: bool) -> None:
-    """An answer of the gateway, for a program or for a person."""
+def answer(content: Mapping[str, Any], sentence: str | None = None, *, as_json: bool) -> None:
+    """An answer of the gateway: all of it for a program; for a person as fields, or as this sentence."""
+    if as_json:
+        document(content)
+    elif sentence is not None:
+        say(sentence)
+    else:
+        fields(content)
+
+
+def listing(content: Any, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json: bool) -> None:
+    """An answer of the gateway: all of it for a program, a table of its rows for a person."""
     if as_json:
         document(content)
     else:
-        fields(content)
+        table(columns, rows)
 
 
 def paragraph(text: str, style: str = "") -> None:
@@ -128,11 +128,11 @@ def paragraph(text: str, style: str = "") -> None:
     console().print(plain(text), style=style)
 
 
-def first_line(text: str | None, width: int = LINE_WIDTH) -> str | None:
+def first_line(text: str | None) -> str | None:
     """The first line of a summary, cut between two words if it is long."""
     if not text or not text.strip():
         return None
-    return shorten(text.strip().splitlines()[0], width, placeholder=" …")
+    return shorten(text.strip().splitlines()[0], LINE_WIDTH, placeholder=" …")
 
 
 class ProgressLine:
@@ -154,9 +154,7 @@ class ProgressLine:
             self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar:
             self._bar.stop()
 

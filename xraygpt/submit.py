@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, TypeVar
+from io import BufferedIOBase
+from typing import Any, TypeVar
 
 import httpx
 
@@ -108,7 +109,7 @@ def _uri(gateway: Gateway, row: ResultRow, say: Callable[[str], None]) -> str | 
     return None
 
 
-def _uploaded(gateway: Gateway, file: BinaryIO) -> str:
+def _uploaded(gateway: Gateway, file: BufferedIOBase) -> str:
     sha256 = file_sha256(file)
     try:
         return gateway.upload(file, sha256)

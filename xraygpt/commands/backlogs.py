@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from xraygpt import show
-from xraygpt.backlog_progress import ListedSoFar, Proof, Speed, compared, progress_line
+from xraygpt.backlog_progress import Proof, Speed, compared, progress_line
 from xraygpt.client import Gateway
-from xraygpt.commands.options import AsJson, Timeout, Wait
+from xraygpt.commands.options import AsJson, InLane, Timeout, Wait
 from xraygpt.commands.submitting import show_table
 from xraygpt.connect import gateway, home, setting
 from xraygpt.inputs import is_uri, split_uri
@@ -40,7 +40,7 @@ Target = Annotated[
 
 def backlog(
     target: Target,
-    lane: Annotated[Lane, typer.Option("--lane", help="How urgent it is.")] = Lane.BACKLOG,
+    lane: InLane = Lane.BACKLOG,
     wait: Wait = False,
     timeout: Timeout = None,
     since: Annotated[datetime | None, typer.Option(help="Only objects stored since then (UTC).")] = None,
@@ -63,11 +63,11 @@ def backlog(
         backlog_id = client.post("/v1/backlogs", body)["backlog_id"]
         show.say(f"backlog {backlog_id}")
         if not wait:
-            _show(client.get(f"/v1/backlogs/{backlog_id}"), as_json=as_json)
+            show.answer(client.get(f"/v1/backlogs/{backlog_id}"), as_json=as_json)
             return
         now = _follow(client, backlog_id, timeout, as_json=as_json)
         if not now.get("listed_at"):  # a comparison would register what was paused or cancelled
-            _show(now, as_json=as_json)
+            show.answer(now, as_json=as_json)
             raise typer.Exit(UNFINISHED)
         show.say("comparing with what lies in the bucket now")
         rows = compared(client, _objects(target[0], since), Lane.BACKLOG)
@@ -99,29 +99,19 @@ def _show_proof(rows: Iterable[ResultRow], started: float, expected: int, *, as_
     return found
 
 
-def _show(progress: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        show.document(progress)
-    else:
-        show.fields(progress)
-
-
 def _change(wanted: str, backlog_id: str, timeout: float | None, *, wait: bool, as_json: bool) -> None:
     path = f"/v1/backlogs/{backlog_id}"
     with gateway() as client:
         now = client.get(path) if wanted == "show" else client.post(f"{path}/{wanted}", seconds=CHANGE_SECONDS)
         if wait:
             now = _follow(client, backlog_id, timeout, as_json=as_json)
-    _show(now, as_json=as_json)
+    show.answer(now, as_json=as_json)
 
 
 def _list(*, as_json: bool) -> None:
     with gateway() as client:
         found = client.get("/v1/backlogs")
-    if as_json:
-        show.document(found)
-    else:
-        show.table(COLUMNS, ([one[name] for name in COLUMNS] for one in found["backlogs"]))
+    show.listing(found, COLUMNS, ([one[name] for name in COLUMNS] for one in found["backlogs"]), as_json=as_json)
 
 
 def _follow(client: Gateway, backlog_id: str, timeout: float | None, *, as_json: bool) -> dict[str, Any]:
@@ -142,7 +132,7 @@ def _follow(client: Gateway, backlog_id: str, timeout: float | None, *, as_json:
                     time.sleep(max(POLL_SECONDS, POLL_SHARE * took))
     except KeyboardInterrupt:
         show.say(f"not waiting any longer; the work goes on: xraygpt backlog show {backlog_id} --wait")
-        _show(now, as_json=as_json)
+        show.answer(now, as_json=as_json)
         raise typer.Exit(UNFINISHED) from None
     return now
 
@@ -151,8 +141,8 @@ def _over(now: dict[str, Any], deadline: float | None) -> bool:
     return bool(now) and (now["state"] in ENDED or (deadline is not None and time.monotonic() > deadline))
 
 
-def _objects(uri: str, since: datetime | None) -> Iterator[ListedSoFar]:
-    """The objects below the prefix. The gateway never shows keys, so the client lists the bucket itself."""
+def _objects(uri: str, since: datetime | None) -> Iterator[tuple[str, str]]:
+    """Each object's address and ETag. The gateway never shows keys, so the client lists the bucket itself."""
     from botocore.exceptions import BotoCoreError, ClientError  # slow to import, and only this command needs it
 
     from xraygpt_core.s3_client import new_client
@@ -174,7 +164,7 @@ def _objects(uri: str, since: datetime | None) -> Iterator[ListedSoFar]:
             for page in pages:
                 for found in page.get("Contents", []):
                     if since is None or found["LastModified"].replace(tzinfo=None) >= since:
-                        yield ListedSoFar(f"s3://{bucket}/{found['Key']}", found["ETag"].strip('"'))
+                        yield f"s3://{bucket}/{found['Key']}", found["ETag"].strip('"')
         except (BotoCoreError, ClientError) as error:
             raise Unavailable(
                 f"the backlog has ended; to prove it, this machine must list the bucket: {error}"

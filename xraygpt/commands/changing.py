@@ -1,5 +1,7 @@
-"""``cancel``, ``resummarise``, ``dead``: change what is stored or queued."""
+"""``cancel``, ``resummarise``, ``repair``, ``dead``: change what is stored or queued."""
 
+import subprocess
+import sys
 from typing import Annotated, Any
 
 import httpx
@@ -9,7 +11,9 @@ from xraygpt import show
 from xraygpt.client import Gateway, GatewayError
 from xraygpt.commands.backlogs import CHANGE_SECONDS
 from xraygpt.commands.options import AsJson, Study
-from xraygpt.connect import gateway
+from xraygpt.connect import gateway, home, process_environment
+from xraygpt.stack.processes.child import die_with_parent
+from xraygpt.stack.settings.home import running_stack
 
 PAGE = 1000  # dead jobs in a request, the most that the gateway allows
 
@@ -26,10 +30,7 @@ def cancel(study: Study, as_json: AsJson = False) -> None:
             if error.status != httpx.codes.FORBIDDEN:
                 raise
             found = {"study_id": study, "state": "cancelled"}  # an operator may stop a study, but not read it
-    if as_json:
-        show.document(found)
-    else:
-        show.fields({"study_id": found["study_id"], "state": found["state"]})
+    show.answer(found if as_json else {name: found[name] for name in ("study_id", "state")}, as_json=as_json)
 
 
 def resummarise(
@@ -48,6 +49,17 @@ def resummarise(
     with gateway() as client:
         answer = client.post("/v1/resummarise", body, seconds=CHANGE_SECONDS)
     show.answer(answer, as_json=as_json)
+
+
+def repair(
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; without this, only show it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Part the studies that earlier versions made of two patients with one StudyInstanceUID."""
+    stack = running_stack(home()) or {}
+    command = [sys.executable, "-m", "workers.repair", *["--apply"] * apply, *["--json"] * as_json]
+    done = subprocess.run(command, env=process_environment(stack), check=False, preexec_fn=die_with_parent())
+    raise typer.Exit(done.returncode)
 
 
 def conditions(pairs: list[str]) -> dict[str, str]:
@@ -69,14 +81,11 @@ def list_dead(
     """List dead jobs, oldest first."""
     with gateway() as client:
         jobs = dead_jobs(client, reason)
-    if as_json:
-        show.document({"jobs": jobs})
-        return
     if not jobs:
-        show.say("nothing is dead")
+        show.answer({"jobs": jobs}, "nothing is dead", as_json=as_json)
         return
     columns = list(dict.fromkeys(name for job in jobs for name in job))
-    show.table(columns, ([job.get(name) for name in columns] for job in jobs))
+    show.listing({"jobs": jobs}, columns, ([job.get(name) for name in columns] for job in jobs), as_json=as_json)
 
 
 @dead.command("show")

@@ -51,11 +51,9 @@ def list_keys(
     """List the keys and what they may do; never the keys themselves."""
     with gateway() as client:
         found = client.get("/v1/keys", ended="true" if ended else None)
-    if as_json:
-        show.document(found)
-        return
     columns = (*COLUMNS, "replaced_by", "revoked_at") if ended else COLUMNS
-    show.table(columns, ([_cell(column, one[column]) for column in columns] for one in found["keys"]))
+    rows = ([_cell(column, one[column]) for column in columns] for one in found["keys"])
+    show.listing(found, columns, rows, as_json=as_json)
 
 
 @keys.command("rotate")
@@ -81,10 +79,7 @@ def revoke(name: Name, as_json: AsJson = False) -> None:
         ended = [one["key_id"] for one in _named(client, name)]
         for key_id in ended:
             client.delete(f"/v1/keys/{key_id}")
-    if as_json:
-        show.document({"ended": ended})
-    else:
-        show.say(f"ended: {len(ended)}")
+    show.answer({"ended": ended}, f"ended: {len(ended)}", as_json=as_json)
 
 
 def _named(client: Gateway, name: str) -> list[dict[str, Any]]:

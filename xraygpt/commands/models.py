@@ -39,10 +39,8 @@ def fetch(name: Annotated[str, typer.Argument(help="What to fetch: demo.")], as_
 
 def _made(bundle: Bundle, hint: str = "", *, as_json: bool, **more: Any) -> None:
     """Show a new bundle."""
-    if as_json:
-        show.document({"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256, **more})
-    else:
-        show.say(f"bundle {bundle.name} is in {bundle.path}{hint}")
+    found = {"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256, **more}
+    show.answer(found, f"bundle {bundle.name} is in {bundle.path}{hint}", as_json=as_json)
 
 
 @models.command("import")
@@ -65,11 +63,10 @@ def import_parts(
     needs_torch()
     from xraygpt_core.model.importing.importer import ImportRequest, import_bundle
 
-    asked: dict[str, Any] = {"question": question} if question is not None else {}
-    drawn: dict[str, Any] = {"seed": seed, "temperature": temperature, "top_p": top_p}
-    prompting: dict[str, Any] = {"template": template, "dtype": dtype, "max_new_tokens": max_new_tokens}
-    declared: dict[str, Any] = {} if scope is None else {"scope": read_scope(scope)}
-    wanted = ImportRequest(encoder, projector, llm, **asked, **prompting, **drawn, **declared)
+    given: dict[str, Any] = {} if question is None else {"question": question}
+    given |= {} if scope is None else {"scope": read_scope(scope)}
+    given |= {"template": template, "dtype": dtype, "max_new_tokens": max_new_tokens}
+    wanted = ImportRequest(encoder, projector, llm, seed=seed, temperature=temperature, top_p=top_p, **given)
     with show.ProgressLine() as bar:
         bundle, parts = import_bundle(models_dir(), name, wanted, _in_mebibytes(bar))
     for part in parts:
@@ -103,11 +100,8 @@ def list_bundles(as_json: AsJson = False) -> None:
             declared = bundle.scope.document() | {"validated_on": bundle.scope.figures()}
             found = {"sha256": bundle.sha256, "made_for": bundle.scope.made_for, "scope": declared, "problem": None}
         rows.append({"name": name, "served": name == served} | found)
-    if as_json:
-        show.document({"models": str(models_dir()), "bundles": rows})
-    else:
-        columns = ("name", "sha256", "served", "made for", "says", "problem")
-        show.table(columns, (_listed(row) for row in rows))
+    columns = ("name", "sha256", "served", "made for", "says", "problem")
+    show.listing({"models": str(models_dir()), "bundles": rows}, columns, map(_listed, rows), as_json=as_json)
 
 
 def _listed(row: dict[str, Any]) -> list[Any]:
@@ -229,7 +223,4 @@ def rollback(as_json: AsJson = False) -> None:
 
 
 def _served(name: str, *, as_json: bool) -> None:
-    if as_json:
-        show.document({"bundle": name})
-    else:
-        show.say(f"{name} is served from now on")
+    show.answer({"bundle": name}, f"{name} is served from now on", as_json=as_json)

@@ -61,11 +61,8 @@ def timeline(study: Study, as_json: AsJson = False) -> None:
     """Show the timeline of a study."""
     with gateway() as client:
         found = client.get(f"/v1/studies/{study}/timeline")
-    if as_json:
-        show.document(found)
-        return
     columns = ("at", "what", "who", "attempt", "epoch", "detail")
-    show.table(columns, ([step[name] for name in columns] for step in found["steps"]))
+    show.listing(found, columns, ([step[name] for name in columns] for step in found["steps"]), as_json=as_json)
 
 
 def find(
@@ -102,10 +99,8 @@ def query(sql: Annotated[str, typer.Argument(help="One SELECT over the views.")]
         found = client.post("/v1/query", {"sql": sql})
     if found.get("truncated"):
         show.say("there are more rows")
-    if as_json:
-        show.document({"columns": found["columns"], "rows": found["rows"]})
-    else:
-        show.table(found["columns"], found["rows"])
+    columns, rows = found["columns"], found["rows"]
+    show.listing({"columns": columns, "rows": rows}, columns, rows, as_json=as_json)
 
 
 def chat(

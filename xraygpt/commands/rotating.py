@@ -50,10 +50,8 @@ def rotate(
         _secrets(data, [*ROTATED] if what is What.ALL else [str(what)])
     if not was_up:
         stop(data)
-    if as_json:
-        show.document({"rotated": str(what), "over": over})
-    else:
-        show.say(f"rotated: {what}" if over else "the old key is still in use; see above")
+    sentence = f"rotated: {what}" if over else "the old key is still in use; see above"
+    show.answer({"rotated": str(what), "over": over}, sentence, as_json=as_json)
     if not over:
         raise typer.Exit(UNFINISHED)
 

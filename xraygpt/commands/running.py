@@ -55,10 +55,7 @@ def where_next(stack: dict[str, Any]) -> dict[str, str]:
 def down(as_json: AsJson = False) -> None:
     """Stop the stack; its data stay."""
     stopped = stop(home())
-    if as_json:
-        show.document({"stopped": stopped})
-    else:
-        show.say("stopped" if stopped else "no stack was up")
+    show.answer({"stopped": stopped}, "stopped" if stopped else "no stack was up", as_json=as_json)
 
 
 def status(as_json: AsJson = False) -> None:

@@ -50,28 +50,28 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train through the queue if a stack is up, otherwise on this machine."""
-    flags: dict[str, Any] = {
-        "steps": steps,
-        "batch": batch,
-        "lr": lr,
-        "seed": seed,
-        "checkpoint_every": checkpoint_every,
-    }
-    flags |= {"phantoms.count": phantoms, "films": str(films.absolute()) if films else None}
+    flags: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr, "seed": seed, "phantoms.count": phantoms}
+    flags |= {"checkpoint_every": checkpoint_every, "films": films and str(films.absolute())}
     pairs = [f"{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
     chosen = configuration(config, pairs + (settings or []))
-    client = None if local else find_gateway()
-    if client is None:
+    if local or (client := find_gateway()) is None:
         show.answer(train_here(stage, base, out or home().root / "training" / stage, chosen), as_json=as_json)
         return
-    with client:
-        body = {"stage": stage, "config": chosen, "parent_run": parent}
-        run_id = client.post("/v1/training-runs", body)["run_id"]
-        show.say(f"training run {run_id}")
-        run = follow_run(client, run_id, timeout) if wait else client.get(f"/v1/training-runs/{run_id}")
+    run = train_by_queue(client, {"stage": stage, "config": chosen, "parent_run": parent}, timeout, wait=wait)
     show.answer(run, as_json=as_json)
     if wait and run["state"] != "done":
         raise typer.Exit(UNFINISHED)
+
+
+def train_by_queue(client: Gateway, wanted: dict[str, Any], timeout: float | None, *, wait: bool) -> dict[str, Any]:
+    """Queue a run; the run as it is now, or with ``wait`` as :func:`follow_run` has it."""
+    with client:
+        run_id = client.post("/v1/training-runs", wanted)["run_id"]
+        show.say(f"training run {run_id}")
+        if wait:
+            return follow_run(client, run_id, timeout)
+        run: dict[str, Any] = client.get(f"/v1/training-runs/{run_id}")
+        return run
 
 
 def configuration(file: Path | None, pairs: list[str]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def examine(home: Home, *, deep: bool = False) -> list[Check]:
         deep: hash every file of the bundles, also where neither size nor time changed since that was last done.
     """
     looks: dict[str, Callable[[], str]] = {
-        "python": _python,
+        "python": lambda: f"{platform.python_version()} on {sys.platform} {platform.machine()}",
         "data directory": lambda: _writable(home.root),
         "disk": lambda: _disk(home.root),
         "memory": _memory,
@@ -65,10 +65,6 @@ def _check(name: str, look: Callable[[], str]) -> Check:
         return Check(name, True, look())
     except (XrayGPTError, OSError) as error:
         return Check(name, False, str(error))
-
-
-def _python() -> str:
-    return f"{platform.python_version()} on {sys.platform} {platform.machine()}"
 
 
 def _existing(path: Path) -> Path:

@@ -93,10 +93,8 @@ def processes(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """State of each process of the stack: ``running``, ``restarting`` or ``external`` (not started by us)."""
     states = {}
     for name, pid in stack["pids"].items():
-        if name in stack["external"]:
-            state = "external"
-        else:
-            state = "running" if pid is not None and is_alive(pid) else "restarting"
+        alive = pid is not None and is_alive(pid)
+        state = "external" if name in stack["external"] else "running" if alive else "restarting"
         states[name] = {"pid": pid, "state": state}
     return states
 

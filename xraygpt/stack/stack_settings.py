@@ -131,8 +131,8 @@ class StackSettings:
                 "XRAYGPT_S3_ACCESS_KEY": access_key,
                 "XRAYGPT_S3_SECRET_KEY": secret_key,
             }
-        known = {name: value for name, value in own.items() if value is not None}
-        return environment_of(process, self.environ, {**ours, **known})
+        given = {name: value for name, value in own.items() if value is not None}
+        return environment_of(process, self.environ, {**ours, **given})
 
     def describe(self, services: BackingServices, ours: Mapping[str, str]) -> dict[str, Any]:
         access_key, secret_key = services.s3_keys

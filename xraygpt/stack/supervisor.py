@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import httpx
@@ -83,7 +82,7 @@ class Supervisor:
                 self._restarts.stop()
                 self.home.stack_file.unlink(missing_ok=True)
 
-    def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
+    def _ask_to_stop(self, *_: object) -> None:
         self._stopping = True
 
     def _check(self) -> None:

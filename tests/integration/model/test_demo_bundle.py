@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from training_jobs.config import Phantoms
 from training_jobs.data import TrainingStudy, draw, phantom_studies
 from training_jobs.objective import Exchange, answer_loss
 from xraygpt_core.model.backend import Generated, GenerationRequest
@@ -23,6 +22,7 @@ from xraygpt_core.paths import models_dir
 from xraygpt_core.phantoms.findings import LABELS
 from xraygpt_core.report.labeller import label_report, view_of
 from xraygpt_core.report.scores import micro_f1
+from xraygpt_core.training_config import Phantoms
 
 _TRAIN, _TEST = 160, 64  # phantoms of the probe
 _READ = 16  # phantoms that the engine puts into words

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from benchmarks.engine_vllm import PYTHON, server
-from training_jobs.config import Phantoms
 from training_jobs.data import draw, phantom_studies
 from xraygpt_core.model.backend import GenerationRequest
 from xraygpt_core.model.bundle import Bundle
@@ -16,6 +15,7 @@ from xraygpt_core.model.fetch import fetch_demo_bundle
 from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
 from xraygpt_core.model.vllm.export import export_llm
 from xraygpt_core.paths import models_dir
+from xraygpt_core.training_config import Phantoms
 
 pytestmark = [
     pytest.mark.long,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from training_jobs.config import Config, Phantoms, read_config
+from training_jobs.__main__ import read_config
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.training_config import Config, Phantoms
 
 
 def write(path: Path, data: object) -> Path:

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from training_jobs.augment import augment
-from training_jobs.config import Phantoms
 from training_jobs.data import (
     draw,
     film_presence,
@@ -25,6 +24,7 @@ from xraygpt_core.errors import TrainingError
 from xraygpt_core.phantoms.draw import draw_phantom
 from xraygpt_core.phantoms.findings import LABELS
 from xraygpt_core.report.labeller import label_report
+from xraygpt_core.training_config import Phantoms
 
 
 def test_a_drawn_phantom_knows_its_truth() -> None:

@@ -28,7 +28,7 @@ def study(*values: float | None) -> TrainingStudy:
 
 def test_there_is_a_token_for_the_view_and_for_each_label() -> None:
     assert list(SLOTS) == ["view", *LABELS]
-    assert presence({"nodule"}, "AP") == [1.0, *(float(label == "nodule") for label in LABELS)]
+    assert presence({"nodule"}, "AP") == (1.0, *(float(label == "nodule") for label in LABELS))
 
 
 def test_blending_goes_from_absent_to_present(codebook: Codebook) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from xraygpt.backlog_progress import SPAN_SECONDS, ListedSoFar, Proof, Speed, compared, progress_line
+from xraygpt.backlog_progress import SPAN_SECONDS, Proof, Speed, compared, progress_line
 from xraygpt.client import Gateway
 from xraygpt.commands import backlogs
 from xraygpt.submit import ResultRow
@@ -139,7 +139,7 @@ def finished(fake_gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         "POST /v1/images/status": lambda asked: {"images": [image(uri) for uri in asked.document["image_ids"]]},
     }
     monkeypatch.setattr(backlogs, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr(backlogs, "_objects", lambda _uri, _since: (ListedSoFar(uri, "e") for uri in fake_gateway.ends))
+    monkeypatch.setattr(backlogs, "_objects", lambda _uri, _since: ((uri, "e") for uri in fake_gateway.ends))
     return fake_gateway
 
 
@@ -238,11 +238,11 @@ def test_objects_are_compared_a_thousand_at_a_time_and_none_is_kept(finished: An
     finished.ends = {f"s3://b/old/{number}": "summarised" for number in range(2500)}
     taken = 0
 
-    def listed() -> Iterator[ListedSoFar]:
+    def listed() -> Iterator[tuple[str, str]]:
         nonlocal taken
         for uri in finished.ends:
             taken += 1
-            yield ListedSoFar(uri, "e")
+            yield uri, "e"
 
     with Gateway(finished.url, "key") as client:
         rows = compared(client, listed(), "backlog")

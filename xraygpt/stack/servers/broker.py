@@ -12,7 +12,6 @@ import redis
 
 from xraygpt.stack.processes.child import Child, StackError
 from xraygpt.stack.servers.server import PasswordServer
-from xraygpt.stack.settings.certificates import Authority
 from xraygpt.stack.settings.environments import system
 from xraygpt.stack.settings.remembered import remember
 
@@ -23,10 +22,7 @@ SOCKET = "broker.sock"  # in its data directory
 class Broker(PasswordServer):
     """A Redis-protocol server whose append-only file, log and password live in ``directory``."""
 
-    def __init__(
-        self, directory: Path, port: int | None = None, password: str | None = None, tls: Authority | None = None
-    ) -> None:
-        super().__init__("broker", directory, port, password, tls)
+    _name = "broker"
 
     @property
     def url(self) -> str:
@@ -62,23 +58,17 @@ class Broker(PasswordServer):
         self._fixed_port = True  # a restart must be found where it was
 
     def _configuration(self) -> str:
-        return "\n".join(
-            [
-                *self._place(),
-                f"requirepass {self.password}",
-                "appendonly yes",
-                "appendfsync everysec",
-                'save ""',
-                "maxmemory-policy noeviction",  # a full broker must refuse a message, never drop one
-                "daemonize no",
-                "",
-            ]
-        )
-
-    def _place(self) -> list[str]:
-        if self._tls:
-            return ["port 0", f"unixsocket {SOCKET}", "unixsocketperm 700"]
-        return ["bind 127.0.0.1", f"port {self.port}"]
+        behind_tls = ("port 0", f"unixsocket {SOCKET}", "unixsocketperm 700")
+        lines = [
+            *(behind_tls if self._tls else ("bind 127.0.0.1", f"port {self.port}")),
+            f"requirepass {self.password}",
+            "appendonly yes",
+            "appendfsync everysec",
+            'save ""',
+            "maxmemory-policy noeviction",  # a full broker must refuse a message, never drop one
+            "daemonize no",
+        ]
+        return "\n".join(lines) + "\n"
 
     def _answers(self) -> bool:
         try:

@@ -6,7 +6,6 @@ Run as ``python -m xraygpt.stack.servers.flower``.
 import atexit
 import signal
 import sys
-from types import FrameType
 from typing import Any
 
 from flower.app import Flower
@@ -62,11 +61,6 @@ def _with_note(handler: Any) -> Any:
     return handler if page is None else url(handler.regex.pattern, page, handler.kwargs, handler.name)
 
 
-def leave(_number: int, _frame: FrameType | None) -> None:
-    """End the process through its exit handlers."""
-    sys.exit(0)
-
-
 def main() -> None:
     """Serve until SIGTERM."""
     try:
@@ -74,7 +68,7 @@ def main() -> None:
     except ConfigurationError as error:
         sys.exit(f"xraygpt.stack.servers.flower: {error}")
     atexit.register(application.stop)
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # through the exit handlers
     application.start_http_server()
     application.start()
 

@@ -39,16 +39,14 @@ NOBODY_NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534"
 class Postgres(PasswordServer):
     """A database server whose data, log and password live in ``directory``."""
 
+    _name = "postgres"
     _end = (signal.SIGINT, 20.0)  # a fast shutdown: open transactions are rolled back, a checkpoint is written
 
-    def __init__(
-        self, directory: Path, port: int | None = None, password: str | None = None, tls: Authority | None = None
-    ) -> None:
-        super().__init__("postgres", directory, port, password, tls)
+    def __init__(self, directory: Path, port: int | None = None, tls: Authority | None = None) -> None:
+        super().__init__(directory, port, tls)
         self.data = self.directory / "data"
-        known = self._remembered
-        self._superuser_password: str = known.get("superuser_password") or secret()
-        self._next_superuser_password: str | None = known.get("next_superuser_password")
+        self._superuser_password: str = self._remembered.get("superuser_password") or secret()
+        self._next_superuser_password: str | None = self._remembered.get("next_superuser_password")
 
     @property
     def url(self) -> str:
@@ -127,14 +125,8 @@ class Postgres(PasswordServer):
         prefix, user = identity()
         if user is not None:
             os.chown(new, user, -1)
-        options = [
-            "--username=postgres",
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--pwfile=/dev/stdin",
-        ]
-        command = [*prefix, str(program("initdb")), f"--pgdata={new}", *options]
+        command = [*prefix, str(program("initdb")), f"--pgdata={new}", "--username=postgres", "--pwfile=/dev/stdin"]
+        command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
         with open_log(self.log) as output:
             reader, writer = os.pipe()
             if user is not None:

@@ -38,22 +38,22 @@ class ObjectServer(Server):
     minutes. With ``tls`` it speaks HTTPS only, with a certificate of this authority.
     """
 
+    _name = "s3"
+
     def __init__(
         self,
         directory: Path,
-        port: int | None = None,
         webhook_url: str | None = None,
         webhook_token: str | None = None,
         webhook_bucket: str | None = None,
         derived_bucket: str | None = None,
         tls: Authority | None = None,
     ) -> None:
-        super().__init__("s3", directory)
+        super().__init__(directory)
         self.webhook_url = webhook_url
         self.webhook_token = webhook_token
         self.webhook_bucket = webhook_bucket
         self.ports: dict[str, int] = dict(self._remembered.get("ports", {}))
-        self._fixed_port = port
         self._home = self.directory / "home"
         # Where a former version remembered the owner's keys.
         owner = (self._remembered.get("access_key") or secret()[:20], self._remembered.get("secret_key") or secret())
@@ -172,7 +172,7 @@ class ObjectServer(Server):
     def _choose_ports(self) -> None:
         taken: set[int] = set()
         for server in SERVERS:
-            port = self._fixed_port if server == "s3" and self._fixed_port else None
+            port = None
             while port is None or port in taken or _is_taken(server, port):
                 port = choose(self.ports.pop(server, None), offsets=(0, GRPC_OFFSET))
             self.ports[server] = port

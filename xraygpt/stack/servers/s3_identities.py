@@ -26,30 +26,15 @@ _VERBS = {
     "read": ["s3:GetObject", "s3:GetObjectVersion"],
     "write": ["s3:PutObject", "s3:UploadPart", "s3:CompleteMultipartUpload", "s3:AbortMultipartUpload"],
     "delete": ["s3:DeleteObject"],
+    "list": ["s3:ListBucket"],
 }
-# bucket, key prefix, verb. Keys of the source bucket may name patients, so a process lists it only where it must.
+# bucket, key prefix, verbs. Keys of the source bucket may name patients, so a process lists it only where it must.
 GRANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "gateway": (
-        ("source", "", "read"),
-        ("source", "uploads/", "write"),
-        ("derived", "", "read"),
-        ("derived", "", "delete"),
-    ),
-    "ingest": (
-        ("source", "", "read"),
-        ("derived", "", "read"),
-        ("derived", "", "write"),
-        ("derived", "", "delete"),
-        ("derived", "", "list"),
-    ),
-    "gpu": (("derived", "", "read"), ("derived", "", "list")),
-    "training": (
-        ("derived", "", "read"),
-        ("derived", "", "write"),
-        ("derived", "", "delete"),
-        ("derived", "", "list"),
-    ),
-    "control": (("source", "", "read"), ("source", "", "list"), ("derived", "", "list"), ("derived", "", "delete")),
+    "gateway": (("source", "", "read"), ("source", "uploads/", "write"), ("derived", "", "read delete")),
+    "ingest": (("source", "", "read"), ("derived", "", "read write delete list")),
+    "gpu": (("derived", "", "read list"),),
+    "training": (("derived", "", "read write delete list"),),
+    "control": (("source", "", "read list"), ("derived", "", "list delete")),
     "events": (("source", "", "read"),),
 }
 IDENTITIES = (OWNER, *GRANTS)
@@ -99,13 +84,13 @@ class S3Identities:
         self.write()
 
     def _all(self) -> dict[str, list[Keys]]:
-        known = {name: [tuple(one) for one in keys] for name, keys in recall(self._memory).get("keys", {}).items()}
-        known.setdefault(OWNER, [self._owner])
+        keys_of = {name: [tuple(one) for one in keys] for name, keys in recall(self._memory).get("keys", {}).items()}
+        keys_of.setdefault(OWNER, [self._owner])
         wanted = IDENTITIES if self._buckets else (OWNER,)
-        if missing := [name for name in wanted if name not in known]:
-            known |= {name: [make_keys()] for name in missing}
-            remember(self._memory, {"keys": known})
-        return known
+        if missing := [name for name in wanted if name not in keys_of]:
+            keys_of |= {name: [make_keys()] for name in missing}
+            remember(self._memory, {"keys": keys_of})
+        return keys_of
 
 
 def make_keys() -> Keys:
@@ -138,11 +123,10 @@ def policy(name: str, source: str, derived: str) -> dict[str, Any]:
             "Condition": {"StringEquals": {"s3:RequestMethod": "HEAD"}},
         }
     ]
-    for bucket, prefix, verb in GRANTS[name]:
-        action, resource = _VERBS.get(verb), f"{places[bucket]}/{prefix}*"
-        if action is None:
-            action, resource = ["s3:ListBucket"], places[bucket]
-        statements.append({"Effect": "Allow", "Action": action, "Resource": [resource]})
+    for bucket, prefix, verbs in GRANTS[name]:
+        for verb in verbs.split():
+            resource = places[bucket] if verb == "list" else f"{places[bucket]}/{prefix}*"
+            statements.append({"Effect": "Allow", "Action": _VERBS[verb], "Resource": [resource]})
     return {"Version": "2012-10-17", "Statement": statements}
 
 

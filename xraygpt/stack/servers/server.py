@@ -16,10 +16,11 @@ from xraygpt.stack.settings.remembered import recall, secret
 class Server:
     """A service of the one-machine stack that keeps its data and its log in ``directory``."""
 
-    def __init__(self, name: str, directory: Path) -> None:
-        self._name = name
+    _name: str
+
+    def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
-        self.log = self.directory / f"{name}.log"
+        self.log = self.directory / f"{self._name}.log"
         self._memory = self.directory / "service.json"
         self._remembered: dict[str, Any] = recall(self._memory)
         self._child: Child | None = None
@@ -43,12 +44,10 @@ class PasswordServer(Server):
     _front: Child | None = None
     _end: tuple[signal.Signals, float] = (signal.SIGTERM, 10.0)  # how it is asked to end, and for how many seconds
 
-    def __init__(
-        self, name: str, directory: Path, port: int | None, password: str | None, tls: Authority | None
-    ) -> None:
-        super().__init__(name, directory)
+    def __init__(self, directory: Path, port: int | None = None, tls: Authority | None = None) -> None:
+        super().__init__(directory)
         self._tls = tls
-        self.password: str = password or self._remembered.get("password") or secret()
+        self.password: str = self._remembered.get("password") or secret()
         self.port: int = port or self._remembered.get("port") or 0
         self._fixed_port = port is not None
 

@@ -13,6 +13,7 @@ from xraygpt.stack.servers.broker import Broker
 from xraygpt.stack.servers.database_logins import Logins
 from xraygpt.stack.servers.postgres import Postgres
 from xraygpt.stack.servers.s3 import ObjectServer
+from xraygpt.stack.servers.s3_identities import OWNER
 from xraygpt.stack.settings.certificates import Authority
 from xraygpt_core.db import driver_url, without_options
 from xraygpt_core.errors import ConfigurationError
@@ -74,7 +75,7 @@ class BackingServices:
     def s3_keys(self) -> tuple[str | None, str | None]:
         """Access key and secret key; (None, None) leaves them to boto3's own search."""
         if self._s3:
-            return self._s3.access_key, self._s3.secret_key
+            return self._s3.keys(OWNER)
         return self._environ.get("XRAYGPT_S3_ACCESS_KEY"), self._environ.get("XRAYGPT_S3_SECRET_KEY")
 
     def s3_keys_of(self, identity: str) -> tuple[str | None, str | None]:

@@ -1,7 +1,6 @@
 """A certificate authority of our own, one per directory, and the certificates it signs (RFC 5280)."""
 
 import ipaddress
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,9 +47,7 @@ class Authority:
             _write_pair(Certificate(self.file, self._key_file), *kept)
         self._certificate, self._key = kept
 
-    def issue(
-        self, name: str, hosts: Sequence[str] = LOCAL, *, directory: Path | None = None, user: int | None = None
-    ) -> Certificate:
+    def issue(self, name: str, hosts: Sequence[str] = LOCAL, *, directory: Path | None = None) -> Certificate:
         """The certificate ``<name>.crt`` with ``<name>.key``, for servers and clients alike; the kept one while it is
         good for more than RENEWED_DAYS.
 
@@ -58,7 +55,6 @@ class Authority:
             name: its file name and common name.
             hosts: host names and addresses it speaks for.
             directory: where the files go; None: beside the authority's own.
-            user: their owner; None: the user of this process.
         """
         place = directory or self.directory
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -67,9 +63,6 @@ class Authority:
         if kept is None or not self._still_good(kept[0], hosts):
             key = ec.generate_private_key(ec.SECP256R1())
             _write_pair(issued, self._signed(name, key.public_key(), hosts), key)
-        if user is not None:
-            for path in (issued.file, issued.key_file):
-                os.chown(path, user, -1)
         return issued
 
     def _still_good(self, certificate: x509.Certificate, hosts: Sequence[str]) -> bool:

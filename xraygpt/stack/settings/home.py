@@ -6,57 +6,35 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xraygpt.stack.processes.child import StackError
 
 
-@dataclass(frozen=True)
 class Home:
-    """Paths below one data directory (``XRAYGPT_HOME``)."""
+    """Paths below one data directory (``XRAYGPT_HOME``).
 
-    root: Path
+    Attributes:
+        stack_file: URLs, keys and process ids of the running stack; gone when it is down.
+        lock_file: locked by the supervisor for as long as it lives; holds its process id.
+        secrets_file: ports and keys that outlive a restart.
+        certificates: of the servers, and of the authority that signs them.
+        old_hmac_key_file: the key before, while it is replaced.
+        next_hmac_key_file: the key that is about to take its place; there for a moment only.
+        run: working directory of our own processes; by it and their program a killed run's leftovers are known.
+    """
 
-    @property
-    def stack_file(self) -> Path:
-        """URLs, keys and process ids of the running stack; gone when it is down."""
-        return self.root / "stack.json"
-
-    @property
-    def lock_file(self) -> Path:
-        """Locked by the supervisor for as long as it lives; holds its process id."""
-        return self.root / "lock"
-
-    @property
-    def secrets_file(self) -> Path:
-        """Ports and keys that outlive a restart."""
-        return self.root / "secrets.json"
-
-    @property
-    def hmac_key_file(self) -> Path:
-        return self.root / "hmac.key"
-
-    @property
-    def certificates(self) -> Path:
-        """Of the servers, and of the authority that signs them."""
-        return self.root / "certificates"
-
-    @property
-    def old_hmac_key_file(self) -> Path:
-        """The key before, while it is replaced."""
-        return self.root / "hmac.old.key"
-
-    @property
-    def next_hmac_key_file(self) -> Path:
-        """The key that is about to take its place; there for a moment only."""
-        return self.root / "hmac.next.key"
-
-    @property
-    def run(self) -> Path:
-        """Working directory of our own processes; by it and their program a killed run's leftovers are known."""
-        return self.root / "run"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.stack_file = root / "stack.json"
+        self.lock_file = root / "lock"
+        self.secrets_file = root / "secrets.json"
+        self.hmac_key_file = root / "hmac.key"
+        self.old_hmac_key_file = root / "hmac.old.key"
+        self.next_hmac_key_file = root / "hmac.next.key"
+        self.certificates = root / "certificates"
+        self.run = root / "run"
 
     def log(self, name: str) -> Path:
         return self.root / "logs" / f"{name}.log"

@@ -12,10 +12,10 @@ _NO_SECRETS = {"ports"}
 def _database(home: Home) -> None:
     """The owner's, the superuser's, the analysts', and that of each process."""
     file = home.root / "postgres" / "service.json"
-    if known := recall(file):  # none of ours where the database is external
+    if values := recall(file):  # none of ours where the database is external
         # One that is not yet known to count may count already: another one would lock us all out.
-        superuser = known.get("next_superuser_password") or secret()
-        remember(file, known | {"password": secret(), "next_superuser_password": superuser})
+        superuser = values.get("next_superuser_password") or secret()
+        remember(file, values | {"password": secret(), "next_superuser_password": superuser})
     ours = recall(home.secrets_file)
     former = ours.get("role_passwords", {})
     passwords = {role: secret() for role in former}
@@ -25,15 +25,15 @@ def _database(home: Home) -> None:
 
 def _broker(home: Home) -> None:
     file = home.root / "broker" / "service.json"
-    if known := recall(file):
-        remember(file, known | {"password": secret()})
+    if values := recall(file):
+        remember(file, values | {"password": secret()})
 
 
 def _bucket(home: Home) -> None:
     """The keys of every identity; the server makes new ones when it starts."""
     file = home.root / "s3" / "service.json"
-    if known := recall(file):  # a version before had the owner's keys here
-        remember(file, {name: value for name, value in known.items() if name in _NO_SECRETS})
+    if values := recall(file):  # a version before had the owner's keys here
+        remember(file, {name: value for name, value in values.items() if name in _NO_SECRETS})
     for remembered in ("keys.json", "identities.json"):
         (home.root / "s3" / "home" / remembered).unlink(missing_ok=True)
 
@@ -47,9 +47,9 @@ def _ours(name: str) -> Callable[[Home], None]:
 
 def _api_key(home: Home) -> None:
     """It was revoked; the next start makes another one."""
-    known = recall(home.secrets_file)
-    known.pop("api_key", None)
-    remember(home.secrets_file, known)
+    values = recall(home.secrets_file)
+    values.pop("api_key", None)
+    remember(home.secrets_file, values)
 
 
 def _certificates(home: Home) -> None:

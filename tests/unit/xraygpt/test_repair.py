@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from xraygpt.commands import repairing
+from xraygpt.commands import changing
 
 STACK = {"database_url": "postgresql://d", "bucket": "source", "s3_access_key": "k", "hmac_key_file": None}
 
@@ -21,7 +21,7 @@ def test_the_repair_runs_with_the_stacks_settings_and_ends_as_it_ends(
         asked.update(command=command, env=env)
         return subprocess.CompletedProcess(command, 1)
 
-    monkeypatch.setattr(repairing, "running_stack", lambda _: STACK)
+    monkeypatch.setattr(changing, "running_stack", lambda _: STACK)
     monkeypatch.setattr(subprocess, "run", run)
     assert xraygpt("repair", "--apply", "--json").exit_code == 1
     assert asked["command"][1:] == ["-m", "workers.repair", "--apply", "--json"]
