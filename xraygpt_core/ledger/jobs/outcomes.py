@@ -71,7 +71,7 @@ def cancel_jobs(work: Work, study_id: UUID) -> None:
 
 def printable(error: str) -> str:
     """An error as PostgreSQL can keep it: no NUL, no half of a letter (a surrogate), at most 2000 characters."""
-    return error[:2000].replace("\0", "").encode(errors="replace").decode()
+    return error.replace("\0", "")[:2000].encode(errors="replace").decode()
 
 
 def lock_study_of(work: Work, image_id: UUID) -> UUID | None:

@@ -208,9 +208,9 @@ def result_prefixes(ledger: Ledger, run_id: UUID) -> tuple[str, tuple[str, ...]]
         NotFound: no such run.
     """
     with ledger.work() as work:
-        return _run(work, run_id)["base_bundle"], tuple(
-            one["result_prefix"] for one in work.rows(_ANCESTORS, {"id": run_id})
-        )
+        # The GPU worker may read this column and few others.
+        row = _run(work, run_id, columns="base_bundle")
+        return row["base_bundle"], tuple(one["result_prefix"] for one in work.rows(_ANCESTORS, {"id": run_id}))
 
 
 def runs(ledger: Ledger, *, limit: int = 100) -> list[Run]:
@@ -230,8 +230,8 @@ def run(ledger: Ledger, run_id: UUID) -> Run:
         return Run(**_run(work, run_id))
 
 
-def _run(work: Work, run_id: UUID, lock: str = "") -> RowMapping:
-    sql = f"SELECT {_RUN} FROM training_runs WHERE id = :id {lock}"
+def _run(work: Work, run_id: UUID, lock: str = "", *, columns: str = _RUN) -> RowMapping:
+    sql = f"SELECT {columns} FROM training_runs WHERE id = :id {lock}"
     return work.found(sql, {"id": run_id}, f"there is no training run {run_id}")
 
 
