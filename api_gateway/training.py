@@ -10,7 +10,7 @@ from api_gateway.auth import Admin, OperatorOrAdmin, UsesLedger
 from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer, JsonObject, Request, Text
 from xraygpt_core.ledger.training.runs import cancel_run, create_run, promote, run, runs
-from xraygpt_core.training_config import parse_config
+from xraygpt_core.training.config import parse_config
 
 router = APIRouter(prefix="/v1/training-runs", tags=["training"])
 

@@ -83,7 +83,7 @@ def of_bundle(name: str, count: int) -> list[Row]:
     """The share of a bundle's drafts about held-out phantoms that is marked, by kind."""
     from training_jobs.data import draw, phantom_studies
     from training_jobs.evaluate import summaries
-    from xraygpt_core.training_config import Phantoms  # torch, only where it is needed
+    from xraygpt_core.training.config import Phantoms  # torch, only where it is needed
 
     drawn = [draw(study) for study in phantom_studies(Phantoms(count, 0, "held_out"), 0.0)]
     notify: Callable[[int, int], None] = lambda done, total: done % 50 or say(f"{done} of {total}")  # noqa: E731

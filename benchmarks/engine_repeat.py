@@ -11,7 +11,7 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.fetch import fetch_demo_bundle
 from xraygpt_core.paths import models_dir
-from xraygpt_core.training_config import Phantoms
+from xraygpt_core.training.config import Phantoms
 
 _STUDIES, _ROWS = 24, 16
 _WAYS = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from xraygpt_core.errors import TrainingError, XrayGPTError
 from xraygpt_core.plain_text import plain_text
-from xraygpt_core.training_config import Config, Phantoms, parse_config
+from xraygpt_core.training.config import Config, Phantoms, parse_config
 
 _STAGES = ("medical-llm", "stage1", "stage2")
 
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
             _print(curate(options.source, options.out, rules_only=options.rules_only))
             return 0
         if options.job == "average":
-            from training_jobs.average import average
+            from training_jobs.stages.average import average
 
             average(options.kind, options.projectors, options.out)
             return 0
@@ -36,9 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from training_jobs import medical_llm, stage1, stage2
-    from training_jobs.checkpoint import latest_checkpoint
-    from training_jobs.loop import STOPPED, Stopped
+    from training_jobs.learning.checkpoint import latest_checkpoint
+    from training_jobs.learning.loop import STOPPED, Stopped
+    from training_jobs.stages import medical_llm, stage1, stage2
     from xraygpt_core.model.bundle import read_bundle
     from xraygpt_core.paths import user_cache
 
@@ -75,7 +75,7 @@ def read_config(file: Path | None, **flags: Any) -> Config:
 
 
 def _chest_check(options: argparse.Namespace) -> int:
-    from training_jobs.chest_check import make_chest_check
+    from training_jobs.chest.check import make_chest_check
     from xraygpt_core.model.bundle import read_bundle
     from xraygpt_core.model.compose import CHEST_CHECK_FILE, compose_bundle
 

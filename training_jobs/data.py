@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training_jobs.augment import augment
-from training_jobs.sketch import draw_sketch
-from training_jobs.wording import concise_report
+from training_jobs.drawers.augment import augment
+from training_jobs.drawers.sketch import draw_sketch
+from training_jobs.drawers.wording import concise_report
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.paths import is_below
 from xraygpt_core.phantoms.draw import draw_phantom
 from xraygpt_core.phantoms.findings import LABELS, View
-from xraygpt_core.training_config import Phantoms
+from xraygpt_core.training.config import Phantoms
 
 # Collections that may train weights we publish: NIH (no restrictions), Hannover (CC BY 3.0), VQA-RAD (CC0).
 FREE = ("images/nih/", "images/hannover/", "images/vqarad/")

@@ -17,7 +17,7 @@ from xraygpt_core.phantoms.findings import LABELS, View
 from xraygpt_core.report.controls import most_frequent_report, name_everything, swapped
 from xraygpt_core.report.labeller import label_report, view_of
 from xraygpt_core.report.scores import bootstrap_f1, bootstrap_mean, exact_share, micro_f1, rouge_l
-from xraygpt_core.training_config import Phantoms
+from xraygpt_core.training.config import Phantoms
 
 Labels = frozenset[str]
 Notify = Callable[[int, int], None]

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training_jobs.checkpoint import complete_directory
 from training_jobs.data import TrainingStudy, draw
+from training_jobs.learning.checkpoint import complete_directory
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.encoder import Encoder, load_encoder
 

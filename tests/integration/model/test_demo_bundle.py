@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from training_jobs.data import TrainingStudy, draw, phantom_studies
-from training_jobs.objective import Exchange, answer_loss
+from training_jobs.learning.objective import Exchange, answer_loss
 from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Bundle, verify
 from xraygpt_core.model.engine.engine import Engine
@@ -22,7 +22,7 @@ from xraygpt_core.paths import models_dir
 from xraygpt_core.phantoms.findings import LABELS
 from xraygpt_core.report.labeller import label_report, view_of
 from xraygpt_core.report.scores import micro_f1
-from xraygpt_core.training_config import Phantoms
+from xraygpt_core.training.config import Phantoms
 
 _TRAIN, _TEST = 160, 64  # phantoms of the probe
 _READ = 16  # phantoms that the engine puts into words

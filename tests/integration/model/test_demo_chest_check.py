@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from training_jobs.brush import Grey, Rng, finished
 from training_jobs.data import png, read_film
-from training_jobs.others_bodies import hand, pelvis, skull, slice_of_body
-from training_jobs.others_patterns import monitor_test, noise, page, scene
-from training_jobs.sketch import draw_sketch
+from training_jobs.drawers.brush import Grey, Rng, finished
+from training_jobs.drawers.others_bodies import hand, pelvis, skull, slice_of_body
+from training_jobs.drawers.others_patterns import monitor_test, noise, page, scene
+from training_jobs.drawers.sketch import draw_sketch
 from xraygpt_core.model.chest_check import ChestCheck, load_chest_check
 from xraygpt_core.model.encoders.encoder import Encoder, load_encoder
 from xraygpt_core.model.fetch import fetch_demo_bundle

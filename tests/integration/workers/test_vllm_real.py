@@ -15,7 +15,7 @@ from xraygpt_core.model.fetch import fetch_demo_bundle
 from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
 from xraygpt_core.model.vllm.export import export_llm
 from xraygpt_core.paths import models_dir
-from xraygpt_core.training_config import Phantoms
+from xraygpt_core.training.config import Phantoms
 
 pytestmark = [
     pytest.mark.long,

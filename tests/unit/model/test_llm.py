@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from training_jobs.medical_llm import save_adapter, trainable_llm
+from training_jobs.stages.medical_llm import save_adapter, trainable_llm
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import load_base, load_llm, pick_device, pick_dtype

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training_jobs.augment import augment
 from training_jobs.data import (
     draw,
     film_presence,
@@ -18,13 +17,14 @@ from training_jobs.data import (
     read_film,
     sketch_studies,
 )
+from training_jobs.drawers.augment import augment
+from training_jobs.drawers.sketch import draw_sketch
 from training_jobs.films import films, most_frequent_text
-from training_jobs.sketch import draw_sketch
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.phantoms.draw import draw_phantom
 from xraygpt_core.phantoms.findings import LABELS
 from xraygpt_core.report.labeller import label_report
-from xraygpt_core.training_config import Phantoms
+from xraygpt_core.training.config import Phantoms
 
 
 def test_a_drawn_phantom_knows_its_truth() -> None:

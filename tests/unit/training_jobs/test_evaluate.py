@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import training_jobs.evaluate as evaluate_module
+from training_jobs.drawers.wording import concise_report
 from training_jobs.evaluate import evaluate_films, evaluate_phantoms, summaries
-from training_jobs.wording import concise_report
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.phantoms.draw import draw_phantom
-from xraygpt_core.training_config import Phantoms
+from xraygpt_core.training.config import Phantoms
 
 
 def quiet(_done: int, _total: int) -> None:

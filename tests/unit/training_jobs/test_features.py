@@ -11,7 +11,7 @@ from training_jobs.data import film_studies, phantom_studies
 from training_jobs.features import cached_features
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.encoder import load_encoder
-from xraygpt_core.training_config import Phantoms
+from xraygpt_core.training.config import Phantoms
 
 
 def test_features_are_those_of_the_encoder(tiny_base: Bundle, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training_jobs.objective import Exchange, answer_ids, answer_loss
+from training_jobs.learning.objective import Exchange, answer_ids, answer_loss
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import Llm, load_llm
 from xraygpt_core.model.prompt import render, template_named, tokenise

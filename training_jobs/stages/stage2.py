@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from training_jobs.stage1 import base_projector, finish, frozen_llm, refiner, training_features
+from training_jobs.stages.stage1 import base_projector, finish, frozen_llm, refiner, training_features
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.training_config import Config
+from xraygpt_core.training.config import Config
 
 
 def run(base: Bundle, out: Path, config: Config, resume: Path | None, cache: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from training_jobs.__main__ import main
-from training_jobs.average import average
+from training_jobs.stages.average import average
 from xraygpt_core.errors import BundleError, TrainingError
 from xraygpt_core.model.projector import LinearProjector, load_projector, save_projector
 

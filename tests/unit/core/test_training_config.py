@@ -7,7 +7,7 @@ import pytest
 
 from training_jobs.__main__ import read_config
 from xraygpt_core.errors import TrainingError
-from xraygpt_core.training_config import Config, Phantoms
+from xraygpt_core.training.config import Config, Phantoms
 
 
 def write(path: Path, data: object) -> Path:

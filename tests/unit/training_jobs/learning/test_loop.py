@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training_jobs.checkpoint import latest_checkpoint
-from training_jobs.loop import Stopped, TrainingPlan, learning_rate, train
+from training_jobs.learning.checkpoint import latest_checkpoint
+from training_jobs.learning.loop import Stopped, TrainingPlan, learning_rate, train
 
 
 def plan(out: Path, **changes: object) -> TrainingPlan:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from training_jobs.chest_pictures import ChestPicture, folder_pictures, pictures
-from training_jobs.chest_report import ErrorTable, Floats, by_kind, counted, first_half
+from training_jobs.chest.pictures import ChestPicture, folder_pictures, pictures
+from training_jobs.chest.report import ErrorTable, Floats, by_kind, counted, first_half
 from training_jobs.data import png
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.chest_check import ChestCheck, save_chest_check, zones, zones_of

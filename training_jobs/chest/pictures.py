@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training_jobs.augment import augment
-from training_jobs.brush import finished
 from training_jobs.data import read_film
-from training_jobs.others_bodies import BODIES
-from training_jobs.others_patterns import PATTERNS
-from training_jobs.sketch import draw_sketch
+from training_jobs.drawers.augment import augment
+from training_jobs.drawers.brush import finished
+from training_jobs.drawers.others_bodies import BODIES
+from training_jobs.drawers.others_patterns import PATTERNS
+from training_jobs.drawers.sketch import draw_sketch
 from xraygpt_core.dicom.normalise import normalise
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import Rejected, TrainingError

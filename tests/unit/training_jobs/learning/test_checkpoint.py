@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training_jobs.checkpoint import complete_directory, latest_checkpoint, load_checkpoint, save_checkpoint
-from training_jobs.loop import TrainingPlan, train
+from training_jobs.learning.checkpoint import complete_directory, latest_checkpoint, load_checkpoint, save_checkpoint
+from training_jobs.learning.loop import TrainingPlan, train
 from xraygpt_core.errors import TrainingError
 
 

@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training_jobs.alignment import alignment_loss, draw_indices
-from training_jobs.checkpoint import complete_directory, write_result
 from training_jobs.data import TrainingStudy, film_studies, phantom_studies, sketch_studies
 from training_jobs.features import Features, cached_features
-from training_jobs.loop import TrainingPlan, train
-from training_jobs.objective import Exchange, answer_loss
-from training_jobs.slots import Codebook
+from training_jobs.learning.checkpoint import complete_directory, write_result
+from training_jobs.learning.loop import TrainingPlan, train
+from training_jobs.learning.objective import Exchange, answer_loss
+from training_jobs.stages.alignment import alignment_loss, draw_indices
+from training_jobs.stages.slots import Codebook
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import Llm, load_llm
 from xraygpt_core.model.projector import MapProjector, MapSizes, Projector, load_projector, save_projector
 from xraygpt_core.model.prompt import template_named
-from xraygpt_core.training_config import Config
+from xraygpt_core.training.config import Config
 
 _ALIGN_BATCH = 8  # times the batch of the LLM's steps: features are cheap
 _SAMPLE = 256  # studies whose features are looked at to standardise them

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from training_jobs.alignment import alignment_loss, draw_indices
 from training_jobs.data import TrainingStudy
-from training_jobs.slots import SLOTS, Codebook, blur, presence, presences
+from training_jobs.stages.alignment import alignment_loss, draw_indices
+from training_jobs.stages.slots import SLOTS, Codebook, blur, presence, presences
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import load_llm
 from xraygpt_core.phantoms.findings import LABELS

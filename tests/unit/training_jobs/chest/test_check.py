@@ -9,15 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from training_jobs import chest_pictures
 from training_jobs.__main__ import main
-from training_jobs.brush import SIDE, Grey, Rng, finished
-from training_jobs.chest_check import fit, thresholds
-from training_jobs.chest_pictures import PIECES, folder_pictures
-from training_jobs.chest_report import ErrorTable, wilson
-from training_jobs.others_bodies import BODIES, hand
-from training_jobs.others_patterns import PATTERNS, page
-from training_jobs.sketch import draw_sketch
+from training_jobs.chest import pictures as chest_pictures
+from training_jobs.chest.check import fit, thresholds
+from training_jobs.chest.pictures import PIECES, folder_pictures
+from training_jobs.chest.report import ErrorTable, wilson
+from training_jobs.drawers.brush import SIDE, Grey, Rng, finished
+from training_jobs.drawers.others_bodies import BODIES, hand
+from training_jobs.drawers.others_patterns import PATTERNS, page
+from training_jobs.drawers.sketch import draw_sketch
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle, read_bundle
 from xraygpt_core.model.chest_check import load_chest_check

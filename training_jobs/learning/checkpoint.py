@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.training_config import Config
+from xraygpt_core.training.config import Config
 
 _WEIGHTS, _STATE, _META = "weights.safetensors", "state.pt", "meta.json"
 

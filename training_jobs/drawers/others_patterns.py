@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from training_jobs.brush import SIDE, Grey, Rng, blank, blot, blurred, clouds, grid, solid, tube
+from training_jobs.drawers.brush import SIDE, Grey, Rng, blank, blot, blurred, clouds, grid, solid, tube
 
 _WORDS = [
     "report", "patient", "study", "chest", "the", "of", "and", "no", "0123", "left", "right", "lung", "AP", "normal",

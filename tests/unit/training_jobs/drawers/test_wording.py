@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training_jobs.questions import answer, draw_question
-from training_jobs.wording import concise_report
+from training_jobs.drawers.questions import answer, draw_question
+from training_jobs.drawers.wording import concise_report
 from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
 from xraygpt_core.report.labeller import label_report, view_of
 from xraygpt_core.report.sections import split_report

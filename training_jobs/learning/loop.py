@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training_jobs.checkpoint import load_checkpoint, save_checkpoint
+from training_jobs.learning.checkpoint import load_checkpoint, save_checkpoint
 
 STOPPED = 75  # exit code (EX_TEMPFAIL): a checkpoint was written; start the job with --resume
 _CLIP = 1.0

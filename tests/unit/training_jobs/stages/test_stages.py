@@ -8,14 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training_jobs import medical_llm, stage1, stage2
-from training_jobs.checkpoint import latest_checkpoint
 from training_jobs.data import draw, phantom_studies
 from training_jobs.evaluate import summaries
+from training_jobs.learning.checkpoint import latest_checkpoint
+from training_jobs.stages import medical_llm, stage1, stage2
 from xraygpt_core.errors import BundleError, TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.compose import compose_bundle
-from xraygpt_core.training_config import Config, Phantoms
+from xraygpt_core.training.config import Config, Phantoms
 
 CONFIG = Config(
     steps=3, batch=2, lr=1e-2, warmup=1, checkpoint_every=2, align_steps=2, phantoms=Phantoms(count=4), augment=0.5

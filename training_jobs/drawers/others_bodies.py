@@ -4,7 +4,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training_jobs.brush import Grey, Rng, blank, blot, blurred, clouds, grid, joined, limb, solid, thickness, tube
+from training_jobs.drawers.brush import (
+    Grey,
+    Rng,
+    blank,
+    blot,
+    blurred,
+    clouds,
+    grid,
+    joined,
+    limb,
+    solid,
+    thickness,
+    tube,
+)
 
 
 def hand(rng: Rng) -> Grey:

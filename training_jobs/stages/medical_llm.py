@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training_jobs.checkpoint import complete_directory, write_result
-from training_jobs.loop import TrainingPlan, train
-from training_jobs.objective import Exchange, answer_loss
-from training_jobs.questions import FINDINGS_ONLY, draw_question
-from training_jobs.slots import SLOTS, Codebook, blur, presences
-from training_jobs.wording import concise_report
+from training_jobs.drawers.questions import FINDINGS_ONLY, draw_question
+from training_jobs.drawers.wording import concise_report
+from training_jobs.learning.checkpoint import complete_directory, write_result
+from training_jobs.learning.loop import TrainingPlan, train
+from training_jobs.learning.objective import Exchange, answer_loss
+from training_jobs.stages.slots import SLOTS, Codebook, blur, presences
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import Llm, attach_adapter, load_base, quiet_peft
 from xraygpt_core.model.prompt import template_named
 from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
-from xraygpt_core.training_config import Config
+from xraygpt_core.training.config import Config
 
 _RANK, _ALPHA = 16, 32
 _TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]

@@ -1,0 +1,1 @@
+"""The check whether an image is a chest radiograph: its pictures, its fit, its report."""

@@ -1,0 +1,1 @@
+"""What every gradient job does: steps, schedule, loss of an answer, checkpoints that a run is continued from."""

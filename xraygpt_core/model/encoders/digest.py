@@ -1,0 +1,15 @@
+"""What the features of an encoder depend on, as one hash: runs and workers whose hashes are equal share features."""
+
+import hashlib
+import json
+
+from xraygpt_core.model.bundle import Bundle
+
+VERSION = 1  # raise when preprocessing or the layout of features changes
+
+
+def encoder_digest(bundle: Bundle) -> str:
+    """SHA-256 over class, options, weights and the version of our preprocessing, as hex."""
+    weights = bundle.files[str(bundle.encoder_weights.relative_to(bundle.path))]
+    told = json.dumps([bundle.encoder, dict(bundle.encoder_options), weights, VERSION], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
