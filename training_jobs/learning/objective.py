@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training_jobs.learning.loss import Loss
 from xraygpt_core.model.llm import Llm
 from xraygpt_core.model.prompt import Template, render, tokenise
 
@@ -20,6 +21,7 @@ class Exchange:
     question: str
     answer: str
     turns: tuple[tuple[str, str], ...] = ()
+    pair_id: str = ""  # opaque
 
 
 def answer_ids(llm: Llm, answer: str, stop: str) -> list[int]:
@@ -28,8 +30,8 @@ def answer_ids(llm: Llm, answer: str, stop: str) -> list[int]:
     return ids
 
 
-def answer_loss(llm: Llm, template: Template, stop: str, exchanges: Sequence[Exchange], image_tokens: Tensor) -> Tensor:
-    """Mean cross-entropy over the tokens of the answers.
+def answer_loss(llm: Llm, template: Template, stop: str, exchanges: Sequence[Exchange], image_tokens: Tensor) -> Loss:
+    """The summed cross-entropy over the tokens of the answers.
 
     ``image_tokens`` is (batch, tokens, hidden); gradients flow into it and into the LLM's trainable parameters. The
     head is applied only where there is a label, which saves about a third of the time.
@@ -47,7 +49,9 @@ def answer_loss(llm: Llm, template: Template, stop: str, exchanges: Sequence[Exc
     hidden = _hidden_states(llm, embeddings, mask.to(embeddings.device))
     following = wanted[:, 1:]
     logits = llm.model.get_output_embeddings()(hidden[:, :-1][following != _IGNORED])
-    return functional.cross_entropy(logits.float(), following[following != _IGNORED])
+    wanted = following[following != _IGNORED]
+    total = functional.cross_entropy(logits.float(), wanted, reduction="sum")
+    return Loss(total, len(wanted), tuple(exchange.pair_id for exchange in exchanges))
 
 
 def _hidden_states(llm: Llm, embeddings: Tensor, mask: Tensor) -> Tensor:

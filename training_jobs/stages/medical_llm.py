@@ -5,17 +5,17 @@ weights are a LoRA adapter in PEFT's own format. The LLM is frozen afterwards.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from training_jobs.drawers.questions import FINDINGS_ONLY, draw_question
 from training_jobs.drawers.wording import concise_report
 from training_jobs.learning.checkpoint import complete_directory, write_result
-from training_jobs.learning.loop import TrainingPlan, train
+from training_jobs.learning.loop import Loss, plan_of, train
 from training_jobs.learning.objective import Exchange, answer_loss
 from training_jobs.stages.slots import SLOTS, Codebook, blur, presences
 from xraygpt_core.model.bundle import Bundle
@@ -43,16 +43,14 @@ def run(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
     template, stop = template_named(base.template), base.stop[0]
     spread = float(llm.model.get_input_embeddings().weight.std()) * _NOISE
 
-    def loss_of(step: int) -> Tensor:
+    def loss_of(step: int) -> Iterable[Loss]:
         drawn = batch_of(step, config, base.question)
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
         tokens = codebook.blend(blur(presences([truth for truth, _ in drawn]), generator))
         tokens = tokens + torch.randn(tokens.shape, generator=generator) * spread
-        return answer_loss(llm, template, stop, [exchange for _, exchange in drawn], tokens)
+        return [answer_loss(llm, template, stop, [exchange for _, exchange in drawn], tokens)]
 
-    plan = TrainingPlan(
-        "medical-llm", out, config.steps, config.batch, config.lr, config.warmup, config.checkpoint_every, resume
-    )
+    plan = plan_of("medical-llm", out, config, config.steps, resume, data=base.sha256)
     loss = train(plan, llm.model, loss_of)
     with complete_directory(out / "result") as work:
         save_adapter(llm.model, work / "adapter")
