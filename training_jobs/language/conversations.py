@@ -12,7 +12,8 @@ _STANDING = "If you are a doctor, please answer the medical questions based on t
 _NAME = r"(?:www\.)?chat[\s-]?doctor(?:s\b|\.com|\b)"
 # "Thanks for posting your query on Chat Doctor." has no meaning left without the name, and goes as a whole.
 _COURTESY = re.compile(
-    rf"\b(?:welcome|thanks|thank you|thankyou|regards|greetings)\b[^.!?\n]{{0,80}}?\b{_NAME}[^\S\n]*[.,!]?", re.IGNORECASE
+    rf"\b(?:welcome|thanks|thank you|thankyou|regards|greetings)\b[^.!?\n]{{0,80}}?\b{_NAME}[^\S\n]*[.,!]?",
+    re.IGNORECASE,
 )
 _BARE = re.compile(rf"\b{_NAME}", re.IGNORECASE)
 _BEFORE_MARK = re.compile(r"[^\S\n]+(?=[.,;!?])")

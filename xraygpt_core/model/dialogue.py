@@ -78,7 +78,10 @@ def layout_named(name: str) -> Layout:
 
 
 def speak(name: str, turns: Sequence[tuple[str, str]]) -> Dialogue:
-    """One text of (question, answer) turns in the layout of a prompt template; each stripped, and unable to end a turn itself."""
+    """One text of (question, answer) turns in the layout of a prompt template.
+
+    Each is stripped, and what ends a turn is broken up in it.
+    """
     layout, template = layout_named(name), template_named(name)
     text, given, said = "", [], []
     for number, (question, answer) in enumerate(turns):
