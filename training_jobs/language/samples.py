@@ -22,6 +22,11 @@ class Sample:
     ids: list[int]
     labels: list[int]
 
+    @property
+    def teaches(self) -> bool:
+        """Is there anything to learn? Not where the first question alone fills the room."""
+        return any(label != IGNORED for label in self.labels[1:])
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -30,6 +35,15 @@ class Batch:
     ids: Tensor
     mask: Tensor
     labels: Tensor
+
+    @property
+    def learned(self) -> int:
+        """Positions with a label; the first of a row follows nothing and is none."""
+        return int((self.labels[:, 1:] != IGNORED).sum())
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        return Batch(self.ids.to(device), self.mask.to(device), self.labels.to(device))
 
 
 def sample_of(tokenizer: Any, template: str, turns: Sequence[tuple[str, str]], max_tokens: int) -> Sample:
