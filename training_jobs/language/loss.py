@@ -1,32 +1,25 @@
-"""How likely a language model finds what an assistant said: a module of its own, so that it can be sharded as one."""
+"""How likely a language model finds what assistants said: a module of its own, so that it can be sharded as one."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from training_jobs.language.samples import IGNORED, Batch
+from training_jobs.learning.objective import Passage, passage_loss
+from xraygpt_core.model.llm import Llm
 
 
 class DialogueLoss(nn.Module):
-    """The summed cross-entropy of a batch's labels.
+    """The summed cross-entropy of passages' labels, and what went into it."""
 
-    The head is applied only where there is a label: of a long dialogue in a vocabulary of 32,000 the logits would be
-    the largest tensor by far.
-    """
-
-    def __init__(self, model: Any) -> None:
+    def __init__(self, llm: Llm) -> None:
         super().__init__()
-        self.model = model
+        self._llm = llm
+        self.model = llm.model
 
-    def forward(self, batch: Batch) -> Tensor:
-        """A scalar; 0, with a gradient of 0, where the batch has no label."""
-        llm = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        hidden = llm.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
-        following = batch.labels[:, 1:]
-        learned = following != IGNORED
-        logits = llm.get_output_embeddings()(hidden[:, :-1][learned])
-        return functional.cross_entropy(logits.float(), following[learned], reduction="sum")
+    def forward(self, passages: Sequence[Passage]) -> tuple[Tensor, int, tuple[str, ...], tuple[str, ...]]:
+        """As :class:`training_jobs.learning.loss.Loss`, in a form whose tensor a sharded module finds."""
+        loss = passage_loss(self._llm, passages)
+        return loss.total, loss.count, loss.samples, loss.skipped
 
     # what accelerate asks a model for, to cut it where it should be cut
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from training_jobs.learning.files import complete_directory
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import Llm, attach_adapter, load_base, load_merged, quiet_peft
@@ -55,8 +56,8 @@ def _with_adapter(model: Any, adapter: Path | None, tuning: LlmTuning) -> Any:
 
 def checkpoint_activations(model: Any) -> None:
     """Keep each layer's input alone and compute the rest again going back: a third slower, in a fraction of memory."""
-    with quiet_peft():
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner.activation_checkpointing_enable({"use_reentrant": False})
 
 
 def save_adapter(model: Any, folder: Path, state: dict[str, Tensor] | None = None) -> None:
@@ -95,6 +96,8 @@ def save_llm(
         tokenizer.save_pretrained(folder)
     finally:
         model.config.dtype = before
+    for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors' own are for one user alone
     for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
         _forget_paths(folder / name)
 
@@ -119,19 +122,24 @@ def stored_dtype(folder: Path) -> str:
     return said if said in _DTYPES else "bfloat16"
 
 
-def merge(base: Bundle, adapter: Path, out: Path) -> None:
+def merge(base: Bundle, adapter: Path | None, out: Path) -> dict[str, Any]:
     """The base's LLM with an adapter merged in, as a Hugging Face folder in the precision the base is stored in.
 
     Merged in float32, rounded once.
 
-    Raises:
-        BundleError: the LLM cannot be read, or the adapter does not fit it. TrainingError: ``out`` holds files.
-    """
-    from training_jobs.learning.checkpoint import complete_directory
+    Args:
+        adapter: None: the base's own.
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    Raises:
+        BundleError: the LLM cannot be read, or the adapter does not fit it.
+        TrainingError: there is no adapter, or ``out`` is there already.
+    """
+    if (adapter := adapter or base.adapter) is None:
+        raise TrainingError(f"bundle {base.name!r} has no adapter; name one with --adapter")
+    if out.exists():
         raise TrainingError(f"{out} is there already; name a new folder")
     model, tokenizer = load_merged(base.llm, adapter, torch.float32)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    dtype = stored_dtype(base.llm)
     with complete_directory(out) as work:
-        save_llm(model, tokenizer, work, dtype=stored_dtype(base.llm))
+        save_llm(model, tokenizer, work, dtype=dtype)
+    return {"parameters": sum(parameter.numel() for parameter in model.parameters()), "dtype": dtype}

@@ -15,12 +15,13 @@ import torch
 from training_jobs.language.dialogues import Dialogues
 from training_jobs.language.keywords import keyword_list
 from training_jobs.language.loss import DialogueLoss
-from training_jobs.language.order import LengthBuckets
-from training_jobs.language.samples import Batch, Sample, collate, sample_of
+from training_jobs.language.order import Shuffled
+from training_jobs.language.samples import passage_of
 from training_jobs.language.tuning import save_adapter, save_llm, stored_dtype, trainable
 from training_jobs.learning.checkpoint import complete_directory, write_result
 from training_jobs.learning.distributed import ALONE, World
 from training_jobs.learning.loop import Loss, plan_of, train
+from training_jobs.learning.objective import Passage
 from training_jobs.stages import report_writing
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
@@ -77,8 +78,8 @@ class Lesson:
 
     def __init__(self, dialogues: Dialogues, llm: Llm, base: Bundle, config: Config) -> None:
         self._dialogues, self._llm, self._base, self._config = dialogues, llm, base, config
-        self._order = LengthBuckets(dialogues.sizes, config.batch, config.seed)
-        self.module = DialogueLoss(llm.model)
+        self._order = Shuffled(dialogues.sizes, config.batch, config.seed)
+        self.module = DialogueLoss(llm)
         self.max_tokens = min(config.conversations.max_tokens, llm.model.config.max_position_embeddings)
 
     @property
@@ -94,25 +95,16 @@ class Lesson:
         return train(plan, self.module, lambda step: self.losses(step, world), world)
 
     def losses(self, step: int, world: World) -> Iterator[Loss]:
-        """This process's micro-batches of a step, each as long as its longest dialogue."""
+        """This process's micro-batches of a step."""
         mine = self._order.batch(step)[world.rank :: world.size]
-        size = self._config.micro_batch or len(mine)
-        for start in range(0, len(mine), max(size, 1)):
-            yield self._loss(mine[start : start + size], world)
+        size = self._config.micro_batch or max(len(mine), 1)
+        for start in range(0, len(mine), size):
+            passages = [self._passage(number) for number in mine[start : start + size]]
+            yield Loss(*self.module(passages))
 
-    def _loss(self, numbers: list[int], world: World) -> Loss:
-        samples = [self._sample(number) for number in numbers]
-        batch = collate(samples, pad=0).to(self._llm.device)
-        total: torch.Tensor = self.module(batch)
-        if (count := batch.learned) == 0 and world.size > 1:
-            total.backward()  # type: ignore[no-untyped-call]  # of nothing, but the others' layers wait for ours
-        names = {True: [], False: []}  # type: dict[bool, list[str]]
-        for number, sample in zip(numbers, samples, strict=True):
-            names[sample.teaches].append(f"dialogue {number}")
-        return Loss(total, count, tuple(names[True]), tuple(names[False]))
-
-    def _sample(self, number: int) -> Sample:
-        return sample_of(self._llm.tokenizer, self._base.template, self._dialogues[number], self.max_tokens)
+    def _passage(self, number: int) -> Passage:
+        turns, tokenizer = self._dialogues[number], self._llm.tokenizer
+        return passage_of(tokenizer, self._base.template, turns, self.max_tokens, f"dialogue {number + 1}")
 
 
 def must_end_as_served(base: Bundle, llm: Llm) -> None:
