@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training_jobs.language import commands
 from xraygpt_core.errors import TrainingError, XrayGPTError
 from xraygpt_core.plain_text import plain_text
 from xraygpt_core.training.config import Config, Phantoms, parse_config
@@ -24,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
             from training_jobs.curate import curate
 
             _print(curate(options.source, options.out, rules_only=options.rules_only))
+            return 0
+        if options.job in commands.NAMES:
+            _print(commands.run(options))
             return 0
         if options.job == "average":
             from training_jobs.stages.average import average
@@ -144,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     mean.add_argument("--class", dest="kind", default="MapProjector")
     mean.add_argument("--out", type=Path, required=True, help="the file to write")
     _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
+    commands.add_parsers(jobs)
     curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
     curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")
     curation.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")
