@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 WINDOW = 16  # shards that are shuffled together
 GROUP = 32  # steps whose pairs are sorted by length together
-_TOGETHER = 1024  # passes of a small set are drawn together until they have so many pairs
+_TOGETHER = 1024  # pairs: passes of a smaller set are drawn together
 _PASS, _MERGE, _BUCKET = 11, 12, 13  # streams of random numbers
 
 Indices = NDArray[np.int32]
@@ -59,8 +60,8 @@ class Order:
         block = step * self._batch // self.block
         first, end = (-(-edge * self.block // self._batch) for edge in (block, block + 1))
         start = first + (step - first) // GROUP * GROUP
-        group_order: NDArray[np.int32] = self._group_order(start, min(start + GROUP, end))
-        return group_order[step - start]
+        pairs: Indices = self._group_order(start, min(start + GROUP, end))[step - start]
+        return pairs
 
     def _make_group(self, start: int, end: int) -> NDArray[np.int32]:
         """The batches of some steps, (steps, batch): sorted by length, and then in a drawn order."""

@@ -115,7 +115,7 @@ def _told(pair: Pair, where: str, sets: dict[str, int]) -> tuple[int, int, int]:
 def _read(file: Path, key: str) -> CorpusIndex | None:
     """The cached index; None where there is none that fits."""
     try:
-        with np.load(file, allow_pickle=False) as data:
+        with file.open("rb") as raw, np.load(raw, allow_pickle=False) as data:
             about = json.loads(str(data["about"]))
             if about["key"] != key:
                 return None

@@ -91,7 +91,9 @@ class PairStream:
 
     def once(self, limit: int | None = None) -> Iterator[Batch]:
         """Every pair once, or the first ``limit`` of them, in the order of the seed; the last batch may be smaller."""
-        drawable = np.sort(np.concatenate([one.pairs for one in self._sets])) if self._sets else np.empty(0, np.int32)
+        if not self.pairs_count:
+            return
+        drawable = np.sort(np.concatenate([one.pairs for one in self._sets]))
         left = len(drawable) if limit is None else min(limit, len(drawable))
         order = Order([SetRows(drawable, self._rows["shard"][drawable], 1.0)], batch=self._size, seed=self._seed)
         for step in range(ceil(left / self._size)):

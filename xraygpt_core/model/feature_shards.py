@@ -11,8 +11,10 @@ is read gives an error where a memory map would end the process.
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xraygpt_core.errors import TrainingError
+from xraygpt_core.errors import InvalidRequest, TrainingError
 from xraygpt_core.model.encoders.encoder import Encoder
 
 VERSION = 1  # of this layout
@@ -36,24 +38,48 @@ Features = NDArray[np.float16]
 
 
 def encode_pngs(
-    encoder: Encoder, pngs: Iterable[bytes], batch: int = 32, device: torch.device | None = None
+    encoder: Encoder, pngs: Iterable[bytes], batch: int = 32, device: torch.device | None = None, workers: int = 1
 ) -> Features:
     """Features (images, positions, channels) of grey PNGs, in their order, as float16.
 
-    ``device`` is where the encoder's weights are; None: the CPU. A number beyond float16 becomes infinite, which
-    :func:`write_features` refuses.
+    A number beyond float16 becomes infinite, which :func:`write_features` refuses.
+
+    Args:
+        device: where the encoder's weights are; None: the CPU.
+        workers: threads that read images while the encoder computes.
 
     Raises:
-        InvalidRequest: one of them is no readable image.
+        InvalidRequest: one of them is no readable image; says which.
     """
-    waiting, parts = iter(pngs), []
-    while chunk := list(islice(waiting, batch)):
-        images = torch.stack([encoder.preprocess(png) for png in chunk])
-        values = encoder.encode(images if device is None else images.to(device))
-        parts.append(values.to("cpu", torch.float16).numpy())
+    with closing(_prepared(encoder, pngs, 2 * batch, workers)) as images:
+        parts = []
+        while chunk := list(islice(images, batch)):
+            stacked = torch.stack(chunk)
+            values = encoder.encode(stacked if device is None else stacked.to(device))
+            parts.append(values.to("cpu", torch.float16).numpy())
     if not parts:
         return np.empty((0, encoder.positions, encoder.channels), np.float16)
     return np.concatenate(parts)
+
+
+def _prepared(encoder: Encoder, pngs: Iterable[bytes], ahead: int, workers: int) -> Generator[Tensor]:
+    """Each image as the encoder wants it; so many are read ahead."""
+    waiting: deque[Future[Tensor]] = deque()
+    given, taken = iter(pngs), 0
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            while True:
+                waiting.extend(pool.submit(encoder.preprocess, png) for png in islice(given, ahead - len(waiting)))
+                if not waiting:
+                    return
+                try:
+                    image = waiting.popleft().result()
+                except InvalidRequest as error:
+                    raise InvalidRequest(f"image {taken}: {error}") from error
+                taken += 1
+                yield image
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def write_features(path: Path, values: NDArray[Any], encoder: str) -> None:

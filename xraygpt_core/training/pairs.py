@@ -83,5 +83,5 @@ def parse_pair(line: str | bytes, where: str) -> Pair:
         data: dict[str, Any] = json.loads(line)
         data["paraphrases"] = tuple(data.get("paraphrases", ()))
         return Pair(**({"text": None} | data))
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
         raise TrainingError(f"{where}: no pair: {error}") from error
