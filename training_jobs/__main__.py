@@ -1,4 +1,4 @@
-"""``python -m training_jobs`` medical-llm, stage1, stage2, average, chest-check, evaluate, curate: parse, one call."""
+"""``python -m training_jobs`` JOB, of which ``--help`` has the list: parse, one call."""
 
 import argparse
 import json
@@ -36,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.job == "chest-check":
             return _chest_check(options)
+        if options.job == "encode":
+            return _encode(options)
         return _evaluate(options) if options.job == "evaluate" else _train(options)
     except XrayGPTError as error:
         print(plain_text(f"training_jobs {options.job}: {error}", lines=False), file=sys.stderr)  # noqa: T201
@@ -129,6 +131,23 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _encode(options: argparse.Namespace) -> int:
+    from training_jobs.features.encode import encode_shard
+    from xraygpt_core.model.bundle import read_bundle
+
+    encode_shard(
+        read_bundle(options.base),
+        options.pairs,
+        options.images,
+        options.out,
+        notify=_notify,
+        batch=options.batch,
+        workers=options.workers,
+        device=options.device,
+    )
+    return 0
+
+
 def _notify(done: int, total: int) -> None:
     print(f"{done}/{total}", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -149,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     mean.add_argument("--out", type=Path, required=True, help="the file to write")
     _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
     commands.add_parsers(jobs)
+    _add_encode(jobs.add_parser("encode", help="a shard of features: the images of some pairs through the encoder"))
     curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
     curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")
     curation.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")
@@ -179,6 +199,16 @@ def _add_chest_check(job: argparse.ArgumentParser) -> None:
     job.add_argument("--drawn", type=int, default=40, help="pictures by each drawer of what is no chest")
     job.add_argument("--out", type=Path, required=True, help="the head and its report are written here")
     job.add_argument("--name", help="also compose a bundle of this name with it, beside the base")
+    job.add_argument("--device", default="auto")
+
+
+def _add_encode(job: argparse.ArgumentParser) -> None:
+    job.add_argument("--base", type=Path, required=True, help="directory of the bundle whose encoder it is")
+    job.add_argument("--pairs", type=Path, required=True, help="a file of pairs, whose images are prepared")
+    job.add_argument("--images", type=Path, required=True, help="the folder of their PNGs, each SHA256.png")
+    job.add_argument("--out", type=Path, required=True, help="the file to write")
+    job.add_argument("--batch", type=int, default=32)
+    job.add_argument("--workers", type=int, default=1, help="threads that read images while the encoder computes")
     job.add_argument("--device", default="auto")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from training_jobs.data import TrainingStudy, film_studies, phantom_studies, sketch_studies
-from training_jobs.features import Features, cached_features
+from training_jobs.features.drawn import Features, cached_features
 from training_jobs.learning.checkpoint import complete_directory, write_result
 from training_jobs.learning.loop import Loss, plan_of, train
 from training_jobs.learning.objective import Exchange, answer_loss
