@@ -71,6 +71,8 @@ class FolderFiles:
 
     def path(self, address: str) -> Path:
         """Where it lies, links followed. Raises :class:`LeadsOut`."""
+        if address.startswith(S3):
+            raise LeadsOut("this lies in S3, which only a run of the queue reads")
         check_address(address)
         try:
             real = os.path.realpath(self.root / address)
@@ -103,11 +105,6 @@ class FolderFiles:
             return self.path(address).is_file()
         except OSError as error:  # of a folder that may not be entered
             raise TrainingError(f"it cannot be read: {error.strerror}") from None
-
-    def stamp(self, address: str) -> str:
-        """Size and time of change: equal stamps, equal content, as far as a cache need know."""
-        status = self.path(address).stat()
-        return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What can be wrong with a set, in words: which of it stops a run, and which only drops a row, which is counted."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -136,19 +136,17 @@ class Problems:
                 share = f"{bad} of {self.rows} {noun} cannot be used; a run goes on with at most {most:.0%}"
                 self.add(where, share, kind)
 
-    def stop(self) -> None:
-        """End here if there is anything that stops a run.
 
-        Raises:
-            TrainingError: at most twenty problems with file and line, then how many more there are.
-        """
-        if self.errors:
-            raise TrainingError(told(self._errors, self.errors))
+def stop_at(found: Iterable[Problems]) -> None:
+    """End here if there is anything that stops a run.
 
-
-def told(problems: list[Problem], count: int) -> str:
-    """Problems as one text of several lines; ``count`` is how many there are in all."""
-    shown = [str(problem) for problem in problems[:_SHOWN]]
-    if count > len(shown):
-        shown.append(f"and {count - len(shown)} more")
-    return "\n".join([f"the sets cannot be trained on, {count} problem{'s' * (count != 1)}:", *shown])
+    Raises:
+        TrainingError: at most twenty problems with file and line, then how many more there are.
+    """
+    every = list(found)
+    count = sum(problems.errors for problems in every)
+    if count:
+        shown = [str(problem) for problems in every for problem in problems if problem.stops][:_SHOWN]
+        more = [f"and {count - len(shown)} more"] if count > len(shown) else []
+        head = f"the sets cannot be trained on, {count} problem{'s' * (count != 1)}:"
+        raise TrainingError("\n".join([head, *shown, *more]))
