@@ -4,13 +4,14 @@ Stage 1 begins with an untrained projector (or a file's), stage 2 with the base'
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from training_jobs.features.batch import Batch
 from training_jobs.features.stream import PairStream
 from training_jobs.language.tuning import trainable
 from training_jobs.learning.distributed import ALONE, World
@@ -117,7 +118,7 @@ class _Stage:
         told = self._told() | {"held_out": last | {"pairs": held_out.pairs}}
         write_outcome(self.job, given.out, given.base, config, self.lesson, given.world, loss=loss, told=told)
 
-    def _aligner(self) -> Any:
+    def _aligner(self) -> Callable[[int], Iterable[Loss]]:
         config, codebook = self.config, Codebook(self.llm)
         size = config.batch * _ALIGN_BATCH
         stream = PairStream(self.corpora, split="train", batch=size, seed=config.seed, needs_text=False)
@@ -129,7 +130,7 @@ class _Stage:
 
         return align
 
-    def _mine(self, stream: PairStream, step: int) -> Any:
+    def _mine(self, stream: PairStream, step: int) -> Batch:
         world = self.given.world
         return stream.share(stream.batch(step), world.rank, world.size)
 
