@@ -56,14 +56,14 @@ def _meaning(llm: Llm, own: Sequence[str], shared: Sequence[str]) -> Tensor:
     return torch.stack([*map(word, own), *(_SHARED_WEIGHT * word(text) for text in shared)]).sum(0)
 
 
-def presence(labels: Set[str], view: View) -> tuple[float, ...]:
-    """1 for what is there, 0 for what is not, in the order of the slots; AP counts as there."""
-    return (float(view == "AP"), *(float(label in labels) for label in LABELS))
-
-
 def presences(truths: Sequence[tuple[Set[str], View]]) -> Tensor:
     """(batch, slots)."""
     return torch.tensor([presence(labels, view) for labels, view in truths])
+
+
+def presence(labels: Set[str], view: View) -> tuple[float, ...]:
+    """1 for what is there, 0 for what is not, in the order of the slots; AP counts as there."""
+    return (float(view == "AP"), *(float(label in labels) for label in LABELS))
 
 
 def blur(exact: Tensor, generator: torch.Generator) -> Tensor:
