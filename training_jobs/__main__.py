@@ -4,23 +4,30 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from training_jobs.language import commands
 from xraygpt_core.errors import TrainingError, XrayGPTError
 from xraygpt_core.plain_text import plain_text
 from xraygpt_core.training.config import Config, Phantoms, parse_config
+
+if TYPE_CHECKING:
+    from xraygpt_core.model.bundle import Bundle
 
 _STAGES = ("medical-llm", "stage1", "stage2")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one job. 0: the result is there; 75: stopped with a checkpoint; 1: failed; 2: wrong usage."""
+    """Run one job; its exit code (0, 1, 74, 75: docs/training.md; 2: wrong usage)."""
     options = _parser().parse_args(arguments)
     try:
         if options.job == "curate":
             from training_jobs.curate import curate
 
             _print(curate(options.source, options.out, rules_only=options.rules_only))
+            return 0
+        if options.job in commands.NAMES:
+            _print(commands.run(options))
             return 0
         if options.job == "average":
             from training_jobs.stages.average import average
@@ -39,8 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from training_jobs.learning.checkpoint import latest_checkpoint
-    from training_jobs.learning.loop import STOPPED, Stopped
-    from training_jobs.stages import medical_llm, stage1, stage2
+    from training_jobs.learning.outcomes import MACHINE_FAILED, STOPPED, MachineFailed, Stopped, machine_failures
     from xraygpt_core.model.bundle import read_bundle
     from xraygpt_core.paths import user_cache
 
@@ -49,16 +55,26 @@ def _train(options: argparse.Namespace) -> int:
     base, cache = read_bundle(options.base), options.cache or user_cache() / "features"
     resume = latest_checkpoint(options.out) if options.resume == Path("latest") else options.resume
     try:
-        match options.job:
-            case "medical-llm":
-                medical_llm.run(base, options.out, config, resume)
-            case "stage1":
-                stage1.run(base, options.out, config, resume, cache)
-            case _:
-                stage2.run(base, options.out, config, resume, cache)
+        with machine_failures():
+            _stage(options, base, config, resume, cache)
     except Stopped:
         return STOPPED
+    except MachineFailed as error:
+        print(plain_text(f"training_jobs {options.job}: {error}", lines=False), file=sys.stderr)  # noqa: T201
+        return MACHINE_FAILED
     return 0
+
+
+def _stage(options: argparse.Namespace, base: "Bundle", config: Config, resume: Path | None, cache: Path) -> None:
+    from training_jobs.stages import medical_llm, stage1, stage2
+
+    match options.job:
+        case "medical-llm":
+            medical_llm.run(base, options.out, config, resume)
+        case "stage1":
+            stage1.run(base, options.out, config, resume, cache)
+        case _:
+            stage2.run(base, options.out, config, resume, cache)
 
 
 def read_config(file: Path | None, **flags: Any) -> Config:
@@ -151,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     mean.add_argument("--class", dest="kind", default="MapProjector")
     mean.add_argument("--out", type=Path, required=True, help="the file to write")
     _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
+    commands.add_parsers(jobs)
     _add_encode(jobs.add_parser("encode", help="a shard of features: the images of some pairs through the encoder"))
     curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
     curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from training_jobs.data import TrainingStudy
+from training_jobs.learning.loss import Loss
 from training_jobs.stages.slots import Codebook
 
 _VIEW_WEIGHT = 3.0  # the view is a fact about the whole film, and a wrong one is never excusable
@@ -19,7 +20,7 @@ def truth_of(studies: Sequence[TrainingStudy]) -> tuple[Tensor, Tensor]:
     return presence, torch.tensor([[value is not None for value in row] for row in rows])
 
 
-def alignment_loss(tokens: Tensor, studies: Sequence[TrainingStudy], codebook: Codebook) -> Tensor:
+def alignment_loss(tokens: Tensor, studies: Sequence[TrainingStudy], codebook: Codebook) -> Loss:
     """Squared distance of each image token to what it should mean, in units of the step from "not there" to "there".
 
     tokens: (batch, slots, hidden). Slots of unknown truth do not count.
@@ -29,7 +30,7 @@ def alignment_loss(tokens: Tensor, studies: Sequence[TrainingStudy], codebook: C
     distance = (tokens - codebook.blend(presence)).pow(2).sum(-1) / step
     weights = torch.ones_like(distance)
     weights[:, 0] = _VIEW_WEIGHT
-    return (distance * weights)[is_known].sum() / weights[is_known].sum()
+    return Loss((distance * weights)[is_known].sum(), int(weights[is_known].sum()))
 
 
 def draw_indices(rng: np.random.Generator, weights: Sequence[float], batch: int) -> list[int]:

@@ -1,114 +1,138 @@
-"""Stage 0, the paper's "medical LLM": teach the language model to write reports, from text alone. No image is used.
+"""Stage 0, the paper's "medical LLM" (section 3.1): the language model is tuned on dialogues, without any image.
 
-Where image tokens will stand, the task puts blurred embeddings of finding words; the answer is the report. The tuned
-weights are a LoRA adapter in PEFT's own format. The LLM is frozen afterwards.
+On ChatDoctor's or FastChat's dialogues where the configuration names files of them; otherwise on the demo's own task,
+which writes reports of drawn findings. The LLM is frozen afterwards.
 """
 
-import json
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from training_jobs.drawers.questions import FINDINGS_ONLY, draw_question
-from training_jobs.drawers.wording import concise_report
+from training_jobs.language.dialogues import Dialogues
+from training_jobs.language.keywords import keyword_list
+from training_jobs.language.loss import DialogueLoss
+from training_jobs.language.order import Shuffled
+from training_jobs.language.samples import passage_of
+from training_jobs.language.tuning import save_adapter, save_llm, stored_dtype, trainable
 from training_jobs.learning.checkpoint import complete_directory, write_result
-from training_jobs.learning.loop import TrainingPlan, train
-from training_jobs.learning.objective import Exchange, answer_loss
-from training_jobs.stages.slots import SLOTS, Codebook, blur, presences
+from training_jobs.learning.distributed import ALONE, World
+from training_jobs.learning.loop import Loss, plan_of, train
+from training_jobs.learning.objective import Passage
+from training_jobs.stages import report_writing
+from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.llm import Llm, attach_adapter, load_base, quiet_peft
-from xraygpt_core.model.prompt import template_named
-from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
+from xraygpt_core.model.dialogue import layout_named
+from xraygpt_core.model.llm import Llm
 from xraygpt_core.training.config import Config
 
-_RANK, _ALPHA = 16, 32
-_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
-_ADAPTER_CONFIG = "adapter_config.json"
-_LIKE_PHANTOMS = 0.85  # share of truths drawn as phantoms are; the rest have any number of findings
-_GROUP = 4  # batches drawn together
-_NOISE = 0.3  # of the embeddings' spread, added to every image token
-_REPORT_SHARE, _FINDINGS_SHARE, _FOLLOW_UP_SHARE = 0.45, 0.4, 0.03  # the rest: questions alone
-
-Truth = tuple[frozenset[str], View]
+JOB = "medical-llm"
 
 
 def run(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
-    """Train the adapter; ``out/result/adapter`` when done."""
-    torch.manual_seed(config.seed)
-    llm = trainable_llm(base)
-    codebook = Codebook(llm)
-    template, stop = template_named(base.template), base.stop[0]
-    spread = float(llm.model.get_input_embeddings().weight.std()) * _NOISE
-
-    def loss_of(step: int) -> Tensor:
-        drawn = batch_of(step, config, base.question)
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        tokens = codebook.blend(blur(presences([truth for truth, _ in drawn]), generator))
-        tokens = tokens + torch.randn(tokens.shape, generator=generator) * spread
-        return answer_loss(llm, template, stop, [exchange for _, exchange in drawn], tokens)
-
-    plan = TrainingPlan(
-        "medical-llm", out, config.steps, config.batch, config.lr, config.warmup, config.checkpoint_every, resume
-    )
-    loss = train(plan, llm.model, loss_of)
-    with complete_directory(out / "result") as work:
-        save_adapter(llm.model, work / "adapter")
-        write_result(work, "medical-llm", base, config, loss=loss, tokens=len(SLOTS))
-
-
-def batch_of(step: int, config: Config, question: str) -> list[tuple[Truth, Exchange]]:
-    """The batch of one step. A few batches are drawn together and split by length, which saves padding."""
-    group, part = divmod(step, _GROUP)
-    rng = np.random.default_rng([config.seed, group])
-    truths = [draw_truth(rng) for _ in range(_GROUP * config.batch)]
-    drawn = [(truth, draw_exchange(truth, question, rng)) for truth in truths]
-    drawn.sort(key=lambda pair: len(pair[1].answer) + sum(len(text) for turn in pair[1].turns for text in turn))
-    first = int(rng.permutation(_GROUP)[part]) * config.batch
-    return drawn[first : first + config.batch]
-
-
-def draw_truth(rng: np.random.Generator) -> Truth:
-    """What some film might show: as in the phantoms, or each number of findings equally often."""
-    view: View = "AP" if rng.random() < 0.5 else "PA"
-    if rng.random() < _LIKE_PHANTOMS:
-        return draw_labels(rng), view
-    count = int(rng.integers(0, len(LABELS) + 1))
-    return frozenset(str(label) for label in rng.choice(LABELS, count, replace=False)), view
-
-
-def draw_exchange(truth: Truth, question: str, rng: np.random.Generator) -> Exchange:
-    """Mostly "describe this film"; sometimes a question about one finding, alone or after the report."""
-    report, kind = concise_report(*truth), rng.random()
-    if kind < _REPORT_SHARE:
-        return Exchange(question, report)
-    if kind < _REPORT_SHARE + _FINDINGS_SHARE:
-        return Exchange(FINDINGS_ONLY, report.partition(" Impression:")[0])
-    asked, answered = draw_question(*truth, rng)
-    after_report = kind < _REPORT_SHARE + _FINDINGS_SHARE + _FOLLOW_UP_SHARE
-    return Exchange(asked, answered, ((question, report),) if after_report else ())
-
-
-def trainable_llm(base: Bundle) -> Llm:
-    """The base's LLM in float32 with a LoRA adapter to train: the base's own, or a new one."""
-    from peft import LoraConfig, get_peft_model
-
-    model, tokenizer = load_base(base.llm)
-    if base.adapter is not None:
-        model = attach_adapter(model, base.adapter, trainable=True)
+    """Tune the LLM; ``out/result`` has ``adapter/`` when done, or ``llm/`` where every weight was trained."""
+    if config.conversations.files:
+        tune(base, out, config, resume)
     else:
-        lora = LoraConfig(r=_RANK, lora_alpha=_ALPHA, target_modules=_TARGETS, lora_dropout=0.0, task_type="CAUSAL_LM")
-        with quiet_peft():
-            model = get_peft_model(model, lora)
-    return Llm(model.train(), tokenizer, torch.device("cpu"))
+        report_writing.run(base, out, config, resume)
 
 
-def save_adapter(model: Any, folder: Path) -> None:
-    """PEFT's files, weights in bfloat16, and no path of this machine in the configuration."""
-    state = {name: value.bfloat16() for name, value in model.state_dict().items()}
-    model.save_pretrained(str(folder), state_dict=state)
-    settings = json.loads((folder / _ADAPTER_CONFIG).read_text()) | {"base_model_name_or_path": None}
-    (folder / _ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
-    (folder / "README.md").unlink(missing_ok=True)
+def tune(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
+    """Tune on the dialogues of ``config.conversations``: an adapter, unless ``config.llm.tune`` says ``full``.
+
+    Raises:
+        TrainingError: the dialogues cannot be used, or the configuration does not fit them or the base.
+    """
+    torch.manual_seed(config.seed)
+    words = config.conversations.keywords
+    keywords = keyword_list(words) if words is not None else None
+    files = [(f"conversations.files[{number}]", Path(file)) for number, file in enumerate(config.conversations.files)]
+    with Dialogues(files, keywords) as dialogues:
+        tuning = replace(config.llm, tune="full" if config.llm.tune == "full" else "lora")
+        llm = trainable(base, tuning, precision=config.precision)
+        must_end_as_served(base, llm)
+        lesson = Lesson(dialogues, llm, base, config)
+        world = ALONE
+        loss = lesson.learn(out, resume, world)
+        told = {
+            "template": base.template,
+            "max_tokens": lesson.max_tokens,
+            "dialogues": len(dialogues),
+            "dialogues_sha256": dialogues.sha256,
+            "read": dialogues.reading.read,
+            "left_out": dict(sorted(dialogues.reading.dropped.items())),
+            "keywords": {"name": keywords.name, "sha256": keywords.sha256} if keywords is not None else None,
+        }
+        write(out, base, llm, tuning.tune == "full", config, world, loss=loss, **told)
+
+
+class Lesson:
+    """The dialogues, the model and the order they meet in.
+
+    Attributes:
+        max_tokens: where a dialogue is cut: the configuration's limit, or the positions of the LLM if they are fewer.
+    """
+
+    def __init__(self, dialogues: Dialogues, llm: Llm, base: Bundle, config: Config) -> None:
+        self._dialogues, self._llm, self._base, self._config = dialogues, llm, base, config
+        self._order = Shuffled(dialogues.sizes, config.batch, config.seed)
+        self.module = DialogueLoss(llm)
+        self.max_tokens = min(config.conversations.max_tokens, llm.model.config.max_position_embeddings)
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        epochs = self._config.epochs
+        return self._config.steps if epochs is None else round(epochs * self._order.steps)
+
+    def learn(self, out: Path, resume: Path | None, world: World) -> float:
+        """Run the steps; the last loss."""
+        data = hashlib.sha256(f"{self._base.sha256} {self._dialogues.sha256}".encode()).hexdigest()
+        plan = plan_of(JOB, out, self._config, self.steps, resume, data=data, epoch_steps=self._order.steps)
+        return train(plan, self.module, lambda step: self.losses(step, world), world)
+
+    def losses(self, step: int, world: World) -> Iterator[Loss]:
+        """This process's micro-batches of a step."""
+        mine = self._order.batch(step)[world.rank :: world.size]
+        size = self._config.micro_batch or max(len(mine), 1)
+        for start in range(0, len(mine), size):
+            passages = [self._passage(number) for number in mine[start : start + size]]
+            yield Loss(*self.module(passages))
+
+    def _passage(self, number: int) -> Passage:
+        turns, tokenizer = self._dialogues[number], self._llm.tokenizer
+        return passage_of(tokenizer, self._base.template, turns, self.max_tokens, f"dialogue {number + 1}")
+
+
+def must_end_as_served(base: Bundle, llm: Llm) -> None:
+    """Whether what the model learns to end an answer with is what ends an answer when it is served.
+
+    Raises:
+        TrainingError: it is not; the served model would write on and on.
+    """
+    ends = layout_named(base.template).ends.strip()
+    if ends not in base.stop and ends != llm.tokenizer.eos_token:
+        raise TrainingError(
+            f"dialogues in the template {base.template} end with {ends!r}, but the bundle stops at {list(base.stop)}: "
+            "give the bundle that stop sequence, or another template"
+        )
+
+
+def write(
+    out: Path, base: Bundle, llm: Llm, whole: bool, config: Config, world: World, *, loss: float, **told: Any
+) -> None:
+    """``out/result``, written by the first process; the others only hand over their parts of the weights."""
+    learned = {name for name, parameter in llm.model.named_parameters() if parameter.requires_grad}
+    named = {name: tensor for name, tensor in llm.model.state_dict().items() if whole or name in learned}
+    state = {name: world.whole(tensor) for name, tensor in named.items()}
+    if not world.leads:
+        return
+    with complete_directory(out / "result") as work:
+        if whole:
+            save_llm(llm.model, llm.tokenizer, work / "llm", dtype=stored_dtype(base.llm), state=state)
+        else:
+            save_adapter(llm.model, work / "adapter", state)
+        write_result(work, JOB, base, config, loss=loss, **told)

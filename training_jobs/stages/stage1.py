@@ -4,17 +4,16 @@ It starts by aligning each image token to the embedding it should have (labels o
 go), then goes on with the LLM's own loss on reports. Encoder and LLM do not change.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from training_jobs.data import TrainingStudy, film_studies, phantom_studies, sketch_studies
 from training_jobs.features.drawn import Features, cached_features
 from training_jobs.learning.checkpoint import complete_directory, write_result
-from training_jobs.learning.loop import TrainingPlan, train
+from training_jobs.learning.loop import Loss, plan_of, train
 from training_jobs.learning.objective import Exchange, answer_loss
 from training_jobs.stages.alignment import alignment_loss, draw_indices
 from training_jobs.stages.slots import Codebook
@@ -40,7 +39,7 @@ def run(base: Bundle, out: Path, config: Config, resume: Path | None, cache: Pat
     align = aligner(projector, features, codebook, config)
     refine = refiner(projector, features, llm, base, config)
 
-    def loss_of(step: int) -> Tensor:
+    def loss_of(step: int) -> Iterable[Loss]:
         return align(step) if step < config.align_steps else refine(step)
 
     finish("stage1", base, out, config, resume, projector, loss_of, config.align_steps + config.steps)
@@ -53,11 +52,11 @@ def finish(
     config: Config,
     resume: Path | None,
     projector: Projector,
-    loss_of: Callable[[int], Tensor],
+    loss_of: Callable[[int], Iterable[Loss]],
     steps: int,
 ) -> None:
     """Run the steps and write the result."""
-    plan = TrainingPlan(job, out, steps, config.batch, config.lr, config.warmup, config.checkpoint_every, resume)
+    plan = plan_of(job, out, config, steps, resume, data=base.sha256)
     loss = train(plan, projector.train(), loss_of)
     with complete_directory(out / "result") as work:
         save_projector(projector, work / "projector.safetensors")
@@ -94,32 +93,34 @@ def weights_of(studies: list[TrainingStudy]) -> list[float]:
     return [1.0 if study.file is None else _FILM_WEIGHT for study in studies]
 
 
-def aligner(projector: Projector, features: Features, codebook: Codebook, config: Config) -> Callable[[int], Tensor]:
+def aligner(
+    projector: Projector, features: Features, codebook: Codebook, config: Config
+) -> Callable[[int], Iterable[Loss]]:
     """The loss of one alignment step."""
     weights = weights_of(features.studies)
 
-    def loss_of(step: int) -> Tensor:
+    def loss_of(step: int) -> Iterable[Loss]:
         indices = draw_indices(np.random.default_rng([config.seed, step]), weights, config.batch * _ALIGN_BATCH)
         tokens = projector(features.batch(indices))
-        return alignment_loss(tokens, [features.studies[index] for index in indices], codebook)
+        return [alignment_loss(tokens, [features.studies[index] for index in indices], codebook)]
 
     return loss_of
 
 
 def refiner(
     projector: Projector, features: Features, llm: Llm, base: Bundle, config: Config
-) -> Callable[[int], Tensor]:
+) -> Callable[[int], Iterable[Loss]]:
     """The loss of one step on the LLM's answers, over studies that have a report."""
     template, stop = template_named(base.template), base.stop[0]
     weights = [
         w * (study.report is not None) for w, study in zip(weights_of(features.studies), features.studies, strict=True)
     ]
 
-    def loss_of(step: int) -> Tensor:
+    def loss_of(step: int) -> Iterable[Loss]:
         indices = draw_indices(np.random.default_rng([config.seed, step]), weights, config.batch)
         tokens = projector(features.batch(indices))
         exchanges = [Exchange(base.question, features.studies[index].report or "") for index in indices]
-        return answer_loss(llm, template, stop, exchanges, tokens)
+        return [answer_loss(llm, template, stop, exchanges, tokens)]
 
     return loss_of
 

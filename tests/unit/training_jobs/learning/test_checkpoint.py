@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from training_jobs.learning.checkpoint import complete_directory, latest_checkpoint, load_checkpoint, save_checkpoint
-from training_jobs.learning.loop import TrainingPlan, train
+from training_jobs.learning.checkpoint import RunState, latest_checkpoint, load_checkpoint, save_checkpoint
+from training_jobs.learning.files import complete_directory
+from training_jobs.learning.loop import Loss, TrainingPlan, train
 from xraygpt_core.errors import TrainingError
 
 
@@ -23,18 +24,17 @@ def plan(out: Path, *, steps: int = 6, resume: Path | None = None) -> TrainingPl
     return TrainingPlan("job", out, steps, 2, 0.05, 2, 2, resume)
 
 
-class Loss:
+class Noisy:
     """A loss that depends on the step, on dropout, and on numpy's and Python's random numbers."""
 
     def __init__(self, module: nn.Module, die_at: int | None = None) -> None:
         self.module, self.die_at = module, die_at
 
-    def __call__(self, step: int) -> Tensor:
+    def __call__(self, step: int) -> list[Loss]:
         if step == self.die_at:
             raise KeyboardInterrupt
         data = torch.full((3, 4), float(step)) + np.random.rand() + random.random()
-        out: Tensor = self.module(data).pow(2).mean()
-        return out
+        return [Loss(self.module(data).pow(2).sum(), 3)]
 
 
 def seed_all() -> None:
@@ -46,15 +46,15 @@ def seed_all() -> None:
 def test_a_run_killed_and_resumed_ends_with_equal_weights(tmp_path: Path) -> None:
     whole, parts, again = net(), net(), net()
     seed_all()
-    train(plan(tmp_path / "whole"), whole.train(), Loss(whole))
+    train(plan(tmp_path / "whole"), whole.train(), Noisy(whole))
     seed_all()
     with pytest.raises(KeyboardInterrupt):
-        train(plan(tmp_path / "parts"), parts.train(), Loss(parts, die_at=5))
+        train(plan(tmp_path / "parts"), parts.train(), Noisy(parts, die_at=5))
     checkpoint = latest_checkpoint(tmp_path / "parts")
     assert checkpoint is not None
     assert checkpoint.name == "step-000004"
     torch.manual_seed(99)
-    train(plan(tmp_path / "parts", resume=checkpoint), again.train(), Loss(again))
+    train(plan(tmp_path / "parts", resume=checkpoint), again.train(), Noisy(again))
     for one, two in zip(whole.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, two)
 
@@ -64,10 +64,12 @@ def test_the_optimizer_is_part_of_the_checkpoint(tmp_path: Path) -> None:
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.1)
     module(torch.ones(1, 4)).sum().backward()
     optimizer.step()
-    path = save_checkpoint(tmp_path, 1, module, optimizer, "job")
+    path = save_checkpoint(tmp_path, RunState(module, optimizer, "job", step=1))
     other = net()
     fresh = torch.optim.AdamW(other.parameters(), lr=0.1)
-    assert load_checkpoint(path, other, fresh, "job") == 1
+    state = RunState(other, fresh, "job")
+    load_checkpoint(path, state)
+    assert state.step == 1
     for one, two in zip(optimizer.state_dict()["state"].values(), fresh.state_dict()["state"].values(), strict=True):
         assert torch.equal(one["exp_avg"], two["exp_avg"])
 
@@ -77,7 +79,7 @@ def test_frozen_weights_are_not_stored(tmp_path: Path) -> None:
     for parameter in module[0].parameters():  # type: ignore[index]
         parameter.requires_grad = False
     optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad])
-    path = save_checkpoint(tmp_path, 1, module, optimizer, "job")
+    path = save_checkpoint(tmp_path, RunState(module, optimizer, "job", step=1))
     from safetensors.torch import load_file
 
     assert sorted(load_file(path / "weights.safetensors")) == ["2.bias", "2.weight"]
@@ -86,22 +88,22 @@ def test_frozen_weights_are_not_stored(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_job_is_refused(tmp_path: Path) -> None:
     module = net()
     optimizer = torch.optim.AdamW(module.parameters())
-    path = save_checkpoint(tmp_path, 1, module, optimizer, "stage1")
+    path = save_checkpoint(tmp_path, RunState(module, optimizer, "stage1", step=1))
     with pytest.raises(TrainingError, match="belongs to another run"):
-        load_checkpoint(path, module, optimizer, "stage2")
+        load_checkpoint(path, RunState(module, optimizer, "stage2"))
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     module, other = net(), nn.Linear(2, 2)
-    path = save_checkpoint(tmp_path, 1, module, torch.optim.AdamW(module.parameters()), "job")
+    path = save_checkpoint(tmp_path, RunState(module, torch.optim.AdamW(module.parameters()), "job"))
     with pytest.raises(TrainingError, match="other weights"):
-        load_checkpoint(path, other, torch.optim.AdamW(other.parameters()), "job")
+        load_checkpoint(path, RunState(other, torch.optim.AdamW(other.parameters()), "job"))
 
 
 def test_a_directory_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     module = net()
     with pytest.raises(TrainingError, match="not a readable checkpoint"):
-        load_checkpoint(tmp_path, module, torch.optim.AdamW(module.parameters()), "job")
+        load_checkpoint(tmp_path, RunState(module, torch.optim.AdamW(module.parameters()), "job"))
 
 
 def test_a_directory_half_written_never_has_its_name(tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ def test_the_latest_checkpoint_is_that_of_the_highest_step(tmp_path: Path) -> No
 def test_progress_is_one_json_object_a_line(tmp_path: Path) -> None:
     module = net()
     seed_all()
-    train(plan(tmp_path, steps=3), module.train(), Loss(module))
+    train(plan(tmp_path, steps=3), module.train(), Noisy(module))
     lines = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3]
     assert all(line["steps"] == 3 and line["loss"] >= 0 and line["samples_per_s"] > 0 for line in lines)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from training_jobs.data import draw, phantom_studies
 from training_jobs.evaluate import summaries
 from training_jobs.learning.checkpoint import latest_checkpoint
-from training_jobs.stages import medical_llm, stage1, stage2
+from training_jobs.stages import medical_llm, report_writing, stage1, stage2
 from xraygpt_core.errors import BundleError, TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.compose import compose_bundle
@@ -121,7 +121,7 @@ def test_films_join_the_phantoms(tiny_base: Bundle, tmp_path: Path, film_directo
 
 
 def test_the_text_task_asks_for_reports_findings_and_single_answers() -> None:
-    drawn = [pair for step in range(12) for pair in medical_llm.batch_of(step, Config(batch=16), "Describe.")]
+    drawn = [pair for step in range(12) for pair in report_writing.batch_of(step, Config(batch=16), "Describe.")]
     questions = {exchange.question for _, exchange in drawn}
     assert "Describe." in questions
     assert len(questions) > 5
@@ -132,6 +132,7 @@ def test_the_text_task_asks_for_reports_findings_and_single_answers() -> None:
 def test_batches_drawn_together_are_of_similar_length() -> None:
     for step in range(8):
         lengths = [
-            len(e.answer) + sum(map(len, sum(e.turns, ()))) for _, e in medical_llm.batch_of(step, Config(batch=8), "D")
+            len(e.answer) + sum(map(len, sum(e.turns, ())))
+            for _, e in report_writing.batch_of(step, Config(batch=8), "D")
         ]
         assert max(lengths) - min(lengths) < 330
