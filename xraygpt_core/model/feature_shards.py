@@ -167,7 +167,7 @@ class FeatureShard:
         out = np.empty((len(indices), self.positions, self.channels), np.float16)
         for place, index in enumerate(indices):
             self.read_into(out[place], index)
-        return torch.from_numpy(out).float()
+        return torch.from_numpy(out.astype(np.float32))
 
     def read_into(self, out: Features, index: int) -> None:
         """One image's features into ``out`` (positions, channels), which is contiguous. Raises as :meth:`batch`."""
