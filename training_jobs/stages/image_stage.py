@@ -22,7 +22,7 @@ from training_jobs.stages.corpora import corpora_of, identity_of
 from training_jobs.stages.held_out import HALF, HeldOut, Notes
 from training_jobs.stages.lesson import Lesson, learning_module
 from training_jobs.stages.outcome import write_outcome
-from training_jobs.stages.projectors import Made, starting_projector
+from training_jobs.stages.projectors import Made, check_start, starting_projector
 from training_jobs.stages.slots import SLOTS, Codebook
 from training_jobs.stages.wording import wording_of
 from xraygpt_core.errors import TrainingError
@@ -70,6 +70,7 @@ def run_stage(job: str, given: Given) -> None:
     check_stage(given.config.preset, job)
     if given.config.llm.strategy == "shard" and given.config.llm.tune != "none":
         raise TrainingError("llm.strategy=shard is for medical-llm; the image stages replicate the LLM")
+    check_start(given.base, given.config)
     torch.manual_seed(given.config.seed)
     corpora = corpora_of(given.base, given.config, given.cache, given.corpora, given.world)
     _Stage(job, given, corpora).run()
