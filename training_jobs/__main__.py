@@ -152,12 +152,21 @@ def _encode(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     from training_jobs.reporting.report import write_report
+    from training_jobs.stages.wording import wording_of
     from xraygpt_core.model.bundle import read_bundle
     from xraygpt_core.training.corpus import read_corpus
 
-    corpora = [read_corpus(folder) for folder in options.corpus]
-    config = read_config(options.config)
-    write_report(options.out, read_bundle(options.base), config, corpora, notify=_notify, device=options.device)
+    base, config = read_bundle(options.base), read_config(options.config)
+    corpora, wording = [read_corpus(folder) for folder in options.corpus], wording_of(base, config)
+    write_report(
+        options.out,
+        base,
+        config,
+        corpora,
+        ask=lambda pair: wording.plain([pair])[0].question,
+        notify=_notify,
+        device=options.device,
+    )
     return 0
 
 

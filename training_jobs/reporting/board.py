@@ -13,6 +13,8 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar, text
 
+from xraygpt_core.plain_text import plain_text
+
 FOLDER = "tensorboard"
 _NAMES = {
     "loss": "loss/train",
@@ -48,7 +50,7 @@ class Board:
     def texts(self, step: int, texts: Mapping[str, str]) -> None:
         """Texts by name, shown as they are; only at a run's end, and only where its films may be seen too."""
         for name, told in texts.items():
-            self._write(Event(step=step, wall_time=time.time(), summary=text(name, told)))
+            self._write(Event(step=step, wall_time=time.time(), summary=text(name, plain_text(told))))
 
     def close(self) -> None:
         """Flush and close; twice does no harm."""

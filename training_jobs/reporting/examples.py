@@ -24,6 +24,7 @@ _BLACK = (512, 512)
 _AT_ONCE = 64  # pairs that are looked at
 
 Film = tuple[Pair, bytes]
+Ask = Callable[[Pair], str | None]
 Notify = Callable[[int, int], None]
 
 

@@ -19,10 +19,9 @@ import torch
 
 from training_jobs.reporting.board import Board
 from training_jobs.reporting.curves import Progress, read_progress
-from training_jobs.reporting.examples import Example, Notify, examples, shown_films
+from training_jobs.reporting.examples import Ask, Example, Notify, examples, shown_films
 from training_jobs.reporting.facts import dropped_rows, repeatable, set_rows, setting_rows, usual_texts
 from training_jobs.reporting.page import Story, page
-from training_jobs.stages.wording import wording_of
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.backend import REQUEST_ERRORS
 from xraygpt_core.model.bundle import Bundle, file_sha256
@@ -39,11 +38,22 @@ _PARTS = ("projector.safetensors", "projector.pth", "adapter/adapter_model.safet
 
 
 def write_report(
-    out: Path, base: Bundle, config: Config, corpora: Sequence[Corpus], *, notify: Notify, device: str = "auto"
+    out: Path,
+    base: Bundle,
+    config: Config,
+    corpora: Sequence[Corpus],
+    *,
+    ask: Ask,
+    notify: Notify,
+    device: str = "auto",
 ) -> Path:
     """``out/result/report.html``, of the result, the progress and the corpora; whole or not at all.
 
     Examples that cannot be made do not keep the rest from being written; the page says why there are none.
+
+    Args:
+        ask: the question about a pair's film, as it was trained; None asks the bundle's own.
+        notify: told how many texts are written, of how many.
 
     Raises:
         TrainingError: there is no result, or a corpus cannot be read.
@@ -51,7 +61,7 @@ def write_report(
     """
     result = _result(out)
     progress = _progress(out)
-    split, shown, why = _shown(out, base, config, corpora, notify, device)
+    split, shown, why = _shown(out, base, config, corpora, ask, notify, device)
     usual = usual_texts(corpora, _USUAL, config.seed) if shown else []
     story = Story(
         job=str(result.get("job", "")),
@@ -120,7 +130,7 @@ def _facts(
 
 
 def _shown(
-    out: Path, base: Bundle, config: Config, corpora: Sequence[Corpus], notify: Notify, device: str
+    out: Path, base: Bundle, config: Config, corpora: Sequence[Corpus], ask: Ask, notify: Notify, device: str
 ) -> tuple[str, list[Example], str | None]:
     """Split and examples, and why there are none."""
     if not corpora or not config.examples:
@@ -132,8 +142,7 @@ def _shown(
         with _trained(out, base) as bundle:
             if bundle.projector is None:
                 return split, [], "the bundle has no projector yet"
-            wording = wording_of(bundle, config)
-            asked = [exchange.question for exchange in wording.plain([pair for pair, _ in films])]
+            asked = [ask(pair) for pair, _ in films]
             return split, examples(bundle, films, asked, notify=notify, device=device), None
     except (*REQUEST_ERRORS, OSError) as error:
         return split, [], f"the trained bundle wrote no text ({type(error).__name__}: {error})"
