@@ -85,7 +85,10 @@ def page(story: Story) -> bytes:
         _examples(story),
         section(
             "How to repeat it",
-            paragraph("With the same base and the same data, this configuration gives the same weights."),
+            paragraph(
+                "With the same base, the same data and the same software, this gives the same weights: bit for bit on "
+                "one machine's CPU in float32, nearly so elsewhere."
+            ),
             element("pre", None, story.command),
             paragraph("config.json:"),
             element("pre", None, story.config),

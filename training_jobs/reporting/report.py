@@ -34,6 +34,11 @@ FILE = "report.html"  # in the result
 _CONFIG = "report-config.json"
 _SECONDS = 1800  # the longest a report may take; the result is there meanwhile
 _USUAL = 500  # texts that the most frequent one is looked for in
+_LOSSES = (
+    ("loss", "last training loss"),
+    ("held_out", "last held-out loss"),
+    ("swapped", "the same with images swapped (control)"),
+)
 _PARTS = ("projector.safetensors", "projector.pth", "adapter/adapter_model.safetensors")
 
 
@@ -121,9 +126,7 @@ def _facts(
     ]
     if progress is not None:
         rows.append(("steps taken", str(progress.steps)))
-        rows += [
-            (f"last {name}", f"{progress.last[name]:.5g}") for name in ("loss", "held_out") if name in progress.last
-        ]
+        rows += [(told, f"{progress.last[name]:.5g}") for name, told in _LOSSES if name in progress.last]
     files = [out / "result" / part for part in _PARTS] + sorted((out / "result" / "llm").glob("*.safetensors"))
     rows += [(str(file.relative_to(out / "result")), f"sha256 {file_sha256(file)}") for file in files if file.is_file()]
     return [*rows, ("software", ", ".join(f"{name} {version(name)}" for name in ("xraygpt", "torch", "transformers")))]
