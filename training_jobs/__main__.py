@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _chest_check(options)
         if options.job == "encode":
             return _encode(options)
+        if options.job == "report":
+            return _report(options)
         return _evaluate(options) if options.job == "evaluate" else stages.run(options)
     except XrayGPTError as error:
         print(plain_text(f"training_jobs {options.job}: {error}", lines=False), file=sys.stderr)  # noqa: T201
@@ -96,6 +98,26 @@ def _encode(options: argparse.Namespace) -> int:
     return 0
 
 
+def _report(options: argparse.Namespace) -> int:
+    from training_jobs.reporting.report import write_report
+    from training_jobs.stages.wording import wording_of
+    from xraygpt_core.model.bundle import read_bundle
+    from xraygpt_core.training.corpus import read_corpus
+
+    base, config = read_bundle(options.base), read_config(options.config)
+    corpora, wording = [read_corpus(folder) for folder in options.corpus], wording_of(base, config)
+    write_report(
+        options.out,
+        base,
+        config,
+        corpora,
+        ask=lambda pair: wording.plain([pair])[0].question,
+        notify=_notify,
+        device=options.device,
+    )
+    return 0
+
+
 def _notify(done: int, total: int) -> None:
     print(f"{done}/{total}", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -116,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
     commands.add_parsers(jobs)
     _add_encode(jobs.add_parser("encode", help="a shard of features: the images of some pairs through the encoder"))
+    _add_report(jobs.add_parser("report", help="the page about a run that is done, with films, texts and controls"))
     curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
     curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")
     curation.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")
@@ -132,6 +155,14 @@ def _add_chest_check(job: argparse.ArgumentParser) -> None:
     job.add_argument("--drawn", type=int, default=40, help="pictures by each drawer of what is no chest")
     job.add_argument("--out", type=Path, required=True, help="the head and its report are written here")
     job.add_argument("--name", help="also compose a bundle of this name with it, beside the base")
+    job.add_argument("--device", default="auto")
+
+
+def _add_report(job: argparse.ArgumentParser) -> None:
+    job.add_argument("--base", type=Path, required=True, help="directory of the bundle that the run started from")
+    job.add_argument("--out", type=Path, required=True, help="the run's folder, with result and progress.jsonl")
+    job.add_argument("--config", type=Path, help="the run's settings")
+    job.add_argument("--corpus", type=Path, action="append", default=[], help="a corpus it was trained on; repeatable")
     job.add_argument("--device", default="auto")
 
 
