@@ -1,4 +1,4 @@
-"""``python -m training_jobs`` medical-llm, stage1, stage2, average, chest-check, evaluate, curate: parse, one call."""
+"""``python -m training_jobs`` and a job: parse, one call."""
 
 import argparse
 import json
@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
 
             average(options.kind, options.projectors, options.out)
             return 0
+        if options.job == "check":
+            return _check(options)
         if options.job == "chest-check":
             return _chest_check(options)
         return _evaluate(options) if options.job == "evaluate" else _train(options)
@@ -72,6 +74,22 @@ def read_config(file: Path | None, **flags: Any) -> Config:
     if not isinstance(data, dict):
         raise TrainingError("the configuration must be an object")
     return parse_config(data | {key: value for key, value in flags.items() if value is not None})
+
+
+def _check(options: argparse.Namespace) -> int:
+    from training_jobs.corpora.check import check_mixture
+    from training_jobs.corpora.mixtures import mixture_of
+    from xraygpt_core.training.mixture import read_mixture
+
+    mixture = read_mixture(options.mixture) if options.mixture else mixture_of(read_config(options.config))
+    lines, starts = check_mixture(mixture, quick=options.quick, workers=options.workers, notify=_notify_often)
+    print(*lines, sep="\n")  # noqa: T201
+    return 0 if starts else 1
+
+
+def _notify_often(done: int, total: int) -> None:
+    if done % 1000 == 0 or done == total:
+        _notify(done, total)
 
 
 def _chest_check(options: argparse.Namespace) -> int:
@@ -131,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     mean.add_argument("projectors", type=Path, nargs="+")
     mean.add_argument("--class", dest="kind", default="MapProjector")
     mean.add_argument("--out", type=Path, required=True, help="the file to write")
+    _add_check(jobs.add_parser("check", help="say what is wrong with the sets of a mixture, before a run"))
     _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
     curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
     curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")
@@ -151,6 +170,14 @@ def _add_stage(job: argparse.ArgumentParser) -> None:
     job.add_argument("--seed", type=int)
     job.add_argument("--checkpoint-every", type=int)
     job.add_argument("--films", help="a data directory with manifest.jsonl")
+
+
+def _add_check(job: argparse.ArgumentParser) -> None:
+    given = job.add_mutually_exclusive_group(required=True)
+    given.add_argument("--mixture", type=Path, help="a TOML file of sets")
+    given.add_argument("--config", type=Path, help="the configuration of a run")
+    job.add_argument("--quick", action="store_true", help="look at the first bytes of each film, decode none")
+    job.add_argument("--workers", type=int, default=1, choices=range(1, 65), metavar="1…64")
 
 
 def _add_chest_check(job: argparse.ArgumentParser) -> None:
