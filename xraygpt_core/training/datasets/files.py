@@ -13,9 +13,7 @@ from xraygpt_core.training.mixture import SetSpec
 
 S3 = "s3://"
 _MAX_ADDRESS = 1024  # letters
-_FILES = tuple(f"{ending}{packed}" for ending in (".json", ".jsonl", ".csv", ".tar") for packed in ("", ".gz")) + (
-    ".tgz",
-)
+_FILES = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tar", ".tar.gz", ".tgz")
 
 
 class LeadsOut(TrainingError):
