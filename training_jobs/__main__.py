@@ -8,6 +8,7 @@ from typing import Any
 
 from training_jobs.language import commands
 from training_jobs.stages import commands as stages
+from training_jobs.stages.commands import read_config
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.plain_text import plain_text
 from xraygpt_core.training.config import Phantoms
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
 
             average(options.kind, options.projectors, options.out)
             return 0
+        if options.job == "check":
+            return _check(options)
         if options.job == "chest-check":
             return _chest_check(options)
         if options.job == "encode":
@@ -40,6 +43,22 @@ def main(arguments: list[str] | None = None) -> int:
     except XrayGPTError as error:
         print(plain_text(f"training_jobs {options.job}: {error}", lines=False), file=sys.stderr)  # noqa: T201
         return 1
+
+
+def _check(options: argparse.Namespace) -> int:
+    from training_jobs.corpora.check import check_mixture
+    from training_jobs.corpora.mixtures import mixture_of
+    from xraygpt_core.training.mixture import read_mixture
+
+    mixture = read_mixture(options.mixture) if options.mixture else mixture_of(read_config(options.config))
+    lines, starts = check_mixture(mixture, quick=options.quick, workers=options.workers, notify=_notify_often)
+    print(*lines, sep="\n")  # noqa: T201
+    return 0 if starts else 1
+
+
+def _notify_often(done: int, total: int) -> None:
+    if done % 1000 == 0 or done == total:
+        _notify(done, total)
 
 
 def _chest_check(options: argparse.Namespace) -> int:
@@ -135,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     mean.add_argument("projectors", type=Path, nargs="+")
     mean.add_argument("--class", dest="kind", default="MapProjector")
     mean.add_argument("--out", type=Path, required=True, help="the file to write")
+    _add_check(jobs.add_parser("check", help="say what is wrong with the sets of a mixture, before a run"))
     _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
     commands.add_parsers(jobs)
     _add_encode(jobs.add_parser("encode", help="a shard of features: the images of some pairs through the encoder"))
@@ -144,6 +164,14 @@ def _parser() -> argparse.ArgumentParser:
     curation.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")
     curation.add_argument("--out", type=Path, help="write the kept reports here, one JSON object a line")
     return parser
+
+
+def _add_check(job: argparse.ArgumentParser) -> None:
+    given = job.add_mutually_exclusive_group(required=True)
+    given.add_argument("--mixture", type=Path, help="a TOML file of sets")
+    given.add_argument("--config", type=Path, help="the configuration of a run")
+    job.add_argument("--quick", action="store_true", help="look at the first bytes of each film, decode none")
+    job.add_argument("--workers", type=int, default=1, choices=range(1, 65), metavar="1…64")
 
 
 def _add_chest_check(job: argparse.ArgumentParser) -> None:

@@ -77,6 +77,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _stage(options: argparse.Namespace, base: "Bundle", config: Config, resume: Path | None) -> None:
+    from training_jobs.learning.distributed import join
+    from training_jobs.reporting.board import Board
+    from training_jobs.reporting.report import report_in_child
     from training_jobs.stages import medical_llm, stage1, stage2
     from training_jobs.stages.image_stage import Given
     from xraygpt_core.paths import user_cache
@@ -85,8 +88,12 @@ def _stage(options: argparse.Namespace, base: "Bundle", config: Config, resume: 
         medical_llm.run(base, options.out, config, resume)
         return
     cache = options.cache or user_cache() / "features"
-    given = Given(base, options.out, config, resume, cache, tuple(options.corpus))
-    (stage1 if options.job == "stage1" else stage2).run(given)
+    with join() as world, Board(options.out) as board:
+        given = Given(base, options.out, config, resume, cache, tuple(options.corpus), world, board)
+        corpora = (stage1 if options.job == "stage1" else stage2).run(given)
+        leads = world.leads
+    if leads:
+        report_in_child(options.out, base, config, corpora)
 
 
 def read_config(file: Path | None, settings: Sequence[str] = (), **flags: Any) -> Config:
