@@ -54,7 +54,7 @@ class ShardedWorld(World):
         """In the first process the whole tensor, in the CPU's memory; in the others nothing, and they must call too."""
         if not isinstance(tensor, DTensor):
             return tensor
-        gathered = tensor.detach().full_tensor()
+        gathered: Tensor = tensor.full_tensor().detach()
         return gathered.cpu() if self.leads else gathered.new_empty(0)
 
     def part(self, whole: Tensor, like: Tensor) -> Tensor:

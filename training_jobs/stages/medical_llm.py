@@ -17,7 +17,7 @@ from training_jobs.language.keywords import keyword_list
 from training_jobs.language.loss import DialogueLoss
 from training_jobs.language.order import Shuffled
 from training_jobs.language.samples import passage_of
-from training_jobs.language.tuning import save_adapter, save_llm, stored_dtype, trainable
+from training_jobs.language.tuning import own_weights, save_adapter, save_llm, stored_dtype, trainable
 from training_jobs.learning.checkpoint import complete_directory, write_result
 from training_jobs.learning.distributed import ALONE, World
 from training_jobs.learning.loop import Loss, plan_of, train
@@ -126,7 +126,7 @@ def write(
 ) -> None:
     """``out/result``, written by the first process; the others only hand over their parts of the weights."""
     learned = {name for name, parameter in llm.model.named_parameters() if parameter.requires_grad}
-    named = {name: tensor for name, tensor in llm.model.state_dict().items() if whole or name in learned}
+    named = {name: tensor for name, tensor in own_weights(llm.model).items() if whole or name in learned}
     state = {name: world.whole(tensor) for name, tensor in named.items()}
     if not world.leads:
         return

@@ -18,8 +18,8 @@ def test_vicuna_1_1_is_fastchats_two_separators() -> None:
 
 def test_vicuna_0_is_what_fastchat_0_1_10_was_trained_with() -> None:
     system = (CHAT + POLITE).format("human", "human")
-    turns = "### Human: Q1\n### Assistant: A1\n### Human: Q2\n### Assistant: A2\n### "
-    assert speak("vicuna-v0", TURNS).text == f"{system}\n\n{turns}"
+    turns = "### Human: Q1\n### Assistant: A1\n### Human: Q2\n### Assistant: A2\n"
+    assert speak("vicuna-v0", TURNS).text == f"{system}\n\n{turns}" + "###"  # which ends an answer that is served
 
 
 @pytest.mark.parametrize(
