@@ -44,12 +44,12 @@ def machine_failures() -> Iterator[None]:
     except (OSError, RuntimeError, MemoryError) as error:
         if (reason := machine_fault(error)) is None:
             raise
-        raise MachineFailed(f"{reason}; the last checkpoint is whole, the run can go on elsewhere") from error
+        raise MachineFailed(f"{reason}; the run can go on elsewhere, from its last checkpoint") from error
     except Exception as error:
         # what safetensors raises has no base class but this one
         if type(error).__name__ != "SafetensorError" or (reason := machine_fault(error)) is None:
             raise
-        raise MachineFailed(f"{reason}; the last checkpoint is whole, the run can go on elsewhere") from error
+        raise MachineFailed(f"{reason}; the run can go on elsewhere, from its last checkpoint") from error
 
 
 def machine_fault(error: BaseException) -> str | None:
