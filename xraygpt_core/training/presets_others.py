@@ -60,7 +60,7 @@ MAIRA_1 = Preset(
             0.47,
             "131,558 paraphrases beside 146,909 reports",
             _MAIRA,
-            "the same share; the original's are GPT-3.5's, ours are a pair's own, or made by rules that change no finding",
+            "the same share; the original has GPT-3.5's, ours are a pair's own or made by rules that change no finding",
         ),
         Choice("checkpoint_every", 500, "each epoch", _SETUP, _EPOCHS),
     ),

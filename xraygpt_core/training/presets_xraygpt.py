@@ -55,8 +55,8 @@ _TRAINER = Choice(
     "the original ends in an error after its last checkpoint, and never validates",
 )
 _ASKED = (
-    "one of fifteen for each batch, as the released code draws them; the themes are those of its prompts/alignment.txt, "
-    "the wording is ours"
+    "one of fifteen for each batch, as the released code draws them; themes as in its prompts/alignment.txt, "
+    "in words of ours"
 )
 
 REPOSITORY_STAGE1 = Preset(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training_jobs.data import draw, phantom_studies
+from training_jobs.drawers.drawings import draw, phantoms
 from training_jobs.evaluate import summaries
 from training_jobs.learning.checkpoint import latest_checkpoint
 from training_jobs.stages import medical_llm, report_writing, stage1, stage2
@@ -52,7 +52,7 @@ def test_the_whole_chain_makes_a_bundle_that_speaks(
     second = compose_bundle(
         first, models, "second", projector=tmp_path / "2/result/projector.safetensors", adapter=None
     )
-    picture, _ = draw(phantom_studies(Phantoms(count=1), 0.0)[0])
+    picture = draw(next(phantoms(Phantoms(count=1)))).png
     assert len(summaries(second, [picture], 1, lambda *_: None, "cpu")) == 1
     assert first.files["projector.safetensors"] != second.files["projector.safetensors"]
     assert first.files["adapter/adapter_model.safetensors"] == second.files["adapter/adapter_model.safetensors"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import training_jobs.features as features_module
-from training_jobs.data import film_studies, phantom_studies
+from training_jobs.drawers.studies import film_studies, phantom_studies
 from training_jobs.features import cached_features
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.encoder import load_encoder
@@ -15,7 +15,7 @@ from xraygpt_core.training.config import Phantoms
 
 
 def test_features_are_those_of_the_encoder(tiny_base: Bundle, tmp_path: Path) -> None:
-    from training_jobs.data import draw
+    from training_jobs.drawers.studies import draw
 
     studies = phantom_studies(Phantoms(count=3), 0.5)
     features = cached_features(tiny_base, studies, tmp_path)
@@ -69,5 +69,5 @@ def test_another_drawing_is_not_taken_from_the_cache(
 def test_films_and_phantoms_stand_in_one_set(tiny_base: Bundle, film_directory: Path, tmp_path: Path) -> None:
     studies = phantom_studies(Phantoms(count=1), 0.0) + film_studies(film_directory, ("train",), variants=1)
     features = cached_features(tiny_base, studies, tmp_path)
-    assert [study.source for study in features.studies] == ["phantom", "nih-0", "nih-1", "hannover-4"]
+    assert [study.source for study in features.studies] == ["phantoms", "nih-0", "nih-1", "hannover-4"]
     assert features.values.shape[0] == 4
