@@ -18,11 +18,13 @@ from training_jobs.learning.distributed import World
 from training_jobs.learning.loop import Loss, plan_of
 from training_jobs.learning.objective import NO_LABEL, Passage
 from training_jobs.learning.plan import TrainingPlan
+from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import Llm
 from xraygpt_core.training.config import Config
 
 _HELD_OUT, _HELD_OUT_SHARE = 64, 0.05  # dialogues that are never trained on: at most so many, and this share
+_AROUND = 300  # bytes a layout may have around a question, and more
 # What a process computes that has nothing to learn from in a micro-batch while others have: they wait for its layers.
 _NOTHING = Passage((), None, [0, 0], [NO_LABEL, 0])
 
@@ -30,10 +32,14 @@ _NOTHING = Passage((), None, [0, 0], [NO_LABEL, 0])
 class DialogueLesson:
     """A tuning.
 
+    Raises:
+        TrainingError: no dialogue is short enough to be learned from.
+
     Attributes:
         module: what learns, and whose forward is called.
         max_tokens: where a dialogue is cut: the configuration's limit, or the positions of the LLM if they are fewer.
         held_out: numbers of the dialogues that are only measured.
+        too_long: how many are left out, because their first question alone fills ``max_tokens``.
         steps: of the whole run.
     """
 
@@ -41,8 +47,14 @@ class DialogueLesson:
         self._dialogues, self._llm, self._base = dialogues, llm, base
         self.module = DialogueLoss(llm)
         self.max_tokens = min(config.conversations.max_tokens, llm.model.config.max_position_embeddings)
-        order = np.random.default_rng([config.seed, len(dialogues)]).permutation(len(dialogues))
-        kept = min(_HELD_OUT, int(len(dialogues) * _HELD_OUT_SHARE))
+        usable = np.asarray([number for number in range(len(dialogues)) if self._has_room(number)], np.int64)
+        self.too_long = len(dialogues) - len(usable)
+        if not len(usable):
+            raise TrainingError(
+                f"the first question of every dialogue fills conversations.max_tokens ({self.max_tokens}): allow more"
+            )
+        order = np.random.default_rng([config.seed, len(usable)]).permutation(usable)
+        kept = min(_HELD_OUT, int(len(usable) * _HELD_OUT_SHARE))
         self.held_out, self._trained = [int(index) for index in order[:kept]], np.sort(order[kept:])
         self._order = Shuffled(dialogues.sizes[self._trained], config.batch, config.seed)
         self.steps = config.steps if config.epochs is None else round(config.epochs * self._order.steps)
@@ -90,6 +102,11 @@ class DialogueLesson:
     def _passage(self, number: int) -> Passage:
         turns, tokenizer = self._dialogues[number], self._llm.tokenizer
         return passage_of(tokenizer, self._base.template, turns, self.max_tokens, f"dialogue {number + 1}")
+
+    def _has_room(self, number: int) -> bool:
+        """Is something of an answer left after the cut? Tokens are counted only where there are many letters."""
+        least = self.max_tokens - _AROUND
+        return bool(self._dialogues.asked[number] < least) or _teaches(self._passage(number))
 
     def _compute_nothing(self) -> None:
         total, *_ = self.module([_NOTHING])

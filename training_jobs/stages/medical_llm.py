@@ -121,8 +121,8 @@ class _Tuning:
             "max_tokens": self.lesson.max_tokens,
             "dialogues": {
                 "read": reading.read,
-                "used": len(self.dialogues),
-                "left_out": dict(sorted(reading.dropped.items())),
+                "used": len(self.dialogues) - self.lesson.too_long,
+                "left_out": dict(sorted({**reading.dropped, "too_long": self.lesson.too_long}.items())),
                 "sha256": self.dialogues.sha256,
                 "keywords": {"name": words.name, "sha256": words.sha256} if words is not None else None,
             },
