@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.plain_text import plain_text
 from xraygpt_core.training.config import Config, parse_config
+from xraygpt_core.training.corpus import Corpus
 from xraygpt_core.training.presets import PRESETS, explain, preset_named, shown
 
 if TYPE_CHECKING:
+    from training_jobs.learning.distributed import World
     from xraygpt_core.model.bundle import Bundle
 
 STAGES = ("medical-llm", "stage1", "stage2")
@@ -58,6 +60,7 @@ def _add_stage(job: argparse.ArgumentParser) -> None:
 
 def _train(options: argparse.Namespace) -> int:
     from training_jobs.learning.checkpoint import latest_checkpoint
+    from training_jobs.learning.distributed import join
     from training_jobs.learning.outcomes import MACHINE_FAILED, STOPPED, MachineFailed, Stopped, machine_failures
     from xraygpt_core.model.bundle import read_bundle
 
@@ -66,8 +69,8 @@ def _train(options: argparse.Namespace) -> int:
     base = read_bundle(options.base)
     resume = latest_checkpoint(options.out) if options.resume == Path("latest") else options.resume
     try:
-        with machine_failures():
-            _stage(options, base, config, resume)
+        with machine_failures(), join() as world:
+            _stage(options, base, config, resume, world)
     except Stopped:
         return STOPPED
     except MachineFailed as error:
@@ -76,23 +79,22 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _stage(options: argparse.Namespace, base: "Bundle", config: Config, resume: Path | None) -> None:
-    from training_jobs.learning.distributed import join
+def _stage(options: argparse.Namespace, base: "Bundle", config: Config, resume: Path | None, world: "World") -> None:
     from training_jobs.reporting.board import Board
     from training_jobs.reporting.report import report_in_child
     from training_jobs.stages import medical_llm, stage1, stage2
     from training_jobs.stages.image_stage import Given
     from xraygpt_core.paths import user_cache
 
-    if options.job == "medical-llm":
-        medical_llm.run(base, options.out, config, resume)
-        return
-    cache = options.cache or user_cache() / "features"
-    with join() as world, Board(options.out) as board:
-        given = Given(base, options.out, config, resume, cache, tuple(options.corpus), world, board)
-        corpora = (stage1 if options.job == "stage1" else stage2).run(given)
-        leads = world.leads
-    if leads:
+    corpora: list[Corpus] = []
+    with Board(options.out) as board:
+        if options.job == "medical-llm":
+            medical_llm.run(base, options.out, config, resume, world, board)
+        else:
+            cache = options.cache or user_cache() / "features"
+            given = Given(base, options.out, config, resume, cache, tuple(options.corpus), world, board)
+            corpora = (stage1 if options.job == "stage1" else stage2).run(given)
+    if world.leads:
         report_in_child(options.out, base, config, corpora)
 
 

@@ -38,7 +38,7 @@ def corpora_of(base: Bundle, config: Config, cache: Path, prepared: Sequence[Pat
 def _made(base: Bundle, mixture: Mixture, cache: Path, workers: int, world: World) -> Corpus:
     """The first process makes the corpus. The others hear from it meanwhile, and then find it in the cache."""
     if not world.leads:
-        while not world.gather(None)[0]:
+        while not world.gather(False)[0]:
             pass
         return local_corpus(base, mixture, cache, workers, lambda _done, _total: None)
     corpus = local_corpus(base, mixture, cache, workers, _telling(world))
