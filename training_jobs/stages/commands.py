@@ -50,6 +50,7 @@ def _add_stage(job: argparse.ArgumentParser) -> None:
     job.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="any setting")
     job.add_argument("--corpus", type=Path, action="append", default=[], help="a corpus directory; may be repeated")
     job.add_argument("--cache", type=Path, help="where encoder features are kept")
+    job.add_argument("--no-report", dest="report", action="store_false", help="write no page about the run")
     job.add_argument("--steps", type=int)
     job.add_argument("--batch", type=int)
     job.add_argument("--lr", type=float)
@@ -94,7 +95,7 @@ def _stage(options: argparse.Namespace, base: "Bundle", config: Config, resume: 
             cache = options.cache or user_cache() / "features"
             given = Given(base, options.out, config, resume, cache, tuple(options.corpus), world, board)
             corpora = (stage1 if options.job == "stage1" else stage2).run(given)
-    if world.leads:
+    if world.leads and options.report:
         report_in_child(options.out, base, config, corpora)
 
 

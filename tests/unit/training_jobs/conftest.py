@@ -53,7 +53,7 @@ def film_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index, (source, split, view, labels, text) in enumerate(rows):
         name = f"images/{source}/{index}.jpg"
         (data / name).parent.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.default_rng(index).integers(0, 255, (240, 256), dtype=np.uint8)
+        pixels = np.random.default_rng(index).integers(0, 255, (70, 80), dtype=np.uint8)
         Image.fromarray(pixels).save(data / name)
         row = {
             "id": f"{source}-{index}",

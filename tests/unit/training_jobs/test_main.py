@@ -54,6 +54,7 @@ def test_latest_resumes_from_the_newest_checkpoint(tiny_base: Bundle, tmp_path: 
         str(tmp_path / "out"),
         "--config",
         config(tmp_path),
+        "--no-report",
     ]
     assert main([*arguments, "--resume", "latest"]) == 0
     assert main([*arguments, "--resume", "latest"]) == 0
@@ -63,7 +64,7 @@ def test_latest_resumes_from_the_newest_checkpoint(tiny_base: Bundle, tmp_path: 
 
 def test_flags_override_the_file(tiny_base: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    flags = ["--steps", "1", "--batch", "1", "--seed", "3"]
+    flags = ["--steps", "1", "--batch", "1", "--seed", "3", "--no-report"]
     assert (
         main(["medical-llm", "--base", str(tiny_base.path), "--out", str(out), "--config", config(tmp_path), *flags])
         == 0

@@ -115,10 +115,21 @@ def test_a_checkpoint_of_another_stage_is_refused(tiny_base: Bundle, tuned: Path
         stage1.run(Given(tiny_base, tmp_path, CONFIG, latest_checkpoint(tuned), cache))
 
 
-def test_films_join_the_phantoms(tiny_base: Bundle, tmp_path: Path, film_directory: Path, cache: Path) -> None:
-    config = Config(steps=1, batch=4, align_steps=1, phantoms=Phantoms(count=2), films=str(film_directory))
-    stage1.run(Given(tiny_base, tmp_path, config, None, cache))
-    assert json.loads((tmp_path / "result/result.json").read_text())["config"]["films"] is True
+def test_films_join_the_phantoms(tiny_base: Bundle, tmp_path: Path, cache: Path) -> None:
+    rows = []
+    for seed, split in enumerate(("train", "train", "val")):
+        name = f"images/nih/{seed}.png"
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(draw(next(phantoms(Phantoms(count=1, seed=50 + seed)))).png)
+        row = {"id": f"n{seed}", "image": name, "split": split, "view": "PA", "labels": ["No Finding"]}
+        rows.append(json.dumps(row | {"template_text": "No abnormal finding is labelled."}))
+    (tmp_path / "manifest.jsonl").write_text("\n".join(rows))
+    config = Config(steps=1, batch=4, align_steps=1, phantoms=Phantoms(count=2), films=str(tmp_path))
+    stage1.run(Given(tiny_base, tmp_path / "out", config, None, cache))
+    result = json.loads((tmp_path / "out/result/result.json").read_text())
+    assert result["config"]["films"] is True
+    assert result["sets"] == {"phantoms": 2, "NIH ChestX-ray14": 4}  # each film and an augmented copy
+    assert result["align_steps"] == 1
 
 
 def test_the_text_task_asks_for_reports_findings_and_single_answers() -> None:
