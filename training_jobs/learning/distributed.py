@@ -1,6 +1,7 @@
 """The processes of a run: alone, or several of torchrun that hold the same weights and share each step's samples."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -88,7 +89,9 @@ class Processes(World):
         for bucket in _buckets(gradients):
             flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
             distributed.all_reduce(flat)
-            for gradient, part in zip(bucket, flat.split([gradient.numel() for gradient in bucket]), strict=True):
+            for gradient, part in zip(
+                bucket, torch.split(flat, [gradient.numel() for gradient in bucket]), strict=True
+            ):
                 gradient.copy_(part.view_as(gradient))
 
     def gather(self, value: T) -> list[T]:
@@ -113,7 +116,8 @@ def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 def join() -> Iterator[World]:
     """The processes that torchrun describes in the environment, over NCCL or, without GPUs, gloo; else :data:`ALONE`.
 
-    A process that dies ends the others: what they wait for raises, at the latest after ten minutes.
+    A process that dies ends the others: what they wait for raises, at the latest after ten minutes. The process group
+    is left standing: end the process by :func:`leave`.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield ALONE
@@ -122,7 +126,17 @@ def join() -> Iterator[World]:
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
-    try:
-        yield Processes()
-    finally:
-        distributed.destroy_process_group()
+    yield Processes()
+    distributed.barrier()  # nobody leaves while another still waits for him
+
+
+def leave(code: int) -> int:
+    """End a process that :func:`join` joined with others; alone, return its exit code.
+
+    gloo's threads wait for peers that may be dead, and abort an interpreter that ends in good order.
+    """
+    if distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code

@@ -157,7 +157,8 @@ def _shared(passages: Sequence[Passage]) -> tuple[int, ...]:
 def _embedded(llm: Llm, passages: Sequence[Passage], shared: int) -> list[Tensor]:
     """Each passage's embeddings without what they share, all of the text looked up at once."""
     texts = [ids for one in passages for ids in (list(one.before[shared:]), one.after)]
-    looked_up = iter(llm.embed([token for ids in texts for token in ids]).split([len(ids) for ids in texts]))
+    embedded = llm.embed([token for ids in texts for token in ids])
+    looked_up = iter(torch.split(embedded, [len(ids) for ids in texts]))
     rows = []
     for one, before, after in zip(passages, looked_up, looked_up, strict=False):
         image = () if one.image is None else (one.image.to(after.dtype),)
