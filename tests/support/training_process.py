@@ -44,11 +44,11 @@ def run(out: Path, way: str, world: World) -> float:
     return loss
 
 
-def main() -> int:
+def outcome(out: Path, way: str) -> int:
     """Exit codes are those of the jobs."""
     try:
         with join() as world:
-            run(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "whole", world)
+            run(out, way, world)
     except Stopped:
         return 75
     except MachineFailed as error:
@@ -61,4 +61,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(leave(main()))
+    sys.exit(leave(outcome(Path(sys.argv[1]), (sys.argv[2:] or ["whole"])[0])))

@@ -3,35 +3,38 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from tests.support.training_process import STEPS, run
+from tests.support.training_process import STEPS, outcome, run
 from training_jobs.learning.checkpoint import latest_checkpoint
 from training_jobs.learning.distributed import ALONE, _buckets, join
 
+pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+
 
 def two(out: Path, way: str) -> list[int]:
-    """Exit codes of two processes that torchrun's variables make one run."""
+    """Exit codes of two processes that torchrun's variables make one run; negative for a signal."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.support.training_process", str(out), way]
-    processes = [
-        subprocess.Popen(command, env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE)
-        for rank in ("0", "1")
-    ]
-    codes = []
-    for process in processes:
-        process.communicate(timeout=200)
-        codes.append(process.returncode)
-    return codes
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    children = [_start(shared | {"RANK": rank, "LOCAL_RANK": rank}, out, way) for rank in ("0", "1")]
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
+def _start(variables: dict[str, str], out: Path, way: str) -> int:
+    """A fork, because a new interpreter takes seconds to import torch."""
+    if (child := os.fork()) == 0:
+        code = 99
+        try:
+            os.environ.update(variables)
+            code = outcome(out, way)
+        finally:
+            os._exit(code)
+    return child
 
 
 def curve(out: Path) -> list[float]:

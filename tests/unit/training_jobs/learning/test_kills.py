@@ -64,9 +64,10 @@ def child(out: Path, kill_after: int | None) -> int:
 
 
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))])
 def test_a_run_that_is_killed_five_times_ends_with_the_same_bits(tmp_path: Path, seed: int) -> None:
-    assert child(tmp_path / "whole", None) == 0
+    with Path(os.devnull).open("wb") as nobody:
+        run(tmp_path / "whole", nobody.fileno())  # here, so that the children find torch as they need it
     chance = random.Random(seed)
     for _ in range(5):
         assert child(tmp_path / "killed", chance.randrange(2, 18)) == signal.SIGKILL
