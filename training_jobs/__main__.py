@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training_jobs.learning.leaving import leave
 from xraygpt_core.errors import TrainingError, XrayGPTError
 from xraygpt_core.plain_text import plain_text
 from xraygpt_core.training.config import Config, Phantoms, parse_config
@@ -189,4 +190,4 @@ def _add_evaluate(job: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(leave(main()))

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from training_jobs.learning.checkpoint import latest_checkpoint
-from training_jobs.learning.distributed import World, join, leave
+from training_jobs.learning.distributed import World, join
+from training_jobs.learning.leaving import leave
 from training_jobs.learning.loop import Loss, MachineFailed, Stopped, TrainingPlan, train
 from xraygpt_core.errors import TrainingError
 

@@ -1,7 +1,6 @@
 """The processes of a run: alone, or several of torchrun that hold the same weights and share each step's samples."""
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -9,6 +8,8 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+
+from training_jobs.learning.leaving import several
 
 T = TypeVar("T")
 
@@ -117,9 +118,9 @@ def join() -> Iterator[World]:
     """The processes that torchrun describes in the environment, over NCCL or, without GPUs, gloo; else :data:`ALONE`.
 
     A process that dies ends the others: what they wait for raises, at the latest after ten minutes. The process group
-    is left standing: end the process by :func:`leave`.
+    is left standing: end the process by :func:`training_jobs.learning.leaving.leave`.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if not several():
         yield ALONE
         return
     on_gpu = torch.cuda.is_available()
@@ -128,15 +129,3 @@ def join() -> Iterator[World]:
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
     yield Processes()
     distributed.barrier()  # nobody leaves while another still waits for him
-
-
-def leave(code: int) -> int:
-    """End a process that :func:`join` joined with others; alone, return its exit code.
-
-    gloo's threads wait for peers that may be dead, and abort an interpreter that ends in good order.
-    """
-    if distributed.is_initialized():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
