@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training_jobs.language import commands
+from training_jobs.learning.leaving import leave
 from training_jobs.stages import commands as stages
 from training_jobs.stages.commands import read_config
 from xraygpt_core.errors import XrayGPTError
@@ -216,4 +217,4 @@ def _add_evaluate(job: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(leave(main()))

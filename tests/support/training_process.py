@@ -15,6 +15,7 @@ from torch import nn
 
 from training_jobs.learning.checkpoint import latest_checkpoint
 from training_jobs.learning.distributed import World, join
+from training_jobs.learning.leaving import leave
 from training_jobs.learning.loop import Loss, MachineFailed, Stopped, TrainingPlan, train
 from xraygpt_core.errors import TrainingError
 
@@ -44,11 +45,11 @@ def run(out: Path, way: str, world: World) -> float:
     return loss
 
 
-def main() -> int:
+def outcome(out: Path, way: str) -> int:
     """Exit codes are those of the jobs."""
     try:
         with join() as world:
-            run(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "whole", world)
+            run(out, way, world)
     except Stopped:
         return 75
     except MachineFailed as error:
@@ -61,4 +62,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(leave(outcome(Path(sys.argv[1]), (sys.argv[2:] or ["whole"])[0])))

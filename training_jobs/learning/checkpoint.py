@@ -79,7 +79,7 @@ def save_checkpoint(out: Path, state: RunState, world: World = ALONE) -> Path:
         with (work / _STATE).open("wb") as file:
             torch.save({"optimizer": optimizer, "scaler": scaler, "random": randoms}, file)
         (work / _META).write_text(json.dumps(meta))
-    for old in sorted((out / "checkpoints").glob("step-*"))[:-_KEPT]:
+    for old in _checkpoints(out)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 
@@ -127,7 +127,14 @@ def _agree(name: str, job: str, data: str, settings: Mapping[str, Any], state: R
 
 def latest_checkpoint(out: Path) -> Path | None:
     """The newest complete checkpoint below ``out``."""
-    return max((out / "checkpoints").glob("step-*"), default=None)
+    found = _checkpoints(out)
+    return found[-1] if found else None
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    """Complete ones, by step."""
+    found = {int(path.name[5:]): path for path in (out / "checkpoints").glob("step-*") if path.name[5:].isdecimal()}
+    return [found[step] for step in sorted(found)]
 
 
 def write_result(folder: Path, job: str, base: Bundle, config: Config, *, loss: float, **more: Any) -> None:

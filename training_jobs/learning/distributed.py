@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from training_jobs.learning.leaving import several
+
 T = TypeVar("T")
 
 _BUCKET = 16 * 2**20  # numbers that are summed in one message
@@ -88,7 +90,9 @@ class Processes(World):
         for bucket in _buckets(gradients):
             flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
             distributed.all_reduce(flat)
-            for gradient, part in zip(bucket, flat.split([gradient.numel() for gradient in bucket]), strict=True):
+            for gradient, part in zip(
+                bucket, torch.split(flat, [gradient.numel() for gradient in bucket]), strict=True
+            ):
                 gradient.copy_(part.view_as(gradient))
 
     def gather(self, value: T) -> list[T]:
@@ -113,16 +117,15 @@ def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 def join() -> Iterator[World]:
     """The processes that torchrun describes in the environment, over NCCL or, without GPUs, gloo; else :data:`ALONE`.
 
-    A process that dies ends the others: what they wait for raises, at the latest after ten minutes.
+    A process that dies ends the others: what they wait for raises, at the latest after ten minutes. The process group
+    is left standing: end the process by :func:`training_jobs.learning.leaving.leave`.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if not several():
         yield ALONE
         return
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
-    try:
-        yield Processes()
-    finally:
-        distributed.destroy_process_group()
+    yield Processes()
+    distributed.barrier()  # nobody leaves while another still waits for him

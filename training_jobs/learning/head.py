@@ -19,7 +19,7 @@ def summed_cross_entropy(head: nn.Module, hidden: Tensor, labels: Tensor) -> Ten
     hidden: (tokens, width); labels: (tokens,). A head that is no plain matrix (an adapter on it, a bias, weights
     sharded over processes) is called as it is.
     """
-    plain = type(head) is nn.Linear and head.bias is None and type(head.weight) is nn.Parameter
+    plain = type(head) is nn.Linear and type(head.weight) is nn.Parameter and getattr(head, "bias", None) is None
     if not plain:
         return functional.cross_entropy(head(hidden).float(), labels, reduction="sum")
     total: Tensor = _Summed.apply(hidden, head.weight, labels)  # type: ignore[no-untyped-call]  # untyped in torch

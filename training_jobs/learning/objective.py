@@ -18,6 +18,7 @@ from xraygpt_core.model.prompt import Template, render, tokenise
 
 NO_LABEL = -100
 MOST_TOKENS = 160  # of a text, without its end symbol
+_LETTERS = 64  # of a token at most: what lies behind is not even tokenised
 _PROMPTS = 1024  # kept in tokens
 
 
@@ -55,15 +56,25 @@ class Passage:
 def answer_ids(llm: Llm, answer: str, stop: str, most: int = MOST_TOKENS) -> list[int]:
     """The answer as the LLM shall write it: a space, the text, the stop sequence.
 
-    A text of more than ``most`` tokens is cut there, before its end. Control words in it are text.
+    A text of more than ``most`` tokens is cut there, before its end. Control words in it are text, and so is what would
+    end it too early.
 
     Raises:
-        InvalidRequest: a control word cannot be made text.
+        InvalidRequest: a control word cannot be made text, or it is no text that can be written.
     """
-    answer = answer.strip()
+    answer = _without_end(answer[: most * _LETTERS].strip(), stop)
+    if not answer.isascii() and any("\ud800" <= letter <= "\udfff" for letter in answer):
+        raise InvalidRequest("the text holds half a character")
     ids = encode_with_given(llm.tokenizer, f" {answer} {stop}", [(1, 1 + len(answer))])
     end = _end_tokens(llm.tokenizer, stop)
     return ids if len(ids) - end <= most else [*ids[:most], *ids[len(ids) - end :]]
+
+
+def _without_end(answer: str, stop: str) -> str:
+    """The stop sequence broken up, as prompts break it up inside questions and answers."""
+    while stop and stop in answer:
+        answer = answer.replace(stop, f"{stop[0]} {stop[1:]}" if len(stop) > 1 else " ")
+    return answer
 
 
 @lru_cache(maxsize=16)
@@ -116,7 +127,7 @@ def _passage(llm: Llm, template: Template, stop: str, exchange: Exchange, image:
     try:
         answer = answer_ids(llm, exchange.answer, stop, most)
         before, after = _prompt_ids(llm.tokenizer, template, exchange.question, exchange.turns)
-    except InvalidRequest:
+    except (InvalidRequest, TypeError):  # TypeError: what a tokenizer makes of half a character in a question
         return None
     return Passage(before, image, [*after, *answer], [NO_LABEL] * len(after) + answer, exchange.pair_id)
 
@@ -157,7 +168,8 @@ def _shared(passages: Sequence[Passage]) -> tuple[int, ...]:
 def _embedded(llm: Llm, passages: Sequence[Passage], shared: int) -> list[Tensor]:
     """Each passage's embeddings without what they share, all of the text looked up at once."""
     texts = [ids for one in passages for ids in (list(one.before[shared:]), one.after)]
-    looked_up = iter(llm.embed([token for ids in texts for token in ids]).split([len(ids) for ids in texts]))
+    embedded = llm.embed([token for ids in texts for token in ids])
+    looked_up = iter(torch.split(embedded, [len(ids) for ids in texts]))
     rows = []
     for one, before, after in zip(passages, looked_up, looked_up, strict=False):
         image = () if one.image is None else (one.image.to(after.dtype),)

@@ -131,7 +131,7 @@ def _attend(
         layout.kept.append((key, value))
     before = None if layout.cached is None else layout.cached[module.layer_idx]
     repeats = query.shape[1] // key.shape[1]
-    parts = [(one.split(layout.lengths, 2)) for one in (query, _repeated(key, repeats), _repeated(value, repeats))]
+    parts = [torch.split(one, layout.lengths, 2) for one in (query, _repeated(key, repeats), _repeated(value, repeats))]
     outputs = []
     shared = None if before is None else (_repeated(before[0], repeats), _repeated(before[1], repeats))
     for q, k, v in zip(*parts, strict=True):

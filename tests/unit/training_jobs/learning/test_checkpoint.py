@@ -129,12 +129,12 @@ def test_a_complete_directory_replaces_the_former_one(tmp_path: Path) -> None:
 
 def test_the_latest_checkpoint_is_that_of_the_highest_step(tmp_path: Path) -> None:
     assert latest_checkpoint(tmp_path) is None
-    for step in (9, 100, 20):
+    for step in (9, 999_999, 1_000_000, 20):
         (tmp_path / "checkpoints" / f"step-{step:06d}").mkdir(parents=True)
     (tmp_path / "checkpoints" / ".step-000200.tmp").mkdir()
     latest = latest_checkpoint(tmp_path)
     assert latest is not None
-    assert latest.name == "step-000100"
+    assert latest.name == "step-1000000"
 
 
 def test_progress_is_one_json_object_a_line(tmp_path: Path) -> None:

@@ -165,3 +165,30 @@ def test_a_bundle_that_was_frozen_and_is_then_trained_forgets_what_it_kept(llm: 
         llm.model.model.layers[0].self_attn.k_proj.weight.mul_(2)
     changed = answer_loss(llm, TEMPLATE, "###", EXCHANGES[:1], images).mean
     torch.testing.assert_close(changed, plain(llm, [replace(EXCHANGES[0])], images), rtol=1e-5, atol=1e-5)
+
+
+def test_what_would_end_a_text_too_early_is_broken_up(llm: Llm) -> None:
+    assert llm.tokenizer.decode(answer_ids(llm, "one ### two #####", "###")) == " one # ## two # # # ## ###"
+    assert llm.tokenizer.decode(answer_ids(llm, "one\ntwo\n", "\n")) == " one two \n"
+
+
+@pytest.mark.parametrize("exchange", [Exchange("Q", "a\ud800b", pair_id="x"), Exchange("Q\ud800", "a", pair_id="x")])
+def test_half_a_character_is_skipped(llm: Llm, exchange: Exchange) -> None:
+    loss = answer_loss(llm, TEMPLATE, "###", [exchange, EXCHANGES[0]], torch.randn(2, 2, llm.hidden))
+    assert (loss.skipped, loss.samples) == (("x",), ("a",))
+
+
+def test_of_an_endless_text_only_the_beginning_is_looked_at(llm: Llm) -> None:
+    class Counting:
+        bos_token_id, given = 1, 0
+
+        def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+            self.given = max(self.given, len(text))
+            return list(text.encode())
+
+        def get_added_vocab(self) -> dict[str, int]:
+            return {}
+
+    tokenizer = Counting()
+    ids = answer_ids(replace(llm, tokenizer=tokenizer), "x" * 10**6, "###", most=10)
+    assert (len(ids), tokenizer.given) == (14, 64 * 10 + 5)
