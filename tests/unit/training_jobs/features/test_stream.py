@@ -97,7 +97,7 @@ def test_the_shares_of_processes_are_disjoint_and_together_the_batch(
 
 def test_the_parts_of_a_batch_are_the_batch(corpus: Corpus) -> None:
     batch = PairStream([corpus], split="train", batch=10, seed=0).batch(0)
-    parts = batch.parts(4)
+    parts = list(batch.parts(4))
     assert [len(part) for part in parts] == [4, 4, 2]
     assert torch.equal(torch.cat([part.features for part in parts]), batch.features)
     assert torch.equal(batch.take([3, 1]).features, batch.features[[3, 1]])
