@@ -4,17 +4,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from training_jobs.language import commands
-from xraygpt_core.errors import TrainingError, XrayGPTError
+from training_jobs.stages import commands as stages
+from training_jobs.stages.commands import read_config
+from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.plain_text import plain_text
-from xraygpt_core.training.config import Config, Phantoms, parse_config
-
-if TYPE_CHECKING:
-    from xraygpt_core.model.bundle import Bundle
-
-_STAGES = ("medical-llm", "stage1", "stage2")
+from xraygpt_core.training.config import Phantoms
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,64 +31,34 @@ def main(arguments: list[str] | None = None) -> int:
 
             average(options.kind, options.projectors, options.out)
             return 0
+        if options.job == "check":
+            return _check(options)
         if options.job == "chest-check":
             return _chest_check(options)
         if options.job == "encode":
             return _encode(options)
         if options.job == "report":
             return _report(options)
-        return _evaluate(options) if options.job == "evaluate" else _train(options)
+        return _evaluate(options) if options.job == "evaluate" else stages.run(options)
     except XrayGPTError as error:
         print(plain_text(f"training_jobs {options.job}: {error}", lines=False), file=sys.stderr)  # noqa: T201
         return 1
 
 
-def _train(options: argparse.Namespace) -> int:
-    from training_jobs.learning.checkpoint import latest_checkpoint
-    from training_jobs.learning.outcomes import MACHINE_FAILED, STOPPED, MachineFailed, Stopped, machine_failures
-    from xraygpt_core.model.bundle import read_bundle
-    from xraygpt_core.paths import user_cache
+def _check(options: argparse.Namespace) -> int:
+    from training_jobs.corpora.check import check_mixture
+    from training_jobs.corpora.mixtures import mixture_of
+    from xraygpt_core.training.mixture import read_mixture
 
-    flags = {key: getattr(options, key) for key in ("steps", "batch", "lr", "seed", "checkpoint_every", "films")}
-    config = read_config(options.config, **flags)
-    base, cache = read_bundle(options.base), options.cache or user_cache() / "features"
-    resume = latest_checkpoint(options.out) if options.resume == Path("latest") else options.resume
-    try:
-        with machine_failures():
-            _stage(options, base, config, resume, cache)
-    except Stopped:
-        return STOPPED
-    except MachineFailed as error:
-        print(plain_text(f"training_jobs {options.job}: {error}", lines=False), file=sys.stderr)  # noqa: T201
-        return MACHINE_FAILED
-    return 0
+    mixture = read_mixture(options.mixture) if options.mixture else mixture_of(read_config(options.config))
+    lines, starts = check_mixture(mixture, quick=options.quick, workers=options.workers, notify=_notify_often)
+    print(*lines, sep="\n")  # noqa: T201
+    return 0 if starts else 1
 
 
-def _stage(options: argparse.Namespace, base: "Bundle", config: Config, resume: Path | None, cache: Path) -> None:
-    from training_jobs.stages import medical_llm, stage1, stage2
-
-    match options.job:
-        case "medical-llm":
-            medical_llm.run(base, options.out, config, resume)
-        case "stage1":
-            stage1.run(base, options.out, config, resume, cache)
-        case _:
-            stage2.run(base, options.out, config, resume, cache)
-
-
-def read_config(file: Path | None, **flags: Any) -> Config:
-    """The file's keys over the defaults, flags that are not None over both.
-
-    Raises:
-        TrainingError: an unknown key, a value of the wrong type, or one out of bounds.
-    """
-    try:
-        data = json.loads(file.read_text()) if file else {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise TrainingError(f"{file} is not a readable JSON file: {error}") from error
-    if not isinstance(data, dict):
-        raise TrainingError("the configuration must be an object")
-    return parse_config(data | {key: value for key, value in flags.items() if value is not None})
+def _notify_often(done: int, total: int) -> None:
+    if done % 1000 == 0 or done == total:
+        _notify(done, total)
 
 
 def _chest_check(options: argparse.Namespace) -> int:
@@ -181,13 +148,13 @@ def _print(result: dict[str, Any]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training_jobs", description=__doc__)
     jobs = parser.add_subparsers(dest="job", required=True)
-    for stage in _STAGES:
-        _add_stage(jobs.add_parser(stage))
+    stages.add_parsers(jobs)
     _add_evaluate(jobs.add_parser("evaluate", help="score a bundle on phantoms or films"))
     mean = jobs.add_parser("average", help="the mean of a projector and its continuations")
     mean.add_argument("projectors", type=Path, nargs="+")
     mean.add_argument("--class", dest="kind", default="MapProjector")
     mean.add_argument("--out", type=Path, required=True, help="the file to write")
+    _add_check(jobs.add_parser("check", help="say what is wrong with the sets of a mixture, before a run"))
     _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
     commands.add_parsers(jobs)
     _add_encode(jobs.add_parser("encode", help="a shard of features: the images of some pairs through the encoder"))
@@ -199,18 +166,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_stage(job: argparse.ArgumentParser) -> None:
-    job.add_argument("--base", type=Path, required=True, help="directory of the bundle to start from")
-    job.add_argument("--out", type=Path, required=True, help="progress, checkpoints and result go here")
-    job.add_argument("--resume", type=Path, help="a checkpoint directory, or 'latest' for the newest below --out")
-    job.add_argument("--config", type=Path, help="JSON file with the settings of docs/training.md")
-    job.add_argument("--cache", type=Path, help="where encoder features are kept")
-    job.add_argument("--steps", type=int)
-    job.add_argument("--batch", type=int)
-    job.add_argument("--lr", type=float)
-    job.add_argument("--seed", type=int)
-    job.add_argument("--checkpoint-every", type=int)
-    job.add_argument("--films", help="a data directory with manifest.jsonl")
+def _add_check(job: argparse.ArgumentParser) -> None:
+    given = job.add_mutually_exclusive_group(required=True)
+    given.add_argument("--mixture", type=Path, help="a TOML file of sets")
+    given.add_argument("--config", type=Path, help="the configuration of a run")
+    job.add_argument("--quick", action="store_true", help="look at the first bytes of each film, decode none")
+    job.add_argument("--workers", type=int, default=1, choices=range(1, 65), metavar="1…64")
 
 
 def _add_chest_check(job: argparse.ArgumentParser) -> None:

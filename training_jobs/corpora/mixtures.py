@@ -29,6 +29,8 @@ def mixture_of(config: Config) -> Mixture:
 
 
 def demo_films(folder: Path) -> tuple[SetSpec, ...]:
-    """The sets of ``mixtures/demo.toml``, in a folder with ``manifest.jsonl``."""
+    """The sets of ``mixtures/demo.toml`` in a folder with ``manifest.jsonl``: those whose films are there."""
     with as_file(files("training_jobs.mixtures") / "demo.toml") as demo:
-        return tuple(replace(spec, path=str(folder)) for spec in read_mixture(demo).sets)
+        sets = [replace(spec, path=str(folder)) for spec in read_mixture(demo).sets]
+    there = [spec for spec in sets if any((folder / door).is_dir() for door in spec.only)]
+    return tuple(there or sets)  # without any, all are asked for: each of them says what it misses

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from training_jobs.drawers.augment import augment
+from training_jobs.drawers.grey import png
 from training_jobs.drawers.sketch import draw_sketch
 from xraygpt_core.phantoms.draw import draw_phantom
 from xraygpt_core.phantoms.findings import LABELS, Population, View
@@ -86,10 +86,3 @@ def variant(film: bytes, number: int, seed: int) -> bytes:
     with Image.open(io.BytesIO(film), formats=("PNG",)) as image:
         grey = np.asarray(image.convert("L"))
     return png(augment(grey, np.random.default_rng([_STREAM, number, seed])))
-
-
-def png(grey: NDArray[np.uint8]) -> bytes:
-    """Grey pixels (height, width) as a PNG, quickly."""
-    buffer = io.BytesIO()
-    Image.fromarray(grey).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

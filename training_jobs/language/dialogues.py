@@ -144,13 +144,15 @@ class Dialogues:
 
     def __init__(self, files: Sequence[tuple[str, Path]], keywords: Keywords | None) -> None:
         self.reading = Reading()
-        self._file, offsets, lengths, sizes = array("H"), array("Q"), array("L"), array("L")
+        self._file, offsets, lengths = array("H"), array("Q"), array("L")
+        sizes, asked = array("L"), array("L")
         digest = sha256()
         for found in read_dialogues(files, keywords, self.reading):
             self._file.append(found.file)
             offsets.append(found.offset)
             lengths.append(found.length)
             sizes.append(sum(map(len, words_of(found.turns))))
+            asked.append(len(found.turns[0][0].encode()))
             digest.update(found.key)
         self.reading.refuse()
         if not offsets:
@@ -160,6 +162,7 @@ class Dialogues:
             )
         self._offsets, self._lengths = offsets, lengths
         self.sizes = np.asarray(sizes)  # letters of each: how long it will be in tokens, about
+        self.asked = np.asarray(asked)  # bytes of its first question: so many tokens at most
         self.sha256 = digest.hexdigest()
         self._stack = ExitStack()
         self._open: list[BinaryIO] = [self._stack.enter_context(path.open("rb")) for _, path in files]

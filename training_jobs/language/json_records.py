@@ -105,7 +105,7 @@ class _Array:
             if record.problem is not None:
                 return
             self._skip()
-            if self._next() == "]":
+            if self._next() in ("]", ""):
                 break
             if self._next() != ",":
                 yield self._broken("no comma after a record; nothing behind it was read")

@@ -27,6 +27,7 @@ def passage_of(
     ids, labels, opening = [*bos], [NO_LABEL] * len(bos), len(bos)
     control = tokenizer.get_added_vocab()
     control_ids = set(control.values())
+    common = len(dialogue.text[: dialogue.given[0][0]].rstrip())  # a space may belong to the question's first token
     ends = [*cuts(dialogue.text, dialogue.given, control), len(dialogue.text)]
     for start, end in zip([0, *ends], ends, strict=False):
         encoded = tokenizer(dialogue.text[start:end], add_special_tokens=False, return_offsets_mapping=True)
@@ -36,7 +37,7 @@ def passage_of(
                 raise TrainingError(f"{name or 'a dialogue'} holds a control word of the model")
             ids.append(one)
             labels.append(one if _inside(dialogue.said, at) else NO_LABEL)
-            opening += start + last <= dialogue.given[0][0]
+            opening += start + last <= common
     ids, labels, opening = ids[:max_tokens], labels[:max_tokens], min(opening, max_tokens - 1)
     return Passage(tuple(ids[:opening]), None, ids[opening:], labels[opening:], name)
 

@@ -87,19 +87,22 @@ def save_llm(
     if hasattr(model, "merge_and_unload"):
         with quiet_peft():
             model = model.merge_and_unload()
-    kind = _DTYPES[dtype]
-    weights = {name: _stored(tensor, kind) for name, tensor in (state or model.state_dict()).items()}
-    before = model.config.dtype
-    model.config.dtype = kind
-    try:
-        model.save_pretrained(folder, state_dict=weights, max_shard_size=_SHARD_BYTES)
-        tokenizer.save_pretrained(folder)
-    finally:
-        model.config.dtype = before
+    weights = {name: _stored(tensor, _DTYPES[dtype]) for name, tensor in (state or own_weights(model)).items()}
+    model.save_pretrained(folder, state_dict=weights, max_shard_size=_SHARD_BYTES)
+    tokenizer.save_pretrained(folder)
     for file in folder.iterdir():
         file.chmod(0o644)  # safetensors' own are for one user alone
     for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
         _forget_paths(folder / name)
+    settings = json.loads((folder / "config.json").read_text())  # says what the model in memory has
+    (folder / "config.json").write_text(json.dumps(settings | {"dtype": dtype}, indent=2, sort_keys=True) + "\n")
+
+
+def own_weights(model: Any) -> dict[str, Tensor]:
+    """The model's state with each tensor once, where two names share one."""
+    once, all_names = dict(model.named_parameters()), dict(model.named_parameters(remove_duplicate=False))
+    state: dict[str, Tensor] = model.state_dict()
+    return {name: tensor for name, tensor in state.items() if name in once or name not in all_names}
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -4,7 +4,6 @@ On ChatDoctor's or FastChat's dialogues where the configuration names files of t
 which writes reports of drawn findings. The LLM is frozen afterwards.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,98 +12,123 @@ from typing import Any
 import torch
 
 from training_jobs.language.dialogues import Dialogues
-from training_jobs.language.keywords import keyword_list
-from training_jobs.language.loss import DialogueLoss
-from training_jobs.language.order import Shuffled
-from training_jobs.language.samples import passage_of
-from training_jobs.language.tuning import save_adapter, save_llm, stored_dtype, trainable
+from training_jobs.language.keywords import Keywords, keyword_list
+from training_jobs.language.lesson import DialogueLesson
+from training_jobs.language.tuning import own_weights, save_adapter, save_llm, stored_dtype, trainable
 from training_jobs.learning.checkpoint import complete_directory, write_result
 from training_jobs.learning.distributed import ALONE, World
-from training_jobs.learning.loop import Loss, plan_of, train
-from training_jobs.learning.objective import Passage
+from training_jobs.learning.loop import Loss, train
+from training_jobs.learning.progress import Observer
+from training_jobs.learning.sharded import shard
 from training_jobs.stages import report_writing
+from training_jobs.stages.held_out import Notes
+from training_jobs.stages.outcome import preset_table
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.dialogue import layout_named
-from xraygpt_core.model.llm import Llm
+from xraygpt_core.model.llm import Llm, pick_device
 from xraygpt_core.training.config import Config
+from xraygpt_core.training.presets import check_stage
 
 JOB = "medical-llm"
 
 
-def run(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
-    """Tune the LLM; ``out/result`` has ``adapter/`` when done, or ``llm/`` where every weight was trained."""
-    if config.conversations.files:
-        tune(base, out, config, resume)
-    else:
-        report_writing.run(base, out, config, resume)
-
-
-def tune(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
-    """Tune on the dialogues of ``config.conversations``: an adapter, unless ``config.llm.tune`` says ``full``.
+def run(
+    base: Bundle,
+    out: Path,
+    config: Config,
+    resume: Path | None,
+    world: World = ALONE,
+    observer: Observer | None = None,
+) -> None:
+    """Tune the LLM; ``out/result`` has ``adapter/`` when done, or ``llm/`` where every weight was trained.
 
     Raises:
-        TrainingError: the dialogues cannot be used, or the configuration does not fit them or the base.
+        TrainingError: the dialogues cannot be used, or the configuration does not fit them, the base or the processes.
+        Stopped: after SIGTERM; the checkpoint is written.
     """
-    torch.manual_seed(config.seed)
-    words = config.conversations.keywords
-    keywords = keyword_list(words) if words is not None else None
+    check_stage(config.preset, JOB)
+    if not config.conversations.files:
+        report_writing.run(base, out, config, resume)
+        return
+    words = keyword_list(config.conversations.keywords) if config.conversations.keywords is not None else None
     files = [(f"conversations.files[{number}]", Path(file)) for number, file in enumerate(config.conversations.files)]
-    with Dialogues(files, keywords) as dialogues:
-        tuning = replace(config.llm, tune="full" if config.llm.tune == "full" else "lora")
-        llm = trainable(base, tuning, precision=config.precision)
-        must_end_as_served(base, llm)
-        lesson = Lesson(dialogues, llm, base, config)
-        world = ALONE
-        loss = lesson.learn(out, resume, world)
+    with Dialogues(files, words) as dialogues:
+        _Tuning(base, config, dialogues, words, world).run(out, resume, observer)
+
+
+class _Tuning:
+    def __init__(
+        self, base: Bundle, config: Config, dialogues: Dialogues, words: Keywords | None, world: World
+    ) -> None:
+        torch.manual_seed(config.seed)
+        self.base, self.config, self.dialogues, self.words = base, config, dialogues, words
+        self.whole = config.llm.tune == "full"
+        tuning = replace(config.llm, tune="full" if self.whole else "lora")
+        self.llm = trainable(base, tuning, pick_device("auto"), config.precision)
+        must_end_as_served(base, self.llm)
+        self.lesson = DialogueLesson(dialogues, self.llm, base, config)
+        self.world = self._cut(world)
+
+    def _cut(self, world: World) -> World:
+        if self.config.llm.strategy != "shard" or world.size == 1:
+            return world
+        if self.config.batch % world.size:
+            raise TrainingError(
+                f"with llm.strategy=shard every process computes as much: batch ({self.config.batch}) must be a "
+                f"multiple of the {world.size} processes"
+            )
+        return shard(self.lesson.module, self.llm.device, self.config.precision)
+
+    def run(self, out: Path, resume: Path | None, observer: Observer | None) -> None:
+        lesson, world = self.lesson, self.world
+        notes = Notes(out, lesson.steps, world, observer)
+        before: dict[str, float] = {}
+
+        def losses_of(step: int) -> Iterator[Loss]:
+            if step % self.config.checkpoint_every == 0:
+                found = lesson.held_out_loss(world)
+                notes.note(step, found)
+                before.update(found if step == 0 else {})
+            return lesson.losses(step, world)
+
+        loss = train(lesson.plan(JOB, out, resume), lesson.module, losses_of, world, observer)
+        with torch.autocast(self.llm.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            after = lesson.held_out_loss(world)
+        notes.note(lesson.steps, after)
+        self._write(out, loss, {"before": before.get("held_out"), "after": after.get("held_out")})
+
+    def _write(self, out: Path, loss: float, held_out: dict[str, float | None]) -> None:
+        """``out/result``, by the first process; the others only hand over their parts of the weights."""
+        learned = {name for name, parameter in self.llm.model.named_parameters() if parameter.requires_grad}
+        named = {name: one for name, one in own_weights(self.llm.model).items() if self.whole or name in learned}
+        state = {name: self.world.whole(tensor) for name, tensor in named.items()}
+        if not self.world.leads:
+            return
+        with complete_directory(out / "result") as work:
+            if self.whole:
+                dtype = stored_dtype(self.base.llm)
+                save_llm(self.llm.model, self.llm.tokenizer, work / "llm", dtype=dtype, state=state)
+            else:
+                save_adapter(self.llm.model, work / "adapter", state)
+            write_result(work, JOB, self.base, self.config, loss=loss, **self._told(held_out))
+
+    def _told(self, held_out: dict[str, float | None]) -> dict[str, Any]:
+        words, reading = self.words, self.dialogues.reading
         told = {
-            "template": base.template,
-            "max_tokens": lesson.max_tokens,
-            "dialogues": len(dialogues),
-            "dialogues_sha256": dialogues.sha256,
-            "read": dialogues.reading.read,
-            "left_out": dict(sorted(dialogues.reading.dropped.items())),
-            "keywords": {"name": keywords.name, "sha256": keywords.sha256} if keywords is not None else None,
+            "template": self.base.template,
+            "steps": self.lesson.steps,
+            "max_tokens": self.lesson.max_tokens,
+            "dialogues": {
+                "read": reading.read,
+                "used": len(self.dialogues) - self.lesson.too_long,
+                "left_out": dict(sorted({**reading.dropped, "too_long": self.lesson.too_long}.items())),
+                "sha256": self.dialogues.sha256,
+                "keywords": {"name": words.name, "sha256": words.sha256} if words is not None else None,
+            },
+            "held_out": held_out | {"dialogues": len(self.lesson.held_out)},
         }
-        write(out, base, llm, tuning.tune == "full", config, world, loss=loss, **told)
-
-
-class Lesson:
-    """The dialogues, the model and the order they meet in.
-
-    Attributes:
-        max_tokens: where a dialogue is cut: the configuration's limit, or the positions of the LLM if they are fewer.
-    """
-
-    def __init__(self, dialogues: Dialogues, llm: Llm, base: Bundle, config: Config) -> None:
-        self._dialogues, self._llm, self._base, self._config = dialogues, llm, base, config
-        self._order = Shuffled(dialogues.sizes, config.batch, config.seed)
-        self.module = DialogueLoss(llm)
-        self.max_tokens = min(config.conversations.max_tokens, llm.model.config.max_position_embeddings)
-
-    @property
-    def steps(self) -> int:
-        """Of the whole run."""
-        epochs = self._config.epochs
-        return self._config.steps if epochs is None else round(epochs * self._order.steps)
-
-    def learn(self, out: Path, resume: Path | None, world: World) -> float:
-        """Run the steps; the last loss."""
-        data = hashlib.sha256(f"{self._base.sha256} {self._dialogues.sha256}".encode()).hexdigest()
-        plan = plan_of(JOB, out, self._config, self.steps, resume, data=data, epoch_steps=self._order.steps)
-        return train(plan, self.module, lambda step: self.losses(step, world), world)
-
-    def losses(self, step: int, world: World) -> Iterator[Loss]:
-        """This process's micro-batches of a step."""
-        mine = self._order.batch(step)[world.rank :: world.size]
-        size = self._config.micro_batch or max(len(mine), 1)
-        for start in range(0, len(mine), size):
-            passages = [self._passage(number) for number in mine[start : start + size]]
-            yield Loss(*self.module(passages))
-
-    def _passage(self, number: int) -> Passage:
-        turns, tokenizer = self._dialogues[number], self._llm.tokenizer
-        return passage_of(tokenizer, self._base.template, turns, self.max_tokens, f"dialogue {number + 1}")
+        return told if self.config.preset is None else told | {"preset": preset_table(self.config)}
 
 
 def must_end_as_served(base: Bundle, llm: Llm) -> None:
@@ -119,20 +143,3 @@ def must_end_as_served(base: Bundle, llm: Llm) -> None:
             f"dialogues in the template {base.template} end with {ends!r}, but the bundle stops at {list(base.stop)}: "
             "give the bundle that stop sequence, or another template"
         )
-
-
-def write(
-    out: Path, base: Bundle, llm: Llm, whole: bool, config: Config, world: World, *, loss: float, **told: Any
-) -> None:
-    """``out/result``, written by the first process; the others only hand over their parts of the weights."""
-    learned = {name for name, parameter in llm.model.named_parameters() if parameter.requires_grad}
-    named = {name: tensor for name, tensor in llm.model.state_dict().items() if whole or name in learned}
-    state = {name: world.whole(tensor) for name, tensor in named.items()}
-    if not world.leads:
-        return
-    with complete_directory(out / "result") as work:
-        if whole:
-            save_llm(llm.model, llm.tokenizer, work / "llm", dtype=stored_dtype(base.llm), state=state)
-        else:
-            save_adapter(llm.model, work / "adapter", state)
-        write_result(work, JOB, base, config, loss=loss, **told)

@@ -13,8 +13,6 @@ from xraygpt_core.model.prompt import QUESTIONS, Template, template_named
 from xraygpt_core.training.config import Config, Text
 from xraygpt_core.training.pairs import Pair
 
-# Nothing but the image before the text, as the released code trains without prompts (mini_gpt4.py, forward).
-BARE = Template("none", "", "", "", "", ())
 _QUESTION, _PARAPHRASE = 1, 2  # streams of random numbers
 
 
@@ -34,19 +32,24 @@ class Wording:
         The pairs may be those of one process: no other's are needed.
         """
         asked = self._asked(step)
-        return [Exchange(self._question(asked, pair), self._wanted(step, pair)) for pair in pairs]
+        return [Exchange(self._question(asked, pair), self._wanted(step, pair), pair_id=pair.pair_id) for pair in pairs]
 
     def plain(self, pairs: Sequence[Pair]) -> list[Exchange]:
         """The usual question and the texts as they are: for the held-out loss, where every time is asked the same."""
-        return [Exchange(self._question(self.question, pair), pair.text or "") for pair in pairs]
+        asked = self.question if self.text.prompts != "none" else None
+        return [Exchange(self._question(asked, pair), pair.text or "", pair_id=pair.pair_id) for pair in pairs]
 
-    def _asked(self, step: int) -> str:
-        """One of fifteen for the whole batch, as the released code draws it (mini_gpt4.py: random.choice)."""
+    def _asked(self, step: int) -> str | None:
+        """One of fifteen for the whole batch, as the released code draws it (mini_gpt4.py: random.choice); or nothing:
+        the text follows the image.
+        """
         if self.text.prompts != "many":
-            return self.question
+            return self.question if self.text.prompts == "bundle" else None
         return QUESTIONS[int(np.random.default_rng([self.seed, step, _QUESTION]).integers(len(QUESTIONS)))]
 
-    def _question(self, asked: str, pair: Pair) -> str:
+    def _question(self, asked: str | None, pair: Pair) -> str | None:
+        if asked is None:
+            return None
         if pair.question is not None:
             return pair.question
         if not (self.text.indication and pair.indication):
@@ -71,8 +74,8 @@ def wording_of(base: Bundle, config: Config) -> Wording:
     Raises:
         BundleError: the base names a template that there is not.
     """
-    template = BARE if config.text.prompts == "none" else template_named(base.template)
-    return Wording(template, end_symbol(base, config), base.question, config.text, config.seed)
+    template, stop = template_named(base.template), end_symbol(base, config)
+    return Wording(template, stop, base.question, config.text, config.seed)
 
 
 def end_symbol(base: Bundle, config: Config) -> str:

@@ -1,7 +1,7 @@
 """A conversation without an image, as a language model is tuned on it: the words around questions and answers.
 
-They are those of the prompt template of the same name, without the image; where a project of its own made the layout,
-byte for byte that project's.
+They are those of the prompt template of the same name, without the image; FastChat's are byte for byte those that it
+trains with.
 """
 
 from collections.abc import Sequence
@@ -57,8 +57,10 @@ _LAYOUTS = {
     "xraygpt-paper": Layout(
         "You are a helpful healthcare virtual assistant. ###Doctor: ", " ###Assistant:", " ###", "Doctor: "
     ),
-    # FastChat 0.1.10, train/train.py: a blank line after the system text, a line a turn, and "### " after the last
-    "vicuna-v0": Layout(f"{_V0}\n\n### Human: ", "\n### Assistant:", "\n### ", "Human: "),
+    # FastChat 0.1.10, train/train.py: a blank line after the system text, a line a turn. Its text ends with a line
+    # break; ours with the ### of a next turn, which is what ends an answer that is served: a dialogue of one turn
+    # would never teach it.
+    "vicuna-v0": Layout(f"{_V0}\n\n### Human: ", "\n### Assistant:", "\n###", " Human: "),
     # FastChat from 0.2, conversation.py: ADD_COLON_TWO with a space and the end token
     "vicuna-v1.1": _VICUNA,
     "maira-1": _VICUNA,

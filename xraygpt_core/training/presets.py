@@ -9,6 +9,7 @@ from typing import Any
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.preset import Preset, Row, under
 from xraygpt_core.training.presets_demo import DEMO_STAGE1, DEMO_STAGE2
+from xraygpt_core.training.presets_llm import CHATDOCTOR_FULL, CHATDOCTOR_LORA, FASTCHAT_VICUNA_7B
 from xraygpt_core.training.presets_others import LLAVA_RAD_ALIGN, LLAVA_RAD_TUNE, MAIRA_1
 from xraygpt_core.training.presets_xraygpt import PAPER_STAGE1, PAPER_STAGE2, REPOSITORY_STAGE1, REPOSITORY_STAGE2
 
@@ -24,6 +25,9 @@ PRESETS: Mapping[str, Preset] = {
         LLAVA_RAD_TUNE,
         DEMO_STAGE1,
         DEMO_STAGE2,
+        FASTCHAT_VICUNA_7B,
+        CHATDOCTOR_FULL,
+        CHATDOCTOR_LORA,
     )
 }
 CHANGED = "changed by this run"

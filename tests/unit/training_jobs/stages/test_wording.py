@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from training_jobs.stages.wording import BARE, end_symbol, with_indication, wording_of
+from training_jobs.stages.wording import end_symbol, with_indication, wording_of
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.prompt import QUESTIONS, render
+from xraygpt_core.model.prompt import QUESTIONS
 from xraygpt_core.training.config import Config, parse_config
 from xraygpt_core.training.pairs import Pair
 
@@ -30,9 +30,9 @@ def test_one_of_fifteen_is_asked_of_a_whole_batch(tiny_base: Bundle) -> None:
 
 def test_without_a_prompt_only_the_image_stands_before_the_text(tiny_base: Bundle) -> None:
     wording = wording_of(tiny_base, parse_config({"preset": "repository-stage1"}))
-    assert wording.template is BARE
-    prompt = render(wording.template, wording.exchanges(0, PAIRS)[0].question)
-    assert (prompt.before, prompt.after) == ("", "")
+    own = [replace(PAIRS[0], question="Where?", indication="Pain.")]
+    assert {one.question for one in wording.exchanges(0, PAIRS) + wording.exchanges(0, own)} == {None}
+    assert {one.question for one in wording.plain(PAIRS)} == {None}
     assert wording.stop == "\n"
 
 
