@@ -75,7 +75,9 @@ def test_the_page_has_all_that_a_reader_asks_for(done: Path, tiny_bundle: Bundle
 def test_the_page_counts_each_set_and_what_was_dropped_of_it(done: Path, tiny_bundle: Bundle, corpus: Corpus) -> None:
     written(done, tiny_bundle, [corpus], SHORT)
     html = (done / "result/report.html").read_text()
-    assert re.search(r'<th scope="row">a</th><td></td><td>1</td><td>6</td><td>4</td><td>0</td><td>10</td>', html)
+    assert re.search(
+        r'<th scope="row">a</th><td></td><td>1</td><td>6</td><td>4</td><td>0</td><td>10</td><td>not said</td>', html
+    )
     assert "<td>lateral</td><td>7</td>" in html
     assert "secret.csv" not in html
 
