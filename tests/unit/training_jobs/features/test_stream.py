@@ -137,6 +137,21 @@ def test_weights_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         PairStream(corpora, split="train", batch=1, seed=0)
 
 
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_weight_that_is_none_is_refused(tmp_path: Path, weight: float) -> None:
+    corpus = make_corpus(tmp_path / "c", [make_pair(0)], weights={"a": weight})
+    with pytest.raises(TrainingError, match=r"weight of the set 'a'|several weights"):
+        PairStream([corpus], split="train", batch=1, seed=0)
+
+
+def test_a_set_may_lie_in_several_corpora(tmp_path: Path) -> None:
+    corpora = [make_corpus(tmp_path / str(n), [make_pair(n * 9 + k) for k in range(9)], shard=4) for n in range(3)]
+    stream = PairStream(corpora, split="train", batch=27, seed=0)
+    assert stream.counts == {"a": 27}
+    assert sorted(numbers(stream.batch(1))) == list(range(27))
+    assert stream.batch(1).features[:, 0, 0].int().tolist() == numbers(stream.batch(1))
+
+
 def test_features_of_several_shapes_are_refused(tmp_path: Path) -> None:
     corpora = [make_corpus(tmp_path / str(n), [make_pair(0)], channels=n) for n in (3, 4)]
     with pytest.raises(TrainingError, match="several shapes"):
