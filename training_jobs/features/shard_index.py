@@ -132,7 +132,6 @@ def _write(file: Path, key: str, index: CorpusIndex) -> None:
             about = np.array(json.dumps({"key": key, "sets": index.sets}))
             np.savez(out, about=about, **{name: getattr(index, name) for name in _TYPES})
         os.replace(work, file)
-    except BaseException:
-        with suppress(OSError):
+    finally:
+        with suppress(FileNotFoundError):  # it has its name
             os.unlink(work)
-        raise
