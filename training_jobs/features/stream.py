@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class PairStream:
         self._pairs_file = lru_cache(_OPEN)(partial(_open_pairs, self._shards))
         self.positions, self.channels = self._check_shards()
         self._rows, sets = _chosen(corpora, split, needs_text)
-        given = _weights(corpora) if weights is None else weights
+        given = _checked(_weights(corpora) if weights is None else weights)
         drawable = {name: pairs for name, pairs in sets.items() if len(pairs) and given.get(name, 1.0) > 0}
         self.counts = {name: len(pairs) for name, pairs in drawable.items()}
         self._sets = [
@@ -179,4 +179,11 @@ def _weights(corpora: Sequence[Corpus]) -> dict[str, float]:
         for name, weight in corpus.weights.items():
             if weights.setdefault(name, weight) != weight:
                 raise TrainingError(f"the corpora of a run give the set {name!r} several weights")
+    return weights
+
+
+def _checked(weights: Mapping[str, float]) -> Mapping[str, float]:
+    for name, weight in weights.items():
+        if not 0 <= weight < inf:
+            raise TrainingError(f"the weight of the set {name!r} cannot be {weight!r}")
     return weights

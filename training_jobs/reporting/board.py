@@ -50,7 +50,8 @@ class Board:
     def texts(self, step: int, texts: Mapping[str, str]) -> None:
         """Texts by name, shown as they are; only at a run's end, and only where its films may be seen too."""
         for name, told in texts.items():
-            self._write(Event(step=step, wall_time=time.time(), summary=text(name, plain_text(told))))
+            event = Event(step=step, wall_time=time.time(), summary=text(name, plain_text(told)))
+            self._write(event, goes_on=True)
 
     def close(self) -> None:
         """Flush and close; twice does no harm."""
@@ -65,20 +66,21 @@ class Board:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _write(self, event: Event) -> None:
+    def _write(self, event: Event, *, goes_on: bool = False) -> None:
         if self._file is None:
-            self._file = self._begin(event.step)
+            self._file = self._begin(event.step, voids=not goes_on)
         self._file.write(event.SerializeToString())
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._file._writer.flush()
             self._flushed = time.monotonic()
 
-    def _begin(self, step: int) -> RecordWriter:
-        """A new file, which tells TensorBoard that whatever it knows of later steps is void."""
+    def _begin(self, step: int, *, voids: bool) -> RecordWriter:
+        """A new file; it may tell TensorBoard that whatever it knows of this step and later ones is void."""
         self._folder.mkdir(parents=True, exist_ok=True)
         now = time.time()
         file = RecordWriter(str(self._folder.absolute() / f"events.out.tfevents.{int(now)}.step-{step:06d}"))
         file.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
-        started = SessionLog(status=SessionLog.START)
-        file.write(Event(wall_time=now, step=step, session_log=started).SerializeToString())
+        if voids:
+            started = SessionLog(status=SessionLog.START)
+            file.write(Event(wall_time=now, step=step, session_log=started).SerializeToString())
         return file

@@ -6,21 +6,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
+from training_jobs.corpora.mixtures import mixture_of
 from training_jobs.features.shard_index import NO_TEXT, index_of
 from training_jobs.features.stream import PairStream
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.config import Config
 from xraygpt_core.training.corpus import Corpus
+from xraygpt_core.training.mixture import SetSpec
 from xraygpt_core.training.pairs import SPLITS
 from xraygpt_core.training.presets import PRESETS, explain
 
+_SAID = ("name", "reader", "weight", "licence")  # in columns of their own
 _PATHS = ("path", "images", "file", "films")
 _PROBLEMS = "problems.jsonl"  # beside corpus.json, where there is one (training_jobs.corpora.build)
 _MOST_LINE = 2**20
 
 
+SET_HEADS = ("set", "reader", "weight", *SPLITS, "with a text", "licence", "its settings")
+
+
 def set_rows(corpora: Sequence[Corpus], config: Config) -> list[list[str]]:
-    """For each set: reader, weight, pairs of each split, how many of them have a text, and its licence."""
+    """For each set what :data:`SET_HEADS` names: pairs of each split, its licence, and how it was read."""
     pairs, texts = Counter[tuple[str, str]](), Counter[str]()
     weights: dict[str, float] = {}
     for corpus in corpora:
@@ -31,8 +37,7 @@ def set_rows(corpora: Sequence[Corpus], config: Config) -> list[list[str]]:
             texts[name] += int((own & (index.letters != NO_TEXT)).sum())
             for place, split in enumerate(SPLITS):
                 pairs[name, split] += int((own & (index.split == place)).sum())
-    specs = {} if config.mixture is None else {spec.name: spec for spec in config.mixture.sets}
-    names = sorted({name for name, _ in pairs})
+    specs = {spec.name: spec for spec in mixture_of(config).sets}
     return [
         [
             name,
@@ -40,10 +45,17 @@ def set_rows(corpora: Sequence[Corpus], config: Config) -> list[list[str]]:
             f"{weights.get(name, 1.0):g}",
             *(str(pairs[name, split]) for split in SPLITS),
             str(texts[name]),
-            (specs[name].licence if name in specs else None) or "not said",
+            *(_about(specs[name]) if name in specs else ("not said", "")),
         ]
-        for name in names
+        for name in sorted({name for name, _ in pairs})
     ]
+
+
+def _about(spec: SetSpec) -> tuple[str, str]:
+    """Licence, and what is set otherwise than by default."""
+    own = {name: value for name, value in _own(spec).items() if name not in _SAID}
+    told = ", ".join(f"{name} {_hidden(name, value)}" for name, value in flat(own))
+    return spec.licence or ("drawn by us" if spec.drawn else "not said"), told
 
 
 def dropped_rows(corpora: Sequence[Corpus]) -> list[list[str]]:

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 from training_jobs.reporting.curves import Progress, chart
 from training_jobs.reporting.elements import element, page_bytes, paragraph, section, table
 from training_jobs.reporting.examples import Example
+from training_jobs.reporting.facts import SET_HEADS
 from training_jobs.reporting.scores import differences, scores
 from training_jobs.reporting.style import CSS, POLICY
 from xraygpt_core.model.encoders.preprocess import open_grey
@@ -39,6 +40,7 @@ class Story:
 
     Attributes:
         facts: names and values of what was trained, from what, and what came of it.
+        remarks: what a reader must know of them.
         sets, dropped, settings: rows of tables, as :mod:`training_jobs.reporting.facts` gives them.
         progress: None where the run left none.
         split: the split of the examples.
@@ -50,6 +52,7 @@ class Story:
 
     job: str
     facts: Sequence[tuple[str, str]]
+    remarks: Sequence[str]
     sets: Sequence[Sequence[str]]
     dropped: Sequence[Sequence[str]]
     settings: Sequence[Sequence[str]]
@@ -78,7 +81,7 @@ def page(story: Story) -> bytes:
         None,
         element("h1", None, f"Training report: {story.job}"),
         element("p", {"class": "warning", "role": "note"}, WARNING),
-        section("What was trained", table(("", ""), story.facts)),
+        section("What was trained", table(("what", "value"), story.facts), *map(paragraph, story.remarks)),
         _data(story),
         _settings(story),
         _progress(story.progress),
@@ -100,8 +103,7 @@ def page(story: Story) -> bytes:
 def _data(story: Story) -> Element:
     if not story.sets:
         return section("Data", paragraph("This run read no set of images: it trained on text alone."))
-    heads = ("set", "reader", "weight", "train", "val", "test", "with a text", "licence")
-    parts: list[Any] = [table(heads, story.sets)]
+    parts: list[Any] = [table(SET_HEADS, story.sets)]
     if story.dropped:
         parts += [element("h3", None, "Read, and not trained on"), table(("set", "reason", "number"), story.dropped)]
     else:

@@ -71,6 +71,7 @@ def write_report(
     story = Story(
         job=str(result.get("job", "")),
         facts=_facts(out, base, config, corpora, result, progress),
+        remarks=[str(remark) for remark in result.get("remarks") or ()],
         sets=set_rows(corpora, config),
         dropped=dropped_rows(corpora),
         settings=setting_rows(config),

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -111,10 +111,9 @@ def write_features(path: Path, values: NDArray[Any], encoder: str) -> None:
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
         os.replace(work, path)
-    except BaseException:
-        with suppress(OSError):
+    finally:
+        with suppress(FileNotFoundError):  # it has its name
             os.unlink(work)
-        raise
     _flush_folder(path.parent)
 
 
@@ -221,12 +220,11 @@ def open_features(path: Path, encoder: str) -> FeatureShard:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise TrainingError(f"{path} cannot be read: {error.strerror}") from error
-    try:
+    with ExitStack() as undo:
+        undo.callback(os.close, handle)
         start, shape, made_by = _read_header(path, handle, os.fstat(handle).st_size)
         _check_encoder(path, made_by, encoder)
-    except BaseException:
-        os.close(handle)
-        raise
+        undo.pop_all()
     return FeatureShard(path, handle, start, shape)
 
 

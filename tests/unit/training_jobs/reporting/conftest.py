@@ -14,9 +14,7 @@ from PIL import Image
 from tests.support.corpora import make_corpus, make_pair
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.training.corpus import Corpus
-from xraygpt_core.training.pairs import Pair
-
-HOSTILE = "</dd><script>alert(1)</script> & \x1b[2J \u202e \udcff ```"
+from xraygpt_core.training.pairs import Pair, write_pairs
 
 
 def film(number: int) -> bytes:
@@ -40,8 +38,6 @@ def corpus(tmp_path: Path) -> Corpus:
     made = make_corpus(tmp_path / "corpus", shas)
     for shard in made.shards:  # the features are made up; the pairs name real films
         rows = numbered[int(shard.pairs[6:11]) * 8 :][: shard.count]
-        from xraygpt_core.training.pairs import write_pairs
-
         write_pairs(made.path / shard.pairs, rows)
     (made.path / "images").mkdir()
     for number in (6, 7, 8):

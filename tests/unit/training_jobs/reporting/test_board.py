@@ -87,3 +87,10 @@ def test_texts_are_shown_as_texts(tmp_path: Path) -> None:
     [file] = (tmp_path / "tensorboard").iterdir()
     [value] = [value for event in events(file) for value in event.summary.value]
     assert value.tensor.string_val == [b"Findings: none."]
+
+
+def test_texts_at_the_end_void_no_step(tmp_path: Path) -> None:
+    with Board(tmp_path) as board:
+        board.texts(9, {"example 1": "Findings: none."})
+    [file] = (tmp_path / "tensorboard").iterdir()
+    assert not [event for event in events(file) if event.HasField("session_log")]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.training_jobs.reporting.conftest import HOSTILE
 from training_jobs.__main__ import main
 from training_jobs.reporting import report as report_module
 from training_jobs.reporting.report import report_in_child, write_report
@@ -24,6 +23,7 @@ from xraygpt_core.training.corpus import Corpus
 from xraygpt_core.training.pairs import read_pairs, write_pairs
 
 CONFIG = replace(Config(), steps=9, examples=3)
+HOSTILE = "</dd><script>alert(1)</script> & \x1b[2J \u202e \udcff ```"
 SHORT = replace(CONFIG, examples=0)
 
 
@@ -75,7 +75,9 @@ def test_the_page_has_all_that_a_reader_asks_for(done: Path, tiny_bundle: Bundle
 def test_the_page_counts_each_set_and_what_was_dropped_of_it(done: Path, tiny_bundle: Bundle, corpus: Corpus) -> None:
     written(done, tiny_bundle, [corpus], SHORT)
     html = (done / "result/report.html").read_text()
-    assert re.search(r'<th scope="row">a</th><td></td><td>1</td><td>6</td><td>4</td><td>0</td><td>10</td>', html)
+    assert re.search(
+        r'<th scope="row">a</th><td></td><td>1</td><td>6</td><td>4</td><td>0</td><td>10</td><td>not said</td>', html
+    )
     assert "<td>lateral</td><td>7</td>" in html
     assert "secret.csv" not in html
 
@@ -95,8 +97,8 @@ def test_nothing_on_the_page_acts_or_is_loaded(done: Path, tiny_bundle: Bundle, 
 
 
 def test_no_path_of_this_machine_is_on_the_page(done: Path, tiny_bundle: Bundle, corpus: Corpus) -> None:
-    sets = [{"name": "a", "reader": "manifest", "path": "/home/someone/films", "licence": "CC0", "weight": 2.0}]
-    config = parse_config({"steps": 9, "examples": 1, "mixture": {"sets": sets}, "films": "/home/someone"})
+    sets = [{"name": "a", "reader": "manifest", "path": "/elsewhere/someone/films", "licence": "CC0", "weight": 2.0}]
+    config = parse_config({"steps": 9, "examples": 1, "mixture": {"sets": sets}, "films": "/elsewhere/someone"})
     page = written(done, tiny_bundle, [corpus], config)
     assert "someone" not in page.text
     assert str(done) not in page.text
