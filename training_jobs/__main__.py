@@ -8,6 +8,7 @@ from typing import Any
 
 from training_jobs.language import commands
 from training_jobs.stages import commands as stages
+from training_jobs.stages.commands import read_config
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.plain_text import plain_text
 from xraygpt_core.training.config import Phantoms
@@ -30,14 +31,34 @@ def main(arguments: list[str] | None = None) -> int:
 
             average(options.kind, options.projectors, options.out)
             return 0
+        if options.job == "check":
+            return _check(options)
         if options.job == "chest-check":
             return _chest_check(options)
         if options.job == "encode":
             return _encode(options)
+        if options.job == "report":
+            return _report(options)
         return _evaluate(options) if options.job == "evaluate" else stages.run(options)
     except XrayGPTError as error:
         print(plain_text(f"training_jobs {options.job}: {error}", lines=False), file=sys.stderr)  # noqa: T201
         return 1
+
+
+def _check(options: argparse.Namespace) -> int:
+    from training_jobs.corpora.check import check_mixture
+    from training_jobs.corpora.mixtures import mixture_of
+    from xraygpt_core.training.mixture import read_mixture
+
+    mixture = read_mixture(options.mixture) if options.mixture else mixture_of(read_config(options.config))
+    lines, starts = check_mixture(mixture, quick=options.quick, workers=options.workers, notify=_notify_often)
+    print(*lines, sep="\n")  # noqa: T201
+    return 0 if starts else 1
+
+
+def _notify_often(done: int, total: int) -> None:
+    if done % 1000 == 0 or done == total:
+        _notify(done, total)
 
 
 def _chest_check(options: argparse.Namespace) -> int:
@@ -96,6 +117,26 @@ def _encode(options: argparse.Namespace) -> int:
     return 0
 
 
+def _report(options: argparse.Namespace) -> int:
+    from training_jobs.reporting.report import write_report
+    from training_jobs.stages.wording import wording_of
+    from xraygpt_core.model.bundle import read_bundle
+    from xraygpt_core.training.corpus import read_corpus
+
+    base, config = read_bundle(options.base), read_config(options.config)
+    corpora, wording = [read_corpus(folder) for folder in options.corpus], wording_of(base, config)
+    write_report(
+        options.out,
+        base,
+        config,
+        corpora,
+        ask=lambda pair: wording.plain([pair])[0].question,
+        notify=_notify,
+        device=options.device,
+    )
+    return 0
+
+
 def _notify(done: int, total: int) -> None:
     print(f"{done}/{total}", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -113,14 +154,24 @@ def _parser() -> argparse.ArgumentParser:
     mean.add_argument("projectors", type=Path, nargs="+")
     mean.add_argument("--class", dest="kind", default="MapProjector")
     mean.add_argument("--out", type=Path, required=True, help="the file to write")
+    _add_check(jobs.add_parser("check", help="say what is wrong with the sets of a mixture, before a run"))
     _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
     commands.add_parsers(jobs)
     _add_encode(jobs.add_parser("encode", help="a shard of features: the images of some pairs through the encoder"))
+    _add_report(jobs.add_parser("report", help="the page about a run that is done, with films, texts and controls"))
     curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
     curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")
     curation.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")
     curation.add_argument("--out", type=Path, help="write the kept reports here, one JSON object a line")
     return parser
+
+
+def _add_check(job: argparse.ArgumentParser) -> None:
+    given = job.add_mutually_exclusive_group(required=True)
+    given.add_argument("--mixture", type=Path, help="a TOML file of sets")
+    given.add_argument("--config", type=Path, help="the configuration of a run")
+    job.add_argument("--quick", action="store_true", help="look at the first bytes of each film, decode none")
+    job.add_argument("--workers", type=int, default=1, choices=range(1, 65), metavar="1…64")
 
 
 def _add_chest_check(job: argparse.ArgumentParser) -> None:
@@ -132,6 +183,14 @@ def _add_chest_check(job: argparse.ArgumentParser) -> None:
     job.add_argument("--drawn", type=int, default=40, help="pictures by each drawer of what is no chest")
     job.add_argument("--out", type=Path, required=True, help="the head and its report are written here")
     job.add_argument("--name", help="also compose a bundle of this name with it, beside the base")
+    job.add_argument("--device", default="auto")
+
+
+def _add_report(job: argparse.ArgumentParser) -> None:
+    job.add_argument("--base", type=Path, required=True, help="directory of the bundle that the run started from")
+    job.add_argument("--out", type=Path, required=True, help="the run's folder, with result and progress.jsonl")
+    job.add_argument("--config", type=Path, help="the run's settings")
+    job.add_argument("--corpus", type=Path, action="append", default=[], help="a corpus it was trained on; repeatable")
     job.add_argument("--device", default="auto")
 
 

@@ -94,9 +94,11 @@ def load_checkpoint(path: Path, state: RunState, world: World = ALONE) -> None:
         meta = json.loads((path / _META).read_text())
         weights = load_file(path / _WEIGHTS)
         kept = torch.load(path / _STATE, map_location="cpu", weights_only=True)
+        job, step, loss = str(meta["job"]), int(meta["step"]), float(meta["loss"])
+        samples, skipped, data, settings = int(meta["samples"]), int(meta["skipped"]), meta["data"], meta["settings"]
     except Exception as error:
         raise TrainingError(f"{path.name} is not a readable checkpoint ({type(error).__name__})") from error
-    _agree(path.name, meta, state)
+    _agree(path.name, job, data, settings, state)
     own = _learned(state.module)
     if own.keys() != weights.keys():
         raise TrainingError(f"{path.name} holds other weights: {sorted(own.keys() ^ weights.keys())[:_NAMED]}")
@@ -110,16 +112,15 @@ def load_checkpoint(path: Path, state: RunState, world: World = ALONE) -> None:
         state.scaler.load_state_dict(kept["scaler"])
     if world.rank < len(kept["random"]):
         _restore_random_states(kept["random"][world.rank])
-    state.step, state.samples, state.skipped = int(meta["step"]), int(meta["samples"]), int(meta["skipped"])
-    state.loss = float(meta["loss"])
+    state.step, state.samples, state.skipped, state.loss = step, samples, skipped, loss
 
 
-def _agree(name: str, meta: Mapping[str, Any], state: RunState) -> None:
-    if meta["job"] != state.job:
-        raise TrainingError(f"{name} belongs to another run ({meta['job']}, not {state.job})")
-    if meta["data"] != state.data:
-        raise TrainingError(f"{name} was trained on other data ({meta['data'][:12]}, not {state.data[:12]})")
-    if different := differences(meta["settings"], state.settings):
+def _agree(name: str, job: str, data: str, settings: Mapping[str, Any], state: RunState) -> None:
+    if job != state.job:
+        raise TrainingError(f"{name} belongs to another run ({job}, not {state.job})")
+    if data != state.data:
+        raise TrainingError(f"{name} was trained on other data ({data[:12]}, not {state.data[:12]})")
+    if different := differences(settings, state.settings):
         more = "" if len(different) <= _NAMED else f" and {len(different) - _NAMED} more"
         raise TrainingError(f"{name} was trained with other settings: {'; '.join(different[:_NAMED])}{more}")
 

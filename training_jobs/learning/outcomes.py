@@ -4,7 +4,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from xraygpt_core.errors import TrainingError
+from xraygpt_core.errors import TrainingError, XrayGPTError
 from xraygpt_core.model.faults import device_is_gone, out_of_memory
 
 STOPPED = 75  # exit code (EX_TEMPFAIL): a checkpoint was written; start the job with --resume
@@ -41,19 +41,25 @@ def machine_failures() -> Iterator[None]:
     """Faults of the machine leave the block as :class:`MachineFailed`, everything else as it is."""
     try:
         yield
-    except (OSError, RuntimeError, MemoryError) as error:
+    except XrayGPTError:
+        raise
+    except Exception as error:
         if (reason := machine_fault(error)) is None:
             raise
         raise MachineFailed(f"{reason}; the run can go on elsewhere, from its last checkpoint") from error
-    except Exception as error:
-        # what safetensors raises has no base class but this one
-        if type(error).__name__ != "SafetensorError" or (reason := machine_fault(error)) is None:
-            raise
-        raise MachineFailed(f"{reason}; the run can go on elsewhere, from its last checkpoint") from error
 
 
-def machine_fault(error: BaseException) -> str | None:
-    """What is wrong with the machine, in words without paths; None where the machine is not at fault."""
+def machine_fault(error: BaseException | None) -> str | None:
+    """What is wrong with the machine, in words without paths; None where the machine is not at fault.
+
+    Writers wrap what the system says (torch's fails once more while it closes the file): the reason may lie beneath.
+    """
+    if error is None:
+        return None
+    return _own_fault(error) or machine_fault(error.__cause__) or machine_fault(error.__context__)
+
+
+def _own_fault(error: BaseException) -> str | None:
     number = getattr(error, "errno", None)
     if number in _OF_THE_DISK:
         return _OF_THE_DISK[number]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.plain_text import plain_text
 from xraygpt_core.training.config import Config, parse_config
+from xraygpt_core.training.corpus import Corpus
 from xraygpt_core.training.presets import PRESETS, explain, preset_named, shown
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def _add_stage(job: argparse.ArgumentParser) -> None:
     job.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="any setting")
     job.add_argument("--corpus", type=Path, action="append", default=[], help="a corpus directory; may be repeated")
     job.add_argument("--cache", type=Path, help="where encoder features are kept")
+    job.add_argument("--no-report", dest="report", action="store_false", help="write no page about the run")
     job.add_argument("--steps", type=int)
     job.add_argument("--batch", type=int)
     job.add_argument("--lr", type=float)
@@ -79,16 +81,22 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _stage(options: argparse.Namespace, base: "Bundle", config: Config, resume: Path | None, world: "World") -> None:
+    from training_jobs.reporting.board import Board
+    from training_jobs.reporting.report import report_in_child
     from training_jobs.stages import medical_llm, stage1, stage2
     from training_jobs.stages.image_stage import Given
     from xraygpt_core.paths import user_cache
 
-    if options.job == "medical-llm":
-        medical_llm.run(base, options.out, config, resume, world)
-        return
-    cache = options.cache or user_cache() / "features"
-    given = Given(base, options.out, config, resume, cache, tuple(options.corpus), world)
-    (stage1 if options.job == "stage1" else stage2).run(given)
+    corpora: list[Corpus] = []
+    with Board(options.out) as board:
+        if options.job == "medical-llm":
+            medical_llm.run(base, options.out, config, resume, world, board)
+        else:
+            cache = options.cache or user_cache() / "features"
+            given = Given(base, options.out, config, resume, cache, tuple(options.corpus), world, board)
+            corpora = (stage1 if options.job == "stage1" else stage2).run(given)
+    if world.leads and options.report:
+        report_in_child(options.out, base, config, corpora)
 
 
 def read_config(file: Path | None, settings: Sequence[str] = (), **flags: Any) -> Config:

@@ -23,8 +23,7 @@ _CHUNK = 2**20
 def corpora_of(base: Bundle, config: Config, cache: Path, prepared: Sequence[Path], world: World) -> list[Corpus]:
     """The prepared corpora, and one of what the configuration's sets have on this machine.
 
-    With prepared corpora only what is drawn is made here: their other sets are in them. One process makes it, the
-    others find it.
+    With prepared corpora only what is drawn is made here: their other sets are in them.
 
     Raises:
         TrainingError: a set cannot be trained on, or a corpus has the features of another encoder.
@@ -32,11 +31,19 @@ def corpora_of(base: Bundle, config: Config, cache: Path, prepared: Sequence[Pat
     found = [_checked(path, base) for path in prepared]
     mixture = _left(config, bool(prepared))
     if mixture.sets:
-        for turn in (True, False):
-            if world.leads == turn:
-                found.append(local_corpus(base, mixture, cache, config.workers, _telling() if turn else _silent))
-            world.gather(turn)
+        found.append(_made(base, mixture, cache, config.workers, world))
     return found
+
+
+def _made(base: Bundle, mixture: Mixture, cache: Path, workers: int, world: World) -> Corpus:
+    """The first process makes the corpus. The others hear from it meanwhile, and then find it in the cache."""
+    if not world.leads:
+        while not world.gather(False)[0]:
+            pass
+        return local_corpus(base, mixture, cache, workers, lambda _done, _total: None)
+    corpus = local_corpus(base, mixture, cache, workers, _telling(world))
+    world.gather(True)
+    return corpus
 
 
 def identity_of(base: Bundle, corpora: Sequence[Corpus]) -> str:
@@ -66,18 +73,15 @@ def _left(config: Config, has_prepared: bool) -> Mixture:
     return Mixture(tuple(spec for spec in mixture_of(config).sets if spec.drawn))
 
 
-def _silent(done: int, total: int) -> None:
-    """Another process says it."""
-
-
-def _telling() -> Callable[[int, int], None]:
-    """A line on stderr now and then, and at the end."""
+def _telling(world: World) -> Callable[[int, int], None]:
+    """A line on stderr now and then, and a word to the processes that wait."""
     last = time.monotonic()
 
     def tell(done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last >= _EVERY:
             last = time.monotonic()
+            world.gather(False)
             print(f"encoded {done} of {total} pictures", file=sys.stderr, flush=True)  # noqa: T201
 
     return tell

@@ -22,12 +22,12 @@ from training_jobs.stages.corpora import corpora_of, identity_of
 from training_jobs.stages.held_out import HALF, HeldOut, Notes
 from training_jobs.stages.lesson import Lesson, learning_module
 from training_jobs.stages.outcome import write_outcome
-from training_jobs.stages.projectors import Made, starting_projector
+from training_jobs.stages.projectors import Made, check_start, starting_projector
 from training_jobs.stages.slots import SLOTS, Codebook
 from training_jobs.stages.wording import wording_of
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.llm import Llm, load_llm, pick_device
+from xraygpt_core.model.llm import Llm, load_llm
 from xraygpt_core.model.projector import MapProjector
 from xraygpt_core.training.config import Config
 from xraygpt_core.training.corpus import Corpus
@@ -59,8 +59,8 @@ class Given:
     observer: Observer | None = None
 
 
-def run_stage(job: str, given: Given) -> None:
-    """Train; ``out/result`` when done.
+def run_stage(job: str, given: Given) -> list[Corpus]:
+    """Train; ``out/result`` when done. Returns the corpora it was trained on.
 
     Raises:
         TrainingError: the preset is another stage's, a set or a corpus cannot be trained on, the start does not fit.
@@ -70,9 +70,11 @@ def run_stage(job: str, given: Given) -> None:
     check_stage(given.config.preset, job)
     if given.config.llm.strategy == "shard" and given.config.llm.tune != "none":
         raise TrainingError("llm.strategy=shard is for medical-llm; the image stages replicate the LLM")
+    check_start(given.base, given.config)
     torch.manual_seed(given.config.seed)
     corpora = corpora_of(given.base, given.config, given.cache, given.corpora, given.world)
     _Stage(job, given, corpora).run()
+    return corpora
 
 
 class _Stage:
@@ -154,7 +156,8 @@ class _Stage:
 
 def _llm(base: Bundle, config: Config) -> Llm:
     """The base's LLM with its adapter: frozen, or to be trained as the configuration says."""
-    device = pick_device("auto")
+    on_gpu = torch.cuda.is_available()
+    device = torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
     if config.llm.tune != "none":
         return trainable(base, config.llm, device, config.precision)
     return load_llm(base.llm, base.adapter, device, HALF.get(config.precision, torch.float32))

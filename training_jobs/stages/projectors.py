@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from training_jobs.stages.slots import Codebook
-from training_jobs.stages.xraygpt_file import read_start
+from training_jobs.stages.xraygpt_file import check_file, read_start
 from xraygpt_core.errors import BundleError, TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import Llm
@@ -45,9 +45,7 @@ def starting_projector(base: Bundle, config: Config, llm: Llm, sample: Tensor, *
     """
     _, positions, channels = sample.shape
     if config.start == "file":
-        if config.projector.file is None:
-            raise TrainingError("start=file needs projector.file: an XrayGPT .pth, or a projector of ours")
-        begun = read_start(Path(config.projector.file), positions, channels, llm.hidden, base.encoder)
+        begun = read_start(_start_file(config), positions, channels, llm.hidden, base.encoder)
         rest = f"; ignored: {', '.join(begun.ignored)}" if begun.ignored else ""
         return Made(begun.projector, f"from a file{rest}")
     if config.start == "base":
@@ -56,6 +54,25 @@ def starting_projector(base: Bundle, config: Config, llm: Llm, sample: Tensor, *
         torch.manual_seed(config.seed)
         projector = new_projector(config.projector, sample, llm, labelled=labelled)
     return Made(projector, "from nothing")
+
+
+def check_start(base: Bundle, config: Config) -> None:
+    """Whether there is a projector to start from, before hours of encoding.
+
+    Raises:
+        BundleError: the base has none to go on from.
+        TrainingError: the file is not there, or holds none.
+    """
+    if config.start == "base":
+        base_projector(base)
+    if config.start == "file":
+        check_file(_start_file(config))
+
+
+def _start_file(config: Config) -> Path:
+    if config.projector.file is None:
+        raise TrainingError("start=file needs projector.file: an XrayGPT .pth, or a projector of ours")
+    return Path(config.projector.file)
 
 
 def new_projector(choice: ProjectorChoice, sample: Tensor, llm: Llm, *, labelled: bool) -> Projector:

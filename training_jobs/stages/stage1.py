@@ -6,12 +6,14 @@ have, where pairs have labels.
 """
 
 from training_jobs.stages.image_stage import Given, run_stage
+from xraygpt_core.training.corpus import Corpus
 
 JOB = "stage1"
 
 
-def run(given: Given) -> None:
-    """Train a projector from nothing, from a file or from the base's; ``out/result`` when done. Raises as
-    :func:`run_stage`.
+def run(given: Given) -> list[Corpus]:
+    """Train a projector from nothing, from a file or from the base's; ``out/result`` when done.
+
+    Returns the corpora it was trained on. Raises as :func:`run_stage`.
     """
-    run_stage(JOB, given)
+    return run_stage(JOB, given)

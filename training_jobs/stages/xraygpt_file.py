@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from xraygpt_core.errors import BundleError, TrainingError
-from xraygpt_core.model.importing.projectors import check_encoder, check_llm, read_projector
+from xraygpt_core.model.importing.projectors import ReadProjector, check_encoder, check_llm, read_projector
 from xraygpt_core.model.projector import LinearProjector, Projector, load_projector
 
 FILE = "projector.pth"
@@ -38,10 +38,8 @@ def read_start(file: Path, positions: int, channels: int, hidden: int, encoder: 
     Raises:
         TrainingError: there is no projector in it, or one for another encoder or LLM: which sizes, and what fits them.
     """
-    if not file.is_file():
-        raise TrainingError(f"projector.file: there is no file {file.name}")
+    found = check_file(file)
     try:
-        found = read_projector(file)
         check_encoder(found, positions, channels, encoder)
         check_llm(found, hidden)
         with tempfile.TemporaryDirectory() as folder:
@@ -51,6 +49,20 @@ def read_start(file: Path, positions: int, channels: int, hidden: int, encoder: 
     except BundleError as error:
         raise TrainingError(f"projector.file: {error}") from error
     return Start(projector.float(), tuple(found.part.ignored))
+
+
+def check_file(file: Path) -> ReadProjector:
+    """What projector a file holds.
+
+    Raises:
+        TrainingError: it is not there, or holds none.
+    """
+    if not file.is_file():
+        raise TrainingError(f"projector.file: there is no file {file.name}")
+    try:
+        return read_projector(file)
+    except BundleError as error:
+        raise TrainingError(f"projector.file: {error}") from error
 
 
 def write_xraygpt_file(projector: LinearProjector, path: Path, settings: Mapping[str, Any], steps: int) -> None:

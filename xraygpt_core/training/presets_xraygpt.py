@@ -23,14 +23,15 @@ _CHECKPOINTS = "the original saves once an epoch; a run that may be stopped at a
 
 def _shared(yaml: str, *, silent: str = "") -> tuple[Choice, ...]:
     """What both stages of paper and repository have in common, from one of the YAML files and the runner."""
+    said = not silent
     return (
-        Choice("schedule", "cosine-whole-run", "linear_warmup_cosine_lr", _OPTIMS, silent),
-        Choice("weight_decay", 0.05, 0.05, yaml, silent),
-        Choice("beta2", 0.999, 0.999, _RUNNER, silent),
-        Choice("clip", 0.0, "none", _RUNNER, silent),
-        Choice("precision", "float32", "amp: True", yaml, _PRECISION),
-        Choice("seed", 42, 42, yaml, silent),
-        Choice("align_steps", 0, 0, _MODEL, silent),
+        Choice("schedule", "cosine-whole-run", "linear_warmup_cosine_lr" if said else None, _OPTIMS, silent),
+        Choice("weight_decay", 0.05, 0.05 if said else None, yaml, silent),
+        Choice("beta2", 0.999, 0.999 if said else None, _RUNNER, silent),
+        Choice("clip", 0.0, "none" if said else None, _RUNNER, silent),
+        Choice("precision", "float32", "amp: True" if said else None, yaml, _PRECISION),
+        Choice("seed", 42, 42 if said else None, yaml, silent),
+        Choice("align_steps", 0, "none", _MODEL),
         Choice("projector.kind", "LinearProjector", "llama_proj, one nn.Linear", _MODEL),
         Choice("llm.tune", "none", "frozen", _MODEL),
         Choice("text.indication", False, "none", _MODEL),
@@ -39,12 +40,8 @@ def _shared(yaml: str, *, silent: str = "") -> tuple[Choice, ...]:
 
 
 def _rates(yaml: str, lr: float, least: float, warmup: int, *, silent: str = "") -> tuple[Choice, ...]:
-    return (
-        Choice("lr", lr, lr, yaml, silent),
-        Choice("min_lr", least, least, yaml, silent),
-        Choice("warmup_lr", 1e-6, 1e-6, yaml, silent),
-        Choice("warmup", warmup, warmup, yaml, silent),
-    )
+    values = {"lr": lr, "min_lr": least, "warmup_lr": 1e-6, "warmup": warmup}
+    return tuple(Choice(key, value, None if silent else value, yaml, silent) for key, value in values.items())
 
 
 _TRAINER = Choice(
@@ -53,6 +50,10 @@ _TRAINER = Choice(
     "TypeError: evaluate() without ckpt",
     _RUNNER,
     "the original ends in an error after its last checkpoint, and never validates",
+)
+_CUT = (
+    "the original cuts a longer text together with its end symbol, so that its end is never learned; ours cuts before "
+    "the end symbol"
 )
 _ASKED = (
     "one of fifteen for each batch, as the released code draws them; themes as in its prompts/alignment.txt, "
@@ -71,7 +72,7 @@ REPOSITORY_STAGE1 = Preset(
         *_shared(_YAML1),
         Choice("text.prompts", "none", "no prompt_path", _YAML1),
         Choice("text.end_symbol", "\n", "\\n, the default end_sym", _MODEL),
-        Choice("text.max_tokens", 32, "32, the default max_txt_len", _MODEL),
+        Choice("text.max_tokens", 32, "32, the default max_txt_len", _MODEL, _CUT),
         Choice("checkpoint_every", 500, 5000, _RUNNER, _CHECKPOINTS),
     ),
     (
@@ -116,7 +117,7 @@ REPOSITORY_STAGE2 = Preset(
         *_shared(_YAML2),
         Choice("text.prompts", "many", "prompts/alignment.txt", _YAML2, _ASKED),
         Choice("text.end_symbol", "###", "###", _YAML2),
-        Choice("text.max_tokens", 160, 160, _YAML2),
+        Choice("text.max_tokens", 160, 160, _YAML2, _CUT),
         Choice("checkpoint_every", 100, 2501, _RUNNER, _CHECKPOINTS),
     ),
     (

@@ -13,6 +13,7 @@ from xraygpt_core.training.mixture import SetSpec
 
 S3 = "s3://"
 _MAX_ADDRESS = 1024  # letters
+_FILES = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tar", ".tar.gz", ".tgz")
 
 
 class LeadsOut(TrainingError):
@@ -106,6 +107,15 @@ class FolderFiles:
         except OSError as error:  # of a folder that may not be entered
             raise TrainingError(f"it cannot be read: {error.strerror}") from None
 
+    def stamp(self, address: str) -> str:
+        """Size and time of change: equal stamps, equal content, as far as a plan need know.
+
+        Raises:
+            OSError: there is no such file.
+        """
+        status = self.path(address).stat()
+        return f"{status.st_size}-{status.st_mtime_ns}"
+
 
 def _walk(folder: Path, prefix: str) -> Iterator[str]:
     try:
@@ -129,13 +139,18 @@ def open_set(spec: SetSpec) -> tuple[FolderFiles, FolderFiles]:
         raise TrainingError(f"the set {spec.name!r} does not lie on this machine: start the run through the queue")
     path = Path(spec.path)
     root = path if path.is_dir() else path.parent
-    if not path.exists():
+    if not root.is_dir() or not (path.exists() or is_file_name(spec.path)):
         raise TrainingError(f"the set {spec.name!r} has no such file or folder: {spec.path}")
     texts = FolderFiles(root, [door.rstrip("/") for door in spec.only])
     return texts, texts if spec.images is None else FolderFiles(Path(spec.images))
 
 
-def main_file(spec: SetSpec, *otherwise: str) -> str:
-    """The address of the file that a set is told by: its path's own name where that is a file, else the given one."""
-    name = (spec.path or "").rstrip("/").rpartition("/")[2]
-    return name if Path(name).suffix else otherwise[0]
+def is_file_name(path: str) -> bool:
+    """Whether a set's path is that of a file, by its ending; otherwise it is a folder."""
+    return path.endswith(_FILES)
+
+
+def main_file(spec: SetSpec, otherwise: str) -> str:
+    """The address of the file that a set is told by: the last part of its path where that is a file."""
+    path = spec.path or ""
+    return path.rpartition("/")[2] if is_file_name(path) else otherwise
