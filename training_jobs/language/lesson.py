@@ -18,6 +18,7 @@ from training_jobs.learning.distributed import World
 from training_jobs.learning.loop import Loss, plan_of
 from training_jobs.learning.objective import NO_LABEL, Passage
 from training_jobs.learning.plan import TrainingPlan
+from training_jobs.learning.sharded import give_back_parts
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import Llm
@@ -91,6 +92,7 @@ class DialogueLesson:
                 sums += torch.stack([total.double(), sums.new_tensor(count)])
             elif world.size > 1:
                 self.module([_NOTHING])
+        give_back_parts(self.module)
         total, count = world.sum(sums).tolist()
         return {"held_out": total / count} if count else {}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from training_jobs.learning.distributed import Processes
@@ -98,3 +99,10 @@ def shard(module: nn.Module, device: torch.device, precision: str = "float32") -
     world = ShardedProcesses()
     fsdp2_prepare_model(_Cutter(SimpleNamespace(fsdp_plugin=plugin), device, world.leads), module)
     return world
+
+
+def give_back_parts(module: nn.Module) -> None:
+    """Let every process keep its own part alone again: after a forward pass that no backward pass follows."""
+    for one in module.modules():
+        if isinstance(one, FSDPModule):
+            one.reshard()

@@ -21,7 +21,7 @@ from training_jobs.learning.loop import Loss, train
 from training_jobs.learning.progress import Observer
 from training_jobs.learning.sharded import shard
 from training_jobs.stages import report_writing
-from training_jobs.stages.held_out import Notes
+from training_jobs.stages.held_out import HALF, Notes
 from training_jobs.stages.outcome import preset_table
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
@@ -81,22 +81,28 @@ class _Tuning:
         return shard(self.lesson.module, self.llm.device, self.config.precision)
 
     def run(self, out: Path, resume: Path | None, observer: Observer | None) -> None:
-        lesson, world = self.lesson, self.world
+        """Every step, and the result. A run that goes on measures again what was before, and ends with the same."""
+        lesson, world, often = self.lesson, self.world, self.config.checkpoint_every
         notes = Notes(out, lesson.steps, world, observer)
-        before: dict[str, float] = {}
+        before = self._held_out()
+        if resume is None:
+            notes.note(0, before)
 
         def losses_of(step: int) -> Iterator[Loss]:
-            if step % self.config.checkpoint_every == 0:
-                found = lesson.held_out_loss(world)
-                notes.note(step, found)
-                before.update(found if step == 0 else {})
+            if step and step % often == 0:
+                notes.note(step, lesson.held_out_loss(world))
             return lesson.losses(step, world)
 
         loss = train(lesson.plan(JOB, out, resume), lesson.module, losses_of, world, observer)
-        with torch.autocast(self.llm.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            after = lesson.held_out_loss(world)
+        after = self._held_out()
         notes.note(lesson.steps, after)
         self._write(out, loss, {"before": before.get("held_out"), "after": after.get("held_out")})
+
+    def _held_out(self) -> dict[str, float]:
+        """Outside of the loop, in the precision that the loop computes in."""
+        half = HALF.get(self.config.precision)
+        with torch.autocast(self.llm.device.type, half, enabled=half is not None):
+            return self.lesson.held_out_loss(self.world)
 
     def _write(self, out: Path, loss: float, held_out: dict[str, float | None]) -> None:
         """``out/result``, by the first process; the others only hand over their parts of the weights."""

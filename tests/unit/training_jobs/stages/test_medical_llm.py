@@ -98,6 +98,7 @@ def test_a_run_that_goes_on_from_a_checkpoint_ends_with_equal_weights(
     one, two = weights(tmp_path / "whole"), weights(tmp_path / "rest")
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
+    assert result(tmp_path / "whole") == result(tmp_path / "rest")
 
 
 def test_smaller_micro_batches_and_checkpointed_activations_learn_the_same(
