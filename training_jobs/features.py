@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training_jobs.drawers.studies import TrainingStudy, draw
+from training_jobs.corpora.studies import TrainingStudy, draw
 from training_jobs.learning.checkpoint import complete_directory
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.encoder import Encoder, load_encoder

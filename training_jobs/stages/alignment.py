@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training_jobs.drawers.studies import TrainingStudy
+from training_jobs.corpora.studies import TrainingStudy
 from training_jobs.stages.slots import Codebook
 
 _VIEW_WEIGHT = 3.0  # the view is a fact about the whole film, and a wrong one is never excusable

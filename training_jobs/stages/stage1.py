@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training_jobs.drawers.studies import TrainingStudy, film_studies, phantom_studies, sketch_studies
+from training_jobs.corpora.studies import TrainingStudy, film_studies, phantom_studies, sketch_studies
 from training_jobs.features import Features, cached_features
 from training_jobs.learning.checkpoint import complete_directory, write_result
 from training_jobs.learning.loop import TrainingPlan, train

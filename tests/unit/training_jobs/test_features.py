@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import training_jobs.features as features_module
-from training_jobs.drawers.studies import film_studies, phantom_studies
+from training_jobs.corpora.studies import film_studies, phantom_studies
 from training_jobs.features import cached_features
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.encoder import load_encoder
@@ -15,7 +15,7 @@ from xraygpt_core.training.config import Phantoms
 
 
 def test_features_are_those_of_the_encoder(tiny_base: Bundle, tmp_path: Path) -> None:
-    from training_jobs.drawers.studies import draw
+    from training_jobs.corpora.studies import draw
 
     studies = phantom_studies(Phantoms(count=3), 0.5)
     features = cached_features(tiny_base, studies, tmp_path)

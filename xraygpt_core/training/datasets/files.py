@@ -79,7 +79,7 @@ class FolderFiles:
             real = os.path.realpath(self.root / address)
         except (OSError, ValueError):  # a circle of links, or half a character
             raise LeadsOut("this is no name of a file") from None
-        base = self._bases[max((door for door in self._bases if address.startswith(door)), key=len)]
+        base = self._bases[max((door for door in self._bases if not door or address.startswith(f"{door}/")), key=len)]
         if real != base and not real.startswith(base.rstrip("/") + "/"):
             raise LeadsOut("a link leads out of the folder of its set")
         return Path(real)
@@ -141,7 +141,7 @@ def open_set(spec: SetSpec) -> tuple[FolderFiles, FolderFiles]:
     root = path if path.is_dir() else path.parent
     if not root.is_dir() or not (path.exists() or is_file_name(spec.path)):
         raise TrainingError(f"the set {spec.name!r} has no such file or folder: {spec.path}")
-    texts = FolderFiles(root, [door.rstrip("/") for door in spec.only])
+    texts = FolderFiles(root, [door.rpartition("/")[0] for door in spec.only])
     return texts, texts if spec.images is None else FolderFiles(Path(spec.images))
 
 

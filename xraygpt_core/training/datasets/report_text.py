@@ -1,6 +1,7 @@
 """The text to learn from a whole radiology report: its findings and its impression."""
 
 import re
+from itertools import zip_longest
 
 _HEADER = re.compile(r"^[ \t]*([A-Z][A-Z ()/,-]*):", re.MULTILINE)
 
@@ -30,9 +31,9 @@ def flat(text: str) -> str:
 def _sections(report: str) -> dict[str, str]:
     """Section texts; the last of a name wins, as in MIMIC-CXR's own parser."""
     heads = list(_HEADER.finditer(report))
-    ends = [head.start() for head in heads[1:]] + [len(report)]
     found = {}
-    for head, end in zip(heads, ends, strict=True):
+    for head, following in zip_longest(heads, heads[1:]):
+        end = following.start() if following else len(report)
         for name in ("findings", "impression", "indication"):
             if name in head[1].lower() and (text := flat(report[head.end() : end])):
                 found[name] = text

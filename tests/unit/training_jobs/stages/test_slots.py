@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training_jobs.drawers.studies import TrainingStudy
+from training_jobs.corpora.studies import TrainingStudy
 from training_jobs.stages.alignment import alignment_loss, draw_indices
 from training_jobs.stages.slots import SLOTS, Codebook, blur, presence, presences
 from xraygpt_core.model.bundle import Bundle
