@@ -51,6 +51,7 @@ class Kind(StrEnum):
     NOTHING_TO_TRAIN = "nothing_to_train"
     MANY_BAD_IMAGES = "many_bad_images"
     MANY_BAD_TEXTS = "many_bad_texts"
+    MANY_BAD_ROWS = "many_bad_rows"
     NOTHING_HELD_OUT = "nothing_held_out"  # said, and the run goes on
     NO_PATIENTS = "no_patients"  # said, and the run goes on
 
@@ -69,7 +70,7 @@ _TEXT = frozenset({Kind.EMPTY_TEXT, Kind.LONG_TEXT, Kind.REPEATED_TEXT, Kind.NAM
 _ROW = frozenset({Kind.WRONG_ID, Kind.DUPLICATE_ID, Kind.LATERAL})
 DROPS = _PICTURE | _TEXT | _ROW
 _SAID = frozenset({Kind.NOTHING_HELD_OUT, Kind.NO_PATIENTS})
-_MOST_BAD_IMAGES, _MOST_BAD_TEXTS = 0.05, 0.5  # of a set's rows; one of each never stops a run
+_MOST_BAD_IMAGES, _MOST_BAD = 0.05, 0.5  # of a set's rows; one of each never stops a run
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ class Problems:
         """Once all rows were looked at: so many bad pictures or texts that the set is not what it is taken for."""
         for kinds, most, kind, noun in (
             (_PICTURE, _MOST_BAD_IMAGES, Kind.MANY_BAD_IMAGES, "pictures"),
-            (_TEXT, _MOST_BAD_TEXTS, Kind.MANY_BAD_TEXTS, "texts"),
+            (_TEXT, _MOST_BAD, Kind.MANY_BAD_TEXTS, "texts"),
+            (_ROW - {Kind.LATERAL}, _MOST_BAD, Kind.MANY_BAD_ROWS, "ids"),
         ):
             bad = sum(self.counts[one] for one in kinds)
             if bad > max(1.0, most * self.rows) and not self.counts[kind]:
