@@ -95,7 +95,7 @@ class FolderFiles:
             raise TrainingError(f"it cannot be read: {error.strerror}") from None
 
     def list(self, folder: str) -> Iterator[str]:
-        """As :class:`Files`, by name; links to folders are not followed."""
+        """As :class:`Files`: a folder's own files by name, then its folders; links to folders are not followed."""
         start = self.path(folder) if folder else self.root
         if start.is_dir():
             yield from _walk(start, f"{folder}/" if folder else "")
@@ -118,15 +118,16 @@ class FolderFiles:
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[str]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise Unlisted(prefix or ".", f"this folder cannot be read: {error.strerror}") from None
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(folder / entry.name, f"{prefix}{entry.name}/")
-        elif entry.is_file():
-            yield prefix + entry.name
+    waiting = [(folder, prefix)]
+    while waiting:
+        folder, prefix = waiting.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise Unlisted(prefix or ".", f"this folder cannot be read: {error.strerror}") from None
+        yield from (prefix + entry.name for entry in entries if entry.is_file())
+        below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        waiting += [(folder / name, f"{prefix}{name}/") for name in reversed(below)]
 
 
 def open_set(spec: SetSpec) -> tuple[FolderFiles, FolderFiles]:

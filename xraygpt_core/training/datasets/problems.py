@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.plain_text import plain_text
 
 _KEPT = 1000  # problems of a set that are kept one by one; the others are only counted
 _SHOWN = 20  # in an error's text
@@ -93,7 +94,7 @@ class Problem:
         return self.kind not in DROPS and self.kind not in _SAID
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return plain_text(f"{self.where}: {self.what}", lines=False)
 
 
 class Problems:

@@ -73,9 +73,22 @@ def test_files_are_listed_by_name_without_what_links_lead_to(tmp_path: Path) -> 
     for name in ("b/2", "b/1", "a", "c"):
         write(tmp_path / name, "x")
     (tmp_path / "b/up").symlink_to(tmp_path)
-    assert list(FolderFiles(tmp_path).list("")) == ["a", "b/1", "b/2", "c"]
+    assert list(FolderFiles(tmp_path).list("")) == ["a", "c", "b/1", "b/2"]
     assert list(FolderFiles(tmp_path).list("b")) == ["b/1", "b/2"]
     assert list(FolderFiles(tmp_path).list("none")) == []
+
+
+def test_folders_may_lie_as_deep_as_a_path_can_be_long(tmp_path: Path) -> None:
+    here = os.getcwd()
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1500):
+            os.mkdir("d")
+            os.chdir("d")
+        Path("film").touch()
+    finally:
+        os.chdir(here)
+    assert list(FolderFiles(tmp_path).list("")) == ["d/" * 1500 + "film"]
 
 
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:

@@ -113,6 +113,11 @@ def test_any_bytes_are_an_open_i_report_or_problems(data: bytes) -> None:
     read("open-i", "r.tgz", Memory(r_DOT_tgz=data))
 
 
+@pytest.mark.parametrize("data", [b"\x1f\x8b\x08", b"\xfd7zXZ\x00", b"BZh9", b"", b"\0" * 1024])
+def test_the_beginning_of_an_archive_is_none(data: bytes) -> None:
+    assert read("open-i", "r.tgz", Memory(r_DOT_tgz=data)).errors
+
+
 @FEW
 @given(broken(MIMIC), st.binary(max_size=100))
 def test_any_bytes_are_mimics_tables_and_reports_or_problems(table: bytes, report: bytes) -> None:
