@@ -30,7 +30,7 @@ def check_mixture(mixture: Mixture, *, quick: bool, workers: int, notify: Notify
     Raises:
         TrainingError: a set does not lie on this machine.
     """
-    with reading(mixture, Path(gettempdir())) as sets:
+    with reading(mixture, Path(gettempdir()) / "xraygpt-check") as sets:
         splits = Counter({split: sum(one.splits.get(split, 0) for one in sets) for split in SPLITS})
         if not quick:
             with preparing(workers) as prepare:

@@ -11,7 +11,7 @@ from training_jobs.drawers.augment import augment
 from training_jobs.drawers.drawings import PHANTOMS, SKETCHES, Drawing, drawings
 from training_jobs.drawers.drawings import draw as draw_picture
 from training_jobs.drawers.grey import png, read_film
-from xraygpt_core.phantoms.findings import LABELS
+from xraygpt_core.phantoms.findings import LABELS, Population
 from xraygpt_core.training.config import Phantoms
 from xraygpt_core.training.datasets.files import open_set
 from xraygpt_core.training.datasets.problems import stop_at
@@ -42,7 +42,7 @@ def draw(study: TrainingStudy) -> tuple[bytes, TrainingStudy]:
         TrainingError: a film's file cannot be read.
     """
     if study.file is None:
-        population = "held_out" if study.population == "held_out" else "train"
+        population: Population = "held_out" if study.population == "held_out" else "train"
         drawn = draw_picture(Drawing(study.source, study.seed, population, study.augmented))
         return drawn.png, replace(study, presence=_numbers(drawn.truth), report=drawn.report)
     grey = read_film(Path(study.file))

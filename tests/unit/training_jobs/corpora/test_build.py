@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import shutil
 from collections import Counter
@@ -274,6 +275,15 @@ def test_the_report_has_held_out_pictures_of_every_set(tiny_base: Bundle, tmp_pa
 def test_workers_beside_the_encoder_change_nothing(sandboxed: None, tiny_base: Bundle, tmp_path: Path) -> None:
     sets = mixture(table(table_set(tmp_path, range(4))), {"name": "p", "reader": "phantoms", "count": 2})
     assert build(tiny_base, sets, tmp_path / "2", 2).path.name == build(tiny_base, sets, tmp_path / "1").path.name
+
+
+def test_a_killed_worker_is_the_machines_fault(sandboxed: None, tiny_base: Bundle, tmp_path: Path) -> None:
+    def kill(_done: int, _total: int) -> None:
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    with pytest.raises(BrokenPipeError, match="a process that prepares pictures was killed"):
+        local_corpus(tiny_base, mixture(table(table_set(tmp_path, range(40)))), tmp_path / "c", 2, kill)
 
 
 def test_what_lies_elsewhere_goes_through_the_queue(tiny_base: Bundle, tmp_path: Path) -> None:
