@@ -111,7 +111,9 @@ def test_findings_and_impression_are_taken_from_a_whole_report() -> None:
     report += "\n IMPRESSION:\n Clear.\n"
     assert summary_text(report) == "Findings: Heart size is normal. Impression: Clear."
     assert indication_text(report) == "___F with cough."
-    assert summary_text("WET READ: Clear lungs.") == ""
+    assert summary_text("FINDINGS: Heart size is normal.\nIMPRESSION: Clear.") == summary_text(report)
+    assert summary_text("\n EXAMINATION: CHEST\n \n Clear lungs.\n") == "Clear lungs."
+    assert summary_text("") == ""
 
 
 @pytest.mark.parametrize(
