@@ -83,7 +83,7 @@ class _Builder:
             encoded = self._shards.encoded([source for _, source in chunk], self._tell)
             self._done += len(chunk)
             self._write(one, chunk, encoded)
-            one.problems.weigh(one.spec.name)
+            one.problems.weigh(one.spec.name, one.spec.bad_images)
             stop_at(every.problems for every in self._sets)
 
     def finish(self, weights: dict[str, float]) -> str:

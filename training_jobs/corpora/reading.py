@@ -102,7 +102,7 @@ def _read(spec: SetSpec, file: Path, patients: SplitOf) -> ReadSet:
     found = read_set(spec, files, images)
     kept = _Counted(across_sets(found.pairs, patients, found.problems), images, found.problems)
     write_pairs(file, kept)
-    found.problems.weigh(spec.name)
+    found.problems.weigh(spec.name, spec.bad_images)
     count = sum(kept.splits.values()) + spec.variants * kept.splits.get("train", 0)
     return ReadSet(spec, found.problems, count, kept.splits, file, images)
 

@@ -239,6 +239,14 @@ def test_many_bad_pictures_stop_the_run(tiny_base: Bundle, tmp_path: Path) -> No
         build(tiny_base, mixture(table(path)), tmp_path / "c")
 
 
+def test_who_has_only_some_of_a_sets_pictures_says_so(tiny_base: Bundle, tmp_path: Path) -> None:
+    path = table_set(tmp_path)
+    for seed in (1, 2, 4, 5):
+        (tmp_path / f"films/{seed}.png").unlink()
+    corpus = build(tiny_base, mixture(table(path, bad_images=0.9)), tmp_path / "c")
+    assert [pair.pair_id for pair in pairs_of(corpus)] == ["study-0", "study-3"]
+
+
 def test_a_picture_in_two_splits_stops_the_run_however_it_is_packed(tiny_base: Bundle, tmp_path: Path) -> None:
     path = table_set(tmp_path)
     with Image.open(io.BytesIO(film(0))) as image:
