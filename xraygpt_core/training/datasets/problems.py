@@ -140,10 +140,9 @@ class Problems:
         ):
             bad = sum(self.counts[one] for one in kinds)
             if bad > max(1.0, most * self.rows) and not self.counts[kind]:
-                share = (
-                    f"{bad} of {self.rows} {noun} cannot be used; a run goes on with at most {most:.0%} (bad_images)"
-                )
-                self.add(where, share, kind)
+                set_by = " (bad_images)" if kind is Kind.MANY_BAD_IMAGES else ""
+                what = f"{bad} of {self.rows} {noun} cannot be used; a run goes on with at most {most:.0%}{set_by}"
+                self.add(where, what, kind)
 
 
 def stop_at(found: Iterable[Problems]) -> None:
