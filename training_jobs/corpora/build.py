@@ -14,8 +14,9 @@ from pathlib import Path
 
 from training_jobs.corpora.examples import Examples
 from training_jobs.corpora.reading import ReadSet, mixture_problems, reading
-from training_jobs.corpora.shards import FEATURES, Encoded, ShardCache, publish, unnamed
+from training_jobs.corpora.shards import FEATURES, Encoded, ShardCache
 from training_jobs.corpora.sources import Source, preparing
+from training_jobs.corpora.temporary import publish, unnamed
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.training.corpus import SHARD_PAIRS, Corpus, Shard, read_corpus, write_corpus
 from xraygpt_core.training.datasets.problems import Kind, Problems, stop_at
@@ -82,7 +83,7 @@ class _Builder:
             encoded = self._shards.encoded([source for _, source in chunk], self._tell)
             self._done += len(chunk)
             self._write(one, chunk, encoded)
-            one.problems.weigh(one.spec.name)
+            one.problems.weigh(one.spec.name, one.spec.bad_images)
             stop_at(every.problems for every in self._sets)
 
     def finish(self, weights: dict[str, float]) -> str:

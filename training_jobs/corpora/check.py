@@ -1,8 +1,9 @@
 """What is wrong with the sets of a mixture, as a table, before anything is encoded or trained."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -10,7 +11,7 @@ from training_jobs.corpora.build import Notify
 from training_jobs.corpora.reading import ReadSet, mixture_problems, reading
 from training_jobs.corpora.sources import Prepare, preparing
 from xraygpt_core.plain_text import plain_text
-from xraygpt_core.training.datasets.problems import DROPS, Kind, Problems
+from xraygpt_core.training.datasets.problems import DROPS, Kind, Problem, Problems
 from xraygpt_core.training.datasets.read import note_image
 from xraygpt_core.training.datasets.splits import SplitOf
 from xraygpt_core.training.mixture import Mixture
@@ -18,7 +19,6 @@ from xraygpt_core.training.pairs import SPLITS
 
 _SHOWN = 20  # of a kind
 _TOGETHER = 512  # pictures that wait for their result
-Named = tuple[str, Problems]
 
 
 def check_mixture(mixture: Mixture, *, quick: bool, workers: int, notify: Notify) -> tuple[list[str], bool]:
@@ -30,7 +30,7 @@ def check_mixture(mixture: Mixture, *, quick: bool, workers: int, notify: Notify
     Raises:
         TrainingError: a set does not lie on this machine.
     """
-    with reading(mixture, Path(gettempdir())) as sets:
+    with reading(mixture, Path(gettempdir()) / "xraygpt-check") as sets:
         splits = Counter({split: sum(one.splits.get(split, 0) for one in sets) for split in SPLITS})
         if not quick:
             with preparing(workers) as prepare:
@@ -38,7 +38,8 @@ def check_mixture(mixture: Mixture, *, quick: bool, workers: int, notify: Notify
         named = [*((one.spec.name, one.problems) for one in sets), ("the mixture", mixture_problems(splits))]
         errors = sum(problems.errors for _, problems in named)
         lines = [line for one in sets for line in _set_lines(one)]
-        lines += [line for name, problems in named for line in _problem_lines(name, problems)]
+        found = sorted((kind for one in named for kind in _problem_lines(*one)), key=itemgetter(0))
+        lines += [line for _, kind_lines in found for line in kind_lines]
         lines.append("A run would start." if not errors else f"No run starts: {errors} of these stop it.")
         return [plain_text(line, lines=False) for line in lines], not errors
 
@@ -58,7 +59,7 @@ def _decode(sets: Sequence[ReadSet], prepare: Prepare, notify: Notify, splits: C
                     one.problems.add(where, picture.why, Kind(picture.dropped))
                 elif picture.pixels is not None:
                     note_image(pixels, picture.pixels, pair, one.problems)
-        one.problems.weigh(one.spec.name)
+        one.problems.weigh(one.spec.name, one.spec.bad_images)
 
 
 def _set_lines(one: ReadSet) -> Iterator[str]:
@@ -66,18 +67,11 @@ def _set_lines(one: ReadSet) -> Iterator[str]:
     yield f"{one.spec.name} ({one.spec.reader}): {counted}"
 
 
-def _problem_lines(name: str, problems: Problems) -> Iterator[str]:
-    """Each kind with its number and weight, and where it is for the first times."""
+def _problem_lines(name: str, problems: Problems) -> Iterator[tuple[bool, list[str]]]:
+    """Of each kind: whether it stops no run, and its lines: its number and weight, and where it is the first times."""
     for kind, number in problems.counts.most_common():
-        found = [problem for problem in problems if problem.kind is kind]
-        weight = "stops a run" if found and found[0].stops else "dropped" if kind in DROPS else "to know"
-        yield f"{name}: {kind} {number} ({weight})"
-        yield from _first(f"  {problem}" for problem in found)
-
-
-def _first(lines: Iterable[str]) -> Iterator[str]:
-    shown = iter(lines)
-    yield from islice(shown, _SHOWN)
-    left = sum(1 for _ in shown)
-    if left:
-        yield f"  and {left} more"
+        found = [problem for problem in problems if problem.kind is kind][:_SHOWN]
+        stops = Problem(name, "", kind).stops
+        weight = "stops a run" if stops else "dropped" if kind in DROPS else "to know"
+        more = [f"  and {number - len(found)} more"] if number > len(found) else []
+        yield not stops, [f"{name}: {kind} {number} ({weight})", *(f"  {problem}" for problem in found), *more]

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from training_jobs.corpora.sources import Source
+from training_jobs.corpora.temporary import unnamed
 from training_jobs.drawers.drawings import Drawing, drawings
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.datasets.files import FolderFiles, open_set
@@ -57,10 +57,9 @@ def reading(mixture: Mixture, folder: Path) -> Iterator[list[ReadSet]]:
     Raises:
         TrainingError: a set does not lie on this machine.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".reading-", dir=folder) as work:
+    with unnamed(folder) as work:
         patients = SplitOf()
-        yield [_read(spec, Path(work) / f"{number}.jsonl", patients) for number, spec in enumerate(mixture.sets)]
+        yield [_read(spec, work / f"{number}.jsonl", patients) for number, spec in enumerate(mixture.sets)]
 
 
 def mixture_problems(splits: Mapping[str, int]) -> Problems:
@@ -103,7 +102,7 @@ def _read(spec: SetSpec, file: Path, patients: SplitOf) -> ReadSet:
     found = read_set(spec, files, images)
     kept = _Counted(across_sets(found.pairs, patients, found.problems), images, found.problems)
     write_pairs(file, kept)
-    found.problems.weigh(spec.name)
+    found.problems.weigh(spec.name, spec.bad_images)
     count = sum(kept.splits.values()) + spec.variants * kept.splits.get("train", 0)
     return ReadSet(spec, found.problems, count, kept.splits, file, images)
 

@@ -8,17 +8,14 @@
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from training_jobs.corpora.sources import Picture, Prepare, Source, hand
+from training_jobs.corpora.temporary import publish, unnamed
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.digest import encoder_digest
@@ -87,41 +84,6 @@ class ShardCache:
     def _key(self, sources: Sequence[Source]) -> str:
         told = json.dumps([self.digest, hand(), [source.identity() for source in sources]])
         return hashlib.sha256(told.encode()).hexdigest()[:32]
-
-
-@contextmanager
-def unnamed(folder: Path) -> Iterator[Path]:
-    """A new directory in a folder, which is gone after the block unless it was published."""
-    folder.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".work-", dir=folder))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def publish(work: Path, target: Path) -> None:
-    """Flush a directory to the disk and give it its name; if another process made the same meanwhile, that one stays.
-
-    Raises:
-        OSError: the disk is full, or does not answer.
-    """
-    for path in [*work.rglob("*"), work]:
-        _flush(path)
-    try:
-        work.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise
-    _flush(target.parent)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _read(file: Path) -> list[Picture]:

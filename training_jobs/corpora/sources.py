@@ -1,10 +1,12 @@
 """One picture of a corpus, on its way from where it lies, or from nothing, to a normalised PNG."""
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -12,6 +14,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from training_jobs.drawers.drawings import PHANTOMS, SKETCHES, Drawing, draw, variant
+from xraygpt_core.confine import die_with
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import Rejected
@@ -90,13 +93,19 @@ Prepare = Callable[[Iterable[Source]], Iterator[Prepared]]
 def preparing(workers: int) -> Iterator[Prepare]:
     """A function that prepares pictures in their order: here, or in ``workers - 1`` processes if there are two or
     more workers. Every film is decoded in a sandbox.
+
+    Raises:
+        BrokenPipeError: one of the processes was killed, mostly for want of memory.
     """
     if workers < 2:
         with Sandbox(_LIMITS) as sandbox:
             yield partial(map, partial(prepare, sandbox))
         return
-    with ProcessPoolExecutor(workers - 1, mp_context=get_context("spawn")) as pool:
-        yield partial(pool.map, _prepare_here, chunksize=_CHUNK)
+    try:
+        with ProcessPoolExecutor(workers - 1, get_context("spawn"), die_with, (os.getpid(),)) as pool:
+            yield partial(pool.map, _prepare_here, chunksize=_CHUNK)
+    except BrokenProcessPool:
+        raise BrokenPipeError(errno.EPIPE, "a process that prepares pictures was killed") from None
 
 
 @cache

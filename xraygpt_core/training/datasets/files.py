@@ -79,7 +79,7 @@ class FolderFiles:
             real = os.path.realpath(self.root / address)
         except (OSError, ValueError):  # a circle of links, or half a character
             raise LeadsOut("this is no name of a file") from None
-        base = self._bases[max((door for door in self._bases if address.startswith(door)), key=len)]
+        base = self._bases[max((door for door in self._bases if not door or address.startswith(f"{door}/")), key=len)]
         if real != base and not real.startswith(base.rstrip("/") + "/"):
             raise LeadsOut("a link leads out of the folder of its set")
         return Path(real)
@@ -95,7 +95,7 @@ class FolderFiles:
             raise TrainingError(f"it cannot be read: {error.strerror}") from None
 
     def list(self, folder: str) -> Iterator[str]:
-        """As :class:`Files`, by name; links to folders are not followed."""
+        """As :class:`Files`: a folder's own files by name, then its folders; links to folders are not followed."""
         start = self.path(folder) if folder else self.root
         if start.is_dir():
             yield from _walk(start, f"{folder}/" if folder else "")
@@ -118,15 +118,16 @@ class FolderFiles:
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[str]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise Unlisted(prefix or ".", f"this folder cannot be read: {error.strerror}") from None
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(folder / entry.name, f"{prefix}{entry.name}/")
-        elif entry.is_file():
-            yield prefix + entry.name
+    waiting = [(folder, prefix)]
+    while waiting:
+        folder, prefix = waiting.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise Unlisted(prefix or ".", f"this folder cannot be read: {error.strerror}") from None
+        yield from (prefix + entry.name for entry in entries if entry.is_file())
+        below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        waiting += [(folder / name, f"{prefix}{name}/") for name in reversed(below)]
 
 
 def open_set(spec: SetSpec) -> tuple[FolderFiles, FolderFiles]:
@@ -141,7 +142,7 @@ def open_set(spec: SetSpec) -> tuple[FolderFiles, FolderFiles]:
     root = path if path.is_dir() else path.parent
     if not root.is_dir() or not (path.exists() or is_file_name(spec.path)):
         raise TrainingError(f"the set {spec.name!r} has no such file or folder: {spec.path}")
-    texts = FolderFiles(root, [door.rstrip("/") for door in spec.only])
+    texts = FolderFiles(root, [door.rpartition("/")[0] for door in spec.only])
     return texts, texts if spec.images is None else FolderFiles(Path(spec.images))
 
 

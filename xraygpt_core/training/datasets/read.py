@@ -103,7 +103,7 @@ def _checked(spec: SetSpec, files: Files, images: Files, problems: Problems) -> 
             problems.add(row.where, what, Kind.PATIENT_IN_TWO_SPLITS)
         found += 1
         yield pair
-    problems.weigh(spec.name)
+    problems.weigh(spec.name, spec.bad_images)
     if not found:
         problems.add(spec.name, "no row of it can be trained on", Kind.EMPTY_SET)
 
