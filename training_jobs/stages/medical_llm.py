@@ -49,7 +49,8 @@ def run(
     """
     check_stage(config.preset, JOB)
     if not config.conversations.files:
-        report_writing.run(base, out, config, resume)
+        must_not_want_dialogues(config)
+        report_writing.run(base, out, config, resume, world, observer)
         return
     words = keyword_list(config.conversations.keywords) if config.conversations.keywords is not None else None
     files = [(f"conversations.files[{number}]", Path(file)) for number, file in enumerate(config.conversations.files)]
@@ -135,6 +136,18 @@ class _Tuning:
             "held_out": held_out | {"dialogues": len(self.lesson.held_out)},
         }
         return told if self.config.preset is None else told | {"preset": preset_table(self.config)}
+
+
+def must_not_want_dialogues(config: Config) -> None:
+    """Whether a configuration without dialogues asks for nothing that needs some.
+
+    Raises:
+        TrainingError: it does; the demo's task is not what its author wants.
+    """
+    wants = [f"the preset {config.preset}"] if config.preset is not None else []
+    wants += ["conversations.keywords"] if config.conversations.keywords is not None else []
+    if wants:
+        raise TrainingError(f"{' and '.join(wants)} needs dialogues: name their files in conversations.files")
 
 
 def must_end_as_served(base: Bundle, llm: Llm) -> None:

@@ -4,7 +4,7 @@ Where image tokens will stand, the task puts blurred embeddings of finding words
 weights are a LoRA adapter in PEFT's own format. The LLM is frozen afterwards.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +15,14 @@ from training_jobs.drawers.questions import FINDINGS_ONLY, draw_question
 from training_jobs.drawers.wording import concise_report
 from training_jobs.language.tuning import save_adapter, trainable
 from training_jobs.learning.checkpoint import complete_directory, write_result
+from training_jobs.learning.distributed import ALONE, World
 from training_jobs.learning.loop import Loss, plan_of, train
 from training_jobs.learning.objective import Exchange, answer_loss
+from training_jobs.learning.progress import Observer
 from training_jobs.stages.slots import SLOTS, Codebook, blur, presences
+from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.llm import pick_device
 from xraygpt_core.model.prompt import template_named
 from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
 from xraygpt_core.training.config import Config
@@ -31,26 +35,48 @@ _REPORT_SHARE, _FINDINGS_SHARE, _FOLLOW_UP_SHARE = 0.45, 0.4, 0.03  # the rest: 
 Truth = tuple[frozenset[str], View]
 
 
-def run(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
-    """Train the adapter; ``out/result/adapter`` when done."""
+def run(
+    base: Bundle,
+    out: Path,
+    config: Config,
+    resume: Path | None,
+    world: World = ALONE,
+    observer: Observer | None = None,
+) -> None:
+    """Train the adapter; ``out/result/adapter`` when done.
+
+    Raises:
+        TrainingError: every weight was to be trained, or the weights to be cut into parts.
+    """
+    if config.llm.tune == "full" or config.llm.strategy == "shard":
+        raise TrainingError(
+            "without conversations.files the demo's own task is trained, an adapter: llm.tune=full and "
+            "llm.strategy=shard are for dialogues"
+        )
     torch.manual_seed(config.seed)
-    llm = trainable(base, replace(config.llm, tune="lora"))
+    llm = trainable(base, replace(config.llm, tune="lora"), pick_device("auto"), config.precision)
     codebook = Codebook(llm)
     template, stop = template_named(base.template), base.stop[0]
     spread = float(llm.model.get_input_embeddings().weight.std()) * _NOISE
 
-    def loss_of(step: int) -> Iterable[Loss]:
+    def losses_of(step: int) -> Iterator[Loss]:
         drawn = batch_of(step, config, base.question)
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        tokens = codebook.blend(blur(presences([truth for truth, _ in drawn]), generator))
-        tokens = tokens + torch.randn(tokens.shape, generator=generator) * spread
-        return [answer_loss(llm, template, stop, [exchange for _, exchange in drawn], tokens)]
+        blurred = blur(presences([truth for truth, _ in drawn]), generator)
+        tokens = codebook.blend(blurred.to(llm.device))
+        tokens = tokens + torch.randn(tokens.shape, generator=generator).to(llm.device) * spread
+        mine = range(world.rank, len(drawn), world.size)
+        size = config.micro_batch or max(len(mine), 1)
+        for start in range(0, len(mine), size):
+            part = list(mine[start : start + size])
+            yield answer_loss(llm, template, stop, [drawn[index][1] for index in part], tokens[part])
 
     plan = plan_of("medical-llm", out, config, config.steps, resume, data=base.sha256)
-    loss = train(plan, llm.model, loss_of)
-    with complete_directory(out / "result") as work:
-        save_adapter(llm.model, work / "adapter")
-        write_result(work, "medical-llm", base, config, loss=loss, tokens=len(SLOTS))
+    loss = train(plan, llm.model, losses_of, world, observer)
+    if world.leads:
+        with complete_directory(out / "result") as work:
+            save_adapter(llm.model, work / "adapter")
+            write_result(work, "medical-llm", base, config, loss=loss, tokens=len(SLOTS))
 
 
 def batch_of(step: int, config: Config, question: str) -> list[tuple[Truth, Exchange]]:

@@ -182,3 +182,19 @@ def test_epochs_and_a_share_of_warm_up_count_the_dialogues(
     )
     medical_llm.run(tiny_base, tmp_path / "out", replace(config, epochs=1.0, warmup_share=0.3), None)
     assert (plans[0].steps, plans[0].warmup, plans[0].epoch_steps) == (9, 3, 9)
+
+
+@pytest.mark.parametrize(
+    ("wants", "told"),
+    [
+        ({"preset": "fastchat-vicuna-7b"}, "the preset fastchat-vicuna-7b needs dialogues"),
+        ({"conversations": {"keywords": "radiology"}}, "conversations.keywords needs dialogues"),
+        ({"llm": {"tune": "full"}}, "for dialogues"),
+        ({"llm": {"strategy": "shard"}}, "for dialogues"),
+    ],
+)
+def test_who_wants_dialogues_and_names_none_does_not_get_the_demos_task(
+    tiny_base: Bundle, tmp_path: Path, wants: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(TrainingError, match=told):
+        medical_llm.run(tiny_base, tmp_path, parse_config(wants), None)
