@@ -108,7 +108,7 @@ def test_without_torch_it_says_what_to_install(
     fake_gateway: Any, xraygpt: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
-    monkeypatch.setattr("xraygpt.commands.models.find_spec", lambda name: None if name == "torch" else find(name))
+    monkeypatch.setattr("xraygpt.commands.new_bundle.find_spec", lambda name: None if name == "torch" else find(name))
     assert "pip install 'xraygpt[model]'" in str(xraygpt("replay", SUMMARY).exception)
     assert fake_gateway.asked == []
 
