@@ -45,12 +45,13 @@ _NEGATIVE = re.compile(
 _UNSURE = re.compile(
     r"\b(?:may|might|could|possibl\w+|probabl\w+|likely|versus|vs|suggest\w*|or|exclude\w*|question\w*|if|concern\w*|"
     r"evaluat\w+|recommend\w*|consider|differential|suspicious|appears?|XX+|x-XX+|prior|previous\w*|compar\w+|interval|"
-    r"histor\w+|status|again|but|however|otherwise|except|although)\b"
+    r"histor\w+|status|again|but|however|otherwise|except|although)\b",
+    re.I,
 )
 _SPLIT = re.compile(r"(?<=[a-z)])[.;](?:\s+|$)|(?<=\d)\.\s+(?=[A-Z])|\n+")
 _COMPARES = re.compile(
     r"\b(?:compar\w+|prior|previous\w*|interval|since|new(?:ly)?|worsen\w+|improv\w+|increas\w+|decreas\w+|no longer|"
-    r"earlier|resol\w+|progress\w+|chang\w+|develop\w+)\b",
+    r"earlier|resol\w+|progress\w+|changed|no (?:\w+ )?changes?|develop\w+)\b",
     re.I,
 )
 _SAME_AS_BEFORE = re.compile(r"\b(?:stable|unchanged|again|persistent|chronic and stable|remains?)\b ?", re.I)
@@ -133,7 +134,7 @@ class Changed:
 
 def sentences(text: str) -> list[str]:
     """Sentences without their full stops, numbers of a list and marks of de-identification."""
-    plain = re.sub(r"(?:^|(?<=\s))\d{1,2}[.)]\s+", "", re.sub(r"\S*XX+\S*", "", text))
+    plain = re.sub(r"(?:^|(?<=\s))\d{1,2}[.)]\s+", "", re.sub(r" ?[\w-]*XX+[\w-]*", "", text))
     return [" ".join(one.split()).strip(" .;") for one in _SPLIT.split(plain) if re.search(r"[A-Za-z]{3}", one)]
 
 
@@ -230,7 +231,7 @@ def donors_of(reports: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _added(rows: list[str], donors: Sequence[str], rng: random.Random) -> tuple[list[str], str] | None:
-    text = " ".join(rows)
+    text = ". ".join(rows)
     for _ in range(30):
         donor = rng.choice(donors)
         (stem,) = asserts(donor)
@@ -242,7 +243,7 @@ def _added(rows: list[str], donors: Sequence[str], rng: random.Random) -> tuple[
 
 def _denials_apart(text: str) -> str:
     """What the report asserts: an added finding may well be one that it denies."""
-    return ". ".join(one for one in re.split(r"(?<=[.\n])\s*|\. ", text) if not _NEGATIVE.search(one))
+    return ". ".join(one for one in text.split(". ") if not _NEGATIVE.search(one))
 
 
 def _lost(rows: list[str], donors: Sequence[str], rng: random.Random) -> tuple[list[str], str] | None:

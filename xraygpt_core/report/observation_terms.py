@@ -115,7 +115,7 @@ _PATTERNS: dict[str, str] = {
     "nipple shadow": r"nipples?(?: shadows?)?",
     "thickening": r"thicken\w*",
 }
-TERMS = {kind: re.compile(words) for kind, words in _PATTERNS.items()}
+TERMS = {kind: re.compile(rf"\b(?:{words})") for kind, words in _PATTERNS.items()}
 
 # A rewrite may say the right in place of the left, which is more general.
 PARENTS: dict[str, frozenset[str]] = {
