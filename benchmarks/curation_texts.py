@@ -40,7 +40,8 @@ FINDINGS = {
     r"elevat\w+ (?:of )?(?:the )?(?:left |right )?(?:hemi ?)?diaphragm|eventration": r"elevat|eventrat|diaphragm",
 }
 _NEGATIVE = re.compile(
-    r"\b(?:no|not|nor|without|negative|free|clear|normal|unremarkable|absent|resol\w+|intact|within|cannot|limits)\b", re.I
+    r"\b(?:no|not|nor|without|negative|free|clear|normal|unremarkable|absent|resol\w+|intact|within|cannot|limits)\b",
+    re.I,
 )
 _UNSURE = re.compile(
     r"\b(?:may|might|could|possibl\w+|probabl\w+|likely|versus|vs|suggest\w*|or|exclude\w*|question\w*|if|concern\w*|"
@@ -170,7 +171,9 @@ def other_words(sentence: str, rng: random.Random) -> str:
 def _turned(said: str, rng: random.Random) -> str:
     """Another grammatical form: active and passive, existential, a list of denials taken apart."""
     roll = rng.random()
-    if (denied := re.fullmatch(r"(?:there (?:is|are) )?no (?:evidence of )?([\w -]+(?:, [\w -]+)*,? or [\w -]+)", said, re.I)):
+    if denied := re.fullmatch(
+        r"(?:there (?:is|are) )?no (?:evidence of )?([\w -]+(?:, [\w -]+)*,? or [\w -]+)", said, re.I
+    ):
         items = [one.strip() for one in re.split(r",? or |, ", denied[1]) if one.strip()]
         simple = all(len(one.split()) <= 4 for one in items)
         if simple and roll < 0.25:
@@ -186,11 +189,17 @@ def _turned(said: str, rng: random.Random) -> str:
         if re.search(r"\b(?:is|are|which|that|seen|identified|noted|present)\b", there[2]):
             return said
         return f"{there[2]} {rng.choice(_SEEN) if there[1] == 'is' else 'are seen'}"
-    if (noted := re.fullmatch(r"((?!no\b)[^,]{3,80}) (?:is|are) (?:noted|present|seen|identified)", said, re.I)) and roll < 0.5:
+    if (
+        noted := re.fullmatch(r"((?!no\b)[^,]{3,80}) (?:is|are) (?:noted|present|seen|identified)", said, re.I)
+    ) and roll < 0.5:
         if _NEGATIVE.search(noted[1]):
             return said
         return f"There {'are' if noted[1].endswith('s') else 'is'} {_lower(noted[1])}"
-    if (state := re.fullmatch(r"(?:the )?(heart size|heart|mediastinum|lungs?|bones) (?:is|are) (normal|clear)", said, re.I)) and roll < 0.4:
+    if (
+        state := re.fullmatch(
+            r"(?:the )?(heart size|heart|mediastinum|lungs?|bones) (?:is|are) (normal|clear)", said, re.I
+        )
+    ) and roll < 0.4:
         return f"{state[2].capitalize()} {state[1].lower()}"
     return said
 
@@ -265,7 +274,12 @@ def _swapped(rows: list[str], donors: Sequence[str], rng: random.Random) -> tupl
         if not _COMPARES.search(one) and len(set(re.findall(r"\b(?:left|right)\b", one.lower()))) == 1
     ]
     for one, stem in rng.sample(sided, len(sided)):
-        sides = {side for row in rows if re.search(stem, row, re.I) for side in re.findall(r"\b(?:left|right)\b", row.lower())}
+        sides = {
+            side
+            for row in rows
+            if re.search(stem, row, re.I)
+            for side in re.findall(r"\b(?:left|right)\b", row.lower())
+        }
         if len(sides) == 1 and not re.search(r"bilateral|both|biapical|bibasilar", " ".join(rows), re.I):
             return [mirrored(row) if re.search(stem, row, re.I) else row for row in rows], one
     return None
@@ -291,7 +305,9 @@ def _flip(row: str) -> str | None:
     if _UNSURE.sub(lambda found: "" if found[0] == "or" else "?", row).count("?"):
         return None
     words = "|".join(f"{stem}" for stem in FINDINGS)
-    if found := re.match(r"(There (?:is|are) no|No)(?: evidence of| evidence for)? (?=[^.]*(?:" + words + "))", row, re.I):
+    if found := re.match(
+        r"(There (?:is|are) no|No)(?: evidence of| evidence for)? (?=[^.]*(?:" + words + "))", row, re.I
+    ):
         rest = re.sub(r",? or ", " and ", row[found.end() :])
         rest = re.sub(r"\b(?:focal|acute|visible|large|significant|definite|suspicious) ", "", rest)
         if re.search(r"\b(?:is|are)\b", rest) or _NEGATIVE.search(rest):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from training_jobs.curation.options import add_curation
 from xraygpt_core.errors import TrainingError, XrayGPTError
 from xraygpt_core.plain_text import plain_text
 from xraygpt_core.training.config import Config, Phantoms, parse_config
@@ -18,10 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.job == "curate":
-            from training_jobs.curate import curate
+            from training_jobs.curation.command import run_curation
 
-            _print(curate(options.source, options.out, rules_only=options.rules_only))
-            return 0
+            return run_curation(options)
         if options.job == "average":
             from training_jobs.stages.average import average
 
@@ -132,10 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     mean.add_argument("--class", dest="kind", default="MapProjector")
     mean.add_argument("--out", type=Path, required=True, help="the file to write")
     _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
-    curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
-    curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")
-    curation.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")
-    curation.add_argument("--out", type=Path, help="write the kept reports here, one JSON object a line")
+    add_curation(jobs.add_parser("curate", help="make texts to learn from of radiology reports"))
     return parser
 
 

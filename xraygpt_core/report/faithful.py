@@ -94,7 +94,9 @@ def _asserted(source: _Told, rewrite: _Told) -> Iterable[Objection]:
             continue
         if source.has(kind, Assertion.OPEN) or source.special(kind, Assertion.OPEN):
             if certain := rewrite.of(kind, Assertion.ASSERTED):
-                yield Objection(ObjectionKind.CERTAINTY, kind, _first(source, kind, Assertion.OPEN), certain[0].sentence)
+                yield Objection(
+                    ObjectionKind.CERTAINTY, kind, _first(source, kind, Assertion.OPEN), certain[0].sentence
+                )
             continue
         denied = source.of(kind, Assertion.DENIED)
         wrong = ObjectionKind.NEGATION if denied else ObjectionKind.ADDED
@@ -104,7 +106,11 @@ def _asserted(source: _Told, rewrite: _Told) -> Iterable[Objection]:
 def _denied(source: _Told, rewrite: _Told) -> Iterable[Objection]:
     """Denials of the rewrite that the source does not make."""
     for kind in rewrite.kinds(Assertion.DENIED):
-        if kind == ANYTHING or source.has(kind, Assertion.DENIED) or any(source.has(p, Assertion.DENIED) for p in PARENTS.get(kind, ())):
+        if (
+            kind == ANYTHING
+            or source.has(kind, Assertion.DENIED)
+            or any(source.has(p, Assertion.DENIED) for p in PARENTS.get(kind, ()))
+        ):
             continue
         there = source.of(kind, Assertion.ASSERTED, Assertion.OPEN)
         told = rewrite.of(kind, Assertion.DENIED)[0].sentence

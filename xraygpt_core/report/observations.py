@@ -28,8 +28,12 @@ _NORMAL = re.compile(
     r"\b(?P<not>(?:not|nor|neither)(?: \w+)? )?(?:normal|unremarkable|clear(?! of)|intact|sharp|within (?:normal )?limits|"
     r"negative(?! for)|free of (?:any )?(?:acute |active )?(?:disease|abnormalit\w+))\b"
 )
-_QUALIFIED_NORMAL = re.compile(r"\b(?:otherwise|upper|borderline|except|near|mildly|remainder|remaining|rest|elsewhere)\b")
-_CLAUSES = re.compile(r"; ?|, (?=(?:the |and the )?[a-z ]{3,40} (?:is|are)\b)| and (?=the [a-z ]{3,30} (?:is|are)\b)| but ")
+_QUALIFIED_NORMAL = re.compile(
+    r"\b(?:otherwise|upper|borderline|except|near|mildly|remainder|remaining|rest|elsewhere)\b"
+)
+_CLAUSES = re.compile(
+    r"; ?|, (?=(?:the |and the )?[a-z ]{3,40} (?:is|are)\b)| and (?=the [a-z ]{3,30} (?:is|are)\b)| but "
+)
 _GENERAL = re.compile(
     r"\b(?:(?:(?P<acute>acute|active)|significant|focal|cardio ?pulmonary|pulmonary|intra ?thoracic|thoracic|osseous|bony|bone|chest|"
     r"cardiac|radiographic|lung|and|or|of|heart|infectious|pleural) )*"
