@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from xraygpt_core.errors import TrainingError
 
@@ -68,7 +68,7 @@ def _in_zip(source: Path, wanted: Callable[[str], bool]) -> Iterator[File]:
 
 def _in_tar(source: Path, wanted: Callable[[str], bool]) -> Iterator[File]:
     opened = _COMPRESSED.get(source.suffix.lower(), open)(source, "rb")
-    with opened as stream, tarfile.open(fileobj=_Careful(stream), mode="r:") as archive:
+    with opened as stream, tarfile.open(fileobj=cast("IO[bytes]", _Careful(stream)), mode="r:") as archive:
         for member in archive:
             file = archive.extractfile(member) if member.isreg() and wanted(member.name) else None
             if file is not None:

@@ -15,9 +15,12 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9_(\"'])|(?<=[a-z)][.;])\s+|\n+")
 _NUMBER = re.compile(r"^\s*\(?\d{1,2}[.)]\s*(?=\D|$)")
 _VIEW = re.compile(
     r"(?:.*\b(?:pa|ap|frontal|lateral|portable|upright|supine)\b.*\b(?:views?|radiographs?|projections?|images?|films?|"
-    r"examination)\b|.*\b(?:views?|projections?|radiographs?|images?) (?:of the (?:chest|thorax)|(?:was|were|are) (?:obtained|"
-    r"submitted|provided))|^\W*(?:\d+|two|three|single|one) (?:views?|images?)\W*$|^\W*(?:(?:chest|x-ray|xray|radiographs?|pa|ap|lateral|frontal|"
-    r"decubitus|views?|and|two|three|single|of|the|portable|upright|supine|examination|exam|films?|images?|X{4,}|[0-9]+)\W+)+$)",
+    r"examination)\b|.*\b(?:views?|projections?|radiographs?|images?) (?:of the (?:chest|thorax)|(?:was|were|"
+    r"are) (?:obtained|"
+    r"submitted|provided))|^\W*(?:\d+|two|three|single|one) (?:views?|images?)\W*$|^\W*(?:(?:chest|x-ray|xray|"
+    r"radiographs?|pa|ap|lateral|frontal|"
+    r"decubitus|views?|and|two|three|single|of|the|portable|upright|supine|examination|exam|films?|images?|X{4,}|"
+    r"[0-9]+)\W+)+$)",
     re.IGNORECASE,
 )
 _VIEWS = r"(?:PA|AP|frontal|lateral|portable|decubitus)(?:(?:,| and|/)? ?(?:PA|AP|lateral|frontal))*"
@@ -25,7 +28,8 @@ _FILMS = r"(?:views?|projections?|radiographs?|films?|images?|exam(?:ination)?)"
 _VIEW_ASIDE = (
     re.compile(rf"^(?:the )?{_VIEWS} {_FILMS}(?: of the chest)? (?:reveals?|demonstrates?|shows?) (?:that )?", re.I),
     re.compile(
-        rf"[,(]?\s*\b(?:as )?(?:best |only )?(?:seen |noted |visuali[sz]ed )?(?:only |best )?(?:on|in) (?:the |this )?{_VIEWS} {_FILMS}\)?",
+        rf"[,(]?\s*\b(?:as )?(?:best |only )?(?:seen |noted |visuali[sz]ed )?(?:only |best )?(?:on|in) (?:the |"
+        rf"this )?{_VIEWS} {_FILMS}\)?",
         re.I,
     ),
 )
@@ -42,8 +46,10 @@ _IN_PLACE = re.compile(r"\bin (?:stable|unchanged) (?:position|location)\b", re.
 _ASIDE = (
     re.compile(
         r"[,(]?\s*\b(?:(?:as |when )?(?:compared|in comparison|comparing) (?:to|with)|"
-        r"(?:since|from|relative to|similar to|in the interval since|over the interval from|than on|as on) (?:the |a )?(?:most )?"
-        r"(?:recent |immediate )?(?:prior|previous\w*|earlier|last|comparison|preceding|old|outside))\b[^.;]*?(?=[.;]|$|, (?:and|with|but)\b)",
+        r"(?:since|from|relative to|similar to|in the interval since|over the interval from|than on|as on) (?:the |"
+        r"a )?(?:most )?"
+        r"(?:recent |immediate )?(?:prior|previous\w*|earlier|last|comparison|preceding|old|outside))\b[^.;]*?(?=[.;]|"
+        r"$|, (?:and|with|but)\b)",
         re.I,
     ),
     re.compile(
@@ -55,14 +61,17 @@ _ASIDE = (
         re.I,
     ),
     re.compile(
-        r"[,(]?\s*\b(?:(?:which|that) )?(?:is|are|has been|have been|appears?|remains?) (?:stable|unchanged|similar|the same)"
+        r"[,(]?\s*\b(?:(?:which|that) )?(?:is|are|has been|have been|appears?|remains?) (?:stable|unchanged|similar|"
+        r"the same)"
         r"(?: in (?:appearance|size|position|configuration|extent))?\)?(?=[.;,]|$)",
         re.I,
     ),
     re.compile(r"[,(]\s*(?:stable|unchanged|similar in appearance|as before)\)?(?=[.;,]|$)", re.I),
     re.compile(
-        r"\b(?:grossly |relatively |essentially |overall )?(?:stable|unchanged|persistent(?:ly)?|persisting|residual|interval"
-        r"(?! (?:change|increase|decrease|improvement|worsening|resolution|progression|removal|clearing|growth))|newly|new|again|"
+        r"\b(?:grossly |relatively |essentially |overall )?(?:stable|unchanged|persistent(?:ly)?|persisting|residual|"
+        r"interval"
+        r"(?! (?:change|increase|decrease|improvement|worsening|resolution|progression|removal|clearing|growth))|"
+        r"newly|new|again|"
         r"recurrent|redemonstrated)\b(?! (?:since|from|compared))\s*(?:and )?",
         re.I,
     ),
@@ -70,16 +79,21 @@ _ASIDE = (
 )
 _REMAINS = {"remain": "are", "remains": "is"}
 _STILL_COMPARES = re.compile(
-    r"\b(?:compar\w+|(?:prior|previous\w*)(?! (?:\w+ )?(?:granul\w+|surg\w+|stern\w+|fractur\w+|infect\w+|trauma\w*|tubercul\w+|"
-    r"cabg|inflam\w+|disease|injur\w+|process\w*|operat\w+|\w+ectomy|histoplasm\w+|bypass|insult|repair|pneumonia))|interval|since|unchanged|worsen\w*|improv\w+|no longer|earlier|progress\w*|"
+    r"\b(?:compar\w+|(?:prior|previous\w*)(?! (?:\w+ )?(?:granul\w+|surg\w+|stern\w+|fractur\w+|infect\w+|trauma\w*|"
+    r"tubercul\w+|"
+    r"cabg|inflam\w+|disease|injur\w+|process\w*|operat\w+|\w+ectomy|histoplasm\w+|bypass|insult|repair|pneumonia))|"
+    r"interval|since|unchanged|worsen\w*|improv\w+|no longer|earlier|progress\w*|"
     r"resol(?:v\w+|ution)|developed|development|persist\w*|no (?:\w+ )?changes?|not changed|changed|stable|new|"
     r"(?:has|have) (?:\w+ )?(?:increased|decreased)|(?:increas|decreas|enlarg)ing|(?:increase|decrease) in)\b",
     re.IGNORECASE,
 )
 # A mark stood where a noun is missed now.
 _GAP = re.compile(
-    r"\b(?:the|an?|of|in|to|with|and|or|at|on|from|for|by|no|are|is|acute|aortic|pulmonary|hilar|thoracic|cardiopulmonary|mediastinal|"
-    r"bony|osseous)\s*(?:[.,;]|$)|\b(?:pulmonary|mediastinal|bony|hilar) (?:are|is|appears?|within|normal|and mediastinum)\b|^\W*(?:the |an? )?(?:is|are|was|were|has|have|of|and|or)\b|\b(?:the|an?|no)\s+(?:is|are|was|were|of|in|may|and|or|with|to)\b",
+    r"\b(?:the|an?|of|in|to|with|and|or|at|on|from|for|by|no|are|is|acute|aortic|pulmonary|hilar|thoracic|"
+    r"cardiopulmonary|mediastinal|"
+    r"bony|osseous)\s*(?:[.,;]|$)|\b(?:pulmonary|mediastinal|bony|hilar) (?:are|is|appears?|within|normal|"
+    r"and mediastinum)\b|^\W*(?:the |an? )?(?:is|are|was|were|has|have|of|and|or)\b|\b(?:the|an?|no)\s+(?:is|are|was|"
+    r"were|of|in|may|and|or|with|to)\b",
     re.IGNORECASE,
 )
 _SAYS_SOMETHING = re.compile(r"[A-Za-z]{3}")

@@ -9,10 +9,12 @@ from typing import Any
 
 from training_jobs.curation.budget import Budget, Limits
 from training_jobs.curation.endpoint import Endpoint, EndpointModel, check_endpoint, key_from_environment
+from training_jobs.curation.estimate import estimate
 from training_jobs.curation.prompts import read_prompts
 from training_jobs.curation.rewriters import Model
-from training_jobs.curation.run import Plan, Source, Stopped, curate, estimate, stopping_on_signals
+from training_jobs.curation.run import Plan, Source, Stopped, curate
 from training_jobs.curation.sources import reader_of
+from training_jobs.curation.stopping import stopping_on_signals
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.plain_text import plain_text
 

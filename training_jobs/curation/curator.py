@@ -49,9 +49,9 @@ class Curator:
             return self._kept(record, record.findings, record.impression, text, {})
         source = f"{without_marks(record.findings)}\n{without_marks(record.impression)}"
         if self._way.model is not None and self._way.prompts is not None:
-            text, told = self._by_model(number, record, source, self._way.model, self._way.prompts)
-            if text is not None:
-                return self._kept(record, record.findings, record.impression, text, told)
+            summary, told = self._by_model(number, record, source, self._way.model, self._way.prompts)
+            if summary is not None:
+                return self._kept(record, record.findings, record.impression, summary, told)
             return self._by_rules(record, source, told)
         return self._by_rules(record, source, {})
 

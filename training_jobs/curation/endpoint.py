@@ -225,7 +225,8 @@ def check_endpoint(url: str, *, send_out: bool) -> None:
         return
     if not send_out:
         raise TrainingError(
-            f"--endpoint: {parsed.host} is another machine, and report texts would be sent to it. If that is allowed, say "
+            f"--endpoint: {parsed.host} is another machine, and report texts would be sent to it. If that is allowed, "
+            f"say "
             "--send-reports-out; --dry-run says what it would cost"
         )
     if parsed.scheme != "https":

@@ -1,7 +1,7 @@
 """What a curation has done so far, on disk, so that it can be killed at any moment and goes on.
 
-``state/settings.json`` says what is curated and how, ``state/journal.jsonl`` has a line for each report that is done, in
-the order of the source, and ``state/calls.jsonl`` one for each answer of a model, written before it is used.
+``state/settings.json`` says what is curated and how, ``state/journal.jsonl`` has a line for each report that is done,
+in the order of the source, and ``state/calls.jsonl`` one for each answer of a model, written before it is used.
 """
 
 import fcntl
@@ -64,7 +64,8 @@ class Journal:
             other = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
             if other:
                 raise TrainingError(
-                    f"{self.folder.parent} holds another curation ({', '.join(other)} differ): choose another --out, or "
+                    f"{self.folder.parent} holds another curation ({', '.join(other)} differ): choose another --out, "
+                    f"or "
                     f"remove {self.folder} to begin again"
                 )
             return

@@ -2,26 +2,24 @@
 
 import hashlib
 import shutil
-import signal
 import sys
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training_jobs.curation.budget import Budget, LimitReached, Limits, tokens_of
+from training_jobs.curation.budget import Budget, LimitReached, Limits
 from training_jobs.curation.curator import Curator, Way, duplicate
 from training_jobs.curation.journal import Journal
 from training_jobs.curation.output import write_file, write_folder
 from training_jobs.curation.prompts import Prompts
 from training_jobs.curation.records import Record
 from training_jobs.curation.rewriters import Answer, Model, Stopping
-from training_jobs.curation.rules import VERSION, reason_to_drop
+from training_jobs.curation.rules import VERSION
 from training_jobs.curation.sources import read_reports
 from xraygpt_core.errors import TrainingError
 
@@ -78,7 +76,7 @@ class Plan:
     prompts: Prompts | None = None
     model: Callable[[Budget], Model] | None = None
     model_name: str | None = None
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     parallel: int = 4
 
     def described(self) -> dict[str, Any]:
@@ -177,7 +175,7 @@ def _work(source: Source, plan: Plan, journal: Journal | None, counts: Counts, s
     parallel = plan.parallel if model is not None else 1
     said = time.monotonic()
     if counts.read:
-        _say(f"going on after {counts.read} reports")
+        say(f"going on after {counts.read} reports")
     try:
         for row in _rows(_new(source, counts.read), curator, parallel, stop):
             if journal is not None:
@@ -185,7 +183,7 @@ def _work(source: Source, plan: Plan, journal: Journal | None, counts: Counts, s
             counts.add(row)
             if time.monotonic() - said >= _TELL_EVERY:
                 said = time.monotonic()
-                _say(counts.line())
+                say(counts.line())
     except (Stopping, LimitReached) as error:
         words = f"{counts.line()}. {error}" if isinstance(error, LimitReached) else counts.line()
         raise Stopped(f"stopped: {words}. {_how_to_go_on(journal)}") from error
@@ -256,60 +254,6 @@ def _rows(
             pool.shutdown(cancel_futures=True)
 
 
-def estimate(source: Source, plan: Plan) -> dict[str, Any]:
-    """What asking a model would take at most, if every report is answered at once; nobody is asked.
-
-    An answer is counted as long as its report, which it hardly ever is; objections ask a second time.
-    """
-    counts: Counter[str] = Counter()
-    tokens_in = tokens_out = read = 0
-    system = tokens_of(plan.prompts.system) if plan.prompts else 0
-    for record in source.records():
-        read += 1
-        reason = "unreadable" if record.broken else reason_to_drop(record.findings, record.impression)
-        if reason is not None:
-            counts[reason] += 1
-        elif plan.prompts is not None:
-            tokens_in += system + tokens_of(plan.prompts.first(record.findings, record.impression))
-            tokens_out += tokens_of(record.findings + record.impression)
-    kept = read - counts.total()
-    minutes = None
-    if plan.limits.requests or plan.limits.tokens:
-        by_requests = kept / plan.limits.requests if plan.limits.requests else 0.0
-        by_tokens = (tokens_in + tokens_out) / plan.limits.tokens if plan.limits.tokens else 0.0
-        minutes = round(max(by_requests, by_tokens), 1)
-    return {
-        "read": read,
-        "kept": kept,
-        "dropped": dict(sorted(counts.items())),
-        "dry_run": True,
-        "calls": kept,
-        "tokens_in": tokens_in,
-        "tokens_out": tokens_out,
-        "cost": round(plan.limits.cost(tokens_in, tokens_out), 4),
-        "minutes_at_least": minutes,
-    }
-
-
-@contextmanager
-def stopping_on_signals() -> Iterator[threading.Event]:
-    """An event that the first SIGTERM or Ctrl-C sets; the second ends the process as usual."""
-    stop = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def ask(number: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
-        _say("stopping: what is being asked is waited for; once more ends it at once")
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-
-
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """A line of progress."""
     print(line, file=sys.stderr, flush=True)  # noqa: T201

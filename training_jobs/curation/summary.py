@@ -11,7 +11,9 @@ from xraygpt_core.report.observations import ACUTE, ANYTHING, Observation, obser
 _LEAD = "Overall, "
 _STARTS_WITH_NAME = re.compile(r"^(?:[A-Z]{2}|[A-Z][a-z]*-[A-Z])")
 _WORDS = re.compile(r"[a-z]{3,}")
-_SMALL = frozenset("the and are is with there was were has have seen noted this that evidence".split())
+_SMALL = frozenset(
+    ("the", "and", "are", "with", "there", "was", "were", "has", "have", "seen", "noted", "this", "that", "evidence")
+)
 
 
 @dataclass(frozen=True)

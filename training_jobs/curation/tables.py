@@ -106,7 +106,7 @@ def _record(cells: Mapping[str, Any], where: str) -> Record:
 def _text(source: Path) -> Iterator[TextIO]:
     try:
         with (gzip.open if source.suffix == ".gz" else open)(source, "rt", encoding="utf-8-sig", newline="") as lines:
-            yield lines  # type: ignore[misc]  # gzip's own class
+            yield lines
     except UnicodeDecodeError as error:
         raise TrainingError(f"{source} is no UTF-8: {error.reason} at byte {error.start}") from error
     except BROKEN as error:

@@ -81,7 +81,7 @@ class _Told:
 def objections(source: str, rewrite: str) -> tuple[Objection, ...]:
     """What a rewrite says otherwise than its source; none if it is faithful as far as this can tell."""
     one, other = _Told(source), _Told(rewrite)
-    return tuple([*_asserted(one, other), *_denied(one, other), *_lost(one, other), *_misplaced(one, other)])
+    return (*_asserted(one, other), *_denied(one, other), *_lost(one, other), *_misplaced(one, other))
 
 
 def _asserted(source: _Told, rewrite: _Told) -> Iterable[Objection]:

@@ -1,7 +1,7 @@
 """What each sentence of a report observes: which finding, there or not or perhaps, on which side and in which zone.
 
-Wider than :mod:`xraygpt_core.report.statements`: all that :mod:`xraygpt_core.report.observation_terms` has words for, and
-parts of the body that are called normal.
+Wider than :mod:`xraygpt_core.report.statements`: all that :mod:`xraygpt_core.report.observation_terms` has words for,
+and parts of the body that are called normal.
 """
 
 import re
@@ -25,7 +25,8 @@ _PARTS = {
 }
 PARTS = {f"abnormal {part}": re.compile(rf"\b(?:{words})\b") for part, words in _PARTS.items()}
 _NORMAL = re.compile(
-    r"\b(?P<not>(?:not|nor|neither)(?: \w+)? )?(?:normal|unremarkable|clear(?! of)|intact|sharp|within (?:normal )?limits|"
+    r"\b(?P<not>(?:not|nor|neither)(?: \w+)? )?(?:normal|unremarkable|clear(?! of)|intact|sharp|"
+    r"within (?:normal )?limits|"
     r"negative(?! for)|free of (?:any )?(?:acute |active )?(?:disease|abnormalit\w+))\b"
 )
 _QUALIFIED_NORMAL = re.compile(
@@ -35,7 +36,8 @@ _CLAUSES = re.compile(
     r"; ?|, (?=(?:the |and the )?[a-z ]{3,40} (?:is|are)\b)| and (?=the [a-z ]{3,30} (?:is|are)\b)| but "
 )
 _GENERAL = re.compile(
-    r"\b(?:(?:(?P<acute>acute|active)|significant|focal|cardio ?pulmonary|pulmonary|intra ?thoracic|thoracic|osseous|bony|bone|chest|"
+    r"\b(?:(?:(?P<acute>acute|active)|significant|focal|cardio ?pulmonary|pulmonary|intra ?thoracic|thoracic|osseous|"
+    r"bony|bone|chest|"
     r"cardiac|radiographic|lung|and|or|of|heart|infectious|pleural) )*"
     r"(?:disease|process(?:es)?|abnormalit(?:y|ies)|findings?|pathology|injur(?:y|ies)|changes?)\b"
 )
