@@ -73,7 +73,7 @@ def _in_tar(source: Path, wanted: Callable[[str], bool]) -> Iterator[File]:
             file = archive.extractfile(member) if member.isreg() and wanted(member.name) else None
             if file is not None:
                 yield member.name, None if member.size > MAX_FILE else _bounded(file)
-            archive.members = []  # or every header stays in memory
+            cast("Any", archive).members = []  # or every header stays in memory
 
 
 def _bounded(file: IO[bytes]) -> bytes | None:

@@ -67,7 +67,30 @@ class Observation:
 
 def observations(text: str) -> list[Observation]:
     """Everything that a text without headings, or the findings and impression of one with headings, observes."""
-    return [one for raw in raw_sentences(text) for plain in sentences_of(raw) for one in _in_sentence(raw, plain)]
+    return [
+        one
+        for raw in raw_sentences(text)
+        for plain in sentences_of(raw)
+        for part in _statements_of(plain)
+        for one in _in_sentence(raw, part)
+    ]
+
+
+def _statements_of(plain: str) -> list[str]:
+    """The statements of a sentence: what stands before and after a semicolon, or a comma and "and" that end no list.
+
+    "No nodule, and opacity on the right" are two; "no nodule, mass, and opacity" is one, for it has a comma before.
+    """
+    parts: list[str] = []
+    for piece in plain.split("; "):
+        first, joint, second = piece.partition(", and ")
+        two = joint and "," not in first and _says_something(first) and _says_something(second)
+        parts += [first, second] if two else [piece]
+    return parts
+
+
+def _says_something(part: str) -> bool:
+    return bool(_findings_and_disease(part) or _NORMAL.search(part))
 
 
 def _in_sentence(raw: str, plain: str) -> Iterator[Observation]:
