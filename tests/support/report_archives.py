@@ -10,9 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 LONG = "The heart is normal in size and the lungs are clear without effusion."
 
 
-def open_i_xml(
-    findings: str | None, impression: str | None, uid: str = "CXR1", images: Sequence[str] = ()
-) -> bytes:
+def open_i_xml(findings: str | None, impression: str | None, uid: str = "CXR1", images: Sequence[str] = ()) -> bytes:
     """One Open-i report."""
     texts = [("COMPARISON", "None."), ("INDICATION", "Cough"), ("FINDINGS", findings), ("IMPRESSION", impression)]
     abstract = "".join(f'<AbstractText Label="{label}">{escape(text or "")}</AbstractText>' for label, text in texts)
@@ -63,7 +61,7 @@ def small_collection(count: int) -> dict[str, bytes]:
         finding = FINDINGS[number % len(FINDINGS)]
         place = PLACES[number // len(FINDINGS) % len(PLACES)]
         size = number // (len(FINDINGS) * len(PLACES)) + 3
-        text = f"There is a {size} mm {finding} in the {place}. Heart size is normal. No pleural effusion or pneumothorax."
+        text = f"There is a {size} mm {finding} in the {place}. Heart size is normal. No pleural effusion."
         film = f"CXR{number}_IM-{number:04d}-1001"
         files[f"reports/{number}.xml"] = open_i_xml(text, "No acute disease.", f"CXR{number}", [film])
     return files

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from training_jobs.curation.rewriters import Stopping
 from xraygpt_core.errors import TrainingError
 
-LETTERS_A_TOKEN = 4  # of English, as endpoints count; an estimate for what is not known before
+LETTERS_A_TOKEN = 3  # of English four, as endpoints count; on the safe side for what is not known before
 
 
 class LimitReached(TrainingError):
@@ -52,6 +52,7 @@ class Budget:
         self.limits, self._stop, self._clock = limits, stop, clock
         self.tokens_in, self.tokens_out, self.calls = tokens_in, tokens_out, calls
         self._reserved_in = self._reserved_out = 0
+        self._short = 1.0  # how much longer prompts were than they were taken for, at most
         self._next = 0.0  # when the next request may go
         self._lock = threading.Lock()
 
@@ -59,13 +60,14 @@ class Budget:
     def cost(self) -> float:
         return self.limits.cost(self.tokens_in, self.tokens_out)
 
-    def reserve(self, tokens_in: int, tokens_out: int) -> None:
-        """Count on a call of at most so many tokens.
+    def reserve(self, tokens_in: int, tokens_out: int) -> tuple[int, int]:
+        """Count on a call of about so many tokens, more where calls so far took more; what is counted on.
 
         Raises:
             LimitReached: it might pass a limit.
         """
         with self._lock:
+            tokens_in = int(tokens_in * self._short)
             all_in = self.tokens_in + self._reserved_in + tokens_in
             all_out = self.tokens_out + self._reserved_out + tokens_out
             limits = self.limits
@@ -77,6 +79,7 @@ class Budget:
                 raise LimitReached(f"the limit of {limits.most_cost:g} is reached: {self.cost:.4f} was spent")
             self._reserved_in += tokens_in
             self._reserved_out += tokens_out
+            return tokens_in, tokens_out
 
     def settle(self, reserved: tuple[int, int], used: tuple[int, int] | None) -> None:
         """The call has ended; ``used`` is None where nothing was answered."""
@@ -87,6 +90,7 @@ class Budget:
                 self.calls += 1
                 self.tokens_in += used[0]
                 self.tokens_out += used[1]
+                self._short = max(self._short, self._short * used[0] / max(reserved[0], 1))
 
     def wait(self, tokens: int) -> None:
         """Wait until a request of so many tokens keeps to the rates.

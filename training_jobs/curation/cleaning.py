@@ -7,20 +7,21 @@ one that is about the change alone goes. What went, and why, is told.
 import re
 from dataclasses import dataclass
 
+from training_jobs.curation.comparisons import STILL_COMPARES, tidy, without_comparison
 from xraygpt_core.report.negation import Assertion
 from xraygpt_core.report.observations import ACUTE, ANYTHING, observations
 
 MARK = re.compile(r"X{4,}|_{3,}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9_(\"'])|(?<=[a-z)][.;])\s+|\n+")
 _NUMBER = re.compile(r"^\s*\(?\d{1,2}[.)]\s*(?=\D|$)")
+_FILMED = r"(?:views?|radiographs?|projections?|images?|films?|examination)"
 _VIEW = re.compile(
-    r"(?:.*\b(?:pa|ap|frontal|lateral|portable|upright|supine)\b.*\b(?:views?|radiographs?|projections?|images?|films?|"
-    r"examination)\b|.*\b(?:views?|projections?|radiographs?|images?) (?:of the (?:chest|thorax)|(?:was|were|"
-    r"are) (?:obtained|"
-    r"submitted|provided))|^\W*(?:\d+|two|three|single|one) (?:views?|images?)\W*$|^\W*(?:(?:chest|x-ray|xray|"
-    r"radiographs?|pa|ap|lateral|frontal|"
-    r"decubitus|views?|and|two|three|single|of|the|portable|upright|supine|examination|exam|films?|images?|X{4,}|"
-    r"[0-9]+)\W+)+$)",
+    rf".*\b(?:pa|ap|frontal|lateral|portable|upright|supine)\b.*\b{_FILMED}\b|"
+    r".*\b(?:views?|projections?|radiographs?|images?) (?:of the (?:chest|thorax)|(?:was|were|are) (?:obtained|"
+    r"submitted|provided))|"
+    r"^\W*(?:\d+|two|three|single|one) (?:views?|images?)\W*$|"
+    r"^\W*(?:(?:chest|x-ray|xray|radiographs?|pa|ap|lateral|frontal|decubitus|views?|and|two|three|single|of|the|portable|"
+    r"upright|supine|examination|exam|films?|images?|X{4,}|[0-9]+)\W+)+$",
     re.IGNORECASE,
 )
 _VIEWS = r"(?:PA|AP|frontal|lateral|portable|decubitus)(?:(?:,| and|/)? ?(?:PA|AP|lateral|frontal))*"
@@ -36,66 +37,21 @@ _VIEW_ASIDE = (
 _KNOWN_MARKS = (
     (re.compile(rf"\bx[- ]?(?:{MARK.pattern})\b", re.I), "x-ray"),
     (re.compile(rf"\blymph (?:{MARK.pattern})", re.I), "lymph nodes"),
-    (re.compile(rf"\b(?:the |an? )?aortic (?:{MARK.pattern})(?=[.,;]|$)", re.I), "the aorta"),
+    (re.compile(rf"\baortic (?:{MARK.pattern})(?=[.,;]|$)", re.I), "aorta"),
     (re.compile(rf"\bhilar (?:{MARK.pattern})(?=[.,;]|$)", re.I), "hila"),
     (re.compile(rf"\bcosto ?phrenic (?:{MARK.pattern})", re.I), "costophrenic angle"),
     (re.compile(rf"\bno (?:{MARK.pattern}) (?:of|for) (?:an? )?", re.I), "no "),
 )
-# Words that compare and can go without taking anything else with them.
-_IN_PLACE = re.compile(r"\bin (?:stable|unchanged) (?:position|location)\b", re.I)
-_ASIDE = (
-    re.compile(
-        r"[,(]?\s*\b(?:(?:as |when )?(?:compared|in comparison|comparing) (?:to|with)|"
-        r"(?:since|from|relative to|similar to|in the interval since|over the interval from|than on|as on) (?:the |"
-        r"a )?(?:most )?"
-        r"(?:recent |immediate )?(?:prior|previous\w*|earlier|last|comparison|preceding|old|outside))\b[^.;]*?(?=[.;]|"
-        r"$|, (?:and|with|but)\b)",
-        re.I,
-    ),
-    re.compile(
-        r"[,(]?\s*\b(?:in (?:stable|unchanged) (?:appearance|configuration)|stable in (?:appearance|size|position))\b",
-        re.I,
-    ),
-    re.compile(
-        r"[,(]?\s*\b(?:is |are |has |have )?(?:again|re) ?-?(?=(?:seen|noted|identified|demonstrated|visuali[sz]ed)\b)",
-        re.I,
-    ),
-    re.compile(
-        r"[,(]?\s*\b(?:(?:which|that) )?(?:is|are|has been|have been|appears?|remains?) (?:stable|unchanged|similar|"
-        r"the same)"
-        r"(?: in (?:appearance|size|position|configuration|extent))?\)?(?=[.;,]|$)",
-        re.I,
-    ),
-    re.compile(r"[,(]\s*(?:stable|unchanged|similar in appearance|as before)\)?(?=[.;,]|$)", re.I),
-    re.compile(
-        r"\b(?:grossly |relatively |essentially |overall )?(?:stable|unchanged|persistent(?:ly)?|persisting|residual|"
-        r"interval"
-        r"(?! (?:change|increase|decrease|improvement|worsening|resolution|progression|removal|clearing|growth))|"
-        r"newly|new|again|"
-        r"recurrent|redemonstrated)\b(?! (?:since|from|compared))\s*(?:and )?",
-        re.I,
-    ),
-    re.compile(r"(?<=\b)(?:remains?) (?=\w)", re.I),
-)
-_REMAINS = {"remain": "are", "remains": "is"}
-_STILL_COMPARES = re.compile(
-    r"\b(?:compar\w+|(?:prior|previous\w*)(?! (?:\w+ )?(?:granul\w+|surg\w+|stern\w+|fractur\w+|infect\w+|trauma\w*|"
-    r"tubercul\w+|"
-    r"cabg|inflam\w+|disease|injur\w+|process\w*|operat\w+|\w+ectomy|histoplasm\w+|bypass|insult|repair|pneumonia))|"
-    r"interval|since|unchanged|worsen\w*|improv\w+|no longer|earlier|progress\w*|"
-    r"resol(?:v\w+|ution)|developed|development|persist\w*|no (?:\w+ )?changes?|not changed|changed|stable|new|"
-    r"(?:has|have) (?:\w+ )?(?:increased|decreased)|(?:increas|decreas|enlarg)ing|(?:increase|decrease) in)\b",
-    re.IGNORECASE,
-)
 # A mark stood where a noun is missed now.
 _GAP = re.compile(
     r"\b(?:the|an?|of|in|to|with|and|or|at|on|from|for|by|no|are|is|acute|aortic|pulmonary|hilar|thoracic|"
-    r"cardiopulmonary|mediastinal|"
-    r"bony|osseous)\s*(?:[.,;]|$)|\b(?:pulmonary|mediastinal|bony|hilar) (?:are|is|appears?|within|normal|"
-    r"and mediastinum)\b|^\W*(?:the |an? )?(?:is|are|was|were|has|have|of|and|or)\b|\b(?:the|an?|no)\s+(?:is|are|was|"
-    r"were|of|in|may|and|or|with|to)\b",
+    r"cardiopulmonary|mediastinal|bony|osseous)\s*(?:[.,;]|$)|"
+    r"\b(?:pulmonary|mediastinal|bony|hilar) (?:are|is|appears?|within|normal|and mediastinum)\b|"
+    r"^\W*(?:the |an? )?(?:is|are|was|were|has|have|of|and|or)\b|"
+    r"\b(?:the|an?|no)\s+(?:is|are|was|were|of|in|may|and|or|with|to)\b",
     re.IGNORECASE,
 )
+_MOST_LETTERS = 1000  # of a sentence that is looked at
 _SAYS_SOMETHING = re.compile(r"[A-Za-z]{3}")
 
 
@@ -103,7 +59,7 @@ _SAYS_SOMETHING = re.compile(r"[A-Za-z]{3}")
 class Removed:
     """A sentence that went, or lost words, and why."""
 
-    why: str  # comparison, view, mark
+    why: str  # comparison, view, mark, length
     sentence: str
 
 
@@ -141,11 +97,13 @@ def without_marks(text: str) -> str:
     """A text whose marks are gone, nothing else: what a rewrite is compared with."""
     for pattern, words in _KNOWN_MARKS:
         text = pattern.sub(words, text)
-    return _tidy(MARK.sub(" ", text))
+    return tidy(MARK.sub(" ", text))
 
 
 def _clean(sentence: str) -> tuple[str, str | None]:
     """What stays of a sentence, and why anything went."""
+    if len(sentence) > _MOST_LETTERS:
+        return "", "length"
     if _VIEW.match(sentence) and not _asserts(sentence):
         return "", "view"
     said, why = sentence, None
@@ -156,33 +114,19 @@ def _clean(sentence: str) -> tuple[str, str | None]:
         said, why = without_marks(said), "mark"
         if _GAP.search(said) or len(said.split()) < 2:
             return "", "mark"
-    said = _tidy(said)
-    plain = _without_comparison(said)
+    said = tidy(said)
+    plain = without_comparison(said)
     if plain != said:
         why = "comparison"
-        if _STILL_COMPARES.search(plain) or _GAP.search(plain) or not observations(plain):
+        if STILL_COMPARES.search(plain) or _GAP.search(plain) or not observations(plain):
             return "", why
-    elif _STILL_COMPARES.search(said):
+    elif STILL_COMPARES.search(said):
         return "", "comparison"
     return _as_sentence(plain), why
 
 
 def _asserts(sentence: str) -> bool:
     return any(one.status is Assertion.ASSERTED and one.kind not in (ACUTE, ANYTHING) for one in observations(sentence))
-
-
-def _without_comparison(said: str) -> str:
-    said = _IN_PLACE.sub("in place", said)
-    for pattern in _ASIDE[:-1]:
-        said = pattern.sub(" ", said)
-    said = _ASIDE[-1].sub(lambda found: _REMAINS[found[0].strip().lower()] + " ", said)
-    return _tidy(said)
-
-
-def _tidy(text: str) -> str:
-    text = re.sub(r"\(\s*\)", "", " ".join(text.split()))
-    text = re.sub(r"\s+([.,;:)])", r"\1", text)
-    return re.sub(r"([.,;])(?:\s*[.,;])+", r"\1", text).strip(" ,;")
 
 
 def _as_sentence(said: str) -> str:

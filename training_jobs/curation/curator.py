@@ -14,6 +14,7 @@ from training_jobs.curation.rules import VERSION, reason_to_drop
 from training_jobs.curation.summary import RuleSummary, summarise_by_rules
 from xraygpt_core.report.faithful import objections
 
+MOST_LETTERS = 20_000  # of a report; the longest real ones have 4,000
 _SHOWN_OBJECTIONS = 10
 Ask = Callable[[int, str, str], Answer]  # of a report's number, a key that is the request's, and a prompt
 
@@ -42,6 +43,8 @@ class Curator:
         """The row of a report; ``dropped`` says why, where it is."""
         if record.broken is not None:
             return _dropped(record, "unreadable", record.broken)
+        if len(record.findings) + len(record.impression) > MOST_LETTERS:
+            return _dropped(record, "too_long")
         if reason := reason_to_drop(record.findings, record.impression):
             return _dropped(record, reason)
         if self._way.name == "as-is":

@@ -74,9 +74,8 @@ class EndpointModel:
         asked = tokens_of(system) + tokens_of(prompt) + _OVERHEAD
         broken = 0
         for attempt in range(1, _TRIES + 1):
-            reserved = (asked, self._endpoint.max_tokens)
-            self._budget.wait(sum(reserved))
-            self._budget.reserve(*reserved)
+            self._budget.wait(asked + self._endpoint.max_tokens)
+            reserved = self._budget.reserve(asked, self._endpoint.max_tokens)
             used: tuple[int, int] | None = None
             try:
                 response = self._post(system, prompt)

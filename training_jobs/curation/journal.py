@@ -39,7 +39,11 @@ class Journal:
         except OSError:
             self._lock.close()
             raise TrainingError(f"another curation is at work in {folder.parent}") from None
-        self._check(settings)
+        try:
+            self._check(settings)
+        except TrainingError:
+            self._lock.close()
+            raise
         self.done = _mend(folder / _JOURNAL)
         self.tokens_in = self.tokens_out = self.calls = 0
         self._answers: dict[str, Answer] = {}

@@ -83,6 +83,7 @@ _OPEN_AFTER = _any(
     r"(?:cannot|can not|could not|not) (?:entirely |completely |definitely |be |been )*(?:excluded|ruled out)",
     rf"{_BE}(?:possible|questionable|equivocal|questioned|suspected|not certain|uncertain|to be excluded)",
     r"(?:should|must|needs? to) be excluded",
+    rf"(?:may|might|could) (?:also |well )?be {_SEEN}",
 )
 _VERB = r"(?:is|are|was|were|remains?|persists?|shows?|demonstrates?|has|have|appears?|measures?|lies|extends?)"
 _HARD = re.compile(

@@ -69,7 +69,7 @@ def test_an_open_i_report_has_its_sections_films_and_indication() -> None:
         b"not xml",
         b'<!DOCTYPE a [<!ENTITY b "boom">]><a>&b;</a>',
         '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "boom">]><a>&b;</a>'.encode("utf-16"),
-        '<?xml version="1.0" encoding="utf-7"?><a/>'.encode(),
+        b'<?xml version="1.0" encoding="utf-7"?><a/>',
         b'<?xml version="1.0" encoding="no-such-thing"?><a/>',
         b"<a>" * 20_000,
         b"<a>\xff\xfe</a>",
@@ -153,7 +153,11 @@ def test_a_zip_that_wants_a_password_is_an_error(tmp_path: Path) -> None:
 
 def test_mimic_reports_are_read_by_their_sections(tmp_path: Path) -> None:
     files = {"files/p10/p10000032/s50414267.txt": REPORT, "files/p10/p10000032/index.html": b"x"}
-    for source in (folder_of(tmp_path / "in", files), tar_of(tmp_path / "a.tgz", files), zip_of(tmp_path / "a.zip", files)):
+    for source in (
+        folder_of(tmp_path / "in", files),
+        tar_of(tmp_path / "a.tgz", files),
+        zip_of(tmp_path / "a.zip", files),
+    ):
         (report,) = read_mimic(source)
         assert report.findings == "The lungs are clear. There is no pleural effusion."
         assert (report.impression, report.indication) == ("No acute disease.", "Cough.")
