@@ -52,7 +52,7 @@ def pairs_of(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A pair for each film of a kept report; one without an image where the source names no film."""
     images = row.get("images") or [None]
     for image in images:
-        pair = {"pair_id": row["uid"] if len(images) == 1 else f"{row['uid']}/{_stem(image)}"}
+        pair = {"id": row["uid"] if len(images) == 1 else f"{row['uid']}/{_stem(image)}"}
         pair |= {"patient": row.get("patient") or row["uid"]} | ({"image": image} if image else {})
         indication = {"indication": row["indication"]} if row.get("indication") else {}
         yield pair | {"text": row["text"]} | indication | {"provenance": row["provenance"]}

@@ -115,7 +115,7 @@ def test_a_folder_has_pairs_with_provenance_captions_and_what_was_dropped(tmp_pa
     assert (told["kept"], told["pairs"], told["annotations"]) == (1, 2, 2)
     first, second = rows(tmp_path / "out" / "kept.jsonl")
     assert first == {
-        "pair_id": "CXR1/CXR1_IM-0001-1001",
+        "id": "CXR1/CXR1_IM-0001-1001",
         "patient": "CXR1",
         "image": "CXR1_IM-0001-1001.png",
         "text": EFFUSION,
@@ -128,7 +128,7 @@ def test_a_folder_has_pairs_with_provenance_captions_and_what_was_dropped(tmp_pa
             "removed": [{"why": "view", "sentence": "PA view."}],
         },
     }
-    assert second["pair_id"] == "CXR1/CXR1_IM-0001-2001"
+    assert second["id"] == "CXR1/CXR1_IM-0001-2001"
     captions = json.loads((tmp_path / "out" / "filter_cap.json").read_text())["annotations"]
     assert captions == [{"image_id": "0001_1", "caption": EFFUSION}, {"image_id": "0001_2", "caption": EFFUSION}]
     (dropped,) = rows(tmp_path / "out" / "dropped.jsonl")
@@ -368,3 +368,25 @@ def test_the_environment_of_a_curation_needs_no_torch(tmp_path: Path) -> None:
     )
     line = [sys.executable, "-c", program, "curate", str(tmp_path / "a.tgz")]
     assert subprocess.run(line, env=dict(os.environ), stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def test_both_files_are_read_back_by_the_readers_of_training_sets(tmp_path: Path) -> None:
+    read = pytest.importorskip("xraygpt_core.training.datasets.read")
+    files = pytest.importorskip("xraygpt_core.training.datasets.files")
+    from xraygpt_core.training.mixture import SetSpec
+
+    source = Source(tar_of(tmp_path / "a.tgz", small_collection(6)), "open-i")
+    curate(source, tmp_path / "out", Plan("rules"))
+    (tmp_path / "out" / "image").mkdir()
+    films = [row["image"] for row in rows(tmp_path / "out" / "kept.jsonl")]
+    for film in films:
+        (tmp_path / "out" / "image" / film).touch()
+    texts = {row["text"] for row in rows(tmp_path / "out" / "kept.jsonl")}
+    folder, images = str(tmp_path / "out"), str(tmp_path / "out" / "image")
+    captions = SetSpec("a", "filter-cap", folder, images, split="by-patient")
+    table = SetSpec("b", "table", f"{folder}/kept.jsonl", images, split="by-patient")
+    for spec in (captions, table):
+        reading = read.read_set(spec, files.FolderFiles(tmp_path / "out"), files.FolderFiles(Path(images)))
+        pairs = list(reading.pairs)
+        assert {pair.text for pair in pairs} == texts
+        assert len({pair.patient for pair in pairs}) == 6
