@@ -20,7 +20,7 @@ _MAX_HEADER = 2**22  # bytes read at once: a name of gigabytes is refused, not r
 _MAX_FILES = 5_000_000
 _COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 BROKEN = (OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError)
-# NotImplementedError of an unknown compression is a RuntimeError, and so is the password that a zip asks for.
+# A RuntimeError is what zipfile raises for a compression it does not know, and where a password is asked for.
 
 File = tuple[str, bytes | None]  # name, and content; None: too large
 

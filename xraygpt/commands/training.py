@@ -136,7 +136,10 @@ def run_job(arguments: list[str]) -> str:
 
 
 def curate(context: typer.Context, as_json: AsJson = False) -> None:
-    """Filter reports by the paper's rules. Its arguments are those of `python -m training_jobs curate`."""
+    """Make texts to learn from of radiology reports. Its arguments are those of `python -m training_jobs curate`.
+
+    A model behind an endpoint gets its key from XRAYGPT_CURATE_API_KEY.
+    """
     show.answer(json.loads(run_job(["curate", *context.args])), as_json=as_json)
 
 
