@@ -139,12 +139,13 @@ def _misplaced(source: _Told, rewrite: _Told) -> Iterable[Objection]:
         before = source.of(kind, *there)
         if not before:
             continue
-        sides = {side for one in before for side in one.sides} or {side for one in before for side in one.near}
+        sides = {side for one in before for side in one.sides or one.near}
         zones = {zone for one in before for zone in one.zones}
+        placed = all(one.zones for one in before)
         for one in rewrite.of(kind, *there):
             if sides and one.sides and not one.sides <= sides:
                 yield Objection(ObjectionKind.SIDE, kind, before[0].sentence, one.sentence)
-            elif zones and one.zones and not one.zones <= zones:
+            elif placed and one.zones and not one.zones <= zones:
                 yield Objection(ObjectionKind.ZONE, kind, before[0].sentence, one.sentence)
 
 

@@ -73,7 +73,8 @@ _PATTERNS: dict[str, str] = {
     r"(?:hypo|under) ?(?:inflat|expan|ventilat|aerat)\w*|(?:poor|shallow|low|decreased|diminished|limited|suboptimal) "
     r"(?:level of |degree of )?(?:inspirat\w*|inflation|lung volumes?)",
     "compression": r"(?:compression|wedg\w*)(?: \w+){0,2}? (?:fractures?|deformit\w+)|wedg(?:ing|ed)\b|"
-    r"(?:loss of|decreased|diminished)(?: \w+){0,3}? height|height loss|vertebra\w*(?: \w+){0,3}? compress\w*|"
+    r"(?:loss of|decreased|diminished)(?: \w+){0,3}? height|height loss|loss of(?: \w+){0,5}? vertebra\w*|"
+    r"vertebra\w*(?: \w+){0,3}? compress\w*|"
     r"compress\w*(?: \w+){0,3}? vertebra\w*",
     "fracture": r"fractur\w*|broken (?:bones?|ribs?)",
     "dislocation": r"(?:sub ?lux|disloc)\w*|separation",

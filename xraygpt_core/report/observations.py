@@ -6,7 +6,8 @@ and parts of the body that are called normal.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from xraygpt_core.report.labeller import mentions_in, sentences_of
 from xraygpt_core.report.negation import Assertion
@@ -41,6 +42,12 @@ _GENERAL = re.compile(
     r"cardiac|radiographic|lung|and|or|of|heart|infectious|pleural) )*"
     r"(?:disease|process(?:es)?|abnormalit(?:y|ies)|findings?|pathology|injur(?:y|ies)|changes?)\b"
 )
+_OWN_VERB = re.compile(
+    r"^[^,]*?\b(?:is|are|was|were|has|have|lies?|ends?|shows?|demonstrates?|overl\w+|projects?|remains?|terminates?)\b"
+    r"(?! (?:not )?(?:seen|identified|noted|present|visible|visuali[sz]ed|appreciated|evident|suspected)\b)"
+)
+# "Atelectasis or scarring": one of them, so neither for certain.
+_ALTERNATIVE = re.compile(r"^(?: (?!or\b|and\b)\w+){0,3},? (?:or|and ?/ ?or|and or|versus|vs) (?:\w+ ){0,3}$")
 _SIDES = re.compile(r"\b(left|right|bilateral\w*|both|biapical|bibasilar|bibasal)\b")
 _BOTH = frozenset({"left", "right"})
 
@@ -79,13 +86,14 @@ def observations(text: str) -> list[Observation]:
 def _statements_of(plain: str) -> list[str]:
     """The statements of a sentence: what stands before and after a semicolon, or a comma and "and" that end no list.
 
-    "No nodule, and opacity on the right" are two; "no nodule, mass, and opacity" is one, for it has a comma before.
+    "No nodule, and opacity on the right" are two; "no nodule, mass, and opacity" is one, for it has a comma before, and
+    "no nodule, heart normal, and a line ends in the vein" are two again, for the last has a verb of its own.
     """
     parts: list[str] = []
     for piece in plain.split("; "):
-        first, joint, second = piece.partition(", and ")
-        two = joint and "," not in first and _says_something(first) and _says_something(second)
-        parts += [first, second] if two else [piece]
+        first, joint, second = piece.rpartition(", and ")
+        two = joint and ("," not in first or _OWN_VERB.match(second)) and _says_something(first)
+        parts += [first, second] if two and _says_something(second) else [piece]
     return parts
 
 
@@ -95,7 +103,16 @@ def _says_something(part: str) -> bool:
 
 def _in_sentence(raw: str, plain: str) -> Iterator[Observation]:
     near = sides_in(plain)
-    for mention in mentions_in(plain, _findings_and_disease):
+    named = mentions_in(plain, _findings_and_disease)
+    doubted = {
+        index + step
+        for index, (one, other) in enumerate(pairwise(named))
+        for step in (0, 1)
+        if _ALTERNATIVE.match(plain[one.end : other.start])
+    }
+    for index, mention in enumerate(named):
+        if index in doubted and mention.status is Assertion.ASSERTED:
+            mention = replace(mention, status=Assertion.OPEN)
         zones = frozenset(zone for place in mention.locations for _, group in place.groups for zone in group)
         yield Observation(raw, plain, mention.kind, mention.status, mention.sides, zones, near)
     for clause in _CLAUSES.split(plain):
