@@ -4,6 +4,7 @@ import re
 
 from training_jobs.curation.cleaning import MARK
 from xraygpt_core.plain_text import plain_text
+from xraygpt_core.report.observations import never_ends
 
 _LEAST_WORDS, _MOST_LETTERS = 5, 4000
 _LEAD = re.compile(
@@ -27,6 +28,8 @@ def no_summary(text: str) -> str | None:
         return "it has fewer than five words"
     if len(text) > _MOST_LETTERS:
         return "it is too long for a summary"
+    if never_ends(text):
+        return "a sentence of it is too long"
     if MARK.search(text):
         return "it still has marks of de-identification"
     if _CHATTER.search(text):

@@ -18,25 +18,32 @@ from training_jobs.curation.stopping import stopping_on_signals
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.plain_text import plain_text
 
+MACHINE_FAILED = 74  # EX_IOERR of sysexits.h
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h, as a stage with a checkpoint
 
 
 def run_curation(options: argparse.Namespace) -> int:
-    """Run it. 0: done, counts on stdout; 75: stopped, and the same command goes on.
+    """Run it. 0: done, counts on stdout; 75: stopped, 74: no room; the same command goes on.
 
     Raises:
         TrainingError: options that do not fit, or as :func:`curate`.
     """
-    source, plan = _source(options), _plan(options)
+    source, plan, out = _source(options), _plan(options), options.out
+    if out is not None and out.suffix != ".jsonl" and out.exists() and not out.is_dir():
+        raise TrainingError(f"--out: {out} is a file; name a folder, or a file that ends in .jsonl")
     if options.dry_run:
         _print(estimate(source, plan))
         return 0
     try:
         with stopping_on_signals() as stop:
-            _print(curate(source, options.out, plan, stop))
+            _print(curate(source, out, plan, stop))
     except Stopped as error:
         print(plain_text(f"training_jobs curate: {error}", lines=False), file=sys.stderr)  # noqa: T201
         return STOPPED
+    except OSError as error:  # a full disk, a folder that may not be written
+        words = f"training_jobs curate: {error}; what is done is kept, start the same command again to go on"
+        print(plain_text(words, lines=False), file=sys.stderr)  # noqa: T201
+        return MACHINE_FAILED
     return 0
 
 

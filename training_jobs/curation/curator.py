@@ -13,6 +13,7 @@ from training_jobs.curation.rewriters import Answer, Model, Request, Unanswered
 from training_jobs.curation.rules import VERSION, reason_to_drop
 from training_jobs.curation.summary import RuleSummary, summarise_by_rules
 from xraygpt_core.report.faithful import objections
+from xraygpt_core.report.observations import never_ends
 
 MOST_LETTERS = 20_000  # of a report; the longest real ones have 4,000
 _SHOWN_OBJECTIONS = 10
@@ -50,6 +51,8 @@ class Curator:
         if self._way.name == "as-is":
             text = f"Findings: {record.findings} Impression: {record.impression}"
             return self._kept(record, record.findings, record.impression, text, {})
+        if never_ends(record.findings) or never_ends(record.impression):
+            return _dropped(record, "too_long")
         source = f"{without_marks(record.findings)}\n{without_marks(record.impression)}"
         if self._way.model is not None and self._way.prompts is not None:
             summary, told = self._by_model(number, record, source, self._way.model, self._way.prompts)

@@ -121,7 +121,7 @@ class EndpointModel:
                     raise Unanswered(_refusal(response.status_code))
                 if response.status_code != httpx.codes.OK:
                     raise TrainingError(_refusal(response.status_code))
-                return _document(response)
+                return _document(response, time.monotonic() + 2 * self._endpoint.timeout)
         except httpx.InvalidURL as error:
             raise TrainingError(f"the endpoint's address is none: {error}") from error
         except httpx.TransportError:
@@ -147,12 +147,12 @@ def _refusal(status: int) -> str:
     return f"the endpoint refuses with status {status}: {hints.get(status, 'redirects are not followed')}"
 
 
-def _document(response: httpx.Response) -> dict[str, Any]:
-    """The JSON object of an answer; an empty one where it is none."""
+def _document(response: httpx.Response, deadline: float) -> dict[str, Any]:
+    """The JSON object of an answer; an empty one where it is none, is too large, or comes too slowly."""
     body = bytearray()
     for part in response.iter_bytes():
         body += part
-        if len(body) > _MAX_BODY:
+        if len(body) > _MAX_BODY or time.monotonic() > deadline:
             return {}
     try:
         document = json.loads(body)

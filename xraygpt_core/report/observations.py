@@ -12,7 +12,7 @@ from itertools import pairwise
 from xraygpt_core.report.labeller import mentions_in, sentences_of
 from xraygpt_core.report.negation import Assertion
 from xraygpt_core.report.observation_terms import find_observations
-from xraygpt_core.report.statements import raw_sentences
+from xraygpt_core.report.statements import MOST_LETTERS, all_sentences
 
 _PARTS = {
     "heart": r"heart|cardiac|cardio\w*",
@@ -73,14 +73,19 @@ class Observation:
 
 
 def observations(text: str) -> list[Observation]:
-    """Everything that a text without headings, or the findings and impression of one with headings, observes."""
+    """Everything that a text observes, headings or not; of a sentence that :func:`never_ends`, its beginning."""
     return [
         one
-        for raw in raw_sentences(text)
+        for raw in all_sentences(text)
         for plain in sentences_of(raw)
         for part in _statements_of(plain)
         for one in _in_sentence(raw, part)
     ]
+
+
+def never_ends(text: str) -> bool:
+    """Whether a sentence of the text is too long to be looked at whole."""
+    return any(len(one) >= MOST_LETTERS for one in all_sentences(text))
 
 
 def _statements_of(plain: str) -> list[str]:

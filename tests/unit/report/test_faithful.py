@@ -7,7 +7,7 @@ from xraygpt_core.report.faithful import ObjectionKind, objections
 from xraygpt_core.report.labeller import label_report
 from xraygpt_core.report.negation import Assertion
 from xraygpt_core.report.observation_terms import CHEXPERT, PARENTS, TERMS, find_observations
-from xraygpt_core.report.observations import observations
+from xraygpt_core.report.observations import never_ends, observations
 
 SOURCE = (
     "The heart is enlarged. There is a small left pleural effusion. Calcified granuloma in the right upper lobe. "
@@ -142,6 +142,16 @@ def test_an_empty_rewrite_has_lost_everything() -> None:
 
 
 def test_planted_changes_are_caught_and_faithful_rewrites_pass() -> None:
-    figures = {row.name: row.value for row in measure("set", of_phantoms(300), seed=3, count=50)}
+    figures = {row.name: row.value for row in measure("set", of_phantoms(200), seed=3, count=25)}
     assert (figures["set.caught"] or 0) >= 0.95
     assert (figures["set.objected_to_faithful"] or 0) <= 0.05
+
+
+def test_a_heading_hides_nothing() -> None:
+    assert ("added", "fracture") in kinds("Clear lungs.", "Clear lungs. Technique: there is a rib fracture.")
+    assert ("lost", "fracture") in kinds("Clear lungs. History: there is a rib fracture.", "Clear lungs.")
+
+
+@pytest.mark.parametrize(("text", "never"), [("word " * 199, False), ("word " * 201, True), ("A. " * 500, False)])
+def test_a_sentence_that_never_ends_is_known(text: str, never: bool) -> None:
+    assert never_ends(text) is never

@@ -67,6 +67,26 @@ def test_a_source_that_is_not_there_is_an_error(capsys: Capture) -> None:
     assert "there is no nowhere.tgz" in capsys.readouterr().err
 
 
+def test_a_file_that_is_there_is_not_taken_for_a_folder(archive: str, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["curate", archive, "--out", str(tmp_path / "notes.txt")]) == 1
+    assert "is a file; name a folder" in capsys.readouterr().err
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_no_room_for_what_is_written_is_the_machines_failure(
+    archive: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("training_jobs.curation.journal._append", full)
+    assert main(["curate", archive, "--out", str(tmp_path / "out")]) == 74
+    assert "No space left on device; what is done is kept, start the same command again" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(["curate", archive, "--out", str(tmp_path / "out")]) == 0
+
+
 def test_only_the_first_reports_are_read(archive: str, capsys: Capture) -> None:
     main(["curate", archive, "--first", "2"])
     assert json.loads(capsys.readouterr().out)["read"] == 2

@@ -6,13 +6,21 @@ from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.chat_server import ChatServer, Reply, chat_server, said
 from training_jobs.curation.budget import Budget, LimitReached, Limits, tokens_of
-from training_jobs.curation.endpoint import Endpoint, EndpointModel, check_endpoint, is_this_machine, retry_after
+from training_jobs.curation.endpoint import (
+    Endpoint,
+    EndpointModel,
+    _document,
+    check_endpoint,
+    is_this_machine,
+    retry_after,
+)
 from training_jobs.curation.rewriters import Stopping, Unanswered
 from xraygpt_core.errors import TrainingError
 
@@ -157,6 +165,12 @@ def test_a_server_that_hangs_is_timed_out() -> None:
             model_of(server, timeout=0.05).answer("", "p")
         free.set()
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(("seconds", "document"), [(60.0, {"a": 1}), (-1.0, {})])
+def test_an_answer_that_comes_too_slowly_is_no_answer(seconds: float, document: dict[str, int]) -> None:
+    response = httpx.Response(200, content=b'{"a": 1}')
+    assert _document(response, time.monotonic() + seconds) == document
 
 
 def test_a_stop_ends_the_waiting(serve: Serve) -> None:

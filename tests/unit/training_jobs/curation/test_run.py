@@ -89,6 +89,11 @@ def test_each_report_is_counted_once(tmp_path: Path) -> None:
     }
 
 
+def test_a_report_whose_sentence_never_ends_is_not_rewritten(tmp_path: Path) -> None:
+    source = source_of(tmp_path, open_i_xml(f"{LONG} Clear {'and clear ' * 150} but for a fracture.", "No disease."))
+    assert curate(source, None, Plan("rules"))["dropped"] == {"too_long": 1}
+
+
 def test_a_file_of_json_lines_has_the_kept_texts_unchanged_by_the_rules_alone(tmp_path: Path) -> None:
     text = f"{LONG} Unchanged from XXXX."
     out = tmp_path / "deep" / "kept.jsonl"
@@ -176,6 +181,8 @@ def test_an_unfaithful_answer_is_asked_again_with_the_objection(tmp_path: Path) 
         ("No.", "unfaithful"),
         ("As an AI language model I cannot read any chest film at all.", "unfaithful"),
         (f"{EFFUSION} XXXX was called.", "unfaithful"),
+        (f"{EFFUSION} Technique: there is a rib fracture.", "unfaithful"),
+        (f"{EFFUSION} Note {'well ' * 250} a rib fracture.", "unfaithful"),
         (None, "unanswered"),
     ],
 )
@@ -254,7 +261,7 @@ def test_a_stop_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
 
 
 @given(st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_state_cut_off_at_any_byte_goes_on_to_the_same_files(data: st.DataObject) -> None:
     import tempfile
 
