@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from training_jobs.curation.options import add_curation
 from training_jobs.language import commands
 from training_jobs.learning.leaving import leave
 from training_jobs.stages import commands as stages
@@ -20,10 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.job == "curate":
-            from training_jobs.curate import curate
+            from training_jobs.curation.command import run_curation
 
-            _print(curate(options.source, options.out, rules_only=options.rules_only))
-            return 0
+            return run_curation(options)
         if options.job in commands.NAMES:
             _print(commands.run(options))
             return 0
@@ -160,10 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parsers(jobs)
     _add_encode(jobs.add_parser("encode", help="a shard of features: the images of some pairs through the encoder"))
     _add_report(jobs.add_parser("report", help="the page about a run that is done, with films, texts and controls"))
-    curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
-    curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")
-    curation.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")
-    curation.add_argument("--out", type=Path, help="write the kept reports here, one JSON object a line")
+    add_curation(jobs.add_parser("curate", help="make texts to learn from of radiology reports"))
     return parser
 
 

@@ -1,11 +1,13 @@
 """``train``, ``curate``, ``evaluate``: training jobs, through the queue or as a child process of this command."""
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -136,8 +138,23 @@ def run_job(arguments: list[str]) -> str:
 
 
 def curate(context: typer.Context, as_json: AsJson = False) -> None:
-    """Filter reports by the paper's rules. Its arguments are those of `python -m training_jobs curate`."""
-    show.answer(json.loads(run_job(["curate", *context.args])), as_json=as_json)
+    """Make texts to learn from of radiology reports. Its arguments are those of `python -m training_jobs curate`.
+
+    A model behind an endpoint gets its key from XRAYGPT_CURATE_API_KEY.
+    """
+    with leaving_ctrl_c_to_the_job():
+        told = run_job(["curate", *context.args])
+    show.answer(json.loads(told), as_json=as_json)
+
+
+@contextmanager
+def leaving_ctrl_c_to_the_job() -> Iterator[None]:
+    """A job of the terminal's group gets Ctrl-C itself; this command must not end before it has put down its work."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # a handler, unlike being ignored, is not inherited
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def evaluate(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from xraygpt_core.phantoms.findings import LABELS, View
 from xraygpt_core.report.locations import PLURAL, REWRITES, Location, find_locations
-from xraygpt_core.report.negation import Assertion, mask_pseudo, status_of
+from xraygpt_core.report.negation import Assertion, Finder, mask_pseudo, status_of
 from xraygpt_core.report.sections import described_part
 from xraygpt_core.report.vocabulary import find_terms
 
@@ -98,12 +98,12 @@ def mentions(text: str) -> list[Mention]:
     return [mention for sentence in sentences_of(described_part(text)) for mention in mentions_in(sentence)]
 
 
-def mentions_in(sentence: str) -> list[Mention]:
-    """Every finding that one sentence of :func:`sentences_of` names."""
+def mentions_in(sentence: str, find: Finder = find_terms) -> list[Mention]:
+    """Every finding that one sentence of :func:`sentences_of` names; ``find`` says what is one."""
     masked = mask_pseudo(sentence)
     named = [
-        Mention(start, end, kind, status_of(masked, start, end), plural=bool(PLURAL.search(sentence[start:end])))
-        for start, end, kind in find_terms(masked)
+        Mention(start, end, kind, status_of(masked, start, end, find), plural=bool(PLURAL.search(sentence[start:end])))
+        for start, end, kind in find(masked)
     ]
     return _placed(sentence, named)
 

@@ -40,7 +40,7 @@ _PLACE = re.compile(
     r"(?: (?:lungs?|zones?|lobes?|fields?|sides?|sided|hemi ?thorax|regions?)\b)*"
 )
 _OTHER_LEFT = re.compile(
-    r"\bleft (?:in place|in situ|ventric\w+|atri\w+|heart)|\bright (?:ventric\w+|atri\w+|heart|now)|"
+    r"\bleft (?:in place|in situ)|\bright now|\b(?:left|right) (?:sided )?(?:ventric\w+|atri\w+|heart)|"
     r"\b(?:upper|lower) (?:limits?|abdom\w+|chest wall)|"
     r"\b(?:shift\w*|deviat\w+|displace\w+|pushed)(?: \w+){0,4} to(?:wards)? the (?:left|right)(?: side)?"
 )

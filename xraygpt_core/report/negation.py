@@ -5,9 +5,12 @@ scope, and what ends it.
 """
 
 import re
+from collections.abc import Callable
 from enum import Enum
 
 from xraygpt_core.report.vocabulary import find_terms
+
+Finder = Callable[[str], list[tuple[int, int, str]]]  # (start, end, kind) of everything a sentence names
 
 
 class Assertion(Enum):
@@ -80,6 +83,7 @@ _OPEN_AFTER = _any(
     r"(?:cannot|can not|could not|not) (?:entirely |completely |definitely |be |been )*(?:excluded|ruled out)",
     rf"{_BE}(?:possible|questionable|equivocal|questioned|suspected|not certain|uncertain|to be excluded)",
     r"(?:should|must|needs? to) be excluded",
+    rf"(?:may|might|could) (?:also |well )?be {_SEEN}",
 )
 _VERB = r"(?:is|are|was|were|remains?|persists?|shows?|demonstrates?|has|have|appears?|measures?|lies|extends?)"
 _HARD = re.compile(
@@ -133,8 +137,11 @@ def scope_end(sentence: str, start: int) -> int:
     return limit
 
 
-def status_of(sentence: str, start: int, end: int) -> Assertion:
-    """Status of the finding named at [start, end) of a lower-case sentence without pseudo-negations."""
+def status_of(sentence: str, start: int, end: int, find: Finder = find_terms) -> Assertion:
+    """Status of the finding named at [start, end) of a lower-case sentence without pseudo-negations.
+
+    ``find`` says what may stand in a list with it.
+    """
     before: Assertion | None = None
     for cue in _CUE_BEFORE.finditer(sentence, 0, end):
         if scope_end(sentence, cue.end()) >= end or cue.start() >= start:
@@ -145,7 +152,7 @@ def status_of(sentence: str, start: int, end: int) -> Assertion:
         between = sentence[end : cue.start()]
         if _BREAK_AFTER.search(between):
             break
-        if "," in between and not find_terms(between):
+        if "," in between and not find(between):
             break
         return Assertion.OPEN if cue["open"] else Assertion.DENIED
     return Assertion.ASSERTED

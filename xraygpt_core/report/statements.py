@@ -15,7 +15,7 @@ Spot = tuple[str, str]  # side, zone
 
 _END = re.compile(r"(?<!\b[Nn]o\.)(?<!\b[Dd]r\.)(?<!\bA\.P\.)(?<!\bP\.A\.)(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"[^\W\d_]{2}")
-_MOST_LETTERS = 1000  # of a sentence: a model that never ends one must not cost its worker seconds
+MOST_LETTERS = 1000  # of a sentence: a model that never ends one must not cost its worker seconds
 
 _LINES = re.compile(r"\b(?:lines?|tubes?|catheters?|drains?|ports?|mediport|port ?a ?cath|picc|cvc|ett|tracheostomy)\b")
 _ANY_DEVICE = re.compile(r"^(?:medical )?devices?$")
@@ -110,7 +110,12 @@ class Statement:
 
 def raw_sentences(text: str) -> list[str]:
     """The sentences of findings and impression as they were written, without headings."""
-    return [one.strip()[:_MOST_LETTERS] for one in _END.split(described_part(text)) if _WORD.search(one)]
+    return all_sentences(described_part(text))
+
+
+def all_sentences(text: str) -> list[str]:
+    """The sentences of a text as they were written, whatever headings it has; cut where one never ends."""
+    return [one.strip()[:MOST_LETTERS] for one in _END.split(text) if _WORD.search(one)]
 
 
 def statements(text: str) -> list[Statement]:
