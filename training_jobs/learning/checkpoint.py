@@ -28,7 +28,15 @@ from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.training.config import Config
 
-__all__ = ["RunState", "complete_directory", "latest_checkpoint", "load_checkpoint", "save_checkpoint", "write_result"]
+__all__ = [
+    "RunState",
+    "complete_directory",
+    "latest_checkpoint",
+    "load_checkpoint",
+    "save_checkpoint",
+    "seed_random_states",
+    "write_result",
+]
 
 _WEIGHTS, _STATE, _META = "weights.safetensors", "state.pt", "meta.json"
 _KEPT = 2  # checkpoints of a run; one may be on its way elsewhere while the next is written
@@ -170,6 +178,13 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, kept: dict[str, Any], worl
             if isinstance(value, Tensor) and value.shape == like.shape:
                 moments[key] = world.part(value, like)
     optimizer.load_state_dict(kept)
+
+
+def seed_random_states(seed: int) -> None:
+    """The same random numbers from here on, whatever was drawn before."""
+    torch.manual_seed(seed)  # of every device
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
 
 
 def _random_states() -> dict[str, Any]:

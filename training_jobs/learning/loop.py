@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training_jobs.learning.checkpoint import RunState, latest_checkpoint, load_checkpoint, save_checkpoint
+from training_jobs.learning.checkpoint import (
+    RunState,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    seed_random_states,
+)
 from training_jobs.learning.distributed import ALONE, World
 from training_jobs.learning.loss import Loss
 from training_jobs.learning.optimiser import make_optimizer, trainable
@@ -29,6 +35,7 @@ _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _LEAST_SCALE = 2.0**-10  # a gradient that float16 cannot hold at this scale is no matter of scale
 _MOST_SKIPPED = 0.01  # share of a run's samples
 _FEW = 1000  # samples after which the share is looked at
+_APART = 10**10  # seeds of two processes: beyond any configuration's
 _NAMED = 20  # pairs in a message
 
 
@@ -100,7 +107,9 @@ class _Run:
         self.state = RunState(module, optimizer, plan.job, self.scaler, plan.settings, plan.data)
         self.stopping = False
         world.begin(module)
-        if plan.resume is not None:
+        if plan.resume is None:
+            seed_random_states(plan.seed + _APART * world.rank)
+        else:
             load_checkpoint(plan.resume, self.state, world)
 
     def step(self) -> dict[str, float]:

@@ -18,6 +18,7 @@ class TrainingPlan:
         steps: optimizer steps of the whole run.
         batch: samples of a step, over all processes.
         epoch_steps: steps of an epoch, for the one schedule whose warm-up counts them.
+        seed: of all random numbers in the steps, whatever was drawn before the first.
         clip: the largest norm of a step's gradient; 0: any.
         settings: the configuration as a JSON object, which a checkpoint must agree with.
         data: what names the data, for the same reason.
@@ -39,6 +40,7 @@ class TrainingPlan:
     beta2: float = 0.999
     clip: float = 1.0
     precision: str = "float32"
+    seed: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     data: str = ""
 
@@ -71,6 +73,7 @@ def plan_of(
         beta2=config.beta2,
         clip=config.clip,
         precision=config.precision,
+        seed=config.seed,
         settings=settings_of(config),
         data=data,
     )

@@ -62,6 +62,15 @@ def test_a_run_killed_and_resumed_ends_with_equal_weights(tmp_path: Path) -> Non
         assert torch.equal(one, two)
 
 
+def test_what_was_drawn_before_a_run_does_not_change_it(tmp_path: Path) -> None:
+    one, two = net(), net()
+    train(plan(tmp_path / "one"), one.train(), Noisy(one))
+    torch.rand(7), np.random.rand(7), random.random()
+    train(plan(tmp_path / "two"), two.train(), Noisy(two))
+    for first, second in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.equal(first, second)
+
+
 def test_the_optimizer_is_part_of_the_checkpoint(tmp_path: Path) -> None:
     module = net()
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.1)
