@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _chest_check(options)
         return _evaluate(options) if options.job == "evaluate" else _train(options)
     except XrayGPTError as error:
-        print(plain_text(f"training_jobs {options.job}: {error}", lines=False), file=sys.stderr)  # noqa: T201
+        print(plain_text(f"training_jobs {options.job}: {error}"), file=sys.stderr)  # noqa: T201
         return 1
 
 
