@@ -103,7 +103,7 @@ def test_five_steps_from_the_committed_weights_lower_the_loss(loaded: Loaded, he
     optimizer = torch.optim.AdamW(projector.parameters(), lr=1e-4)
     losses = []
     for _ in range(6):
-        loss = answer_loss(loaded.llm, template, loaded.bundle.stop[0], exchanges, projector(few))
+        loss = answer_loss(loaded.llm, template, loaded.bundle.stop[0], exchanges, projector(few)).mean
         losses.append(float(loss.detach()))
         optimizer.zero_grad()
         loss.backward()

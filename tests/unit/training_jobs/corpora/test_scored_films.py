@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from training_jobs.corpora.scored_films import films, most_frequent_text
-from training_jobs.corpora.studies import film_studies
 from training_jobs.drawers.grey import read_film
 from xraygpt_core.errors import TrainingError
 
@@ -19,20 +18,12 @@ def test_test_films_carry_their_text_and_kinds(film_directory: Path) -> None:
 
 
 def test_the_non_commercial_collection_is_never_used(film_directory: Path) -> None:
-    studies = film_studies(film_directory, ("train", "test"))
-    assert {study.source.split("-")[0] for study in studies} == {"nih", "hannover"}
     assert not any("covid" in str(film.file) for film in films(film_directory, "test"))
 
 
-def test_a_film_comes_in_variants_of_which_the_first_is_as_it_is(film_directory: Path) -> None:
-    studies = film_studies(film_directory, ("train",), variants=3)
-    assert [study.augmented for study in studies[:3]] == [False, True, True]
-
-
 def test_a_directory_without_films_is_an_error(tmp_path: Path, film_directory: Path) -> None:
-    for read in (lambda: films(tmp_path, "test"), lambda: film_studies(tmp_path, ("train",))):
-        with pytest.raises(TrainingError, match=r"manifest\.jsonl: there is no such file"):
-            read()
+    with pytest.raises(TrainingError, match=r"manifest\.jsonl: there is no such file"):
+        films(tmp_path, "test")
     with pytest.raises(TrainingError, match="no film with a text in its val split"):
         films(film_directory, "val")
     with pytest.raises(TrainingError, match="cannot be read"):
@@ -46,6 +37,5 @@ def test_a_row_does_not_lead_out_of_the_folder_of_its_licence(tmp_path: Path, im
     (data / "images/nih/link").symlink_to(tmp_path)
     row = {"id": "1", "split": "test", "image": image, "view": "PA", "labels": [], "template_text": "Clear."}
     (data / "manifest.jsonl").write_text(json.dumps(row))
-    for read in (lambda: films(data, "test"), lambda: film_studies(data, ("test",))):
-        with pytest.raises(TrainingError):
-            read()
+    with pytest.raises(TrainingError):
+        films(data, "test")
