@@ -99,9 +99,9 @@ ALIASES: dict[str, str] = {
 _PARTS_OF_NAMES = ("impression", "findings", "history", "comparison", "addendum")
 # A header that only names what was filmed stands above findings.
 _FILMS = re.compile(
-    r"(?:(?:single|one|two|three|four|portable|upright|supine|bedside|semi|ap|pa|frontal|lateral|and|or|view|views|of|the|"
-    r"chest|radiographs?|films?|x-ray|x ray|cxr|rib|ribs|abdomen|left|right|bilateral|decubitus|a|with|comparison|only|"
-    r"thoracic|spine|sternum|[0-9]+)[\s,/()-]*)+"
+    r"(?:[\s,/()-]*\b(?:single|one|two|three|four|portable|upright|supine|bedside|semi|ap|pa|frontal|lateral|and|or|views?|"
+    r"of|the|chest|radiographs?|films?|x-ray|x ray|cxr|ribs?|abdomen|left|right|bilateral|decubitus|a|with|comparison|"
+    r"only|thoracic|spine|sternum|[0-9]+)\b)+[\s,/()-]*"
 )
 
 
