@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _report(options)
         return _evaluate(options) if options.job == "evaluate" else stages.run(options)
     except XrayGPTError as error:
-        print(plain_text(f"training_jobs {options.job}: {error}", lines=False), file=sys.stderr)  # noqa: T201
+        print(plain_text(f"training_jobs {options.job}: {error}"), file=sys.stderr)  # noqa: T201
         return 1
 
 

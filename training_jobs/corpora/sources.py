@@ -4,12 +4,14 @@ import errno
 import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
@@ -103,9 +105,20 @@ def preparing(workers: int) -> Iterator[Prepare]:
         return
     try:
         with ProcessPoolExecutor(workers - 1, get_context("spawn"), die_with, (os.getpid(),)) as pool:
-            yield partial(pool.map, _prepare_here, chunksize=_CHUNK)
+            yield partial(_ahead, pool, _CHUNK * (workers - 1))
     except BrokenProcessPool:
         raise BrokenPipeError(errno.EPIPE, "a process that prepares pictures was killed") from None
+
+
+def _ahead(pool: ProcessPoolExecutor, many: int, sources: Iterable[Source]) -> Iterator[Prepared]:
+    """In order, with at most three times ``many`` pictures in memory, however slowly they are taken."""
+    left, waiting = iter(sources), deque[Iterator[Prepared]]()
+    while some := list(islice(left, many)):
+        waiting.append(pool.map(_prepare_here, some, chunksize=_CHUNK))
+        if len(waiting) == 3:
+            yield from waiting.popleft()
+    for found in waiting:
+        yield from found
 
 
 @cache
