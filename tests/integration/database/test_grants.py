@@ -90,7 +90,7 @@ FORBIDDEN = {
         "SELECT question FROM chat_turns",
         "SELECT 1 FROM api_keys",
         "SELECT 1 FROM reviews",
-        "SELECT 1 FROM training_runs",
+        "SELECT config FROM training_runs",
         "SELECT 1 FROM idempotency_keys",
         "SELECT prefix FROM backlogs",
         "UPDATE summaries SET summary = 'Normal.'",
