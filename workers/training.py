@@ -16,8 +16,10 @@ from typing import Any
 
 from workers.bundles import composed
 from workers.context import Context
+from workers.corpora import corpus_arguments, local_corpus
 from workers.executor import HandedBack
 from workers.heartbeat import JobProgress
+from workers.run_inputs import local_inputs
 from workers.training_child import TrainingChild
 from workers.transfer import pull, push
 from xraygpt_core.errors import TrainingError
@@ -52,7 +54,8 @@ class Training:
 
     def _command(self, run: RunInput, home: Path, progress: JobProgress) -> list[str]:
         config, out = home / "config.json", home / "out"
-        config.write_text(json.dumps(confined(run.config, self._context.settings.training_data)))
+        given = confined(run.config, self._context.settings.training_data)
+        config.write_text(json.dumps(local_inputs(self._context, given, home / "inputs", progress.check)))
         out.mkdir()
         base = self._base(run, home)
         progress.check()
@@ -61,6 +64,7 @@ class Training:
             command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command += [*self._program, run.stage]
         command += ["--base", str(base.path), "--out", str(out), "--config", str(config)]
+        command += corpus_arguments(local_corpus(self._context, progress, run, base, home, self._program))
         if run.checkpoint_prefix is not None:
             pull(self._context.store, run.checkpoint_prefix, home / "resume", progress.check)
             command += ["--resume", str(home / "resume")]

@@ -119,7 +119,7 @@ def plan_input(ledger: Ledger, claim: Claim) -> PlanInput:
     return fenced(ledger, claim, body, finish=None)
 
 
-def keep_problems(ledger: Ledger, claim: Claim, problem: str, problems_key: str) -> None:
+def keep_problems(ledger: Ledger, claim: Claim, problem: str, problems_key: str | None) -> None:
     """Why this run cannot be planned, before its job ends as dead.
 
     Raises:
