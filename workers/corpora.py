@@ -121,7 +121,7 @@ class CorpusBuilder:
         pairs, out = room / "pairs.jsonl", room / "features.safetensors"
         for sha256, key in zip(given.images, given.keys, strict=True):
             self._picture(sha256, key, room / "images")
-        write_pairs(pairs, [Pair(one, "", "", "train", one, None) for one in given.images])
+        write_pairs(pairs, [Pair(one, "films", one, "train", one, None) for one in given.images])
         command = [sys.executable, *self.program, "encode", "--base", str(self.base.path), "--pairs", str(pairs)]
         with TrainingChild([*command, "--images", str(room / "images"), "--out", str(out)], room) as child:
             while (code := child.wait(_POLL_SECONDS)) is None:

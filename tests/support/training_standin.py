@@ -1,8 +1,8 @@
 """A small program that keeps the file contract of ``training_jobs``: what to do is in its config.
 
 ``steps`` and ``checkpoint_every`` as there; ``stop_at``: wait at this step for a signal; ``fail_after_checkpoint``: end
-with code 3 after each; ``exit``: end with this code at the end; ``no_result``: leave none. With ``--corpus`` its weights
-are a hash of all that is in the corpus. As ``encode`` it is the real encoder.
+with code 3 after each; ``exit``: end with this code at the end; ``no_result``: leave none. With ``--corpus`` its
+weights are a hash of all that is in the corpus. As ``encode`` it is the real encoder.
 """
 
 import argparse
