@@ -58,7 +58,7 @@ class Training:
             with devices, tempfile.TemporaryDirectory(prefix="xraygpt-run-") as temporary:
                 self._run(claim, progress, run, Path(temporary), devices)
         except OSError as error:
-            raise self._failed(claim, of_this_machine(error)) from error
+            raise self._failed(claim, of_this_machine(error)) from None  # it names files
 
     def _run(self, claim: Claim, progress: JobProgress, run: RunInput, home: Path, devices: HeldDevices) -> None:
         command = self._command(run, home, progress)
