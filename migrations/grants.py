@@ -68,7 +68,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "ingest": f"SELECT INSERT {_IMAGE_FORGOTTEN} UPDATE(study_id, origin, names_read)",
         "gpu": "SELECT(id, study_id, state, reason_code, view, flags, duplicate_of, normalised_key, normalised_sha256) "
         f"UPDATE(reason_code) {_ENDS}",
-        "training": "SELECT(id, study_id, normalised_sha256)",
+        "training": "SELECT(id, study_id, state, view, flags, normalised_key, normalised_sha256)",
         "control": "SELECT(id, study_id, state, reason_code, normalised_key, normalised_sha256, preview_key) "
         f"INSERT {_IMAGE_FORGOTTEN}",
         "events": f"SELECT(id, study_id, state, reason_code) INSERT UPDATE(reason_code) {_ENDS}",
@@ -94,6 +94,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "gateway": f"SELECT INSERT {_STUDY_FORGOTTEN}",
         "ingest": f"SELECT INSERT {_STUDY_FORGOTTEN} UPDATE(alias_of, expected_images, last_image_at)",
         "gpu": f"{_STUDY} {_STUDY_CLOSES}",
+        "training": "SELECT(id, alias_of, state, flags, purged_at, patient_pseudonym, patient_id_pseudonym)",
         "control": f"{_STUDY} INSERT {_STUDY_FORGOTTEN}",
         "events": f"{_STUDY} INSERT {_STUDY_CLOSES} UPDATE(lane_rank, place)",
     },
@@ -101,6 +102,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "gateway": "SELECT UPDATE(id, lane_rank, review_state, reviewed_by, reviewed_at, edited_summary) DELETE",
         "ingest": f"{_SUMMARY_PLACE} UPDATE(id, lane_rank, superseded_at)",
         "gpu": f"{_SUMMARY_PLACE} SELECT(summary, edited_summary, flags) INSERT UPDATE(id, superseded_at)",
+        "training": f"{_SUMMARY_PLACE} SELECT(summary, edited_summary, reviewed_at, flags)",
         "control": f"{_SUMMARY_PLACE} UPDATE(id, lane_rank) DELETE",
         "events": f"{_SUMMARY_PLACE} UPDATE(id, lane_rank)",
     },
@@ -127,7 +129,6 @@ GRANTS: dict[str, dict[str, str]] = {
         "training": "SELECT INSERT UPDATE(sha256, dropped)",
         "control": "SELECT UPDATE(sha256, dropped)",
     },
-    "training_points": {"gateway": "SELECT", "training": "SELECT INSERT"},
     "training_run_shards": {
         "gateway": _SHARD_LINKS,
         "ingest": _SHARD_LINKS,
@@ -136,13 +137,13 @@ GRANTS: dict[str, dict[str, str]] = {
         "control": _SHARD_LINKS,
     },
     "training_runs": {
-        "gateway": "SELECT INSERT UPDATE(id, state, bundle, finished_at, problem, problems_key)",
+        "gateway": "SELECT INSERT UPDATE(id, state, bundle, finished_at, paused_at, problem, problems_key)",
         "ingest": f"{_RUN_WAITS} UPDATE(finished_at, problem)",
         "gpu": f"SELECT(parent_run, base_bundle, result_prefix, bundle) {_RUN_WAITS} UPDATE(finished_at, problem)",
         "training": "SELECT UPDATE(id, state, encoder, pairs, problem, problems_key, step, steps, loss, samples_per_s, "
         "checkpoint_prefix, checkpoint_step, "
-        "result_prefix, finished_at)",
-        "control": "SELECT(id, state, encoder) UPDATE(state, finished_at, problem)",
+        "result_prefix, finished_at, paused_at, failure, failure_says, waits_for, held_out, swapped, first_held_out)",
+        "control": "SELECT(id, state, encoder) UPDATE(state, finished_at, paused_at, problem)",
     },
     "training_shards": {
         "gateway": "SELECT(id, prepared_at)",
@@ -156,6 +157,21 @@ GRANTS: dict[str, dict[str, str]] = {
         "gateway": "SELECT(run_id, shard, position) DELETE",
         "training": "SELECT INSERT",
         "control": "SELECT(run_id, shard, position) DELETE",
+    },
+    "training_exclusions": {"gateway": "SELECT INSERT DELETE", "training": "SELECT(study_id, image_ids)"},
+    "training_files": {
+        "gateway": "SELECT DELETE",
+        "training": "SELECT INSERT UPDATE(key, sha256, bytes, at)",
+        "control": "SELECT(run_id, key) DELETE",
+    },
+    "training_points": {
+        "gateway": "SELECT",
+        "training": "SELECT INSERT UPDATE(loss, samples_per_s, held_out, swapped)",
+    },
+    "training_used": {
+        "gateway": "SELECT",
+        "training": "SELECT INSERT",
+        "control": "SELECT",
     },
     "unrotated_images": {},  # the owner's, while the pseudonymisation key is replaced
 }

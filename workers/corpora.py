@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workers.context import Context
+from workers.devices import HeldDevices
 from workers.executor import HandedBack
 from workers.feature_cache import FeatureCache
 from workers.heartbeat import JobProgress
 from workers.shard_files import pair_of, read_texts
 from workers.training_child import TrainingChild
+from workers.training_outcome import exit_code, outcome_of
 from workers.transfer import inside
 from xraygpt_core.errors import ObjectMissing, TrainingError
 from xraygpt_core.ledger.jobs.fence import lease_lost
@@ -36,6 +38,7 @@ class CorpusBuilder:
         base: the bundle whose encoder makes the features that are not made.
         home: of the run on this machine; the corpus becomes ``home/corpus``.
         program: what is run to encode.
+        devices: what it may use.
     """
 
     context: Context
@@ -44,6 +47,7 @@ class CorpusBuilder:
     base: Bundle
     home: Path
     program: Sequence[str]
+    devices: HeldDevices
     encoder: str = ""
     shown: dict[str, str] = field(default_factory=dict)  # films the report may show: hash and key
 
@@ -123,11 +127,13 @@ class CorpusBuilder:
             self._picture(sha256, key, room / "images")
         write_pairs(pairs, [Pair(one, "films", one, "train", one, None) for one in given.images])
         command = [sys.executable, *self.program, "encode", "--base", str(self.base.path), "--pairs", str(pairs)]
-        with TrainingChild([*command, "--images", str(room / "images"), "--out", str(out)], room) as child:
+        command += ["--images", str(room / "images"), "--out", str(out)]
+        with TrainingChild(command, room, self.devices.environment, self.devices.descriptors) as child:
             while (code := child.wait(_POLL_SECONDS)) is None:
                 self._alive()
         if code:
-            raise TrainingError(f"training_jobs encode ended with exit code {code}; its log says why")
+            said = child.said().decode(errors="replace")
+            raise outcome_of(exit_code(code, said), said).error
         key = f"training/features/{given.encoder}/{given.digest}-{file_sha256(out)}.safetensors"
         self.context.store.put_file(key, out)
         return key if keep_features(self.context.ledger, self.progress.claim, given, key) else None
@@ -148,10 +154,16 @@ class CorpusBuilder:
 
 
 def local_corpus(
-    context: Context, progress: JobProgress, run: RunInput, base: Bundle, home: Path, program: Sequence[str]
+    context: Context,
+    progress: JobProgress,
+    run: RunInput,
+    base: Bundle,
+    home: Path,
+    program: Sequence[str],
+    devices: HeldDevices,
 ) -> Path | None:
     """As :meth:`CorpusBuilder.build`."""
-    return CorpusBuilder(context, progress, run, base, home, program).build()
+    return CorpusBuilder(context, progress, run, base, home, program, devices).build()
 
 
 def corpus_arguments(corpus: Path | None) -> list[str]:

@@ -120,7 +120,7 @@ RULES = {
         SELECT r.id FROM training_runs r WHERE r.state = 'dead' AND r.problem IS NULL AND NOT EXISTS (
             SELECT FROM jobs j WHERE j.kind IN ('plan', 'train') AND j.subject = r.id AND j.state = 'dead')
     """,
-    "each film of a run past preparing is prepared or dropped with a reason, and a shard is prepared with its films": """
+    "each film of a run past preparing is prepared or dropped with a reason; a shard is prepared with its films": """
         SELECT s.run_id, i.position FROM training_runs r JOIN training_run_shards s ON s.run_id = r.id
         JOIN training_images i ON i.shard_id = s.shard_id
         WHERE r.state IN ('encoding', 'queued', 'running', 'done') AND i.sha256 IS NULL AND i.dropped IS NULL

@@ -12,7 +12,7 @@ from tests.support.worker_bench import Bench, make_film, run_one
 from workers.context import Context
 from workers.encode import Encode
 from workers.executor import Body
-from workers.plan import Planning, Signed, no_studies
+from workers.plan import Planning, Signed, signed_studies
 from workers.prepare import Prepare
 from workers.training import Training
 from xraygpt_core.ledger.training.runs import Run, create_run, run
@@ -29,7 +29,7 @@ class Lab:
     bench: Bench
     context: Context
     bundle: Bundle
-    signed: Signed = no_studies
+    signed: Signed = signed_studies
     bodies: dict[JobKind, Body] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,9 @@
 """A small program that keeps the file contract of ``training_jobs``: what to do is in its config.
 
 ``steps`` and ``checkpoint_every`` as there; ``stop_at``: wait at this step for a signal; ``fail_after_checkpoint``: end
-with code 3 after each; ``exit``: end with this code at the end; ``no_result``: leave none. With ``--corpus`` its
+with code 3 after each; ``exit``: end with this code at the end; ``no_result``: leave none; ``say``: write this to
+stderr; ``show``: leave a report and TensorBoard files; ``held_out``: look at the held-out loss
+at the start and the end. With ``--corpus`` its
 weights are a hash of all that is in the corpus. As ``encode`` it is the real encoder.
 """
 
@@ -65,7 +67,13 @@ def main() -> int:
         sys.exit(75)
 
     signal.signal(signal.SIGTERM, asked_to_stop)
+    if config.get("show"):
+        (out / "tensorboard").mkdir()
+        (out / "tensorboard" / "events.out.tfevents.1").write_text("events")
     with (out / "progress.jsonl").open("a") as progress:
+        if config.get("held_out") and step == 0:
+            progress.write(json.dumps({"step": 0, "steps": steps, "held_out": 3.0, "swapped": 3.5}) + "\n")
+            progress.write('no point\n{"step": 0, "loss": NaN}\n')
         while step < steps:
             step += 1
             line = {"step": step, "steps": steps, "loss": 1.0 / step, "samples_per_s": 10.0}
@@ -77,11 +85,14 @@ def main() -> int:
                 checkpoint()
                 if config.get("fail_after_checkpoint"):
                     return 3
-    if not config.get("no_result"):
-        appear(
-            out / "result",
-            {"projector.safetensors": f"projector after {step}{learned(given.corpus)}", "result.json": "{}"},
-        )
+        if config.get("held_out"):
+            progress.write(json.dumps({"step": step, "held_out": 1.0, "swapped": 3.25}) + "\n")
+    if config.get("say"):
+        print(config["say"], file=sys.stderr)  # noqa: T201
+    if not (config.get("no_result") or config.get("exit")):
+        report = {"report.html": "<h1>films</h1>"} if config.get("show") else {}
+        weights = f"projector after {step}{learned(given.corpus)}"
+        appear(out / "result", {"projector.safetensors": weights, "result.json": "{}", **report})
     return int(config.get("exit", 0))
 
 

@@ -182,7 +182,8 @@ KINDS: Mapping[JobKind, Kind] = {
     ),
     JobKind.TRAIN: Kind(
         subject=Subject.RUN,
-        dies="UPDATE training_runs SET state = 'dead', finished_at = clock_timestamp() WHERE id = :subject",
+        dies="UPDATE training_runs SET state = 'dead', finished_at = clock_timestamp(), paused_at = NULL "
+        "WHERE id = :subject",
         replays="UPDATE training_runs SET state = 'queued', finished_at = NULL "
         "WHERE id = ANY (ARRAY(SELECT subject FROM replayed WHERE kind = 'train'))",
         buckets=Buckets(writes=True),
@@ -200,6 +201,11 @@ def image_sql(job: str) -> str:
     """The SQL expression of the image that a job (a row of this name) is about, or NULL."""
     kinds = ", ".join(f"'{name}'" for name, kind in KINDS.items() if kind.subject is Subject.IMAGE)
     return f"CASE WHEN {job}.kind IN ({kinds}) THEN {job}.subject END"
+
+
+def kinds_about(subject: Subject) -> list[str]:
+    """The kinds of job about rows of this table."""
+    return [str(name) for name, kind in KINDS.items() if kind.subject is subject]
 
 
 def study_sql(job: str) -> str:

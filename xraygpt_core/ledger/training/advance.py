@@ -14,7 +14,6 @@ from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane
 
 MOST_DROPPED = 0.05  # of the films of a run; one never ends it
-OPEN_STATES = ("planning", "preparing", "encoding", "queued", "running", "paused")
 
 _ADD = insert_jobs(
     "unnest(CAST(:jobs AS uuid[]), CAST(:subjects AS uuid[])) AS wanted (job_id, subject)",
