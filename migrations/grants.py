@@ -39,6 +39,7 @@ _IMAGE_FORGOTTEN = (
 _SHARD_LINKS = "SELECT(run_id, position, shard_id)"
 _RUN_WAITS = "SELECT(id, state, encoder) UPDATE(id, state)"
 _FEATURES = "SELECT INSERT UPDATE(id, left_to_trainer, key, encoded_at)"
+_FEATURES_FORGOTTEN = "SELECT UPDATE(id, left_to_trainer, key, encoded_at)"
 _SUMMARY_PLACE = "SELECT(id, study_id, image_id, bundle, lane_rank, review_state, superseded_at)"  # none of its text
 
 GRANTS: dict[str, dict[str, str]] = {
@@ -115,27 +116,12 @@ GRANTS: dict[str, dict[str, str]] = {
         "events": "SELECT INSERT",
     },
     "tombstones": {"gateway": "SELECT INSERT", "ingest": "SELECT", "control": "SELECT INSERT", "events": "SELECT"},
-    "training_features": {
-        "gateway": "SELECT UPDATE(id, left_to_trainer, key, encoded_at)",
-        "ingest": _FEATURES,
-        "gpu": "SELECT UPDATE(id, left_to_trainer, key, encoded_at)",
-        "training": _FEATURES,
-        "control": "SELECT UPDATE(id, left_to_trainer, key, encoded_at)",
-    },
-    "training_images": {
-        "gateway": "SELECT UPDATE(sha256, dropped)",
-        "ingest": "SELECT UPDATE(sha256, dropped)",
-        "gpu": "SELECT",
-        "training": "SELECT INSERT UPDATE(sha256, dropped)",
-        "control": "SELECT UPDATE(sha256, dropped)",
-    },
-    "training_run_shards": {
-        "gateway": _SHARD_LINKS,
-        "ingest": _SHARD_LINKS,
-        "gpu": _SHARD_LINKS,
-        "training": "SELECT INSERT",
-        "control": _SHARD_LINKS,
-    },
+    "training_features": dict.fromkeys(("gateway", "gpu", "control"), _FEATURES_FORGOTTEN)
+    | dict.fromkeys(("ingest", "training"), _FEATURES),
+    "training_images": dict.fromkeys(("gateway", "ingest", "control"), "SELECT UPDATE(sha256, dropped)")
+    | {"gpu": "SELECT", "training": "SELECT INSERT UPDATE(sha256, dropped)"},
+    "training_run_shards": dict.fromkeys(("gateway", "ingest", "gpu", "control"), _SHARD_LINKS)
+    | {"training": "SELECT INSERT"},
     "training_runs": {
         "gateway": "SELECT INSERT UPDATE(id, state, bundle, finished_at, paused_at, problem, problems_key)",
         "ingest": f"{_RUN_WAITS} UPDATE(finished_at, problem)",
@@ -153,11 +139,8 @@ GRANTS: dict[str, dict[str, str]] = {
         "control": "SELECT(id, prepared_at)",
     },
     # What radiologists signed: only the worker that trains on it reads it; a purge takes it out.
-    "training_texts": {
-        "gateway": "SELECT(run_id, shard, position) DELETE",
-        "training": "SELECT INSERT",
-        "control": "SELECT(run_id, shard, position) DELETE",
-    },
+    "training_texts": dict.fromkeys(("gateway", "control"), "SELECT(run_id, shard, position) DELETE")
+    | {"training": "SELECT INSERT"},
     "training_exclusions": {"gateway": "SELECT INSERT DELETE", "training": "SELECT(study_id, image_ids)"},
     "training_files": {
         "gateway": "SELECT DELETE",

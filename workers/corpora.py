@@ -22,6 +22,7 @@ from xraygpt_core.ledger.training.corpora import RunShard, run_shard, shard_numb
 from xraygpt_core.ledger.training.features import keep_features
 from xraygpt_core.ledger.training.runs import RunInput
 from xraygpt_core.model.bundle import Bundle, file_sha256
+from xraygpt_core.paths import user_cache
 from xraygpt_core.training.config import Config, parse_config
 from xraygpt_core.training.corpus import Corpus, Shard, write_corpus
 from xraygpt_core.training.pairs import Pair, write_pairs
@@ -113,7 +114,7 @@ class CorpusBuilder:
             if key is None:
                 return False
             settings = self.context.settings
-            FeatureCache(settings.training_cache, settings.training_cache_bytes).link(self.context.store, key, path)
+            FeatureCache(settings.training_cache or user_cache() / "training", settings.training_cache_bytes).link(self.context.store, key, path)
         except ObjectMissing:
             return False
         return True
