@@ -114,7 +114,9 @@ class CorpusBuilder:
             if key is None:
                 return False
             settings = self.context.settings
-            FeatureCache(settings.training_cache or user_cache() / "training", settings.training_cache_bytes).link(self.context.store, key, path)
+            FeatureCache(settings.training_cache or user_cache() / "training", settings.training_cache_bytes).link(
+                self.context.store, key, path
+            )
         except ObjectMissing:
             return False
         return True
