@@ -20,9 +20,11 @@ from xraygpt_core.ledger.training.features import picture_key
 from xraygpt_core.ledger.training.shards import Outcome, complete_shard, note_images, shard_input
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, ReasonCode
+from xraygpt_core.training.datasets.files import LeadsOut
 
 MISSING = "missing"  # why an image is dropped: nothing lies there any more
 
+_SIDEWAYS = ("LATERAL", "OBLIQUE")
 _NOTE = 16  # films; so many are read again after a kill
 _YIELD_SECONDS = 1.0  # how long a film waits for routine work of this process, at most
 
@@ -68,7 +70,7 @@ class Prepare:
             return Outcome(dropped=rejection.reason)
         except ObjectReplaced:
             return Outcome(dropped=ReasonCode.REPLACED)
-        except ObjectMissing:
+        except (ObjectMissing, LeadsOut):
             return Outcome(dropped=MISSING)
         sha256 = hashlib.sha256(png).hexdigest()
         store.put(picture_key(sha256, signed=False), png, "image/png")
@@ -77,7 +79,10 @@ class Prepare:
     def _normalise(self, data: bytes) -> bytes:
         if self._sandbox is None:
             self._sandbox = self._normaliser(self._context.settings)
-        return self._sandbox.normalise(data).normalised_png
+        image = self._sandbox.normalise(data)
+        if image.view in _SIDEWAYS:
+            raise Rejected(ReasonCode.NO_FRONTAL_VIEW, "its header says that it is no frontal film")
+        return image.normalised_png
 
     def close(self) -> None:
         """End the sandbox's process."""

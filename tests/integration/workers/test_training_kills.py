@@ -21,7 +21,7 @@ from xraygpt_core.states import JobKind
 
 KINDS = (JobKind.PLAN, JobKind.PREPARE, JobKind.ENCODE, JobKind.TRAIN)
 LONG = "XRAYGPT_CHAOS_ROUNDS" in os.environ
-EACH = 1 if LONG else 13  # of so many writes, one is fatal
+EACH = 1 if LONG else 19  # of so many writes, one is fatal
 
 
 @pytest.fixture(scope="module")

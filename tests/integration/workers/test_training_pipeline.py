@@ -16,8 +16,10 @@ from tests.support import database_roles
 from tests.support.invariants import check_invariants
 from tests.support.tiny_bundle import make_tiny_bundle
 from tests.support.training_lab import Lab, table
-from tests.support.worker_bench import Bench
+from tests.support.worker_bench import Bench, make_film
 from workers.context import Context
+from xraygpt_core.dicom.sandbox import Sandbox
+from xraygpt_core.dicom.types import Limits
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies.purge import purge_study
@@ -37,8 +39,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return make_tiny_bundle(tmp_path_factory.mktemp("models"), "demo")
 
 
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """One for all tests: to start it takes a second."""
+    made = Sandbox(Limits(64 * 10**6, 30.0, 2 * 2**30))
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def lab(bench: Bench, bundle: Bundle, tmp_path: Path, database_url: str) -> Iterator[Lab]:
+def lab(bench: Bench, bundle: Bundle, sandbox: Sandbox, tmp_path: Path, database_url: str) -> Iterator[Lab]:
     """After each test the ledger is sound."""
     (tmp_path / "sets").mkdir()
     settings = bench.settings.model_copy(
@@ -50,14 +60,14 @@ def lab(bench: Bench, bundle: Bundle, tmp_path: Path, database_url: str) -> Iter
         }
     )
     made = Lab(bench, Context(settings, bench.ledger, bench.store, bench.context.heartbeat, "test"), bundle)
+    made.films._sandbox = sandbox
+    made.features.announce()
     yield made
-    made.films.close()
     with psycopg.connect(database_url) as connection:
         check_invariants(connection)
 
 
 def test_a_run_on_films_of_the_bucket_and_of_a_folder_is_planned_prepared_encoded_and_trained(lab: Lab) -> None:
-    lab.features.announce()
     run_id = lab.start(lab.in_bucket("hospital", range(6)), lab.in_folder("archive", range(10, 14)))
     assert lab.state(run_id).state == "planning"
     assert lab.do_all(PLAN) == 1
@@ -74,34 +84,27 @@ def test_a_run_on_films_of_the_bucket_and_of_a_folder_is_planned_prepared_encode
     assert all(row["sha256"] and row["dropped"] is None for row in images)
 
 
-def test_where_another_encoder_is_served_the_training_worker_encodes(lab: Lab) -> None:
-    run_id = lab.start(lab.in_folder("archive", range(3)))
-    lab.do_all(PLAN, PREPARE)
-    assert lab.state(run_id).state == "queued"  # no GPU worker ever loaded this encoder: nothing is waited for
-    assert ("encode", "queued") not in lab.jobs()
-    lab.do_all(TRAIN)
-    assert lab.state(run_id).state == "done"
-    (features,) = lab.bench.rows("SELECT key, encoder FROM training_features")
-    assert features["encoder"] == encoder_digest(lab.bundle)
-    assert features["key"] in lab.bench.keys(lab.bench.settings.derived_bucket)
-
-
-def test_a_gpu_worker_with_another_bundle_leaves_the_features_to_the_trainer(lab: Lab, tmp_path: Path) -> None:
-    lab.features.announce()
+def test_a_gpu_worker_with_another_bundle_leaves_the_features_to_the_trainer(lab: Lab) -> None:
     run_id = lab.start(lab.in_folder("archive", range(3)))
     lab.do_all(PLAN, PREPARE)
     assert lab.state(run_id).state == "encoding"
     lab.features._digest = "f" * 64  # another bundle was promoted meanwhile
     lab.do_all(ENCODE)
     assert lab.state(run_id).state == "queued"
-    lab.do_all(TRAIN)
-    assert lab.state(run_id).state == "done"
 
 
-def test_both_ways_of_encoding_give_the_same_weights(lab: Lab) -> None:
+def test_the_training_worker_encodes_what_no_gpu_worker_can_and_the_weights_are_the_same(lab: Lab) -> None:
     films = lab.in_folder("archive", range(3))
-    lab.start(films)
-    lab.do_all(PLAN, PREPARE, TRAIN)
+    with lab.bench.ledger.work() as work:
+        work.run("UPDATE installation SET served_encoder = NULL")  # no GPU worker ever loaded this encoder
+    run_id = lab.start(films)
+    lab.do_all(PLAN, PREPARE)
+    assert lab.state(run_id).state == "queued"  # nothing is waited for
+    assert ("encode", "queued") not in lab.jobs()
+    lab.do_all(TRAIN)
+    (features,) = lab.bench.rows("SELECT key, encoder FROM training_features")
+    assert features["encoder"] == encoder_digest(lab.bundle)
+    assert features["key"] in lab.bench.keys(lab.bench.settings.derived_bucket)
     with lab.bench.ledger.work() as work:
         work.run("UPDATE training_features SET key = NULL, encoded_at = NULL")
     lab.features.announce()
@@ -114,7 +117,6 @@ def test_both_ways_of_encoding_give_the_same_weights(lab: Lab) -> None:
 
 
 def test_runs_on_the_same_films_prepare_and_encode_them_once(lab: Lab) -> None:
-    lab.features.announce()
     hospital, archive = lab.in_bucket("hospital", range(4)), lab.in_folder("archive", range(10, 13))
     first = lab.start(hospital)
     lab.do_all(PLAN, PREPARE, ENCODE, TRAIN)
@@ -132,7 +134,6 @@ def test_runs_on_the_same_films_prepare_and_encode_them_once(lab: Lab) -> None:
 
 
 def test_two_runs_that_wait_for_one_shard_both_go_on_when_it_is_there(lab: Lab) -> None:
-    lab.features.announce()
     films = lab.in_folder("archive", range(3))
     runs = [lab.start(films), lab.start(films)]
     assert lab.do_all(PLAN) == 2
@@ -144,7 +145,7 @@ def test_two_runs_that_wait_for_one_shard_both_go_on_when_it_is_there(lab: Lab) 
 
 def test_a_new_text_for_the_same_films_is_another_set_and_needs_no_new_features(lab: Lab) -> None:
     lab.start(lab.in_folder("archive", range(3)))
-    lab.do_all(PLAN, PREPARE, TRAIN)
+    lab.do_all(PLAN, PREPARE, ENCODE, TRAIN)
     (lab.root / "archive" / "pairs.jsonl").write_text(table(range(3)).replace("clear", "hazy"))
     lab.start({"name": "archive", "reader": "table", "path": "archive/pairs.jsonl"})
     lab.do_all(PLAN)
@@ -171,7 +172,7 @@ def test_one_bad_film_ends_no_run(lab: Lab) -> None:
     films = lab.in_folder("archive", range(5))
     (lab.root / "archive" / "films" / "DOE-1.dcm").write_bytes(b"no film")
     run_id = lab.start(films)
-    lab.do_all(PLAN, PREPARE, TRAIN)
+    lab.do_all(PLAN, PREPARE, ENCODE, TRAIN)
     assert lab.state(run_id).state == "done"
 
 
@@ -204,7 +205,6 @@ def test_a_set_that_lies_elsewhere_is_not_read(lab: Lab, path: str) -> None:
 
 
 def test_a_dead_shard_ends_its_run_and_a_replay_goes_on_with_it(lab: Lab) -> None:
-    lab.features.announce()
     run_id = lab.start(lab.in_folder("archive", range(3)))
     lab.do_all(PLAN)
     key = lab.bench.value("SELECT addresses_key FROM training_shards")
@@ -235,7 +235,6 @@ def test_a_cancelled_run_takes_the_jobs_with_it_that_no_other_run_needs(lab: Lab
 
 @pytest.mark.parametrize("phase", [(), (PLAN,), (PLAN, PREPARE)])
 def test_a_run_is_cancelled_in_every_phase_and_leaves_no_open_job(lab: Lab, phase: tuple[JobKind, ...]) -> None:
-    lab.features.announce()
     run_id = lab.start(lab.in_folder("archive", range(3)))
     for kind in phase:
         lab.do_all(kind)
@@ -265,7 +264,6 @@ def signed_studies(lab: Lab, numbers: range) -> list[Pair]:
 
 
 def test_signed_studies_need_no_preparing_and_a_purge_takes_them_out(lab: Lab) -> None:
-    lab.features.announce()
     pairs = signed_studies(lab, range(6))
     lab.signed = lambda *_: pairs
     spec = {"name": "ours", "reader": "ledger", "select": "reviewed since 2026-01-01"}
@@ -297,7 +295,6 @@ def test_a_study_that_is_purged_between_its_reading_and_the_plan_is_not_trained_
 
 def test_what_is_not_in_the_ledger_or_the_sets_is_no_patient_data(lab: Lab) -> None:
     """Neither the names of files nor texts stand in rows or in the keys of objects."""
-    lab.features.announce()
     lab.start(lab.in_bucket("hospital", range(3)))
     lab.do_all(PLAN, PREPARE, ENCODE, TRAIN)
     tables = ("training_shards", "training_images", "training_run_shards", "training_features", "jobs", "timeline")
@@ -324,7 +321,6 @@ def ledger_of(lab: Lab, process: str) -> Iterator[Ledger]:
 
 
 def test_the_gateway_may_cancel_replay_and_purge_what_is_planned(lab: Lab) -> None:
-    lab.features.announce()
     pairs = signed_studies(lab, range(3))
     lab.signed = lambda *_: pairs
     run_id = lab.start({"name": "ours", "reader": "ledger", "select": "reviewed since 2026-01-01"})
@@ -350,7 +346,6 @@ def test_the_gateway_may_cancel_replay_and_purge_what_is_planned(lab: Lab) -> No
 def test_a_study_that_is_purged_while_its_film_is_encoded_is_not_in_the_features(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab.features.announce()
     pairs = signed_studies(lab, range(3))
     lab.signed = lambda *_: pairs
     run_id = lab.start({"name": "ours", "reader": "ledger", "select": "reviewed since 2026-01-01"})
@@ -394,3 +389,19 @@ def test_a_worker_that_drains_hands_a_shard_back_and_another_goes_on_with_the_ne
     lab.films._normalise = normalise  # type: ignore[method-assign]
     assert lab.do_all(PREPARE) == 1
     assert len(seen) == 2
+
+
+def test_a_lateral_film_and_a_link_that_leads_out_are_dropped(lab: Lab) -> None:
+    films = lab.in_folder("archive", range(4), lambda seed: make_film(seed, view="LATERAL" if seed == 1 else "PA"))
+    lab.start(films)
+    lab.do_all(PLAN)
+    secret = lab.root.parent / "secret.dcm"
+    film = lab.root / "archive" / "films" / "DOE-2.dcm"
+    secret.write_bytes(film.read_bytes())
+    film.unlink()
+    film.symlink_to(secret)
+    lab.do_all(PREPARE)
+    assert lab.bench.rows(DROPPED) == [
+        {"position": 1, "dropped": "no_frontal_view"},
+        {"position": 2, "dropped": "missing"},
+    ]

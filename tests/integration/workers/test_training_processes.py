@@ -133,6 +133,7 @@ def trained(plant: Plant, *sets: dict[str, Any]) -> bytes:
     return weights
 
 
+@pytest.mark.long
 def test_a_run_goes_through_real_workers_while_each_of_them_is_killed(plant: Plant) -> None:
     """SIGKILL of a worker whenever it holds a job of a kind for the first time."""
     sets = [plant.lab.in_folder("archive", range(4)), plant.lab.in_bucket("hospital", range(10, 13))]
