@@ -29,7 +29,15 @@ Body = Callable[[Claim, JobProgress], None]
 
 
 class HandedBack(XrayGPTError):
-    """The worker is stopping; the job goes back to its queue and the attempt does not count."""
+    """The job goes back to its queue, as when the worker is stopping; the attempt does not count.
+
+    Attributes:
+        delay: seconds before anybody may claim it.
+    """
+
+    def __init__(self, message: str, delay: float | None = None) -> None:
+        super().__init__(message)
+        self.delay = delay
 
 
 @runtime_checkable
@@ -170,7 +178,7 @@ def _translate(context: Context, claim: Claim, error: Exception) -> None:
         case LeaseLost():
             _lost(context, claim)
         case HandedBack():
-            claims.release(context.ledger, claim)
+            claims.release(context.ledger, claim, delay=error.delay)
             context.events.retried(claim, describe(error))
             log.info("job handed back", extra=log_fields(claim))
         case Unavailable() if not isinstance(error, Refused) and context.confirms_outage(claim.kind):

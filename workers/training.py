@@ -1,7 +1,7 @@
 """Training: a run is a child process whose files are followed, whose checkpoints are kept, and which can be continued.
 
 The child knows nothing of the ledger. It writes ``progress.jsonl``, ``checkpoints/step-*`` and ``result``, each whole
-when it appears; this worker carries them to the ledger and the derived bucket.
+when it appears; :mod:`workers.training_carrier` carries them to the ledger and the derived bucket.
 """
 
 import json
@@ -10,24 +10,30 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workers.bundles import composed
 from workers.context import Context
+from workers.corpora import corpus_arguments, local_corpus
+from workers.devices import HeldDevices, take_devices
 from workers.executor import HandedBack
 from workers.heartbeat import JobProgress
+from workers.run_inputs import local_inputs
+from workers.training_carrier import Carrier
 from workers.training_child import TrainingChild
-from workers.transfer import pull, push
-from xraygpt_core.errors import TrainingError
+from workers.training_outcome import MACHINE, STOPPED, Outcome, exit_code, of_this_machine, outcome_of
+from workers.transfer import pull
+from xraygpt_core.errors import TrainingError, Unavailable
 from xraygpt_core.ledger.jobs.fence import Claim, lease_lost
-from xraygpt_core.ledger.training.runs import RunInput, complete_run, move_checkpoint, note_progress, run_input
+from xraygpt_core.ledger.training.runs import RunInput, run_input
+from xraygpt_core.ledger.training.waiting import is_paused, note_failure, note_waiting
 from xraygpt_core.model.bundle import Bundle, load_bundle
 from xraygpt_core.paths import is_below
 
 _POLL_SECONDS = 0.5
-_NOTE_SECONDS = 1.0
+_LOOK_SECONDS = 2.0  # between two looks whether a person paused the run
+_DEVICE_SECONDS = 10.0  # before a run without a device is tried again, here or on another worker
 
 
 class Training:
@@ -42,17 +48,54 @@ class Training:
         self._program = program
 
     def __call__(self, claim: Claim, progress: JobProgress) -> None:
-        """Run or continue one training run to its end, or to a checkpoint if the worker is to stop."""
+        """Run or continue one training run to its end, or to a checkpoint if it is paused or the worker is to stop."""
         run = run_input(self._context.ledger, claim)
-        with tempfile.TemporaryDirectory(prefix="xraygpt-run-") as temporary:
-            home = Path(temporary)
-            command = self._command(run, home, progress)
-            with TrainingChild(command, home) as child:
-                self._follow(child, Carrier(self._context, claim, progress, run, home / "out"), progress)
+        if run.paused:
+            raise HandedBack("the run is paused")
+        devices = self._devices(claim)
+        if devices is None:
+            note_waiting(self._context.ledger, claim, "device")
+            raise HandedBack("every device is taken by another run", _DEVICE_SECONDS)
+        try:
+            with devices, tempfile.TemporaryDirectory(prefix="xraygpt-run-") as temporary:
+                self._run(claim, progress, run, Path(temporary), devices)
+        except OSError as error:
+            raise self._failed(claim, of_this_machine(error)) from None  # it names files
 
-    def _command(self, run: RunInput, home: Path, progress: JobProgress) -> list[str]:
+    def _run(self, claim: Claim, progress: JobProgress, run: RunInput, home: Path, devices: HeldDevices) -> None:
+        command = self._command(run, home, progress, devices)
+        carrier = Carrier(self._context, claim, progress, run, home / "out")
+        with TrainingChild(command, home, devices.environment, devices.descriptors) as child:
+            code, asked = self._follow(child, carrier, progress)
+        said = child.said()
+        if code == 0:
+            carrier.keep_log(said)
+            carrier.finish()
+            return
+        code = exit_code(code, said.decode(errors="replace"))
+        if asked or code == STOPPED:
+            raise HandedBack(asked or "the run was stopped; it goes on from its checkpoint")
+        carrier.keep_log(said)
+        raise self._failed(claim, outcome_of(code, said.decode(errors="replace")))
+
+    def _devices(self, claim: Claim) -> HeldDevices | None:
+        settings = self._context.settings
+        try:
+            return take_devices(
+                settings.train_processes, settings.train_device_locks, settings.train_cpu_runs, os.environ
+            )
+        except TrainingError as error:
+            raise self._failed(claim, outcome_of(MACHINE, "device")) from error
+
+    def _failed(self, claim: Claim, outcome: Outcome) -> Exception:
+        """Keep why the attempt failed; what is to be raised."""
+        note_failure(self._context.ledger, claim, outcome.failure, outcome.says)
+        return outcome.error
+
+    def _command(self, run: RunInput, home: Path, progress: JobProgress, devices: HeldDevices) -> list[str]:
         config, out = home / "config.json", home / "out"
-        config.write_text(json.dumps(confined(run.config, self._context.settings.training_data)))
+        given = confined(run.config, self._context.settings.training_data)
+        config.write_text(json.dumps(local_inputs(self._context, given, home / "inputs", progress.check)))
         out.mkdir()
         base = self._base(run, home)
         progress.check()
@@ -61,6 +104,7 @@ class Training:
             command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command += [*self._program, run.stage]
         command += ["--base", str(base.path), "--out", str(out), "--config", str(config)]
+        command += corpus_arguments(local_corpus(self._context, progress, run, base, home, self._program, devices))
         if run.checkpoint_prefix is not None:
             pull(self._context.store, run.checkpoint_prefix, home / "resume", progress.check)
             command += ["--resume", str(home / "resume")]
@@ -72,107 +116,35 @@ class Training:
             return base
         return composed(self._context.store, base, run.parent_prefixes, home / "models", "parent")
 
-    def _follow(self, child: TrainingChild, carrier: "Carrier", progress: JobProgress) -> None:
-        stopping = False
+    def _follow(self, child: TrainingChild, carrier: Carrier, progress: JobProgress) -> tuple[int, str | None]:
+        """Carry what the process writes until it ends. Its exit code, and why it was asked to stop, if it was."""
+        asked: str | None = None
+        lines, looked = 0, time.monotonic()
         while True:
             code = child.wait(_POLL_SECONDS)
             if progress.lost.is_set():
                 raise lease_lost(progress.claim)
+            if child.lines > lines:  # it says something: it is alive, though it may make no step yet
+                lines = child.lines
+                progress.report()
             carrier.carry(last=code is not None)
             if code is not None:
-                break
-            if self._context.draining.is_set() and not stopping:
+                return code, asked
+            if asked is None and self._context.draining.is_set():
+                asked = "the worker is stopping; the run goes on from its checkpoint"
+            elif asked is None and time.monotonic() - looked > _LOOK_SECONDS:
+                looked = time.monotonic()
+                asked = "the run is paused; it goes on from its checkpoint" if self._paused(carrier) else None
+            else:
+                continue
+            if asked is not None:
                 child.ask_to_stop()
-                stopping = True
-        if code == 0:
-            carrier.finish()
-        elif stopping:
-            raise HandedBack("the worker is stopping; the run goes on from its checkpoint")
-        else:
-            raise TrainingError(f"training_jobs ended with exit code {code}; its log says why")
 
-
-@dataclass
-class Carrier:
-    """Carries what a run writes to the ledger and the derived bucket."""
-
-    context: Context
-    claim: Claim
-    progress: JobProgress
-    run: RunInput
-    out: Path
-    offset: int = 0
-    noted_at: float = 0.0
-    point: dict[str, Any] | None = None
-    carried: int = 0
-    checkpoint: str | None = None
-
-    def __post_init__(self) -> None:
-        self.checkpoint = self.run.checkpoint_prefix
-
-    def carry(self, *, last: bool) -> None:
-        """Bring over what is new since the last time."""
-        self._note(last)
-        newest = max(self.out.glob("checkpoints/step-*"), key=_step, default=None)
-        if newest is not None and _step(newest) > self.carried:
-            self._keep(newest)
-
-    def finish(self) -> None:
-        """Bring over the result and end the run."""
-        result = self.out / "result"
-        if not result.is_dir():
-            raise TrainingError("training_jobs ended well but left no result")
-        prefix = push(self.context.store, result, f"{self._prefix}/result", self.progress.check)
-        complete_run(self.context.ledger, self.claim, prefix)
-        self._sweep(prefix)
-
-    @property
-    def _prefix(self) -> str:
-        return f"runs/{self.run.run_id}/{self.claim.epoch}"
-
-    def _note(self, last: bool) -> None:
-        points = self._points()
-        if points:
-            self.progress.check()
-            self.point = points[-1]
-        if self.point is None or not (last or time.monotonic() - self.noted_at > _NOTE_SECONDS):
-            return
-        point, self.point, self.noted_at = self.point, None, time.monotonic()
-        note_progress(
-            self.context.ledger,
-            self.claim,
-            point["step"],
-            point["steps"],
-            point.get("loss"),
-            point.get("samples_per_s"),
-        )
-
-    def _points(self) -> list[dict[str, Any]]:
-        """Lines written since the last call; a line still being written waits for its end."""
-        path = self.out / "progress.jsonl"
-        if not path.is_file():
-            return []
-        with path.open("rb") as file:
-            file.seek(self.offset)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        self.offset += len(whole)
-        return [json.loads(line) for line in whole.splitlines()]
-
-    def _keep(self, checkpoint: Path) -> None:
-        step = _step(checkpoint)
-        prefix = push(self.context.store, checkpoint, f"{self._prefix}/{step}", self.progress.check)
-        move_checkpoint(self.context.ledger, self.claim, prefix, step)
-        former, self.checkpoint, self.carried = self.checkpoint, prefix, step
-        if former is not None and former != prefix:
-            self.context.store.delete_prefix(f"{former}/")
-
-    def _sweep(self, result_prefix: str) -> None:
-        """The run is done: its checkpoints, and what lost workers of it left behind, are of no more use."""
-        store = self.context.store
-        for listed in store.list(store.derived_bucket, f"runs/{self.run.run_id}/"):
-            if not listed.key.startswith(f"{result_prefix}/"):
-                store.delete(listed.key)
+    def _paused(self, carrier: Carrier) -> bool:
+        try:
+            return is_paused(self._context.ledger, carrier.run.run_id)
+        except Unavailable:
+            return False
 
 
 def confined(config: dict[str, Any], root: Path | None) -> dict[str, Any]:
@@ -192,8 +164,3 @@ def confined(config: dict[str, Any], root: Path | None) -> dict[str, Any]:
     if not is_below(path, root) or not os.path.isdir(path):
         raise TrainingError("the run's films are no folder below the worker's XRAYGPT_TRAINING_DATA")
     return config | {"films": str(path.resolve())}
-
-
-def _step(checkpoint: Path) -> int:
-    """123 of ``step-000123``."""
-    return int(checkpoint.name.rpartition("-")[2])

@@ -152,8 +152,18 @@ class Settings(FlowerSettings):
     # Training
     train_processes: Annotated[int, Field(ge=1)] = Field(1, description="above 1 a run is started by torchrun")
     training_data: Path | None = Field(
-        None, description="below this folder a run of the queue may read films; none: it reads none"
+        None, description="below this folder a run of the queue may read its sets and files; none: it reads none"
     )
+    training_cache: Path | None = Field(
+        None, description="where a training worker keeps features; none: in the user's cache directory"
+    )
+    training_cache_bytes: Annotated[int, Field(ge=0)] = Field(
+        200 * 2**30, description="how much it keeps there beside what its run needs, oldest out first"
+    )
+    train_device_locks: Path | None = Field(
+        None, description="folder where the training workers of a machine lock devices; none: one per user"
+    )
+    train_cpu_runs: Annotated[int, Field(ge=1)] = Field(1, description="runs at once on a machine without a GPU")
     train_stall_seconds: Annotated[float, Field(gt=0)] = Field(1800.0, description="stall_seconds of a training run")
     train_max_seconds: Annotated[float, Field(gt=0)] = Field(
         30 * 86400.0, description="max_run_seconds of a training run"

@@ -28,6 +28,9 @@ class JobKind(StrEnum):
     SETTLE = "settle"  # study: are all images here, which one is summarised
     SUMMARISE = "summarise"  # study: encode, project, generate
     CHAT = "chat"  # turn: the same engine, conversation and question
+    PLAN = "plan"  # training run: read and check its sets, cut them into shards
+    PREPARE = "prepare"  # shard of images: fetch, parse safely, normalise, store, as ingest does
+    ENCODE = "encode"  # shard and encoder: the features of its images, once
     TRAIN = "train"  # training run: a child process
 
 
@@ -71,6 +74,38 @@ class StudyState(StrEnum):
 TERMINAL_STUDY_STATES = frozenset({StudyState.SUMMARISED, StudyState.REJECTED, StudyState.DEAD, StudyState.CANCELLED})
 
 
+class RunState(StrEnum):
+    """Where a training run stands. ``paused`` is never stored: a run that a person paused, and that no worker holds."""
+
+    QUEUED = "queued"  # waits for a training worker, or for its device
+    PLANNING = "planning"  # its sets are read and checked
+    PREPARING = "preparing"  # its films are normalised
+    ENCODING = "encoding"  # the frozen encoder's features are made
+    RUNNING = "running"  # a training worker took it
+    PAUSED = "paused"  # a person stopped it for a while; it goes on from its checkpoint
+    DONE = "done"  # its result is there, and may be served
+    DEAD = "dead"  # it failed; ``failure`` says why
+    CANCELLED = "cancelled"  # a person stopped it for good
+
+
+ENDED_RUN_STATES = frozenset({RunState.DONE, RunState.DEAD, RunState.CANCELLED})
+
+
+class Failure(StrEnum):
+    """Why a training run failed, in our own words: what its process said may name files and quote texts."""
+
+    NOT_FINITE = "not_finite"  # the loss or a gradient is NaN or infinite
+    BAD_DATA = "bad_data"  # the sets, a pair or a file of them is not as it must be
+    BAD_SETTINGS = "bad_settings"  # the configuration does not fit its bundle
+    BAD_CHECKPOINT = "bad_checkpoint"  # the checkpoint is of another run, or broken
+    DISK_FULL = "disk_full"  # no room on the worker's disk
+    OUT_OF_MEMORY = "out_of_memory"  # no room on the device or in the machine
+    DEVICE_LOST = "device_lost"  # the device does not answer
+    MACHINE = "machine"  # something else of the machine
+    CRASHED = "crashed"  # it was killed, or left without a word
+    UNKNOWN = "unknown"  # something that would happen again
+
+
 class Role(StrEnum):
     """What a key or a session may do; it may hold several. Each route says which of them open it."""
 
@@ -80,6 +115,7 @@ class Role(StrEnum):
     OPERATOR = "operator"  # backlogs, dead jobs, submitting, queues; no text and no film
     ADMIN = "admin"  # keys, purges, the served bundle, training, the audit; no text and no film
     SERVICE = "service"  # a program: hands objects in, learns what became of them, reads the results
+    TRAINER = "trainer"  # training runs and what they show of films and texts; nothing else of a study
 
 
 class ReasonCode(StrEnum):

@@ -1,6 +1,7 @@
 """Jobs and what surrounds them: the installation, the timeline, backlogs, training runs."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Column,
@@ -32,6 +33,7 @@ installation = Table(
     Column("served_run", UUID),
     Column("previous_bundle", Text),
     Column("previous_run", UUID),
+    Column("served_encoder", Text),  # the digest of the encoder that GPU workers last loaded
     moment("created_at", now=True),
 )
 
@@ -132,6 +134,21 @@ training_runs = Table(
     Column("bundle", Text),
     moment("created_at", now=True),
     moment("finished_at"),
+    Column("encoder", Text),  # the digest of its encoder, once it is planned
+    Column("pairs", Integer),
+    Column("problem", Text),  # why it cannot go on, in our own words
+    Column("problems_key", Text),  # the table of them, with files and lines
+    # Since when a person wants it to wait; its worker writes a checkpoint and lets go of it.
+    moment("paused_at"),
+    # Why it ended, or the last attempt did: a word of states.Failure, and a sentence of ours.
+    Column("failure", Text),
+    Column("failure_says", Text),
+    # What it waits for, if not for its turn: ``device``.
+    Column("waits_for", Text),
+    # The loss on pairs that are not trained on, last and before the first step; and with another patient's films.
+    Column("held_out", Float),
+    Column("swapped", Float),
+    Column("first_held_out", Float),
 )
 
 training_points = Table(
@@ -143,6 +160,37 @@ training_points = Table(
     Column("loss", Float),
     Column("samples_per_s", Float),
     moment("at", now=True),
+    Column("held_out", Float),
+    Column("swapped", Float),
+)
+
+# What a run leaves for people: films and texts stand in some of it, so only a trainer sees it.
+training_files = Table(
+    "training_files",
+    metadata,
+    Column("run_id", UUID, ForeignKey("training_runs.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    moment("at", now=True),
+)
+
+# Studies that no run may be given; with the images they had, which may move to another study.
+training_exclusions = Table(
+    "training_exclusions",
+    metadata,
+    Column("study_id", UUID, primary_key=True),
+    Column("image_ids", ARRAY(UUID), nullable=False),
+    moment("excluded_at", now=True),
+)
+
+# Which studies of this system a run was given: if one is purged, the run's files are.
+training_used = Table(
+    "training_used",
+    metadata,
+    Column("study_id", UUID, primary_key=True),
+    Column("run_id", UUID, ForeignKey("training_runs.id"), primary_key=True),
 )
 
 idempotency_keys = Table(

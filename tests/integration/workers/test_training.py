@@ -151,7 +151,7 @@ def test_a_run_that_fails_says_so_and_is_tried_again(school: School) -> None:
         "state": "queued",
         "attempts": 1,
         "lease_epoch": 1,
-        "last_error": "TrainingError: training_jobs ended with exit code 3; its log says why",
+        "last_error": "RunFailed: its process ended without a word (exit code 3) (crashed)",
     }
 
 

@@ -1,6 +1,5 @@
 """Where a run of the queue may read its films, and what its child may put into our log."""
 
-import json
 import logging
 import sys
 from pathlib import Path
@@ -10,7 +9,6 @@ import pytest
 from workers.training import confined
 from workers.training_child import TrainingChild
 from xraygpt_core.errors import TrainingError
-from xraygpt_core.logs import JsonLines
 
 
 @pytest.fixture
@@ -47,17 +45,26 @@ def test_films_elsewhere_are_not_read_and_not_named(data: Path, films: str) -> N
     assert str(told.value) == "the run's films are no folder below the worker's XRAYGPT_TRAINING_DATA"
 
 
-def test_what_a_child_says_is_a_value_in_a_record_of_ours(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    forged = '{"time": "now", "level": "CRITICAL", "process": "gateway", "message": "forged"}'
-    program = f"import os; os.write(2, {forged.encode()!r} + b'\\n\\xff\\x1b]0;\\n'); os.write(1, b'x' * 10000)"
+def test_what_a_child_says_is_kept_and_no_part_of_our_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    program = (
+        "import os; os.write(2, b'/data/CANARY^JANE.dcm\\n\\xff\\x1b]0;\\n'); os.write(1, b'x' * 10000 + b'\\nend\\n')"
+    )
     with caplog.at_level(logging.INFO), TrainingChild([sys.executable, "-c", program], tmp_path) as child:
         while child.wait(1) is None:
             pass
-    said = [record.__dict__["said"] for record in caplog.records]
-    assert said[0] == forged
-    assert "".join(said).count("x") >= 10000
-    assert max(map(len, said)) <= 4096
-    for record in caplog.records:
-        text = JsonLines("training").format(record)
-        assert json.loads(text)["process"] == "training"
-        assert text.isascii()
+        said = child.said()
+    assert said.startswith(b"/data/CANARY^JANE.dcm\n\xff")
+    assert said.endswith(b"\nend\n")
+    assert said.count(b"x") == 10000
+    assert caplog.records == []
+
+
+def test_a_child_that_says_much_is_heard_and_its_last_words_are_kept(tmp_path: Path) -> None:
+    program = "print('line\\n' * 20000 + 'last')"
+    with TrainingChild([sys.executable, "-c", program], tmp_path) as child:
+        while child.wait(1) is None:
+            pass
+        said = child.said()
+    assert child.lines == 20001
+    assert said.endswith(b"line\nlast\n")
+    assert len(said) < 10_000

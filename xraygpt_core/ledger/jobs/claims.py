@@ -119,7 +119,7 @@ _PAUSE = "jsonb_build_object('error', c.last_error, 'retry_in_seconds', CAST(:de
 _RETRY = f"""
     WITH failed AS (
         UPDATE jobs SET state = 'queued', lease_until = NULL, last_error = :error,
-               not_before = clock_timestamp() + make_interval(secs => :delay)
+               not_before = GREATEST(not_before, clock_timestamp() + make_interval(secs => :delay))
         WHERE id = :id RETURNING {_TRIED}
     )
     {job_steps("failed", "failed", who="c.claimed_by", detail=_PAUSE)}
@@ -129,6 +129,7 @@ _CAUSE = "CASE WHEN CAST(:error AS text) IS NOT NULL THEN jsonb_build_object('er
 _HAND_BACK = f"""
     WITH unfinished AS (
         UPDATE jobs SET state = 'queued', lease_until = NULL, attempts = attempts - 1,
+               not_before = GREATEST(not_before, clock_timestamp() + make_interval(secs => :delay)),
                last_error = COALESCE(CAST(:error AS text), last_error) WHERE id = :id RETURNING {_TRIED}
     )
     {job_steps("unfinished", "handed back", who="c.claimed_by", attempt="c.attempts + 1", detail=_CAUSE)}
@@ -235,18 +236,21 @@ def fail(ledger: Ledger, claim: Claim, error: str, *, retry: bool = True) -> Job
     return fenced(ledger, claim, body, finish=None)
 
 
-def release(ledger: Ledger, claim: Claim, error: str | None = None) -> None:
+def release(ledger: Ledger, claim: Claim, error: str | None = None, *, delay: float | None = None) -> None:
     """Hand a job back unfinished, as a draining worker does. The attempt does not count; the epoch stays used.
 
     Args:
         error: what kept it from being done, in our own words: no patient data.
+        delay: seconds before anybody may claim it.
 
     Raises:
         LeaseLost: the job is no longer ours.
     """
 
     def body(work: Work) -> None:
-        work.run(_HAND_BACK, {"id": claim.job_id, "error": None if error is None else printable(error)})
-        work.rings.append(Ring(claim.kind, claim.lane))
+        said = None if error is None else printable(error)
+        work.run(_HAND_BACK, {"id": claim.job_id, "error": said, "delay": delay})
+        if delay is None:
+            work.rings.append(Ring(claim.kind, claim.lane))
 
     fenced(ledger, claim, body, finish=None)

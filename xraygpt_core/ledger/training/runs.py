@@ -1,6 +1,7 @@
 """Training runs: a run is a row, its job is leased like any other, and its checkpoints move by fenced pointers."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,9 +14,12 @@ from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.claims import add_job
 from xraygpt_core.ledger.jobs.fence import Claim, fenced, repeating
+from xraygpt_core.ledger.jobs.kinds import Subject, kinds_about
+from xraygpt_core.ledger.training.advance import drop_unneeded
 from xraygpt_core.ledger.training.serving import served_in, set_served
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import JobKind, Lane
+from xraygpt_core.training.mixture import DRAWN
 
 STAGES = ("medical-llm", "stage1", "stage2")
 
@@ -28,6 +32,7 @@ class RunInput:
         base_bundle: the bundle the first run of the chain started from.
         parent_prefixes: results of the runs before this one, oldest first, in the derived bucket.
         checkpoint_prefix: where the last complete checkpoint lies; None at the start.
+        paused: a person wants it to wait: do nothing, and hand it back.
     """
 
     run_id: UUID
@@ -36,11 +41,19 @@ class RunInput:
     base_bundle: str
     parent_prefixes: tuple[str, ...]
     checkpoint_prefix: str | None
+    paused: bool = False
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run, as it is shown."""
+    """A run, as it is shown.
+
+    Attributes:
+        paused_at: since when a person wants it to wait; its state is ``paused`` once no worker holds it.
+        failure, failure_says: why it is dead, or why the last attempt failed: a word of ours, and a sentence of ours.
+        waits_for: ``device`` while the worker that would take it has none free.
+        first_held_out: the held-out loss before the first step, which is its base's.
+    """
 
     run_id: UUID
     stage: str
@@ -55,12 +68,27 @@ class Run:
     bundle: str | None
     created_at: datetime
     finished_at: datetime | None
+    paused_at: datetime | None
+    failure: str | None
+    failure_says: str | None
+    waits_for: str | None
+    held_out: float | None
+    swapped: float | None
+    first_held_out: float | None
 
 
+# As the view training_progress has it.
+_STATE = """
+    CASE WHEN paused_at IS NOT NULL AND state NOT IN ('done', 'dead', 'cancelled') AND NOT EXISTS (
+             SELECT FROM jobs j WHERE j.subject = training_runs.id AND j.kind = 'train' AND j.state = 'running')
+         THEN 'paused' ELSE state END AS state
+"""
 _RUN = (
-    "id AS run_id, stage, state, parent_run, base_bundle, step, steps, loss, samples_per_s, checkpoint_step, bundle, "
-    "created_at, finished_at"
+    f"id AS run_id, stage, {_STATE}, parent_run, base_bundle, step, steps, loss, samples_per_s, checkpoint_step, "
+    "bundle, created_at, finished_at, paused_at, failure, failure_says, waits_for, held_out, swapped, first_held_out"
 )
+# What a run is: its own jobs (plan, train), not those that runs share.
+_JOBS = ", ".join(f"'{kind}'" for kind in kinds_about(Subject.RUN))
 
 _ANCESTORS = """
     WITH RECURSIVE chain AS (
@@ -86,6 +114,7 @@ def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: U
     if stage not in STAGES:
         raise InvalidRequest(f"stage must be one of {', '.join(STAGES)}")
     run_id = new_id()
+    state, first = ("planning", JobKind.PLAN) if needs_plan(config) else ("queued", JobKind.TRAIN)
     with ledger.work() as work:
         base = served_in(work).name
         if parent_run is not None:
@@ -95,12 +124,25 @@ def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: U
             base = parent["base_bundle"]
         work.run(
             "INSERT INTO training_runs (id, stage, config, parent_run, base_bundle, state) "
-            "VALUES (:id, :stage, CAST(:config AS jsonb), :parent, :base, 'queued')",
-            {"id": run_id, "stage": stage, "config": json.dumps(config), "parent": parent_run, "base": base},
+            "VALUES (:id, :stage, CAST(:config AS jsonb), :parent, :base, :state)",
+            {
+                "id": run_id,
+                "stage": stage,
+                "config": json.dumps(config),
+                "parent": parent_run,
+                "base": base,
+                "state": state,
+            },
         )
-        add_job(work, JobKind.TRAIN, run_id, Lane.ROUTINE, max_attempts=ledger.settings.max_attempts)
+        add_job(work, first, run_id, Lane.ROUTINE, max_attempts=ledger.settings.max_attempts)
         record(work, "run started", subject=run_id, detail={"stage": stage})
     return run_id
+
+
+def needs_plan(config: Mapping[str, Any]) -> bool:
+    """Whether a set of its mixture lies somewhere: such a run is planned before it trains."""
+    sets = (config.get("mixture") or {}).get("sets", ())
+    return any(one.get("reader") not in DRAWN for one in sets)
 
 
 def run_input(ledger: Ledger, claim: Claim) -> RunInput:
@@ -112,41 +154,19 @@ def run_input(ledger: Ledger, claim: Claim) -> RunInput:
 
     def body(work: Work) -> RunInput:
         row = work.row(
-            "UPDATE training_runs SET state = 'running' WHERE id = :id "
-            "RETURNING id AS run_id, stage, config, base_bundle, checkpoint_prefix",
+            "UPDATE training_runs SET waits_for = NULL, state = CASE WHEN paused_at IS NULL THEN 'running' ELSE state "
+            "END WHERE id = :id "
+            "RETURNING id AS run_id, stage, config, base_bundle, checkpoint_prefix, paused_at IS NOT NULL AS paused",
             {"id": claim.subject},
         )
         if row is None:
             raise LeaseLost(f"training run {claim.subject} is gone")
+        if row["paused"]:  # it was made, or its lease ended, after it was paused: handed back, it waits
+            work.run("UPDATE jobs SET not_before = 'infinity' WHERE id = :id", {"id": claim.job_id})
         prefixes = tuple(one["result_prefix"] for one in work.rows(_ANCESTORS, {"id": claim.subject}))
         return RunInput(**row, parent_prefixes=prefixes)
 
     return fenced(ledger, claim, body, finish=None)
-
-
-def note_progress(
-    ledger: Ledger, claim: Claim, step: int, steps: int, loss: float | None, samples_per_s: float | None
-) -> None:
-    """Keep one point of the loss curve.
-
-    Raises:
-        LeaseLost: the job is no longer ours.
-    """
-    values = {"id": claim.subject, "epoch": claim.epoch, "step": step, "steps": steps, "loss": loss}
-    values["rate"] = samples_per_s
-
-    def body(work: Work) -> None:
-        work.run(
-            "INSERT INTO training_points (run_id, lease_epoch, step, loss, samples_per_s) "
-            "VALUES (:id, :epoch, :step, :loss, :rate) ON CONFLICT DO NOTHING",
-            values,
-        )
-        work.run(
-            "UPDATE training_runs SET step = :step, steps = :steps, loss = :loss, samples_per_s = :rate WHERE id = :id",
-            values,
-        )
-
-    fenced(ledger, claim, body, finish=None)
 
 
 def move_checkpoint(ledger: Ledger, claim: Claim, prefix: str, step: int) -> None:
@@ -175,8 +195,8 @@ def complete_run(ledger: Ledger, claim: Claim, result_prefix: str) -> None:
 
     def body(work: Work) -> None:
         work.run(
-            "UPDATE training_runs SET state = 'done', result_prefix = :prefix, finished_at = clock_timestamp() "
-            "WHERE id = :id",
+            "UPDATE training_runs SET state = 'done', result_prefix = :prefix, finished_at = clock_timestamp(), "
+            "paused_at = NULL, waits_for = NULL, failure = NULL, failure_says = NULL WHERE id = :id",
             {"id": claim.subject, "prefix": result_prefix},
         )
 
@@ -244,17 +264,19 @@ def cancel_run(ledger: Ledger, run_id: UUID) -> None:
     """
 
     def body(work: Work) -> None:
-        cancelled = work.run(
+        work.run(
             "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp() "
-            "WHERE kind = 'train' AND subject = :id AND state IN ('queued', 'running')",
+            f"WHERE kind IN ({_JOBS}) AND subject = :id AND state IN ('queued', 'running')",
+            {"id": run_id},
+        )
+        cancelled = work.run(
+            "UPDATE training_runs SET state = 'cancelled', finished_at = clock_timestamp(), paused_at = NULL "
+            "WHERE id = :id AND state NOT IN ('done', 'dead', 'cancelled')",
             {"id": run_id},
         )
         if not cancelled:
             raise Conflict(f"the run is {_run(work, run_id)['state']} already")
-        work.run(
-            "UPDATE training_runs SET state = 'cancelled', finished_at = clock_timestamp() WHERE id = :id",
-            {"id": run_id},
-        )
+        drop_unneeded(work, run_id)
         record(work, "run cancelled", subject=run_id)
 
     repeating(ledger, body)

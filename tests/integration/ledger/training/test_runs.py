@@ -11,12 +11,12 @@ from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies import chat
 from xraygpt_core.ledger.studies.purge import purge_study
+from xraygpt_core.ledger.training.curves import Point, note_progress, points
 from xraygpt_core.ledger.training.runs import (
     cancel_run,
     complete_run,
     create_run,
     move_checkpoint,
-    note_progress,
     promote,
     result_prefixes,
     run,
@@ -77,11 +77,35 @@ def test_a_run_that_cannot_be_is_refused(ledger: Ledger) -> None:
 def test_every_point_of_the_curve_is_kept_once(ledger: Ledger) -> None:
     got = started(ledger)
     for step in (1, 2, 2):
-        note_progress(ledger, got, step, 3, 1.0 / step, 5.0)
+        note_progress(ledger, got, Point(step, 3, 1.0 / step, 5.0))
     found = run(ledger, got.subject)
     assert (found.step, found.steps, found.loss, found.samples_per_s) == (2, 3, 0.5, 5.0)
     curve = rows(ledger, "SELECT step, loss, lease_epoch FROM training_progress ORDER BY step")
     assert curve == [{"step": 1, "loss": 1.0, "lease_epoch": 1}, {"step": 2, "loss": 0.5, "lease_epoch": 1}]
+
+
+def test_the_held_out_loss_of_the_base_stays_beside_the_last_one(ledger: Ledger) -> None:
+    got = started(ledger)
+    note_progress(ledger, got, Point(0, 3, None, None, held_out=3.0, swapped=3.1))
+    note_progress(ledger, got, Point(1, 3, 2.5, 4.0))
+    note_progress(ledger, got, Point(2, 3, 2.0, 4.0, held_out=1.0, swapped=2.9))
+    found = run(ledger, got.subject)
+    assert (found.first_held_out, found.held_out, found.swapped, found.loss) == (3.0, 1.0, 2.9, 2.0)
+    curve = points(ledger, got.subject)
+    assert [(one.step, one.loss, one.held_out) for one in curve] == [(0, None, 3.0), (1, 2.5, None), (2, 2.0, 1.0)]
+
+
+def test_a_long_curve_is_thinned_out_and_keeps_its_end_and_every_look_at_the_held_out_loss(ledger: Ledger) -> None:
+    got = started(ledger)
+    do(
+        ledger,
+        "INSERT INTO training_points (run_id, lease_epoch, step, loss, held_out) "
+        "SELECT :run, 1, n, 1.0, CASE WHEN n % 7 = 0 THEN 1.0 END FROM generate_series(1, 101) AS n",
+        run=got.subject,
+    )
+    shown = {one.step for one in points(ledger, got.subject, most=10)}
+    assert {101, *range(7, 102, 7)} < shown
+    assert len(shown) < 40
 
 
 def test_the_next_worker_goes_on_from_the_last_checkpoint_with_fresh_attempts(ledger: Ledger) -> None:
@@ -103,7 +127,7 @@ def test_a_zombie_moves_no_checkpoint_notes_nothing_and_completes_nothing(ledger
     move_checkpoint(ledger, owner, "runs/x/2/step-1", 1)
     for attempt in (
         lambda: move_checkpoint(ledger, zombie, "runs/x/1/step-9", 9),
-        lambda: note_progress(ledger, zombie, 9, 9, 0.0, 1.0),
+        lambda: note_progress(ledger, zombie, Point(9, 9, 0.0, 1.0)),
         lambda: complete_run(ledger, zombie, "runs/x/1"),
         lambda: run_input(ledger, zombie),
     ):

@@ -1,0 +1,189 @@
+"""Carries what a training process writes to the ledger and the derived bucket, while it writes.
+
+``checkpoints`` and ``result`` lie below ``runs/``; what people look at (report, TensorBoard files, its log) below
+``reports/``, each under a name of its content.
+"""
+
+import json
+import logging
+import math
+import time
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workers.context import Context
+from workers.heartbeat import JobProgress
+from workers.transfer import push
+from xraygpt_core.errors import TrainingError, Unavailable
+from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.training.curves import Point, note_progress
+from xraygpt_core.ledger.training.files import BOARD, LOG, REPORT, keep_file
+from xraygpt_core.ledger.training.runs import RunInput, complete_run, move_checkpoint
+from xraygpt_core.model.bundle import file_sha256
+
+_NOTE_SECONDS = 1.0
+_BOARD_SECONDS = 60.0
+_BOARD_BYTES = 256 * 2**20
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Carrier:
+    """Carries one run.
+
+    Attributes:
+        out: what the process writes: ``progress.jsonl``, ``checkpoints``, ``tensorboard``, ``result``.
+    """
+
+    context: Context
+    claim: Claim
+    progress: JobProgress
+    run: RunInput
+    out: Path
+    offset: int = 0
+    noted_at: float = 0.0
+    boarded_at: float = field(default_factory=time.monotonic)
+    board: tuple[int, int] = (0, 0)
+    points: dict[int, Point] = field(default_factory=dict)
+    carried: int = 0
+    checkpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        self.checkpoint = self.run.checkpoint_prefix
+
+    def carry(self, *, last: bool) -> None:
+        """Bring over what is new since the last time."""
+        self._note(last)
+        newest = max(self.out.glob("checkpoints/step-*"), key=_step, default=None)
+        if newest is not None and _step(newest) > self.carried:
+            self._keep(newest)
+        if last or time.monotonic() - self.boarded_at > _BOARD_SECONDS:
+            self.boarded_at = time.monotonic()
+            self._carry_board()
+
+    def finish(self) -> None:
+        """Bring over the result and end the run. A report that cannot be brought loses no run."""
+        result = self.out / "result"
+        if not result.is_dir():
+            raise TrainingError("training_jobs ended well but left no result")
+        report = result / REPORT
+        if report.is_file() and not report.is_symlink():
+            report = report.rename(self.out / REPORT)
+            self.show(REPORT, report)
+        prefix = push(self.context.store, result, f"{self._prefix}/result", self.progress.check)
+        complete_run(self.context.ledger, self.claim, prefix)
+        self._sweep(prefix)
+
+    def keep_log(self, said: bytes) -> None:
+        """What the process said last, for trainers: it may name files and quote texts, and is in no log of ours."""
+        if said:
+            path = self.out / LOG
+            path.write_bytes(said)
+            self.show(LOG, path)
+
+    def show(self, name: str, path: Path) -> None:
+        """Put a file where trainers may see it; if the bucket or the database does not answer, it is left."""
+        sha256 = file_sha256(path)
+        key = f"reports/{self.run.run_id}/{self.claim.epoch}/{name}-{sha256}"
+        try:
+            self.context.store.put_file(key, path)
+            obsolete = keep_file(self.context.ledger, self.claim, name, key, sha256, path.stat().st_size)
+            if obsolete is not None:
+                self.context.store.delete(obsolete)
+        except Unavailable as error:
+            log.warning("a file of a run was not kept", extra={"run": str(self.run.run_id), "error": str(error)})
+
+    @property
+    def _prefix(self) -> str:
+        return f"runs/{self.run.run_id}/{self.claim.epoch}"
+
+    def _note(self, last: bool) -> None:
+        for point in (found := self._read()):
+            former = self.points.get(point.step)
+            self.points[point.step] = point if former is None else _merged(former, point)
+        if found:
+            self.progress.check()
+        # Of the steps of one second the last one stands for all; no look at the held-out loss is left out.
+        newest = max(self.points, default=0)
+        self.points = {step: at for step, at in self.points.items() if step == newest or at.held_out is not None}
+        if not self.points or not (last or time.monotonic() - self.noted_at > _NOTE_SECONDS):
+            return
+        try:
+            for step in sorted(self.points):
+                note_progress(self.context.ledger, self.claim, self.points[step])
+                del self.points[step]
+        except Unavailable:  # they wait for the next time; whether the lease lives is the heartbeat's to say
+            return
+        self.noted_at = time.monotonic()
+
+    def _read(self) -> list[Point]:
+        """Points written since the last call; a line still being written waits for its end."""
+        path = self.out / "progress.jsonl"
+        if not path.is_file():
+            return []
+        with path.open("rb") as file:
+            file.seek(self.offset)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        return [point for line in whole.splitlines() if (point := point_of(line)) is not None]
+
+    def _keep(self, checkpoint: Path) -> None:
+        step = _step(checkpoint)
+        prefix = push(self.context.store, checkpoint, f"{self._prefix}/{step}", self.progress.check)
+        move_checkpoint(self.context.ledger, self.claim, prefix, step)
+        former, self.checkpoint, self.carried = self.checkpoint, prefix, step
+        if former is not None and former != prefix:
+            self.context.store.delete_prefix(f"{former}/")
+
+    def _carry_board(self) -> None:
+        """The TensorBoard files as one archive, if they grew."""
+        folder = self.out / "tensorboard"
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+        sizes = [path.stat().st_size for path in files]
+        now = (len(sizes), sum(sizes))
+        if not files or now == self.board or now[1] > _BOARD_BYTES:
+            return
+        archive = self.out / BOARD
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+            for path in files:
+                zipped.write(path, path.relative_to(folder))
+        self.show(BOARD, archive)
+        self.board = now
+
+    def _sweep(self, result_prefix: str) -> None:
+        """The run is done: its checkpoints, and what lost workers of it left behind, are of no more use."""
+        store = self.context.store
+        for listed in store.list(store.derived_bucket, f"runs/{self.run.run_id}/"):
+            if not listed.key.startswith(f"{result_prefix}/"):
+                store.delete(listed.key)
+
+
+def point_of(line: bytes) -> Point | None:
+    """A line of ``progress.jsonl``; None if it is no point. A loss that is not finite is none."""
+    try:
+        data = json.loads(line)
+        step, steps = data["step"], data.get("steps")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if type(step) is not int or not 0 <= step < 2**31 or not (steps is None or type(steps) is int):
+        return None
+    return Point(step, steps, *(_finite(data.get(name)) for name in ("loss", "samples_per_s", "held_out", "swapped")))
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if type(value) in (int, float) and math.isfinite(value) else None
+
+
+def _merged(former: Point, later: Point) -> Point:
+    """Two lines of one step: what the later one does not say, the former does."""
+    values = {name: value for name, value in vars(later).items() if value is not None}
+    return Point(**(vars(former) | values))
+
+
+def _step(checkpoint: Path) -> int:
+    """123 of ``step-000123``."""
+    return int(checkpoint.name.rpartition("-")[2])
