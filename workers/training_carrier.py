@@ -25,7 +25,7 @@ from xraygpt_core.model.bundle import file_sha256
 
 _NOTE_SECONDS = 1.0
 _BOARD_SECONDS = 60.0
-_BOARD_BYTES = 256 * 2**20
+_BOARD_BYTES = 64 * 2**20  # the gateway sends them whole
 
 log = logging.getLogger(__name__)
 
