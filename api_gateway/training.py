@@ -12,6 +12,7 @@ from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer, JsonObject, Request, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.training.curves import points
+from xraygpt_core.ledger.training.phases import phases
 from xraygpt_core.ledger.training.runs import STAGES, cancel_run, create_run, promote, run, runs
 from xraygpt_core.ledger.training.waiting import pause_run, resume_run
 from xraygpt_core.states import Failure, RunState
@@ -45,7 +46,8 @@ class RunAnswer(Answer):
     ``paused_at`` is set as soon as a person paused it; its state is ``paused`` once its worker has let go of it.
     ``waits_for`` is ``device`` while every device of its worker is taken. ``failure`` says why it is dead, or why the
     last attempt failed. ``held_out`` is the loss on pairs that are not trained on, ``swapped`` that of their texts
-    beside other patients' films, ``first_held_out`` that of the base.
+    beside other patients' films, ``first_held_out`` that of the base. ``problem`` says how much of its sets is not
+    trained on and why; a trainer finds files and lines in ``problems.json``.
     """
 
     run_id: UUID
@@ -68,6 +70,22 @@ class RunAnswer(Answer):
     waits_for: str | None
     failure: Failure | None
     failure_says: str | None
+    problem: str | None
+
+
+class PhasesAnswer(Answer):
+    """The pairs of a run's sets: how many there are, whose film is normalised or cannot be, whose features are made."""
+
+    planned: int
+    prepared: int
+    dropped: int
+    encoded: int
+
+
+class OneRunAnswer(RunAnswer):
+    """The same, with the pairs of its sets by phase; null where it draws its films itself, or is not planned yet."""
+
+    phases: PhasesAnswer | None = None
 
 
 class Runs(Answer):
@@ -119,9 +137,11 @@ def get_runs(ledger: UsesLedger, _: RunWatcher) -> Runs:
 
 
 @router.get("/{run_id}")
-def get_run(run_id: UUID, ledger: UsesLedger, _: RunWatcher) -> RunAnswer:
+def get_run(run_id: UUID, ledger: UsesLedger, _: RunWatcher) -> OneRunAnswer:
     """One run."""
-    return RunAnswer.model_validate(run(ledger, run_id))
+    found = OneRunAnswer.model_validate(run(ledger, run_id))
+    pairs = phases(ledger, run_id)
+    return found.model_copy(update={"phases": pairs and PhasesAnswer.model_validate(pairs)})
 
 
 @router.get("/{run_id}/points")

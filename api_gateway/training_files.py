@@ -25,7 +25,7 @@ _TYPES = {
     REPORT: "text/html; charset=utf-8",
     BOARD: "application/zip",
     LOG: "text/plain; charset=utf-8",
-    PROBLEMS: "text/plain; charset=utf-8",
+    PROBLEMS: "application/json",
 }
 # A report is one file: its own styles, its films as data. Nothing in it runs, is sent anywhere, or is fetched.
 _RULES = (
@@ -42,13 +42,13 @@ class FileAnswer(Answer):
     """A file of a run."""
 
     name: str
-    bytes: int
+    bytes: int | None
     sha256: str
     at: datetime
 
 
 class Files(Answer):
-    """The files of a run: ``report.html`` once it is done, ``tensorboard.zip`` and ``log.txt`` before."""
+    """The files of a run: ``report.html`` once it is done; ``tensorboard.zip``, ``log.txt`` and ``problems.json``."""
 
     run_id: UUID
     files: list[FileAnswer]

@@ -35,6 +35,10 @@ _IMAGE_FORGOTTEN = (
     "normalised_key, normalised_sha256, preview_key, preview_sha256, duplicate_of, flags, patient_pseudonym, "
     "patient_id_pseudonym, accession_pseudonym)"
 )
+# A run comes on with the last job of a kind, whoever did it.
+_SHARD_LINKS = "SELECT(run_id, position, shard_id)"
+_RUN_WAITS = "SELECT(id, state, encoder) UPDATE(id, state)"
+_FEATURES = "SELECT INSERT UPDATE(id, left_to_trainer, key, encoded_at)"
 _SUMMARY_PLACE = "SELECT(id, study_id, image_id, bundle, lane_rank, review_state, superseded_at)"  # none of its text
 
 GRANTS: dict[str, dict[str, str]] = {
@@ -72,11 +76,12 @@ GRANTS: dict[str, dict[str, str]] = {
     "installation": {
         "gateway": "SELECT UPDATE(hmac_fingerprint, served_bundle, served_run, previous_bundle, previous_run)",
         "ingest": "SELECT UPDATE(hmac_fingerprint)",
-        "gpu": "SELECT(served_bundle, served_run) UPDATE(served_bundle)",
+        "gpu": "SELECT(served_bundle, served_run, served_encoder) UPDATE(served_bundle, served_encoder)",
+        "training": "SELECT(served_encoder)",
         "control": "SELECT(id, tombstone_salt, served_bundle, served_run, created_at)",
         "events": "SELECT(id, tombstone_salt)",
     },
-    "jobs": dict.fromkeys(("gateway", "ingest", "gpu", "control", "events"), _WORKS) | {"training": "SELECT UPDATE"},
+    "jobs": dict.fromkeys(PROCESSES, _WORKS),
     "object_keys": {
         "gateway": f"{_KNOWN} {_REGISTERED} DELETE",
         "ingest": f"{_KNOWN} {_REGISTERED} SELECT(version_id)",
@@ -111,21 +116,57 @@ GRANTS: dict[str, dict[str, str]] = {
     },
     "tombstones": {"gateway": "SELECT INSERT", "ingest": "SELECT", "control": "SELECT INSERT", "events": "SELECT"},
     "training_exclusions": {"gateway": "SELECT INSERT DELETE", "training": "SELECT(study_id, image_ids)"},
+    "training_features": {
+        "gateway": "SELECT UPDATE(id, left_to_trainer, key, encoded_at)",
+        "ingest": _FEATURES,
+        "gpu": "SELECT UPDATE(id, left_to_trainer, key, encoded_at)",
+        "training": _FEATURES,
+        "control": "SELECT UPDATE(id, left_to_trainer, key, encoded_at)",
+    },
     "training_files": {
         "gateway": "SELECT DELETE",
         "training": "SELECT INSERT UPDATE(key, sha256, bytes, at)",
         "control": "SELECT(run_id, key) DELETE",
     },
+    "training_images": {
+        "gateway": "SELECT UPDATE(sha256, dropped)",
+        "ingest": "SELECT UPDATE(sha256, dropped)",
+        "gpu": "SELECT",
+        "training": "SELECT INSERT UPDATE(sha256, dropped)",
+        "control": "SELECT UPDATE(sha256, dropped)",
+    },
     "training_points": {
         "gateway": "SELECT",
         "training": "SELECT INSERT UPDATE(loss, samples_per_s, held_out, swapped)",
     },
+    "training_run_shards": {
+        "gateway": _SHARD_LINKS,
+        "ingest": _SHARD_LINKS,
+        "gpu": _SHARD_LINKS,
+        "training": "SELECT INSERT",
+        "control": _SHARD_LINKS,
+    },
     "training_runs": {
-        "gateway": "SELECT INSERT UPDATE(id, state, bundle, finished_at, paused_at)",
-        "gpu": "SELECT(id, parent_run, base_bundle, result_prefix, bundle)",
-        "training": "SELECT UPDATE(id, state, step, steps, loss, samples_per_s, checkpoint_prefix, checkpoint_step, "
-        "result_prefix, finished_at, paused_at, failure, failure_says, waits_for, held_out, swapped, first_held_out)",
-        "control": "SELECT(id, state) UPDATE(state, finished_at, paused_at)",
+        "gateway": "SELECT INSERT UPDATE(id, state, bundle, finished_at, paused_at, problem, problems_key)",
+        "ingest": f"{_RUN_WAITS} UPDATE(finished_at, problem)",
+        "gpu": f"SELECT(parent_run, base_bundle, result_prefix, bundle) {_RUN_WAITS} UPDATE(finished_at, problem)",
+        "training": "SELECT UPDATE(id, state, encoder, pairs, problem, problems_key, step, steps, loss, samples_per_s, "
+        "checkpoint_prefix, checkpoint_step, result_prefix, finished_at, paused_at, failure, failure_says, waits_for, "
+        "held_out, swapped, first_held_out)",
+        "control": "SELECT(id, state, encoder) UPDATE(state, finished_at, paused_at, problem)",
+    },
+    "training_shards": {
+        "gateway": "SELECT(id, prepared_at)",
+        "ingest": "SELECT UPDATE(id, prepared_at)",
+        "gpu": "SELECT",
+        "training": "SELECT INSERT UPDATE(prepared_at)",
+        "control": "SELECT(id, prepared_at)",
+    },
+    # What radiologists signed: only the worker that trains on it reads it; a purge takes it out.
+    "training_texts": {
+        "gateway": "SELECT(run_id, shard, position) DELETE",
+        "training": "SELECT INSERT",
+        "control": "SELECT(run_id, shard, position) DELETE",
     },
     "training_used": {
         "gateway": "SELECT",

@@ -2,7 +2,8 @@
 
 Long jobs are claimed one by one. Short ones are claimed several at a time (:mod:`workers.pace`) and share their
 transactions; so a stat job waits for a quarter of a second at most, and no thread keeps work that another could do.
-While all threads of a process are busy, one more does what is urgent.
+While all threads of a process are busy, one more does what is urgent. And one may do, beside all others, long jobs that
+use what is left over.
 """
 
 import logging
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 # A message is done after this time and the next one goes on, so that the broker's pages show no task without end.
 TASK_SECONDS = 10.0
 LOOK_SECONDS = 0.05
+BESIDE_SECONDS = 2.0  # between two looks for work beside, where no doorbell is heard
 _AFTER_ERROR_SECONDS = 1.0
 
 
@@ -45,6 +47,7 @@ class Consumer:
         self._pace = Pace()
         self._lock = threading.Lock()
         self._busy_threads = 0
+        self._bell = threading.Event()
 
     def __call__(self) -> None:
         """Work until nothing is ready, the process drains, or the time of a message is over."""
@@ -115,6 +118,19 @@ class Consumer:
                 log.warning("urgent jobs wait", extra={"error": type(error).__name__}, exc_info=error)
             failing = error is not None
             pause = _AFTER_ERROR_SECONDS if failing else LOOK_SECONDS
+
+    def hear(self) -> None:
+        """A doorbell rang for the thread of :meth:`serve_beside`."""
+        self._bell.set()
+
+    def serve_beside(self) -> None:
+        """Until the process drains: one job after the other, in a thread of its own. No error ends it."""
+        while not self._context.draining.is_set():
+            _, error = attempt(self)
+            if error is not None:
+                log.warning("work beside waits", extra={"error": type(error).__name__}, exc_info=error)
+            self._bell.wait(BESIDE_SECONDS)
+            self._bell.clear()
 
     def do_urgent(self) -> None:
         """Do what is urgent and ready, one job after the other. Raises what the ledger raises."""

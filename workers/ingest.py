@@ -30,7 +30,8 @@ class Normaliser(Protocol):
     def close(self) -> None: ...
 
 
-def _sandbox_of(settings: Settings) -> Sandbox:
+def sandbox_of(settings: Settings) -> Sandbox:
+    """A sandbox with the limits of these settings."""
     limits = Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes)
     return Sandbox(limits, cell_required=settings.decoder_cell == "required")
 
@@ -39,7 +40,7 @@ class Ingest:
     """The ingest jobs of one process. Each thread has a sandbox of its own, so one hostile file stops one thread."""
 
     def __init__(
-        self, context: Context, pseudonymiser: Pseudonymiser, normaliser: Callable[[Settings], Normaliser] = _sandbox_of
+        self, context: Context, pseudonymiser: Pseudonymiser, normaliser: Callable[[Settings], Normaliser] = sandbox_of
     ) -> None:
         self._context = context
         self._pseudonymiser = pseudonymiser

@@ -4,7 +4,7 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,6 +43,7 @@ class Process:
         closing: what is closed, last in first out, when the process ends.
         queues: what it consumes, most urgent first, once it runs.
         consumers: what its threads do.
+        beside: what one thread each does beside them.
     """
 
     context: Context
@@ -50,14 +51,24 @@ class Process:
     closing: ExitStack
     queues: list[str] = field(default_factory=list)
     consumers: list[Consumer] = field(default_factory=list)
+    beside: dict[Consumer, Sequence[str]] = field(default_factory=dict)
 
     def work_on(self, bodies: Mapping[JobKind, Body | Batch]) -> None:
         """Register the task of each kind of job this process does."""
         consumer = Consumer(self.context, self.queues, bodies)
         self.consumers.append(consumer)
-        for kind in bodies:
+        self._register(bodies, consumer)
+
+    def work_beside(self, bodies: Mapping[JobKind, Body], queues: Sequence[str]) -> None:
+        """Jobs of these kinds are done one at a time by a thread of their own, which takes nobody else's place."""
+        consumer = Consumer(self.context, queues, bodies)
+        self.beside[consumer] = queues
+        self._register(bodies, consumer.hear)
+
+    def _register(self, kinds: Iterable[JobKind], heard: Callable[[], None]) -> None:
+        for kind in kinds:
             # A ring's own events would say nothing of a job: workers.task_events sends those of the jobs.
-            self.app.task(name=task_name(kind), shared=False, send_events=False)(_task(kind, consumer))
+            self.app.task(name=task_name(kind), shared=False, send_events=False)(_task(kind, heard))
 
     def run(self, queues: Iterable[str], concurrency: int, *, urgent_thread: bool = False) -> int:
         """Consume these queues, most urgent first, until the process is to stop. Returns the exit code.
@@ -66,29 +77,30 @@ class Process:
             urgent_thread: one thread more takes what is urgent while all others are at work.
         """
         self.queues.extend(queues)
-        urgent_threads = [
+        own_threads = [
             threading.Thread(target=consumer.serve_urgent, args=(concurrency,), name="urgent", daemon=True)
             for consumer in self.consumers
             if urgent_thread
         ]
+        own_threads += [threading.Thread(target=one.serve_beside, name="beside", daemon=True) for one in self.beside]
         signals.setup_logging.connect(_keep_our_logging, weak=False)
         signals.worker_shutting_down.connect(lambda **_: self.context.draining.set(), weak=False)
         worker = self.app.Worker(
             hostname=self.context.name,
             pool_cls="threads",
             concurrency=concurrency,
-            queues=self.queues,
+            queues=[*self.queues, *(name for names in self.beside.values() for name in names)],
             loglevel=self.context.settings.log_level.upper(),
             quiet=True,
             without_mingle=True,
             without_gossip=True,
         )
         threading.Thread(target=self._watch_shutdown, name="shutdown", daemon=True).start()
-        for thread in urgent_threads:
+        for thread in own_threads:
             thread.start()
         worker.start()
         self.context.draining.set()
-        for thread in urgent_threads:
+        for thread in own_threads:
             thread.join()  # it finishes its job, or _watch_shutdown ends the process
         return int(worker.exitcode or 0)
 
@@ -178,9 +190,9 @@ class JobEnds:
         os._exit(code)
 
 
-def _task(kind: JobKind, consumer: Consumer) -> Callable[..., None]:
+def _task(kind: JobKind, heard: Callable[[], None]) -> Callable[..., None]:
     def do(*_: object) -> None:  # a doorbell of a former version names a job
-        consumer()
+        heard()
 
     do.__name__ = str(kind)
     return do

@@ -9,15 +9,17 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workers.bundles import composed
 from workers.context import Context
+from workers.corpora import corpus_arguments, local_corpus
 from workers.devices import HeldDevices, take_devices
 from workers.executor import HandedBack
 from workers.heartbeat import JobProgress
+from workers.run_inputs import local_inputs
 from workers.training_carrier import Carrier
 from workers.training_child import TrainingChild
 from workers.training_outcome import MACHINE, STOPPED, Outcome, exit_code, of_this_machine, outcome_of
@@ -61,7 +63,9 @@ class Training:
             raise self._failed(claim, of_this_machine(error)) from None  # it names files
 
     def _run(self, claim: Claim, progress: JobProgress, run: RunInput, home: Path, devices: HeldDevices) -> None:
-        command = self._command(run, home, progress)
+        command = self._command(run, home, progress, devices.environment)
+        if self._paused(run):
+            raise HandedBack("the run is paused")
         carrier = Carrier(self._context, claim, progress, run, home / "out")
         with TrainingChild(command, home, devices.environment, devices.descriptors) as child:
             code, asked = self._follow(child, carrier, progress)
@@ -90,9 +94,10 @@ class Training:
         note_failure(self._context.ledger, claim, outcome.failure, outcome.says)
         return outcome.error
 
-    def _command(self, run: RunInput, home: Path, progress: JobProgress) -> list[str]:
+    def _command(self, run: RunInput, home: Path, progress: JobProgress, environment: Mapping[str, str]) -> list[str]:
         config, out = home / "config.json", home / "out"
-        config.write_text(json.dumps(confined(run.config, self._context.settings.training_data)))
+        given = confined(run.config, self._context.settings.training_data)
+        config.write_text(json.dumps(local_inputs(self._context, given, home / "inputs", progress.check)))
         out.mkdir()
         base = self._base(run, home)
         progress.check()
@@ -101,6 +106,8 @@ class Training:
             command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command += [*self._program, run.stage]
         command += ["--base", str(base.path), "--out", str(out), "--config", str(config)]
+        corpus = local_corpus(self._context, progress, run, base, home, self._program, environment)
+        command += corpus_arguments(corpus)
         if run.checkpoint_prefix is not None:
             pull(self._context.store, run.checkpoint_prefix, home / "resume", progress.check)
             command += ["--resume", str(home / "resume")]
@@ -130,15 +137,15 @@ class Training:
                 asked = "the worker is stopping; the run goes on from its checkpoint"
             elif asked is None and time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
-                asked = "the run is paused; it goes on from its checkpoint" if self._paused(carrier) else None
+                asked = "the run is paused; it goes on from its checkpoint" if self._paused(carrier.run) else None
             else:
                 continue
             if asked is not None:
                 child.ask_to_stop()
 
-    def _paused(self, carrier: Carrier) -> bool:
+    def _paused(self, run: RunInput) -> bool:
         try:
-            return is_paused(self._context.ledger, carrier.run.run_id)
+            return is_paused(self._context.ledger, run.run_id)
         except Unavailable:
             return False
 

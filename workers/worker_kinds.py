@@ -4,10 +4,12 @@ from contextlib import ExitStack
 
 from workers.decoder_cell import check_cell
 from workers.ingest import Ingest
+from workers.prepare import Prepare
 from workers.process import start
 from workers.settle import Settle
 from xraygpt_core.exit_codes import START_AGAIN
 from xraygpt_core.ledger.preflight import check_fingerprint
+from xraygpt_core.ledger.training.signed_pairs import signed_of_set
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.queue import CONTROL_QUEUE, queues_of
 from xraygpt_core.settings import Settings
@@ -17,19 +19,26 @@ _CONTROL_THREADS = 4  # one per round, so that a long sweep does not hold up a t
 
 
 def ingest(settings: Settings, closing: ExitStack) -> int:
-    """Ingest and settle: settling is short and lets studies finish, so it goes first within a lane."""
+    """Ingest and settle: settling is short and lets studies finish, so it goes first within a lane.
+
+    Beside them, films of training runs are prepared.
+    """
     check_cell(settings)
     pseudonymiser = load_pseudonymiser(settings)
-    process = start("ingest", settings, closing, threads=settings.ingest_concurrency + 1)
+    process = start("ingest", settings, closing, threads=settings.ingest_concurrency + 2)
     check_fingerprint(process.context.ledger, *(one.fingerprint for one in pseudonymiser.all))
     work = Ingest(process.context, pseudonymiser)
     closing.callback(work.close)
     process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(process.context)})
+    films = Prepare(process.context)
+    closing.callback(films.close)
+    process.work_beside({JobKind.PREPARE: films}, queues_of(JobKind.PREPARE))
     return process.run(queues_of(JobKind.SETTLE, JobKind.INGEST), settings.ingest_concurrency, urgent_thread=True)
 
 
 def gpu(settings: Settings, closing: ExitStack) -> int:
-    """Summaries and chat with the served bundle."""
+    """Summaries and chat with the served bundle; beside them, its encoder's features of training runs."""
+    from workers.encode import Encode
     from workers.gpu import GpuJobs  # the only role that needs torch
     from workers.serving import load_engine, watch
 
@@ -39,6 +48,9 @@ def gpu(settings: Settings, closing: ExitStack) -> int:
     closing.callback(engine.close)
     work = GpuJobs(process.context, engine, bundle, process.stop)
     process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
+    features = Encode(process.context, bundle)
+    features.announce()
+    process.work_beside({JobKind.ENCODE: features}, queues_of(JobKind.ENCODE))
     watch(process.context.ledger, wanted, lambda: process.stop(START_AGAIN))
     return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads, urgent_thread=True)
 
@@ -49,11 +61,13 @@ def gpu_threads(settings: Settings) -> int:
 
 
 def training(settings: Settings, closing: ExitStack) -> int:
-    """One run at a time: a run takes the whole device."""
+    """One run at a time: a run takes the whole device. The next ones are planned beside it."""
+    from workers.plan import Planning
     from workers.training import Training
 
-    process = start("training", settings, closing, threads=1)
+    process = start("training", settings, closing, threads=2)
     process.work_on({JobKind.TRAIN: Training(process.context)})
+    process.work_beside({JobKind.PLAN: Planning(process.context, signed_of_set)}, queues_of(JobKind.PLAN))
     return process.run(queues_of(JobKind.TRAIN), 1)
 
 

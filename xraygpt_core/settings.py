@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from xraygpt_core.errors import ConfigurationError
-from xraygpt_core.paths import models_dir
+from xraygpt_core.paths import models_dir, user_cache
 from xraygpt_core.shutdown import DRAIN_SECONDS
 from xraygpt_core.states import Lane
 from xraygpt_core.token_bucket import BudgetSetting, TokenBucket
@@ -152,7 +152,13 @@ class Settings(FlowerSettings):
     # Training
     train_processes: Annotated[int, Field(ge=1)] = Field(1, description="above 1 a run is started by torchrun")
     training_data: Path | None = Field(
-        None, description="below this folder a run of the queue may read films; none: it reads none"
+        None, description="below this folder a run of the queue may read its sets and files; none: it reads none"
+    )
+    training_cache: Path = Field(
+        default_factory=lambda: user_cache() / "training", description="where a training worker keeps features"
+    )
+    training_cache_bytes: Annotated[int, Field(ge=0)] = Field(
+        200 * 2**30, description="how much it keeps there beside what its run needs, oldest out first"
     )
     train_device_locks: Path | None = Field(
         None, description="folder where the training workers of a machine lock devices; none: one per user"

@@ -28,6 +28,9 @@ class JobKind(StrEnum):
     SETTLE = "settle"  # study: are all images here, which one is summarised
     SUMMARISE = "summarise"  # study: encode, project, generate
     CHAT = "chat"  # turn: the same engine, conversation and question
+    PLAN = "plan"  # training run: read and check its sets, cut them into shards
+    PREPARE = "prepare"  # shard of images: fetch, parse safely, normalise, store, as ingest does
+    ENCODE = "encode"  # shard and encoder: the features of its images, once
     TRAIN = "train"  # training run: a child process
 
 

@@ -3,10 +3,12 @@
 ``steps`` and ``checkpoint_every`` as there; ``stop_at``: wait at this step for a signal; ``fail_after_checkpoint``: end
 with code 3 after each; ``exit``: end with this code at the end; ``no_result``: leave none; ``say``: write this to
 stderr; ``show``: leave a report and TensorBoard files; ``held_out``: look at the held-out loss
-at the start and the end.
+at the start and the end. With ``--corpus`` its weights are a hash of all that is in the corpus. As ``encode`` it is the
+real encoder.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import signal
@@ -22,12 +24,36 @@ def appear(path: Path, files: dict[str, str]) -> None:
     part.rename(path)
 
 
+def learned(corpus: Path | None) -> str:
+    """A hash of a corpus; nothing where there is none."""
+    if corpus is None:
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted(corpus.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(corpus).as_posix().encode() + path.read_bytes())
+    return f" on {digest.hexdigest()}"
+
+
+def encode(given: argparse.Namespace) -> int:
+    """As ``python -m training_jobs encode``."""
+    from xraygpt_core.model.bundle import read_bundle
+    from xraygpt_core.model.frozen_encoder import FrozenEncoder
+    from xraygpt_core.training.pairs import read_pairs
+
+    films = [(given.images / f"{pair.image}.png").read_bytes() for pair in read_pairs(given.pairs)]
+    FrozenEncoder(read_bundle(given.base), "cpu").write(given.out, films)
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("stage")
-    for name in ("--base", "--out", "--config", "--resume"):
+    for name in ("--base", "--out", "--config", "--resume", "--corpus", "--pairs", "--images"):
         parser.add_argument(name, type=Path)
     given = parser.parse_args()
+    if given.stage == "encode":
+        return encode(given)
     config = json.loads(given.config.read_text())
     step = int((given.resume / "step").read_text()) if given.resume else 0
     out = given.out
@@ -65,7 +91,8 @@ def main() -> int:
         print(config["say"], file=sys.stderr)  # noqa: T201
     if not (config.get("no_result") or config.get("exit")):
         report = {"report.html": "<h1>films</h1>"} if config.get("show") else {}
-        appear(out / "result", {"projector.safetensors": f"projector after {step}", "result.json": "{}", **report})
+        weights = f"projector after {step}{learned(given.corpus)}"
+        appear(out / "result", {"projector.safetensors": weights, "result.json": "{}", **report})
     return int(config.get("exit", 0))
 
 

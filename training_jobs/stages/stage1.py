@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from training_jobs.data import TrainingStudy, film_studies, phantom_studies, sketch_studies
-from training_jobs.features import Features, cached_features
+from training_jobs.features.drawn import Features, cached_features
 from training_jobs.learning.checkpoint import complete_directory, write_result
 from training_jobs.learning.loop import TrainingPlan, train
 from training_jobs.learning.objective import Exchange, answer_loss

@@ -3,13 +3,13 @@
 The ledger speaks SQL to them; these definitions are what the schema is compared with.
 
 Patient data stands in one place: the columns ``bucket``, ``key`` of ``object_keys`` (and the prefix of a ``backlogs``
-row). No view shows them.
+row). No view shows them. Texts of people stand in reviews, chat turns and ``training_texts``.
 """
 
-from xraygpt_core.models import audit, people, studies, work
+from xraygpt_core.models import audit, people, pipeline, studies, work
 from xraygpt_core.models.base import metadata
 
-__all__ = ["SCHEMA_VERSION", "audit", "metadata", "people", "studies", "work"]
+__all__ = ["SCHEMA_VERSION", "audit", "metadata", "people", "pipeline", "studies", "work"]
 
 # The newest migration. Processes refuse to work on another; a test holds this equal to migrations/.
 SCHEMA_VERSION = "0019"

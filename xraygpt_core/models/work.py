@@ -33,6 +33,7 @@ installation = Table(
     Column("served_run", UUID),
     Column("previous_bundle", Text),
     Column("previous_run", UUID),
+    Column("served_encoder", Text),  # the digest of the encoder that GPU workers last loaded
     moment("created_at", now=True),
 )
 
@@ -144,6 +145,10 @@ training_runs = Table(
     Column("held_out", Float),
     Column("swapped", Float),
     Column("first_held_out", Float),
+    Column("encoder", Text),  # the digest of its encoder, once it is planned
+    Column("pairs", Integer),
+    Column("problem", Text),  # why it cannot go on, in our own words
+    Column("problems_key", Text),  # the table of them, with files and lines
 )
 
 training_points = Table(

@@ -68,15 +68,20 @@ def read_pairs(file: Path) -> Iterator[Pair]:
     try:
         with file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
-                yield _pair(line, f"{file.name}, line {number}")
+                yield parse_pair(line, f"{file.name}, line {number}")
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(f"{file} cannot be read: {error}") from error
 
 
-def _pair(line: str, where: str) -> Pair:
+def parse_pair(line: str | bytes, where: str) -> Pair:
+    """The pair of one JSON line; ``where`` is for the message.
+
+    Raises:
+        TrainingError: it is none.
+    """
     try:
         data: dict[str, Any] = json.loads(line)
         data["paraphrases"] = tuple(data.get("paraphrases", ()))
         return Pair(**({"text": None} | data))
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
         raise TrainingError(f"{where}: no pair: {error}") from error

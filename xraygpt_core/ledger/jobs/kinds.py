@@ -1,7 +1,8 @@
 """What a job of each kind is about, what it needs, and what becomes of its subject: one row per kind.
 
 A job is written once per (kind, key). Its key is its subject, then the revision of the study and the bundle, as far as
-a kind has them: ``<image>``, ``<study>:<revision>``, ``<study>:<revision>:<bundle>``, ``<turn>``, ``<run>``.
+a kind has them: ``<image>``, ``<study>:<revision>``, ``<study>:<revision>:<bundle>``, ``<turn>``, ``<run>``,
+``<shard>``, ``<features>``.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ class Subject(StrEnum):
     STUDY = "studies"
     TURN = "chat_turns"
     RUN = "training_runs"
+    SHARD = "training_shards"
+    FEATURES = "training_features"
 
 
 class Buckets(NamedTuple):
@@ -47,6 +50,11 @@ def _minutes(settings: Settings) -> TimeLimits:
     return TimeLimits(settings.stall_seconds, settings.max_run_seconds)
 
 
+def _long(settings: Settings) -> TimeLimits:
+    """Many films, one after the other: silent for no longer than with one."""
+    return TimeLimits(settings.stall_seconds, settings.train_max_seconds)
+
+
 def _days(settings: Settings) -> TimeLimits:
     return TimeLimits(settings.train_stall_seconds, settings.train_max_seconds)
 
@@ -56,7 +64,8 @@ class Kind:
     """One kind of job.
 
     Attributes:
-        dies: the statement for the subject of a job that ended as dead; gets ``:subject`` and ``:revision``.
+        dies: the statement for the subject of a job that ended as dead; gets ``:subject`` and ``:revision``. A shard's
+            or its features' changes the runs that wait for it.
         replays: the statement for the subjects of dead jobs that are queued again; reads ``replayed``, which has the
             columns ``kind``, ``subject`` and ``revision`` of the jobs.
         cancels: the statement for the subjects of jobs that are cancelled with their study; reads ``cancelled``, which
@@ -85,6 +94,43 @@ _STUDY_REPLAYS = """
     FROM replayed WHERE replayed.kind = '{kind}' AND studies.id = replayed.subject
       AND studies.state = 'dead' AND studies.revision = replayed.revision
 """
+
+# The runs that wait for a shard or for its features.
+_WAIT = {
+    JobKind.PREPARE: "SELECT run_id FROM training_run_shards WHERE shard_id {subject}",
+    JobKind.ENCODE: "SELECT s.run_id FROM training_features f JOIN training_run_shards s ON s.shard_id = f.shard_id "
+    "WHERE f.id {subject} AND f.encoder = training_runs.encoder",
+}
+_RUNS_DIE = """
+    UPDATE training_runs SET state = 'dead', finished_at = clock_timestamp(), problem = '{sentence}'
+    WHERE state = '{state}' AND id IN ({wait})
+"""
+# A run goes on once none of its jobs is dead any more.
+_RUNS_REPLAY = """
+    UPDATE training_runs SET state = '{state}', finished_at = NULL, problem = NULL
+    WHERE state = 'dead' AND id IN ({wait}) AND NOT EXISTS (
+        SELECT FROM jobs WHERE kind = '{kind}' AND state = 'dead' AND id NOT IN (SELECT id FROM replayed)
+          AND subject IN ({others}))
+"""
+_OTHERS = {
+    JobKind.PREPARE: "SELECT shard_id FROM training_run_shards WHERE run_id = training_runs.id",
+    JobKind.ENCODE: "SELECT f.id FROM training_run_shards s JOIN training_features f ON f.shard_id = s.shard_id "
+    "WHERE s.run_id = training_runs.id AND f.encoder = training_runs.encoder",
+}
+
+
+def _of_a_shard(kind: JobKind, state: str, sentence: str, buckets: Buckets) -> Kind:
+    replayed = f"IN (SELECT subject FROM replayed WHERE kind = '{kind}')"
+    return Kind(
+        subject=Subject.SHARD if state == "preparing" else Subject.FEATURES,
+        dies=_RUNS_DIE.format(state=state, sentence=sentence, wait=_WAIT[kind].format(subject="= :subject")),
+        replays=_RUNS_REPLAY.format(
+            kind=kind, state=state, wait=_WAIT[kind].format(subject=replayed), others=_OTHERS[kind]
+        ),
+        buckets=buckets,
+        limits=_long,
+    )
+
 
 KINDS: Mapping[JobKind, Kind] = {
     JobKind.INGEST: Kind(
@@ -115,6 +161,25 @@ KINDS: Mapping[JobKind, Kind] = {
         "WHERE id = ANY (ARRAY(SELECT subject FROM cancelled WHERE kind = 'chat'))",
         buckets=Buckets(),
         urgent=True,
+    ),
+    JobKind.PLAN: Kind(
+        subject=Subject.RUN,
+        dies="UPDATE training_runs SET state = 'dead', finished_at = clock_timestamp(), paused_at = NULL "
+        "WHERE id = :subject",
+        replays="UPDATE training_runs SET state = 'planning', finished_at = NULL, problem = NULL, problems_key = NULL "
+        "WHERE id = ANY (ARRAY(SELECT subject FROM replayed WHERE kind = 'plan'))",
+        buckets=Buckets(source=True, writes=True),
+        limits=_days,
+    ),
+    JobKind.PREPARE: _of_a_shard(
+        JobKind.PREPARE,
+        "preparing",
+        "films of its sets could not be prepared: the dead prepare job says why",
+        Buckets(source=True, writes=True),
+    ),
+    # The GPU worker writes features alone, and so cannot try whether the bucket takes an object.
+    JobKind.ENCODE: _of_a_shard(
+        JobKind.ENCODE, "encoding", "films of its sets could not be encoded: the dead encode job says why", Buckets()
     ),
     JobKind.TRAIN: Kind(
         subject=Subject.RUN,

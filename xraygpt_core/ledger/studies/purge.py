@@ -10,6 +10,7 @@ from xraygpt_core.ledger.jobs.timeline import by_person, note, person
 from xraygpt_core.ledger.studies.cancel import stop_work
 from xraygpt_core.ledger.studies.objects import digest
 from xraygpt_core.ledger.training.files import forget_files
+from xraygpt_core.ledger.training.forget import forget_study
 from xraygpt_core.ledger.transaction import Ledger, Work
 
 # Two studies may share a derived object: purged at once, each would leave it to the other. So purges take turns.
@@ -77,7 +78,7 @@ _ORPHANED = """
 
 
 def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -> None:
-    """Forget a study: texts, turns, pseudonyms and object keys.
+    """Forget a study: texts, turns, pseudonyms and object keys, and what runs were to be trained on.
 
     Args:
         delete: removes an object from the derived bucket; called for each key that no other study refers to, maybe
@@ -95,7 +96,7 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
         if work.row("SELECT id FROM studies WHERE id = :id AND purged_at IS NOT NULL", {"id": home}):
             record(work, "study purged", study=home, detail={"again": True})
             return
-        derived = [row["key"] for row in work.rows(_DERIVED, {"id": home})]
+        derived = [row["key"] for row in work.rows(_DERIVED, {"id": home})] + forget_study(work, home)
         derived += forget_files(work, home)
         _bury_keys(work, home)
         for sql in (*_FORGET_TEXTS, _FORGET_IMAGES, _FORGET_STUDY):

@@ -1,6 +1,7 @@
 """Training runs: a run is a row, its job is leased like any other, and its checkpoints move by fenced pointers."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,9 +15,11 @@ from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.claims import add_job
 from xraygpt_core.ledger.jobs.fence import Claim, fenced, repeating
 from xraygpt_core.ledger.jobs.kinds import Subject, kinds_about
+from xraygpt_core.ledger.training.advance import OPEN_STATES, drop_unneeded
 from xraygpt_core.ledger.training.serving import served_in, set_served
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import JobKind, Lane
+from xraygpt_core.training.mixture import DRAWN
 
 STAGES = ("medical-llm", "stage1", "stage2")
 
@@ -50,6 +53,7 @@ class Run:
         failure, failure_says: why it is dead, or why the last attempt failed: a word of ours, and a sentence of ours.
         waits_for: ``device`` while the worker that would take it has none free.
         first_held_out: the held-out loss before the first step, which is its base's.
+        problem: what of its sets is not trained on, or why they cannot be, in numbers.
     """
 
     run_id: UUID
@@ -72,6 +76,7 @@ class Run:
     held_out: float | None
     swapped: float | None
     first_held_out: float | None
+    problem: str | None
 
 
 # As the view training_progress has it.
@@ -82,7 +87,8 @@ _STATE = """
 """
 _RUN = (
     f"id AS run_id, stage, {_STATE}, parent_run, base_bundle, step, steps, loss, samples_per_s, checkpoint_step, "
-    "bundle, created_at, finished_at, paused_at, failure, failure_says, waits_for, held_out, swapped, first_held_out"
+    "bundle, created_at, finished_at, paused_at, failure, failure_says, waits_for, held_out, swapped, "
+    "first_held_out, problem"
 )
 # What a run is: its own jobs (plan, train), not those that runs share.
 _JOBS = ", ".join(f"'{kind}'" for kind in kinds_about(Subject.RUN))
@@ -111,6 +117,7 @@ def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: U
     if stage not in STAGES:
         raise InvalidRequest(f"stage must be one of {', '.join(STAGES)}")
     run_id = new_id()
+    state, first = ("planning", JobKind.PLAN) if needs_plan(config) else ("queued", JobKind.TRAIN)
     with ledger.work() as work:
         base = served_in(work).name
         if parent_run is not None:
@@ -120,12 +127,25 @@ def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: U
             base = parent["base_bundle"]
         work.run(
             "INSERT INTO training_runs (id, stage, config, parent_run, base_bundle, state) "
-            "VALUES (:id, :stage, CAST(:config AS jsonb), :parent, :base, 'queued')",
-            {"id": run_id, "stage": stage, "config": json.dumps(config), "parent": parent_run, "base": base},
+            "VALUES (:id, :stage, CAST(:config AS jsonb), :parent, :base, :state)",
+            {
+                "id": run_id,
+                "stage": stage,
+                "config": json.dumps(config),
+                "parent": parent_run,
+                "base": base,
+                "state": state,
+            },
         )
-        add_job(work, JobKind.TRAIN, run_id, Lane.ROUTINE, max_attempts=ledger.settings.max_attempts)
+        add_job(work, first, run_id, Lane.ROUTINE, max_attempts=ledger.settings.max_attempts)
         record(work, "run started", subject=run_id, detail={"stage": stage})
     return run_id
+
+
+def needs_plan(config: Mapping[str, Any]) -> bool:
+    """Whether a set of its mixture lies somewhere: such a run is planned before it trains."""
+    sets = (config.get("mixture") or {}).get("sets", ())
+    return any(one.get("reader") not in DRAWN for one in sets)
 
 
 def run_input(ledger: Ledger, claim: Claim) -> RunInput:
@@ -254,11 +274,12 @@ def cancel_run(ledger: Ledger, run_id: UUID) -> None:
         )
         cancelled = work.run(
             "UPDATE training_runs SET state = 'cancelled', finished_at = clock_timestamp(), paused_at = NULL "
-            "WHERE id = :id AND state NOT IN ('done', 'dead', 'cancelled')",
-            {"id": run_id},
+            "WHERE id = :id AND state = ANY (:open)",
+            {"id": run_id, "open": list(OPEN_STATES)},
         )
         if not cancelled:
             raise Conflict(f"the run is {_run(work, run_id)['state']} already")
+        drop_unneeded(work, run_id)
         record(work, "run cancelled", subject=run_id)
 
     repeating(ledger, body)

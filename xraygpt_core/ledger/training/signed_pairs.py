@@ -19,6 +19,7 @@ from sqlalchemy.engine import RowMapping
 from xraygpt_core.ledger.training.files import note_used
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import DOUBTS
+from xraygpt_core.training.mixture import SetSpec
 from xraygpt_core.training.pairs import Pair
 from xraygpt_core.training.selection import Selection, parse_selection
 
@@ -76,6 +77,7 @@ class SignedPairs:
         selection: Selection,
         *,
         run_id: UUID | None = None,
+        set_name: str = SET_NAME,
         validation: float = 0.05,
         test: float = 0.05,
     ) -> None:
@@ -83,6 +85,7 @@ class SignedPairs:
         self._ledger = ledger
         self._selection = selection
         self._run_id = run_id
+        self._set_name = set_name
         self._shares = (test, test + validation)
         self._studies: set[UUID] = set()
         self._films: set[str] = set()
@@ -149,7 +152,7 @@ class SignedPairs:
         patient = _hashed("patient", row["patient"] or f"study {row['study_id']}")
         return Pair(
             pair_id=str(row["id"]),
-            set_name=SET_NAME,
+            set_name=self._set_name,
             patient=patient,
             split=self._split(patient),
             image=row["normalised_sha256"],
@@ -165,13 +168,25 @@ class SignedPairs:
         return "test" if drawn < test else "val" if drawn < kept else "train"
 
 
-def signed_pairs(ledger: Ledger, selection: str, *, run_id: UUID | None = None, **shares: float) -> SignedPairs:
+def signed_pairs(
+    ledger: Ledger, selection: str, *, run_id: UUID | None = None, validation: float = 0.05, test: float = 0.05
+) -> SignedPairs:
     """The signed studies that these words select (:mod:`xraygpt_core.training.selection`).
 
     Raises:
         TrainingError: the words are none of a selection.
     """
-    return SignedPairs(ledger, parse_selection(selection), run_id=run_id, **shares)
+    return SignedPairs(ledger, parse_selection(selection), run_id=run_id, validation=validation, test=test)
+
+
+def signed_of_set(ledger: Ledger, spec: SetSpec, run_id: UUID) -> SignedPairs:
+    """The signed studies that a set of a run's mixture selects; it keeps which studies the run is given.
+
+    Raises:
+        TrainingError: as :func:`signed_pairs`.
+    """
+    selection = parse_selection(spec.select or "")
+    return SignedPairs(ledger, selection, run_id=run_id, set_name=spec.name, validation=spec.validation, test=spec.test)
 
 
 def _text(row: RowMapping) -> str:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-import training_jobs.features as features_module
+import training_jobs.features.drawn as features_module
 from training_jobs.data import film_studies, phantom_studies
-from training_jobs.features import cached_features
+from training_jobs.features.drawn import cached_features
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.encoder import load_encoder
 from xraygpt_core.training.config import Phantoms

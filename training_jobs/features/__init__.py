@@ -1,0 +1,1 @@
+"""What the frozen encoder makes of the images: made once, kept in shards, streamed in the order of a seed."""

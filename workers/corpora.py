@@ -1,0 +1,168 @@
+"""The corpus of a run, put together on the training worker: its shards' pairs from the derived bucket, their features
+from the cache, and what no GPU worker encoded.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from workers.context import Context
+from workers.executor import HandedBack
+from workers.feature_cache import FeatureCache
+from workers.heartbeat import JobProgress
+from workers.shard_files import pair_of, read_texts
+from workers.training_child import TrainingChild
+from workers.transfer import inside
+from xraygpt_core.errors import ObjectMissing, TrainingError
+from xraygpt_core.ledger.jobs.fence import lease_lost
+from xraygpt_core.ledger.training.corpora import RunShard, run_shard, shard_numbers
+from xraygpt_core.ledger.training.features import keep_features
+from xraygpt_core.ledger.training.runs import RunInput
+from xraygpt_core.model.bundle import Bundle, file_sha256
+from xraygpt_core.training.config import Config, parse_config
+from xraygpt_core.training.corpus import Corpus, Shard, write_corpus
+from xraygpt_core.training.pairs import Pair, write_pairs
+
+_POLL_SECONDS = 0.5
+_LOOKS = 5  # at a shard whose films are purged while it is looked at
+
+
+@dataclass
+class CorpusBuilder:
+    """Puts together the corpus of one run.
+
+    Args:
+        base: the bundle whose encoder makes the features that are not made.
+        home: of the run on this machine; the corpus becomes ``home/corpus``.
+        program: what is run to encode.
+        environment: what shows the encoding process the run's own devices.
+    """
+
+    context: Context
+    progress: JobProgress
+    run: RunInput
+    base: Bundle
+    home: Path
+    program: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    encoder: str = ""
+    shown: dict[str, str] = field(default_factory=dict)  # films the report may show: hash and key
+
+    def build(self) -> Path | None:
+        """The corpus; None where the run was not planned, as it draws its films itself.
+
+        Raises:
+            TrainingError: no film is left. LeaseLost, HandedBack, Unavailable.
+        """
+        numbers = shard_numbers(self.context.ledger, self.progress.claim)
+        if not numbers:
+            return None
+        folder, config = self.home / "corpus", parse_config(self.run.config)
+        folder.mkdir()
+        shards = tuple(shard for number in numbers for shard in self._shard(number, folder, config))
+        if not shards:
+            raise TrainingError("no film of the run's sets is left to train on")
+        for sha256, key in self.shown.items():
+            self._picture(sha256, key, folder / "images")
+        sets = config.mixture.sets if config.mixture is not None else ()
+        write_corpus(Corpus(folder, self.encoder, shards, {one.name: one.weight for one in sets if not one.drawn}))
+        return folder
+
+    def _shard(self, number: int, folder: Path, config: Config) -> Iterator[Shard]:
+        """The shard's files, if a film of it is left."""
+        for _ in range(_LOOKS):
+            self._alive()
+            shard, texts = run_shard(self.context.ledger, self.progress.claim, number)
+            if not shard.images:
+                return
+            name = f"features-{number:05}.safetensors"
+            if not self._features(shard, folder / name):
+                continue  # a film was purged, and the features with it: look again
+            pairs = self._pairs(shard, texts)
+            self._show(shard, pairs, config.examples)
+            self.encoder = shard.encoder
+            yield Shard(f"pairs-{number:05}.jsonl", name, write_pairs(folder / f"pairs-{number:05}.jsonl", pairs))
+            return
+        raise TrainingError("films of the run's sets are purged faster than they are put together")
+
+    def _pairs(self, shard: RunShard, texts: dict[int, dict[str, object]] | None) -> list[Pair]:
+        if shard.texts_key is not None:
+            told = dict(enumerate(read_texts(self.context.store, shard.texts_key)))
+        else:
+            told = {position: pair_of(pair) for position, pair in (texts or {}).items()}
+        rows = zip(shard.positions, shard.images, strict=True)
+        return [replace(told[position], image=sha256) for position, sha256 in rows]
+
+    def _show(self, shard: RunShard, pairs: Sequence[Pair], examples: int) -> None:
+        """The report shows held-out films alone; it chooses among the first ones."""
+        for pair in pairs:
+            if len(self.shown) == 20 * examples:
+                return
+            if pair.split != "train":
+                self.shown[pair.image] = shard.key(pair.image)
+
+    def _features(self, shard: RunShard, path: Path) -> bool:
+        """Let the shard's features appear at ``path``. False: they are gone, or do not fit any more."""
+        key = shard.features_key
+        try:
+            if key is None:
+                key = self._encode(shard)
+            if key is None:
+                return False
+            settings = self.context.settings
+            FeatureCache(settings.training_cache, settings.training_cache_bytes).link(self.context.store, key, path)
+        except ObjectMissing:
+            return False
+        return True
+
+    def _encode(self, shard: RunShard) -> str | None:
+        """Encode what is left to this worker, and keep it for others. The key; None: look at the shard again."""
+        given = shard.features
+        room = self.home / f"encode-{shard.number:05}"
+        pairs, out = room / "pairs.jsonl", room / "features.safetensors"
+        for sha256, key in zip(given.images, given.keys, strict=True):
+            self._picture(sha256, key, room / "images")
+        write_pairs(pairs, [Pair(one, "", "", "train", one, None) for one in given.images])
+        command = [sys.executable, *self.program, "encode", "--base", str(self.base.path), "--pairs", str(pairs)]
+        command += ["--images", str(room / "images"), "--out", str(out)]
+        with TrainingChild(command, room, self.environment) as child:
+            while (code := child.wait(_POLL_SECONDS)) is None:
+                self._alive()
+        if code:
+            raise TrainingError(f"training_jobs encode ended with exit code {code}; its log says why")
+        key = f"training/features/{given.encoder}/{given.digest}-{file_sha256(out)}.safetensors"
+        self.context.store.put_file(key, out)
+        return key if keep_features(self.context.ledger, self.progress.claim, given, key) else None
+
+    def _picture(self, sha256: str, key: str, folder: Path) -> None:
+        path = inside(folder, f"{sha256}.png")
+        self.context.store.get_file(key, path)
+        if file_sha256(path) != sha256:
+            raise TrainingError("a prepared film in the derived bucket is not the one that was prepared")
+        self._alive()
+
+    def _alive(self) -> None:
+        if self.progress.lost.is_set():
+            raise lease_lost(self.progress.claim)
+        if self.context.draining.is_set():
+            raise HandedBack("the worker is stopping; what was encoded is kept")
+        self.progress.report()
+
+
+def local_corpus(
+    context: Context,
+    progress: JobProgress,
+    run: RunInput,
+    base: Bundle,
+    home: Path,
+    program: Sequence[str],
+    environment: Mapping[str, str],
+) -> Path | None:
+    """As :meth:`CorpusBuilder.build`."""
+    return CorpusBuilder(context, progress, run, base, home, program, environment).build()
+
+
+def corpus_arguments(corpus: Path | None) -> list[str]:
+    """What the training job is told of it."""
+    return [] if corpus is None else ["--corpus", str(corpus)]
