@@ -38,7 +38,7 @@ _IMAGE_FORGOTTEN = (
 # A run comes on with the last job of a kind, whoever did it.
 _SHARD_LINKS = "SELECT(run_id, position, shard_id)"
 _RUN_WAITS = "SELECT(id, state, encoder) UPDATE(id, state)"
-_FEATURES = "SELECT INSERT UPDATE(id, left_to_trainer, key, encoded_at)"
+_ENCODED = "UPDATE(id, left_to_trainer, key, encoded_at)"
 _SUMMARY_PLACE = "SELECT(id, study_id, image_id, bundle, lane_rank, review_state, superseded_at)"  # none of its text
 
 GRANTS: dict[str, dict[str, str]] = {
@@ -116,36 +116,21 @@ GRANTS: dict[str, dict[str, str]] = {
     },
     "tombstones": {"gateway": "SELECT INSERT", "ingest": "SELECT", "control": "SELECT INSERT", "events": "SELECT"},
     "training_exclusions": {"gateway": "SELECT INSERT DELETE", "training": "SELECT(study_id, image_ids)"},
-    "training_features": {
-        "gateway": "SELECT UPDATE(id, left_to_trainer, key, encoded_at)",
-        "ingest": _FEATURES,
-        "gpu": "SELECT UPDATE(id, left_to_trainer, key, encoded_at)",
-        "training": _FEATURES,
-        "control": "SELECT UPDATE(id, left_to_trainer, key, encoded_at)",
-    },
+    "training_features": dict.fromkeys(("gateway", "gpu", "control"), f"SELECT {_ENCODED}")
+    | dict.fromkeys(("ingest", "training"), f"SELECT INSERT {_ENCODED}"),
     "training_files": {
         "gateway": "SELECT DELETE",
         "training": "SELECT INSERT UPDATE(key, sha256, bytes, at)",
         "control": "SELECT(run_id, key) DELETE",
     },
-    "training_images": {
-        "gateway": "SELECT UPDATE(sha256, dropped)",
-        "ingest": "SELECT UPDATE(sha256, dropped)",
-        "gpu": "SELECT",
-        "training": "SELECT INSERT UPDATE(sha256, dropped)",
-        "control": "SELECT UPDATE(sha256, dropped)",
-    },
+    "training_images": dict.fromkeys(("gateway", "ingest", "control"), "SELECT UPDATE(sha256, dropped)")
+    | {"gpu": "SELECT", "training": "SELECT INSERT UPDATE(sha256, dropped)"},
     "training_points": {
         "gateway": "SELECT",
         "training": "SELECT INSERT UPDATE(loss, samples_per_s, held_out, swapped)",
     },
-    "training_run_shards": {
-        "gateway": _SHARD_LINKS,
-        "ingest": _SHARD_LINKS,
-        "gpu": _SHARD_LINKS,
-        "training": "SELECT INSERT",
-        "control": _SHARD_LINKS,
-    },
+    "training_run_shards": dict.fromkeys(("gateway", "ingest", "gpu", "control"), _SHARD_LINKS)
+    | {"training": "SELECT INSERT"},
     "training_runs": {
         "gateway": "SELECT INSERT UPDATE(id, state, bundle, finished_at, paused_at, problem, problems_key)",
         "ingest": f"{_RUN_WAITS} UPDATE(finished_at, problem)",
@@ -168,11 +153,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "training": "SELECT INSERT",
         "control": "SELECT(run_id, shard, position) DELETE",
     },
-    "training_used": {
-        "gateway": "SELECT",
-        "training": "SELECT INSERT",
-        "control": "SELECT",
-    },
+    "training_used": {"gateway": "SELECT", "training": "SELECT INSERT", "control": "SELECT"},
     "unrotated_images": {},  # the owner's, while the pseudonymisation key is replaced
 }
 
