@@ -1,5 +1,6 @@
 """Training runs: start one, watch it, let it wait, stop it, serve what it made."""
 
+from collections import Counter
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -11,9 +12,11 @@ from api_gateway.auth import Admin, RunWatcher, TrainerOrAdmin, UsesLedger
 from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer, JsonObject, Request, Text
 from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.ledger.audit.record import record_alone
 from xraygpt_core.ledger.training.curves import points
 from xraygpt_core.ledger.training.phases import phases
 from xraygpt_core.ledger.training.runs import STAGES, cancel_run, create_run, promote, run, runs
+from xraygpt_core.ledger.training.signed_pairs import signed_pairs
 from xraygpt_core.ledger.training.waiting import pause_run, resume_run
 from xraygpt_core.states import Failure, RunState
 from xraygpt_core.training.config import parse_config
@@ -111,6 +114,20 @@ class Points(Answer):
     points: list[PointAnswer]
 
 
+class Selection(Request):
+    """Which signed studies a run would be given, as a set of a mixture says it in ``select``."""
+
+    select: Text
+
+
+class Selected(Answer):
+    """How many pairs a run would be given by split, and how many signed studies are left out and why."""
+
+    pairs: dict[str, int]
+    patients: int
+    left_out: dict[str, int]
+
+
 class Promoted(Answer):
     """The bundle that is served from now on."""
 
@@ -128,6 +145,19 @@ def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce, _: TrainerOrAdmin
         if one.select is not None:
             parse_selection(one.select)
     return RunId.model_validate(once(lambda: {"run_id": str(create_run(ledger, body.stage, config, body.parent_run))}))
+
+
+@router.post("/selection")
+def post_selection(body: Selection, ledger: UsesLedger, _: TrainerOrAdmin) -> Selected:
+    """Count what a selection of signed studies selects; no text and no film."""
+    found = signed_pairs(ledger, body.select)
+    pairs: Counter[str] = Counter()
+    patients = set()
+    for pair in found:
+        pairs[pair.split] += 1
+        patients.add(pair.patient)
+    record_alone(ledger, "signed studies counted", detail={"pairs": pairs.total()})
+    return Selected(pairs=dict(pairs), patients=len(patients), left_out=found.reasons)
 
 
 @router.get("")

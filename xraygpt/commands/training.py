@@ -109,6 +109,10 @@ def check_data(config: dict[str, Any], as_json: bool) -> None:
     if mixture is None:
         raise typer.BadParameter("--check reads data: name some with --data, or in a mixture")
     found = checked(parse_mixture(mixture))
+    for one, wanted in zip(found["sets"], mixture["sets"], strict=True):
+        if one["reader"] == "ledger" and (client := find_gateway()) is not None:
+            with client:
+                one |= client.post("/v1/training-runs/selection", {"select": wanted["select"]})
     rows = ([one["name"], one["reader"], one["pairs"], one["patients"], one["left_out"]] for one in found["sets"])
     show.listing(found, ("set", "layout", "pairs", "patients", "problems"), rows, as_json=as_json)
     for one in found["sets"] if not as_json else ():

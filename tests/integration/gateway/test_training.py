@@ -161,6 +161,24 @@ def test_why_a_run_is_dead_stands_in_our_words(world: World) -> None:
     assert (run["failure"], run["failure_says"]) == ("not_finite", "the loss is not finite")
 
 
+def test_what_a_selection_selects_is_counted_and_not_shown(world: World) -> None:
+    _, signed = world.summarised("in/a.dcm")
+    _, excluded = world.summarised("in/b.dcm")
+    for summary_id in (signed, excluded):
+        body = {"state": "edited", "text": "CANARY", "reviewer": "Dr. R"}
+        assert world.client.post(f"/v1/summaries/{summary_id}/review", json=body).status_code == 200
+    study_id = world.client.get(f"/v1/summaries/{excluded}").json()["study_id"]
+    world.client.post(f"/v1/studies/{study_id}/exclusion")
+    answer = world.as_role(Role.TRAINER).post(
+        "/v1/training-runs/selection", json={"select": "reviewed since 2026-01-01"}
+    )
+    found = answer.json()
+    assert (sum(found["pairs"].values()), found["patients"], found["left_out"]) == (1, 1, {"excluded": 1})
+    assert "CANARY" not in answer.text
+    wrong = world.client.post("/v1/training-runs/selection", json={"select": "all"})
+    assert (wrong.status_code, "reviewed since" in wrong.json()["detail"]) == (422, True)
+
+
 def test_a_preset_is_a_key_of_the_configuration(world: World) -> None:
     start(world, preset="demo-stage1", config={"steps": 5})
     assert one(world.ledger, "SELECT config ->> 'preset' FROM training_runs") == "demo-stage1"

@@ -104,6 +104,14 @@ def test_data_are_checked_and_nothing_is_trained(xraygpt: Run, tmp_path: Path) -
     assert xraygpt("train", "stage1", "--explain").exit_code == 2
 
 
+def test_a_selection_is_counted_by_the_gateway(fake_gateway: Any, xraygpt: Run) -> None:
+    counted = {"pairs": {"train": 3}, "patients": 2, "left_out": {"excluded": 1}}
+    fake_gateway.answers["POST /v1/training-runs/selection"] = counted
+    done = xraygpt("train", "stage1", "--from-ledger", "reviewed since 2026-01-01", "--check", "--json")
+    (one,) = json.loads(done.stdout)["sets"]
+    assert {name: one[name] for name in counted} == counted
+
+
 def test_a_report_is_written_for_its_owner_alone(xraygpt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Client:
         def __enter__(self) -> "Client":

@@ -90,6 +90,11 @@ class SignedPairs:
         self._studies: set[UUID] = set()
         self._films: set[str] = set()
 
+    @property
+    def reasons(self) -> dict[str, int]:
+        """What was left out so far, by reason."""
+        return {str(why): count for why, count in sorted(self.left_out.items()) if count}
+
     def __iter__(self) -> Iterator[Pair]:
         given = 0
         for page in self._pages():
