@@ -202,7 +202,8 @@ BEGIN
 END $$;
 {"".join(f"DELETE FROM {name};" for name in _ROWS)}
 UPDATE installation SET hmac_fingerprint = NULL, hmac_old_fingerprint = NULL, hmac_rotated_until = NULL,
-served_bundle = NULL, served_run = NULL, previous_bundle = NULL, previous_run = NULL, created_at = clock_timestamp();
+served_bundle = NULL, served_run = NULL, previous_bundle = NULL, previous_run = NULL, served_encoder = NULL,
+created_at = clock_timestamp();
 """
 
 

@@ -3,16 +3,18 @@ from the cache, and what no GPU worker encoded.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workers.context import Context
+from workers.devices import HeldDevices
 from workers.executor import HandedBack
 from workers.feature_cache import FeatureCache
 from workers.heartbeat import JobProgress
 from workers.shard_files import pair_of, read_texts
 from workers.training_child import TrainingChild
+from workers.training_outcome import exit_code, outcome_of
 from workers.transfer import inside
 from xraygpt_core.errors import ObjectMissing, TrainingError
 from xraygpt_core.ledger.jobs.fence import lease_lost
@@ -20,6 +22,7 @@ from xraygpt_core.ledger.training.corpora import RunShard, run_shard, shard_numb
 from xraygpt_core.ledger.training.features import keep_features
 from xraygpt_core.ledger.training.runs import RunInput
 from xraygpt_core.model.bundle import Bundle, file_sha256
+from xraygpt_core.paths import user_cache
 from xraygpt_core.training.config import Config, parse_config
 from xraygpt_core.training.corpus import Corpus, Shard, write_corpus
 from xraygpt_core.training.pairs import Pair, write_pairs
@@ -36,7 +39,7 @@ class CorpusBuilder:
         base: the bundle whose encoder makes the features that are not made.
         home: of the run on this machine; the corpus becomes ``home/corpus``.
         program: what is run to encode.
-        environment: what shows the encoding process the run's own devices.
+        devices: what it may use.
     """
 
     context: Context
@@ -45,7 +48,7 @@ class CorpusBuilder:
     base: Bundle
     home: Path
     program: Sequence[str]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    devices: HeldDevices
     encoder: str = ""
     shown: dict[str, str] = field(default_factory=dict)  # films the report may show: hash and key
 
@@ -111,7 +114,9 @@ class CorpusBuilder:
             if key is None:
                 return False
             settings = self.context.settings
-            FeatureCache(settings.training_cache, settings.training_cache_bytes).link(self.context.store, key, path)
+            FeatureCache(settings.training_cache or user_cache() / "training", settings.training_cache_bytes).link(
+                self.context.store, key, path
+            )
         except ObjectMissing:
             return False
         return True
@@ -123,14 +128,15 @@ class CorpusBuilder:
         pairs, out = room / "pairs.jsonl", room / "features.safetensors"
         for sha256, key in zip(given.images, given.keys, strict=True):
             self._picture(sha256, key, room / "images")
-        write_pairs(pairs, [Pair(one, "", "", "train", one, None) for one in given.images])
+        write_pairs(pairs, [Pair(one, "films", one, "train", one, None) for one in given.images])
         command = [sys.executable, *self.program, "encode", "--base", str(self.base.path), "--pairs", str(pairs)]
         command += ["--images", str(room / "images"), "--out", str(out)]
-        with TrainingChild(command, room, self.environment) as child:
+        with TrainingChild(command, room, self.devices.environment, self.devices.descriptors) as child:
             while (code := child.wait(_POLL_SECONDS)) is None:
                 self._alive()
         if code:
-            raise TrainingError(f"training_jobs encode ended with exit code {code}; its log says why")
+            said = child.said().decode(errors="replace")
+            raise outcome_of(exit_code(code, said), said).error
         key = f"training/features/{given.encoder}/{given.digest}-{file_sha256(out)}.safetensors"
         self.context.store.put_file(key, out)
         return key if keep_features(self.context.ledger, self.progress.claim, given, key) else None
@@ -157,10 +163,10 @@ def local_corpus(
     base: Bundle,
     home: Path,
     program: Sequence[str],
-    environment: Mapping[str, str],
+    devices: HeldDevices,
 ) -> Path | None:
     """As :meth:`CorpusBuilder.build`."""
-    return CorpusBuilder(context, progress, run, base, home, program, environment).build()
+    return CorpusBuilder(context, progress, run, base, home, program, devices).build()
 
 
 def corpus_arguments(corpus: Path | None) -> list[str]:

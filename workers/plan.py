@@ -8,7 +8,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from workers.shard_files import Cutter, Placed
 from xraygpt_core.errors import InvalidRequest, TrainingError
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.training.plan import Plan, PlanInput, complete_plan, keep_problems, plan_input
+from xraygpt_core.ledger.training.signed_pairs import signed_of_set
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.model.bundle import load_bundle
 from xraygpt_core.model.encoders.digest import encoder_digest
@@ -37,13 +38,13 @@ Signed = Callable[[Ledger, SetSpec, UUID], Iterable[Pair]]
 class Found:
     """The problems of all sets of a run."""
 
-    counts: Counter[Kind] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     errors: int = 0
     listed: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, name: str, problems: Problems) -> None:
         """Those of one set."""
-        self.counts += problems.counts
+        self.counts.update(problems.counts)
         self.errors += problems.errors
         self.listed += [_told(name, one) for one in problems]
 
@@ -53,11 +54,6 @@ class Found:
         return ", ".join(f"{kind} {count}" for kind, count in sorted(self.counts.items()))
 
 
-def no_studies(_ledger: Ledger, _spec: SetSpec, _run_id: UUID) -> Iterable[Pair]:
-    """Where nothing else is given, no signed study is selected."""
-    return ()
-
-
 class Planning:
     """The plan jobs of one process.
 
@@ -65,7 +61,7 @@ class Planning:
         signed: the signed studies that a set selects.
     """
 
-    def __init__(self, context: Context, signed: Signed = no_studies) -> None:
+    def __init__(self, context: Context, signed: Signed = signed_of_set) -> None:
         self._context = context
         self._signed = signed
 
@@ -125,9 +121,11 @@ class Planning:
         problems, found, seen = told
         if spec.reader == "ledger":
             before = len(cutter.shards)
-            for pair in across_sets(iter(self._signed(self._context.ledger, spec, run_id)), seen, problems):
+            signed = self._signed(self._context.ledger, spec, run_id)
+            for pair in across_sets(iter(signed), seen, problems):
                 alive()
-                cutter.add(pair, None)
+                cutter.add(replace(pair, set_name=spec.name), None)
+            found.counts.update(getattr(signed, "left_out", {}))
             cutter.end_set()
             if len(cutter.shards) == before:
                 problems.add(spec.name, "no signed study is selected", Kind.EMPTY_SET)

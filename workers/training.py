@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class Training:
             raise self._failed(claim, of_this_machine(error)) from None  # it names files
 
     def _run(self, claim: Claim, progress: JobProgress, run: RunInput, home: Path, devices: HeldDevices) -> None:
-        command = self._command(run, home, progress, devices.environment)
+        command = self._command(run, home, progress, devices)
         if self._paused(run):
             raise HandedBack("the run is paused")
         carrier = Carrier(self._context, claim, progress, run, home / "out")
@@ -94,7 +94,7 @@ class Training:
         note_failure(self._context.ledger, claim, outcome.failure, outcome.says)
         return outcome.error
 
-    def _command(self, run: RunInput, home: Path, progress: JobProgress, environment: Mapping[str, str]) -> list[str]:
+    def _command(self, run: RunInput, home: Path, progress: JobProgress, devices: HeldDevices) -> list[str]:
         config, out = home / "config.json", home / "out"
         given = confined(run.config, self._context.settings.training_data)
         config.write_text(json.dumps(local_inputs(self._context, given, home / "inputs", progress.check)))
@@ -106,8 +106,7 @@ class Training:
             command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command += [*self._program, run.stage]
         command += ["--base", str(base.path), "--out", str(out), "--config", str(config)]
-        corpus = local_corpus(self._context, progress, run, base, home, self._program, environment)
-        command += corpus_arguments(corpus)
+        command += corpus_arguments(local_corpus(self._context, progress, run, base, home, self._program, devices))
         if run.checkpoint_prefix is not None:
             pull(self._context.store, run.checkpoint_prefix, home / "resume", progress.check)
             command += ["--resume", str(home / "resume")]

@@ -25,6 +25,7 @@ from xraygpt_core.model.bundle import file_sha256
 
 _NOTE_SECONDS = 1.0
 _BOARD_SECONDS = 60.0
+_SHOWN_BYTES = 128 * 2**20  # of a report
 _BOARD_BYTES = 64 * 2**20  # the gateway sends them whole
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,9 @@ class Carrier:
 
     def show(self, name: str, path: Path) -> None:
         """Put a file where trainers may see it; if the bucket or the database does not answer, it is left."""
+        if path.stat().st_size > _SHOWN_BYTES:
+            log.warning("a file of a run is too large to be shown", extra={"run": str(self.run.run_id)})
+            return
         sha256 = file_sha256(path)
         key = f"reports/{self.run.run_id}/{self.claim.epoch}/{name}-{sha256}"
         try:

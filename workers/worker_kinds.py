@@ -9,7 +9,6 @@ from workers.process import start
 from workers.settle import Settle
 from xraygpt_core.exit_codes import START_AGAIN
 from xraygpt_core.ledger.preflight import check_fingerprint
-from xraygpt_core.ledger.training.signed_pairs import signed_of_set
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.queue import CONTROL_QUEUE, queues_of
 from xraygpt_core.settings import Settings
@@ -67,7 +66,7 @@ def training(settings: Settings, closing: ExitStack) -> int:
 
     process = start("training", settings, closing, threads=2)
     process.work_on({JobKind.TRAIN: Training(process.context)})
-    process.work_beside({JobKind.PLAN: Planning(process.context, signed_of_set)}, queues_of(JobKind.PLAN))
+    process.work_beside({JobKind.PLAN: Planning(process.context)}, queues_of(JobKind.PLAN))
     return process.run(queues_of(JobKind.TRAIN), 1)
 
 

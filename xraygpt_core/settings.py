@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from xraygpt_core.errors import ConfigurationError
-from xraygpt_core.paths import models_dir, user_cache
+from xraygpt_core.paths import models_dir
 from xraygpt_core.shutdown import DRAIN_SECONDS
 from xraygpt_core.states import Lane
 from xraygpt_core.token_bucket import BudgetSetting, TokenBucket
@@ -154,8 +154,8 @@ class Settings(FlowerSettings):
     training_data: Path | None = Field(
         None, description="below this folder a run of the queue may read its sets and files; none: it reads none"
     )
-    training_cache: Path = Field(
-        default_factory=lambda: user_cache() / "training", description="where a training worker keeps features"
+    training_cache: Path | None = Field(
+        None, description="where a training worker keeps features; none: in the user's cache directory"
     )
     training_cache_bytes: Annotated[int, Field(ge=0)] = Field(
         200 * 2**30, description="how much it keeps there beside what its run needs, oldest out first"

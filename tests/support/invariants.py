@@ -98,8 +98,48 @@ RULES = {
     "a run is over exactly when its job is": """
         SELECT r.id, r.state, j.state AS job FROM training_runs r
         LEFT JOIN jobs j ON j.kind = 'train' AND j.subject = r.id
-        WHERE j.id IS NULL OR (r.state IN ('done', 'dead', 'cancelled')) <> (j.state IN ('done', 'dead', 'cancelled'))
-           OR r.state IN ('done', 'dead', 'cancelled') AND r.state <> j.state
+        WHERE j.id IS NULL AND r.state IN ('queued', 'running', 'done')
+           OR (r.state IN ('done', 'dead', 'cancelled')) <> (j.state IN ('done', 'dead', 'cancelled'))
+           OR j.id IS NOT NULL AND r.state IN ('done', 'dead', 'cancelled') AND r.state <> j.state
+    """,
+    "a run that is planned, prepared or encoded waits for open jobs, one for each thing that is missing": """
+        SELECT r.id, r.state FROM training_runs r WHERE r.state = 'planning' AND NOT EXISTS (
+            SELECT FROM jobs j WHERE j.kind = 'plan' AND j.subject = r.id AND j.state IN ('queued', 'running'))
+        UNION ALL SELECT r.id, r.state FROM training_runs r WHERE r.state = 'preparing' AND NOT EXISTS (
+            SELECT FROM training_run_shards s JOIN training_shards t ON t.id = s.shard_id AND t.prepared_at IS NULL
+            WHERE s.run_id = r.id)
+        UNION ALL SELECT r.id, r.state FROM training_runs r JOIN training_run_shards s ON s.run_id = r.id
+            JOIN training_shards t ON t.id = s.shard_id AND t.prepared_at IS NULL
+            WHERE r.state = 'preparing' AND NOT EXISTS (
+                SELECT FROM jobs j WHERE j.kind = 'prepare' AND j.subject = t.id AND j.state IN ('queued', 'running'))
+        UNION ALL SELECT r.id, r.state FROM training_runs r WHERE r.state = 'encoding' AND NOT EXISTS (
+            SELECT FROM training_run_shards s JOIN training_features f ON f.shard_id = s.shard_id
+            WHERE s.run_id = r.id AND f.encoder = r.encoder AND f.encoded_at IS NULL)
+    """,
+    "a dead run says why": """
+        SELECT r.id FROM training_runs r WHERE r.state = 'dead' AND r.problem IS NULL AND NOT EXISTS (
+            SELECT FROM jobs j WHERE j.kind IN ('plan', 'train') AND j.subject = r.id AND j.state = 'dead')
+    """,
+    "each film of a run past preparing is prepared or dropped with a reason; a shard is prepared with its films": """
+        SELECT s.run_id, i.position FROM training_runs r JOIN training_run_shards s ON s.run_id = r.id
+        JOIN training_images i ON i.shard_id = s.shard_id
+        WHERE r.state IN ('encoding', 'queued', 'running', 'done') AND i.sha256 IS NULL AND i.dropped IS NULL
+        UNION ALL SELECT t.id, count(i.position) FROM training_shards t
+            LEFT JOIN training_images i ON i.shard_id = t.id
+            GROUP BY t.id HAVING count(i.position) <> t.images
+              OR t.prepared_at IS NOT NULL
+                 AND count(*) FILTER (WHERE i.sha256 IS NULL AND i.dropped IS NULL) > 0
+    """,
+    "features have an object, an open job, or are left to the trainer, unless nobody waits for them": """
+        SELECT f.id FROM training_features f JOIN training_run_shards s ON s.shard_id = f.shard_id
+        JOIN training_runs r ON r.id = s.run_id AND r.encoder = f.encoder AND r.state = 'encoding'
+        WHERE f.encoded_at IS NULL AND NOT f.left_to_trainer AND NOT EXISTS (
+            SELECT FROM jobs j WHERE j.kind = 'encode' AND j.subject = f.id AND j.state IN ('queued', 'running'))
+    """,
+    "a signed text stands beside a film that was not purged": """
+        SELECT t.run_id, t.position FROM training_texts t
+        JOIN training_run_shards s ON s.run_id = t.run_id AND s.position = t.shard
+        JOIN training_images i ON i.shard_id = s.shard_id AND i.position = t.position WHERE i.sha256 IS NULL
     """,
     "a purged study keeps nothing of its patient": """
         SELECT s.id FROM studies s WHERE s.purged_at IS NOT NULL AND (

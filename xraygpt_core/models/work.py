@@ -134,6 +134,10 @@ training_runs = Table(
     Column("bundle", Text),
     moment("created_at", now=True),
     moment("finished_at"),
+    Column("encoder", Text),  # the digest of its encoder, once it is planned
+    Column("pairs", Integer),
+    Column("problem", Text),  # why it cannot go on, in our own words
+    Column("problems_key", Text),  # the table of them, with files and lines
     # Since when a person wants it to wait; its worker writes a checkpoint and lets go of it.
     moment("paused_at"),
     # Why it ended, or the last attempt did: a word of states.Failure, and a sentence of ours.
@@ -145,10 +149,6 @@ training_runs = Table(
     Column("held_out", Float),
     Column("swapped", Float),
     Column("first_held_out", Float),
-    Column("encoder", Text),  # the digest of its encoder, once it is planned
-    Column("pairs", Integer),
-    Column("problem", Text),  # why it cannot go on, in our own words
-    Column("problems_key", Text),  # the table of them, with files and lines
 )
 
 training_points = Table(

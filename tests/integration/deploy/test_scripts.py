@@ -135,7 +135,7 @@ def forgets(client: Any, data: Path, process: subprocess.Popen[bytes]) -> None:
     """What is deleted from the derived bucket leaves the disk, and nothing else does."""
     picture = os.urandom(1000)
     client.create_bucket(Bucket="derived")
-    client.put_object(Bucket="derived", Key="kept.png", Body=b"x")
+    client.put_object(Bucket="derived", Key="normalised/kept.png", Body=b"x")
     client.put_object(Bucket="derived", Key="purged.png", Body=picture)
     assert any(picture in path.read_bytes() for path in data.glob("derived_*.dat"))
     client.delete_object(Bucket="derived", Key="purged.png")
@@ -214,9 +214,9 @@ def test_the_bucket_starts_with_its_keys_tells_the_gateway_and_logs_no_object_ke
                 until(lambda inside=inside: all(asks_for_certificate(one, ca_file) for one in inside), process)
             gpu = [(secrets / name).read_text() for name in ("s3_gpu_access_key", "s3_gpu_secret_key")]
             with contextlib.closing(s3_client(url, *gpu, retries=ONCE)) as client:
-                assert client.get_object(Bucket="derived", Key="kept.png")["ContentLength"] == 1
+                assert client.get_object(Bucket="derived", Key="normalised/kept.png")["ContentLength"] == 1
                 with pytest.raises(ClientError, match="AccessDenied"):
-                    client.put_object(Bucket="derived", Key="kept.png", Body=b"x")
+                    client.put_object(Bucket="derived", Key="normalised/kept.png", Body=b"x")
                 with pytest.raises(ClientError, match="AccessDenied"):
                     client.get_object(Bucket="source", Key="DOE^JANE/1.dcm")
             with (

@@ -84,8 +84,15 @@ def in_parts(client: Any, bucket: str, key: str) -> Any:
 
 @pytest.mark.parametrize("identity", GRANTS)
 def test_an_identity_may_do_what_its_process_does_and_nothing_else(server: ObjectServer, identity: str) -> None:
-    places = {"source": ("source", "DOE/"), "uploads": ("source", "uploads/"), "derived": ("derived", "normalised/")}
-    granted = {("source", "head"), ("uploads", "head"), ("derived", "head")}
+    places = {"source": ("source", "DOE/"), "uploads": ("source", "uploads/")}
+    ours = (
+        "normalised",
+        "runs",
+        "reports",
+        *(f"training/{one}" for one in ("texts", "addresses", "images", "features")),
+    )
+    places |= {name: ("derived", f"{name}/") for name in ours}
+    granted = {(place, "head") for place in places}
     for bucket, prefix, allowed in GRANTS[identity]:
         below = [place for place, (name, key) in places.items() if name == bucket and key.startswith(prefix)]
         granted |= {(place, verb) for place in below for verb in allowed.split()}

@@ -1,19 +1,29 @@
 """A run on somebody's films, from its sets to its result, with a real ledger and bucket and the real bodies."""
 
+import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
+from PIL import Image
 
 from tests.support.invariants import check_invariants
 from tests.support.tiny_bundle import make_tiny_bundle
-from tests.support.training_lab import Lab
+from tests.support.training_lab import Lab, table
 from tests.support.worker_bench import Bench
 from workers.context import Context
+from xraygpt_core.ledger.jobs.replay import replay_dead
+from xraygpt_core.ledger.studies.purge import purge_study
+from xraygpt_core.ledger.training.runs import cancel_run
 from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.encoders.digest import encoder_digest
 from xraygpt_core.states import JobKind
+from xraygpt_core.training.pairs import Pair
 
+DROPPED = "SELECT position, dropped FROM training_images WHERE dropped IS NOT NULL ORDER BY position"
 PLAN, PREPARE, ENCODE, TRAIN = JobKind.PLAN, JobKind.PREPARE, JobKind.ENCODE, JobKind.TRAIN
 
 
@@ -57,3 +67,240 @@ def test_a_run_on_films_of_the_bucket_and_of_a_folder_is_planned_prepared_encode
     images = lab.bench.rows("SELECT sha256, dropped FROM training_images")
     assert len(images) == 10
     assert all(row["sha256"] and row["dropped"] is None for row in images)
+
+
+def test_where_another_encoder_is_served_the_training_worker_encodes(lab: Lab) -> None:
+    run_id = lab.start(lab.in_folder("archive", range(3)))
+    lab.do_all(PLAN, PREPARE)
+    assert lab.state(run_id).state == "queued"  # no GPU worker ever loaded this encoder: nothing is waited for
+    assert ("encode", "queued") not in lab.jobs()
+    lab.do_all(TRAIN)
+    assert lab.state(run_id).state == "done"
+    (features,) = lab.bench.rows("SELECT key, encoder FROM training_features")
+    assert features["encoder"] == encoder_digest(lab.bundle)
+    assert features["key"] in lab.bench.keys(lab.bench.settings.derived_bucket)
+
+
+def test_a_gpu_worker_with_another_bundle_leaves_the_features_to_the_trainer(lab: Lab, tmp_path: Path) -> None:
+    lab.features.announce()
+    run_id = lab.start(lab.in_folder("archive", range(3)))
+    lab.do_all(PLAN, PREPARE)
+    assert lab.state(run_id).state == "encoding"
+    lab.features._digest = "f" * 64  # another bundle was promoted meanwhile
+    lab.do_all(ENCODE)
+    assert lab.state(run_id).state == "queued"
+    lab.do_all(TRAIN)
+    assert lab.state(run_id).state == "done"
+
+
+def test_both_ways_of_encoding_give_the_same_weights(lab: Lab) -> None:
+    films = lab.in_folder("archive", range(3))
+    lab.start(films)
+    lab.do_all(PLAN, PREPARE, TRAIN)
+    with lab.bench.ledger.work() as work:
+        work.run("UPDATE training_features SET key = NULL, encoded_at = NULL")
+    lab.features.announce()
+    lab.start(films)
+    lab.do_all(PLAN)
+    assert lab.do_all(ENCODE) == 1
+    lab.do_all(TRAIN)
+    first, second = lab.weights()
+    assert first == second
+
+
+def test_runs_on_the_same_films_prepare_and_encode_them_once(lab: Lab) -> None:
+    lab.features.announce()
+    hospital, archive = lab.in_bucket("hospital", range(4)), lab.in_folder("archive", range(10, 13))
+    first = lab.start(hospital)
+    lab.do_all(PLAN, PREPARE, ENCODE, TRAIN)
+    second = lab.start(hospital, archive)
+    lab.do_all(PLAN)
+    assert lab.do_all(PREPARE) == 1
+    assert lab.do_all(ENCODE) == 1
+    third = lab.start(hospital, archive)
+    lab.do_all(PLAN)
+    assert lab.state(third).state == "queued"
+    lab.do_all(TRAIN)
+    assert {lab.state(one).state for one in (first, second, third)} == {"done"}
+    one, two, three = lab.weights()
+    assert one != two == three
+
+
+def test_two_runs_that_wait_for_one_shard_both_go_on_when_it_is_there(lab: Lab) -> None:
+    lab.features.announce()
+    films = lab.in_folder("archive", range(3))
+    runs = [lab.start(films), lab.start(films)]
+    assert lab.do_all(PLAN) == 2
+    assert lab.do_all(PREPARE) == 1
+    assert {lab.state(one).state for one in runs} == {"encoding"}
+    assert lab.do_all(ENCODE) == 1
+    assert {lab.state(one).state for one in runs} == {"queued"}
+
+
+def test_a_new_text_for_the_same_films_is_another_set_and_needs_no_new_features(lab: Lab) -> None:
+    lab.start(lab.in_folder("archive", range(3)))
+    lab.do_all(PLAN, PREPARE, TRAIN)
+    (lab.root / "archive" / "pairs.jsonl").write_text(table(range(3)).replace("clear", "hazy"))
+    lab.start({"name": "archive", "reader": "table", "path": "archive/pairs.jsonl"})
+    lab.do_all(PLAN)
+    assert ("prepare", "queued") not in lab.jobs()
+    lab.do_all(TRAIN)
+    assert len(set(lab.weights())) == 2
+    assert lab.bench.value("SELECT count(*) FROM training_features") == 1
+
+
+def test_a_film_that_cannot_be_read_is_dropped_with_its_reason(lab: Lab) -> None:
+    films = lab.in_folder("archive", range(30))
+    (lab.root / "archive" / "films" / "DOE-7.dcm").write_bytes(b"no film")
+    run_id = lab.start(films)
+    lab.do_all(PLAN)
+    (lab.root / "archive" / "films" / "DOE-8.dcm").write_bytes(b"changed since it was planned")
+    lab.do_all(PREPARE)
+    dropped = lab.bench.rows(DROPPED)
+    assert dropped == [{"position": 7, "dropped": "not_dicom_or_image"}, {"position": 8, "dropped": "replaced"}]
+    assert lab.state(run_id).state == "dead"  # 2 of 30 are more than a twentieth
+    assert "2 of 30" in lab.bench.value("SELECT problem FROM training_runs")
+
+
+def test_one_bad_film_ends_no_run(lab: Lab) -> None:
+    films = lab.in_folder("archive", range(5))
+    (lab.root / "archive" / "films" / "DOE-1.dcm").write_bytes(b"no film")
+    run_id = lab.start(films)
+    lab.do_all(PLAN, PREPARE, TRAIN)
+    assert lab.state(run_id).state == "done"
+
+
+def test_a_bad_set_ends_its_run_with_counts_in_the_ledger_and_files_and_lines_elsewhere(lab: Lab) -> None:
+    films = lab.in_folder("archive", range(4))
+    (lab.root / "archive" / "pairs.jsonl").write_text(table(range(3)) + "{broken DOE^JOHN\n")
+    run_id = lab.start(films)
+    lab.do_all(PLAN)
+    assert lab.state(run_id).state == "dead"
+    (row,) = lab.bench.rows("SELECT r.problem, r.problems_key, j.last_error FROM training_runs r, jobs j")
+    assert row["problem"] == "its sets cannot be trained on: broken_json 1"
+    assert "DOE" not in row["last_error"]
+    assert "archive" not in row["last_error"]
+    told = json.loads(lab.bench.store.get(row["problems_key"]))
+    assert [one["where"] for one in told["problems"]] == ["pairs.jsonl, line 4"]
+    assert not [key for key in lab.bench.keys(lab.bench.settings.derived_bucket) if key.startswith("training/texts")]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../outside/pairs.jsonl", "/etc/passwd", "nowhere/pairs.jsonl", "s3://another/sets/pairs.jsonl", "s3://source"],
+)
+def test_a_set_that_lies_elsewhere_is_not_read(lab: Lab, path: str) -> None:
+    (lab.root.parent / "outside").mkdir()
+    (lab.root.parent / "outside" / "pairs.jsonl").write_text(table(range(2)))
+    run_id = lab.start({"name": "archive", "reader": "table", "path": path})
+    lab.do_all(PLAN)
+    assert lab.state(run_id).state == "dead"
+    assert "unreadable_file 1" in lab.bench.value("SELECT problem FROM training_runs")
+
+
+def test_a_dead_shard_ends_its_run_and_a_replay_goes_on_with_it(lab: Lab) -> None:
+    lab.features.announce()
+    run_id = lab.start(lab.in_folder("archive", range(3)))
+    lab.do_all(PLAN)
+    key = lab.bench.value("SELECT addresses_key FROM training_shards")
+    addresses = lab.bench.store.get(key)
+    lab.bench.store.put(key, b"something else", "text/plain")
+    lab.do_all(PREPARE)
+    assert lab.state(run_id).state == "dead"
+    assert "could not be prepared" in lab.bench.value("SELECT problem FROM training_runs")
+    lab.bench.store.put(key, addresses, "text/plain")
+    assert replay_dead(lab.bench.ledger) == 1
+    assert lab.state(run_id).state == "preparing"
+    lab.do_all(PREPARE, ENCODE, TRAIN)
+    assert lab.state(run_id).state == "done"
+
+
+def test_a_cancelled_run_takes_the_jobs_with_it_that_no_other_run_needs(lab: Lab) -> None:
+    shared, own = lab.in_folder("archive", range(3)), lab.in_folder("own", range(10, 12))
+    first, second = lab.start(shared, own), lab.start(shared)
+    lab.do_all(PLAN)
+    cancel_run(lab.bench.ledger, first)
+    assert lab.jobs() == {("plan", "done"): 2, ("prepare", "queued"): 1, ("prepare", "cancelled"): 1}
+    lab.do_all(PREPARE, ENCODE, TRAIN)
+    assert lab.state(second).state == "done"
+    third = lab.start(own)  # the cancelled shard is wanted again
+    lab.do_all(PLAN, PREPARE, ENCODE, TRAIN)
+    assert lab.state(third).state == "done"
+
+
+@pytest.mark.parametrize("phase", [(), (PLAN,), (PLAN, PREPARE)])
+def test_a_run_is_cancelled_in_every_phase_and_leaves_no_open_job(lab: Lab, phase: tuple[JobKind, ...]) -> None:
+    lab.features.announce()
+    run_id = lab.start(lab.in_folder("archive", range(3)))
+    for kind in phase:
+        lab.do_all(kind)
+    cancel_run(lab.bench.ledger, run_id)
+    assert lab.state(run_id).state == "cancelled"
+    assert not [one for one in lab.jobs() if one[1] in ("queued", "running")]
+
+
+def normalised(number: int) -> bytes:
+    """A grey picture as ingest stores it."""
+    pixels = np.random.default_rng(number).integers(0, 255, (256, 256), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def signed_studies(lab: Lab, numbers: range) -> list[Pair]:
+    """Studies whose films ingest stored, and what was signed about them."""
+    pairs = []
+    for number in numbers:
+        png = normalised(number)
+        study = lab.bench.settled(number, png=png)
+        (row,) = lab.bench.rows("SELECT normalised_sha256 FROM images WHERE study_id = :id", id=study)
+        split = "val" if number % 5 == 4 else "train"
+        pairs.append(Pair(str(study), "x", f"p{number}", split, row["normalised_sha256"], f"Signed text {number}."))
+    return pairs
+
+
+def test_signed_studies_need_no_preparing_and_a_purge_takes_them_out(lab: Lab) -> None:
+    lab.features.announce()
+    pairs = signed_studies(lab, range(6))
+    lab.signed = lambda *_: pairs
+    spec = {"name": "ours", "reader": "ledger", "select": "reviewed since 2026-01-01"}
+    run_id = lab.start(spec)
+    lab.do_all(PLAN)
+    assert lab.state(run_id).state == "encoding"
+    lab.do_all(ENCODE)
+    (before,) = lab.bench.rows("SELECT key FROM training_features")
+    purge_study(lab.bench.ledger, lab.bench.value("SELECT id FROM studies ORDER BY id LIMIT 1"), lab.bench.store.delete)
+    assert lab.bench.value("SELECT count(*) FROM training_texts") == 5
+    assert before["key"] not in lab.bench.keys(lab.bench.settings.derived_bucket)
+    assert lab.bench.rows("SELECT position, dropped FROM training_images WHERE sha256 IS NULL") == [
+        {"position": 0, "dropped": "purged"}
+    ]
+    lab.do_all(TRAIN)
+    assert lab.state(run_id).state == "done"
+    assert lab.bench.value("SELECT count(*) FROM training_images WHERE sha256 IS NOT NULL") == 5
+
+
+def test_a_study_that_is_purged_between_its_reading_and_the_plan_is_not_trained_on(lab: Lab) -> None:
+    pairs = signed_studies(lab, range(3))
+    purge_study(lab.bench.ledger, lab.bench.value("SELECT id FROM studies ORDER BY id LIMIT 1"), lab.bench.store.delete)
+    lab.signed = lambda *_: pairs
+    lab.start({"name": "ours", "reader": "ledger", "select": "reviewed since 2026-01-01"})
+    lab.do_all(PLAN)
+    assert lab.bench.value("SELECT count(*) FROM training_texts") == 2
+    assert lab.bench.value("SELECT dropped FROM training_images WHERE position = 0") == "purged"
+
+
+def test_what_is_not_in_the_ledger_or_the_sets_is_no_patient_data(lab: Lab) -> None:
+    """Neither the names of files nor texts stand in rows or in the keys of objects."""
+    lab.features.announce()
+    lab.start(lab.in_bucket("hospital", range(3)))
+    lab.do_all(PLAN, PREPARE, ENCODE, TRAIN)
+    tables = ("training_shards", "training_images", "training_run_shards", "training_features", "jobs", "timeline")
+    rows = json.dumps([lab.bench.rows(f"SELECT * FROM {name}") for name in tables], default=str)
+    keys = " ".join(lab.bench.keys(lab.bench.settings.derived_bucket))
+    assert "DOE" not in rows + keys
+    assert "clear lungs" not in rows + keys
+    addresses = lab.bench.store.get(lab.bench.value("SELECT addresses_key FROM training_shards"))
+    texts = lab.bench.store.get(lab.bench.value("SELECT texts_key FROM training_run_shards"))
+    assert b"clear lungs" not in addresses
+    assert b"DOE" not in texts

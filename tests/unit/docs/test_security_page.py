@@ -18,6 +18,7 @@ TELLING = {
     "chat_turns": {"question"},
     "summaries": {"edited_summary", "reviewed_by"},
     "reviews": {"text", "reason", "reviewer"},
+    "training_texts": {"pair"},
 }
 
 

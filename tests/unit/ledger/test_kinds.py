@@ -34,8 +34,9 @@ def test_every_kind_has_its_row_and_no_other_has_one() -> None:
 @pytest.mark.parametrize("kind", JobKind)
 def test_the_statements_of_a_kind_change_its_subject_and_nothing_else(kind: JobKind) -> None:
     row = KINDS[kind]
+    changed = Subject.RUN if row.subject in (Subject.SHARD, Subject.FEATURES) else row.subject  # those that wait for it
     for statement in filter(None, (row.dies, row.replays, row.cancels)):
-        assert re.findall(r"UPDATE (\w+)", statement) == [row.subject]
+        assert re.findall(r"UPDATE (\w+)", statement) == [changed]
     assert ":subject" in row.dies
     assert f"kind = '{kind}'" in row.replays
     assert f"kind = '{kind}'" in row.cancels or not row.cancels
@@ -57,7 +58,14 @@ def test_a_key_is_made_of_what_a_kind_has() -> None:
 def test_training_may_be_silent_and_run_for_longer_than_the_rest() -> None:
     given = settings(stall_seconds=1.0, max_run_seconds=2.0, train_stall_seconds=3.0, train_max_seconds=4.0)
     assert {kind: KINDS[kind].limits(given) for kind in JobKind} == {
-        kind: (3.0, 4.0) if kind is JobKind.TRAIN else (1.0, 2.0) for kind in JobKind
+        JobKind.INGEST: (1.0, 2.0),
+        JobKind.SETTLE: (1.0, 2.0),
+        JobKind.SUMMARISE: (1.0, 2.0),
+        JobKind.CHAT: (1.0, 2.0),
+        JobKind.PLAN: (3.0, 4.0),
+        JobKind.PREPARE: (1.0, 4.0),  # many films: each may be silent for as long as one of ingest
+        JobKind.ENCODE: (1.0, 4.0),
+        JobKind.TRAIN: (3.0, 4.0),
     }
 
 
@@ -67,6 +75,9 @@ def test_a_kind_says_which_buckets_it_needs() -> None:
         JobKind.SETTLE: None,
         JobKind.SUMMARISE: Buckets(),
         JobKind.CHAT: Buckets(),
+        JobKind.PLAN: Buckets(source=True, writes=True),
+        JobKind.PREPARE: Buckets(source=True, writes=True),
+        JobKind.ENCODE: Buckets(),  # it writes features alone, and so cannot try whether the bucket takes an object
         JobKind.TRAIN: Buckets(writes=True),
     }
 

@@ -28,12 +28,24 @@ _VERBS = {
     "delete": ["s3:DeleteObject"],
     "list": ["s3:ListBucket"],
 }
-# bucket, key prefix, verbs. Keys of the source bucket may name patients, so a process lists it only where it must.
+_FILMS = ("derived", "normalised/", "read")
+# bucket, key prefix, verbs. Keys of the source bucket may name patients, so a process lists it only where it must. The
+# texts that a run is trained on lie below training/texts/, and only the worker that trains reads them.
 GRANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "gateway": (("source", "", "read"), ("source", "uploads/", "write"), ("derived", "", "read delete")),
-    "ingest": (("source", "", "read"), ("derived", "", "read write delete list")),
-    "gpu": (("derived", "", "read list"),),
-    "training": (("derived", "", "read write delete list"),),
+    "gateway": (
+        *(("source", "", "read"), ("source", "uploads/", "write"), _FILMS, ("derived", "preview/", "read")),
+        *(("derived", "reports/", "read"), ("derived", "training/problems/", "read"), ("derived", "", "delete")),
+    ),
+    "ingest": (
+        *(("source", "", "read"), _FILMS, ("derived", "training/addresses/", "read"), ("derived", "", "delete list")),
+        *(("derived", "normalised/", "write"), ("derived", "preview/", "write"), ("derived", "probe", "write")),
+        ("derived", "training/images/", "write"),
+    ),
+    "gpu": (
+        *(_FILMS, ("derived", "runs/", "read"), ("derived", "training/images/", "read"), ("derived", "", "list")),
+        ("derived", "training/features/", "write"),
+    ),
+    "training": (("source", "", "read list"), ("derived", "", "read write delete list")),
     "control": (("source", "", "read list"), ("derived", "", "list delete")),
     "events": (("source", "", "read"),),
 }

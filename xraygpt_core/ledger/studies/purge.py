@@ -96,8 +96,9 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
         if work.row("SELECT id FROM studies WHERE id = :id AND purged_at IS NOT NULL", {"id": home}):
             record(work, "study purged", study=home, detail={"again": True})
             return
-        derived = [row["key"] for row in work.rows(_DERIVED, {"id": home})] + forget_study(work, home)
+        derived = [row["key"] for row in work.rows(_DERIVED, {"id": home})]
         derived += forget_files(work, home)
+        derived += forget_study(work, home)
         _bury_keys(work, home)
         for sql in (*_FORGET_TEXTS, _FORGET_IMAGES, _FORGET_STUDY):
             work.run(sql, {"id": home})

@@ -4,7 +4,7 @@ Jobs are locked before runs. A job that ends locks the runs that wait for it, an
 that end at the same moment, the second one counts after the first one's commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from xraygpt_core.ids import new_id
@@ -13,7 +13,7 @@ from xraygpt_core.ledger.transaction import Work
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane
 
-OPEN_STATES = ("planning", "preparing", "encoding", "queued", "running", "paused")
+MOST_DROPPED = 0.05  # of the films of a run; one never ends it
 
 _ADD = insert_jobs(
     "unnest(CAST(:jobs AS uuid[]), CAST(:subjects AS uuid[])) AS wanted (job_id, subject)",
@@ -39,6 +39,14 @@ _WAITING = """
 _UNPREPARED = """
     SELECT count(*) AS shards FROM training_shards
     WHERE prepared_at IS NULL AND id IN (SELECT shard_id FROM training_run_shards WHERE run_id = :run)
+"""
+_DROPPED = """
+    SELECT i.dropped AS reason, count(*) AS images FROM training_run_shards s
+    JOIN training_images i ON i.shard_id = s.shard_id WHERE s.run_id = :run AND i.dropped IS DISTINCT FROM 'purged'
+    GROUP BY i.dropped ORDER BY i.dropped
+"""
+_DIES = """
+    UPDATE training_runs SET state = 'dead', finished_at = clock_timestamp(), problem = :problem WHERE id = :run
 """
 _SHARDS = """
     SELECT DISTINCT s.shard_id FROM training_run_shards s WHERE s.run_id = :run AND EXISTS (
@@ -115,6 +123,10 @@ def prepared(work: Work, run_id: UUID, encoder: str, max_attempts: int) -> None:
     row = work.row(_UNPREPARED, {"run": run_id})
     if row is None or row["shards"]:
         return
+    counts = {one["reason"]: one["images"] for one in work.rows(_DROPPED, {"run": run_id})}
+    if problem := too_many_dropped(counts):
+        work.run(_DIES, {"run": run_id, "problem": problem})
+        return
     shards = [one["shard_id"] for one in work.rows(_SHARDS, {"run": run_id})]
     of_run = {"run": run_id, "encoder": encoder}
     work.run(_ADD_FEATURES, of_run | {"shards": shards, "ids": [new_id() for _ in shards]})
@@ -128,6 +140,19 @@ def prepared(work: Work, run_id: UUID, encoder: str, max_attempts: int) -> None:
     elif missing:
         work.run(_LEAVE, {"ids": missing})
     encoded(work, run_id, encoder, max_attempts)
+
+
+def too_many_dropped(counts: Mapping[str | None, int]) -> str | None:
+    """Why a run does not go on with what is left of its films, by the reason why they were dropped; None: it does."""
+    films = sum(counts.values())
+    dropped = {reason: count for reason, count in counts.items() if reason is not None}
+    bad = sum(dropped.values())
+    if bad == films and films:
+        return "none of its films can be used"
+    if bad <= max(1, MOST_DROPPED * films):
+        return None
+    told = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
+    return f"{bad} of {films} films cannot be used ({told}); a run goes on with at most {MOST_DROPPED:.0%}"
 
 
 def features_ended(work: Work, shard_id: UUID, encoder: str, max_attempts: int) -> None:

@@ -15,7 +15,7 @@ from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.claims import add_job
 from xraygpt_core.ledger.jobs.fence import Claim, fenced, repeating
 from xraygpt_core.ledger.jobs.kinds import Subject, kinds_about
-from xraygpt_core.ledger.training.advance import OPEN_STATES, drop_unneeded
+from xraygpt_core.ledger.training.advance import drop_unneeded
 from xraygpt_core.ledger.training.serving import served_in, set_served
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import JobKind, Lane
@@ -274,8 +274,8 @@ def cancel_run(ledger: Ledger, run_id: UUID) -> None:
         )
         cancelled = work.run(
             "UPDATE training_runs SET state = 'cancelled', finished_at = clock_timestamp(), paused_at = NULL "
-            "WHERE id = :id AND state = ANY (:open)",
-            {"id": run_id, "open": list(OPEN_STATES)},
+            "WHERE id = :id AND state NOT IN ('done', 'dead', 'cancelled')",
+            {"id": run_id},
         )
         if not cancelled:
             raise Conflict(f"the run is {_run(work, run_id)['state']} already")

@@ -26,21 +26,25 @@ from xraygpt_core.training.selection import Selection, parse_selection
 SET_NAME = "signed studies"
 _PAGE = 500  # pairs read at once
 
-# The newest first, so that a limit takes these; a page begins behind the last one of the page before.
+# The newest first, so that a limit takes these. Their ids alone: no index has them in this order.
 _SIGNED = """
-    SELECT m.id, m.study_id, m.reviewed_at, m.review_state, m.summary, m.edited_summary, m.flags AS text_flags,
+    SELECT id FROM summaries
+    WHERE review_state IN ('accepted', 'edited') AND reviewed_at >= :since
+      AND (CAST(:until AS timestamptz) IS NULL OR reviewed_at < :until)
+      AND (CAST(:bundle AS text) IS NULL OR bundle = :bundle)
+    ORDER BY reviewed_at DESC, id DESC
+"""
+_ROWS = """
+    SELECT m.id, m.study_id, m.summary, m.edited_summary, m.flags AS text_flags,
            i.state AS image_state, i.study_id = m.study_id AS same_study, i.view, i.flags AS image_flags,
            i.normalised_key, i.normalised_sha256, s.flags AS study_flags,
            COALESCE(s.patient_id_pseudonym, s.patient_pseudonym) AS patient,
            EXISTS (SELECT FROM training_exclusions e
                    WHERE e.study_id = s.id OR m.image_id = ANY (e.image_ids)
                       OR e.study_id = ANY (ARRAY(SELECT a.id FROM studies a WHERE a.alias_of = s.id))) AS excluded
-    FROM summaries m JOIN studies s ON s.id = m.study_id JOIN images i ON i.id = m.image_id
-    WHERE m.review_state IN ('accepted', 'edited') AND m.reviewed_at >= :since
-      AND (CAST(:until AS timestamptz) IS NULL OR m.reviewed_at < :until)
-      AND (CAST(:bundle AS text) IS NULL OR m.bundle = :bundle)
-      AND (m.reviewed_at, m.id) < (COALESCE(CAST(:last_at AS timestamptz), 'infinity'), CAST(:last_id AS uuid))
-    ORDER BY m.reviewed_at DESC, m.id DESC LIMIT :page
+    FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS wanted (id, place)
+    JOIN summaries m ON m.id = wanted.id JOIN studies s ON s.id = m.study_id JOIN images i ON i.id = m.image_id
+    WHERE m.review_state IN ('accepted', 'edited') ORDER BY wanted.place
 """
 _REJECTED = "SELECT count(*) AS found FROM summaries WHERE review_state = 'rejected' AND reviewed_at >= :since"
 
@@ -60,7 +64,7 @@ class LeftOut(StrEnum):
 
 
 class SignedPairs:
-    """The pairs of a selection, as an iterator; what was left out so far is counted in ``left_out``.
+    """The pairs of a selection, to be gone through once; what was left out so far is counted in ``left_out``.
 
     A pair's id is its summary's, its patient a hash of the pseudonym that stands in no other place. A patient is in
     one split, and stays in it whatever else is selected: so a model that goes on from another was not trained on what
@@ -113,17 +117,15 @@ class SignedPairs:
         values: dict[str, Any] = {"since": _midnight(chosen.since), "until": None, "bundle": chosen.bundle}
         if chosen.until is not None:
             values["until"] = _midnight(chosen.until)
-        values |= {"last_at": None, "last_id": UUID(int=2**128 - 1), "page": _PAGE}
         with self._ledger.work() as work:
             rejected = work.row(_REJECTED, values)
+            ids = [row["id"] for row in work.rows(_SIGNED, values)]
         self.left_out[LeftOut.REJECTED] += rejected["found"] if rejected else 0
-        while True:
+        for begin in range(0, len(ids), _PAGE):
             with self._ledger.work() as work:
-                page = list(work.rows(_SIGNED, values))
-            yield page
-            if len(page) < _PAGE:
-                return
-            values |= {"last_at": page[-1]["reviewed_at"], "last_id": page[-1]["id"]}
+                work.by_index()
+                page = list(work.rows(_ROWS, {"ids": ids[begin : begin + _PAGE]}))
+            yield page  # its reader may write meanwhile
 
     def _counts(self, row: RowMapping) -> bool:
         """Whether the run is given it; if not, why not is counted."""
