@@ -67,6 +67,7 @@ class Training:
         if self._paused(run):
             raise HandedBack("the run is paused")
         carrier = Carrier(self._context, claim, progress, run, home / "out")
+        carrier.restore()
         with TrainingChild(command, home, devices.environment, devices.descriptors) as child:
             code, asked = self._follow(child, carrier, progress)
         said = child.said()

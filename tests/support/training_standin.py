@@ -69,7 +69,7 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, asked_to_stop)
     if config.get("show"):
-        (out / "tensorboard").mkdir()
+        (out / "tensorboard").mkdir(exist_ok=True)
         (out / "tensorboard" / "events.out.tfevents.1").write_text("events")
     with (out / "progress.jsonl").open("a") as progress:
         if config.get("held_out") and step == 0:

@@ -88,7 +88,10 @@ def with_sets(config: dict[str, Any], sets: list[dict[str, Any]]) -> dict[str, A
     """The configuration with these sets beside those of its mixture."""
     if not sets:
         return config
-    return {**config, "mixture": {"sets": [*(config.get("mixture") or {}).get("sets", []), *sets]}}
+    before = config.get("mixture") or {"sets": []}
+    if not isinstance(before, dict) or not isinstance(before.get("sets"), list):
+        raise typer.BadParameter("the configuration's mixture must be an object with one list, sets")
+    return {**config, "mixture": {"sets": [*before["sets"], *sets]}}
 
 
 def explain_preset(config: dict[str, Any]) -> None:
