@@ -81,7 +81,8 @@ class Consumer:
 
     def _claim_one(self) -> list[Claim]:
         """Threads that claim at the same moment share a statement; the first of them gets the most urgent job."""
-        return self._context.ledger.meeting(("claim", self._context.name), self._claim_one_each)(None)
+        meeting = ("claim", self._context.name, *self._names)  # not with those who look for other work
+        return self._context.ledger.meeting(meeting, self._claim_one_each)(None)
 
     def _claim_one_each(self, threads: Sequence[None]) -> list[list[Claim]]:
         claims = claim_next(self._context.ledger, self._queues, self._context.name, limit=len(threads))

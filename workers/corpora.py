@@ -28,6 +28,7 @@ from xraygpt_core.training.corpus import Corpus, Shard, write_corpus
 from xraygpt_core.training.pairs import Pair, write_pairs
 
 _POLL_SECONDS = 0.5
+_CHOICE = 4  # films for each that the report shows
 _LOOKS = 5  # at a shard whose films are purged while it is looked at
 
 
@@ -50,7 +51,7 @@ class CorpusBuilder:
     program: Sequence[str]
     devices: HeldDevices
     encoder: str = ""
-    shown: dict[str, str] = field(default_factory=dict)  # films the report may show: hash and key
+    shown: dict[str, dict[str, str]] = field(default_factory=dict)  # of each split: films the report may show
 
     def build(self) -> Path | None:
         """The corpus; None where the run was not planned, as it draws its films itself.
@@ -66,7 +67,8 @@ class CorpusBuilder:
         shards = tuple(shard for number in numbers for shard in self._shard(number, folder, config))
         if not shards:
             raise TrainingError("no film of the run's sets is left to train on")
-        for sha256, key in self.shown.items():
+        held_out = next((films for split in ("val", "test", "train") if (films := self.shown.get(split))), {})
+        for sha256, key in held_out.items():
             self._picture(sha256, key, folder / "images")
         sets = config.mixture.sets if config.mixture is not None else ()
         write_corpus(Corpus(folder, self.encoder, shards, {one.name: one.weight for one in sets if not one.drawn}))
@@ -98,12 +100,11 @@ class CorpusBuilder:
         return [replace(told[position], image=sha256) for position, sha256 in rows]
 
     def _show(self, shard: RunShard, pairs: Sequence[Pair], examples: int) -> None:
-        """The report shows held-out films alone; it chooses among the first ones."""
+        """The report shows held-out films, if there are any; it chooses among the first ones."""
         for pair in pairs:
-            if len(self.shown) == 20 * examples:
-                return
-            if pair.split != "train":
-                self.shown[pair.image] = shard.key(pair.image)
+            films = self.shown.setdefault(pair.split, {})
+            if len(films) < _CHOICE * examples:
+                films[pair.image] = shard.key(pair.image)
 
     def _features(self, shard: RunShard, path: Path) -> bool:
         """Let the shard's features appear at ``path``. False: they are gone, or do not fit any more."""

@@ -19,6 +19,8 @@ from workers.heartbeat import JobProgress
 from xraygpt_core.errors import Refused, Unavailable
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.studies.end_image import reject_image
+from xraygpt_core.ledger.training.runs import create_run
+from xraygpt_core.queue import queues_of
 from xraygpt_core.states import JobKind, Lane, ReasonCode
 
 
@@ -197,3 +199,19 @@ def test_a_database_that_is_away_ends_the_task_and_nothing_else(bench: Bench) ->
 
     context = Context(bench.settings, Away(), bench.store, bench.context.heartbeat, "test")  # type: ignore[arg-type]
     Consumer(context, QUEUES, {JobKind.INGEST: Reader(bench)})()
+
+
+def test_consumers_of_one_process_take_their_own_kinds_and_no_other(bench: Bench) -> None:
+    """One that does its work beside another may be the first to look."""
+    create_run(bench.ledger, "stage1", {}, None)
+    located = {"mixture": {"sets": [{"name": "a", "reader": "table", "path": "a.jsonl"}]}}
+    create_run(bench.ledger, "stage1", located, None)
+    done: dict[JobKind, list[JobKind]] = {JobKind.PLAN: [], JobKind.TRAIN: []}
+    for kind, seen in done.items():
+        body = Consumer(
+            bench.context,
+            queues_of(kind),
+            {kind: lambda claim, _, seen=seen: seen.append(claim.kind)},  # type: ignore[misc]
+        )
+        body()
+    assert done == {JobKind.PLAN: [JobKind.PLAN], JobKind.TRAIN: [JobKind.TRAIN]}

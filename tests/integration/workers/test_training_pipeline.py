@@ -3,21 +3,26 @@
 import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import psycopg
 import pytest
 from PIL import Image
+from pydantic import SecretStr
 
+from tests.support import database_roles
 from tests.support.invariants import check_invariants
 from tests.support.tiny_bundle import make_tiny_bundle
 from tests.support.training_lab import Lab, table
 from tests.support.worker_bench import Bench
 from workers.context import Context
+from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.training.runs import cancel_run
+from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.digest import encoder_digest
 from xraygpt_core.states import JobKind
@@ -304,3 +309,88 @@ def test_what_is_not_in_the_ledger_or_the_sets_is_no_patient_data(lab: Lab) -> N
     texts = lab.bench.store.get(lab.bench.value("SELECT texts_key FROM training_run_shards"))
     assert b"clear lungs" not in addresses
     assert b"DOE" not in texts
+
+
+@contextmanager
+def ledger_of(lab: Lab, process: str) -> Iterator[Ledger]:
+    """A ledger with the rights of one process of ours."""
+    settings = lab.context.settings
+    url = database_roles.url_as(process, settings.database_url.get_secret_value())
+    opened = open_ledger(settings.model_copy(update={"database_url": SecretStr(url)}))
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def test_the_gateway_may_cancel_replay_and_purge_what_is_planned(lab: Lab) -> None:
+    lab.features.announce()
+    pairs = signed_studies(lab, range(3))
+    lab.signed = lambda *_: pairs
+    run_id = lab.start({"name": "ours", "reader": "ledger", "select": "reviewed since 2026-01-01"})
+    films = lab.start(lab.in_folder("archive", range(3)))
+    lab.do_all(PLAN)
+    with lab.bench.ledger.work() as work:
+        work.run("UPDATE jobs SET state = 'running', attempts = 5, lease_epoch = 5, lease_until = now(), "
+                 "claimed_by = 'nobody' WHERE kind = 'prepare'")  # fmt: skip
+    with ledger_of(lab, "control") as control:
+        tick(control)
+    assert lab.state(films).state == "dead"
+    with ledger_of(lab, "gateway") as gateway:
+        assert replay_dead(gateway) == 1
+        assert lab.state(films).state == "preparing"
+        purge_study(gateway, lab.bench.value("SELECT id FROM studies ORDER BY id LIMIT 1"), lab.bench.store.delete)
+        cancel_run(gateway, run_id)
+        cancel_run(gateway, films)
+    with ledger_of(lab, "control") as control:
+        purge_study(control, lab.bench.value("SELECT max(id::text) FROM studies"), lab.bench.store.delete)
+    assert lab.bench.value("SELECT count(*) FROM training_texts") == 1
+
+
+def test_a_study_that_is_purged_while_its_film_is_encoded_is_not_in_the_features(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.features.announce()
+    pairs = signed_studies(lab, range(3))
+    lab.signed = lambda *_: pairs
+    run_id = lab.start({"name": "ours", "reader": "ledger", "select": "reviewed since 2026-01-01"})
+    lab.do_all(PLAN)
+    store, put_file = lab.bench.store, lab.bench.store.put_file
+    study = lab.bench.value("SELECT id FROM studies ORDER BY id LIMIT 1")
+
+    def purged_meanwhile(key: str, path: Path) -> None:
+        put_file(key, path)
+        monkeypatch.setattr(store, "put_file", put_file)
+        purge_study(lab.bench.ledger, study, store.delete)
+
+    monkeypatch.setattr(store, "put_file", purged_meanwhile)
+    lab.do(ENCODE)
+    assert lab.bench.value("SELECT key FROM training_features") is None
+    lab.do_all(ENCODE, TRAIN)
+    assert lab.state(run_id).state == "done"
+    key = lab.bench.value("SELECT key FROM training_features")
+    assert json.loads(store.get(key)[8:].split(b"}}")[0] + b"}}")["__metadata__"]["count"] == "2"
+
+
+def test_a_worker_that_drains_hands_a_shard_back_and_another_goes_on_with_the_next_film(lab: Lab) -> None:
+    lab.start(lab.in_folder("archive", range(4)))
+    lab.do_all(PLAN)
+    normalise = lab.films._normalise
+
+    def two_films(data: bytes) -> bytes:
+        if lab.bench.context.draining.is_set() or len(seen) == 1:
+            lab.context.draining.set()
+        seen.append(data)
+        return normalise(data)
+
+    seen: list[bytes] = []
+    lab.films._normalise = two_films  # type: ignore[method-assign]
+    lab.do(PREPARE)
+    assert lab.bench.value("SELECT count(*) FROM training_images WHERE sha256 IS NOT NULL") == 2
+    assert lab.bench.rows("SELECT state, attempts FROM jobs WHERE kind = 'prepare'") == [
+        {"state": "queued", "attempts": 0}
+    ]
+    lab.context.draining.clear()
+    lab.films._normalise = normalise  # type: ignore[method-assign]
+    assert lab.do_all(PREPARE) == 1
+    assert len(seen) == 2
