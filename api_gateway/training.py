@@ -20,6 +20,7 @@ from xraygpt_core.ledger.training.signed_pairs import signed_pairs
 from xraygpt_core.ledger.training.waiting import pause_run, resume_run
 from xraygpt_core.states import Failure, RunState
 from xraygpt_core.training.config import parse_config
+from xraygpt_core.training.presets import check_stage
 from xraygpt_core.training.selection import parse_selection
 
 router = APIRouter(prefix="/v1/training-runs", tags=["training"])
@@ -140,7 +141,9 @@ def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce, _: TrainerOrAdmin
     config = body.config if body.preset is None else {**body.config, "preset": body.preset}
     if body.stage not in STAGES:
         raise InvalidRequest(f"stage must be one of {', '.join(STAGES)}")
-    mixture = parse_config(config).mixture
+    checked = parse_config(config)
+    check_stage(checked.preset, body.stage)
+    mixture = checked.mixture
     for one in mixture.sets if mixture else ():
         if one.select is not None:
             parse_selection(one.select)

@@ -81,17 +81,17 @@ def of_radiologists(source: Path, shown: int) -> list[Row]:
 
 def of_bundle(name: str, count: int) -> list[Row]:
     """The share of a bundle's drafts about held-out phantoms that is marked, by kind."""
-    from training_jobs.data import draw, phantom_studies
+    from training_jobs.drawers.drawings import draw, phantoms
     from training_jobs.evaluate import summaries
     from xraygpt_core.training.config import Phantoms  # torch, only where it is needed
 
-    drawn = [draw(study) for study in phantom_studies(Phantoms(count, 0, "held_out"), 0.0)]
+    drawn = [draw(drawing) for drawing in phantoms(Phantoms(count, 0, "held_out"))]
     notify: Callable[[int, int], None] = lambda done, total: done % 50 or say(f"{done} of {total}")  # noqa: E731
-    texts = summaries(read_bundle(models_dir() / name), [picture for picture, _ in drawn], 16, notify)
+    texts = summaries(read_bundle(models_dir() / name), [one.png for one in drawn], 16, notify)
     found = []
-    for text, (_, sample) in zip(texts, drawn, strict=True):
+    for text, one in zip(texts, drawn, strict=True):
         parts = split_report(text)
-        found.append(contradictions(parts.findings, parts.impression, "AP" if sample.presence[0] else "PA", text))
+        found.append(contradictions(parts.findings, parts.impression, one.view, text))
     return [_share(f"contradictions.{name}", [bool(one) for one in found]), *_kinds(f"contradictions.{name}", found)]
 
 

@@ -5,7 +5,7 @@ from contextlib import closing
 import torch
 
 from benchmarks.figures import Row, arguments, report, say
-from training_jobs.data import draw, phantom_studies
+from training_jobs.drawers.drawings import draw, phantoms
 from xraygpt_core.model.backend import GenerationRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
@@ -39,7 +39,7 @@ def main() -> int:
     asked = arguments(__doc__)
     studies = 4 * _STUDIES if asked.full else _STUDIES
     bundle = fetch_demo_bundle(models_dir(), say)
-    pictures = [draw(study)[0] for study in phantom_studies(Phantoms(studies, 10_000, "held_out"), 0.0)]
+    pictures = [draw(drawing).png for drawing in phantoms(Phantoms(studies, 10_000, "held_out"))]
     rows = []
     for name, dtype, invariant in _WAYS:
         in_batch = texts(bundle, pictures, dtype, _ROWS, invariant=invariant)

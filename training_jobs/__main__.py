@@ -1,4 +1,4 @@
-"""``python -m training_jobs`` medical-llm, stage1, stage2, average, chest-check, evaluate, curate: parse, one call."""
+"""``python -m training_jobs`` JOB, of which ``--help`` has the list: parse, one call."""
 
 import argparse
 import json
@@ -6,15 +6,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from xraygpt_core.errors import TrainingError, XrayGPTError
+from training_jobs.language import commands
+from training_jobs.learning.leaving import leave
+from training_jobs.stages import commands as stages
+from training_jobs.stages.commands import read_config
+from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.plain_text import plain_text
-from xraygpt_core.training.config import Config, Phantoms, parse_config
-
-_STAGES = ("medical-llm", "stage1", "stage2")
+from xraygpt_core.training.config import Phantoms
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one job. 0: the result is there; 75: stopped with a checkpoint; 1: failed; 2: wrong usage."""
+    """Run one job; its exit code (0, 1, 74, 75: docs/training.md; 2: wrong usage)."""
     options = _parser().parse_args(arguments)
     try:
         if options.job == "curate":
@@ -22,56 +24,42 @@ def main(arguments: list[str] | None = None) -> int:
 
             _print(curate(options.source, options.out, rules_only=options.rules_only))
             return 0
+        if options.job in commands.NAMES:
+            _print(commands.run(options))
+            return 0
         if options.job == "average":
             from training_jobs.stages.average import average
 
             average(options.kind, options.projectors, options.out)
             return 0
+        if options.job == "check":
+            return _check(options)
         if options.job == "chest-check":
             return _chest_check(options)
-        return _evaluate(options) if options.job == "evaluate" else _train(options)
+        if options.job == "encode":
+            return _encode(options)
+        if options.job == "report":
+            return _report(options)
+        return _evaluate(options) if options.job == "evaluate" else stages.run(options)
     except XrayGPTError as error:
         print(plain_text(f"training_jobs {options.job}: {error}", lines=False), file=sys.stderr)  # noqa: T201
         return 1
 
 
-def _train(options: argparse.Namespace) -> int:
-    from training_jobs.learning.checkpoint import latest_checkpoint
-    from training_jobs.learning.loop import STOPPED, Stopped
-    from training_jobs.stages import medical_llm, stage1, stage2
-    from xraygpt_core.model.bundle import read_bundle
-    from xraygpt_core.paths import user_cache
+def _check(options: argparse.Namespace) -> int:
+    from training_jobs.corpora.check import check_mixture
+    from training_jobs.corpora.mixtures import mixture_of
+    from xraygpt_core.training.mixture import read_mixture
 
-    flags = {key: getattr(options, key) for key in ("steps", "batch", "lr", "seed", "checkpoint_every", "films")}
-    config = read_config(options.config, **flags)
-    base, cache = read_bundle(options.base), options.cache or user_cache() / "features"
-    resume = latest_checkpoint(options.out) if options.resume == Path("latest") else options.resume
-    try:
-        match options.job:
-            case "medical-llm":
-                medical_llm.run(base, options.out, config, resume)
-            case "stage1":
-                stage1.run(base, options.out, config, resume, cache)
-            case _:
-                stage2.run(base, options.out, config, resume, cache)
-    except Stopped:
-        return STOPPED
-    return 0
+    mixture = read_mixture(options.mixture) if options.mixture else mixture_of(read_config(options.config))
+    lines, starts = check_mixture(mixture, quick=options.quick, workers=options.workers, notify=_notify_often)
+    print(*lines, sep="\n")  # noqa: T201
+    return 0 if starts else 1
 
 
-def read_config(file: Path | None, **flags: Any) -> Config:
-    """The file's keys over the defaults, flags that are not None over both.
-
-    Raises:
-        TrainingError: an unknown key, a value of the wrong type, or one out of bounds.
-    """
-    try:
-        data = json.loads(file.read_text()) if file else {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise TrainingError(f"{file} is not a readable JSON file: {error}") from error
-    if not isinstance(data, dict):
-        raise TrainingError("the configuration must be an object")
-    return parse_config(data | {key: value for key, value in flags.items() if value is not None})
+def _notify_often(done: int, total: int) -> None:
+    if done % 1000 == 0 or done == total:
+        _notify(done, total)
 
 
 def _chest_check(options: argparse.Namespace) -> int:
@@ -113,6 +101,43 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _encode(options: argparse.Namespace) -> int:
+    from training_jobs.features.encode import encode_shard
+    from xraygpt_core.model.bundle import read_bundle
+
+    encode_shard(
+        read_bundle(options.base),
+        options.pairs,
+        options.images,
+        options.out,
+        notify=_notify,
+        batch=options.batch,
+        workers=options.workers,
+        device=options.device,
+    )
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from training_jobs.reporting.report import write_report
+    from training_jobs.stages.wording import wording_of
+    from xraygpt_core.model.bundle import read_bundle
+    from xraygpt_core.training.corpus import read_corpus
+
+    base, config = read_bundle(options.base), read_config(options.config)
+    corpora, wording = [read_corpus(folder) for folder in options.corpus], wording_of(base, config)
+    write_report(
+        options.out,
+        base,
+        config,
+        corpora,
+        ask=lambda pair: wording.plain([pair])[0].question,
+        notify=_notify,
+        device=options.device,
+    )
+    return 0
+
+
 def _notify(done: int, total: int) -> None:
     print(f"{done}/{total}", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -124,14 +149,17 @@ def _print(result: dict[str, Any]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training_jobs", description=__doc__)
     jobs = parser.add_subparsers(dest="job", required=True)
-    for stage in _STAGES:
-        _add_stage(jobs.add_parser(stage))
+    stages.add_parsers(jobs)
     _add_evaluate(jobs.add_parser("evaluate", help="score a bundle on phantoms or films"))
     mean = jobs.add_parser("average", help="the mean of a projector and its continuations")
     mean.add_argument("projectors", type=Path, nargs="+")
     mean.add_argument("--class", dest="kind", default="MapProjector")
     mean.add_argument("--out", type=Path, required=True, help="the file to write")
+    _add_check(jobs.add_parser("check", help="say what is wrong with the sets of a mixture, before a run"))
     _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
+    commands.add_parsers(jobs)
+    _add_encode(jobs.add_parser("encode", help="a shard of features: the images of some pairs through the encoder"))
+    _add_report(jobs.add_parser("report", help="the page about a run that is done, with films, texts and controls"))
     curation = jobs.add_parser("curate", help="filter radiology reports by the paper's rules")
     curation.add_argument("source", type=Path, help="a .tgz of Open-i XML files")
     curation.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")
@@ -139,18 +167,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_stage(job: argparse.ArgumentParser) -> None:
-    job.add_argument("--base", type=Path, required=True, help="directory of the bundle to start from")
-    job.add_argument("--out", type=Path, required=True, help="progress, checkpoints and result go here")
-    job.add_argument("--resume", type=Path, help="a checkpoint directory, or 'latest' for the newest below --out")
-    job.add_argument("--config", type=Path, help="JSON file with the settings of docs/training.md")
-    job.add_argument("--cache", type=Path, help="where encoder features are kept")
-    job.add_argument("--steps", type=int)
-    job.add_argument("--batch", type=int)
-    job.add_argument("--lr", type=float)
-    job.add_argument("--seed", type=int)
-    job.add_argument("--checkpoint-every", type=int)
-    job.add_argument("--films", help="a data directory with manifest.jsonl")
+def _add_check(job: argparse.ArgumentParser) -> None:
+    given = job.add_mutually_exclusive_group(required=True)
+    given.add_argument("--mixture", type=Path, help="a TOML file of sets")
+    given.add_argument("--config", type=Path, help="the configuration of a run")
+    job.add_argument("--quick", action="store_true", help="look at the first bytes of each film, decode none")
+    job.add_argument("--workers", type=int, default=1, choices=range(1, 65), metavar="1…64")
 
 
 def _add_chest_check(job: argparse.ArgumentParser) -> None:
@@ -162,6 +184,24 @@ def _add_chest_check(job: argparse.ArgumentParser) -> None:
     job.add_argument("--drawn", type=int, default=40, help="pictures by each drawer of what is no chest")
     job.add_argument("--out", type=Path, required=True, help="the head and its report are written here")
     job.add_argument("--name", help="also compose a bundle of this name with it, beside the base")
+    job.add_argument("--device", default="auto")
+
+
+def _add_report(job: argparse.ArgumentParser) -> None:
+    job.add_argument("--base", type=Path, required=True, help="directory of the bundle that the run started from")
+    job.add_argument("--out", type=Path, required=True, help="the run's folder, with result and progress.jsonl")
+    job.add_argument("--config", type=Path, help="the run's settings")
+    job.add_argument("--corpus", type=Path, action="append", default=[], help="a corpus it was trained on; repeatable")
+    job.add_argument("--device", default="auto")
+
+
+def _add_encode(job: argparse.ArgumentParser) -> None:
+    job.add_argument("--base", type=Path, required=True, help="directory of the bundle whose encoder it is")
+    job.add_argument("--pairs", type=Path, required=True, help="a file of pairs, whose images are prepared")
+    job.add_argument("--images", type=Path, required=True, help="the folder of their PNGs, each SHA256.png")
+    job.add_argument("--out", type=Path, required=True, help="the file to write")
+    job.add_argument("--batch", type=int, default=32)
+    job.add_argument("--workers", type=int, default=1, help="threads that read images while the encoder computes")
     job.add_argument("--device", default="auto")
 
 
@@ -177,4 +217,4 @@ def _add_evaluate(job: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(leave(main()))

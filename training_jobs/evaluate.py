@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training_jobs.data import draw, phantom_studies, png, read_film
-from training_jobs.films import films, most_frequent_text
+from training_jobs.corpora.scored_films import films, most_frequent_text
+from training_jobs.drawers.drawings import draw
+from training_jobs.drawers.drawings import phantoms as phantom_drawings
+from training_jobs.drawers.grey import png, read_film
 from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
@@ -106,14 +108,8 @@ def summaries(bundle: Bundle, pictures: Sequence[bytes], batch: int, notify: Not
 
 
 def _phantoms(phantoms: Phantoms) -> tuple[list[bytes], list[Truth]]:
-    pictures, truths = [], []
-    for study in phantom_studies(phantoms, 0.0):
-        picture, drawn = draw(study)
-        view: View = "AP" if drawn.presence[0] else "PA"
-        labels = frozenset(label for label, there in zip(LABELS, drawn.presence[1:], strict=True) if there)
-        pictures.append(picture)
-        truths.append(Truth(labels, view, drawn.report or ""))
-    return pictures, truths
+    drawn = [draw(drawing) for drawing in phantom_drawings(phantoms)]
+    return [one.png for one in drawn], [Truth(one.labels, one.view, one.report) for one in drawn]
 
 
 def _kinds(labels: Labels) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from workers.transfer import pull
@@ -25,17 +26,32 @@ def served(ledger: Ledger, store: ObjectStore, models: Path, wanted: ServedBundl
     return composed(store, load_bundle(models, base), prefixes, models, wanted.name)
 
 
+@dataclass
+class _Parts:
+    """What a bundle gets beside its base's parts."""
+
+    projector: Path | None = None
+    adapter: Path | None = None
+    llm: Path | None = None
+
+    def take(self, result: Path) -> None:
+        """What one more result holds, over what was there. An adapter belongs to the LLM it was trained on."""
+        if (result / "llm").is_dir():
+            self.llm, self.adapter = result / "llm", None
+        if (result / "adapter").is_dir():
+            self.adapter = result / "adapter"
+        if (result / "projector.safetensors").is_file():
+            self.projector = result / "projector.safetensors"
+
+
 def composed(store: ObjectStore, base: Bundle, prefixes: Sequence[str], models: Path, name: str) -> Bundle:
     """``base`` with what these results hold, the later over the earlier, as ``models/name``."""
-    with tempfile.TemporaryDirectory(prefix="xraygpt-parts-") as temporary:
-        parts = Path(temporary)
-        for prefix in prefixes:
-            pull(store, prefix, parts)
-        projector, adapter = parts / "projector.safetensors", parts / "adapter"
-        return compose_bundle(
-            base,
-            models,
-            name,
-            projector=projector if projector.is_file() else None,
-            adapter=adapter if adapter.is_dir() else None,
-        )
+    models.mkdir(parents=True, exist_ok=True)
+    # beside the bundles: a language model does not fit into every machine's temporary directory
+    with tempfile.TemporaryDirectory(prefix=".parts-", dir=models) as temporary:
+        parts = _Parts()
+        for number, prefix in enumerate(prefixes):
+            result = Path(temporary) / str(number)
+            pull(store, prefix, result)
+            parts.take(result)
+        return compose_bundle(base, models, name, projector=parts.projector, adapter=parts.adapter, llm=parts.llm)

@@ -26,7 +26,7 @@ def make_tiny_bundle(
     with new_bundle(models, name) as (work, commit), torch.random.fork_rng():
         torch.manual_seed(0)
         _write_encoder(work / "encoder.safetensors")
-        _write_llm(work / "llm")
+        write_tiny_llm(work / "llm")
         tables: dict[str, Any] = {
             "encoder": {
                 "class": "EfficientNetLite0Maps",
@@ -51,7 +51,8 @@ def _write_encoder(path: Path) -> None:
     save_file({key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}, path)
 
 
-def _write_llm(folder: Path) -> None:
+def write_tiny_llm(folder: Path) -> None:
+    """A LLaMA folder; its weights are drawn from torch's global state."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = _byte_tokenizer()

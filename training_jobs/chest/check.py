@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from training_jobs.chest.pictures import ChestPicture, folder_pictures, pictures
 from training_jobs.chest.report import ErrorTable, Floats, by_kind, counted, first_half
-from training_jobs.data import png
+from training_jobs.drawers.grey import png
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.chest_check import ChestCheck, save_chest_check, zones, zones_of
 from xraygpt_core.model.compose import CHEST_CHECK_FILE

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training_jobs.data import read_film
 from training_jobs.drawers.augment import augment
 from training_jobs.drawers.brush import finished
+from training_jobs.drawers.grey import read_film
 from training_jobs.drawers.others_bodies import BODIES
 from training_jobs.drawers.others_patterns import PATTERNS
 from training_jobs.drawers.sketch import draw_sketch

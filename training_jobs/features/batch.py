@@ -1,6 +1,6 @@
 """A batch of pairs and their features, which are read from the shards when they are asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -45,6 +45,10 @@ class Batch:
         part._places = [self._places[place] for place in places]
         return part
 
-    def parts(self, size: int) -> "list[Batch]":
-        """The batch in pieces of at most ``size`` pairs, in their order: the micro-batches of a step."""
-        return [self.take(range(start, min(start + size, len(self)))) for start in range(0, len(self), size)]
+    def parts(self, size: int) -> "Iterator[Batch]":
+        """The batch in pieces of at most ``size`` pairs, in their order: the micro-batches of a step.
+
+        One is made when it is asked for, so the features of one piece are in memory.
+        """
+        for start in range(0, len(self), size):
+            yield self.take(range(start, min(start + size, len(self))))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -45,12 +46,12 @@ class Order:
         self.count = sum(len(one.pairs) for one in sets)
         equal = len({one.weight for one in sets}) == 1
         # with unequal weights the largest set makes up for what the others' shares round off: it must have the room
-        times = 1 if equal else -(-(len(sets) ** 2) // max(self.count, 1))
+        times = 1 if equal else ceil(max(len(sets) ** 2, _TOGETHER) / max(self.count, 1))
         self.block = self.count * times
         drawn = [Fraction(one.weight) * len(one.pairs) for one in sets]
         self._shares = [one / sum(drawn) for one in drawn] if drawn else []
-        self._block_order = lru_cache(2)(self._make_block)
-        self._group_order = lru_cache(1)(self._make_group)
+        self._block_order = lru_cache(3)(self._make_block)
+        self._group_order = lru_cache(2)(self._make_group)
 
     def batch(self, step: int) -> Indices:
         """The pairs of a step, (batch,)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 import numpy as np
@@ -56,11 +56,12 @@ class PairStream:
             raise TrainingError("the corpora of a run need features of one and the same encoder")
         self.encoder, self.split, self._size, self._seed = corpora[0].encoder, split, batch, seed
         self._shards: list[tuple[Corpus, Shard]] = [(corpus, shard) for corpus in corpora for shard in corpus.shards]
-        self._open = lru_cache(_OPEN)(self._open_shard)
-        self._pairs_file = lru_cache(_OPEN)(self._open_pairs)
+        # caches that do not hold the stream: its files are closed when it is let go
+        self._open = lru_cache(_OPEN)(partial(_open_shard, self._shards))
+        self._pairs_file = lru_cache(_OPEN)(partial(_open_pairs, self._shards))
         self.positions, self.channels = self._check_shards()
         self._rows, sets = _chosen(corpora, split, needs_text)
-        given = _weights(corpora) if weights is None else weights
+        given = _checked(_weights(corpora) if weights is None else weights)
         drawable = {name: pairs for name, pairs in sets.items() if len(pairs) and given.get(name, 1.0) > 0}
         self.counts = {name: len(pairs) for name, pairs in drawable.items()}
         self._sets = [
@@ -118,22 +119,12 @@ class PairStream:
         for place in np.lexsort((self._rows["row"][chosen], self._rows["shard"][chosen])):
             shard = self._open(int(self._rows["shard"][chosen[place]]))
             shard.read_into(out[place], int(self._rows["row"][chosen[place]]))
-        return torch.from_numpy(out).float()
+        return torch.from_numpy(out.astype(np.float32))  # torch would wait for threads that others keep busy
 
     def _expect(self, indices: Indices) -> None:
         """Tell the system which features are wanted next, so that the disk works while the device computes."""
         for shard, row in zip(self._rows["shard"][indices], self._rows["row"][indices], strict=True):
             self._open(int(shard)).expect(int(row))
-
-    def _open_shard(self, number: int) -> FeatureShard:
-        corpus, shard = self._shards[number]
-        opened = open_features(corpus.path / shard.features, corpus.encoder)
-        opened.expect_all()
-        return opened
-
-    def _open_pairs(self, number: int) -> PairsFile:
-        corpus, shard = self._shards[number]
-        return PairsFile(corpus.path / shard.pairs)
 
     def _check_shards(self) -> tuple[int, int]:
         """Positions and channels of all shards; (0, 0) where there are none."""
@@ -147,6 +138,18 @@ class PairStream:
         if len(shapes) > 1:
             raise TrainingError(f"the shards of a run have features of several shapes: {sorted(shapes)}")
         return shapes.pop() if shapes else (0, 0)
+
+
+def _open_shard(shards: Sequence[tuple[Corpus, Shard]], number: int) -> FeatureShard:
+    corpus, shard = shards[number]
+    opened = open_features(corpus.path / shard.features, corpus.encoder)
+    opened.expect_all()
+    return opened
+
+
+def _open_pairs(shards: Sequence[tuple[Corpus, Shard]], number: int) -> PairsFile:
+    corpus, shard = shards[number]
+    return PairsFile(corpus.path / shard.pairs)
 
 
 def _chosen(
@@ -176,4 +179,11 @@ def _weights(corpora: Sequence[Corpus]) -> dict[str, float]:
         for name, weight in corpus.weights.items():
             if weights.setdefault(name, weight) != weight:
                 raise TrainingError(f"the corpora of a run give the set {name!r} several weights")
+    return weights
+
+
+def _checked(weights: Mapping[str, float]) -> Mapping[str, float]:
+    for name, weight in weights.items():
+        if not 0 <= weight < inf:
+            raise TrainingError(f"the weight of the set {name!r} cannot be {weight!r}")
     return weights

@@ -1,113 +1,212 @@
-"""The loop of every gradient job: warm-up, clipping, progress lines, checkpoints, SIGTERM, exact resume."""
+"""The loop of every gradient job: sums over micro-batches and processes, clipping, checkpoints, SIGTERM, resume."""
 
-import json
 import math
-import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from training_jobs.learning.checkpoint import load_checkpoint, save_checkpoint
+from training_jobs.learning.checkpoint import RunState, latest_checkpoint, load_checkpoint, save_checkpoint
+from training_jobs.learning.distributed import ALONE, World
+from training_jobs.learning.loss import Loss
+from training_jobs.learning.optimiser import make_optimizer, trainable
+from training_jobs.learning.outcomes import MACHINE_FAILED, STOPPED, MachineFailed, Stopped, machine_failures
+from training_jobs.learning.plan import TrainingPlan, plan_of
+from training_jobs.learning.progress import Observer, StopRequest, TrainingProgress
+from training_jobs.learning.schedule import learning_rate
+from training_jobs.learning.settings import settings_of
+from xraygpt_core.errors import TrainingError
 
-STOPPED = 75  # exit code (EX_TEMPFAIL): a checkpoint was written; start the job with --resume
-_CLIP = 1.0
+__all__ = [
+    "ALONE", "MACHINE_FAILED", "STOPPED", "Loss", "MachineFailed", "Observer", "Stopped", "TrainingPlan", "World",
+    "plan_of", "settings_of", "train",
+]  # fmt: skip
 
-
-class Stopped(Exception):
-    """SIGTERM came; the checkpoint is written. Not an error: the job was asked to end."""
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """How long, how fast, and where to write."""
-
-    job: str
-    out: Path
-    steps: int
-    batch: int
-    lr: float
-    warmup: int
-    checkpoint_every: int
-    resume: Path | None = None
-
-
-class TrainingProgress:
-    """``progress.jsonl``: one object a line, flushed at each."""
-
-    def __init__(self, out: Path) -> None:
-        out.mkdir(parents=True, exist_ok=True)
-        self._file = (out / "progress.jsonl").open("a")
-
-    def note(self, step: int, steps: int, loss: float, samples_per_s: float, **more: Any) -> None:
-        """One line."""
-        line = {"step": step, "steps": steps, "loss": round(loss, 5), "samples_per_s": round(samples_per_s, 2), **more}
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-
-    def __enter__(self) -> "TrainingProgress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+_HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_LEAST_SCALE = 2.0**-10  # a gradient that float16 cannot hold at this scale is no matter of scale
+_MOST_SKIPPED = 0.01  # share of a run's samples
+_FEW = 1000  # samples after which the share is looked at
+_NAMED = 20  # pairs in a message
 
 
-class StopRequest:
-    """Remembers SIGTERM while it is installed."""
+def train(
+    plan: TrainingPlan,
+    module: nn.Module,
+    losses_of: Callable[[int], Iterable[Loss]],
+    world: World = ALONE,
+    observer: Observer | None = None,
+) -> float:
+    """Run the steps. Every process of ``world`` calls this with the same plan.
 
-    def __init__(self) -> None:
-        self.asked = False
+    ``losses_of(step)`` yields the micro-batches of this process, drawn from the step alone, so that a resumed run sees
+    the same; each is backpropagated before the next is asked for. A step's gradient is the sum over all processes and
+    micro-batches divided by the number of labelled tokens: neither their number nor their sizes change the loss curve.
 
-    def __enter__(self) -> "StopRequest":
-        self._before = signal.signal(signal.SIGTERM, self._ask)
-        return self
+    Returns the last loss.
 
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-
-
-def learning_rate(step: int, plan: TrainingPlan) -> float:
-    """Linear warm-up, then a cosine to a tenth."""
-    if step < plan.warmup:
-        return plan.lr * (step + 1) / plan.warmup
-    done = (step - plan.warmup) / max(plan.steps - plan.warmup, 1)
-    return plan.lr * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-
-
-def train(plan: TrainingPlan, module: nn.Module, loss_of: Callable[[int], Tensor]) -> float:
-    """Run the steps; ``loss_of(step)`` draws its batch from the step alone, so that a resumed run sees the same.
-
-    Returns the last loss. Raises Stopped after SIGTERM (checkpoint written), TrainingError for a misfit checkpoint.
+    Raises:
+        Stopped: after SIGTERM to any process; the checkpoint is written.
+        MachineFailed: the disk is full, memory or device are gone, or another process died.
+        TrainingError: a misfit checkpoint; a loss or gradient that is no number; too many samples that cannot be used.
     """
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=plan.lr, weight_decay=0.01)
-    first = load_checkpoint(plan.resume, module, optimizer, plan.job) if plan.resume else 0
-    loss = math.nan
-    with StopRequest() as stop, TrainingProgress(plan.out) as progress:
-        for step in range(first, plan.steps):
-            started = time.monotonic()
-            loss = _step(optimizer, parameters, learning_rate(step, plan), loss_of(step))
-            progress.note(step + 1, plan.steps, loss, plan.batch / (time.monotonic() - started))
-            due = (step + 1) % plan.checkpoint_every == 0 and step + 1 < plan.steps
-            if due or stop.asked:
-                save_checkpoint(plan.out, step + 1, module, optimizer, plan.job)
-            if stop.asked:
-                raise Stopped
-    return loss
+    with machine_failures(), StopRequest() as stop:
+        run = _Run(plan, module, losses_of, world, stop)
+        with TrainingProgress(plan.out) if world.leads else nullcontext() as progress:
+            while run.state.step < plan.steps:
+                values = run.step()
+                if progress is not None:
+                    progress.note(run.state.step, plan.steps, values)
+                if observer is not None and world.leads:
+                    observer.note(run.state.step, values)
+                run.save_if_due()
+        return run.state.loss
 
 
-def _step(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], lr: float, loss: Tensor) -> float:
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
-    nn.utils.clip_grad_norm_(parameters, _CLIP)
-    optimizer.step()
-    return float(loss.detach())
+@dataclass
+class _Sums:
+    """Of one step: this process's first, then everyone's."""
+
+    total: Tensor
+    count: float = 0.0
+    samples: float = 0.0
+    skipped: float = 0.0
+    stop: float = 0.0
+
+    def over(self, world: World) -> "_Sums":
+        rest = torch.tensor([self.count, self.samples, self.skipped, self.stop], dtype=torch.float64)
+        together = world.sum(torch.cat([self.total.reshape(1), rest.to(self.total.device)]))
+        return _Sums(together[0], *together[1:].tolist())
+
+
+class _Run:
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        module: nn.Module,
+        losses_of: Callable[[int], Iterable[Loss]],
+        world: World,
+        stop: StopRequest,
+    ) -> None:
+        self.plan, self.losses_of, self.world, self.stop = plan, losses_of, world, stop
+        self.parameters = list(trainable(module).values())
+        if not self.parameters:
+            raise TrainingError("nothing in this model is to be trained")
+        self.device = self.parameters[0].device
+        optimizer = make_optimizer(module, lr=plan.lr, weight_decay=plan.weight_decay, beta2=plan.beta2)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=plan.precision == "float16")
+        self.state = RunState(module, optimizer, plan.job, self.scaler, plan.settings, plan.data)
+        self.stopping = False
+        world.begin(module)
+        if plan.resume is not None:
+            load_checkpoint(plan.resume, self.state, world)
+
+    def step(self) -> dict[str, float]:
+        """One optimizer step; what it was like."""
+        began, optimizer = time.monotonic(), self.state.optimizer
+        rate = learning_rate(self.state.step, self.plan)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad(set_to_none=True)
+        own, micro_batches = self._backward()
+        everyone = own.over(self.world)
+        self._look_at(everyone, micro_batches)
+        self.world.sum_gradients(self.parameters)
+        norm = self._update(everyone.count, micro_batches)
+        self._count(everyone)
+        seconds = time.monotonic() - began
+        return {
+            "loss": self.state.loss,
+            "lr": rate,
+            "grad_norm": norm,
+            "samples_per_s": (everyone.samples or self.plan.batch) / seconds,
+            "tokens": everyone.count,
+            "skipped": self.state.skipped,
+        }
+
+    def _backward(self) -> tuple[_Sums, list[Loss]]:
+        """Gradients of this process's micro-batches, summed; and the micro-batches without their graphs."""
+        sums = _Sums(torch.zeros((), dtype=torch.float64, device=self.device))
+        done = []
+        for loss in self._micro_batches():
+            if loss.count:
+                self.scaler.scale(loss.total).backward()  # type: ignore[no-untyped-call]  # untyped in torch
+            total = loss.total.detach()
+            sums.total += total.double()
+            sums.count += loss.count
+            sums.samples += len(loss.samples) + len(loss.skipped)
+            sums.skipped += len(loss.skipped)
+            done.append(Loss(total, loss.count, loss.samples, loss.skipped))
+        sums.stop = float(self.stop.asked)
+        return sums, done
+
+    def _micro_batches(self) -> Iterator[Loss]:
+        """Forward passes in the plan's precision; what the consumer does between two of them is not."""
+        losses, half = iter(self.losses_of(self.state.step)), _HALF.get(self.plan.precision)
+        while True:
+            with torch.autocast(self.device.type, half) if half is not None else nullcontext():
+                loss = next(losses, None)
+            if loss is None:
+                return
+            yield loss
+
+    def _look_at(self, sums: _Sums, micro_batches: list[Loss]) -> None:
+        if sums.count <= 0:
+            raise TrainingError(
+                f"step {self.state.step + 1} has no token to learn from: none of its samples has a text"
+            )
+        if not math.isfinite(float(sums.total)):
+            bad = [loss for loss in micro_batches if not math.isfinite(float(loss.total))]
+            raise self._no_number("loss", bad)
+
+    def _update(self, count: float, micro_batches: list[Loss]) -> float:
+        """The mean gradient, clipped, and one step along it; its norm before it was clipped."""
+        self.scaler.unscale_(self.state.optimizer)
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        torch._foreach_div_(gradients, count)
+        norm = self.world.norm(self.parameters)
+        size = float(norm)
+        if not math.isfinite(size):
+            if not self.scaler.is_enabled() or self.scaler.get_scale() < _LEAST_SCALE:
+                raise self._no_number("gradient", micro_batches)
+        elif self.plan.clip:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.plan.clip, norm)
+        self.scaler.step(self.state.optimizer)
+        self.scaler.update()
+        return size
+
+    def _no_number(self, what: str, micro_batches: list[Loss]) -> TrainingError:
+        own = [sample for loss in micro_batches for sample in loss.samples]
+        samples = [sample for part in self.world.gather(own) for sample in part]
+        last = latest_checkpoint(self.plan.out)
+        kept = "there is no checkpoint yet" if last is None else f"the last checkpoint is {last.name}"
+        return TrainingError(
+            f"the {what} of step {self.state.step + 1} is not a finite number; no step was taken, {kept}. "
+            f"Its samples: {', '.join(samples[:_NAMED]) or 'unknown'}{' …' if len(samples) > _NAMED else ''}. "
+            "Look at these samples; or take a lower lr, a longer warmup, a smaller clip, or float32"
+        )
+
+    def _count(self, sums: _Sums) -> None:
+        self.state.step += 1
+        self.state.samples += int(sums.samples)
+        self.state.skipped += int(sums.skipped)
+        self.state.loss = float(sums.total) / sums.count
+        self.stopping = sums.stop > 0
+        seen = max(self.state.samples, min(_FEW, self.plan.steps * self.plan.batch))
+        if self.state.skipped > _MOST_SKIPPED * seen:
+            raise TrainingError(
+                f"{self.state.skipped} of {self.state.samples} samples could not be trained on (too long, or without "
+                "a text): look at the data; a smaller text.max_tokens may help"
+            )
+
+    def save_if_due(self) -> None:
+        """A checkpoint at each interval, and when the run is asked to stop."""
+        done = self.state.step
+        if done == self.plan.steps:
+            return  # the result is about to be written
+        if done % self.plan.checkpoint_every == 0 or self.stopping:
+            save_checkpoint(self.plan.out, self.state, self.world)
+        if self.stopping:
+            raise Stopped

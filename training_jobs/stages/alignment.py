@@ -1,40 +1,39 @@
-"""The projector's objectives: first the meaning of each image token, then the answer of the frozen LLM."""
+"""The demo projector's first objective: the meaning of each image token, where pairs say what a film shows."""
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from training_jobs.data import TrainingStudy
-from training_jobs.stages.slots import Codebook
+from training_jobs.learning.loss import Loss
+from training_jobs.stages.slots import SLOTS, Codebook
+from xraygpt_core.training.pairs import Pair
 
-_VIEW_WEIGHT = 3.0  # the view is a fact about the whole film, and a wrong one is never excusable
+_VIEW_WEIGHT = 3  # the view is a fact about the whole film, and a wrong one is never excusable
 
 
-def truth_of(studies: Sequence[TrainingStudy]) -> tuple[Tensor, Tensor]:
+def says_what_tokens_mean(pairs: Sequence[Pair]) -> bool:
+    """Whether any of these pairs has a label of a slot."""
+    return any(pair.labels.get(slot) is not None for pair in pairs for slot in SLOTS)
+
+
+def truth_of(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
     """Presence (batch, slots) and whether each is known (batch, slots)."""
-    rows = [study.presence for study in studies]
+    rows = [[pair.labels.get(slot) for slot in SLOTS] for pair in pairs]
     presence = torch.tensor([[0.5 if value is None else value for value in row] for row in rows])
     return presence, torch.tensor([[value is not None for value in row] for row in rows])
 
 
-def alignment_loss(tokens: Tensor, studies: Sequence[TrainingStudy], codebook: Codebook) -> Tensor:
+def alignment_loss(tokens: Tensor, pairs: Sequence[Pair], codebook: Codebook) -> Loss:
     """Squared distance of each image token to what it should mean, in units of the step from "not there" to "there".
 
     tokens: (batch, slots, hidden). Slots of unknown truth do not count.
     """
-    presence, is_known = truth_of(studies)
+    presence, is_known = truth_of(pairs)
     step = (codebook.present - codebook.absent).pow(2).sum(-1)
-    distance = (tokens - codebook.blend(presence)).pow(2).sum(-1) / step
-    weights = torch.ones_like(distance)
+    distance = (tokens - codebook.blend(presence.to(tokens.device))).pow(2).sum(-1) / step
+    weights = torch.ones(is_known.shape)
     weights[:, 0] = _VIEW_WEIGHT
-    return (distance * weights)[is_known].sum() / weights[is_known].sum()
-
-
-def draw_indices(rng: np.random.Generator, weights: Sequence[float], batch: int) -> list[int]:
-    """Indices drawn with the given weights, without repeats where the batch allows it."""
-    probabilities = np.asarray(weights, dtype=np.float64)
-    probabilities /= probabilities.sum()
-    repeats = bool(batch > np.count_nonzero(probabilities))
-    return [int(index) for index in rng.choice(len(weights), batch, replace=repeats, p=probabilities)]
+    weights[~is_known] = 0
+    total = (distance * weights.to(distance.device)).sum()
+    return Loss(total, int(weights.sum()), samples=tuple(pair.pair_id for pair in pairs))

@@ -1,114 +1,151 @@
-"""Stage 0, the paper's "medical LLM": teach the language model to write reports, from text alone. No image is used.
+"""Stage 0, the paper's "medical LLM" (section 3.1): the language model is tuned on dialogues, without any image.
 
-Where image tokens will stand, the task puts blurred embeddings of finding words; the answer is the report. The tuned
-weights are a LoRA adapter in PEFT's own format. The LLM is frozen afterwards.
+On ChatDoctor's or FastChat's dialogues where the configuration names files of them; otherwise on the demo's own task,
+which writes reports of drawn findings. The LLM is frozen afterwards.
 """
 
-import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from training_jobs.drawers.questions import FINDINGS_ONLY, draw_question
-from training_jobs.drawers.wording import concise_report
+from training_jobs.language.dialogues import Dialogues
+from training_jobs.language.keywords import Keywords, keyword_list
+from training_jobs.language.lesson import DialogueLesson
+from training_jobs.language.tuning import own_weights, save_adapter, save_llm, stored_dtype, trainable
 from training_jobs.learning.checkpoint import complete_directory, write_result
-from training_jobs.learning.loop import TrainingPlan, train
-from training_jobs.learning.objective import Exchange, answer_loss
-from training_jobs.stages.slots import SLOTS, Codebook, blur, presences
+from training_jobs.learning.distributed import ALONE, World
+from training_jobs.learning.loop import Loss, train
+from training_jobs.learning.progress import Observer
+from training_jobs.learning.sharded import shard
+from training_jobs.stages import report_writing
+from training_jobs.stages.held_out import HALF, Notes
+from training_jobs.stages.outcome import preset_table
+from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.llm import Llm, attach_adapter, load_base, quiet_peft
-from xraygpt_core.model.prompt import template_named
-from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
+from xraygpt_core.model.dialogue import layout_named
+from xraygpt_core.model.llm import Llm, pick_device
 from xraygpt_core.training.config import Config
+from xraygpt_core.training.presets import check_stage
 
-_RANK, _ALPHA = 16, 32
-_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
-_ADAPTER_CONFIG = "adapter_config.json"
-_LIKE_PHANTOMS = 0.85  # share of truths drawn as phantoms are; the rest have any number of findings
-_GROUP = 4  # batches drawn together
-_NOISE = 0.3  # of the embeddings' spread, added to every image token
-_REPORT_SHARE, _FINDINGS_SHARE, _FOLLOW_UP_SHARE = 0.45, 0.4, 0.03  # the rest: questions alone
-
-Truth = tuple[frozenset[str], View]
+JOB = "medical-llm"
 
 
-def run(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
-    """Train the adapter; ``out/result/adapter`` when done."""
-    torch.manual_seed(config.seed)
-    llm = trainable_llm(base)
-    codebook = Codebook(llm)
-    template, stop = template_named(base.template), base.stop[0]
-    spread = float(llm.model.get_input_embeddings().weight.std()) * _NOISE
+def run(
+    base: Bundle,
+    out: Path,
+    config: Config,
+    resume: Path | None,
+    world: World = ALONE,
+    observer: Observer | None = None,
+) -> None:
+    """Tune the LLM; ``out/result`` has ``adapter/`` when done, or ``llm/`` where every weight was trained.
 
-    def loss_of(step: int) -> Tensor:
-        drawn = batch_of(step, config, base.question)
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        tokens = codebook.blend(blur(presences([truth for truth, _ in drawn]), generator))
-        tokens = tokens + torch.randn(tokens.shape, generator=generator) * spread
-        return answer_loss(llm, template, stop, [exchange for _, exchange in drawn], tokens)
-
-    plan = TrainingPlan(
-        "medical-llm", out, config.steps, config.batch, config.lr, config.warmup, config.checkpoint_every, resume
-    )
-    loss = train(plan, llm.model, loss_of)
-    with complete_directory(out / "result") as work:
-        save_adapter(llm.model, work / "adapter")
-        write_result(work, "medical-llm", base, config, loss=loss, tokens=len(SLOTS))
-
-
-def batch_of(step: int, config: Config, question: str) -> list[tuple[Truth, Exchange]]:
-    """The batch of one step. A few batches are drawn together and split by length, which saves padding."""
-    group, part = divmod(step, _GROUP)
-    rng = np.random.default_rng([config.seed, group])
-    truths = [draw_truth(rng) for _ in range(_GROUP * config.batch)]
-    drawn = [(truth, draw_exchange(truth, question, rng)) for truth in truths]
-    drawn.sort(key=lambda pair: len(pair[1].answer) + sum(len(text) for turn in pair[1].turns for text in turn))
-    first = int(rng.permutation(_GROUP)[part]) * config.batch
-    return drawn[first : first + config.batch]
+    Raises:
+        TrainingError: the dialogues cannot be used, or the configuration does not fit them, the base or the processes.
+        Stopped: after SIGTERM; the checkpoint is written.
+    """
+    check_stage(config.preset, JOB)
+    if not config.conversations.files:
+        report_writing.run(base, out, config, resume)
+        return
+    words = keyword_list(config.conversations.keywords) if config.conversations.keywords is not None else None
+    files = [(f"conversations.files[{number}]", Path(file)) for number, file in enumerate(config.conversations.files)]
+    with Dialogues(files, words) as dialogues:
+        _Tuning(base, config, dialogues, words, world).run(out, resume, observer)
 
 
-def draw_truth(rng: np.random.Generator) -> Truth:
-    """What some film might show: as in the phantoms, or each number of findings equally often."""
-    view: View = "AP" if rng.random() < 0.5 else "PA"
-    if rng.random() < _LIKE_PHANTOMS:
-        return draw_labels(rng), view
-    count = int(rng.integers(0, len(LABELS) + 1))
-    return frozenset(str(label) for label in rng.choice(LABELS, count, replace=False)), view
+class _Tuning:
+    def __init__(
+        self, base: Bundle, config: Config, dialogues: Dialogues, words: Keywords | None, world: World
+    ) -> None:
+        torch.manual_seed(config.seed)
+        self.base, self.config, self.dialogues, self.words = base, config, dialogues, words
+        self.whole = config.llm.tune == "full"
+        tuning = replace(config.llm, tune="full" if self.whole else "lora")
+        self.llm = trainable(base, tuning, pick_device("auto"), config.precision)
+        must_end_as_served(base, self.llm)
+        self.lesson = DialogueLesson(dialogues, self.llm, base, config)
+        self.world = self._cut(world)
+
+    def _cut(self, world: World) -> World:
+        if self.config.llm.strategy != "shard" or world.size == 1:
+            return world
+        if self.config.batch % world.size:
+            raise TrainingError(
+                f"with llm.strategy=shard every process computes as much: batch ({self.config.batch}) must be a "
+                f"multiple of the {world.size} processes"
+            )
+        return shard(self.lesson.module, self.llm.device, self.config.precision)
+
+    def run(self, out: Path, resume: Path | None, observer: Observer | None) -> None:
+        """Every step, and the result. A run that goes on measures again what was before, and ends with the same."""
+        lesson, world, often = self.lesson, self.world, self.config.checkpoint_every
+        notes = Notes(out, lesson.steps, world, observer)
+        before = self._held_out()
+        if resume is None:
+            notes.note(0, before)
+
+        def losses_of(step: int) -> Iterator[Loss]:
+            if step and step % often == 0:
+                notes.note(step, lesson.held_out_loss(world))
+            return lesson.losses(step, world)
+
+        loss = train(lesson.plan(JOB, out, resume), lesson.module, losses_of, world, observer)
+        after = self._held_out()
+        notes.note(lesson.steps, after)
+        self._write(out, loss, {"before": before.get("held_out"), "after": after.get("held_out")})
+
+    def _held_out(self) -> dict[str, float]:
+        """Outside of the loop, in the precision that the loop computes in."""
+        half = HALF.get(self.config.precision)
+        with torch.autocast(self.llm.device.type, half, enabled=half is not None):
+            return self.lesson.held_out_loss(self.world)
+
+    def _write(self, out: Path, loss: float, held_out: dict[str, float | None]) -> None:
+        """``out/result``, by the first process; the others only hand over their parts of the weights."""
+        learned = {name for name, parameter in self.llm.model.named_parameters() if parameter.requires_grad}
+        named = {name: one for name, one in own_weights(self.llm.model).items() if self.whole or name in learned}
+        state = {name: self.world.whole(tensor) for name, tensor in named.items()}
+        if not self.world.leads:
+            return
+        with complete_directory(out / "result") as work:
+            if self.whole:
+                dtype = stored_dtype(self.base.llm)
+                save_llm(self.llm.model, self.llm.tokenizer, work / "llm", dtype=dtype, state=state)
+            else:
+                save_adapter(self.llm.model, work / "adapter", state)
+            write_result(work, JOB, self.base, self.config, loss=loss, **self._told(held_out))
+
+    def _told(self, held_out: dict[str, float | None]) -> dict[str, Any]:
+        words, reading = self.words, self.dialogues.reading
+        told = {
+            "template": self.base.template,
+            "steps": self.lesson.steps,
+            "max_tokens": self.lesson.max_tokens,
+            "dialogues": {
+                "read": reading.read,
+                "used": len(self.dialogues) - self.lesson.too_long,
+                "left_out": dict(sorted({**reading.dropped, "too_long": self.lesson.too_long}.items())),
+                "sha256": self.dialogues.sha256,
+                "keywords": {"name": words.name, "sha256": words.sha256} if words is not None else None,
+            },
+            "held_out": held_out | {"dialogues": len(self.lesson.held_out)},
+        }
+        return told if self.config.preset is None else told | {"preset": preset_table(self.config)}
 
 
-def draw_exchange(truth: Truth, question: str, rng: np.random.Generator) -> Exchange:
-    """Mostly "describe this film"; sometimes a question about one finding, alone or after the report."""
-    report, kind = concise_report(*truth), rng.random()
-    if kind < _REPORT_SHARE:
-        return Exchange(question, report)
-    if kind < _REPORT_SHARE + _FINDINGS_SHARE:
-        return Exchange(FINDINGS_ONLY, report.partition(" Impression:")[0])
-    asked, answered = draw_question(*truth, rng)
-    after_report = kind < _REPORT_SHARE + _FINDINGS_SHARE + _FOLLOW_UP_SHARE
-    return Exchange(asked, answered, ((question, report),) if after_report else ())
+def must_end_as_served(base: Bundle, llm: Llm) -> None:
+    """Whether what the model learns to end an answer with is what ends an answer when it is served.
 
-
-def trainable_llm(base: Bundle) -> Llm:
-    """The base's LLM in float32 with a LoRA adapter to train: the base's own, or a new one."""
-    from peft import LoraConfig, get_peft_model
-
-    model, tokenizer = load_base(base.llm)
-    if base.adapter is not None:
-        model = attach_adapter(model, base.adapter, trainable=True)
-    else:
-        lora = LoraConfig(r=_RANK, lora_alpha=_ALPHA, target_modules=_TARGETS, lora_dropout=0.0, task_type="CAUSAL_LM")
-        with quiet_peft():
-            model = get_peft_model(model, lora)
-    return Llm(model.train(), tokenizer, torch.device("cpu"))
-
-
-def save_adapter(model: Any, folder: Path) -> None:
-    """PEFT's files, weights in bfloat16, and no path of this machine in the configuration."""
-    state = {name: value.bfloat16() for name, value in model.state_dict().items()}
-    model.save_pretrained(str(folder), state_dict=state)
-    settings = json.loads((folder / _ADAPTER_CONFIG).read_text()) | {"base_model_name_or_path": None}
-    (folder / _ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
-    (folder / "README.md").unlink(missing_ok=True)
+    Raises:
+        TrainingError: it is not; the served model would write on and on.
+    """
+    ends = layout_named(base.template).ends.strip()
+    if ends not in base.stop and ends != llm.tokenizer.eos_token:
+        raise TrainingError(
+            f"dialogues in the template {base.template} end with {ends!r}, but the bundle stops at {list(base.stop)}: "
+            "give the bundle that stop sequence, or another template"
+        )

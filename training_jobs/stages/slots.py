@@ -9,7 +9,6 @@ from collections.abc import Sequence, Set
 import torch
 from torch import Tensor
 
-from training_jobs.data import presence
 from xraygpt_core.model.llm import Llm
 from xraygpt_core.phantoms.findings import LABELS, View
 
@@ -60,6 +59,11 @@ def _meaning(llm: Llm, own: Sequence[str], shared: Sequence[str]) -> Tensor:
 def presences(truths: Sequence[tuple[Set[str], View]]) -> Tensor:
     """(batch, slots)."""
     return torch.tensor([presence(labels, view) for labels, view in truths])
+
+
+def presence(labels: Set[str], view: View) -> tuple[float, ...]:
+    """1 for what is there, 0 for what is not, in the order of the slots; AP counts as there."""
+    return (float(view == "AP"), *(float(label in labels) for label in LABELS))
 
 
 def blur(exact: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,18 +1,18 @@
-"""Stage 2: refine the base's projector on the LLM's answers alone, phantoms and real films mixed."""
+"""Stage 2: the projector of stage 1 goes on with other pairs (the paper's section 3.2), alone or with the LLM."""
 
-from pathlib import Path
+from dataclasses import replace
 
-import torch
+from training_jobs.stages.image_stage import Given, run_stage
+from xraygpt_core.training.corpus import Corpus
 
-from training_jobs.stages.stage1 import base_projector, finish, frozen_llm, refiner, training_features
-from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.training.config import Config
+JOB = "stage2"
 
 
-def run(base: Bundle, out: Path, config: Config, resume: Path | None, cache: Path) -> None:
-    """Go on from the base's projector; ``out/result/projector.safetensors`` when done."""
-    torch.manual_seed(config.seed)
-    projector = base_projector(base)
-    features = training_features(base, config, cache)
-    loss_of = refiner(projector, features, frozen_llm(base), base, config)
-    finish("stage2", base, out, config, resume, projector, loss_of, config.steps)
+def run(given: Given) -> list[Corpus]:
+    """Go on from the base's projector, or from a file's; ``out/result`` when done.
+
+    Returns the corpora it was trained on. Raises as :func:`run_stage`.
+    """
+    config = given.config
+    start = "base" if config.start == "new" else config.start
+    return run_stage(JOB, replace(given, config=replace(config, start=start, align_steps=0)))

@@ -1,14 +1,13 @@
 """``models``: the bundles in the models directory, and which of them is served."""
 
-import tomllib
-from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from xraygpt import show
+from xraygpt.commands.importing import import_parts
+from xraygpt.commands.new_bundle import Name, made, needs_torch, read_scope
 from xraygpt.commands.options import AsJson
 from xraygpt.connect import find_gateway, gateway
 from xraygpt_core.errors import BundleError
@@ -16,14 +15,8 @@ from xraygpt_core.model.bundle import Bundle, bundles, load_bundle
 from xraygpt_core.model.bundle import verify as verify_files
 from xraygpt_core.model.compose import compose_bundle, quantise_bundle
 from xraygpt_core.paths import models_dir
-from xraygpt_core.scope import Scope, parse_scope
 
 models = typer.Typer(help="Model bundles: fetch, import, inspect, serve.", no_args_is_help=True)
-
-Name = Annotated[str, typer.Argument(help="A bundle's name.", metavar="NAME")]
-Scoped = Annotated[
-    Path | None, typer.Option("--scope", help="A TOML file with its scope; default: research, not validated.")
-]
 
 
 @models.command()
@@ -34,53 +27,10 @@ def fetch(name: Annotated[str, typer.Argument(help="What to fetch: demo.")], as_
     from xraygpt_core.model.fetch import fetch_demo_bundle  # torch, only if it is needed
 
     bundle = fetch_demo_bundle(models_dir(), show.say)
-    _made(bundle, as_json=as_json)
+    made(bundle, as_json=as_json)
 
 
-def _made(bundle: Bundle, hint: str = "", *, as_json: bool, **more: Any) -> None:
-    """Show a new bundle."""
-    found = {"name": bundle.name, "path": str(bundle.path), "sha256": bundle.sha256, **more}
-    show.answer(found, f"bundle {bundle.name} is in {bundle.path}{hint}", as_json=as_json)
-
-
-@models.command("import")
-def import_parts(
-    name: Name,
-    encoder: Annotated[Path, typer.Option(help="Weights of the image encoder: a file or its folder.")],
-    projector: Annotated[Path, typer.Option(help="A checkpoint with llama_proj or an MLP, or a projector of ours.")],
-    llm: Annotated[Path, typer.Option(help="A Hugging Face LLaMA folder, or a GGUF file.")],
-    template: Annotated[str, typer.Option(help="The prompt template.")] = "xraygpt-code",
-    question: Annotated[str | None, typer.Option(help="The question about every film.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default: the device's own.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Longest answer.", min=1, max=4096)] = 300,
-    seed: Annotated[int | None, typer.Option(help="Draw the text, with this seed; default: greedy.", min=0)] = None,
-    temperature: Annotated[float, typer.Option(help="Temperature of the draw.", min=0.01, max=10.0)] = 1.0,
-    top_p: Annotated[float, typer.Option(help="Nucleus of the draw.", min=0.01, max=1.0)] = 0.9,
-    scope: Scoped = None,
-    as_json: AsJson = False,
-) -> None:
-    """Turn downloaded weights into a bundle. Nothing is executed, and nothing is left behind if it fails."""
-    needs_torch()
-    from xraygpt_core.model.importing.importer import ImportRequest, import_bundle
-
-    given: dict[str, Any] = {} if question is None else {"question": question}
-    given |= {} if scope is None else {"scope": read_scope(scope)}
-    given |= {"template": template, "dtype": dtype, "max_new_tokens": max_new_tokens}
-    wanted = ImportRequest(encoder, projector, llm, seed=seed, temperature=temperature, top_p=top_p, **given)
-    with show.ProgressLine() as bar:
-        bundle, parts = import_bundle(models_dir(), name, wanted, _in_mebibytes(bar))
-    for part in parts:
-        for line in part.lines():
-            show.say(line)
-    found = {part.part: part.document() for part in parts}
-    _made(bundle, f"; try it with `xraygpt models verify {bundle.name}`", as_json=as_json, **found)
-
-
-def _in_mebibytes(bar: show.ProgressLine) -> Callable[[int, int, str], None]:
-    def update(done: int, total: int, words: str) -> None:
-        bar.update(-(-done // 2**20), -(-total // 2**20), f"MiB {words}")
-
-    return update
+models.command("import")(import_parts)
 
 
 @models.command("list")
@@ -119,19 +69,7 @@ def declare(
     """Copy a bundle under a new name, with a declaration of what it was made for and measured on."""
     base = load_bundle(models_dir(), name)
     bundle = compose_bundle(base, models_dir(), as_name, projector=None, adapter=None, scope=read_scope(scope))
-    _made(bundle, f": {bundle.scope.says}", as_json=as_json)
-
-
-def read_scope(path: Path) -> Scope:
-    """The scope that a file declares.
-
-    Raises:
-        BundleError: it cannot be read, or declares no scope.
-    """
-    try:
-        return parse_scope(tomllib.loads(path.read_text()))
-    except (OSError, TypeError, ValueError) as error:
-        raise BundleError(f"{path}: {error}") from error
+    made(bundle, f": {bundle.scope.says}", as_json=as_json)
 
 
 @models.command()
@@ -176,7 +114,7 @@ def quantise(
     if weights not in ("int8", "fp8"):
         raise typer.BadParameter(f"{weights!r} is neither int8 nor fp8")
     bundle = quantise_bundle(load_bundle(models_dir(), name), models_dir(), as_name or f"{name}-{weights}", weights)
-    _made(bundle, "; measure it: python -m training_jobs evaluate, models verify", as_json=as_json)
+    made(bundle, "; measure it: python -m training_jobs evaluate, models verify", as_json=as_json)
 
 
 @models.command("export-llm")
@@ -191,14 +129,6 @@ def export_llm(
 
     write(load_bundle(models_dir(), name), folder, dtype)
     show.say(f"the language model of {name} is in {folder}")
-
-
-def needs_torch() -> None:
-    """Raise BundleError if the model's libraries are not installed."""
-    if find_spec("torch") is None:
-        raise BundleError(
-            "this needs the model's libraries, which are not installed here: pip install 'xraygpt[model]'"
-        )
 
 
 @models.command()

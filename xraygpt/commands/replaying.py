@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from xraygpt import caveats, show
-from xraygpt.commands.models import needs_torch
+from xraygpt.commands.new_bundle import needs_torch
 from xraygpt.commands.options import AsJson
 from xraygpt.connect import gateway
 from xraygpt_core.errors import BundleError, Unavailable

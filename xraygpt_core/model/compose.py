@@ -1,5 +1,6 @@
-"""Making bundles: from a base bundle and a newly trained projector or adapter, or from parts. All or nothing."""
+"""Making bundles: from a base bundle and newly trained parts, or from parts alone. All or nothing."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -11,11 +12,14 @@ from typing import Any
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import FILE, Bundle, hash_files, read_bundle, write_toml
+from xraygpt_core.model.llm_folder import llm_files
 from xraygpt_core.scope import Scope, inherited, scope_table
 
 PROJECTOR_FILE = "projector.safetensors"
 CHEST_CHECK_FILE = "chest_check.safetensors"
 ADAPTER_FOLDER = "adapter"
+LLM_FOLDER = "llm"
+_MOST_HEADER = 2**20
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -26,28 +30,37 @@ def compose_bundle(
     *,
     projector: Path | None,
     adapter: Path | None,
+    llm: Path | None = None,
     chest_check: Path | None = None,
     scope: Scope | None = None,
 ) -> Bundle:
-    """The base with another projector, LLM adapter and/or chest check, as ``models/name``. The rest are hard links.
+    """The base with another projector, LLM, adapter and/or chest check, as ``models/name``. The rest are hard links.
 
     Composing the same parts again gives the bundle that is there.
 
     Args:
+        llm: a whole Hugging Face folder instead of the base's LLM; the base's adapter, which was made for that, goes
+            with it. How it is loaded (dtype, int8 or fp8) stays as the base has it.
         scope: what the new bundle declares. None: what it inherits, without the figures of weights it does not have.
 
     Raises:
-        BundleError: a part is missing, or ``name`` exists with other contents.
+        BundleError: a part is missing or does not fit, or ``name`` exists with other contents.
     """
     with new_bundle(models, name) as (work, commit):
         tables = _tables_of(base, name, scope)
-        parts = ((projector, base.projector_weights), (adapter, base.adapter), (chest_check, base.chest_check))
+        parts = [(projector, base.projector_weights), (adapter, base.adapter), (chest_check, base.chest_check)]
+        parts += [(llm, base.llm), (llm, base.adapter)]
         files = _without(base, [old for new, old in parts if new is not None and old is not None])
         _link_all(base, files, work)
         added: dict[str, Path] = {}
         if projector is not None:
-            tables["projector"] = {"class": "MapProjector", "weights": PROJECTOR_FILE}
+            tables["projector"] = {"class": _class_of(projector), "weights": PROJECTOR_FILE}
             added[PROJECTOR_FILE] = projector
+        if llm is not None:
+            tables["llm"].pop("adapter", None)
+            tables["llm"]["folder"] = LLM_FOLDER
+            kept = base.projector is not None and projector is None
+            added |= {f"{LLM_FOLDER}/{file}": llm / file for file in llm_files(llm, base.llm, same_width=kept)}
         if adapter is not None:
             tables["llm"]["adapter"] = ADAPTER_FOLDER
             added |= {f"{ADAPTER_FOLDER}/{file}": adapter / file for file in ADAPTER_FILES}
@@ -73,6 +86,17 @@ def quantise_bundle(base: Bundle, models: Path, name: str, weights: str) -> Bund
         _link_all(base, base.files, work)
         write_toml(work, tables)
         return commit()
+
+
+def _class_of(projector: Path) -> str:
+    """The class in the header of a projector's file, as ``save_projector`` writes it; read without torch."""
+    try:
+        with projector.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if length <= _MOST_HEADER else {}
+        return str(header["__metadata__"]["class"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "MapProjector"  # the only one there was before headers named it; loading it says if it is none
 
 
 def _tables_of(base: Bundle, name: str, scope: Scope | None) -> dict[str, Any]:

@@ -11,10 +11,11 @@ is read gives an error where a memory map would end the process.
 import json
 import os
 import tempfile
+import time
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ _MAX_HEADER = 2**16  # bytes; ours has about 250
 _CHECKED = 64  # images whose numbers are looked at together
 _AHEAD = 64 * 2**20  # bytes; a shard up to this size is read ahead as a whole
 _BYTES = 2  # of a number
+_ABANDONED = 3600  # seconds in which nobody wrote to a half file
 
 Features = NDArray[np.float16]
 
@@ -98,6 +100,7 @@ def write_features(path: Path, values: NDArray[Any], encoder: str) -> None:
     with np.errstate(over="ignore"):
         _check_finite(values)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     handle, work = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -108,11 +111,18 @@ def write_features(path: Path, values: NDArray[Any], encoder: str) -> None:
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
         os.replace(work, path)
-    except BaseException:
-        with suppress(OSError):
+    finally:
+        with suppress(FileNotFoundError):  # it has its name
             os.unlink(work)
-        raise
     _flush_folder(path.parent)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed processes left of this file."""
+    for left in path.parent.glob(f".{path.name}-*"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
 
 
 def _check_finite(values: NDArray[Any]) -> None:
@@ -167,7 +177,7 @@ class FeatureShard:
         out = np.empty((len(indices), self.positions, self.channels), np.float16)
         for place, index in enumerate(indices):
             self.read_into(out[place], index)
-        return torch.from_numpy(out).float()
+        return torch.from_numpy(out.astype(np.float32))
 
     def read_into(self, out: Features, index: int) -> None:
         """One image's features into ``out`` (positions, channels), which is contiguous. Raises as :meth:`batch`."""
@@ -210,12 +220,11 @@ def open_features(path: Path, encoder: str) -> FeatureShard:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise TrainingError(f"{path} cannot be read: {error.strerror}") from error
-    try:
+    with ExitStack() as undo:
+        undo.callback(os.close, handle)
         start, shape, made_by = _read_header(path, handle, os.fstat(handle).st_size)
         _check_encoder(path, made_by, encoder)
-    except BaseException:
-        os.close(handle)
-        raise
+        undo.pop_all()
     return FeatureShard(path, handle, start, shape)
 
 

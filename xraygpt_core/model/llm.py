@@ -39,9 +39,9 @@ class Llm:
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` is the first CUDA device, or else the CPU."""
+    """``auto`` is this process's CUDA device (the first, unless it chose another), or else the CPU."""
     if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     return torch.device(name)
 
 

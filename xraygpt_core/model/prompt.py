@@ -149,10 +149,10 @@ def render(template: Template, question: str, turns: Sequence[tuple[str, str]] =
 
     What ends a turn is broken up inside questions and answers, so that neither can begin a turn of its own.
     """
-    questions = [_in_turn(template, asked) for asked in (*(asked for asked, _ in turns), question)]
+    questions = [in_turn(template, asked) for asked in (*(asked for asked, _ in turns), question)]
     forms = [(template.first, {"question": questions[0]})]
     for (_, answer), following in zip(turns, questions[1:], strict=True):
-        forms.append((template.later, {"answer": _in_turn(template, answer), "question": following}))
+        forms.append((template.later, {"answer": in_turn(template, answer), "question": following}))
     after, given = "", []
     for form, words in forms:
         for ours, name, _, _ in Formatter().parse(form):
@@ -163,7 +163,8 @@ def render(template: Template, question: str, turns: Sequence[tuple[str, str]] =
     return Prompt(template.before, after, tuple(given))
 
 
-def _in_turn(template: Template, text: str) -> str:
+def in_turn(template: Template, text: str) -> str:
+    """A question or an answer, stripped, with what ends a turn broken up."""
     text = text.strip()
     for stop in template.stop:
         while stop in text:

@@ -8,6 +8,7 @@ from typing import Any
 
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.mixture import Mixture, parse_mixture
+from xraygpt_core.training.presets import with_preset
 from xraygpt_core.training.typed import Limits, read_object
 
 _MAX_PATH = 1024  # letters
@@ -105,6 +106,7 @@ class Config:
     seed: int = 0
     checkpoint_every: int = 50
     warmup: int = 20
+    warmup_share: float | None = None  # instead of warmup: the share of the steps
     weight_decay: float = 0.01
     beta2: float = 0.999
     clip: float = 1.0  # 0: gradients are not clipped
@@ -136,6 +138,7 @@ _LIMITS = Limits(
         "seed": (0, 2**32 - 1),
         "checkpoint_every": (1, 10**6),
         "warmup": (0, 10**6),
+        "warmup_share": (0.0, 1.0),
         "weight_decay": (0.0, 10.0),
         "beta2": (0.0, 0.999999),
         "clip": (0.0, 1e6),
@@ -168,13 +171,14 @@ _LIMITS = Limits(
 
 
 def parse_config(data: object) -> Config:
-    """The keys of a JSON object over the defaults.
+    """The keys of a JSON object over the values of its preset, and these over the defaults.
 
     Raises:
-        TrainingError: an unknown key, a value of the wrong type, or one out of bounds.
+        TrainingError: an unknown key or preset, a value of the wrong type, or one out of bounds.
     """
     if not isinstance(data, Mapping):
         raise TrainingError("the configuration must be an object")
+    data = with_preset(data)
     own: dict[str, Any] = {key: value for key, value in data.items() if key != "mixture"}
     config = read_object(Config, own, _LIMITS)
     if config.films is not None and not (0 < len(config.films) <= _MAX_PATH and config.films.isprintable()):

@@ -34,6 +34,7 @@ class SetSpec:
         select: of the ledger: which signed studies, for example ``reviewed since 2026-01-01``.
         count, seed, population, augment: of what is drawn.
         variants: how many augmented copies of each film are made, beside the film.
+        bad_images: the share of its images that may be missing or unusable; a run with more does not start.
     """
 
     name: str
@@ -54,6 +55,7 @@ class SetSpec:
     population: str = "train"
     augment: float = 0.8
     variants: int = 0
+    bad_images: float = 0.05
 
     @property
     def drawn(self) -> bool:
@@ -77,6 +79,7 @@ _LIMITS = Limits(
         "seed": (0, 2**32 - 1),
         "augment": (0.0, 1.0),
         "variants": (0, 16),
+        "bad_images": (0.0, 1.0),
     },
     words={
         "reader": READERS,

@@ -39,6 +39,8 @@ def left(world: World, run_id: str, name: str, content: bytes) -> None:
     [
         ({"stage": "stage3"}, "stage must be one of"),
         ({"stage": "stage1", "config": {"stepz": 1}}, "unknown setting"),
+        ({"stage": "stage1", "preset": "none"}, "there is no preset"),
+        ({"stage": "stage2", "preset": "demo-stage1"}, "is for stage1"),
         ({"stage": "stage1", "config": {"steps": -1}}, "steps must be"),
         ({"stage": "stage1", "config": {"mixture": {"sets": []}}}, "1 to"),
         ({"stage": "stage1", "config": {"mixture": {"sets": [{"name": "x", "reader": "ledger"}]}}}, "select"),

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from training_jobs.data import TrainingStudy, draw, phantom_studies
+from training_jobs.drawers.drawings import draw, phantoms
 from training_jobs.learning.objective import Exchange, answer_loss
 from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Bundle, verify
@@ -51,18 +51,18 @@ class Drawn:
     """Held-out phantoms, their features and their truth (n, slots)."""
 
     pictures: list[bytes]
-    studies: list[TrainingStudy]
+    reports: list[str]
     features: Tensor
     truth: Tensor
 
 
 @pytest.fixture(scope="module")
 def held_out(loaded: Loaded) -> Drawn:
-    drawn = [draw(study) for study in phantom_studies(Phantoms(_TRAIN + _TEST, 10_000, "held_out"), 0.0)]
-    images = [loaded.encoder.preprocess(picture) for picture, _ in drawn]
+    drawn = [draw(drawing) for drawing in phantoms(Phantoms(_TRAIN + _TEST, 10_000, "held_out"))]
+    images = [loaded.encoder.preprocess(one.png) for one in drawn]
     features = torch.cat([loaded.features(images[start : start + 16]) for start in range(0, len(images), 16)])
-    truth = torch.tensor([study.presence for _, study in drawn])
-    return Drawn([picture for picture, _ in drawn], [study for _, study in drawn], features, truth)
+    truth = torch.tensor([list(one.truth.values()) for one in drawn])
+    return Drawn([one.png for one in drawn], [one.report for one in drawn], features, truth)
 
 
 def labels_of(row: Tensor) -> frozenset[str]:
@@ -96,14 +96,14 @@ def test_a_linear_probe_on_the_frozen_image_tokens_finds_the_findings(loaded: Lo
 
 def test_five_steps_from_the_committed_weights_lower_the_loss(loaded: Loaded, held_out: Drawn) -> None:
     few = held_out.features[:2].clone()
-    exchanges = [Exchange(loaded.bundle.question, study.report or "") for study in held_out.studies[:2]]
+    exchanges = [Exchange(loaded.bundle.question, text) for text in held_out.reports[:2]]
     template = template_named(loaded.bundle.template)
     before = {name: value.clone() for name, value in loaded.projector.state_dict().items()}
     projector = loaded.projector.requires_grad_(True)
     optimizer = torch.optim.AdamW(projector.parameters(), lr=1e-4)
     losses = []
     for _ in range(6):
-        loss = answer_loss(loaded.llm, template, loaded.bundle.stop[0], exchanges, projector(few))
+        loss = answer_loss(loaded.llm, template, loaded.bundle.stop[0], exchanges, projector(few)).mean
         losses.append(float(loss.detach()))
         optimizer.zero_grad()
         loss.backward()

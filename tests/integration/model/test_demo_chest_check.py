@@ -8,8 +8,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from training_jobs.data import png, read_film
 from training_jobs.drawers.brush import Grey, Rng, finished
+from training_jobs.drawers.grey import png, read_film
 from training_jobs.drawers.others_bodies import hand, pelvis, skull, slice_of_body
 from training_jobs.drawers.others_patterns import monitor_test, noise, page, scene
 from training_jobs.drawers.sketch import draw_sketch

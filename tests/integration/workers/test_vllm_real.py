@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.engine_vllm import PYTHON, server
-from training_jobs.data import draw, phantom_studies
+from training_jobs.drawers.drawings import draw, phantoms
 from xraygpt_core.model.backend import GenerationRequest
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.engine.engine import Engine
@@ -40,7 +40,7 @@ def backend(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_a_real_vllm_server_writes_what_our_engine_writes(backend: VllmEngine, bundle: Bundle) -> None:
-    pictures = [draw(study)[0] for study in phantom_studies(Phantoms(6, 10_000, "held_out"), 0.0)]
+    pictures = [draw(drawing).png for drawing in phantoms(Phantoms(6, 10_000, "held_out"))]
     requests: list[GenerationRequest] = [GenerationRequest(picture) for picture in pictures]
     requests.append(GenerationRequest(pictures[0], "Is there a pneumothorax?", ()))
     texts: list[str] = []
@@ -56,6 +56,6 @@ def test_a_real_vllm_server_writes_what_our_engine_writes(backend: VllmEngine, b
 
 
 def test_a_real_vllm_server_answers_the_word_that_shows_it_is_well(backend: VllmEngine) -> None:
-    (picture,) = [draw(study)[0] for study in phantom_studies(Phantoms(1, 10_000, "held_out"), 0.0)]
+    (picture,) = [draw(drawing).png for drawing in phantoms(Phantoms(1, 10_000, "held_out"))]
     together = backend.submit(GenerationRequest(picture)).result(600)
     assert backend.submit(GenerationRequest(picture, alone=True)).result(600).text == together.text

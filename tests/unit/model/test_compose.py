@@ -1,5 +1,6 @@
 """Composing a bundle from a base and new parts: all or nothing, and the unchanged is shared."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, read_bundle, verify
 from xraygpt_core.model.compose import compose_bundle, new_bundle, quantise_bundle, write_bundle
+from xraygpt_core.model.projector import LinearProjector, save_projector
 from xraygpt_core.scope import Figure, MadeFor, Scope
 
 
@@ -144,3 +146,102 @@ def test_quantised_weights_are_not_quantised_again(base: Bundle) -> None:
 def test_what_is_composed_of_a_quantised_bundle_is_quantised(base: Bundle, projector: Path) -> None:
     made = quantise_bundle(base, base.path.parent, "base-int8", "int8")
     assert compose_bundle(made, base.path.parent, "run-2", projector=projector, adapter=None).weights == "int8"
+
+
+def an_llm(folder: Path, *, words: int = 3, width: int = 32, shards: int = 1) -> Path:
+    """A folder with the shape of a language model's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"hidden_size": width}))
+    vocabulary = {f"w{number}": number for number in range(words)}
+    added = [{"content": "</s>", "id": words}]
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocabulary}, "added_tokens": added}))
+    if shards == 1:
+        (folder / "model.safetensors").write_text(f"weights of {folder.name}")
+        return folder
+    names = [f"model-{number}.safetensors" for number in range(shards)]
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict(enumerate(names))}))
+    for name in names:
+        (folder / name).write_text(name)
+    return folder
+
+
+@pytest.fixture
+def speaking(base: Bundle, projector: Path, adapter: Path) -> Bundle:
+    """A bundle with a projector, an adapter and an LLM whose tokenizer can be compared."""
+    an_llm(base.path / "llm")
+    tables = {
+        "encoder": {"class": "E", "weights": "encoder.safetensors"},
+        "llm": {"folder": "llm", "dtype": "float16", "weights": "int8"},
+        "prompt": {"template": "xraygpt-code", "question": "?", "stop": ["###"]},
+        "decoding": {"max_new_tokens": 5},
+    }
+    write_bundle(base.path, "base", tables)
+    return compose_bundle(read_bundle(base.path), base.path.parent, "speaking", projector=projector, adapter=adapter)
+
+
+def test_a_whole_language_model_takes_the_place_of_the_old_one_and_its_adapter(
+    speaking: Bundle, tmp_path: Path
+) -> None:
+    tuned = an_llm(tmp_path / "tuned", shards=2)
+    (tuned / "pytorch_model.bin").write_text("a pickle")
+    made = compose_bundle(speaking, speaking.path.parent, "tuned", projector=None, adapter=None, llm=tuned)
+    assert made.adapter is None
+    assert sorted(path.name for path in made.llm.iterdir()) == [
+        "config.json",
+        "model-0.safetensors",
+        "model-1.safetensors",
+        "model.safetensors.index.json",
+        "tokenizer.json",
+    ]
+    assert not [name for name in made.files if name.startswith("adapter")]
+    assert (made.dtype, made.weights) == ("float16", "int8")
+    assert made.projector_weights is not None
+    assert made.projector_weights.read_text() == "trained"
+    verify(made)
+    verify(speaking)
+
+
+def test_an_adapter_beside_a_language_model_is_one_for_it(speaking: Bundle, adapter: Path, tmp_path: Path) -> None:
+    tuned = an_llm(tmp_path / "tuned")
+    made = compose_bundle(speaking, speaking.path.parent, "both", projector=None, adapter=adapter, llm=tuned)
+    assert made.adapter is not None
+    assert (made.llm / "model.safetensors").read_text() == "weights of tuned"
+
+
+def test_another_vocabulary_is_refused_with_both_sizes(speaking: Bundle, tmp_path: Path) -> None:
+    other = an_llm(tmp_path / "other", words=7)
+    with pytest.raises(BundleError, match=r"another vocabulary than the bundle's \(8 and 4 tokens"):
+        compose_bundle(speaking, speaking.path.parent, "other", projector=None, adapter=None, llm=other)
+    assert not (speaking.path.parent / "other").exists()
+
+
+def test_another_width_is_refused_unless_a_projector_comes_with_it(
+    speaking: Bundle, projector: Path, tmp_path: Path
+) -> None:
+    wide = an_llm(tmp_path / "wide", width=64)
+    with pytest.raises(BundleError, match="64 wide, those that the bundle's projector was trained for 32"):
+        compose_bundle(speaking, speaking.path.parent, "wide", projector=None, adapter=None, llm=wide)
+    compose_bundle(speaking, speaking.path.parent, "wide", projector=projector, adapter=None, llm=wide)
+
+
+@pytest.mark.parametrize("gone", ["config.json", "tokenizer.json", "model-1.safetensors"])
+def test_an_incomplete_language_model_is_refused(speaking: Bundle, tmp_path: Path, gone: str) -> None:
+    tuned = an_llm(tmp_path / "tuned", shards=2)
+    (tuned / gone).unlink()
+    with pytest.raises(BundleError, match=f"{gone} missing"):
+        compose_bundle(speaking, speaking.path.parent, "tuned", projector=None, adapter=None, llm=tuned)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model.safetensors.index.json"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 100_000])
+def test_a_hostile_language_model_is_a_bundle_error(speaking: Bundle, tmp_path: Path, file: str, content: str) -> None:
+    tuned = an_llm(tmp_path / "tuned", shards=2)
+    (tuned / file).write_text(content)
+    with pytest.raises(BundleError):
+        compose_bundle(speaking, speaking.path.parent, "tuned", projector=None, adapter=None, llm=tuned)
+
+
+def test_a_projector_has_the_class_that_its_header_names(base: Bundle, tmp_path: Path) -> None:
+    save_projector(LinearProjector(4, 8), tmp_path / "linear.safetensors")
+    made = compose_bundle(base, base.path.parent, "linear", projector=tmp_path / "linear.safetensors", adapter=None)
+    assert made.projector == "LinearProjector"

@@ -153,6 +153,15 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    old, fresh = tmp_path / ".f-killed", tmp_path / ".f-at-work"
+    for file in (old, fresh):
+        file.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    write_features(tmp_path / "f", VALUES, ENCODER)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".f-at-work", "f"]
+
+
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     base = make_tiny_bundle(tmp_path_factory.mktemp("models"), projector=False)

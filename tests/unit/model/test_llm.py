@@ -8,10 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from training_jobs.stages.medical_llm import save_adapter, trainable_llm
+from training_jobs.language.tuning import save_adapter, trainable
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import load_base, load_llm, pick_device, pick_dtype
+from xraygpt_core.training.config import LlmTuning
 
 CPU = torch.device("cpu")
 
@@ -19,7 +20,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def adapter(tiny: Bundle, tmp_path: Path) -> Path:
     torch.manual_seed(1)
-    model = trainable_llm(tiny).model
+    model = trainable(tiny, LlmTuning("lora")).model
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.3)

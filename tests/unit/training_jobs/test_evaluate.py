@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import training_jobs.evaluate as evaluate_module
-from training_jobs.drawers.wording import concise_report
 from training_jobs.evaluate import evaluate_films, evaluate_phantoms, summaries
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.phantoms.draw import draw_phantom
+from xraygpt_core.report.concise import concise_report
 from xraygpt_core.training.config import Phantoms
 
 
@@ -63,9 +63,9 @@ def test_films_are_scored_against_the_text_that_comes_with_them(
 
 
 def test_summaries_come_in_order_and_report_their_progress(tiny_bundle: Bundle) -> None:
-    from training_jobs.data import draw, phantom_studies
+    from training_jobs.drawers.drawings import draw, phantoms
 
-    pictures = [draw(study)[0] for study in phantom_studies(Phantoms(count=8), 0.0)]
+    pictures = [draw(drawing).png for drawing in phantoms(Phantoms(count=8))]
     notes: list[tuple[int, int]] = []
     # In bfloat16, two products of different sizes may choose different kernels, and so different words.
     bundle = replace(tiny_bundle, dtype="float32")

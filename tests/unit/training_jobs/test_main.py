@@ -38,7 +38,9 @@ def test_a_stage_leaves_progress_checkpoints_and_result(tiny_base: Bundle, tmp_p
         ]
     )
     assert code == 0
-    assert [json.loads(line)["step"] for line in (out / "progress.jsonl").read_text().splitlines()] == [1, 2, 3]
+    lines = [json.loads(line) for line in (out / "progress.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
+    assert [line["step"] for line in lines if "held_out" in line] == [0, 1, 2, 3]
     assert sorted(path.name for path in (out / "checkpoints").iterdir()) == ["step-000001", "step-000002"]
     assert (out / "result/projector.safetensors").is_file()
 
@@ -52,6 +54,7 @@ def test_latest_resumes_from_the_newest_checkpoint(tiny_base: Bundle, tmp_path: 
         str(tmp_path / "out"),
         "--config",
         config(tmp_path),
+        "--no-report",
     ]
     assert main([*arguments, "--resume", "latest"]) == 0
     assert main([*arguments, "--resume", "latest"]) == 0
@@ -61,7 +64,7 @@ def test_latest_resumes_from_the_newest_checkpoint(tiny_base: Bundle, tmp_path: 
 
 def test_flags_override_the_file(tiny_base: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    flags = ["--steps", "1", "--batch", "1", "--seed", "3"]
+    flags = ["--steps", "1", "--batch", "1", "--seed", "3", "--no-report"]
     assert (
         main(["medical-llm", "--base", str(tiny_base.path), "--out", str(out), "--config", config(tmp_path), *flags])
         == 0

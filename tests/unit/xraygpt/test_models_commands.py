@@ -9,6 +9,7 @@ import pytest
 from typer.testing import Result
 
 from tests.support.published_parts import Parts, write_parts
+from tests.support.released_downloads import write_archive, write_projector, write_vicuna
 from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt_core.model.bundle import load_bundle
 
@@ -54,6 +55,23 @@ def test_how_it_is_prompted_and_drawn_is_kept(parts: Parts, models: Path, xraygp
     assert one == two
 
 
+def test_the_released_model_is_found_in_the_folder_of_its_downloads(tmp_path: Path, models: Path, xraygpt: Run) -> None:
+    for write in (write_archive, write_projector, write_vicuna):
+        write(tmp_path)
+    done = xraygpt("models", "import", "xraygpt", "--from", str(tmp_path), "--max-new-tokens", "5")
+    assert done.exit_code == 0
+    assert "medclip-vit-pretrained.zip: no hash came with it; its SHA-256 is" in done.stderr
+    assert "llm: " in done.stderr
+    bundle = load_bundle(models, "xraygpt")
+    assert (bundle.template, bundle.scope.made_for) == ("xraygpt-paper", "research")
+
+
+def test_another_name_needs_all_three_paths(parts: Parts, models: Path, xraygpt: Run) -> None:
+    done = xraygpt("models", "import", "other", "--encoder", str(parts.encoder))
+    assert done.exit_code == 2
+    assert not models.exists()
+
+
 def test_what_is_wrong_is_one_sentence(parts: Parts, models: Path, tmp_path: Path, xraygpt: Run) -> None:
     broken = Parts(parts.encoder, parts.encoder, parts.llm)
     done = xraygpt(*arguments(broken))
@@ -91,7 +109,7 @@ def test_an_imported_bundle_is_promoted_by_its_name(models: Path, fake_gateway: 
 def test_without_torch_nothing_is_imported(
     parts: Parts, models: Path, xraygpt: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xraygpt.commands.models.find_spec", lambda _: None)
+    monkeypatch.setattr("xraygpt.commands.new_bundle.find_spec", lambda _: None)
     assert "pip install 'xraygpt[model]'" in str(xraygpt(*arguments(parts)).exception)
 
 

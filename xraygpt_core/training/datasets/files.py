@@ -13,6 +13,7 @@ from xraygpt_core.training.mixture import SetSpec
 
 S3 = "s3://"
 _MAX_ADDRESS = 1024  # letters
+_FILES = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tar", ".tar.gz", ".tgz")
 
 
 class LeadsOut(TrainingError):
@@ -71,12 +72,14 @@ class FolderFiles:
 
     def path(self, address: str) -> Path:
         """Where it lies, links followed. Raises :class:`LeadsOut`."""
+        if address.startswith(S3):
+            raise LeadsOut("this lies in S3, which only a run of the queue reads")
         check_address(address)
         try:
             real = os.path.realpath(self.root / address)
         except (OSError, ValueError):  # a circle of links, or half a character
             raise LeadsOut("this is no name of a file") from None
-        base = self._bases[max((door for door in self._bases if address.startswith(door)), key=len)]
+        base = self._bases[max((door for door in self._bases if not door or address.startswith(f"{door}/")), key=len)]
         if real != base and not real.startswith(base.rstrip("/") + "/"):
             raise LeadsOut("a link leads out of the folder of its set")
         return Path(real)
@@ -92,7 +95,7 @@ class FolderFiles:
             raise TrainingError(f"it cannot be read: {error.strerror}") from None
 
     def list(self, folder: str) -> Iterator[str]:
-        """As :class:`Files`, by name; links to folders are not followed."""
+        """As :class:`Files`: a folder's own files by name, then its folders; links to folders are not followed."""
         start = self.path(folder) if folder else self.root
         if start.is_dir():
             yield from _walk(start, f"{folder}/" if folder else "")
@@ -105,21 +108,26 @@ class FolderFiles:
             raise TrainingError(f"it cannot be read: {error.strerror}") from None
 
     def stamp(self, address: str) -> str:
-        """Size and time of change: equal stamps, equal content, as far as a cache need know."""
+        """Size and time of change: equal stamps, equal content, as far as a plan need know.
+
+        Raises:
+            OSError: there is no such file.
+        """
         status = self.path(address).stat()
         return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[str]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise Unlisted(prefix or ".", f"this folder cannot be read: {error.strerror}") from None
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(folder / entry.name, f"{prefix}{entry.name}/")
-        elif entry.is_file():
-            yield prefix + entry.name
+    waiting = [(folder, prefix)]
+    while waiting:
+        folder, prefix = waiting.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise Unlisted(prefix or ".", f"this folder cannot be read: {error.strerror}") from None
+        yield from (prefix + entry.name for entry in entries if entry.is_file())
+        below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        waiting += [(folder / name, f"{prefix}{name}/") for name in reversed(below)]
 
 
 def open_set(spec: SetSpec) -> tuple[FolderFiles, FolderFiles]:
@@ -132,13 +140,18 @@ def open_set(spec: SetSpec) -> tuple[FolderFiles, FolderFiles]:
         raise TrainingError(f"the set {spec.name!r} does not lie on this machine: start the run through the queue")
     path = Path(spec.path)
     root = path if path.is_dir() else path.parent
-    if not path.exists():
+    if not root.is_dir() or not (path.exists() or is_file_name(spec.path)):
         raise TrainingError(f"the set {spec.name!r} has no such file or folder: {spec.path}")
-    texts = FolderFiles(root, [door.rstrip("/") for door in spec.only])
+    texts = FolderFiles(root, [door.rpartition("/")[0] for door in spec.only])
     return texts, texts if spec.images is None else FolderFiles(Path(spec.images))
 
 
-def main_file(spec: SetSpec, *otherwise: str) -> str:
-    """The address of the file that a set is told by: its path's own name where that is a file, else the given one."""
-    name = (spec.path or "").rstrip("/").rpartition("/")[2]
-    return name if Path(name).suffix else otherwise[0]
+def is_file_name(path: str) -> bool:
+    """Whether a set's path is that of a file, by its ending; otherwise it is a folder."""
+    return path.endswith(_FILES)
+
+
+def main_file(spec: SetSpec, otherwise: str) -> str:
+    """The address of the file that a set is told by: the last part of its path where that is a file."""
+    path = spec.path or ""
+    return path.rpartition("/")[2] if is_file_name(path) else otherwise

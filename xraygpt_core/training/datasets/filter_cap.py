@@ -27,7 +27,7 @@ _ENDINGS = (".jpg", ".png", ".jpeg")
 def rows(spec: SetSpec, files: Files, images: Files, problems: Problems) -> Iterator[Row]:
     """The annotations in their order."""
     address = main_file(spec, FILE)
-    tables = read_tables(files, problems)
+    tables = read_tables(files, images, problems)
     films = _Films(images, "" if spec.images else _FOLDER)
     try:
         with open_plain(files, address) as stream:

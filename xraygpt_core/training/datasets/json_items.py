@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 _CHUNK = 2**18  # bytes
 _MAX_ITEM = 2**22  # letters
 _SPACE = " \t\n\r"
+_IN_NUMBERS = ("", *"0123456789.eE+-")  # behind a number they may belong to it
 
 
 class BrokenJson(Exception):
@@ -94,7 +95,7 @@ class _Text:
         while True:
             try:
                 found, end = self._json.raw_decode(self._window, self._place)
-                if end < len(self._window) or self._at_end:
+                if self._at_end or self._window[end : end + 1] not in _IN_NUMBERS:
                     self._go(end)
                     return found
                 failure = BrokenJson(self.line, "the file ends too early")

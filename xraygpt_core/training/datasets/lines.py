@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from xraygpt_core.errors import TrainingError
@@ -16,14 +17,19 @@ READ_ERRORS = (OSError, EOFError, zlib.error)  # OSError includes gzip.BadGzipFi
 NO_UTF8 = "this is not UTF-8; save the file in that encoding"
 
 
-def open_plain(files: Files, address: str) -> BinaryIO:
+@contextmanager
+def open_plain(files: Files, address: str) -> Iterator[BinaryIO]:
     """A file, unpacked where its name ends in ``.gz``.
 
     Raises:
         TrainingError: it cannot be read.
     """
-    stream = files.open(address)
-    return cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if address.endswith(".gz") else stream
+    with files.open(address) as stream:
+        if not address.endswith(".gz"):
+            yield stream
+            return
+        with gzip.GzipFile(fileobj=stream) as plain:
+            yield cast(BinaryIO, plain)
 
 
 def lines_of(files: Files, address: str, problems: Problems) -> Iterator[tuple[int, str]]:

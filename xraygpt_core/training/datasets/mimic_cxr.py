@@ -24,7 +24,7 @@ _MOST_BYTES = 2**20  # of a report
 
 def rows(spec: SetSpec, files: Files, images: Files, problems: Problems) -> Iterator[Row]:  # noqa: ARG001  (a reader)
     """The films in the order of their paths."""
-    tables = read_tables(files, problems)
+    tables = read_tables(files, images, problems)
     study, report = "", None
     try:
         for address in images.list(_FOLDER):

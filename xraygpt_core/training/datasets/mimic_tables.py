@@ -45,13 +45,14 @@ class MimicTables:
         self._rows[key_of(dicom_id)] = self._equal.setdefault(row, row)
 
 
-def read_tables(files: Files, problems: Problems) -> MimicTables:
-    """The tables at the top of a set, as far as they are there."""
+def read_tables(files: Files, images: Files, problems: Problems) -> MimicTables:
+    """The tables at the top of a set or of its images, as far as they are there."""
     tables = MimicTables()
     for name in (_SPLIT, _METADATA):
-        address = next((one for one in (name, f"{name}.gz") if files.exists(one)), None)
-        if address is not None:
-            for _, row in csv_rows(files, address, ("dicom_id", "subject_id"), problems):
+        places = ((where, address) for where in (files, images) for address in (name, f"{name}.gz"))
+        place = next((place for place in places if place[0].exists(place[1])), None)
+        if place is not None:
+            for _, row in csv_rows(*place, ("dicom_id", "subject_id"), problems):
                 split, view = row.get("split") or None, view_of(row.get("ViewPosition"))
                 tables.add(row["dicom_id"], row["subject_id"] or None, split, view)
     return tables

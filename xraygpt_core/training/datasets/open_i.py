@@ -5,6 +5,7 @@ report's findings and impression as its text. The set has no split and no patien
 middle number of their films' names stay together.
 """
 
+import lzma
 import tarfile
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -43,7 +44,7 @@ def _archived(files: Files, address: str, problems: Problems) -> Iterator[tuple[
                     yield f"{address}, {PurePosixPath(member.name).name}", file.read(_MOST_BYTES + 1)
     except TrainingError as error:
         problems.add(address, str(error), Kind.UNREADABLE_FILE)
-    except (tarfile.TarError, *READ_ERRORS) as error:
+    except (tarfile.TarError, lzma.LZMAError, ValueError, TypeError, *READ_ERRORS) as error:  # tarfile's own, too
         problems.add(address, f"the archive cannot be read to its end ({type(error).__name__})", Kind.UNREADABLE_FILE)
 
 

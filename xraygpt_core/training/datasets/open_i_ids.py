@@ -1,7 +1,7 @@
 """The two names of an Open-i film: as published, and as XrayGPT's users must rename it (its issue 3, by the author).
 
 ``CXR3_IM-1384-1001`` is ``1384_1`` there, ``CXR3_IM-1384-2001`` is ``1384_2``. The rule drops the report's number, and
-about one film in six shares its short name with a film of another report: the way back may be ambiguous.
+two films in five share their short name with a film of another report: the way back may be ambiguous.
 """
 
 import re

@@ -1,11 +1,12 @@
 """What can be wrong with a set, in words: which of it stops a run, and which only drops a row, which is counted."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.plain_text import plain_text
 
 _KEPT = 1000  # problems of a set that are kept one by one; the others are only counted
 _SHOWN = 20  # in an error's text
@@ -51,6 +52,7 @@ class Kind(StrEnum):
     NOTHING_TO_TRAIN = "nothing_to_train"
     MANY_BAD_IMAGES = "many_bad_images"
     MANY_BAD_TEXTS = "many_bad_texts"
+    MANY_BAD_ROWS = "many_bad_rows"
     NOTHING_HELD_OUT = "nothing_held_out"  # said, and the run goes on
     NO_PATIENTS = "no_patients"  # said, and the run goes on
 
@@ -69,7 +71,7 @@ _TEXT = frozenset({Kind.EMPTY_TEXT, Kind.LONG_TEXT, Kind.REPEATED_TEXT, Kind.NAM
 _ROW = frozenset({Kind.WRONG_ID, Kind.DUPLICATE_ID, Kind.LATERAL})
 DROPS = _PICTURE | _TEXT | _ROW
 _SAID = frozenset({Kind.NOTHING_HELD_OUT, Kind.NO_PATIENTS})
-_MOST_BAD_IMAGES, _MOST_BAD_TEXTS = 0.05, 0.5  # of a set's rows; one of each never stops a run
+_MOST_BAD = 0.5  # of a set's texts and ids; one of each never stops a run
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Problem:
         return self.kind not in DROPS and self.kind not in _SAID
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return plain_text(f"{self.where}: {self.what}", lines=False)
 
 
 class Problems:
@@ -125,30 +127,34 @@ class Problems:
         """How many of them stop a run."""
         return sum(number for kind, number in self.counts.items() if kind not in DROPS and kind not in _SAID)
 
-    def weigh(self, where: str) -> None:
-        """Once all rows were looked at: so many bad pictures or texts that the set is not what it is taken for."""
+    def weigh(self, where: str, bad_images: float) -> None:
+        """Once all rows were looked at: so many bad pictures or texts that the set is not what it is taken for.
+
+        Args:
+            bad_images: the share of pictures that may be bad (``SetSpec.bad_images``).
+        """
         for kinds, most, kind, noun in (
-            (_PICTURE, _MOST_BAD_IMAGES, Kind.MANY_BAD_IMAGES, "pictures"),
-            (_TEXT, _MOST_BAD_TEXTS, Kind.MANY_BAD_TEXTS, "texts"),
+            (_PICTURE, bad_images, Kind.MANY_BAD_IMAGES, "pictures"),
+            (_TEXT, _MOST_BAD, Kind.MANY_BAD_TEXTS, "texts"),
+            (_ROW - {Kind.LATERAL}, _MOST_BAD, Kind.MANY_BAD_ROWS, "ids"),
         ):
             bad = sum(self.counts[one] for one in kinds)
             if bad > max(1.0, most * self.rows) and not self.counts[kind]:
-                share = f"{bad} of {self.rows} {noun} cannot be used; a run goes on with at most {most:.0%}"
-                self.add(where, share, kind)
-
-    def stop(self) -> None:
-        """End here if there is anything that stops a run.
-
-        Raises:
-            TrainingError: at most twenty problems with file and line, then how many more there are.
-        """
-        if self.errors:
-            raise TrainingError(told(self._errors, self.errors))
+                set_by = " (bad_images)" if kind is Kind.MANY_BAD_IMAGES else ""
+                what = f"{bad} of {self.rows} {noun} cannot be used; a run goes on with at most {most:.0%}{set_by}"
+                self.add(where, what, kind)
 
 
-def told(problems: list[Problem], count: int) -> str:
-    """Problems as one text of several lines; ``count`` is how many there are in all."""
-    shown = [str(problem) for problem in problems[:_SHOWN]]
-    if count > len(shown):
-        shown.append(f"and {count - len(shown)} more")
-    return "\n".join([f"the sets cannot be trained on, {count} problem{'s' * (count != 1)}:", *shown])
+def stop_at(found: Iterable[Problems]) -> None:
+    """End here if there is anything that stops a run.
+
+    Raises:
+        TrainingError: at most twenty problems with file and line, then how many more there are.
+    """
+    every = list(found)
+    count = sum(problems.errors for problems in every)
+    if count:
+        shown = [str(problem) for problems in every for problem in problems if problem.stops][:_SHOWN]
+        more = [f"and {count - len(shown)} more"] if count > len(shown) else []
+        head = f"the sets cannot be trained on, {count} problem{'s' * (count != 1)}:"
+        raise TrainingError("\n".join([head, *shown, *more]))

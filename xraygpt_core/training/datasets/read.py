@@ -71,6 +71,19 @@ def across_sets(pairs: Iterator[Pair], seen: SplitOf, problems: Problems) -> Ite
         yield pair
 
 
+def note_image(seen: SplitOf, pixels: str, pair: Pair, problems: Problems) -> None:
+    """A picture that was seen before, in another split, is a problem: what is held out must be new.
+
+    Args:
+        seen: of all sets of a mixture.
+        pixels: the hash of its decoded values.
+    """
+    first = seen.first(pixels, pair.split)
+    if first != pair.split:
+        what = f"this picture is in {pair.split} here and in {first} before: take one of them out"
+        problems.add(pair.where or pair.set_name, what, Kind.IMAGE_IN_TWO_SPLITS)
+
+
 def _checked(spec: SetSpec, files: Files, images: Files, problems: Problems) -> Iterator[Pair]:
     ids: set[int] = set()
     splits = SplitOf()
@@ -90,7 +103,7 @@ def _checked(spec: SetSpec, files: Files, images: Files, problems: Problems) -> 
             problems.add(row.where, what, Kind.PATIENT_IN_TWO_SPLITS)
         found += 1
         yield pair
-    problems.weigh(spec.name)
+    problems.weigh(spec.name, spec.bad_images)
     if not found:
         problems.add(spec.name, "no row of it can be trained on", Kind.EMPTY_SET)
 

@@ -1,19 +1,17 @@
 """The text to learn from a whole radiology report: its findings and its impression."""
 
-import re
-
-_HEADER = re.compile(r"^[ \t]*([A-Z][A-Z ()/,-]*):", re.MULTILINE)
+from xraygpt_core.report.mimic_sections import MimicSections, mimic_sections
 
 
 def summary_text(report: str) -> str:
-    """Findings and impression of a report whose sections have headings in capitals; empty if it has neither."""
-    found = _sections(report)
-    return joined(found.get("findings", ""), found.get("impression", ""))
+    """Findings and impression; of a report with neither, its last paragraph; empty if it has none of them."""
+    parts = _parts(report)
+    return joined(parts.findings, parts.impression) or parts.last_paragraph
 
 
 def indication_text(report: str) -> str | None:
     """Why the film was made, where a section says so."""
-    return _sections(report).get("indication")
+    return _parts(report).indication or None
 
 
 def joined(findings: str, impression: str) -> str:
@@ -27,13 +25,6 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def _sections(report: str) -> dict[str, str]:
-    """Section texts; the last of a name wins, as in MIMIC-CXR's own parser."""
-    heads = list(_HEADER.finditer(report))
-    ends = [head.start() for head in heads[1:]] + [len(report)]
-    found = {}
-    for head, end in zip(heads, ends, strict=True):
-        for name in ("findings", "impression", "indication"):
-            if name in head[1].lower() and (text := flat(report[head.end() : end])):
-                found[name] = text
-    return found
+def _parts(report: str) -> MimicSections:
+    """The sections; headings may also begin at the very edge of their lines, as other hospitals write them."""
+    return mimic_sections("\n" + "\n".join(f" {line.lstrip(' ')}" if line else line for line in report.splitlines()))

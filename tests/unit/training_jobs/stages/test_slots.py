@@ -1,14 +1,14 @@
-"""Image tokens' meanings: the codebook, and the blur that never changes sides."""
+"""Image tokens' meanings: the codebook, the blur that never changes sides, and the alignment to what a film shows."""
 
 import pytest
 import torch
 
-from training_jobs.data import TrainingStudy
-from training_jobs.stages.alignment import alignment_loss, draw_indices
+from training_jobs.stages.alignment import alignment_loss, says_what_tokens_mean
 from training_jobs.stages.slots import SLOTS, Codebook, blur, presence, presences
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import load_llm
 from xraygpt_core.phantoms.findings import LABELS
+from xraygpt_core.training.pairs import Pair
 
 
 def presence_in(tokens: torch.Tensor, codebook: Codebook) -> torch.Tensor:
@@ -22,8 +22,8 @@ def codebook(tiny_base: Bundle) -> Codebook:
     return Codebook(load_llm(tiny_base.llm, None, torch.device("cpu"), torch.float32))
 
 
-def study(*values: float | None) -> TrainingStudy:
-    return TrainingStudy("phantom", 0, "train", False, values, None)
+def pair(*values: float | None) -> Pair:
+    return Pair("1", "a", "p", "train", "0", None, labels=dict(zip(SLOTS, values, strict=False)))
 
 
 def test_there_is_a_token_for_the_view_and_for_each_label() -> None:
@@ -50,26 +50,24 @@ def test_blur_errs_but_stays_on_its_side() -> None:
 
 
 def test_a_perfect_projector_has_no_alignment_loss(codebook: Codebook) -> None:
-    studies = [study(*([1.0] * 12)), study(*([0.0] * 12))]
+    pairs = [pair(*([1.0] * 12)), pair(*([0.0] * 12))]
     tokens = codebook.blend(torch.tensor([[1.0] * 12, [0.0] * 12]))
-    assert alignment_loss(tokens, studies, codebook).item() == pytest.approx(0, abs=1e-6)
-    assert alignment_loss(tokens.flip(0), studies, codebook).item() == pytest.approx(1, abs=1e-3)
+    assert alignment_loss(tokens, pairs, codebook).mean.item() == pytest.approx(0, abs=1e-6)
+    assert alignment_loss(tokens.flip(0), pairs, codebook).mean.item() == pytest.approx(1, abs=1e-3)
 
 
 def test_what_nobody_knows_does_not_count(codebook: Codebook) -> None:
-    studies = [study(1.0, *([None] * 11))]
     tokens = codebook.blend(torch.tensor([[1.0] + [0.3] * 11]))
-    assert alignment_loss(tokens, studies, codebook).item() == pytest.approx(0, abs=1e-6)
+    loss = alignment_loss(tokens, [pair(1.0, *([None] * 11))], codebook)
+    assert loss.total.item() == pytest.approx(0, abs=1e-6)
+    assert loss.count == 3  # the view, thrice
 
 
-def test_studies_without_weight_are_never_drawn() -> None:
-    import numpy as np
-
-    drawn = {index for seed in range(50) for index in draw_indices(np.random.default_rng(seed), [1, 0, 1, 0.5], 3)}
-    assert drawn == {0, 2, 3}
+def test_a_pair_without_labels_has_no_part_in_the_alignment(codebook: Codebook) -> None:
+    loss = alignment_loss(codebook.blend(torch.rand(1, 12)), [pair()], codebook)
+    assert (loss.total.item(), loss.count) == (0, 0)
 
 
-def test_a_batch_larger_than_the_set_repeats() -> None:
-    import numpy as np
-
-    assert len(draw_indices(np.random.default_rng(0), [1, 0, 1], 9)) == 9
+def test_labels_of_other_words_say_nothing_about_tokens() -> None:
+    assert says_what_tokens_mean([pair(), pair(None, 0.0)])
+    assert not says_what_tokens_mean([pair(), Pair("1", "a", "p", "train", "0", None, labels={"edema": 1.0})])

@@ -8,10 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training_jobs.data import draw, phantom_studies
+from training_jobs.drawers.drawings import draw, phantoms
 from training_jobs.evaluate import summaries
 from training_jobs.learning.checkpoint import latest_checkpoint
-from training_jobs.stages import medical_llm, stage1, stage2
+from training_jobs.stages import medical_llm, report_writing, stage1, stage2
+from training_jobs.stages.image_stage import Given
 from xraygpt_core.errors import BundleError, TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.compose import compose_bundle
@@ -37,7 +38,7 @@ def tuned(tiny_base: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def aligned(tiny_base: Bundle, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("stage1")
-    stage1.run(tiny_base, out, CONFIG, None, cache)
+    stage1.run(Given(tiny_base, out, CONFIG, None, cache))
     return out
 
 
@@ -46,13 +47,13 @@ def test_the_whole_chain_makes_a_bundle_that_speaks(
 ) -> None:
     models = tiny_base.path.parent
     base = compose_bundle(tiny_base, models, "tuned", projector=None, adapter=tuned / "result" / "adapter")
-    stage1.run(base, tmp_path / "1", CONFIG, None, cache)
+    stage1.run(Given(base, tmp_path / "1", CONFIG, None, cache))
     first = compose_bundle(base, models, "first", projector=tmp_path / "1/result/projector.safetensors", adapter=None)
-    stage2.run(first, tmp_path / "2", CONFIG, None, cache)
+    stage2.run(Given(first, tmp_path / "2", CONFIG, None, cache))
     second = compose_bundle(
         first, models, "second", projector=tmp_path / "2/result/projector.safetensors", adapter=None
     )
-    picture, _ = draw(phantom_studies(Phantoms(count=1), 0.0)[0])
+    picture = draw(next(phantoms(Phantoms(count=1)))).png
     assert len(summaries(second, [picture], 1, lambda *_: None, "cpu")) == 1
     assert first.files["projector.safetensors"] != second.files["projector.safetensors"]
     assert first.files["adapter/adapter_model.safetensors"] == second.files["adapter/adapter_model.safetensors"]
@@ -79,7 +80,7 @@ def test_a_result_says_what_made_it_and_names_no_path(aligned: Path, tiny_base: 
 
 def test_stage_two_without_a_projector_is_refused(tiny_base: Bundle, tmp_path: Path, cache: Path) -> None:
     with pytest.raises(BundleError, match="no projector to refine"):
-        stage2.run(tiny_base, tmp_path, CONFIG, None, cache)
+        stage2.run(Given(tiny_base, tmp_path, CONFIG, None, cache))
 
 
 @pytest.mark.parametrize("job", ["medical-llm", "stage1"])
@@ -93,7 +94,7 @@ def test_a_job_resumed_from_its_checkpoint_ends_with_equal_weights(
     if job == "medical-llm":
         medical_llm.run(tiny_base, tmp_path, CONFIG, checkpoint)
     else:
-        stage1.run(tiny_base, tmp_path, CONFIG, checkpoint, cache)
+        stage1.run(Given(tiny_base, tmp_path, CONFIG, checkpoint, cache))
     one, two = load_file(whole / "result" / file), load_file(tmp_path / "result" / file)
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -104,24 +105,35 @@ def test_stage_one_can_go_on_from_the_bases_projector(
 ) -> None:
     file = aligned / "result" / "projector.safetensors"
     base = compose_bundle(tiny_base, tiny_base.path.parent, "aligned", projector=file, adapter=None)
-    stage1.run(base, tmp_path, replace(CONFIG, start="base", steps=0, align_steps=0), None, cache)
+    stage1.run(Given(base, tmp_path, replace(CONFIG, start="base", steps=0, align_steps=0), None, cache))
     one, two = load_file(file), load_file(tmp_path / "result" / "projector.safetensors")
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_a_checkpoint_of_another_stage_is_refused(tiny_base: Bundle, tuned: Path, tmp_path: Path, cache: Path) -> None:
     with pytest.raises(TrainingError, match="another run"):
-        stage1.run(tiny_base, tmp_path, CONFIG, latest_checkpoint(tuned), cache)
+        stage1.run(Given(tiny_base, tmp_path, CONFIG, latest_checkpoint(tuned), cache))
 
 
-def test_films_join_the_phantoms(tiny_base: Bundle, tmp_path: Path, film_directory: Path, cache: Path) -> None:
-    config = Config(steps=1, batch=4, align_steps=1, phantoms=Phantoms(count=2), films=str(film_directory))
-    stage1.run(tiny_base, tmp_path, config, None, cache)
-    assert json.loads((tmp_path / "result/result.json").read_text())["config"]["films"] is True
+def test_films_join_the_phantoms(tiny_base: Bundle, tmp_path: Path, cache: Path) -> None:
+    rows = []
+    for seed, split in enumerate(("train", "train", "val")):
+        name = f"images/nih/{seed}.png"
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(draw(next(phantoms(Phantoms(count=1, seed=50 + seed)))).png)
+        row = {"id": f"n{seed}", "image": name, "split": split, "view": "PA", "labels": ["No Finding"]}
+        rows.append(json.dumps(row | {"template_text": "No abnormal finding is labelled."}))
+    (tmp_path / "manifest.jsonl").write_text("\n".join(rows))
+    config = Config(steps=1, batch=4, align_steps=1, phantoms=Phantoms(count=2), films=str(tmp_path))
+    stage1.run(Given(tiny_base, tmp_path / "out", config, None, cache))
+    result = json.loads((tmp_path / "out/result/result.json").read_text())
+    assert result["config"]["films"] is True
+    assert result["sets"] == {"phantoms": 2, "NIH ChestX-ray14": 4}  # each film and an augmented copy
+    assert result["align_steps"] == 1
 
 
 def test_the_text_task_asks_for_reports_findings_and_single_answers() -> None:
-    drawn = [pair for step in range(12) for pair in medical_llm.batch_of(step, Config(batch=16), "Describe.")]
+    drawn = [pair for step in range(12) for pair in report_writing.batch_of(step, Config(batch=16), "Describe.")]
     questions = {exchange.question for _, exchange in drawn}
     assert "Describe." in questions
     assert len(questions) > 5
@@ -132,6 +144,7 @@ def test_the_text_task_asks_for_reports_findings_and_single_answers() -> None:
 def test_batches_drawn_together_are_of_similar_length() -> None:
     for step in range(8):
         lengths = [
-            len(e.answer) + sum(map(len, sum(e.turns, ()))) for _, e in medical_llm.batch_of(step, Config(batch=8), "D")
+            len(e.answer) + sum(map(len, sum(e.turns, ())))
+            for _, e in report_writing.batch_of(step, Config(batch=8), "D")
         ]
         assert max(lengths) - min(lengths) < 330

@@ -1,0 +1,61 @@
+"""Real films with a text to compare with: one split of the sets of the demo's mixture."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from training_jobs.corpora.mixtures import demo_films
+from xraygpt_core.errors import TrainingError
+from xraygpt_core.phantoms.findings import View
+from xraygpt_core.training.datasets import nih14
+from xraygpt_core.training.datasets.files import open_set
+from xraygpt_core.training.datasets.manifest import manifest_rows
+from xraygpt_core.training.datasets.problems import Problems, stop_at
+from xraygpt_core.training.datasets.views import view_of
+from xraygpt_core.training.mixture import SetSpec
+
+_TEXT = {"text": "template_text"}  # the column that a film's text stands in
+
+
+@dataclass(frozen=True)
+class Film:
+    """A real film: its file, the text that comes with it, and which kinds of finding its labels name."""
+
+    file: Path
+    text: str
+    kinds: frozenset[str]
+    view: View | None
+
+
+def films(data: Path, split: str) -> list[Film]:
+    """The films of one split that carry a text.
+
+    Raises:
+        TrainingError: there is no manifest, a row is broken or leads elsewhere, or there is no such film.
+    """
+    chosen = [film for spec in demo_films(data) for film in _of_set(replace(spec, columns=_TEXT), split)]
+    if not chosen:
+        raise TrainingError(f"{data} has no film with a text in its {split} split")
+    return chosen
+
+
+def most_frequent_text(chosen: Sequence[Film]) -> str:
+    """The text that comes with most films."""
+    return Counter(film.text for film in chosen).most_common(1)[0][0]
+
+
+def _of_set(spec: SetSpec, split: str) -> list[Film]:
+    files, images = open_set(spec)
+    problems = Problems()
+    rows = [row for _, row in manifest_rows(spec, files, problems) if row["split"] == split and row["text"]]
+    stop_at([problems])
+    return [
+        Film(images.path(row["image"]), row["text"], nih14.kinds(frozenset(row["labels"])), _view(row["view"]))
+        for row in rows
+    ]
+
+
+def _view(word: str | None) -> View | None:
+    view = view_of(word)
+    return "AP" if view == "AP" else "PA" if view == "PA" else None

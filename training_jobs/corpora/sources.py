@@ -1,0 +1,163 @@
+"""One picture of a corpus, on its way from where it lies, or from nothing, to a normalised PNG."""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from multiprocessing import get_context
+from typing import Any
+
+from training_jobs.drawers.drawings import PHANTOMS, SKETCHES, Drawing, draw, variant
+from xraygpt_core.confine import die_with
+from xraygpt_core.dicom.sandbox import Sandbox
+from xraygpt_core.dicom.types import Limits
+from xraygpt_core.errors import Rejected
+from xraygpt_core.training.datasets.pictures import refused
+from xraygpt_core.training.datasets.problems import Kind
+from xraygpt_core.training.pairs import Pair
+
+_VERSION = 1  # raise when a picture is made in another way
+_LIMITS = Limits(max_pixels=10**8, decode_seconds=60, decode_memory_bytes=2**31)
+_MOST_BYTES = 2**29  # of a file
+_SIDEWAYS = ("LATERAL", "OBLIQUE")
+_CHUNK = 8  # pictures sent to a process at once
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a picture comes from: a file of this machine, or a drawing.
+
+    Attributes:
+        file: its path, links followed.
+        variant: 0 for the film as it is, otherwise the number of its augmented copy.
+    """
+
+    file: str | None = None
+    drawing: Drawing | None = None
+    variant: int = 0
+
+    def identity(self) -> list[Any]:
+        """What the picture depends on.
+
+        Raises:
+            OSError: its file is gone, or may not be looked at.
+        """
+        if self.drawing is not None:
+            return [self.drawing.drawer, self.drawing.seed, self.drawing.population, self.drawing.augmented]
+        status = os.stat(self.file or "")
+        changed = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        return [self.file, *changed, self.variant]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is known of a picture once it was normalised or drawn; kept beside its features.
+
+    Attributes:
+        sha256: of the normalised PNG.
+        pixels: hash of the decoded values of a film, the same in every file format; None of what is made here.
+        text, labels: of a drawing, the truth.
+        dropped: the kind of problem for which there is no picture; ``why`` says it in a sentence.
+    """
+
+    sha256: str = ""
+    pixels: str | None = None
+    view: str | None = None
+    text: str | None = None
+    labels: Mapping[str, float | None] = field(default_factory=dict)
+    dropped: str | None = None
+    why: str = ""
+
+    def of(self, pair: Pair) -> Pair:
+        """The pair with what its picture says; what its set said before goes first."""
+        return replace(
+            pair,
+            image=self.sha256,
+            view=pair.view or self.view,
+            text=pair.text or self.text,
+            labels=pair.labels or self.labels,
+        )
+
+
+Prepared = tuple[Picture, bytes]  # and the PNG, empty if it is dropped
+Prepare = Callable[[Iterable[Source]], Iterator[Prepared]]
+
+
+@contextmanager
+def preparing(workers: int) -> Iterator[Prepare]:
+    """A function that prepares pictures in their order: here, or in ``workers - 1`` processes if there are two or
+    more workers. Every film is decoded in a sandbox.
+
+    Raises:
+        BrokenPipeError: one of the processes was killed, mostly for want of memory.
+    """
+    if workers < 2:
+        with Sandbox(_LIMITS) as sandbox:
+            yield partial(map, partial(prepare, sandbox))
+        return
+    try:
+        with ProcessPoolExecutor(workers - 1, get_context("spawn"), die_with, (os.getpid(),)) as pool:
+            yield partial(pool.map, _prepare_here, chunksize=_CHUNK)
+    except BrokenProcessPool:
+        raise BrokenPipeError(errno.EPIPE, "a process that prepares pictures was killed") from None
+
+
+@cache
+def _sandbox() -> Sandbox:
+    """This process's own; it ends with the process."""
+    return Sandbox(_LIMITS)
+
+
+def _prepare_here(source: Source) -> Prepared:
+    return prepare(_sandbox(), source)
+
+
+def prepare(sandbox: Sandbox, source: Source) -> Prepared:
+    """Draw it, or read and normalise its file.
+
+    Raises:
+        OSError: the disk does not answer. A file that is gone or may not be read is dropped.
+    """
+    if source.drawing is not None:
+        drawn = draw(source.drawing)
+        return Picture(_sha256(drawn.png), None, drawn.view, drawn.report, drawn.truth), drawn.png
+    try:
+        with open(source.file or "", "rb") as stream:
+            data = stream.read(_MOST_BYTES + 1)
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        return _dropped(Kind.UNREADABLE_IMAGE, f"it cannot be read: {error.strerror}")
+    if len(data) > _MOST_BYTES:
+        return _dropped(Kind.REFUSED_IMAGE, f"the file has more than {_MOST_BYTES} bytes")
+    try:
+        film = sandbox.normalise(data)
+    except Rejected as rejection:
+        why, kind = refused(rejection)
+        return _dropped(kind, why)
+    if film.view in _SIDEWAYS:
+        return _dropped(Kind.LATERAL, "its header says that the film is no frontal view")
+    view = film.view if film.view in ("AP", "PA") else None
+    if not source.variant:
+        return Picture(_sha256(film.normalised_png), film.pixel_sha256, view), film.normalised_png
+    copy = variant(film.normalised_png, source.variant, int(film.pixel_sha256[:8], 16))
+    return Picture(_sha256(copy), None, view), copy
+
+
+def _dropped(kind: Kind, why: str) -> Prepared:
+    return Picture(dropped=kind, why=why), b""
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@cache
+def hand() -> str:
+    """What every drawing and every augmented copy looks like: changes when a drawer does."""
+    seen = [draw(Drawing(drawer, 0, augmented=True)).png for drawer in (PHANTOMS, SKETCHES)]
+    return _sha256(b"".join(seen) + json.dumps(_VERSION).encode())

@@ -1,0 +1,86 @@
+"""Directories that are written to before they get a name; what a killed process left is removed by the next one."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PREFIX = ".work-"
+
+
+@contextmanager
+def unnamed(folder: Path) -> Iterator[Path]:
+    """A new directory in a folder, which is gone after the block unless it was published.
+
+    It is locked (flock(2)) as long as this process lives: whoever comes next and finds one without a lock removes it.
+
+    Raises:
+        OSError: the disk is full, or does not answer.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
+    work, lock = _locked_new(folder)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        os.close(lock)
+
+
+def publish(work: Path, target: Path) -> None:
+    """Flush a directory to the disk and give it its name; if another process made the same meanwhile, that one stays.
+
+    Raises:
+        OSError: the disk is full, or does not answer.
+    """
+    for path in [*work.rglob("*"), work]:
+        _flush(path)
+    try:
+        work.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+    _flush(target.parent)
+
+
+def _locked_new(folder: Path) -> tuple[Path, int]:
+    while True:
+        work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+        lock = _lock(work)
+        if lock is not None and work.is_dir():
+            return work, lock
+        if lock is not None:  # it was swept between its making and its lock
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """An open handle of a directory that holds its lock; None if another process has it, or the directory is gone."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _sweep(folder: Path) -> None:
+    for left in folder.glob(f"{_PREFIX}*"):
+        lock = _lock(left)
+        if lock is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(lock)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

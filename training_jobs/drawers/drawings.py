@@ -1,0 +1,88 @@
+"""Pictures that are drawn to train on, each with its truth: phantoms, and sketches by another hand."""
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from PIL import Image
+
+from training_jobs.drawers.augment import augment
+from training_jobs.drawers.grey import png
+from training_jobs.drawers.sketch import draw_sketch
+from xraygpt_core.phantoms.draw import draw_phantom
+from xraygpt_core.phantoms.findings import LABELS, Population, View
+from xraygpt_core.report.concise import concise_report
+from xraygpt_core.training.config import Phantoms
+
+PHANTOMS, SKETCHES = "phantoms", "sketches"  # the readers of a mixture
+_STREAM = 7919
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One picture to draw: by whom, from which seed, and whether it is augmented afterwards."""
+
+    drawer: str
+    seed: int
+    population: Population = "train"
+    augmented: bool = False
+
+    @property
+    def name(self) -> str:
+        """Unique among all drawings."""
+        return f"{self.drawer}-{self.population}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture and what it shows. ``png`` is 8-bit grey."""
+
+    png: bytes
+    labels: frozenset[str]
+    view: View
+
+    @property
+    def report(self) -> str:
+        """What is to be said about it."""
+        return concise_report(self.labels, self.view)
+
+    @property
+    def truth(self) -> Mapping[str, float | None]:
+        """The labels of a pair: 1 there, 0 not there; under ``view``, 1 for AP."""
+        return {"view": float(self.view == "AP")} | {label: float(label in self.labels) for label in LABELS}
+
+
+def drawings(
+    drawer: str, count: int, seed: int = 0, population: str = "train", augment_share: float = 0.0
+) -> Iterator[Drawing]:
+    """Consecutive seeds, a fixed share of them augmented; more of them begin with the same ones."""
+    augmented = np.random.default_rng([_STREAM, seed, drawer == SKETCHES]).random(count) < augment_share
+    for index in range(count):
+        yield Drawing(drawer, seed + index, cast(Population, population), bool(augmented[index]))
+
+
+def phantoms(chosen: Phantoms) -> Iterator[Drawing]:
+    """The phantoms of a configuration, as they are."""
+    return drawings(PHANTOMS, chosen.count, chosen.seed, chosen.population)
+
+
+def draw(drawing: Drawing) -> Drawn:
+    """The picture; the same for the same drawing."""
+    if drawing.drawer == SKETCHES:
+        sketch = draw_sketch(drawing.seed)
+        grey, labels, view = sketch.grey, sketch.labels, sketch.view
+    else:
+        phantom = draw_phantom(drawing.seed, drawing.population)
+        grey, labels, view = phantom.grey8(), phantom.labels, phantom.view
+    if drawing.augmented:
+        grey = augment(grey, np.random.default_rng([_STREAM, drawing.seed]))
+    return Drawn(png(grey), labels, view)
+
+
+def variant(film: bytes, number: int, seed: int) -> bytes:
+    """An augmented copy of a grey PNG; the same for the same film, number and seed."""
+    with Image.open(io.BytesIO(film), formats=("PNG",)) as image:
+        grey = np.asarray(image.convert("L"))
+    return png(augment(grey, np.random.default_rng([_STREAM, number, seed])))

@@ -1,0 +1,85 @@
+"""The demo's medical LLM: teach the language model to write reports, from text alone. No image is used.
+
+Where image tokens will stand, the task puts blurred embeddings of finding words; the answer is the report. The tuned
+weights are a LoRA adapter in PEFT's own format. The LLM is frozen afterwards.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from training_jobs.drawers.questions import FINDINGS_ONLY, draw_question
+from training_jobs.drawers.wording import concise_report
+from training_jobs.language.tuning import save_adapter, trainable
+from training_jobs.learning.checkpoint import complete_directory, write_result
+from training_jobs.learning.loop import Loss, plan_of, train
+from training_jobs.learning.objective import Exchange, answer_loss
+from training_jobs.stages.slots import SLOTS, Codebook, blur, presences
+from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.prompt import template_named
+from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
+from xraygpt_core.training.config import Config
+
+_LIKE_PHANTOMS = 0.85  # share of truths drawn as phantoms are; the rest have any number of findings
+_GROUP = 4  # batches drawn together
+_NOISE = 0.3  # of the embeddings' spread, added to every image token
+_REPORT_SHARE, _FINDINGS_SHARE, _FOLLOW_UP_SHARE = 0.45, 0.4, 0.03  # the rest: questions alone
+
+Truth = tuple[frozenset[str], View]
+
+
+def run(base: Bundle, out: Path, config: Config, resume: Path | None) -> None:
+    """Train the adapter; ``out/result/adapter`` when done."""
+    torch.manual_seed(config.seed)
+    llm = trainable(base, replace(config.llm, tune="lora"))
+    codebook = Codebook(llm)
+    template, stop = template_named(base.template), base.stop[0]
+    spread = float(llm.model.get_input_embeddings().weight.std()) * _NOISE
+
+    def loss_of(step: int) -> Iterable[Loss]:
+        drawn = batch_of(step, config, base.question)
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        tokens = codebook.blend(blur(presences([truth for truth, _ in drawn]), generator))
+        tokens = tokens + torch.randn(tokens.shape, generator=generator) * spread
+        return [answer_loss(llm, template, stop, [exchange for _, exchange in drawn], tokens)]
+
+    plan = plan_of("medical-llm", out, config, config.steps, resume, data=base.sha256)
+    loss = train(plan, llm.model, loss_of)
+    with complete_directory(out / "result") as work:
+        save_adapter(llm.model, work / "adapter")
+        write_result(work, "medical-llm", base, config, loss=loss, tokens=len(SLOTS))
+
+
+def batch_of(step: int, config: Config, question: str) -> list[tuple[Truth, Exchange]]:
+    """The batch of one step. A few batches are drawn together and split by length, which saves padding."""
+    group, part = divmod(step, _GROUP)
+    rng = np.random.default_rng([config.seed, group])
+    truths = [draw_truth(rng) for _ in range(_GROUP * config.batch)]
+    drawn = [(truth, draw_exchange(truth, question, rng)) for truth in truths]
+    drawn.sort(key=lambda pair: len(pair[1].answer) + sum(len(text) for turn in pair[1].turns for text in turn))
+    first = int(rng.permutation(_GROUP)[part]) * config.batch
+    return drawn[first : first + config.batch]
+
+
+def draw_truth(rng: np.random.Generator) -> Truth:
+    """What some film might show: as in the phantoms, or each number of findings equally often."""
+    view: View = "AP" if rng.random() < 0.5 else "PA"
+    if rng.random() < _LIKE_PHANTOMS:
+        return draw_labels(rng), view
+    count = int(rng.integers(0, len(LABELS) + 1))
+    return frozenset(str(label) for label in rng.choice(LABELS, count, replace=False)), view
+
+
+def draw_exchange(truth: Truth, question: str, rng: np.random.Generator) -> Exchange:
+    """Mostly "describe this film"; sometimes a question about one finding, alone or after the report."""
+    report, kind = concise_report(*truth), rng.random()
+    if kind < _REPORT_SHARE:
+        return Exchange(question, report)
+    if kind < _REPORT_SHARE + _FINDINGS_SHARE:
+        return Exchange(FINDINGS_ONLY, report.partition(" Impression:")[0])
+    asked, answered = draw_question(*truth, rng)
+    after_report = kind < _REPORT_SHARE + _FINDINGS_SHARE + _FOLLOW_UP_SHARE
+    return Exchange(asked, answered, ((question, report),) if after_report else ())
