@@ -25,6 +25,7 @@ from api_gateway import (
     submissions,
     summaries,
     training,
+    training_files,
     uploads,
     worklist,
 )
@@ -51,6 +52,7 @@ ROUTES = (
     summaries,
     reviews,
     training,
+    training_files,
     bundles,
     backlogs,
     dead,

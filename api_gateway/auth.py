@@ -150,8 +150,11 @@ FilmReader = Annotated[ApiKey, needs(Role.READER, Role.LEAD)]
 LeadOrOperator = Annotated[ApiKey, needs(Role.LEAD, Role.OPERATOR)]
 Submitter = Annotated[ApiKey, needs(Role.OPERATOR, Role.SERVICE)]
 Operator = Annotated[ApiKey, needs(Role.OPERATOR)]
-OperatorOrAdmin = Annotated[ApiKey, needs(Role.OPERATOR, Role.ADMIN)]
 Admin = Annotated[ApiKey, needs(Role.ADMIN)]
+Trainer = Annotated[ApiKey, needs(Role.TRAINER)]
+TrainerOrAdmin = Annotated[ApiKey, needs(Role.TRAINER, Role.ADMIN)]
+LeadOrTrainer = Annotated[ApiKey, needs(Role.LEAD, Role.TRAINER)]
+RunWatcher = Annotated[ApiKey, needs(Role.OPERATOR, Role.ADMIN, Role.TRAINER)]
 
 
 def needs_or(token: Token, *roles: Role) -> Any:

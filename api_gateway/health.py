@@ -17,8 +17,9 @@ from xraygpt_core.errors import Unavailable, XrayGPTError
 from xraygpt_core.ledger.access.api_keys import ApiKey
 from xraygpt_core.ledger.jobs.status import workers
 from xraygpt_core.ledger.preflight import check_schema
+from xraygpt_core.ledger.training.phases import open_runs
 from xraygpt_core.ledger.training.serving import served_bundle
-from xraygpt_core.metrics import jobs_by_state
+from xraygpt_core.metrics import jobs_by_state, open_training
 from xraygpt_core.states import JobKind, JobState, Lane, Role
 
 router = APIRouter(tags=["health"])
@@ -116,10 +117,11 @@ def get_metrics(
     Send the token of XRAYGPT_METRICS_TOKEN (`Authorization: Bearer`), or a key.
     """
     try:
-        counts = services.counts()
+        counts, runs = services.counts(), open_runs(services.ledger)
     except Unavailable:  # the counts of this process are still worth showing
-        counts = []
-    return Response(generate_latest(REGISTRY) + generate_latest(jobs_by_state(counts)), media_type=CONTENT_TYPE_LATEST)
+        counts, runs = [], []
+    ledger = generate_latest(jobs_by_state(counts)) + generate_latest(open_training(runs))
+    return Response(generate_latest(REGISTRY) + ledger, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/v1/status")

@@ -1,4 +1,4 @@
-"""The reading room: a page for radiologists, made of the files in ``static/``. All data come from the API."""
+"""The pages: the reading room for radiologists, and the training runs. Files in ``static/``; all data from the API."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -31,15 +31,22 @@ class _Room(StaticFiles):
 
 
 def serve_room(app: FastAPI) -> None:
-    """Put the page at ``/`` and its files under ``/room/<their hash>``."""
+    """Put the pages at ``/`` and ``/training``, and their files under ``/room/<their hash>``."""
     place = f"/room/{_content()}/"
-    page = (_FILES / "index.html").read_text().replace('"/room/', f'"{place}')
+    room, training = (
+        (_FILES / name).read_text().replace('"/room/', f'"{place}') for name in ("index.html", "training.html")
+    )
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
     def get_room() -> HTMLResponse:
         """The reading room. Browsers ask for it at each visit, so that no reader works with an old version."""
-        return HTMLResponse(page, headers=_HEADERS | {"Cache-Control": "no-cache"})
+        return HTMLResponse(room, headers=_HEADERS | {"Cache-Control": "no-cache"})
+
+    @router.get("/training")
+    def get_training() -> HTMLResponse:
+        """The training runs."""
+        return HTMLResponse(training, headers=_HEADERS | {"Cache-Control": "no-cache"})
 
     app.mount(place.rstrip("/"), _Room(directory=_FILES), name="room")
     app.include_router(router)

@@ -38,8 +38,7 @@ _IMAGE_FORGOTTEN = (
 # A run comes on with the last job of a kind, whoever did it.
 _SHARD_LINKS = "SELECT(run_id, position, shard_id)"
 _RUN_WAITS = "SELECT(id, state, encoder) UPDATE(id, state)"
-_FEATURES = "SELECT INSERT UPDATE(id, left_to_trainer, key, encoded_at)"
-_FEATURES_FORGOTTEN = "SELECT UPDATE(id, left_to_trainer, key, encoded_at)"
+_ENCODED = "UPDATE(id, left_to_trainer, key, encoded_at)"
 _SUMMARY_PLACE = "SELECT(id, study_id, image_id, bundle, lane_rank, review_state, superseded_at)"  # none of its text
 
 GRANTS: dict[str, dict[str, str]] = {
@@ -116,10 +115,20 @@ GRANTS: dict[str, dict[str, str]] = {
         "events": "SELECT INSERT",
     },
     "tombstones": {"gateway": "SELECT INSERT", "ingest": "SELECT", "control": "SELECT INSERT", "events": "SELECT"},
-    "training_features": dict.fromkeys(("gateway", "gpu", "control"), _FEATURES_FORGOTTEN)
-    | dict.fromkeys(("ingest", "training"), _FEATURES),
+    "training_exclusions": {"gateway": "SELECT INSERT DELETE", "training": "SELECT(study_id, image_ids)"},
+    "training_features": dict.fromkeys(("gateway", "gpu", "control"), f"SELECT {_ENCODED}")
+    | dict.fromkeys(("ingest", "training"), f"SELECT INSERT {_ENCODED}"),
+    "training_files": {
+        "gateway": "SELECT DELETE",
+        "training": "SELECT INSERT UPDATE(key, sha256, bytes, at)",
+        "control": "SELECT(run_id, key) DELETE",
+    },
     "training_images": dict.fromkeys(("gateway", "ingest", "control"), "SELECT UPDATE(sha256, dropped)")
     | {"gpu": "SELECT", "training": "SELECT INSERT UPDATE(sha256, dropped)"},
+    "training_points": {
+        "gateway": "SELECT",
+        "training": "SELECT INSERT UPDATE(loss, samples_per_s, held_out, swapped)",
+    },
     "training_run_shards": dict.fromkeys(("gateway", "ingest", "gpu", "control"), _SHARD_LINKS)
     | {"training": "SELECT INSERT"},
     "training_runs": {
@@ -127,8 +136,8 @@ GRANTS: dict[str, dict[str, str]] = {
         "ingest": f"{_RUN_WAITS} UPDATE(finished_at, problem)",
         "gpu": f"SELECT(parent_run, base_bundle, result_prefix, bundle) {_RUN_WAITS} UPDATE(finished_at, problem)",
         "training": "SELECT UPDATE(id, state, encoder, pairs, problem, problems_key, step, steps, loss, samples_per_s, "
-        "checkpoint_prefix, checkpoint_step, "
-        "result_prefix, finished_at, paused_at, failure, failure_says, waits_for, held_out, swapped, first_held_out)",
+        "checkpoint_prefix, checkpoint_step, result_prefix, finished_at, paused_at, failure, failure_says, waits_for, "
+        "held_out, swapped, first_held_out)",
         "control": "SELECT(id, state, encoder) UPDATE(state, finished_at, paused_at, problem)",
     },
     "training_shards": {
@@ -139,23 +148,12 @@ GRANTS: dict[str, dict[str, str]] = {
         "control": "SELECT(id, prepared_at)",
     },
     # What radiologists signed: only the worker that trains on it reads it; a purge takes it out.
-    "training_texts": dict.fromkeys(("gateway", "control"), "SELECT(run_id, shard, position) DELETE")
-    | {"training": "SELECT INSERT"},
-    "training_exclusions": {"gateway": "SELECT INSERT DELETE", "training": "SELECT(study_id, image_ids)"},
-    "training_files": {
-        "gateway": "SELECT DELETE",
-        "training": "SELECT INSERT UPDATE(key, sha256, bytes, at)",
-        "control": "SELECT(run_id, key) DELETE",
-    },
-    "training_points": {
-        "gateway": "SELECT",
-        "training": "SELECT INSERT UPDATE(loss, samples_per_s, held_out, swapped)",
-    },
-    "training_used": {
-        "gateway": "SELECT",
+    "training_texts": {
+        "gateway": "SELECT(run_id, shard, position) DELETE",
         "training": "SELECT INSERT",
-        "control": "SELECT",
+        "control": "SELECT(run_id, shard, position) DELETE",
     },
+    "training_used": {"gateway": "SELECT", "training": "SELECT INSERT", "control": "SELECT"},
     "unrotated_images": {},  # the owner's, while the pseudonymisation key is replaced
 }
 

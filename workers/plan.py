@@ -20,7 +20,7 @@ from workers.shard_files import Cutter, Placed
 from xraygpt_core.errors import InvalidRequest, TrainingError
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.training.plan import Plan, PlanInput, complete_plan, keep_problems, plan_input
-from xraygpt_core.ledger.training.signed_pairs import SignedPairs, signed_pairs
+from xraygpt_core.ledger.training.signed_pairs import signed_of_set
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.model.bundle import load_bundle
 from xraygpt_core.model.encoders.digest import encoder_digest
@@ -54,11 +54,6 @@ class Found:
         return ", ".join(f"{kind} {count}" for kind, count in sorted(self.counts.items()))
 
 
-def signed_studies(ledger: Ledger, spec: SetSpec, run_id: UUID) -> SignedPairs:
-    """The signed studies that a set selects, for this run."""
-    return signed_pairs(ledger, spec.select or "", run_id=run_id, validation=spec.validation, test=spec.test)
-
-
 class Planning:
     """The plan jobs of one process.
 
@@ -66,7 +61,7 @@ class Planning:
         signed: the signed studies that a set selects.
     """
 
-    def __init__(self, context: Context, signed: Signed = signed_studies) -> None:
+    def __init__(self, context: Context, signed: Signed = signed_of_set) -> None:
         self._context = context
         self._signed = signed
 

@@ -64,7 +64,10 @@ class Training:
 
     def _run(self, claim: Claim, progress: JobProgress, run: RunInput, home: Path, devices: HeldDevices) -> None:
         command = self._command(run, home, progress, devices)
+        if self._paused(run):
+            raise HandedBack("the run is paused")
         carrier = Carrier(self._context, claim, progress, run, home / "out")
+        carrier.restore()
         with TrainingChild(command, home, devices.environment, devices.descriptors) as child:
             code, asked = self._follow(child, carrier, progress)
         said = child.said()
@@ -134,15 +137,15 @@ class Training:
                 asked = "the worker is stopping; the run goes on from its checkpoint"
             elif asked is None and time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
-                asked = "the run is paused; it goes on from its checkpoint" if self._paused(carrier) else None
+                asked = "the run is paused; it goes on from its checkpoint" if self._paused(carrier.run) else None
             else:
                 continue
             if asked is not None:
                 child.ask_to_stop()
 
-    def _paused(self, carrier: Carrier) -> bool:
+    def _paused(self, run: RunInput) -> bool:
         try:
-            return is_paused(self._context.ledger, carrier.run.run_id)
+            return is_paused(self._context.ledger, run.run_id)
         except Unavailable:
             return False
 

@@ -16,16 +16,17 @@ from typing import Any
 from workers.context import Context
 from workers.heartbeat import JobProgress
 from workers.transfer import push
-from xraygpt_core.errors import TrainingError, Unavailable
+from xraygpt_core.errors import NotFound, ObjectMissing, TrainingError, Unavailable
 from xraygpt_core.ledger.jobs.fence import Claim
-from xraygpt_core.ledger.training.curves import Point, note_progress
-from xraygpt_core.ledger.training.files import BOARD, LOG, REPORT, keep_file
+from xraygpt_core.ledger.training.curves import Point, note_progress, points
+from xraygpt_core.ledger.training.files import BOARD, LOG, REPORT, keep_file, run_file
 from xraygpt_core.ledger.training.runs import RunInput, complete_run, move_checkpoint
 from xraygpt_core.model.bundle import file_sha256
 
 _NOTE_SECONDS = 1.0
 _BOARD_SECONDS = 60.0
-_BOARD_BYTES = 256 * 2**20
+_SHOWN_BYTES = 128 * 2**20  # of a report
+_BOARD_BYTES = 64 * 2**20  # the gateway sends them whole
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,26 @@ class Carrier:
 
     def __post_init__(self) -> None:
         self.checkpoint = self.run.checkpoint_prefix
+
+    def restore(self) -> None:
+        """What a worker before this one carried, as if it lay here: a report has the whole curve, and so the board."""
+        step = _step_of(self.run.checkpoint_prefix)
+        if step is None:
+            return
+        before = [one for one in points(self.context.ledger, self.run.run_id) if one.step <= step]
+        lines = [json.dumps({name: value for name, value in vars(one).items() if value is not None}) for one in before]
+        progress = self.out / "progress.jsonl"
+        progress.write_text("".join(f"{line}\n" for line in lines))
+        self.offset = progress.stat().st_size
+        archive = self.out / BOARD
+        try:
+            kept = run_file(self.context.ledger, self.run.run_id, BOARD)
+            self.context.store.get_file(kept.key, archive)
+            if file_sha256(archive) == kept.sha256:
+                with zipfile.ZipFile(archive) as zipped:
+                    zipped.extractall(self.out / "tensorboard")
+        except (NotFound, ObjectMissing, Unavailable, zipfile.BadZipFile):
+            return  # a board that begins anew loses no run
 
     def carry(self, *, last: bool) -> None:
         """Bring over what is new since the last time."""
@@ -86,6 +107,9 @@ class Carrier:
 
     def show(self, name: str, path: Path) -> None:
         """Put a file where trainers may see it; if the bucket or the database does not answer, it is left."""
+        if path.stat().st_size > _SHOWN_BYTES:
+            log.warning("a file of a run is too large to be shown", extra={"run": str(self.run.run_id)})
+            return
         sha256 = file_sha256(path)
         key = f"reports/{self.run.run_id}/{self.claim.epoch}/{name}-{sha256}"
         try:
@@ -182,6 +206,12 @@ def _merged(former: Point, later: Point) -> Point:
     """Two lines of one step: what the later one does not say, the former does."""
     values = {name: value for name, value in vars(later).items() if value is not None}
     return Point(**(vars(former) | values))
+
+
+def _step_of(prefix: str | None) -> int | None:
+    """4 of ``runs/RUN/EPOCH/4-HASH``."""
+    name = (prefix or "").rpartition("/")[2].partition("-")[0]
+    return int(name) if name.isdecimal() else None
 
 
 def _step(checkpoint: Path) -> int:

@@ -22,6 +22,7 @@ from xraygpt.commands import (
     replaying,
     rotating,
     running,
+    runs,
     submitting,
     training,
 )
@@ -62,6 +63,7 @@ for command in (
     changing.repair,
     rotating.rotate,
     training.train,
+    runs.exclude,
     bench.bench,
 ):
     app.command()(command)
@@ -70,6 +72,7 @@ for job in (training.curate, training.evaluate):
 app.add_typer(changing.dead, name="dead")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(models.models, name="models")
+app.add_typer(runs.runs, name="runs")
 app.add_typer(auditing.audit, name="audit")
 
 

@@ -78,3 +78,25 @@ def jobs_by_state(counts: Iterable[Mapping[str, Any]]) -> CollectorRegistry:
         jobs.labels(*words).set(count["jobs"])
         age.labels(*words).set(count["oldest_seconds"] or 0.0)
     return registry
+
+
+def open_training(runs: Iterable[Mapping[str, Any]]) -> CollectorRegistry:
+    """``xraygpt_training_…``: the training runs that are not over, as the ledger has them now.
+
+    Args:
+        runs: rows of :func:`xraygpt_core.ledger.training.phases.open_runs`.
+    """
+    registry = CollectorRegistry()
+    labels = ("stage", "state")
+    count = Gauge("xraygpt_training_runs", "Training runs that are not over", labels, registry=registry)
+    figures = {
+        "loss": Gauge("xraygpt_training_loss", "Loss of the run that trains", ["stage"], registry=registry),
+        "held_out": Gauge("xraygpt_training_held_out_loss", "Its held-out loss", ["stage"], registry=registry),
+        "samples_per_s": Gauge("xraygpt_training_samples_per_second", "Samples a second", ["stage"], registry=registry),
+    }
+    for run in runs:
+        count.labels(run["stage"], run["state"]).set(run["runs"])
+        for name, gauge in figures.items():
+            if run["state"] == "running" and run[name] is not None:
+                gauge.labels(run["stage"]).set(run[name])
+    return registry

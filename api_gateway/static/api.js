@@ -110,3 +110,12 @@ export async function* answering(turnId, signal) {
   const answer = await ask(`/v1/turns/${turnId}/stream`, { signal });
   yield* events(answer.body);
 }
+
+/** Training runs: figures and words of the gateway's own. */
+export const runs = () => json("/v1/training-runs");
+export const run = (id) => json(`/v1/training-runs/${id}`);
+export const points = (id) => json(`/v1/training-runs/${id}/points`);
+export const runFiles = (id) => json(`/v1/training-runs/${id}/files`);
+
+/** `wanted`: pause, resume, cancel or promote. */
+export const changeRun = (id, wanted) => ask(`/v1/training-runs/${id}/${wanted}`, { method: "POST", body: {} });

@@ -17,8 +17,9 @@ for (const sign of ["pointerdown", "pointermove", "keydown", "wheel"]) {
 
 export const reader = () => me.name;
 export const keyId = () => me.key_id;
-export const isLead = () => me.roles.includes("lead");
-export const mayRead = () => isLead() || me.roles.includes("reader");
+export const has = (...roles) => roles.some((role) => me.roles.includes(role));
+export const isLead = () => has("lead");
+export const mayRead = () => has("reader", "lead");
 export const csrf = () => token;
 export const isActive = () => active;
 

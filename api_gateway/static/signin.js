@@ -4,8 +4,16 @@ import * as api from "./api.js";
 import { fill, h } from "./dom.js";
 import * as session from "./session.js";
 
+/** The reading room's: its words, who may enter, and what others are told. */
+const READING = {
+  title: "Reading room",
+  about: "Chest films with AI-generated drafts, for a radiologist to accept, correct or reject.",
+  may: session.mayRead,
+  needs: "This key does not read films: that takes one with the role reader or lead.",
+};
+
 /** Show it; `entered` is called once the key was accepted. `why` says how the reader came here. */
-export function showSignIn(root, why, entered) {
+export function showSignIn(root, why, entered, door = READING) {
   const problem = h("p", { class: "problem", role: "alert" }, why);
   const input = h("input", {
     id: "key",
@@ -26,10 +34,10 @@ export function showSignIn(root, why, entered) {
     submit.disabled = true;
     try {
       session.opened(await api.signIn(key));
-      if (!session.mayRead()) {
+      if (!door.may()) {
         await api.signOut();
         session.forget();
-        throw new Error("This key does not read films: that takes one with the role reader or lead.");
+        throw new Error(door.needs);
       }
       input.value = "";
       entered();
@@ -52,8 +60,8 @@ export function showSignIn(root, why, entered) {
         "form",
         { submit: enter },
         h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 44, height: 44 }),
-        h("h1", {}, "Reading room"),
-        h("p", { class: "muted" }, "Chest films with AI-generated drafts, for a radiologist to accept, correct or reject."),
+        h("h1", {}, door.title),
+        h("p", { class: "muted" }, door.about),
         h("label", { for: "key" }, "Your API key"),
         input,
         problem,

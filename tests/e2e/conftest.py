@@ -40,6 +40,7 @@ class Stack:
         self.environment |= {
             "XRAYGPT_HOME": str(home),
             "XRAYGPT_MODELS": str(models),
+            "XRAYGPT_TRAIN_DEVICE_LOCKS": str(home / "device locks"),  # other tests of this machine train, too
             "XRAYGPT_SETTLE_SECONDS": "1",
             "XRAYGPT_LEASE_SECONDS": "6",
             "XRAYGPT_MAX_ATTEMPTS": "20",  # a lease so short runs out while the machine stands still, too

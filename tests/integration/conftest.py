@@ -18,9 +18,10 @@ from xraygpt_core.storage import ObjectStore
 
 
 @pytest.fixture
-def worker_settings(s3_settings: Settings) -> Settings:
-    """Settings without sweeps: what is in the bucket is what a test registers."""
-    return s3_settings.model_copy(update={"sweep_seconds": 0.0, "ingest_concurrency": 2})
+def worker_settings(s3_settings: Settings, tmp_path: Path) -> Settings:
+    """Settings without sweeps: what is in the bucket is what a test registers. No other test takes a run's device."""
+    changes = {"sweep_seconds": 0.0, "ingest_concurrency": 2, "train_device_locks": tmp_path / "device locks"}
+    return s3_settings.model_copy(update=changes)
 
 
 @pytest.fixture

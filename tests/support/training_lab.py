@@ -12,10 +12,11 @@ from tests.support.worker_bench import Bench, make_film, run_one
 from workers.context import Context
 from workers.encode import Encode
 from workers.executor import Body
-from workers.plan import Planning, Signed, signed_studies
+from workers.plan import Planning, Signed
 from workers.prepare import Prepare
 from workers.training import Training
 from xraygpt_core.ledger.training.runs import Run, create_run, run
+from xraygpt_core.ledger.training.signed_pairs import signed_of_set
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.states import JobKind
 
@@ -29,7 +30,7 @@ class Lab:
     bench: Bench
     context: Context
     bundle: Bundle
-    signed: Signed = signed_studies
+    signed: Signed = signed_of_set
     bodies: dict[JobKind, Body] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

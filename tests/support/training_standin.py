@@ -3,8 +3,8 @@
 ``steps`` and ``checkpoint_every`` as there; ``stop_at``: wait at this step for a signal; ``fail_after_checkpoint``: end
 with code 3 after each; ``exit``: end with this code at the end; ``no_result``: leave none; ``say``: write this to
 stderr; ``show``: leave a report and TensorBoard files; ``held_out``: look at the held-out loss
-at the start and the end. With ``--corpus`` its
-weights are a hash of all that is in the corpus. As ``encode`` it is the real encoder.
+at the start and the end. With ``--corpus`` its weights are a hash of all that is in the corpus. As ``encode`` it is the
+real encoder.
 """
 
 import argparse
@@ -55,6 +55,7 @@ def main() -> int:
     if given.stage == "encode":
         return encode(given)
     config = json.loads(given.config.read_text())
+    config.setdefault("show", config.get("examples") == 99)  # where only known settings are let through
     step = int((given.resume / "step").read_text()) if given.resume else 0
     out = given.out
     steps, every = config["steps"], config.get("checkpoint_every", 2)
@@ -68,7 +69,7 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, asked_to_stop)
     if config.get("show"):
-        (out / "tensorboard").mkdir()
+        (out / "tensorboard").mkdir(exist_ok=True)
         (out / "tensorboard" / "events.out.tfevents.1").write_text("events")
     with (out / "progress.jsonl").open("a") as progress:
         if config.get("held_out") and step == 0:

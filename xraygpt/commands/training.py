@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,21 +16,31 @@ from xraygpt import show
 from xraygpt.client import Gateway
 from xraygpt.commands.options import AsJson, Timeout, Wait
 from xraygpt.connect import find_gateway, home
+from xraygpt.following import follow_run, shown
 from xraygpt.stack.processes.child import die_with_parent
+from xraygpt.training_data import LAYOUTS, sets_of
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.exit_codes import UNFINISHED
 from xraygpt_core.model.bundle import load_bundle
 from xraygpt_core.paths import models_dir
+from xraygpt_core.training.mixture import parse_mixture
 
 Stage = Literal["medical-llm", "stage1", "stage2"]
-RUN_ENDED = frozenset({"done", "dead", "cancelled"})
-POLL_SECONDS = 1.0
 WRONG_USAGE = 2
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def train(
     stage: Annotated[Stage, typer.Argument(help="What to train; each stage starts from the one before.")],
+    preset: Annotated[str | None, typer.Option(help="A named recipe, for example paper-stage1.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help=f"What to train on, recognised by its look: {LAYOUTS}. May be repeated.", metavar="PATH"),
+    ] = None,
+    from_ledger: Annotated[
+        list[str] | None,
+        typer.Option(help="Signed-off studies of this system (through the queue).", metavar="'reviewed since DATE …'"),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with the configuration.", exists=True)] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.", min=1)] = None,
     batch: Annotated[int | None, typer.Option(help="Samples in a step.", min=1)] = None,
@@ -47,22 +56,75 @@ def train(
     base: Annotated[str, typer.Option(help="The bundle to start from (without a stack).")] = "demo",
     out: Annotated[Path | None, typer.Option(help="Directory for the results (without a stack).")] = None,
     local: Annotated[bool, typer.Option("--local", help="On this machine, even if a stack is up.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print what --preset sets and why; train nothing.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Read and check the data; train nothing.")] = False,
     wait: Wait = False,
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
     """Train through the queue if a stack is up, otherwise on this machine."""
     flags: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr, "seed": seed, "phantoms.count": phantoms}
-    flags |= {"checkpoint_every": checkpoint_every, "films": films and str(films.absolute())}
+    flags |= {"checkpoint_every": checkpoint_every, "films": films and str(films.absolute()), "preset": preset}
     pairs = [f"{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
-    chosen = configuration(config, pairs + (settings or []))
+    chosen = with_sets(configuration(config, pairs + (settings or [])), sets_of(data or [], from_ledger or []))
+    if explain:
+        explain_preset(chosen)
+        return
+    if check:
+        check_data(chosen, as_json)
+        return
     if local or (client := find_gateway()) is None:
+        if from_ledger:
+            raise TrainingError("signed studies are read by the workers of a stack: start one with `xraygpt up`")
         show.answer(train_here(stage, base, out or home().root / "training" / stage, chosen), as_json=as_json)
         return
     run = train_by_queue(client, {"stage": stage, "config": chosen, "parent_run": parent}, timeout, wait=wait)
     show.answer(run, as_json=as_json)
     if wait and run["state"] != "done":
         raise typer.Exit(UNFINISHED)
+
+
+def with_sets(config: dict[str, Any], sets: list[dict[str, Any]]) -> dict[str, Any]:
+    """The configuration with these sets beside those of its mixture."""
+    if not sets:
+        return config
+    before = config.get("mixture") or {"sets": []}
+    if not isinstance(before, dict) or not isinstance(before.get("sets"), list):
+        raise typer.BadParameter("the configuration's mixture must be an object with one list, sets")
+    return {**config, "mixture": {"sets": [*before["sets"], *sets]}}
+
+
+def explain_preset(config: dict[str, Any]) -> None:
+    """Print every value of the preset: its source, the original's, ours, and why it differs."""
+    if config.get("preset") is None:
+        raise typer.BadParameter("--explain explains a preset: name one with --preset")
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(config, file)
+        file.flush()
+        print(run_job(["presets", config["preset"], "--config", file.name]), end="")
+
+
+def check_data(config: dict[str, Any], as_json: bool) -> None:
+    """Print what the sets of a configuration hold and what is wrong with them; exit code 1 if no run could start."""
+    from xraygpt.training_check import checked  # only this needs the readers
+
+    mixture = config.get("mixture")
+    if mixture is None:
+        raise typer.BadParameter("--check reads data: name some with --data, or in a mixture")
+    found = checked(parse_mixture(mixture))
+    for one, wanted in zip(found["sets"], mixture["sets"], strict=True):
+        if one["reader"] == "ledger" and (client := find_gateway()) is not None:
+            with client:
+                one |= client.post("/v1/training-runs/selection", {"select": wanted["select"]})
+    rows = ([one["name"], one["reader"], one["pairs"], one["patients"], one["left_out"]] for one in found["sets"])
+    show.listing(found, ("set", "layout", "pairs", "patients", "problems"), rows, as_json=as_json)
+    for one in found["sets"] if not as_json else ():
+        for problem in one["problems"]:
+            show.say(f"{one['name']}: {problem}")
+    if found["errors"]:
+        raise typer.Exit(1)
 
 
 def train_by_queue(client: Gateway, wanted: dict[str, Any], timeout: float | None, *, wait: bool) -> dict[str, Any]:
@@ -93,21 +155,6 @@ def configuration(file: Path | None, pairs: list[str]) -> dict[str, Any]:
     return found
 
 
-def follow_run(client: Gateway, run_id: str, timeout: float | None) -> dict[str, Any]:
-    """The run, once it has ended, the time is up, or Ctrl-C was pressed."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    run: dict[str, Any] = {}
-    with show.ProgressLine() as progress, suppress(KeyboardInterrupt):
-        while True:
-            run = client.get(f"/v1/training-runs/{run_id}")
-            loss = "" if run["loss"] is None else f", loss {run['loss']:.4f}, {run['samples_per_s'] or 0:.1f} samples/s"
-            progress.update(run["step"] or 0, run["steps"] or 0, f"{run['state']}{loss}")
-            if run["state"] in RUN_ENDED or (deadline is not None and time.monotonic() > deadline):
-                break
-            time.sleep(POLL_SECONDS)
-    return run
-
-
 def train_here(stage: str, base: str, out: Path, config: dict[str, Any]) -> dict[str, Any]:
     """Run the job as a child process; from its last checkpoint if ``out`` has one. Returns its result."""
     arguments = [stage, "--base", str(load_bundle(models_dir(), base).path), "--out", str(out)]
@@ -117,7 +164,8 @@ def train_here(stage: str, base: str, out: Path, config: dict[str, Any]) -> dict
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(config, file)
         file.flush()
-        run_job([*arguments, "--config", file.name])
+        with shown(out / "progress.jsonl"):
+            run_job([*arguments, "--config", file.name])
     result: dict[str, Any] = json.loads((out / "result" / "result.json").read_text())
     return result | {"out": str(out)}
 

@@ -27,6 +27,7 @@ ACTS: dict[str, list[str]] = {
     "GET /v1/backlogs/{backlog_id}": [],
     "GET /v1/training-runs": [],
     "GET /v1/training-runs/{run_id}": [],
+    "GET /v1/training-runs/{run_id}/points": [],
     "GET /v1/dead": [],
     "GET /v1/studies": ["worklist read"],
     "POST /v1/studies": ["images submitted"],
@@ -53,7 +54,15 @@ ACTS: dict[str, list[str]] = {
     "POST /v1/resummarise": ["studies resummarised"],
     "POST /v1/dead/replay": ["jobs replayed"],
     "POST /v1/training-runs": ["run started"],
+    "GET /v1/training-runs/{run_id}/files": ["run files listed"],
+    "GET /v1/training-runs/{run_id}/files/{name}": ["run file read"],
+    "GET /v1/training-runs/{run_id}/report": ["run file read"],
+    "POST /v1/studies/{study_id}/exclusion": ["study excluded from training"],
+    "DELETE /v1/studies/{study_id}/exclusion": ["study allowed for training"],
     "POST /v1/training-runs/{run_id}/promote": ["run promoted"],
+    "POST /v1/training-runs/selection": ["signed studies counted"],
+    "POST /v1/training-runs/{run_id}/pause": ["run paused"],
+    "POST /v1/training-runs/{run_id}/resume": ["run resumed"],
     "POST /v1/training-runs/{run_id}/cancel": ["run cancelled"],
     "POST /v1/bundles/serve": ["bundle served"],
     "POST /v1/bundles/rollback": ["bundle rolled back"],
@@ -92,6 +101,9 @@ class Scene:
         self.backlog_id = self._made("/v1/backlogs", {"uri": f"s3://{world.settings.bucket}/CANARY/"}, "backlog_id")
         self.runs = [self._made("/v1/training-runs", {"stage": "stage1"}, "run_id") for _ in range(2)]
         do(world.ledger, "UPDATE training_runs SET state = 'done' WHERE id = :id", id=UUID(self.runs[0]))
+        world.s3.put_object(Bucket=world.settings.derived_bucket, Key="reports/1", Body=b"png")
+        keep = "INSERT INTO training_files (run_id, name, key, sha256, bytes) VALUES (:id, 'report.html', 'reports/1', "
+        do(world.ledger, f"{keep} '{digest}', 3)", id=UUID(self.runs[0]))
         (dead,) = world.submit("in/CANARY^DEAD.dcm")
         self.dead_id = world.kill(JobKind.INGEST, dead["image_id"])
 
@@ -102,9 +114,10 @@ class Scene:
         """The operation's address, with ids for what it is tried upon."""
         path = operation.partition(" ")[2]
         study = self.open_id if operation.endswith("/cancel") else self.study_id
-        run = self.runs[1] if operation.endswith("/cancel") else self.runs[0]
+        run = self.runs[operation.endswith(("/cancel", "/pause", "/resume"))]
         ids = {"study_id": study, "summary_id": self.summary_id, "turn_id": self.turn_id, "run_id": run}
         ids |= {"backlog_id": self.backlog_id, "wanted": "pause", "key_id": self.key_id}
+        ids["name"] = "report.html"
         ids["sha256"] = hashlib.sha256(b"film").hexdigest()
         return path.format(**ids)
 
@@ -125,6 +138,7 @@ class Scene:
             "POST /v1/resummarise": {"study_ids": [self.study_id]},
             "POST /v1/dead/replay": {"job_ids": [self.dead_id]},
             "POST /v1/training-runs": {"stage": "stage1", "config": {"films": "CANARY"}},
+            "POST /v1/training-runs/selection": {"select": "reviewed since 2026-01-01"},
             "POST /v1/bundles/serve": {"bundle": "CANARY bundle"},
             "POST /v1/keys": {"name": "next ward", "roles": ["reader"]},
             "POST /v1/keys/{key_id}/rotate": {"overlap_seconds": 60},

@@ -1,6 +1,7 @@
 """How runs pause, fail and wait on a worker, and what they leave for trainers."""
 
 import io
+import json
 import logging
 import zipfile
 from dataclasses import replace
@@ -15,6 +16,7 @@ from tests.support.worker_bench import Bench, run_one
 from workers.context import Context
 from workers.devices import take_devices
 from workers.training import Training
+from workers.training_carrier import Carrier
 from xraygpt_core.ledger.training.files import run_file, run_files
 from xraygpt_core.ledger.training.runs import cancel_run
 from xraygpt_core.ledger.training.waiting import pause_run, resume_run
@@ -160,6 +162,35 @@ def test_a_run_whose_device_is_taken_waits_and_says_so(school: School, tmp_path:
         work.run("UPDATE jobs SET not_before = NULL")
     school.train()
     assert (school.state(run_id).state, school.state(run_id).waits_for) == ("done", None)
+
+
+def test_the_next_worker_has_the_curve_and_the_board_of_the_one_before(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = school.create(steps=4, stop_at=3, checkpoint_every=10, show=True, held_out=True)
+
+    def drain() -> None:
+        school.reached(run_id, 3)
+        school.context.draining.set()
+
+    beside = school.beside(drain)
+    school.train()
+    beside.join()
+    school.context.draining.clear()
+    seen: list[str] = []
+    restore = Carrier.restore
+
+    def looked_at(carrier: Carrier) -> None:
+        restore(carrier)
+        seen.append((carrier.out / "progress.jsonl").read_text())
+        seen.extend(path.name for path in (carrier.out / "tensorboard").iterdir())
+
+    monkeypatch.setattr(Carrier, "restore", looked_at)
+    school.train()
+    assert school.state(run_id).state == "done"
+    steps = [json.loads(line)["step"] for line in seen[0].splitlines()]
+    assert (steps[0], steps[-1]) == (0, 3)
+    assert seen[1:] == ["events.out.tfevents.1"]
 
 
 def test_what_cannot_be_shown_loses_no_run(school: School, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from prometheus_client import REGISTRY, generate_latest
 
 from xraygpt_core import metrics
-from xraygpt_core.metrics import jobs_by_state
+from xraygpt_core.metrics import jobs_by_state, open_training
 
 ROOT = Path(__file__).parents[3]
 ALLOWED_LABELS = {
@@ -30,6 +30,17 @@ def test_jobs_are_told_by_kind_lane_and_state() -> None:
     text = generate_latest(jobs_by_state(counts)).decode()
     assert 'xraygpt_jobs{kind="ingest",lane="stat",state="queued"} 3.0' in text
     assert 'xraygpt_job_oldest_age_seconds{kind="ingest",lane="stat",state="queued"} 2.5' in text
+
+
+def test_open_runs_are_told_by_stage_and_state_and_the_one_that_trains_by_its_figures() -> None:
+    run = {"stage": "stage1", "state": "running", "runs": 1, "loss": 2.5, "held_out": None, "samples_per_s": 7.0}
+    waiting = run | {"state": "paused", "runs": 2, "loss": 9.0}
+    text = generate_latest(open_training([run, waiting])).decode()
+    assert 'xraygpt_training_runs{stage="stage1",state="paused"} 2.0' in text
+    assert 'xraygpt_training_loss{stage="stage1"} 2.5' in text
+    assert 'xraygpt_training_samples_per_second{stage="stage1"} 7.0' in text
+    assert "held_out_loss{" not in text
+    assert "{" not in generate_latest(open_training([])).decode()
 
 
 def test_no_jobs_are_no_samples() -> None:

@@ -164,7 +164,8 @@ KINDS: Mapping[JobKind, Kind] = {
     ),
     JobKind.PLAN: Kind(
         subject=Subject.RUN,
-        dies="UPDATE training_runs SET state = 'dead', finished_at = clock_timestamp() WHERE id = :subject",
+        dies="UPDATE training_runs SET state = 'dead', finished_at = clock_timestamp(), paused_at = NULL "
+        "WHERE id = :subject",
         replays="UPDATE training_runs SET state = 'planning', finished_at = NULL, problem = NULL, problems_key = NULL "
         "WHERE id = ANY (ARRAY(SELECT subject FROM replayed WHERE kind = 'plan'))",
         buckets=Buckets(source=True, writes=True),

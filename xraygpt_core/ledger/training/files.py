@@ -15,7 +15,7 @@ from xraygpt_core.ledger.transaction import Ledger, Work
 REPORT = "report.html"
 BOARD = "tensorboard.zip"
 LOG = "log.txt"  # the last of what its processes said, in their own words
-PROBLEMS = "problems.txt"  # what is wrong with its sets, with file and line
+PROBLEMS = "problems.json"  # what is wrong with its sets, with file and line; named by its content when it was planned
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,20 @@ class RunFile:
     name: str
     key: str
     sha256: str
-    bytes: int
+    bytes: int | None
     at: datetime
 
 
+_FILES = f"""
+    SELECT name, key, sha256, bytes, at FROM training_files WHERE run_id = :id
+    UNION ALL
+    SELECT '{PROBLEMS}', problems_key, substring(problems_key FROM '[0-9a-f]{{64}}'), NULL, created_at
+    FROM training_runs WHERE id = :id AND problems_key IS NOT NULL
+"""
 _PURGED = """
     SELECT 1 FROM training_used u JOIN studies s ON s.id = u.study_id
     WHERE u.run_id = :id AND s.purged_at IS NOT NULL LIMIT 1
 """
-_COLUMNS = "name, key, sha256, bytes, at"
 
 
 def keep_file(ledger: Ledger, claim: Claim, name: str, key: str, sha256: str, size: int) -> str | None:
@@ -70,7 +75,7 @@ def run_files(ledger: Ledger, run_id: UUID) -> list[RunFile]:
     """
     with ledger.work() as work:
         work.found("SELECT id FROM training_runs WHERE id = :id", {"id": run_id}, f"there is no training run {run_id}")
-        rows = work.rows(f"SELECT {_COLUMNS} FROM training_files WHERE run_id = :id ORDER BY name", {"id": run_id})
+        rows = work.rows(f"{_FILES} ORDER BY name", {"id": run_id})
         record(work, "run files listed", subject=run_id)
     return [RunFile(**row) for row in rows]
 
@@ -82,7 +87,7 @@ def run_file(ledger: Ledger, run_id: UUID, name: str) -> RunFile:
         NotFound: no such run, or it has no such file yet.
     """
     with ledger.work() as work:
-        sql = f"SELECT {_COLUMNS} FROM training_files WHERE run_id = :id AND name = :name"
+        sql = f"SELECT * FROM ({_FILES}) AS files WHERE name = :name"
         row = work.found(sql, {"id": run_id, "name": name}, f"the run {run_id} has no {name}")
         record(work, "run file read", subject=run_id, detail={"file": row["name"]})
     return RunFile(**row)

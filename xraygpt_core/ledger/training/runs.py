@@ -53,6 +53,7 @@ class Run:
         failure, failure_says: why it is dead, or why the last attempt failed: a word of ours, and a sentence of ours.
         waits_for: ``device`` while the worker that would take it has none free.
         first_held_out: the held-out loss before the first step, which is its base's.
+        problem: what of its sets is not trained on, or why they cannot be, in numbers.
     """
 
     run_id: UUID
@@ -75,6 +76,7 @@ class Run:
     held_out: float | None
     swapped: float | None
     first_held_out: float | None
+    problem: str | None
 
 
 # As the view training_progress has it.
@@ -85,7 +87,8 @@ _STATE = """
 """
 _RUN = (
     f"id AS run_id, stage, {_STATE}, parent_run, base_bundle, step, steps, loss, samples_per_s, checkpoint_step, "
-    "bundle, created_at, finished_at, paused_at, failure, failure_says, waits_for, held_out, swapped, first_held_out"
+    "bundle, created_at, finished_at, paused_at, failure, failure_says, waits_for, held_out, swapped, "
+    "first_held_out, problem"
 )
 # What a run is: its own jobs (plan, train), not those that runs share.
 _JOBS = ", ".join(f"'{kind}'" for kind in kinds_about(Subject.RUN))

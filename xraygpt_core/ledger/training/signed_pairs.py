@@ -19,27 +19,32 @@ from sqlalchemy.engine import RowMapping
 from xraygpt_core.ledger.training.files import note_used
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import DOUBTS
+from xraygpt_core.training.mixture import SetSpec
 from xraygpt_core.training.pairs import Pair
 from xraygpt_core.training.selection import Selection, parse_selection
 
 SET_NAME = "signed studies"
 _PAGE = 500  # pairs read at once
 
-# The newest first, so that a limit takes these; a page begins behind the last one of the page before.
+# The newest first, so that a limit takes these. Their ids alone: no index has them in this order.
 _SIGNED = """
-    SELECT m.id, m.study_id, m.reviewed_at, m.review_state, m.summary, m.edited_summary, m.flags AS text_flags,
+    SELECT id FROM summaries
+    WHERE review_state IN ('accepted', 'edited') AND reviewed_at >= :since
+      AND (CAST(:until AS timestamptz) IS NULL OR reviewed_at < :until)
+      AND (CAST(:bundle AS text) IS NULL OR bundle = :bundle)
+    ORDER BY reviewed_at DESC, id DESC
+"""
+_ROWS = """
+    SELECT m.id, m.study_id, m.summary, m.edited_summary, m.flags AS text_flags,
            i.state AS image_state, i.study_id = m.study_id AS same_study, i.view, i.flags AS image_flags,
            i.normalised_key, i.normalised_sha256, s.flags AS study_flags,
            COALESCE(s.patient_id_pseudonym, s.patient_pseudonym) AS patient,
            EXISTS (SELECT FROM training_exclusions e
                    WHERE e.study_id = s.id OR m.image_id = ANY (e.image_ids)
                       OR e.study_id = ANY (ARRAY(SELECT a.id FROM studies a WHERE a.alias_of = s.id))) AS excluded
-    FROM summaries m JOIN studies s ON s.id = m.study_id JOIN images i ON i.id = m.image_id
-    WHERE m.review_state IN ('accepted', 'edited') AND m.reviewed_at >= :since
-      AND (CAST(:until AS timestamptz) IS NULL OR m.reviewed_at < :until)
-      AND (CAST(:bundle AS text) IS NULL OR m.bundle = :bundle)
-      AND (m.reviewed_at, m.id) < (COALESCE(CAST(:last_at AS timestamptz), 'infinity'), CAST(:last_id AS uuid))
-    ORDER BY m.reviewed_at DESC, m.id DESC LIMIT :page
+    FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS wanted (id, place)
+    JOIN summaries m ON m.id = wanted.id JOIN studies s ON s.id = m.study_id JOIN images i ON i.id = m.image_id
+    WHERE m.review_state IN ('accepted', 'edited') ORDER BY wanted.place
 """
 _REJECTED = "SELECT count(*) AS found FROM summaries WHERE review_state = 'rejected' AND reviewed_at >= :since"
 
@@ -59,7 +64,7 @@ class LeftOut(StrEnum):
 
 
 class SignedPairs:
-    """The pairs of a selection, as an iterator; what was left out so far is counted in ``left_out``.
+    """The pairs of a selection, to be gone through once; what was left out so far is counted in ``left_out``.
 
     A pair's id is its summary's, its patient a hash of the pseudonym that stands in no other place. A patient is in
     one split, and stays in it whatever else is selected: so a model that goes on from another was not trained on what
@@ -76,6 +81,7 @@ class SignedPairs:
         selection: Selection,
         *,
         run_id: UUID | None = None,
+        set_name: str = SET_NAME,
         validation: float = 0.05,
         test: float = 0.05,
     ) -> None:
@@ -83,9 +89,15 @@ class SignedPairs:
         self._ledger = ledger
         self._selection = selection
         self._run_id = run_id
+        self._set_name = set_name
         self._shares = (test, test + validation)
         self._studies: set[UUID] = set()
         self._films: set[str] = set()
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """What was left out so far, by reason."""
+        return {str(why): count for why, count in sorted(self.left_out.items()) if count}
 
     def __iter__(self) -> Iterator[Pair]:
         given = 0
@@ -105,17 +117,15 @@ class SignedPairs:
         values: dict[str, Any] = {"since": _midnight(chosen.since), "until": None, "bundle": chosen.bundle}
         if chosen.until is not None:
             values["until"] = _midnight(chosen.until)
-        values |= {"last_at": None, "last_id": UUID(int=2**128 - 1), "page": _PAGE}
         with self._ledger.work() as work:
             rejected = work.row(_REJECTED, values)
+            ids = [row["id"] for row in work.rows(_SIGNED, values)]
         self.left_out[LeftOut.REJECTED] += rejected["found"] if rejected else 0
-        while True:
+        for begin in range(0, len(ids), _PAGE):
             with self._ledger.work() as work:
-                page = list(work.rows(_SIGNED, values))
-            yield page
-            if len(page) < _PAGE:
-                return
-            values |= {"last_at": page[-1]["reviewed_at"], "last_id": page[-1]["id"]}
+                work.by_index()
+                page = list(work.rows(_ROWS, {"ids": ids[begin : begin + _PAGE]}))
+            yield page  # its reader may write meanwhile
 
     def _counts(self, row: RowMapping) -> bool:
         """Whether the run is given it; if not, why not is counted."""
@@ -149,7 +159,7 @@ class SignedPairs:
         patient = _hashed("patient", row["patient"] or f"study {row['study_id']}")
         return Pair(
             pair_id=str(row["id"]),
-            set_name=SET_NAME,
+            set_name=self._set_name,
             patient=patient,
             split=self._split(patient),
             image=row["normalised_sha256"],
@@ -165,13 +175,25 @@ class SignedPairs:
         return "test" if drawn < test else "val" if drawn < kept else "train"
 
 
-def signed_pairs(ledger: Ledger, selection: str, *, run_id: UUID | None = None, **shares: float) -> SignedPairs:
+def signed_pairs(
+    ledger: Ledger, selection: str, *, run_id: UUID | None = None, validation: float = 0.05, test: float = 0.05
+) -> SignedPairs:
     """The signed studies that these words select (:mod:`xraygpt_core.training.selection`).
 
     Raises:
         TrainingError: the words are none of a selection.
     """
-    return SignedPairs(ledger, parse_selection(selection), run_id=run_id, **shares)
+    return SignedPairs(ledger, parse_selection(selection), run_id=run_id, validation=validation, test=test)
+
+
+def signed_of_set(ledger: Ledger, spec: SetSpec, run_id: UUID) -> SignedPairs:
+    """The signed studies that a set of a run's mixture selects; it keeps which studies the run is given.
+
+    Raises:
+        TrainingError: as :func:`signed_pairs`.
+    """
+    selection = parse_selection(spec.select or "")
+    return SignedPairs(ledger, selection, run_id=run_id, set_name=spec.name, validation=spec.validation, test=spec.test)
 
 
 def _text(row: RowMapping) -> str:

@@ -24,10 +24,11 @@ def place(world: World) -> str:
     return found[1]
 
 
-def test_the_page_opens_without_a_key_and_lets_nothing_in_but_itself(shared: World) -> None:
-    answer = shared.stranger.get("/")
+@pytest.mark.parametrize(("path", "title"), [("/", "Reading room"), ("/training", "Training")])
+def test_a_page_opens_without_a_key_and_lets_nothing_in_but_itself(shared: World, path: str, title: str) -> None:
+    answer = shared.stranger.get(path)
     assert answer.status_code == 200
-    assert "Reading room" in answer.text
+    assert f"<title>{title}</title>" in answer.text
     rules = dict(rule.split(" ", 1) for rule in answer.headers["content-security-policy"].split("; "))
     assert rules["default-src"] == "'none'"
     assert {rules[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
@@ -72,11 +73,22 @@ def test_a_file_is_small_comes_from_here_and_makes_no_markup_of_text(path: Path)
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", text)
 
 
-def test_every_module_is_known_and_fetched_ahead() -> None:
+@pytest.mark.parametrize(("page", "entry"), [("index.html", "main.js"), ("training.html", "training.js")])
+def test_every_module_of_a_page_is_fetched_ahead(page: str, entry: str) -> None:
+    needed: set[str] = set()
+    waiting = [entry]
+    while waiting:
+        imported = re.findall(r'from "\./([a-z]+\.js)"', (FOLDER / waiting.pop()).read_text())
+        waiting += [name for name in imported if name not in needed]
+        needed.update(imported)
+    text = (FOLDER / page).read_text()
+    assert set(re.findall(r'modulepreload" href="/room/([a-z]+\.js)"', text)) == needed
+    assert f'src="/room/{entry}"' in text
+
+
+def test_every_module_is_of_some_page() -> None:
     imported = {name for path in SCRIPTS for name in re.findall(r'from "\./([a-z]+\.js)"', path.read_text())}
-    page = (FOLDER / "index.html").read_text()
-    ahead = set(re.findall(r'modulepreload" href="/room/([a-z]+\.js)"', page))
-    assert imported == ahead == {path.name for path in SCRIPTS} - {"main.js"}
+    assert imported == {path.name for path in SCRIPTS} - {"main.js", "training.js"}
 
 
 def colours(scheme: str) -> dict[str, str]:

@@ -57,7 +57,7 @@ def pairs(ledger: Ledger, selection: str = ALL) -> list[Pair]:
 def left_out(ledger: Ledger, selection: str = ALL) -> dict[str, int]:
     given = signed_pairs(ledger, selection)
     list(given)
-    return {str(why): count for why, count in given.left_out.items() if count}
+    return given.reasons
 
 
 def test_the_signed_text_is_the_target_and_a_corrected_draft_stands_beside_it(ledger: Ledger) -> None:
