@@ -3,6 +3,7 @@ from the cache, and what no GPU worker encoded.
 """
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from xraygpt_core.ledger.jobs.fence import lease_lost
 from xraygpt_core.ledger.training.corpora import RunShard, run_shard, shard_numbers
 from xraygpt_core.ledger.training.features import keep_features
 from xraygpt_core.ledger.training.runs import RunInput
+from xraygpt_core.ledger.training.waiting import paused_now
 from xraygpt_core.model.bundle import Bundle, file_sha256
 from xraygpt_core.paths import user_cache
 from xraygpt_core.training.config import Config, parse_config
@@ -28,6 +30,7 @@ from xraygpt_core.training.corpus import Corpus, Shard, write_corpus
 from xraygpt_core.training.pairs import Pair, write_pairs
 
 _POLL_SECONDS = 0.5
+_LOOK_SECONDS = 2.0  # between two looks whether a person paused the run
 _CHOICE = 4  # films for each that the report shows
 _LOOKS = 5  # at a shard whose films are purged while it is looked at
 
@@ -51,6 +54,7 @@ class CorpusBuilder:
     program: Sequence[str]
     devices: HeldDevices
     encoder: str = ""
+    looked: float = field(default_factory=time.monotonic)
     shown: dict[str, dict[str, str]] = field(default_factory=dict)  # of each split: films the report may show
 
     def build(self) -> Path | None:
@@ -154,6 +158,10 @@ class CorpusBuilder:
             raise lease_lost(self.progress.claim)
         if self.context.draining.is_set():
             raise HandedBack("the worker is stopping; what was encoded is kept")
+        if time.monotonic() - self.looked > _LOOK_SECONDS:
+            self.looked = time.monotonic()
+            if paused_now(self.context.ledger, self.run.run_id):
+                raise HandedBack("the run is paused; what was encoded is kept")
         self.progress.report()
 
 

@@ -13,6 +13,7 @@ from xraygpt.client import Gateway
 
 RUN_ENDED = frozenset({"done", "dead", "cancelled"})
 POLL_SECONDS = 1.0
+SHORT = 12  # letters of an id in a table
 
 
 class Pace:
@@ -50,6 +51,9 @@ def words(run: Mapping[str, Any], left: float | None = None) -> str:
         parts.append(f"{pairs['prepared']} prepared, {pairs['dropped']} dropped, {pairs['encoded']} encoded")
         parts.append(f"of {pairs['planned']} pairs")
     parts += [run[name] for name in ("failure_says", "problem") if run.get(name)]
+    if run["state"] == "dead" and run.get("run_id") and (run.get("failure_says") or run.get("problem")):
+        file = "log.txt" if run.get("failure_says") else "problems.json"
+        parts.append(f"see `xraygpt runs report {run['run_id'][-SHORT:]} --file {file}`")
     return ", ".join(parts)
 
 

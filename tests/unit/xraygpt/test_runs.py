@@ -42,6 +42,21 @@ def test_a_run_is_named_by_the_end_of_its_id(two: Any, xraygpt: Run) -> None:
     assert "2 runs end in 3eb9" in str(xraygpt("runs", "show", "3eb9").exception)
 
 
+def test_a_name_that_is_no_runs_is_told_so(two: Any, xraygpt: Run) -> None:
+    for arguments in (("runs", "show", "abcd"), ("models", "promote", "abcd"), ("train", "stage2", "--parent", "abcd")):
+        assert "ends in abcd" in str(xraygpt(*arguments).exception)
+
+
+def test_a_run_is_promoted_and_gone_on_from_by_the_end_of_its_id(two: Any, xraygpt: Run) -> None:
+    two.answers[f"POST /v1/training-runs/{IDS[0]}/promote"] = {"bundle": "stage1-981b9acf3eb9"}
+    promoted = xraygpt("models", "promote", "3eb9", "--json")
+    assert json.loads(promoted.stdout) == {"bundle": "stage1-981b9acf3eb9"}
+    two.answers["POST /v1/training-runs"] = (202, {"run_id": IDS[1]})
+    done = xraygpt("train", "stage2", "--parent", "3eb9")
+    assert two.bodies("/v1/training-runs")[0]["parent_run"] == IDS[0]
+    assert "runs watch 981b9acf0000" in done.stderr
+
+
 @pytest.mark.parametrize("wanted", ["pause", "resume", "cancel"])
 def test_a_run_is_changed(two: Any, xraygpt: Run, wanted: str) -> None:
     two.answers[f"POST /v1/training-runs/{IDS[0]}/{wanted}"] = (204, None)

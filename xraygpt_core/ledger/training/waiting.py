@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from xraygpt_core.errors import Conflict, NotFound
+from xraygpt_core.errors import Conflict, NotFound, Unavailable
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.fence import Claim, fenced, repeating
 from xraygpt_core.ledger.jobs.kinds import Subject, kinds_about
@@ -74,6 +74,14 @@ def is_paused(ledger: Ledger, run_id: UUID) -> bool:
     with ledger.work() as work:
         row = work.row("SELECT paused_at FROM training_runs WHERE id = :id", {"id": run_id})
     return row is not None and row["paused_at"] is not None
+
+
+def paused_now(ledger: Ledger, run_id: UUID) -> bool:
+    """As :func:`is_paused`; where the ledger does not answer, the work goes on."""
+    try:
+        return is_paused(ledger, run_id)
+    except Unavailable:
+        return False
 
 
 def note_waiting(ledger: Ledger, claim: Claim, waits_for: str) -> None:
