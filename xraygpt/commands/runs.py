@@ -113,13 +113,15 @@ def find_run(client: Gateway, name: str) -> str:
     Raises:
         GatewayError: there is none, or there are several.
     """
+    if _is_id(name):
+        return name
     ids = [str(run["run_id"]) for run in client.get("/v1/training-runs")["runs"]]
-    found = [one for one in ids if one == name] or [one for one in ids if name and one.endswith(name.lower())]
+    found = [one for one in ids if name and one.endswith(name.lower())]
     if len(found) > 1:
         raise GatewayError(f"{len(found)} runs end in {name}: give more letters of the id")
-    if not found and not _is_id(name):
+    if not found:
         raise GatewayError(f"none of the last hundred runs ends in {name}: see `xraygpt runs`, or give a whole id")
-    return found[0] if found else name  # an older one: the gateway knows whether there is such a run
+    return found[0]
 
 
 def _is_id(name: str) -> bool:

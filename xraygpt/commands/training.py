@@ -54,7 +54,7 @@ def train(
         list[str] | None, typer.Option("--set", help="Any value of the configuration, as JSON.", metavar="NAME=VALUE")
     ] = None,
     parent: Annotated[str | None, typer.Option(help="The finished run to start from (through the queue).")] = None,
-    base: Annotated[str, typer.Option(help="The bundle to start from (without a stack).")] = "demo",
+    base: Annotated[str | None, typer.Option(help="The bundle to start from (without a stack); default: demo.")] = None,
     out: Annotated[Path | None, typer.Option(help="Directory for the results (without a stack).")] = None,
     local: Annotated[bool, typer.Option("--local", help="On this machine, even if a stack is up.")] = False,
     explain: Annotated[
@@ -79,10 +79,17 @@ def train(
     if local or (client := find_gateway()) is None:
         if from_ledger:
             raise TrainingError("signed studies are read by the workers of a stack: start one with `xraygpt up`")
-        told = train_here(stage, base, out or home().root / "training" / stage, chosen)
+        if parent:
+            raise typer.BadParameter("--parent names a run of the queue; here, --base names the bundle to start from")
+        told = train_here(stage, base or "demo", out or home().root / "training" / stage, chosen)
         show.answer(told if as_json else _in_short(told), as_json=as_json)
         show.say(f"`xraygpt models compose {told['out']} --as NAME` makes a bundle of it")
         return
+    if base or out:
+        raise typer.BadParameter(
+            "--base and --out are for training on this machine (--local): a run of the queue starts from the served "
+            "bundle (`xraygpt models promote NAME`) or from --parent RUN, and its result lies in the bucket"
+        )
     run = train_by_queue(client, {"stage": stage, "config": chosen}, parent, timeout, wait=wait)
     show.answer(run, as_json=as_json)
     if wait and run["state"] != "done":

@@ -101,6 +101,12 @@ def test_train_sends_preset_data_and_selection_as_one_configuration(
     assert body["config"]["mixture"]["sets"][1]["select"] == words
 
 
+def test_what_is_of_no_use_there_is_refused_and_not_passed_over(fake_gateway: Any, xraygpt: Run) -> None:
+    for arguments in (("--base", "mine"), ("--out", "here"), ("--local", "--parent", IDS[0])):
+        assert xraygpt("train", "stage2", *arguments).exit_code == 2
+    assert not fake_gateway.bodies("/v1/training-runs")
+
+
 def test_signed_studies_need_a_stack(xraygpt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XRAYGPT_GATEWAY_URL", raising=False)
     monkeypatch.setenv("XRAYGPT_HOME", str(tmp_path))

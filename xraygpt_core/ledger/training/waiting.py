@@ -22,6 +22,13 @@ _UNPARK = f"""
     WHERE kind IN ({_JOBS}) AND subject = :id AND state IN ('queued', 'running') AND not_before = 'infinity'
     RETURNING kind, lane_rank, state
 """
+# One whose worker has let go of it waits for a worker again.
+_RESUMED = """
+    UPDATE training_runs SET paused_at = NULL, state = CASE WHEN state = 'running' AND NOT EXISTS (
+        SELECT FROM jobs j WHERE j.subject = training_runs.id AND j.kind = 'train' AND j.state = 'running')
+        THEN 'queued' ELSE state END
+    WHERE id = :id AND paused_at IS NOT NULL
+"""
 
 
 def pause_run(ledger: Ledger, run_id: UUID) -> None:
@@ -59,9 +66,7 @@ def resume_run(ledger: Ledger, run_id: UUID) -> None:
         for job in work.rows(_UNPARK, {"id": run_id}):
             if job["state"] == "queued":
                 work.rings.append(Ring(JobKind(job["kind"]), Lane.of_rank(job["lane_rank"])))
-        resumed = work.run(
-            "UPDATE training_runs SET paused_at = NULL WHERE id = :id AND paused_at IS NOT NULL", {"id": run_id}
-        )
+        resumed = work.run(_RESUMED, {"id": run_id})
         if not resumed:
             raise Conflict(f"the run is {_state(work, run_id)}, not paused")
         record(work, "run resumed", subject=run_id)
