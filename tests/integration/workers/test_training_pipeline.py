@@ -195,6 +195,33 @@ def test_a_film_that_cannot_be_read_is_dropped_with_its_reason(lab: Lab) -> None
     assert "2 of 30" in lab.bench.value("SELECT problem FROM training_runs")
 
 
+def test_a_dropped_film_is_listed_with_file_and_line_for_trainers_and_counted_for_the_report(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = lab.in_folder("archive", range(30))
+    (lab.root / "archive" / "films" / "DOE-7.dcm").write_bytes(b"no film")
+    told = []
+    write = Path.write_text
+
+    def seen(path: Path, text: str, *given: Any, **more: Any) -> int:
+        if path.name == "problems.jsonl":
+            told.append(json.loads(text))
+        return write(path, text, *given, **more)
+
+    monkeypatch.setattr(Path, "write_text", seen)
+    run_id = lab.start(films)
+    lab.do_all(PLAN, PREPARE, ENCODE, TRAIN)
+    assert lab.state(run_id).state == "done"
+    assert [one["counts"]["film not_dicom_or_image"] for one in told] == [1]
+    problem, key = lab.bench.rows("SELECT problem, problems_key FROM training_runs")[0].values()
+    assert "film not_dicom_or_image 1" in problem
+    assert "DOE" not in problem
+    listed = json.loads(lab.bench.store.get(key))["problems"]
+    assert [(one["set"], one["where"]) for one in listed if one["kind"] == "not_dicom_or_image"] == [
+        ("archive", "pairs.jsonl, line 8")
+    ]
+
+
 def test_one_bad_film_ends_no_run(lab: Lab) -> None:
     films = lab.in_folder("archive", range(5))
     (lab.root / "archive" / "films" / "DOE-1.dcm").write_bytes(b"no film")
