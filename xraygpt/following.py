@@ -36,7 +36,7 @@ def words(run: Mapping[str, Any], left: float | None = None) -> str:
     """A run in one line: state, losses, speed, time left, and what it waits for or why it failed."""
     parts = [str(run["state"])]
     if run.get("paused_at") and run["state"] == "running":
-        parts.append("pauses at its next checkpoint")
+        parts.append("writes a checkpoint and pauses")
     if run.get("waits_for"):
         parts.append(f"waits for a {run['waits_for']}")
     for name, label in (("loss", "loss"), ("held_out", "held out"), ("swapped", "swapped")):

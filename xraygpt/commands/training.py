@@ -211,6 +211,7 @@ def run_job(arguments: list[str]) -> str:
 def curate(context: typer.Context, as_json: AsJson = False) -> None:
     """Make texts to learn from of radiology reports. Its arguments are those of `python -m training_jobs curate`.
 
+    `python -m training_jobs curate --help` lists them: REPORTS, --out, --rules-only, --endpoint, --base and others.
     A model behind an endpoint gets its key from XRAYGPT_CURATE_API_KEY.
     """
     with leaving_ctrl_c_to_the_job():
@@ -233,6 +234,6 @@ def evaluate(
     base: Annotated[str, typer.Option(help="The bundle to score.")] = "demo",
     as_json: AsJson = False,
 ) -> None:
-    """Score a bundle. Its other options are those of `python -m training_jobs evaluate`."""
+    """Score a bundle. Its other options are those of `python -m training_jobs evaluate` (--help lists them)."""
     path = load_bundle(models_dir(), base).path
     show.answer(json.loads(run_job(["evaluate", "--base", str(path), *context.args])), as_json=as_json)
