@@ -2,6 +2,7 @@
 from the cache, and what no GPU worker encoded.
 """
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from workers.context import Context
 from workers.devices import HeldDevices
 from workers.executor import HandedBack
-from workers.feature_cache import FeatureCache
+from workers.feature_cache import FeatureCache, SpoiltFeatures
 from workers.heartbeat import JobProgress
 from workers.shard_files import pair_of, read_texts
 from workers.training_child import TrainingChild
@@ -18,8 +19,8 @@ from workers.training_outcome import exit_code, outcome_of
 from workers.transfer import inside
 from xraygpt_core.errors import ObjectMissing, TrainingError
 from xraygpt_core.ledger.jobs.fence import lease_lost
-from xraygpt_core.ledger.training.corpora import RunShard, run_shard, shard_numbers
-from xraygpt_core.ledger.training.features import keep_features
+from xraygpt_core.ledger.training.corpora import RunShard, features_keys, run_shard, shard_numbers
+from xraygpt_core.ledger.training.features import keep_features, lose_features
 from xraygpt_core.ledger.training.runs import RunInput
 from xraygpt_core.model.bundle import Bundle, file_sha256
 from xraygpt_core.paths import user_cache
@@ -30,6 +31,8 @@ from xraygpt_core.training.pairs import Pair, write_pairs
 _POLL_SECONDS = 0.5
 _CHOICE = 4  # films for each that the report shows
 _LOOKS = 5  # at a shard whose films are purged while it is looked at
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -64,6 +67,7 @@ class CorpusBuilder:
             return None
         folder, config = self.home / "corpus", parse_config(self.run.config)
         folder.mkdir()
+        self._cache.forget_all_but(features_keys(self.context.ledger))
         shards = tuple(shard for number in numbers for shard in self._shard(number, folder, config))
         if not shards:
             raise TrainingError("no film of the run's sets is left to train on")
@@ -83,13 +87,13 @@ class CorpusBuilder:
                 return
             name = f"features-{number:05}.safetensors"
             if not self._features(shard, folder / name):
-                continue  # a film was purged, and the features with it: look again
+                continue  # a film was purged, and the features with it; or the bucket lost them: look again
             pairs = self._pairs(shard, texts)
             self._show(shard, pairs, config.examples)
             self.encoder = shard.encoder
             yield Shard(f"pairs-{number:05}.jsonl", name, write_pairs(folder / f"pairs-{number:05}.jsonl", pairs))
             return
-        raise TrainingError("films of the run's sets are purged faster than they are put together")
+        raise TrainingError("prepared films of the run's sets are not in the derived bucket any more")
 
     def _pairs(self, shard: RunShard, texts: dict[int, dict[str, object]] | None) -> list[Pair]:
         if shard.texts_key is not None:
@@ -112,15 +116,22 @@ class CorpusBuilder:
         try:
             if key is None:
                 key = self._encode(shard)
-            if key is None:
-                return False
-            settings = self.context.settings
-            FeatureCache(settings.training_cache or user_cache() / "training", settings.training_cache_bytes).link(
-                self.context.store, key, path
-            )
         except ObjectMissing:
             return False
+        if key is None:
+            return False
+        try:
+            self._cache.link(self.context.store, key, path)
+        except (ObjectMissing, SpoiltFeatures) as error:
+            log.warning("features are made again", extra={"error": type(error).__name__})
+            lose_features(self.context.ledger, self.progress.claim, shard.features.features_id, key)
+            return False
         return True
+
+    @property
+    def _cache(self) -> FeatureCache:
+        settings = self.context.settings
+        return FeatureCache(settings.training_cache or user_cache() / "training", settings.training_cache_bytes)
 
     def _encode(self, shard: RunShard) -> str | None:
         """Encode what is left to this worker, and keep it for others. The key; None: look at the shard again."""

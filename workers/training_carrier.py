@@ -193,13 +193,20 @@ def point_of(line: bytes) -> Point | None:
         step, steps = data["step"], data.get("steps")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    if type(step) is not int or not 0 <= step < 2**31 or not (steps is None or type(steps) is int):
+    if not _countable(step) or not (steps is None or _countable(steps)):
         return None
     return Point(step, steps, *(_finite(data.get(name)) for name in ("loss", "samples_per_s", "held_out", "swapped")))
 
 
+def _countable(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**31
+
+
 def _finite(value: Any) -> float | None:
-    return float(value) if type(value) in (int, float) and math.isfinite(value) else None
+    try:
+        return float(value) if type(value) in (int, float) and math.isfinite(value) else None
+    except OverflowError:  # an integer of four hundred digits
+        return None
 
 
 def _merged(former: Point, later: Point) -> Point:

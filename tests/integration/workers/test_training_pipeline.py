@@ -1,5 +1,6 @@
 """A run on somebody's films, from its sets to its result, with a real ledger and bucket and the real bodies."""
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -114,6 +115,42 @@ def test_the_training_worker_encodes_what_no_gpu_worker_can_and_the_weights_are_
     lab.do_all(TRAIN)
     first, second = lab.weights()
     assert first == second
+
+
+@pytest.mark.parametrize("content", [None, b"overwritten"])
+def test_features_that_the_bucket_lost_are_made_again(lab: Lab, content: bytes | None) -> None:
+    lab.start(lab.in_bucket("hospital", range(5)))
+    lab.do_all(PLAN, PREPARE, ENCODE)
+    key = lab.bench.value("SELECT key FROM training_features")
+    if content is None:
+        lab.bench.store.delete(key)
+    else:
+        lab.bench.store.put(key, content, "application/octet-stream")
+    lab.do_all(TRAIN)
+    assert lab.bench.value("SELECT state FROM training_runs") == "done"
+    again = lab.bench.value("SELECT key FROM training_features")
+    assert hashlib.sha256(lab.bench.store.get(again)).hexdigest() in again
+
+
+def test_a_film_that_the_bucket_lost_ends_the_run_and_says_so(lab: Lab) -> None:
+    run_id = lab.start(lab.in_bucket("hospital", range(5)))
+    lab.do_all(PLAN, PREPARE, ENCODE)
+    lab.bench.store.delete(lab.bench.value("SELECT key FROM training_features"))
+    for key in lab.bench.keys(lab.bench.settings.derived_bucket):
+        if key.startswith("training/images/"):
+            lab.bench.store.delete(key)
+    lab.do(TRAIN)
+    assert "not in the derived bucket any more" in lab.bench.value("SELECT last_error FROM jobs WHERE kind = 'train'")
+    assert lab.state(run_id).state != "done"
+
+
+def test_a_film_of_a_purged_study_is_not_read_again_where_a_set_names_its_object(lab: Lab) -> None:
+    spec = lab.in_bucket("hospital", range(5))
+    known = lab.bench.register("sets/hospital/films/DOE-3.dcm", make_film(3))
+    purge_study(lab.bench.ledger, known.study_id, lab.bench.store.delete)
+    lab.start(spec)
+    lab.do_all(PLAN, PREPARE)
+    assert lab.bench.rows(DROPPED) == [{"position": 3, "dropped": "purged"}]
 
 
 def test_runs_on_the_same_films_prepare_and_encode_them_once(lab: Lab) -> None:
