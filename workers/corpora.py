@@ -147,8 +147,11 @@ class CorpusBuilder:
             while (code := child.wait(_POLL_SECONDS)) is None:
                 self._alive()
         if code:
-            said = child.said().decode(errors="replace")
-            raise outcome_of(exit_code(code, said), said).error
+            said = child.said()
+            text = said.decode(errors="replace")
+            error = outcome_of(exit_code(code, text), text).error
+            error.said = said
+            raise error
         key = f"training/features/{given.encoder}/{given.digest}-{file_sha256(out)}.safetensors"
         self.context.store.put_file(key, out)
         return key if keep_features(self.context.ledger, self.progress.claim, given, key) else None

@@ -153,11 +153,11 @@ def too_many_dropped(counts: Mapping[str | None, int]) -> str | None:
     films = sum(counts.values())
     dropped = {reason: count for reason, count in counts.items() if reason is not None}
     bad = sum(dropped.values())
+    told = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
     if bad == films and films:
-        return "none of its films can be used"
+        return f"none of its films can be used ({told})"
     if bad <= max(1, MOST_DROPPED * films):
         return None
-    told = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
     return f"{bad} of {films} films cannot be used ({told}); a run goes on with at most {MOST_DROPPED:.0%}"
 
 
