@@ -19,12 +19,14 @@ from tests.support.tiny_bundle import make_tiny_bundle
 from tests.support.training_lab import Lab, table
 from tests.support.worker_bench import Bench, make_film
 from workers.context import Context
+from workers.training import Training
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies.purge import purge_study
-from xraygpt_core.ledger.training.runs import cancel_run
+from xraygpt_core.ledger.training.files import LOG, run_file
+from xraygpt_core.ledger.training.runs import cancel_run, create_run
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.digest import encoder_digest
@@ -151,6 +153,31 @@ def test_a_film_of_a_purged_study_is_not_read_again_where_a_set_names_its_object
     lab.start(spec)
     lab.do_all(PLAN, PREPARE)
     assert lab.bench.rows(DROPPED) == [{"position": 3, "dropped": "purged"}]
+
+
+def test_why_films_cannot_be_encoded_stands_in_the_run_and_the_words_of_the_process_in_its_log(
+    lab: Lab, tmp_path: Path
+) -> None:
+    with lab.bench.ledger.work() as work:
+        work.run("UPDATE installation SET served_encoder = NULL")
+    run_id = lab.start(lab.in_folder("archive", range(3)))
+    lab.do_all(PLAN, PREPARE)
+    program = tmp_path / "program.py"
+    program.write_text("import sys; print('DOE: the film 1 cannot be read'); sys.exit(1)")
+    lab.bodies[TRAIN] = Training(lab.context, [str(program)])
+    lab.do(TRAIN)
+    run = lab.state(run_id)
+    assert (run.state, run.failure) == ("dead", "bad_data")
+    assert "DOE" not in str(run)
+    assert b"DOE" in lab.bench.store.get(run_file(lab.bench.ledger, run_id, LOG).key)
+
+
+def test_a_run_whose_films_lie_elsewhere_says_so_before_its_last_attempt(lab: Lab) -> None:
+    run_id = create_run(lab.bench.ledger, "stage1", {"steps": 1, "films": "/etc"}, None)
+    lab.do(TRAIN)
+    run = lab.state(run_id)
+    assert (run.state, run.failure) == ("running", "unknown")
+    assert run.failure_says == "the run's films are no folder below the worker's XRAYGPT_TRAINING_DATA"
 
 
 def test_runs_on_the_same_films_prepare_and_encode_them_once(lab: Lab) -> None:
