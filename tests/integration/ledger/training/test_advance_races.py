@@ -4,6 +4,7 @@ Nothing deadlocks beyond what is repeated, and when all is quiet every run has e
 """
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
@@ -11,12 +12,14 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.ledger_tools import do, rows
+from tests.support.ledger_tools import do, picture, put, rows, take
+from tests.support.study_steps import complete_ingest
 from xraygpt_core.errors import Conflict, LeaseLost
 from xraygpt_core.ledger.jobs.claims import claim_next, fail, release
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.jobs.replay import replay_dead
+from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.training.features import (
     complete_features,
     features_input,
@@ -37,10 +40,14 @@ _KINDS = (JobKind.PLAN, JobKind.PREPARE, JobKind.ENCODE, JobKind.TRAIN)
 _QUEUES = [(kind, lane) for kind in _KINDS for lane in Lane]
 _CONFIG = {"mixture": {"sets": [{"name": "a", "reader": "manifest", "path": "a"}]}}
 _EXPIRE = "UPDATE jobs SET lease_until = clock_timestamp() WHERE id = :id AND state = 'running'"
+_SIGNED = 7  # and above: shards of signed studies
 _FILMS = 3  # of a shard
 
 
 def shard(number: int) -> PlannedShard:
+    if number >= _SIGNED:  # of studies that are purged meanwhile
+        films = tuple(f"film-{number}-{place}" for place in range(_FILMS))
+        return PlannedShard(f"shard-{number}", _FILMS, signed=films, pairs=tuple({"text": one} for one in films))
     return PlannedShard(f"shard-{number}", _FILMS, addresses_key=f"addresses-{number}", texts_key=f"texts-{number}")
 
 
@@ -59,7 +66,7 @@ def do_prepare(ledger: Ledger, claim: Claim, random: Random) -> None:
 def do_encode(ledger: Ledger, claim: Claim, random: Random) -> None:
     given = features_input(ledger, claim)
     if random.random() < 0.7:
-        complete_features(ledger, claim, given, f"key-{claim.epoch}")
+        complete_features(ledger, claim, given, "+".join(given.images))
     else:
         leave_features(ledger, claim)
 
@@ -144,10 +151,27 @@ def make_quiet(ledger: Ledger, runs: list[UUID], random: Random) -> None:
     raise AssertionError("the queue never becomes empty")
 
 
+def signed_studies(ledger: Ledger) -> list[UUID]:
+    """One study for each film of the shards of signed studies."""
+    studies = []
+    for name in (one for number in range(_SIGNED, 10) for one in shard(number).signed):
+        known = put(ledger)
+        complete_ingest(ledger, take(ledger, JobKind.INGEST, known.image_id), picture(normalised_sha256=name))
+        studies.append(known.study_id)
+    return studies
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_every_run_ends_whatever_happened_at_the_same_moment(ledger: Ledger, seed: int) -> None:
     runs = [create_run(ledger, "stage1", _CONFIG, None) for _ in range(6)]
     load_encoder_digest(ledger, "first")
+
+    studies = signed_studies(ledger)
+
+    def purge() -> None:
+        for study_id in studies[::2]:
+            time.sleep(0.05)
+            purge_study(ledger, study_id, lambda key: None)
 
     def worker(number: int) -> Callable[[], None]:
         random = Random(f"{seed} worker {number}")
@@ -157,8 +181,13 @@ def test_every_run_ends_whatever_happened_at_the_same_moment(ledger: Ledger, see
         random = Random(f"{seed} person {number}")
         return lambda: [act_once(ledger, random, runs) for _ in range(25)] and None
 
-    in_threads([worker(number) for number in range(4)] + [person(number) for number in range(2)])
+    in_threads([worker(number) for number in range(4)] + [person(number) for number in range(2)] + [purge])
     make_quiet(ledger, runs, Random(seed))
+    films = [film for number in range(_SIGNED, 10) for film in shard(number).signed]
+    kept = rows(ledger, "SELECT sha256 AS film FROM training_images WHERE sha256 IS NOT NULL")
+    kept += rows(ledger, "SELECT pair ->> 'text' AS film FROM training_texts")
+    kept += rows(ledger, "SELECT unnest(string_to_array(key, '+')) AS film FROM training_features")
+    assert not {one["film"] for one in kept} & set(films[::2])  # purged
     left = rows(
         ledger, "SELECT id, state, paused_at, problem FROM training_runs WHERE state NOT IN ('done', 'cancelled')"
     )
