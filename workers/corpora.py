@@ -21,7 +21,7 @@ from xraygpt_core.errors import ObjectMissing, TrainingError
 from xraygpt_core.ledger.jobs.fence import lease_lost
 from xraygpt_core.ledger.training.corpora import RunShard, features_keys, run_shard, shard_numbers
 from xraygpt_core.ledger.training.features import keep_features, lose_features
-from xraygpt_core.ledger.training.runs import RunInput
+from xraygpt_core.ledger.training.runs import RunInput, needs_plan
 from xraygpt_core.model.bundle import Bundle, file_sha256
 from xraygpt_core.paths import user_cache
 from xraygpt_core.training.config import Config, parse_config
@@ -60,10 +60,12 @@ class CorpusBuilder:
         """The corpus; None where the run was not planned, as it draws its films itself.
 
         Raises:
-            TrainingError: no film is left. LeaseLost, HandedBack, Unavailable.
+            TrainingError: no film is left, or its sets were not planned. LeaseLost, HandedBack, Unavailable.
         """
         numbers = shard_numbers(self.context.ledger, self.progress.claim)
         if not numbers:
+            if needs_plan(self.run.config):  # the process would read whatever its sets name
+                raise TrainingError("the run's sets were never planned: start it again")
             return None
         folder, config = self.home / "corpus", parse_config(self.run.config)
         folder.mkdir()

@@ -180,6 +180,16 @@ def test_a_run_whose_films_lie_elsewhere_says_so_before_its_last_attempt(lab: La
     assert run.failure_says == "the run's films are no folder below the worker's XRAYGPT_TRAINING_DATA"
 
 
+def test_sets_that_nobody_planned_are_not_left_to_the_process(lab: Lab) -> None:
+    run_id = create_run(lab.bench.ledger, "stage1", {"steps": 1}, None)
+    with lab.bench.ledger.work() as work:
+        sets = [{"name": "x", "reader": "table", "path": "/etc"}]
+        work.run("UPDATE training_runs SET config = CAST(:config AS jsonb)",
+                 {"config": json.dumps({"steps": 1, "mixture": {"sets": sets}})})  # fmt: skip
+    lab.do(TRAIN)
+    assert lab.state(run_id).failure_says == "the run's sets were never planned: start it again"
+
+
 def test_runs_on_the_same_films_prepare_and_encode_them_once(lab: Lab) -> None:
     hospital, archive = lab.in_bucket("hospital", range(4)), lab.in_folder("archive", range(10, 13))
     first = lab.start(hospital)
