@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.ledger_tools import do, picture, put, rows, take
 from tests.support.study_steps import complete_ingest
-from xraygpt_core.errors import Conflict, LeaseLost
+from xraygpt_core.errors import Conflict, LeaseLost, TrainingError
 from xraygpt_core.ledger.jobs.claims import claim_next, fail, release
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
@@ -95,7 +95,10 @@ def work_once(ledger: Ledger, random: Random, trouble: float) -> bool:
             elif luck < 1.7 * trouble:
                 do(ledger, _EXPIRE, id=claim.job_id)
             else:
-                _DO[claim.kind](ledger, claim, random)
+                try:
+                    _DO[claim.kind](ledger, claim, random)
+                except TrainingError:  # a film of it was purged at this moment
+                    fail(ledger, claim, "it failed")
     return bool(claims)
 
 
