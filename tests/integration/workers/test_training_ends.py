@@ -13,14 +13,17 @@ import pytest
 
 from tests.integration.workers.test_training import PROGRAM, School, a_bundle
 from tests.support.worker_bench import Bench, run_one
+from workers import training_carrier
 from workers.context import Context
 from workers.devices import take_devices
 from workers.training import Training
 from workers.training_carrier import Carrier
+from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.training.files import run_file, run_files
 from xraygpt_core.ledger.training.runs import cancel_run
 from xraygpt_core.ledger.training.waiting import pause_run, resume_run
 from xraygpt_core.states import JobKind
+from xraygpt_core.storage import ObjectStore
 
 
 @pytest.fixture
@@ -194,9 +197,6 @@ def test_the_next_worker_has_the_curve_and_the_board_of_the_one_before(
 
 
 def test_what_cannot_be_shown_loses_no_run(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
-    from xraygpt_core.errors import Unavailable
-    from xraygpt_core.storage import ObjectStore
-
     put = ObjectStore.put_file
 
     def away(store: ObjectStore, key: str, path: Path) -> None:
@@ -209,6 +209,27 @@ def test_what_cannot_be_shown_loses_no_run(school: School, monkeypatch: pytest.M
     school.train()
     assert school.state(run_id).state == "done"
     assert run_files(school.bench.ledger, run_id) == []
+
+
+@pytest.mark.parametrize("tries", [1, 4])
+def test_a_bucket_that_is_away_for_a_while_costs_no_step(
+    school: School, monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    put, asked = ObjectStore.put_file, []
+
+    def away(store: ObjectStore, key: str, path: Path) -> None:
+        if key.startswith("runs/"):
+            asked.append(key)
+            if len(asked) <= tries:
+                raise Unavailable("the bucket does not answer")
+        put(store, key, path)
+
+    monkeypatch.setattr(ObjectStore, "put_file", away)
+    monkeypatch.setattr(training_carrier, "_AGAIN_SECONDS", 0.01)
+    run_id = school.create()
+    school.train()
+    assert school.state(run_id).state == "done"
+    assert school.job()["lease_epoch"] == 1
 
 
 def test_a_file_that_no_study_of_it_may_be_in_any_more_is_deleted_again(school: School) -> None:
