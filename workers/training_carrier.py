@@ -202,7 +202,7 @@ class Carrier:
         if not files or now == self.board or now[1] > _BOARD_BYTES:
             return
         archive = self.out / BOARD
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as zipped:
             for path in files:
                 zipped.write(path, path.relative_to(folder))
         self.show(BOARD, archive)

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +195,21 @@ def test_the_next_worker_has_the_curve_and_the_board_of_the_one_before(
     steps = [json.loads(line)["step"] for line in seen[0].splitlines()]
     assert (steps[0], steps[-1]) == (0, 3)
     assert seen[1:] == ["events.out.tfevents.1"]
+
+
+def test_a_clock_that_began_at_1970_loses_no_run_and_no_board(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    carry = Carrier.carry
+
+    def long_ago(carrier: Carrier, *, last: bool) -> None:
+        for path in carrier.out.glob("tensorboard/*"):
+            os.utime(path, (0, 0))
+        carry(carrier, last=last)
+
+    monkeypatch.setattr(Carrier, "carry", long_ago)
+    run_id = school.create(show=True)
+    school.train()
+    assert school.state(run_id).state == "done"
+    assert zipfile.ZipFile(io.BytesIO(file(school, run_id, "tensorboard.zip"))).namelist() == ["events.out.tfevents.1"]
 
 
 def test_what_cannot_be_shown_loses_no_run(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
