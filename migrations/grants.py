@@ -133,7 +133,7 @@ GRANTS: dict[str, dict[str, str]] = {
     | {"training": "SELECT INSERT"},
     "training_runs": {
         "gateway": "SELECT INSERT UPDATE(id, state, bundle, finished_at, paused_at, problem, problems_key)",
-        "ingest": f"{_RUN_WAITS} UPDATE(finished_at, problem)",
+        "ingest": f"SELECT(problem) {_RUN_WAITS} UPDATE(finished_at, problem)",
         "gpu": f"SELECT(parent_run, base_bundle, result_prefix, bundle) {_RUN_WAITS} UPDATE(finished_at, problem)",
         "training": "SELECT UPDATE(id, state, encoder, pairs, problem, problems_key, step, steps, loss, samples_per_s, "
         "checkpoint_prefix, checkpoint_step, result_prefix, finished_at, paused_at, failure, failure_says, waits_for, "

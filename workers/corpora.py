@@ -2,6 +2,7 @@
 from the cache, and what no GPU worker encoded.
 """
 
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from workers.context import Context
 from workers.devices import HeldDevices
 from workers.dropped import note_dropped
 from workers.executor import HandedBack
-from workers.feature_cache import FeatureCache
+from workers.feature_cache import FeatureCache, SpoiltFeatures
 from workers.heartbeat import JobProgress
 from workers.shard_files import pair_of, read_texts
 from workers.training_child import TrainingChild
@@ -20,10 +21,10 @@ from workers.training_outcome import exit_code, outcome_of
 from workers.transfer import inside
 from xraygpt_core.errors import ObjectMissing, TrainingError
 from xraygpt_core.ledger.jobs.fence import lease_lost
-from xraygpt_core.ledger.training.corpora import RunShard, run_shard, shard_numbers
-from xraygpt_core.ledger.training.features import keep_features
+from xraygpt_core.ledger.training.corpora import RunShard, features_keys, run_shard, shard_numbers
+from xraygpt_core.ledger.training.features import keep_features, lose_features
 from xraygpt_core.ledger.training.plan import PURGED
-from xraygpt_core.ledger.training.runs import RunInput
+from xraygpt_core.ledger.training.runs import RunInput, needs_plan
 from xraygpt_core.ledger.training.waiting import paused_now
 from xraygpt_core.model.bundle import Bundle, file_sha256
 from xraygpt_core.paths import user_cache
@@ -35,6 +36,8 @@ _POLL_SECONDS = 0.5
 _LOOK_SECONDS = 2.0  # between two looks whether a person paused the run
 _CHOICE = 4  # films for each that the report shows
 _LOOKS = 5  # at a shard whose films are purged while it is looked at
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -64,13 +67,16 @@ class CorpusBuilder:
         """The corpus; None where the run was not planned, as it draws its films itself.
 
         Raises:
-            TrainingError: no film is left. LeaseLost, HandedBack, Unavailable.
+            TrainingError: no film is left, or its sets were not planned. LeaseLost, HandedBack, Unavailable.
         """
         numbers = shard_numbers(self.context.ledger, self.progress.claim)
         if not numbers:
+            if needs_plan(self.run.config):  # the process would read whatever its sets name
+                raise TrainingError("the run's sets were never planned: start it again")
             return None
         folder, config = self.home / "corpus", parse_config(self.run.config)
         folder.mkdir()
+        self._cache.forget_all_but(features_keys(self.context.ledger))
         shards = tuple(shard for number in numbers for shard in self._shard(number, folder, config))
         note_dropped(self.context, self.progress.claim, folder, list(self.dropped.values()))
         if not shards:
@@ -92,13 +98,13 @@ class CorpusBuilder:
                 return
             name = f"features-{number:05}.safetensors"
             if not self._features(shard, folder / name):
-                continue  # a film was purged, and the features with it: look again
+                continue  # a film was purged, and the features with it; or the bucket lost them: look again
             pairs = self._pairs(shard, texts)
             self._show(shard, pairs, config.examples)
             self.encoder = shard.encoder
             yield Shard(f"pairs-{number:05}.jsonl", name, write_pairs(folder / f"pairs-{number:05}.jsonl", pairs))
             return
-        raise TrainingError("films of the run's sets are purged faster than they are put together")
+        raise TrainingError("prepared films of the run's sets are not in the derived bucket any more")
 
     def _note(self, shard: RunShard, texts: dict[int, dict[str, object]] | None) -> None:
         """Of what was purged nothing is told."""
@@ -133,15 +139,22 @@ class CorpusBuilder:
         try:
             if key is None:
                 key = self._encode(shard)
-            if key is None:
-                return False
-            settings = self.context.settings
-            FeatureCache(settings.training_cache or user_cache() / "training", settings.training_cache_bytes).link(
-                self.context.store, key, path
-            )
         except ObjectMissing:
             return False
+        if key is None:
+            return False
+        try:
+            self._cache.link(self.context.store, key, path)
+        except (ObjectMissing, SpoiltFeatures) as error:
+            log.warning("features are made again", extra={"error": type(error).__name__})
+            lose_features(self.context.ledger, self.progress.claim, shard.features.features_id, key)
+            return False
         return True
+
+    @property
+    def _cache(self) -> FeatureCache:
+        settings = self.context.settings
+        return FeatureCache(settings.training_cache or user_cache() / "training", settings.training_cache_bytes)
 
     def _encode(self, shard: RunShard) -> str | None:
         """Encode what is left to this worker, and keep it for others. The key; None: look at the shard again."""
@@ -157,8 +170,11 @@ class CorpusBuilder:
             while (code := child.wait(_POLL_SECONDS)) is None:
                 self._alive()
         if code:
-            said = child.said().decode(errors="replace")
-            raise outcome_of(exit_code(code, said), said).error
+            said = child.said()
+            text = said.decode(errors="replace")
+            error = outcome_of(exit_code(code, text), text).error
+            error.said = said
+            raise error
         key = f"training/features/{given.encoder}/{given.digest}-{file_sha256(out)}.safetensors"
         self.context.store.put_file(key, out)
         return key if keep_features(self.context.ledger, self.progress.claim, given, key) else None

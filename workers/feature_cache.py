@@ -4,14 +4,20 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import file_sha256
 from xraygpt_core.storage import ObjectStore
 
+_UNUSED_SECONDS = 3600.0  # after which no run is about to use a file
 _KEY = re.compile(r"training/features/([0-9a-f]{64})/([0-9a-f]{64})-([0-9a-f]{64})\.safetensors")
+
+
+class SpoiltFeatures(TrainingError):
+    """What the derived bucket holds of features is not what was left there."""
 
 
 class FeatureCache:
@@ -29,7 +35,7 @@ class FeatureCache:
         """Let the features of this key appear at ``path``, pulled if they are not here.
 
         Raises:
-            TrainingError: what the bucket holds is not what was left there. ObjectMissing, Unavailable.
+            SpoiltFeatures: what the bucket holds is not what was left there. ObjectMissing, Unavailable.
         """
         kept = self._folder / _name(key)
         if not kept.is_file():
@@ -45,7 +51,8 @@ class FeatureCache:
         try:
             store.get_file(key, part)
             if not key.endswith(f"-{file_sha256(part)}.safetensors"):
-                raise TrainingError("what the derived bucket holds of features is not what was left there")
+                raise SpoiltFeatures("what the derived bucket holds of features is not what was left there")
+            _flush(part)  # a name that outlives a power failure has its content
             part.replace(kept)
         finally:
             part.unlink(missing_ok=True)
@@ -67,11 +74,23 @@ class FeatureCache:
             path.unlink(missing_ok=True)
             size -= bytes_
 
+    def forget_all_but(self, keys: Iterable[str]) -> None:
+        """Throw out what has none of these keys and was not used for an hour: purged films were in some of it."""
+        known = {_name(key) for key in keys}
+        for used_at, _, path in list(self._files()):
+            if path.name not in known and time.time() - used_at > _UNUSED_SECONDS:
+                path.unlink(missing_ok=True)
+
     def _files(self) -> Iterator[tuple[float, int, Path]]:
         for path in self._folder.glob("*.safetensors"):
             with contextlib.suppress(FileNotFoundError):
                 status = path.stat()
                 yield status.st_mtime, status.st_size, path
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _name(key: str) -> str:

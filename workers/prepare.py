@@ -5,18 +5,20 @@ What was done stays done: a shard that was begun goes on with the next film.
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from workers.context import Context
 from workers.executor import HandedBack
 from workers.give_way import give_way
 from workers.heartbeat import JobProgress
 from workers.ingest import Normaliser, sandbox_of
-from workers.set_files import read_place
+from workers.set_files import bucket_and_key, read_place
 from workers.shard_files import Placed, read_addresses
 from xraygpt_core.errors import ObjectMissing, ObjectReplaced, Rejected, TrainingError
 from xraygpt_core.ledger.jobs.fence import Claim
+from xraygpt_core.ledger.studies.objects import purged_objects
 from xraygpt_core.ledger.training.features import picture_key
+from xraygpt_core.ledger.training.plan import PURGED
 from xraygpt_core.ledger.training.shards import Outcome, complete_shard, note_images, shard_input
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind, ReasonCode
@@ -44,22 +46,28 @@ class Prepare:
         placed = read_addresses(self._context.store, given.addresses_key)
         if len(placed) != given.images:
             raise TrainingError("the list of a shard's films has another length than the ledger says")
-        done: dict[int, Outcome] = {}
         with self._lock:
-            for position in given.open:
-                if self._context.draining.is_set():
-                    break
-                give_way(self._context, JobKind.PREPARE, _YIELD_SECONDS)
-                progress.check()
-                done[position] = self._one(placed[position])
-                if len(done) == _NOTE:
+            for start in range(0, len(given.open), _NOTE):
+                positions = given.open[start : start + _NOTE]
+                done = self._some({position: placed[position] for position in positions}, progress)
+                if done:
                     note_images(self._context.ledger, claim, done)
-                    done = {}
-        if done:
-            note_images(self._context.ledger, claim, done)
         if self._context.draining.is_set():
             raise HandedBack("the worker is stopping; the shard goes on with the next film")
         complete_shard(self._context.ledger, claim)
+
+    def _some(self, placed: Mapping[int, Placed], progress: JobProgress) -> dict[int, Outcome]:
+        """What becomes of these films, by position; less than all where the worker is to stop."""
+        objects = {position: (*bucket_and_key(one.place), one.version) for position, one in placed.items()}
+        purged = purged_objects(self._context.ledger, objects)
+        done: dict[int, Outcome] = {}
+        for position, one in placed.items():
+            if self._context.draining.is_set():
+                break
+            give_way(self._context, JobKind.PREPARE, _YIELD_SECONDS)
+            progress.check()
+            done[position] = Outcome(dropped=PURGED) if position in purged else self._one(one)
+        return done
 
     def _one(self, placed: Placed) -> Outcome:
         settings, store = self._context.settings, self._context.store

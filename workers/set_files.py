@@ -150,13 +150,21 @@ class SharedFolder:
         return self._bucket.version(address) if address.startswith(S3) else self._files.stamp(address)
 
 
+def bucket_and_key(place: str) -> tuple[str, str]:
+    """Of ``s3://bucket/key``; two empty texts for a path."""
+    if not place.startswith(S3):
+        return "", ""
+    bucket, _, key = place.removeprefix(S3).partition("/")
+    return bucket, key
+
+
 def key_of(uri: str, store: ObjectStore) -> str:
     """The key of an ``s3://bucket/key`` of the hospital's bucket.
 
     Raises:
         LeadsOut: it names another bucket, or no object.
     """
-    bucket, _, key = uri.removeprefix(S3).partition("/")
+    bucket, key = bucket_and_key(uri)
     if bucket != store.bucket or not key:
         raise LeadsOut("this names no object of the hospital's bucket (XRAYGPT_BUCKET), and no other one is read")
     return key

@@ -22,7 +22,15 @@ from workers.heartbeat import JobProgress
 from workers.run_inputs import local_inputs
 from workers.training_carrier import Carrier
 from workers.training_child import TrainingChild
-from workers.training_outcome import MACHINE, STOPPED, Outcome, exit_code, of_this_machine, outcome_of
+from workers.training_outcome import (
+    MACHINE,
+    STOPPED,
+    RunFailed,
+    RunRepeats,
+    exit_code,
+    of_this_machine,
+    outcome_of,
+)
 from workers.transfer import pull
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.ledger.jobs.fence import Claim, lease_lost
@@ -30,6 +38,7 @@ from xraygpt_core.ledger.training.runs import RunInput, run_input
 from xraygpt_core.ledger.training.waiting import note_failure, note_waiting, paused_now
 from xraygpt_core.model.bundle import Bundle, load_bundle
 from xraygpt_core.paths import is_below
+from xraygpt_core.states import Failure
 
 _POLL_SECONDS = 0.5
 _LOOK_SECONDS = 2.0  # between two looks whether a person paused the run
@@ -52,21 +61,33 @@ class Training:
         run = run_input(self._context.ledger, claim)
         if run.paused:
             raise HandedBack("the run is paused")
-        devices = self._devices(claim)
-        if devices is None:
-            note_waiting(self._context.ledger, claim, "device")
-            raise HandedBack("every device is taken by another run", _DEVICE_SECONDS)
         try:
+            devices = self._devices()
+            if devices is None:
+                note_waiting(self._context.ledger, claim, "device")
+                raise HandedBack("every device is taken by another run", _DEVICE_SECONDS)
             with devices, tempfile.TemporaryDirectory(prefix="xraygpt-run-") as temporary:
                 self._run(claim, progress, run, Path(temporary), devices)
         except OSError as error:
-            raise self._failed(claim, of_this_machine(error)) from None  # it names files
+            outcome = of_this_machine(error)
+            note_failure(self._context.ledger, claim, outcome.failure, outcome.says)
+            raise outcome.error from None  # it names files
+        except (RunRepeats, RunFailed) as error:
+            note_failure(self._context.ledger, claim, error.outcome.failure, error.outcome.says)
+            raise
+        except TrainingError as error:  # of a worker, which names no file
+            note_failure(self._context.ledger, claim, Failure.UNKNOWN, str(error))
+            raise
 
     def _run(self, claim: Claim, progress: JobProgress, run: RunInput, home: Path, devices: HeldDevices) -> None:
-        command = self._command(run, home, progress, devices)
+        carrier = Carrier(self._context, claim, progress, run, home / "out")
+        try:
+            command = self._command(run, home, progress, devices)
+        except (RunRepeats, RunFailed) as error:
+            carrier.keep_log(error.said)
+            raise
         if self._paused(run):
             raise HandedBack("the run is paused")
-        carrier = Carrier(self._context, claim, progress, run, home / "out")
         carrier.restore()
         with TrainingChild(command, home, devices.environment, devices.descriptors) as child:
             code, asked = self._follow(child, carrier, progress)
@@ -79,21 +100,16 @@ class Training:
         if asked or code == STOPPED:
             raise HandedBack(asked or "the run was stopped; it goes on from its checkpoint")
         carrier.keep_log(said)
-        raise self._failed(claim, outcome_of(code, said.decode(errors="replace")))
+        raise outcome_of(code, said.decode(errors="replace")).error
 
-    def _devices(self, claim: Claim) -> HeldDevices | None:
+    def _devices(self) -> HeldDevices | None:
         settings = self._context.settings
         try:
             return take_devices(
                 settings.train_processes, settings.train_device_locks, settings.train_cpu_runs, os.environ
             )
         except TrainingError as error:
-            raise self._failed(claim, outcome_of(MACHINE, "device")) from error
-
-    def _failed(self, claim: Claim, outcome: Outcome) -> Exception:
-        """Keep why the attempt failed; what is to be raised."""
-        note_failure(self._context.ledger, claim, outcome.failure, outcome.says)
-        return outcome.error
+            raise outcome_of(MACHINE, "device").error from error
 
     def _command(self, run: RunInput, home: Path, progress: JobProgress, devices: HeldDevices) -> list[str]:
         config, out = home / "config.json", home / "out"

@@ -9,9 +9,10 @@ import logging
 import math
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from workers.context import Context
 from workers.heartbeat import JobProgress
@@ -25,8 +26,12 @@ from xraygpt_core.model.bundle import file_sha256
 
 _NOTE_SECONDS = 1.0
 _BOARD_SECONDS = 60.0
+_AGAIN_SECONDS = 5.0  # between two tries to store what the bucket or the database did not take
+_PATIENCE_SECONDS = 600.0  # so long what the process left at its end is tried to be stored
 _SHOWN_BYTES = 128 * 2**20  # of a report
 _BOARD_BYTES = 64 * 2**20  # the gateway sends them whole
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +55,7 @@ class Carrier:
     board: tuple[int, int] = (0, 0)
     points: dict[int, Point] = field(default_factory=dict)
     carried: int = 0
+    again_at: float = 0.0
     checkpoint: str | None = None
 
     def __post_init__(self) -> None:
@@ -80,7 +86,7 @@ class Carrier:
         self._note(last)
         newest = max(self.out.glob("checkpoints/step-*"), key=_step, default=None)
         if newest is not None and _step(newest) > self.carried:
-            self._keep(newest)
+            self._try_to_keep(newest, last)
         if last or time.monotonic() - self.boarded_at > _BOARD_SECONDS:
             self.boarded_at = time.monotonic()
             self._carry_board()
@@ -94,7 +100,9 @@ class Carrier:
         if report.is_file() and not report.is_symlink():
             report = report.rename(self.out / REPORT)
             self.show(REPORT, report)
-        prefix = push(self.context.store, result, f"{self._prefix}/result", self.progress.check)
+        prefix = self._patiently(
+            lambda: push(self.context.store, result, f"{self._prefix}/result", self.progress.check)
+        )
         complete_run(self.context.ledger, self.claim, prefix)
         self._sweep(prefix)
 
@@ -155,6 +163,28 @@ class Carrier:
         self.offset += len(whole)
         return [point for line in whole.splitlines() if (point := point_of(line)) is not None]
 
+    def _try_to_keep(self, checkpoint: Path, last: bool) -> None:
+        """The process goes on without the bucket: this checkpoint, or the next one, is carried once it answers."""
+        if last:
+            self._patiently(lambda: self._keep(checkpoint))
+        elif time.monotonic() >= self.again_at:
+            try:
+                self._keep(checkpoint)
+            except Unavailable as error:
+                self.again_at = time.monotonic() + _AGAIN_SECONDS
+                log.warning("a checkpoint waits", extra={"run": str(self.run.run_id), "error": type(error).__name__})
+
+    def _patiently(self, act: Callable[[], T]) -> T:
+        """Do this, again and again while the bucket or the database is away: the process is over, its work is not."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return act()
+            except Unavailable:
+                if time.monotonic() > until or self.context.draining.wait(_AGAIN_SECONDS):
+                    raise
+                self.progress.check()
+
     def _keep(self, checkpoint: Path) -> None:
         step = _step(checkpoint)
         prefix = push(self.context.store, checkpoint, f"{self._prefix}/{step}", self.progress.check)
@@ -172,7 +202,7 @@ class Carrier:
         if not files or now == self.board or now[1] > _BOARD_BYTES:
             return
         archive = self.out / BOARD
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as zipped:
             for path in files:
                 zipped.write(path, path.relative_to(folder))
         self.show(BOARD, archive)
@@ -193,13 +223,20 @@ def point_of(line: bytes) -> Point | None:
         step, steps = data["step"], data.get("steps")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    if type(step) is not int or not 0 <= step < 2**31 or not (steps is None or type(steps) is int):
+    if not _countable(step) or not (steps is None or _countable(steps)):
         return None
     return Point(step, steps, *(_finite(data.get(name)) for name in ("loss", "samples_per_s", "held_out", "swapped")))
 
 
+def _countable(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**31
+
+
 def _finite(value: Any) -> float | None:
-    return float(value) if type(value) in (int, float) and math.isfinite(value) else None
+    try:
+        return float(value) if type(value) in (int, float) and math.isfinite(value) else None
+    except OverflowError:  # an integer of four hundred digits
+        return None
 
 
 def _merged(former: Point, later: Point) -> Point:

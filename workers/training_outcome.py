@@ -41,11 +41,22 @@ _SAYS = {
 
 
 class RunRepeats(InvalidRequest):
-    """A training run failed in a way that would repeat: it is not tried again."""
+    """A training run failed in a way that would repeat: it is not tried again.
+
+    Attributes:
+        outcome: why.
+        said: the last of what its process said itself, for trainers.
+    """
+
+    outcome: "Outcome"
+    said: bytes = b""
 
 
 class RunFailed(TrainingError):
-    """A training run failed in a way that need not repeat."""
+    """A training run failed in a way that need not repeat. Its attributes are those of :class:`RunRepeats`."""
+
+    outcome: "Outcome"
+    said: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,9 @@ class Outcome:
     @property
     def error(self) -> RunRepeats | RunFailed:
         """For the worker's edge."""
-        return (RunRepeats if self.repeats else RunFailed)(f"{self.says} ({self.failure})")
+        made = (RunRepeats if self.repeats else RunFailed)(f"{self.says} ({self.failure})")
+        made.outcome = self
+        return made
 
 
 def exit_code(code: int, said: str) -> int:

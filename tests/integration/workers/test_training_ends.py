@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +14,17 @@ import pytest
 
 from tests.integration.workers.test_training import PROGRAM, School, a_bundle
 from tests.support.worker_bench import Bench, run_one
+from workers import training_carrier
 from workers.context import Context
 from workers.devices import take_devices
 from workers.training import Training
 from workers.training_carrier import Carrier
+from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.training.files import run_file, run_files
 from xraygpt_core.ledger.training.runs import cancel_run
 from xraygpt_core.ledger.training.waiting import pause_run, resume_run
 from xraygpt_core.states import JobKind
+from xraygpt_core.storage import ObjectStore
 
 
 @pytest.fixture
@@ -193,10 +197,22 @@ def test_the_next_worker_has_the_curve_and_the_board_of_the_one_before(
     assert seen[1:] == ["events.out.tfevents.1"]
 
 
-def test_what_cannot_be_shown_loses_no_run(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
-    from xraygpt_core.errors import Unavailable
-    from xraygpt_core.storage import ObjectStore
+def test_a_clock_that_began_at_1970_loses_no_run_and_no_board(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    carry = Carrier.carry
 
+    def long_ago(carrier: Carrier, *, last: bool) -> None:
+        for path in carrier.out.glob("tensorboard/*"):
+            os.utime(path, (0, 0))
+        carry(carrier, last=last)
+
+    monkeypatch.setattr(Carrier, "carry", long_ago)
+    run_id = school.create(show=True)
+    school.train()
+    assert school.state(run_id).state == "done"
+    assert zipfile.ZipFile(io.BytesIO(file(school, run_id, "tensorboard.zip"))).namelist() == ["events.out.tfevents.1"]
+
+
+def test_what_cannot_be_shown_loses_no_run(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
     put = ObjectStore.put_file
 
     def away(store: ObjectStore, key: str, path: Path) -> None:
@@ -209,6 +225,27 @@ def test_what_cannot_be_shown_loses_no_run(school: School, monkeypatch: pytest.M
     school.train()
     assert school.state(run_id).state == "done"
     assert run_files(school.bench.ledger, run_id) == []
+
+
+@pytest.mark.parametrize("tries", [1, 4])
+def test_a_bucket_that_is_away_for_a_while_costs_no_step(
+    school: School, monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    put, asked = ObjectStore.put_file, []
+
+    def away(store: ObjectStore, key: str, path: Path) -> None:
+        if key.startswith("runs/"):
+            asked.append(key)
+            if len(asked) <= tries:
+                raise Unavailable("the bucket does not answer")
+        put(store, key, path)
+
+    monkeypatch.setattr(ObjectStore, "put_file", away)
+    monkeypatch.setattr(training_carrier, "_AGAIN_SECONDS", 0.01)
+    run_id = school.create()
+    school.train()
+    assert school.state(run_id).state == "done"
+    assert school.job()["lease_epoch"] == 1
 
 
 def test_a_file_that_no_study_of_it_may_be_in_any_more_is_deleted_again(school: School) -> None:

@@ -1,5 +1,6 @@
 """A run on somebody's films, from its sets to its result, with a real ledger and bucket and the real bodies."""
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -20,12 +21,14 @@ from tests.support.training_lab import Lab, table
 from tests.support.worker_bench import Bench, make_film
 from workers.context import Context
 from workers.corpora import CorpusBuilder
+from workers.training import Training
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies.purge import purge_study
-from xraygpt_core.ledger.training.runs import cancel_run
+from xraygpt_core.ledger.training.files import LOG, run_file
+from xraygpt_core.ledger.training.runs import cancel_run, create_run
 from xraygpt_core.ledger.training.waiting import pause_run, resume_run
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.model.bundle import Bundle
@@ -141,6 +144,77 @@ def test_a_run_that_is_paused_while_the_training_worker_encodes_is_handed_back(
     resume_run(lab.bench.ledger, run_id)
     lab.do_all(TRAIN)
     assert lab.state(run_id).state == "done"
+
+
+@pytest.mark.parametrize("content", [None, b"overwritten"])
+def test_features_that_the_bucket_lost_are_made_again(lab: Lab, content: bytes | None) -> None:
+    lab.start(lab.in_bucket("hospital", range(5)))
+    lab.do_all(PLAN, PREPARE, ENCODE)
+    key = lab.bench.value("SELECT key FROM training_features")
+    if content is None:
+        lab.bench.store.delete(key)
+    else:
+        lab.bench.store.put(key, content, "application/octet-stream")
+    lab.do_all(TRAIN)
+    assert lab.bench.value("SELECT state FROM training_runs") == "done"
+    again = lab.bench.value("SELECT key FROM training_features")
+    assert hashlib.sha256(lab.bench.store.get(again)).hexdigest() in again
+
+
+def test_a_film_that_the_bucket_lost_ends_the_run_and_says_so(lab: Lab) -> None:
+    run_id = lab.start(lab.in_bucket("hospital", range(5)))
+    lab.do_all(PLAN, PREPARE, ENCODE)
+    lab.bench.store.delete(lab.bench.value("SELECT key FROM training_features"))
+    for key in lab.bench.keys(lab.bench.settings.derived_bucket):
+        if key.startswith("training/images/"):
+            lab.bench.store.delete(key)
+    lab.do(TRAIN)
+    assert "not in the derived bucket any more" in lab.bench.value("SELECT last_error FROM jobs WHERE kind = 'train'")
+    assert lab.state(run_id).state != "done"
+
+
+def test_a_film_of_a_purged_study_is_not_read_again_where_a_set_names_its_object(lab: Lab) -> None:
+    spec = lab.in_bucket("hospital", range(5))
+    known = lab.bench.register("sets/hospital/films/DOE-3.dcm", make_film(3))
+    purge_study(lab.bench.ledger, known.study_id, lab.bench.store.delete)
+    lab.start(spec)
+    lab.do_all(PLAN, PREPARE)
+    assert lab.bench.rows(DROPPED) == [{"position": 3, "dropped": "purged"}]
+
+
+def test_why_films_cannot_be_encoded_stands_in_the_run_and_the_words_of_the_process_in_its_log(
+    lab: Lab, tmp_path: Path
+) -> None:
+    with lab.bench.ledger.work() as work:
+        work.run("UPDATE installation SET served_encoder = NULL")
+    run_id = lab.start(lab.in_folder("archive", range(3)))
+    lab.do_all(PLAN, PREPARE)
+    program = tmp_path / "program.py"
+    program.write_text("import sys; print('DOE: the film 1 cannot be read'); sys.exit(1)")
+    lab.bodies[TRAIN] = Training(lab.context, [str(program)])
+    lab.do(TRAIN)
+    run = lab.state(run_id)
+    assert (run.state, run.failure) == ("dead", "bad_data")
+    assert "DOE" not in str(run)
+    assert b"DOE" in lab.bench.store.get(run_file(lab.bench.ledger, run_id, LOG).key)
+
+
+def test_a_run_whose_films_lie_elsewhere_says_so_before_its_last_attempt(lab: Lab) -> None:
+    run_id = create_run(lab.bench.ledger, "stage1", {"steps": 1, "films": "/etc"}, None)
+    lab.do(TRAIN)
+    run = lab.state(run_id)
+    assert (run.state, run.failure) == ("running", "unknown")
+    assert run.failure_says == "the run's films are no folder below the worker's XRAYGPT_TRAINING_DATA"
+
+
+def test_sets_that_nobody_planned_are_not_left_to_the_process(lab: Lab) -> None:
+    run_id = create_run(lab.bench.ledger, "stage1", {"steps": 1}, None)
+    with lab.bench.ledger.work() as work:
+        sets = [{"name": "x", "reader": "table", "path": "/etc"}]
+        work.run("UPDATE training_runs SET config = CAST(:config AS jsonb)",
+                 {"config": json.dumps({"steps": 1, "mixture": {"sets": sets}})})  # fmt: skip
+    lab.do(TRAIN)
+    assert lab.state(run_id).failure_says == "the run's sets were never planned: start it again"
 
 
 def test_runs_on_the_same_films_prepare_and_encode_them_once(lab: Lab) -> None:

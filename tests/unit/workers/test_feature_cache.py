@@ -64,3 +64,16 @@ def test_above_its_bound_those_go_that_were_not_used_for_the_longest_time_and_a_
     cache.make_room()
     assert len(list((tmp_path / "cache").iterdir())) == 2
     assert [(tmp_path / str(number)).read_bytes() for number in range(3)] == contents
+
+
+def test_what_the_ledger_names_no_more_goes_once_no_run_is_about_to_use_it(tmp_path: Path) -> None:
+    contents = [bytes([number]) * 40 for number in range(3)]
+    keys = [key_of(content, number) for number, content in enumerate(contents)]
+    bucket, cache = Bucket(dict(zip(keys, contents, strict=True))), FeatureCache(tmp_path / "cache", 1000)
+    for number, key in enumerate(keys):
+        cache.link(bucket, key, tmp_path / str(number))  # type: ignore[arg-type]
+    for path in (tmp_path / "cache").iterdir():
+        os.utime(path, (0, 0))
+    cache.link(bucket, keys[1], tmp_path / "again")  # type: ignore[arg-type]
+    cache.forget_all_but([keys[0]])
+    assert {path.read_bytes() for path in (tmp_path / "cache").iterdir()} == {contents[0], contents[1]}

@@ -18,14 +18,15 @@ def test_a_line_is_a_point() -> None:
     assert point_of(b'{"step": 0, "held_out": 2.5}') == Point(0, None, None, None, 2.5)
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "true", '"1"', "null", "[]"])
+@pytest.mark.parametrize("value", ["9" * 400, "NaN", "Infinity", "-Infinity", "true", '"1"', "null", "[]"])
 def test_a_loss_that_is_no_number_is_none(value: str) -> None:
     assert point_of(b'{"step": 1, "steps": 2, "loss": %s}' % value.encode()) == Point(1, 2, None, None)
 
 
 @pytest.mark.parametrize(
     "line", [b"", b"{", b"[]", b"1", b"null", b'{"steps": 3}', b'{"step": -1}', b'{"step": 1.5}', b'{"step": true}',
-             b'{"step": 99999999999}', b'{"step": 1, "steps": "2"}', b"\xff", b"[" * 100_000],
+             b'{"step": 99999999999}', b'{"step": 1, "steps": "2"}',
+             b'{"step": 1, "steps": 99999999999}', b'{"step": 1, "steps": -1}', b"\xff", b"[" * 100_000],
 )  # fmt: skip
 def test_a_line_that_is_no_point_is_passed_over(line: bytes) -> None:
     assert point_of(line) is None

@@ -105,10 +105,10 @@ _RUNS_DIE = """
     UPDATE training_runs SET state = 'dead', finished_at = clock_timestamp(), problem = '{sentence}'
     WHERE state = '{state}' AND id IN ({wait})
 """
-# A run goes on once none of its jobs is dead any more.
+# A run that died of it goes on once none of its jobs is dead any more.
 _RUNS_REPLAY = """
     UPDATE training_runs SET state = '{state}', finished_at = NULL, problem = NULL
-    WHERE state = 'dead' AND id IN ({wait}) AND NOT EXISTS (
+    WHERE state = 'dead' AND problem = '{sentence}' AND id IN ({wait}) AND NOT EXISTS (
         SELECT FROM jobs WHERE kind = '{kind}' AND state = 'dead' AND id NOT IN (SELECT id FROM replayed)
           AND subject IN ({others}))
 """
@@ -125,7 +125,11 @@ def _of_a_shard(kind: JobKind, state: str, sentence: str, buckets: Buckets) -> K
         subject=Subject.SHARD if state == "preparing" else Subject.FEATURES,
         dies=_RUNS_DIE.format(state=state, sentence=sentence, wait=_WAIT[kind].format(subject="= :subject")),
         replays=_RUNS_REPLAY.format(
-            kind=kind, state=state, wait=_WAIT[kind].format(subject=replayed), others=_OTHERS[kind]
+            kind=kind,
+            state=state,
+            sentence=sentence,
+            wait=_WAIT[kind].format(subject=replayed),
+            others=_OTHERS[kind],
         ),
         buckets=buckets,
         limits=_long,

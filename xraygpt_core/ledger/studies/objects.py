@@ -1,12 +1,16 @@
 """What a registration is about: the contents of objects, and what became of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
+from xraygpt_core.ledger.transaction import Ledger
+
 Identity = tuple[str, str, str]
+
+_BURIED = "SELECT digest FROM tombstones WHERE digest = ANY (CAST(:digests AS text[]))"
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,14 @@ def later(one: str, other: str) -> bool:
 def digest(salt: str, bucket: str, key: str, etag: str) -> str:
     """What a tombstone remembers of a purged object: enough to know it again, not enough to read it."""
     return sha256("\0".join((salt, bucket, key, etag)).encode()).hexdigest()
+
+
+def purged_objects(ledger: Ledger, objects: Mapping[int, Identity]) -> set[int]:
+    """Which of these objects (bucket, key, ETag) were films of a study that was purged: no run reads them again."""
+    if not objects:
+        return set()
+    with ledger.work() as work:
+        salt = work.row("SELECT tombstone_salt FROM installation")
+        digests = {digest(salt["tombstone_salt"] if salt else "", *one): number for number, one in objects.items()}
+        found = work.rows(_BURIED, {"digests": list(digests)})
+    return {digests[row["digest"]] for row in found}

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.claims import add_job, insert_jobs
+from xraygpt_core.ledger.jobs.kinds import KINDS
 from xraygpt_core.ledger.transaction import Work
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane
@@ -25,10 +26,15 @@ _ADD = insert_jobs(
 _LOCK_JOBS = """
     SELECT id FROM jobs WHERE kind = :kind AND subject = ANY (CAST(:subjects AS uuid[])) ORDER BY id FOR UPDATE
 """
-# Of a run that was cancelled, or died; or its features were left to a trainer, or made with another bundle served.
+# Of a run that was cancelled, or died; or its features were left to a trainer, or made with another bundle served. Runs
+# that died of such a job go on with it, as when it is replayed: nobody could replay it any more.
 _REVIVE = """
-    UPDATE jobs SET state = 'queued', attempts = 0, not_before = NULL, finished_at = NULL, last_error = NULL
-    WHERE kind = :kind AND subject = ANY (CAST(:subjects AS uuid[])) AND state IN ('done', 'dead', 'cancelled')
+    WITH replayed AS (
+        UPDATE jobs SET state = 'queued', attempts = 0, not_before = NULL, finished_at = NULL, last_error = NULL
+        WHERE kind = :kind AND subject = ANY (CAST(:subjects AS uuid[])) AND state IN ('done', 'dead', 'cancelled')
+        RETURNING id, kind, subject, revision
+    ), runs AS ({runs})
+    SELECT count(*) AS jobs FROM replayed
 """
 
 _WAITING = """
@@ -106,10 +112,10 @@ def demand(work: Work, kind: JobKind, subjects: Sequence[UUID], max_attempts: in
 
 
 def revive(work: Work, kind: JobKind, subjects: Sequence[UUID]) -> None:
-    """Queue the jobs of these again that ended without what they were for."""
-    again = work.run(_REVIVE, {"kind": kind, "subjects": list(subjects)})
-    if again:
-        work.rings.append(Ring(kind, Lane.BACKLOG, again))
+    """Queue the jobs of these again that ended without what they were for; runs that died of them go on."""
+    row = work.row(_REVIVE.format(runs=KINDS[kind].replays), {"kind": kind, "subjects": list(subjects)})
+    if row is not None and row["jobs"]:
+        work.rings.append(Ring(kind, Lane.BACKLOG, row["jobs"]))
 
 
 def shard_prepared(work: Work, shard_id: UUID, max_attempts: int) -> None:
@@ -147,11 +153,11 @@ def too_many_dropped(counts: Mapping[str | None, int]) -> str | None:
     films = sum(counts.values())
     dropped = {reason: count for reason, count in counts.items() if reason is not None}
     bad = sum(dropped.values())
+    told = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
     if bad == films and films:
-        return "none of its films can be used"
+        return f"none of its films can be used ({told})"
     if bad <= max(1, MOST_DROPPED * films):
         return None
-    told = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
     return f"{bad} of {films} films cannot be used ({told}); a run goes on with at most {MOST_DROPPED:.0%}"
 
 

@@ -23,6 +23,7 @@ _SHARDS = """
     WHERE s.run_id = :run AND s.position = :number
 """
 _NUMBERS = "SELECT position FROM training_run_shards WHERE run_id = :run ORDER BY position"
+_KEYS = "SELECT key FROM training_features WHERE key IS NOT NULL"
 _TEXTS = "SELECT position, pair FROM training_texts WHERE run_id = :run AND shard = :number"
 
 
@@ -70,6 +71,12 @@ def shard_numbers(ledger: Ledger, claim: Claim) -> Sequence[int]:
     """
     values = {"run": claim.subject}
     return fenced(ledger, claim, lambda work: [row["position"] for row in work.rows(_NUMBERS, values)], finish=None)
+
+
+def features_keys(ledger: Ledger) -> list[str]:
+    """The keys of all features that the derived bucket holds."""
+    with ledger.work() as work:
+        return [row["key"] for row in work.rows(_KEYS)]
 
 
 def run_shard(ledger: Ledger, claim: Claim, number: int) -> tuple[RunShard, dict[int, dict[str, Any]] | None]:

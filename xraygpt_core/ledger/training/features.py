@@ -23,6 +23,10 @@ _COUNT = "SELECT count(*) AS images FROM training_images WHERE shard_id = :shard
 _LEAVE = """
     UPDATE training_features SET left_to_trainer = encoded_at IS NULL WHERE id = :id RETURNING shard_id, encoder
 """
+# Unless somebody made them again meanwhile.
+_LOSE = """
+    UPDATE training_features SET key = NULL, encoded_at = NULL, left_to_trainer = true WHERE id = :id AND key = :key
+"""
 _LOAD = "UPDATE installation SET served_encoder = :encoder WHERE served_encoder IS DISTINCT FROM :encoder"
 
 
@@ -102,6 +106,15 @@ def keep_features(ledger: Ledger, train: Claim, given: FeaturesInput, key: str) 
         LeaseLost, TrainingError: as :func:`complete_features`.
     """
     return fenced(ledger, train, lambda work: _keep(work, given, key), finish=None)
+
+
+def lose_features(ledger: Ledger, train: Claim, features_id: UUID, key: str) -> None:
+    """The derived bucket does not hold them any more: they are to be made again, by the owner of this run.
+
+    Raises:
+        LeaseLost: the job is no longer ours; nothing was written.
+    """
+    fenced(ledger, train, lambda work: work.run(_LOSE, {"id": features_id, "key": key}), finish=None)
 
 
 def load_encoder_digest(ledger: Ledger, encoder: str) -> None:

@@ -93,6 +93,10 @@ _RUN = (
 # What a run is: its own jobs (plan, train), not those that runs share.
 _JOBS = ", ".join(f"'{kind}'" for kind in kinds_about(Subject.RUN))
 
+_CANCEL_JOBS = f"""
+    UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp()
+    WHERE kind IN ({_JOBS}) AND subject = :id AND state IN ('queued', 'running')
+"""
 _ANCESTORS = """
     WITH RECURSIVE chain AS (
         SELECT id, parent_run, result_prefix, 0 AS depth FROM training_runs WHERE id = :id
@@ -269,11 +273,7 @@ def cancel_run(ledger: Ledger, run_id: UUID) -> None:
     """
 
     def body(work: Work) -> None:
-        work.run(
-            "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp() "
-            f"WHERE kind IN ({_JOBS}) AND subject = :id AND state IN ('queued', 'running')",
-            {"id": run_id},
-        )
+        work.run(_CANCEL_JOBS, {"id": run_id})
         cancelled = work.run(
             "UPDATE training_runs SET state = 'cancelled', finished_at = clock_timestamp(), paused_at = NULL "
             "WHERE id = :id AND state NOT IN ('done', 'dead', 'cancelled')",
@@ -281,6 +281,7 @@ def cancel_run(ledger: Ledger, run_id: UUID) -> None:
         )
         if not cancelled:
             raise Conflict(f"the run is {_run(work, run_id)['state']} already")
+        work.run(_CANCEL_JOBS, {"id": run_id})  # the job it was given while we waited for its row
         drop_unneeded(work, run_id)
         record(work, "run cancelled", subject=run_id)
 

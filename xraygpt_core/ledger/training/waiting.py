@@ -63,15 +63,20 @@ def resume_run(ledger: Ledger, run_id: UUID) -> None:
     """
 
     def body(work: Work) -> None:
-        for job in work.rows(_UNPARK, {"id": run_id}):
-            if job["state"] == "queued":
-                work.rings.append(Ring(JobKind(job["kind"]), Lane.of_rank(job["lane_rank"])))
+        _unpark(work, run_id)
         resumed = work.run(_RESUMED, {"id": run_id})
         if not resumed:
             raise Conflict(f"the run is {_state(work, run_id)}, not paused")
+        _unpark(work, run_id)  # a worker may have parked it while we waited for the run's row
         record(work, "run resumed", subject=run_id)
 
     repeating(ledger, body)
+
+
+def _unpark(work: Work, run_id: UUID) -> None:
+    for job in work.rows(_UNPARK, {"id": run_id}):
+        if job["state"] == "queued":
+            work.rings.append(Ring(JobKind(job["kind"]), Lane.of_rank(job["lane_rank"])))
 
 
 def is_paused(ledger: Ledger, run_id: UUID) -> bool:

@@ -3,7 +3,9 @@
 An address is a relative path with ``/`` in it. It never leads out of its folder, by ``..`` or by a link.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -90,7 +92,7 @@ class FolderFiles:
         try:
             if not path.is_file():
                 raise TrainingError("there is no such file")
-            return path.open("rb")
+            return _open_unlinked(path)
         except OSError as error:
             raise TrainingError(f"it cannot be read: {error.strerror}") from None
 
@@ -115,6 +117,28 @@ class FolderFiles:
         """
         status = self.path(address).stat()
         return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _open_unlinked(path: Path) -> BinaryIO:
+    """Open a path whose links were followed already: a link that took the place of a part of it since is refused.
+
+    Raises:
+        OSError: there is such a link, or no file.
+    """
+    folder = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in path.parts[1:-1]:
+            below = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        # What is a pipe by now is opened without waiting for somebody to write into it, and refused.
+        handle = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no file any more")
+    return os.fdopen(handle, "rb")
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[str]:

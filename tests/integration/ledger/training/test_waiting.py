@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.ledger_tools import claim, do, expire, job, job_of, one, rows, take
+from tests.support.ledger_tools import claim, do, expire, job, job_of, one, rows, take, until_it_waits
 from xraygpt_core.errors import Conflict, LeaseLost, NotFound
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.actor import Actor
@@ -16,6 +16,7 @@ from xraygpt_core.ledger.jobs.claims import claim_next, fail, release
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.jobs.replay import replay_dead
+from xraygpt_core.ledger.training.advance import encoded
 from xraygpt_core.ledger.training.curves import Point, note_progress
 from xraygpt_core.ledger.training.runs import (
     cancel_run,
@@ -196,6 +197,32 @@ class Trainers:
         if not self.claims:
             raise LeaseLost("nobody has it")
         return self.chance.choice(self.claims[-2:])
+
+
+def test_a_run_that_is_cancelled_while_it_is_given_its_training_leaves_no_job(ledger: Ledger) -> None:
+    run_id = queued(ledger)
+    do(ledger, "DELETE FROM jobs")
+    do(ledger, "UPDATE training_runs SET state = 'encoding'")
+    with ledger.work() as work:
+        work.rows("SELECT id FROM training_runs FOR UPDATE")
+        cancelled = until_it_waits(ledger, lambda: cancel_run(ledger, run_id))
+        encoded(work, run_id, "encoder", 5)
+    cancelled()
+    assert run(ledger, run_id).state == "cancelled"
+    assert nobody_can_take_it(ledger)
+
+
+def test_a_run_that_is_resumed_while_its_worker_parks_it_can_be_taken(ledger: Ledger) -> None:
+    run_id = queued(ledger)
+    got = take(ledger, JobKind.TRAIN, run_id)
+    do(ledger, "UPDATE training_runs SET paused_at = clock_timestamp()")
+    with ledger.work() as work:
+        work.rows("SELECT id FROM training_runs FOR UPDATE")
+        resumed = until_it_waits(ledger, lambda: resume_run(ledger, run_id))
+        work.run("UPDATE jobs SET not_before = 'infinity'")  # as run_input does
+    resumed()
+    release(ledger, got)
+    complete_run(ledger, take(ledger, JobKind.TRAIN, run_id), "runs/r")
 
 
 _OPEN = {"queued": {"queued", "running", "paused"}, "running": {"queued", "running", "paused"}}

@@ -114,3 +114,27 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(Unlisted, match="Permission denied") as unlisted:
         list(FolderFiles(tmp_path).list(""))
     assert unlisted.value.address == "a/b/"
+
+
+def test_a_link_that_takes_the_place_of_a_folder_after_the_look_is_not_followed(tmp_path: Path) -> None:
+    class Swapped(FolderFiles):
+        def path(self, address: str) -> Path:
+            found = super().path(address)
+            (tmp_path / "set/a").rename(tmp_path / "set/former")
+            (tmp_path / "set/a").symlink_to(tmp_path / "secret")
+            return found
+
+    write(tmp_path / "secret/film", "secret")
+    write(tmp_path / "set/a/film", "1")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        Swapped(tmp_path / "set").open("a/film")
+
+
+def test_a_file_in_a_folder_that_may_be_entered_but_not_listed_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "a/film", "1")
+    (tmp_path / "a").chmod(0o100)
+    try:
+        with FolderFiles(tmp_path).open("a/film") as film:
+            assert film.read() == b"1"
+    finally:
+        (tmp_path / "a").chmod(0o700)

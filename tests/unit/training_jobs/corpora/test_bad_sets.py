@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -202,18 +202,14 @@ def rows_left(lines: list[str]) -> str:
 
 def forbid(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     """Opening such a file fails as it does for a user who may not."""
-    real = files_module.FolderFiles.path
+    real = files_module._open_unlinked
 
-    def path(self: files_module.FolderFiles, address: str) -> Path:
-        found = real(self, address)
-        return Unreadable(found) if address.endswith(ending) else found
+    def opened(path: Path) -> BinaryIO:
+        if str(path).endswith(ending):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
 
-    monkeypatch.setattr(files_module.FolderFiles, "path", path)
-
-
-class Unreadable(type(Path())):  # type: ignore[misc]  # the class of paths of this system
-    def open(self, *_: Any, **__: Any) -> Any:
-        raise PermissionError(13, "Permission denied")
+    monkeypatch.setattr(files_module, "_open_unlinked", opened)
 
 
 def test_there_are_at_least_twenty_kinds_of_bad_sets() -> None:
