@@ -9,6 +9,7 @@
 
 import json
 import math
+import pickle
 import random
 import shutil
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -39,6 +41,9 @@ __all__ = [
 ]
 
 _WEIGHTS, _STATE, _META = "weights.safetensors", "state.pt", "meta.json"
+_UNREADABLE = (
+    OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError, pickle.UnpicklingError,
+)  # fmt: skip
 _KEPT = 2  # checkpoints of a run; one may be on its way elsewhere while the next is written
 _NAMED = 5  # settings or weights in a message
 
@@ -104,7 +109,7 @@ def load_checkpoint(path: Path, state: RunState, world: World = ALONE) -> None:
         kept = torch.load(path / _STATE, map_location="cpu", weights_only=True)
         job, step, loss = str(meta["job"]), int(meta["step"]), float(meta["loss"])
         samples, skipped, data, settings = int(meta["samples"]), int(meta["skipped"]), meta["data"], meta["settings"]
-    except Exception as error:
+    except _UNREADABLE as error:
         raise TrainingError(f"{path.name} is not a readable checkpoint ({type(error).__name__})") from error
     _agree(path.name, job, data, settings, state)
     own = _learned(state.module)
