@@ -28,6 +28,7 @@ from training_jobs.learning.files import complete_directory
 from training_jobs.learning.settings import differences, settings_of
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.plain_text import with_rest
 from xraygpt_core.training.config import Config
 
 __all__ = [
@@ -134,8 +135,9 @@ def _agree(name: str, job: str, data: str, settings: Mapping[str, Any], state: R
     if data != state.data:
         raise TrainingError(f"{name} was trained on other data ({data[:12]}, not {state.data[:12]})")
     if different := differences(settings, state.settings):
-        more = "" if len(different) <= _NAMED else f" and {len(different) - _NAMED} more"
-        raise TrainingError(f"{name} was trained with other settings: {'; '.join(different[:_NAMED])}{more}")
+        raise TrainingError(
+            f"{name} was trained with other settings: {'; '.join(with_rest(different[:_NAMED], len(different)))}"
+        )
 
 
 def latest_checkpoint(out: Path) -> Path | None:

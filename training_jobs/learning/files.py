@@ -1,10 +1,11 @@
 """Directories that are complete when they appear under their name."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from xraygpt_core.durable import flush, flush_tree
 
 
 @contextmanager
@@ -15,19 +16,10 @@ def complete_directory(target: Path) -> Iterator[Path]:
     work.mkdir(parents=True)
     try:
         yield work
-        for path in [*work.rglob("*"), work]:
-            _flush(path)
+        flush_tree(work)
         if target.exists():
             shutil.rmtree(target)
         work.replace(target)
-        _flush(target.parent)
+        flush(target.parent)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
