@@ -29,7 +29,7 @@ def asked(tiny_base: Bundle, tmp_path_factory: pytest.TempPathFactory) -> list[s
     config |= {"checkpoint_every": 4, "llm": {"tune": "full", "strategy": "shard"}, "precision": "float32"}
     config |= {"conversations": {"files": [str(folder / "dialogues.json")], "max_tokens": 200}}
     (folder / "config.json").write_text(json.dumps(config))
-    return ["medical-llm", "--base", str(tiny_base.path), "--config", str(folder / "config.json")]
+    return ["medical-llm", "--base", str(tiny_base.path), "--config", str(folder / "config.json"), "--no-report"]
 
 
 def losses(out: Path) -> list[float]:
@@ -71,6 +71,7 @@ def test_the_gathered_weights_load_and_are_those_of_one_process(sharded: Path, a
         torch.testing.assert_close(two[name], tensor, rtol=0, atol=2e-3)
 
 
+@pytest.mark.long
 def test_one_process_goes_on_where_two_were(sharded: Path, alone: Path, asked: list[str], tmp_path: Path) -> None:
     checkpoint = sharded / "checkpoints" / "step-000004"
     assert main([*asked, "--out", str(tmp_path), "--resume", str(checkpoint)]) == 0
