@@ -24,8 +24,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training_jobs.learning.distributed import ALONE, World
-from training_jobs.learning.files import complete_directory
 from training_jobs.learning.settings import differences, settings_of
+from xraygpt_core.durable import complete_directory
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.plain_text import with_rest
@@ -33,7 +33,6 @@ from xraygpt_core.training.config import Config
 
 __all__ = [
     "RunState",
-    "complete_directory",
     "latest_checkpoint",
     "load_checkpoint",
     "save_checkpoint",
