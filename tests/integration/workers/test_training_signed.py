@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from tests.integration.workers.test_training_pipeline import bundle, lab, normalised  # noqa: F401  (fixtures)
+from tests.integration.workers.test_training_pipeline import bundle, lab, normalised, sandbox  # noqa: F401  (fixtures)
 from tests.support.ledger_tools import sign, summarise
 from tests.support.training_lab import Lab
 from xraygpt_core.ledger.studies.exclude import exclude_study
