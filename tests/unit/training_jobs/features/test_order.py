@@ -61,7 +61,7 @@ def test_a_stream_that_begins_anywhere_goes_on_as_one_that_began_at_the_start(
     assert [resumed.batch(step).tolist() for step in range(first, first + 5)] == before[first:]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(sizes=SIZES, seed=SEEDS, data=st.data())
 def test_sets_are_drawn_by_their_weights(sizes: list[int], seed: int, data: st.DataObject) -> None:
     weights = data.draw(st.lists(st.sampled_from([0.1, 0.5, 1.0, 3.0]), min_size=len(sizes), max_size=len(sizes)))

@@ -71,7 +71,6 @@ def test_the_gathered_weights_load_and_are_those_of_one_process(sharded: Path, a
         torch.testing.assert_close(two[name], tensor, rtol=0, atol=2e-3)
 
 
-@pytest.mark.long
 def test_one_process_goes_on_where_two_were(sharded: Path, alone: Path, asked: list[str], tmp_path: Path) -> None:
     checkpoint = sharded / "checkpoints" / "step-000004"
     assert main([*asked, "--out", str(tmp_path), "--resume", str(checkpoint)]) == 0
