@@ -3,12 +3,14 @@ from the cache, and what no GPU worker encoded.
 """
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workers.context import Context
 from workers.devices import HeldDevices
+from workers.dropped import note_dropped
 from workers.executor import HandedBack
 from workers.feature_cache import FeatureCache
 from workers.heartbeat import JobProgress
@@ -20,7 +22,9 @@ from xraygpt_core.errors import ObjectMissing, TrainingError
 from xraygpt_core.ledger.jobs.fence import lease_lost
 from xraygpt_core.ledger.training.corpora import RunShard, run_shard, shard_numbers
 from xraygpt_core.ledger.training.features import keep_features
+from xraygpt_core.ledger.training.plan import PURGED
 from xraygpt_core.ledger.training.runs import RunInput
+from xraygpt_core.ledger.training.waiting import paused_now
 from xraygpt_core.model.bundle import Bundle, file_sha256
 from xraygpt_core.paths import user_cache
 from xraygpt_core.training.config import Config, parse_config
@@ -28,6 +32,7 @@ from xraygpt_core.training.corpus import Corpus, Shard, write_corpus
 from xraygpt_core.training.pairs import Pair, write_pairs
 
 _POLL_SECONDS = 0.5
+_LOOK_SECONDS = 2.0  # between two looks whether a person paused the run
 _CHOICE = 4  # films for each that the report shows
 _LOOKS = 5  # at a shard whose films are purged while it is looked at
 
@@ -51,6 +56,8 @@ class CorpusBuilder:
     program: Sequence[str]
     devices: HeldDevices
     encoder: str = ""
+    dropped: dict[tuple[int, int], tuple[Pair, str]] = field(default_factory=dict)  # by shard and position
+    looked: float = field(default_factory=time.monotonic)
     shown: dict[str, dict[str, str]] = field(default_factory=dict)  # of each split: films the report may show
 
     def build(self) -> Path | None:
@@ -65,6 +72,7 @@ class CorpusBuilder:
         folder, config = self.home / "corpus", parse_config(self.run.config)
         folder.mkdir()
         shards = tuple(shard for number in numbers for shard in self._shard(number, folder, config))
+        note_dropped(self.context, self.progress.claim, folder, list(self.dropped.values()))
         if not shards:
             raise TrainingError("no film of the run's sets is left to train on")
         held_out = next((films for split in ("val", "test", "train") if (films := self.shown.get(split))), {})
@@ -79,6 +87,7 @@ class CorpusBuilder:
         for _ in range(_LOOKS):
             self._alive()
             shard, texts = run_shard(self.context.ledger, self.progress.claim, number)
+            self._note(shard, texts)
             if not shard.images:
                 return
             name = f"features-{number:05}.safetensors"
@@ -91,11 +100,23 @@ class CorpusBuilder:
             return
         raise TrainingError("films of the run's sets are purged faster than they are put together")
 
-    def _pairs(self, shard: RunShard, texts: dict[int, dict[str, object]] | None) -> list[Pair]:
+    def _note(self, shard: RunShard, texts: dict[int, dict[str, object]] | None) -> None:
+        """Of what was purged nothing is told."""
+        dropped = {int(position): why for position, why in shard.dropped.items() if why != PURGED}
+        if dropped:
+            told = self._told(shard, texts)
+            new = {
+                (shard.number, position): (told[position], why) for position, why in dropped.items() if position in told
+            }
+            self.dropped |= new
+
+    def _told(self, shard: RunShard, texts: dict[int, dict[str, object]] | None) -> dict[int, Pair]:
         if shard.texts_key is not None:
-            told = dict(enumerate(read_texts(self.context.store, shard.texts_key)))
-        else:
-            told = {position: pair_of(pair) for position, pair in (texts or {}).items()}
+            return dict(enumerate(read_texts(self.context.store, shard.texts_key)))
+        return {position: pair_of(pair) for position, pair in (texts or {}).items()}
+
+    def _pairs(self, shard: RunShard, texts: dict[int, dict[str, object]] | None) -> list[Pair]:
+        told = self._told(shard, texts)
         rows = zip(shard.positions, shard.images, strict=True)
         return [replace(told[position], image=sha256) for position, sha256 in rows]
 
@@ -154,6 +175,10 @@ class CorpusBuilder:
             raise lease_lost(self.progress.claim)
         if self.context.draining.is_set():
             raise HandedBack("the worker is stopping; what was encoded is kept")
+        if time.monotonic() - self.looked > _LOOK_SECONDS:
+            self.looked = time.monotonic()
+            if paused_now(self.context.ledger, self.run.run_id):
+                raise HandedBack("the run is paused; what was encoded is kept")
         self.progress.report()
 
 

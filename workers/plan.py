@@ -3,8 +3,6 @@
 They are done by the training worker: its database role may read what was signed, and ingest's may not.
 """
 
-import hashlib
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -13,6 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 from workers.context import Context
+from workers.dropped import store_problems
 from workers.executor import HandedBack
 from workers.heartbeat import JobProgress
 from workers.set_files import files_of
@@ -144,10 +143,7 @@ class Planning:
         """Store the list of problems where a trainer may read it; its key."""
         if not found.listed:
             return None
-        data = json.dumps({"problems": found.listed, "counts": found.counts}, indent=1).encode()
-        key = f"training/problems/{hashlib.sha256(data).hexdigest()}.json"
-        self._context.store.put(key, data, "application/json")
-        return key
+        return store_problems(self._context, found.listed, found.counts)
 
 
 def _told(name: str, problem: Problem) -> dict[str, str]:

@@ -86,8 +86,8 @@ def _signed(pairs: list[tuple[Pair, Placed | None]]) -> PlannedShard:
 
 
 def document(pair: Pair) -> dict[str, Any]:
-    """A pair as JSON, without what says where its image or its text stood."""
-    told = asdict(replace(pair, key=None, where=None))
+    """A pair as JSON, without what says where its image lies."""
+    told = asdict(replace(pair, key=None))
     return {key: value for key, value in told.items() if value or key in ("image", "text")}
 
 

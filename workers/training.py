@@ -24,10 +24,10 @@ from workers.training_carrier import Carrier
 from workers.training_child import TrainingChild
 from workers.training_outcome import MACHINE, STOPPED, Outcome, exit_code, of_this_machine, outcome_of
 from workers.transfer import pull
-from xraygpt_core.errors import TrainingError, Unavailable
+from xraygpt_core.errors import TrainingError
 from xraygpt_core.ledger.jobs.fence import Claim, lease_lost
 from xraygpt_core.ledger.training.runs import RunInput, run_input
-from xraygpt_core.ledger.training.waiting import is_paused, note_failure, note_waiting
+from xraygpt_core.ledger.training.waiting import note_failure, note_waiting, paused_now
 from xraygpt_core.model.bundle import Bundle, load_bundle
 from xraygpt_core.paths import is_below
 
@@ -144,10 +144,7 @@ class Training:
                 child.ask_to_stop()
 
     def _paused(self, run: RunInput) -> bool:
-        try:
-            return is_paused(self._context.ledger, run.run_id)
-        except Unavailable:
-            return False
+        return paused_now(self._context.ledger, run.run_id)
 
 
 def confined(config: dict[str, Any], root: Path | None) -> dict[str, Any]:

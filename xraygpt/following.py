@@ -13,6 +13,7 @@ from xraygpt.client import Gateway
 
 RUN_ENDED = frozenset({"done", "dead", "cancelled"})
 POLL_SECONDS = 1.0
+SHORT = 12  # letters of an id in a table
 
 
 class Pace:
@@ -35,7 +36,7 @@ def words(run: Mapping[str, Any], left: float | None = None) -> str:
     """A run in one line: state, losses, speed, time left, and what it waits for or why it failed."""
     parts = [str(run["state"])]
     if run.get("paused_at") and run["state"] == "running":
-        parts.append("pauses at its next checkpoint")
+        parts.append("writes a checkpoint and pauses")
     if run.get("waits_for"):
         parts.append(f"waits for a {run['waits_for']}")
     for name, label in (("loss", "loss"), ("held_out", "held out"), ("swapped", "swapped")):
@@ -50,6 +51,9 @@ def words(run: Mapping[str, Any], left: float | None = None) -> str:
         parts.append(f"{pairs['prepared']} prepared, {pairs['dropped']} dropped, {pairs['encoded']} encoded")
         parts.append(f"of {pairs['planned']} pairs")
     parts += [run[name] for name in ("failure_says", "problem") if run.get(name)]
+    if run["state"] == "dead" and run.get("run_id") and (run.get("failure_says") or run.get("problem")):
+        file = "log.txt" if run.get("failure_says") else "problems.json"
+        parts.append(f"see `xraygpt runs report {run['run_id'][-SHORT:]} --file {file}`")
     return ", ".join(parts)
 
 

@@ -18,7 +18,7 @@ const FILES = {
 
 /** The state in words: what it waits for stands with it. */
 export function standing(run) {
-  if (run.paused_at && run.state === "running") return "running, pauses at its next checkpoint";
+  if (run.paused_at && run.state === "running") return "running, writes a checkpoint and pauses";
   return run.waits_for ? `${run.state}, waits for a ${run.waits_for}` : run.state;
 }
 
@@ -65,7 +65,7 @@ export class RunView {
     const over = ENDED.includes(run.state);
     const may = session.has("trainer", "admin") && !over;
     return [
-      may && !run.paused_at && ["Pause", () => this.act("pause", "The run pauses at its next checkpoint.")],
+      may && !run.paused_at && ["Pause", () => this.act("pause", "The run writes a checkpoint and pauses.")],
       may && run.paused_at && ["Resume", () => this.act("resume", "The run goes on.")],
       may && ["Cancel", () => this.cancel(), { kind: "bad" }],
       session.has("admin") && run.state === "done" && ["Serve what it made", () => this.promote(), { kind: "good" }],

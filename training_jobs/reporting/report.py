@@ -122,7 +122,7 @@ def _facts(
         ("base", f"{base.name}, bundle.toml {base.sha256}"),
         ("encoder (frozen)", base.encoder + "".join(f", digest {one}" for one in sorted({c.encoder for c in corpora}))),
         ("projector", str(result.get("projector") or base.projector or "none")),
-        ("language model", f"{config.llm.tune} training" if config.llm.tune != "none" else "frozen"),
+        ("language model", _llm(out / "result")),
         ("seed", str(config.seed)),
     ]
     if progress is not None:
@@ -131,6 +131,13 @@ def _facts(
     files = [out / "result" / part for part in _PARTS] + sorted((out / "result" / "llm").glob("*.safetensors"))
     rows += [(str(file.relative_to(out / "result")), f"sha256 {file_sha256(file)}") for file in files if file.is_file()]
     return [*rows, ("software", ", ".join(f"{name} {version(name)}" for name in ("xraygpt", "torch", "transformers")))]
+
+
+def _llm(result: Path) -> str:
+    """What became of the language model, by what the result holds: some stages train it whatever the setting says."""
+    if (result / "llm").is_dir():
+        return "trained, every weight"
+    return "trained, with an adapter (LoRA)" if (result / "adapter").is_dir() else "frozen"
 
 
 def _shown(

@@ -29,6 +29,7 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.dialogue import layout_named
 from xraygpt_core.model.llm import Llm, pick_device
 from xraygpt_core.training.config import Config
+from xraygpt_core.training.mixture import TEXT_ALONE
 from xraygpt_core.training.presets import check_stage
 
 JOB = "medical-llm"
@@ -49,6 +50,8 @@ def run(
         Stopped: after SIGTERM; the checkpoint is written.
     """
     check_stage(config.preset, JOB)
+    if config.mixture is not None and not all(one.drawn for one in config.mixture.sets):
+        raise TrainingError(TEXT_ALONE)
     if not config.conversations.files:
         must_not_want_dialogues(config)
         report_writing.run(base, out, config, resume, world, observer)

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from xraygpt import show
+from xraygpt.commands.composing import compose
 from xraygpt.commands.importing import import_parts
 from xraygpt.commands.new_bundle import Name, made, needs_torch, read_scope
 from xraygpt.commands.options import AsJson
+from xraygpt.commands.runs import find_run
 from xraygpt.connect import find_gateway, gateway
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, bundles, load_bundle
@@ -31,6 +33,7 @@ def fetch(name: Annotated[str, typer.Argument(help="What to fetch: demo.")], as_
 
 
 models.command("import")(import_parts)
+models.command("compose")(compose)
 
 
 @models.command("list")
@@ -133,7 +136,10 @@ def export_llm(
 
 @models.command()
 def promote(
-    what: Annotated[str, typer.Argument(help="A finished training run, or a bundle.", metavar="RUN|NAME")],
+    what: Annotated[
+        str,
+        typer.Argument(help="A finished training run (its id, or its last letters), or a bundle.", metavar="RUN|NAME"),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Serve the bundle of a training run, or a fetched or imported bundle."""
@@ -141,7 +147,7 @@ def promote(
         if what in bundles(models_dir()):
             answer = client.post("/v1/bundles/serve", {"bundle": what})
         else:
-            answer = client.post(f"/v1/training-runs/{what}/promote")
+            answer = client.post(f"/v1/training-runs/{find_run(client, what)}/promote")
         _served(answer["bundle"], as_json=as_json)
 
 

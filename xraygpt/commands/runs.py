@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import typer
 
@@ -10,14 +11,13 @@ from xraygpt import show
 from xraygpt.client import Gateway, GatewayError
 from xraygpt.commands.options import AsJson, Study, Timeout
 from xraygpt.connect import gateway
-from xraygpt.following import follow_run, words
+from xraygpt.following import SHORT, follow_run, words
 from xraygpt_core.exit_codes import UNFINISHED
 
 runs = typer.Typer(help="Training runs of the queue.")
 
 RunName = Annotated[str, typer.Argument(help="A run's id, or its last letters.", metavar="RUN")]
 File = Literal["report.html", "tensorboard.zip", "log.txt", "problems.json"]
-_SHORT = 12  # letters of an id in a table
 _COLUMNS = ("run", "stage", "state", "step", "loss", "held out", "samples/s", "started", "says")
 
 
@@ -87,7 +87,7 @@ def report(
     with gateway() as client:
         run_id = find_run(client, run)
         content = client.download(f"/v1/training-runs/{run_id}/files/{file}")
-    path = (out or Path(f"{run_id[-_SHORT:]}-{file}")).absolute()
+    path = (out or Path(f"{run_id[-SHORT:]}-{file}")).absolute()
     keep_private(path, content)
     show.answer({"run_id": run_id, "file": str(path), "bytes": len(content)}, f"{path}", as_json=as_json)
 
@@ -113,11 +113,23 @@ def find_run(client: Gateway, name: str) -> str:
     Raises:
         GatewayError: there is none, or there are several.
     """
+    if _is_id(name):
+        return name
     ids = [str(run["run_id"]) for run in client.get("/v1/training-runs")["runs"]]
-    found = [one for one in ids if one == name] or [one for one in ids if name and one.endswith(name.lower())]
+    found = [one for one in ids if name and one.endswith(name.lower())]
     if len(found) > 1:
         raise GatewayError(f"{len(found)} runs end in {name}: give more letters of the id")
-    return found[0] if found else name  # an older one: the gateway knows whether there is such a run
+    if not found:
+        raise GatewayError(f"none of the last hundred runs ends in {name}: see `xraygpt runs`, or give a whole id")
+    return found[0]
+
+
+def _is_id(name: str) -> bool:
+    try:
+        UUID(name)
+    except ValueError:
+        return False
+    return True
 
 
 def keep_private(path: Path, content: bytes) -> None:
@@ -141,7 +153,7 @@ def _row(run: dict[str, Any]) -> list[Any]:
     says = words(run).partition(", ")[2] if run["state"] not in ("running", "done") else ""
     figures = [_figure(run.get(name)) for name in ("loss", "held_out", "samples_per_s")]
     started = str(run.get("created_at") or "")[:16].replace("T", " ")
-    return [run["run_id"][-_SHORT:], run["stage"], run["state"], steps, *figures, started, says]
+    return [run["run_id"][-SHORT:], run["stage"], run["state"], steps, *figures, started, says]
 
 
 def _figure(value: float | None) -> str:

@@ -15,12 +15,13 @@ import typer
 from xraygpt import show
 from xraygpt.client import Gateway
 from xraygpt.commands.options import AsJson, Timeout, Wait
+from xraygpt.commands.runs import find_run
 from xraygpt.connect import find_gateway, home
-from xraygpt.following import follow_run, shown
+from xraygpt.following import SHORT, follow_run, shown
 from xraygpt.stack.processes.child import die_with_parent
 from xraygpt.training_data import LAYOUTS, sets_of
 from xraygpt_core.errors import TrainingError
-from xraygpt_core.exit_codes import UNFINISHED
+from xraygpt_core.exit_codes import START_AGAIN, UNFINISHED
 from xraygpt_core.model.bundle import load_bundle
 from xraygpt_core.paths import models_dir
 from xraygpt_core.training.mixture import parse_mixture
@@ -53,7 +54,7 @@ def train(
         list[str] | None, typer.Option("--set", help="Any value of the configuration, as JSON.", metavar="NAME=VALUE")
     ] = None,
     parent: Annotated[str | None, typer.Option(help="The finished run to start from (through the queue).")] = None,
-    base: Annotated[str, typer.Option(help="The bundle to start from (without a stack).")] = "demo",
+    base: Annotated[str | None, typer.Option(help="The bundle to start from (without a stack); default: demo.")] = None,
     out: Annotated[Path | None, typer.Option(help="Directory for the results (without a stack).")] = None,
     local: Annotated[bool, typer.Option("--local", help="On this machine, even if a stack is up.")] = False,
     explain: Annotated[
@@ -78,9 +79,18 @@ def train(
     if local or (client := find_gateway()) is None:
         if from_ledger:
             raise TrainingError("signed studies are read by the workers of a stack: start one with `xraygpt up`")
-        show.answer(train_here(stage, base, out or home().root / "training" / stage, chosen), as_json=as_json)
+        if parent:
+            raise typer.BadParameter("--parent names a run of the queue; here, --base names the bundle to start from")
+        told = train_here(stage, base or "demo", out or home().root / "training" / stage, chosen)
+        show.answer(told if as_json else _in_short(told), as_json=as_json)
+        show.say(f"`xraygpt models compose {told['out']} --as NAME` makes a bundle of it")
         return
-    run = train_by_queue(client, {"stage": stage, "config": chosen, "parent_run": parent}, timeout, wait=wait)
+    if base or out:
+        raise typer.BadParameter(
+            "--base and --out are for training on this machine (--local): a run of the queue starts from the served "
+            "bundle (`xraygpt models promote NAME`) or from --parent RUN, and its result lies in the bucket"
+        )
+    run = train_by_queue(client, {"stage": stage, "config": chosen}, parent, timeout, wait=wait)
     show.answer(run, as_json=as_json)
     if wait and run["state"] != "done":
         raise typer.Exit(UNFINISHED)
@@ -127,13 +137,22 @@ def check_data(config: dict[str, Any], as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def train_by_queue(client: Gateway, wanted: dict[str, Any], timeout: float | None, *, wait: bool) -> dict[str, Any]:
+def _in_short(told: dict[str, Any]) -> dict[str, Any]:
+    """A result for people: its settings stand in its report and in ``result.json``."""
+    return {name: value for name, value in told.items() if name not in ("config", "preset")}
+
+
+def train_by_queue(
+    client: Gateway, wanted: dict[str, Any], parent: str | None, timeout: float | None, *, wait: bool
+) -> dict[str, Any]:
     """Queue a run; the run as it is now, or with ``wait`` as :func:`follow_run` has it."""
     with client:
-        run_id = client.post("/v1/training-runs", wanted)["run_id"]
+        before = None if parent is None else find_run(client, parent)
+        run_id = client.post("/v1/training-runs", {**wanted, "parent_run": before})["run_id"]
         show.say(f"training run {run_id}")
         if wait:
             return follow_run(client, run_id, timeout)
+        show.say(f"`xraygpt runs watch {run_id[-SHORT:]}` follows it")
         run: dict[str, Any] = client.get(f"/v1/training-runs/{run_id}")
         return run
 
@@ -174,12 +193,16 @@ def run_job(arguments: list[str]) -> str:
     """The stdout of ``python -m training_jobs …``, which ends when this command does.
 
     Raises:
-        TrainingError: it ended with an error, which is on stderr, or after a checkpoint.
+        TrainingError: it ended with an error, which is on stderr.
+        typer.Exit: with 3, it was stopped and can go on; with 2, its arguments are wrong.
     """
     command = [sys.executable, "-m", "training_jobs", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, preexec_fn=die_with_parent(), check=False, text=True)
     if done.returncode == WRONG_USAGE:
         raise typer.Exit(WRONG_USAGE)
+    if done.returncode == START_AGAIN:
+        show.say("stopped with everything kept: the same command goes on from there")
+        raise typer.Exit(UNFINISHED)
     if done.returncode:
         raise TrainingError(f"training_jobs {arguments[0]} ended with exit code {done.returncode}")
     return done.stdout
@@ -188,6 +211,7 @@ def run_job(arguments: list[str]) -> str:
 def curate(context: typer.Context, as_json: AsJson = False) -> None:
     """Make texts to learn from of radiology reports. Its arguments are those of `python -m training_jobs curate`.
 
+    `python -m training_jobs curate --help` lists them: REPORTS, --out, --rules-only, --endpoint, --base and others.
     A model behind an endpoint gets its key from XRAYGPT_CURATE_API_KEY.
     """
     with leaving_ctrl_c_to_the_job():
@@ -210,6 +234,6 @@ def evaluate(
     base: Annotated[str, typer.Option(help="The bundle to score.")] = "demo",
     as_json: AsJson = False,
 ) -> None:
-    """Score a bundle. Its other options are those of `python -m training_jobs evaluate`."""
+    """Score a bundle. Its other options are those of `python -m training_jobs evaluate` (--help lists them)."""
     path = load_bundle(models_dir(), base).path
     show.answer(json.loads(run_job(["evaluate", "--base", str(path), *context.args])), as_json=as_json)

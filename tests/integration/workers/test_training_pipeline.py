@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -18,12 +19,14 @@ from tests.support.tiny_bundle import make_tiny_bundle
 from tests.support.training_lab import Lab, table
 from tests.support.worker_bench import Bench, make_film
 from workers.context import Context
+from workers.corpora import CorpusBuilder
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.studies.purge import purge_study
 from xraygpt_core.ledger.training.runs import cancel_run
+from xraygpt_core.ledger.training.waiting import pause_run, resume_run
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.encoders.digest import encoder_digest
@@ -116,6 +119,30 @@ def test_the_training_worker_encodes_what_no_gpu_worker_can_and_the_weights_are_
     assert first == second
 
 
+def test_a_run_that_is_paused_while_the_training_worker_encodes_is_handed_back(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lab.bench.ledger.work() as work:
+        work.run("UPDATE installation SET served_encoder = NULL")
+    run_id = lab.start(lab.in_folder("archive", range(3)))
+    lab.do_all(PLAN, PREPARE)
+    monkeypatch.setattr("workers.corpora._LOOK_SECONDS", -1.0)
+    picture = CorpusBuilder._picture
+
+    def paused_meanwhile(builder: CorpusBuilder, *given: Any) -> None:
+        if lab.state(run_id).paused_at is None:
+            pause_run(lab.bench.ledger, run_id)
+        picture(builder, *given)
+
+    monkeypatch.setattr(CorpusBuilder, "_picture", paused_meanwhile)
+    lab.do(TRAIN)
+    assert lab.state(run_id).state == "paused"
+    monkeypatch.undo()
+    resume_run(lab.bench.ledger, run_id)
+    lab.do_all(TRAIN)
+    assert lab.state(run_id).state == "done"
+
+
 def test_runs_on_the_same_films_prepare_and_encode_them_once(lab: Lab) -> None:
     hospital, archive = lab.in_bucket("hospital", range(4)), lab.in_folder("archive", range(10, 13))
     first = lab.start(hospital)
@@ -166,6 +193,33 @@ def test_a_film_that_cannot_be_read_is_dropped_with_its_reason(lab: Lab) -> None
     assert dropped == [{"position": 7, "dropped": "not_dicom_or_image"}, {"position": 8, "dropped": "replaced"}]
     assert lab.state(run_id).state == "dead"  # 2 of 30 are more than a twentieth
     assert "2 of 30" in lab.bench.value("SELECT problem FROM training_runs")
+
+
+def test_a_dropped_film_is_listed_with_file_and_line_for_trainers_and_counted_for_the_report(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = lab.in_folder("archive", range(30))
+    (lab.root / "archive" / "films" / "DOE-7.dcm").write_bytes(b"no film")
+    told = []
+    write = Path.write_text
+
+    def seen(path: Path, text: str, *given: Any, **more: Any) -> int:
+        if path.name == "problems.jsonl":
+            told.append(json.loads(text))
+        return write(path, text, *given, **more)
+
+    monkeypatch.setattr(Path, "write_text", seen)
+    run_id = lab.start(films)
+    lab.do_all(PLAN, PREPARE, ENCODE, TRAIN)
+    assert lab.state(run_id).state == "done"
+    assert [one["counts"]["film not_dicom_or_image"] for one in told] == [1]
+    problem, key = lab.bench.rows("SELECT problem, problems_key FROM training_runs")[0].values()
+    assert "film not_dicom_or_image 1" in problem
+    assert "DOE" not in problem
+    listed = json.loads(lab.bench.store.get(key))["problems"]
+    assert [(one["set"], one["where"]) for one in listed if one["kind"] == "not_dicom_or_image"] == [
+        ("archive", "pairs.jsonl, line 8")
+    ]
 
 
 def test_one_bad_film_ends_no_run(lab: Lab) -> None:

@@ -11,6 +11,7 @@ from typer.testing import Result
 from xraygpt.client import Gateway
 from xraygpt.commands.backlogs import CHANGE_SECONDS
 
+RUN = "01a227e1-b4c9-7354-9ad4-981b9acf3eb9"
 Run = Callable[..., Result]
 
 
@@ -110,11 +111,11 @@ def test_train_goes_through_the_queue_when_a_gateway_is_there(fake_gateway: Any,
     }
     (tmp_path / "c.json").write_text('{"steps": 5, "phantoms": {"count": 7}}')
     sets = ("--set", "steps=2", "--set", "phantoms.seed=1", "--set", "name=a")
-    done = xraygpt("train", "stage1", "--config", str(tmp_path / "c.json"), *sets, "--parent", "p", "--wait", "--json")
+    done = xraygpt("train", "stage1", "--config", str(tmp_path / "c.json"), *sets, "--parent", RUN, "--wait", "--json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["state"] == "done"
     config = {"steps": 2, "phantoms": {"count": 7, "seed": 1}, "name": "a"}
-    assert fake_gateway.bodies("/v1/training-runs") == [{"stage": "stage1", "config": config, "parent_run": "p"}]
+    assert fake_gateway.bodies("/v1/training-runs") == [{"stage": "stage1", "config": config, "parent_run": RUN}]
 
 
 def test_a_training_run_that_dies_ends_with_3(fake_gateway: Any, xraygpt: Run) -> None:
@@ -128,10 +129,10 @@ def test_a_training_run_that_dies_ends_with_3(fake_gateway: Any, xraygpt: Run) -
 
 def test_models_are_promoted_and_rolled_back(fake_gateway: Any, xraygpt: Run) -> None:
     fake_gateway.answers |= {
-        "POST /v1/training-runs/r/promote": {"bundle": "stage2-r"},
+        f"POST /v1/training-runs/{RUN}/promote": {"bundle": "stage2-r"},
         "POST /v1/bundles/rollback": {"bundle": "demo"},
     }
-    assert json.loads(xraygpt("models", "promote", "r", "--json").stdout) == {"bundle": "stage2-r"}
+    assert json.loads(xraygpt("models", "promote", RUN, "--json").stdout) == {"bundle": "stage2-r"}
     assert json.loads(xraygpt("models", "rollback", "--json").stdout) == {"bundle": "demo"}
 
 

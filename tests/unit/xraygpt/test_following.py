@@ -35,8 +35,12 @@ def test_a_line_says_what_there_is_to_say() -> None:
     trains = run("running", loss=1.5, held_out=1.75, swapped=2.0, samples_per_s=3.0)
     assert words(trains, 60) == "running, loss 1.5000, held out 1.7500, swapped 2.0000, 3.0 samples/s, 60 s left"
     assert words(run("queued", waits_for="device")) == "queued, waits for a device"
-    assert words(run("running", paused_at="2026-01-01")) == "running, pauses at its next checkpoint"
+    assert words(run("running", paused_at="2026-01-01")) == "running, writes a checkpoint and pauses"
     assert words(run("dead", failure_says="the disk is full")) == "dead, the disk is full"
+    dead = run("dead", run_id="01a227e1-b4c9-7354-9ad4-981b9acf3eb9")
+    assert words(dead | {"problem": "image 1"}).endswith("see `xraygpt runs report 981b9acf3eb9 --file problems.json`")
+    assert words(dead | {"failure_says": "a bad loss"}).endswith("--file log.txt`")
+    assert words(dead) == "dead"
     phases = {"planned": 9, "prepared": 4, "dropped": 1, "encoded": 0}
     assert words(run("preparing", phases=phases)) == "preparing, 4 prepared, 1 dropped, 0 encoded, of 9 pairs"
 

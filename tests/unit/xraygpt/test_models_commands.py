@@ -1,6 +1,7 @@
 """``models import`` and ``models verify`` as people type them, on narrow copies of the published files."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typer.testing import Result
 from tests.support.published_parts import Parts, write_parts
 from tests.support.released_downloads import write_archive, write_projector, write_vicuna
 from tests.support.tiny_bundle import make_tiny_bundle
-from xraygpt_core.model.bundle import load_bundle
+from xraygpt_core.model.bundle import Bundle, load_bundle
 
 Run = Callable[..., Result]
 
@@ -158,6 +159,30 @@ def test_the_list_shows_what_each_bundle_was_made_for(parts: Parts, models: Path
     assert (published["made_for"], tiny["made_for"]) == ("research", None)
     assert tiny["scope"]["says"] == "This bundle does not say what it was made for."
     assert "Research use only" in xraygpt("models", "list").stdout
+
+
+def trained(bundle: Bundle, out: Path) -> Path:
+    (out / "result").mkdir(parents=True)
+    told = {"base": bundle.name, "base_sha256": bundle.sha256}
+    (out / "result" / "result.json").write_text(json.dumps(told))
+    assert bundle.projector_weights is not None
+    shutil.copy(bundle.path / "projector.safetensors", out / "result")
+    return out
+
+
+def test_what_was_trained_without_a_stack_becomes_a_bundle(models: Path, tmp_path: Path, xraygpt: Run) -> None:
+    tiny = make_tiny_bundle(models, "start")
+    done = xraygpt("models", "compose", str(trained(tiny, tmp_path / "out")), "--as", "mine", "--json")
+    assert json.loads(done.stdout)["name"] == "mine"
+    assert load_bundle(models, "mine").projector == tiny.projector
+
+
+def test_a_folder_without_a_result_or_of_another_base_becomes_none(models: Path, tmp_path: Path, xraygpt: Run) -> None:
+    out = trained(make_tiny_bundle(models, "start"), tmp_path / "out")
+    assert "holds no result" in str(xraygpt("models", "compose", str(tmp_path), "--as", "mine").exception)
+    make_tiny_bundle(models, "other", image_tokens=8)
+    said = xraygpt("models", "compose", str(out), "--as", "mine", "--base", "other").exception
+    assert "another bundle" in str(said)
 
 
 def test_a_bundle_is_declared_under_a_new_name(models: Path, tmp_path: Path, xraygpt: Run) -> None:

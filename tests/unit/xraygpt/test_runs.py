@@ -42,6 +42,21 @@ def test_a_run_is_named_by_the_end_of_its_id(two: Any, xraygpt: Run) -> None:
     assert "2 runs end in 3eb9" in str(xraygpt("runs", "show", "3eb9").exception)
 
 
+def test_a_name_that_is_no_runs_is_told_so(two: Any, xraygpt: Run) -> None:
+    for arguments in (("runs", "show", "abcd"), ("models", "promote", "abcd"), ("train", "stage2", "--parent", "abcd")):
+        assert "ends in abcd" in str(xraygpt(*arguments).exception)
+
+
+def test_a_run_is_promoted_and_gone_on_from_by_the_end_of_its_id(two: Any, xraygpt: Run) -> None:
+    two.answers[f"POST /v1/training-runs/{IDS[0]}/promote"] = {"bundle": "stage1-981b9acf3eb9"}
+    promoted = xraygpt("models", "promote", "3eb9", "--json")
+    assert json.loads(promoted.stdout) == {"bundle": "stage1-981b9acf3eb9"}
+    two.answers["POST /v1/training-runs"] = (202, {"run_id": IDS[1]})
+    done = xraygpt("train", "stage2", "--parent", "3eb9")
+    assert two.bodies("/v1/training-runs")[0]["parent_run"] == IDS[0]
+    assert "runs watch 981b9acf0000" in done.stderr
+
+
 @pytest.mark.parametrize("wanted", ["pause", "resume", "cancel"])
 def test_a_run_is_changed(two: Any, xraygpt: Run, wanted: str) -> None:
     two.answers[f"POST /v1/training-runs/{IDS[0]}/{wanted}"] = (204, None)
@@ -84,6 +99,12 @@ def test_train_sends_preset_data_and_selection_as_one_configuration(
     assert body["config"]["preset"] == "paper-stage1"
     assert [one["reader"] for one in body["config"]["mixture"]["sets"]] == ["table", "ledger"]
     assert body["config"]["mixture"]["sets"][1]["select"] == words
+
+
+def test_what_is_of_no_use_there_is_refused_and_not_passed_over(fake_gateway: Any, xraygpt: Run) -> None:
+    for arguments in (("--base", "mine"), ("--out", "here"), ("--local", "--parent", IDS[0])):
+        assert xraygpt("train", "stage2", *arguments).exit_code == 2
+    assert not fake_gateway.bodies("/v1/training-runs")
 
 
 def test_signed_studies_need_a_stack(xraygpt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,9 +62,20 @@ def test_a_second_time_goes_on_from_the_last_checkpoint(xraygpt: Run, tmp_path: 
     assert json.loads(xraygpt(*arguments).stdout)["resumed"] is True
 
 
-def test_a_job_that_fails_or_stops_is_an_error(xraygpt: Run) -> None:
-    assert "exit code 75" in str(xraygpt("train", "stage1", "--seed", "13").exception)
+def test_a_job_that_fails_is_an_error(xraygpt: Run) -> None:
     assert "exit code 1" in str(xraygpt("curate", "fail").exception)
+
+
+def test_a_job_that_was_stopped_is_unfinished_and_the_command_says_how_to_go_on(xraygpt: Run) -> None:
+    done = xraygpt("train", "stage1", "--seed", "13")
+    assert done.exit_code == 3
+    assert "the same command goes on" in done.stderr
+
+
+def test_a_person_is_told_the_result_without_its_settings_and_what_to_do_with_it(xraygpt: Run, tmp_path: Path) -> None:
+    done = xraygpt("train", "stage1", "--out", str(tmp_path / "out"))
+    assert "config" not in done.stdout
+    assert f"models compose {tmp_path / 'out'}" in done.stderr
 
 
 def test_curate_and_evaluate_pass_their_options_on(xraygpt: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,9 @@ _SHARDS = """
            ARRAY(SELECT sha256 FROM training_images WHERE shard_id = t.id AND sha256 IS NOT NULL ORDER BY position)
                AS images,
            ARRAY(SELECT position FROM training_images WHERE shard_id = t.id AND sha256 IS NOT NULL ORDER BY position)
-               AS positions
+               AS positions,
+           (SELECT COALESCE(jsonb_object_agg(position, dropped), '{}') FROM training_images
+            WHERE shard_id = t.id AND dropped IS NOT NULL) AS dropped
     FROM training_run_shards s JOIN training_runs r ON r.id = s.run_id JOIN training_shards t ON t.id = s.shard_id
     LEFT JOIN training_features f ON f.shard_id = t.id AND f.encoder = r.encoder
     WHERE s.run_id = :run AND s.position = :number
@@ -34,6 +36,7 @@ class RunShard:
         features_key: the object with its features; None: they are to be made.
         positions: which of its images are trained on, in order.
         images: the hashes of these.
+        dropped: why an image is not trained on, by its position (as JSON has it, a string).
     """
 
     number: int
@@ -45,6 +48,7 @@ class RunShard:
     features_key: str | None
     images: tuple[str, ...]
     positions: tuple[int, ...]
+    dropped: dict[str, str]
 
     @property
     def features(self) -> FeaturesInput:

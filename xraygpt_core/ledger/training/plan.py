@@ -119,8 +119,22 @@ def plan_input(ledger: Ledger, claim: Claim) -> PlanInput:
     return fenced(ledger, claim, body, finish=None)
 
 
+def problems_of(ledger: Ledger, claim: Claim) -> tuple[str | None, str | None]:
+    """What is known of the problems of a run's sets, and the object that lists them.
+
+    Raises:
+        LeaseLost: the job is no longer ours.
+    """
+
+    def body(work: Work) -> tuple[str | None, str | None]:
+        row = work.row("SELECT problem, problems_key FROM training_runs WHERE id = :run", {"run": claim.subject})
+        return (None, None) if row is None else (row["problem"], row["problems_key"])
+
+    return fenced(ledger, claim, body, finish=None)
+
+
 def keep_problems(ledger: Ledger, claim: Claim, problem: str, problems_key: str | None) -> None:
-    """Why this run cannot be planned, before its job ends as dead.
+    """What is wrong with the run's sets, and the object that lists it.
 
     Raises:
         LeaseLost: the job is no longer ours.

@@ -19,7 +19,7 @@ from xraygpt_core.ledger.training.advance import drop_unneeded
 from xraygpt_core.ledger.training.serving import served_in, set_served
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import JobKind, Lane
-from xraygpt_core.training.mixture import DRAWN
+from xraygpt_core.training.mixture import DRAWN, TEXT_ALONE
 from xraygpt_core.training.preset import STAGES
 
 
@@ -109,12 +109,14 @@ def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: U
         parent_run: a finished run whose result this one starts from; None starts from the served bundle.
 
     Raises:
-        InvalidRequest: no such stage.
+        InvalidRequest: no such stage, or a stage that is given sets it does not read.
         NotFound: no such parent.
         Conflict: the parent is not finished.
     """
     if stage not in STAGES:
         raise InvalidRequest(f"stage must be one of {', '.join(STAGES)}")
+    if stage == "medical-llm" and needs_plan(config):
+        raise InvalidRequest(TEXT_ALONE)
     run_id = new_id()
     state, first = ("planning", JobKind.PLAN) if needs_plan(config) else ("queued", JobKind.TRAIN)
     with ledger.work() as work:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from xraygpt_core.errors import Conflict, NotFound
+from xraygpt_core.errors import Conflict, NotFound, Unavailable
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.fence import Claim, fenced, repeating
 from xraygpt_core.ledger.jobs.kinds import Subject, kinds_about
@@ -21,6 +21,13 @@ _UNPARK = f"""
     UPDATE jobs SET not_before = NULL
     WHERE kind IN ({_JOBS}) AND subject = :id AND state IN ('queued', 'running') AND not_before = 'infinity'
     RETURNING kind, lane_rank, state
+"""
+# One whose worker has let go of it waits for a worker again.
+_RESUMED = """
+    UPDATE training_runs SET paused_at = NULL, state = CASE WHEN state = 'running' AND NOT EXISTS (
+        SELECT FROM jobs j WHERE j.subject = training_runs.id AND j.kind = 'train' AND j.state = 'running')
+        THEN 'queued' ELSE state END
+    WHERE id = :id AND paused_at IS NOT NULL
 """
 
 
@@ -59,9 +66,7 @@ def resume_run(ledger: Ledger, run_id: UUID) -> None:
         for job in work.rows(_UNPARK, {"id": run_id}):
             if job["state"] == "queued":
                 work.rings.append(Ring(JobKind(job["kind"]), Lane.of_rank(job["lane_rank"])))
-        resumed = work.run(
-            "UPDATE training_runs SET paused_at = NULL WHERE id = :id AND paused_at IS NOT NULL", {"id": run_id}
-        )
+        resumed = work.run(_RESUMED, {"id": run_id})
         if not resumed:
             raise Conflict(f"the run is {_state(work, run_id)}, not paused")
         record(work, "run resumed", subject=run_id)
@@ -74,6 +79,14 @@ def is_paused(ledger: Ledger, run_id: UUID) -> bool:
     with ledger.work() as work:
         row = work.row("SELECT paused_at FROM training_runs WHERE id = :id", {"id": run_id})
     return row is not None and row["paused_at"] is not None
+
+
+def paused_now(ledger: Ledger, run_id: UUID) -> bool:
+    """As :func:`is_paused`; where the ledger does not answer, the work goes on."""
+    try:
+        return is_paused(ledger, run_id)
+    except Unavailable:
+        return False
 
 
 def note_waiting(ledger: Ledger, claim: Claim, waits_for: str) -> None:

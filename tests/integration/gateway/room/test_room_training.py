@@ -74,7 +74,7 @@ def test_a_trainer_pauses_and_resumes_a_run_with_the_keyboard_and_reads_its_repo
     shot(page, "training")
     page.get_by_role("button", name="Pause").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("running, pauses at its next checkpoint").first).to_be_visible()
+    expect(page.get_by_text("running, writes a checkpoint and pauses").first).to_be_visible()
     assert run(world.ledger, run_id).paused_at is not None
     page.get_by_role("button", name="Resume").press("Enter")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()

@@ -65,6 +65,8 @@ def test_a_chain_of_runs_starts_from_the_first_ones_base_and_all_results_in_orde
 def test_a_run_that_cannot_be_is_refused(ledger: Ledger) -> None:
     with pytest.raises(InvalidRequest):
         create_run(ledger, "stage3", {}, None)
+    with pytest.raises(InvalidRequest, match="text alone"):
+        create_run(ledger, "medical-llm", {"mixture": {"sets": [{"name": "a", "reader": "table", "path": "a"}]}}, None)
     with pytest.raises(NotFound):
         create_run(ledger, "stage1", {}, new_id())
     with pytest.raises(Conflict):

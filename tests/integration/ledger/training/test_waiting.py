@@ -65,6 +65,7 @@ def test_a_running_run_is_paused_once_its_worker_has_let_go_of_it(ledger: Ledger
     assert run(ledger, run_id).state == "paused"
     assert nobody_can_take_it(ledger)
     resume_run(ledger, run_id)
+    assert run(ledger, run_id).state == "queued", "no worker has it yet"
     given = run_input(ledger, take(ledger, JobKind.TRAIN, run_id))
     assert (given.checkpoint_prefix, given.paused) == ("runs/r/1/2", False)
 

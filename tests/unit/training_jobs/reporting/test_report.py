@@ -120,6 +120,14 @@ def test_what_a_preset_says_stands_beside_what_the_run_has(done: Path, tiny_bund
     assert "changed by this run" in text
 
 
+def test_the_page_calls_a_language_model_trained_where_the_result_holds_one(done: Path, tiny_bundle: Bundle) -> None:
+    assert "frozen" in written(done, tiny_bundle, []).text
+    (done / "result" / "adapter").mkdir()
+    assert "trained, with an adapter (LoRA)" in written(done, tiny_bundle, []).text
+    (done / "result" / "llm").mkdir()
+    assert "trained, every weight" in written(done, tiny_bundle, []).text
+
+
 def test_a_run_without_films_says_so(done: Path, tiny_bundle: Bundle) -> None:
     text = written(done, tiny_bundle, []).text
     assert "trained on text alone" in text

@@ -198,3 +198,10 @@ def test_who_wants_dialogues_and_names_none_does_not_get_the_demos_task(
 ) -> None:
     with pytest.raises(TrainingError, match=told):
         medical_llm.run(tiny_base, tmp_path, parse_config(wants), None)
+
+
+def test_sets_of_films_are_refused_and_not_passed_over(tiny_base: Bundle, config: Config, tmp_path: Path) -> None:
+    sets = {"sets": [{"name": "ours", "reader": "table", "path": "pairs.csv"}]}
+    wanted = replace(config, mixture=parse_config({"mixture": sets}).mixture)
+    with pytest.raises(TrainingError, match="text alone"):
+        medical_llm.run(tiny_base, tmp_path / "out", wanted, None)
