@@ -15,11 +15,12 @@ from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.audit.record import record_alone
 from xraygpt_core.ledger.training.curves import points
 from xraygpt_core.ledger.training.phases import phases
-from xraygpt_core.ledger.training.runs import STAGES, cancel_run, create_run, promote, run, runs
+from xraygpt_core.ledger.training.runs import cancel_run, create_run, promote, run, runs
 from xraygpt_core.ledger.training.signed_pairs import signed_pairs
 from xraygpt_core.ledger.training.waiting import pause_run, resume_run
 from xraygpt_core.states import Failure, RunState
 from xraygpt_core.training.config import parse_config
+from xraygpt_core.training.preset import STAGES
 from xraygpt_core.training.presets import check_stage
 from xraygpt_core.training.selection import parse_selection
 

@@ -105,6 +105,6 @@ def _verified(services: Dependencies, run_id: UUID, name: str) -> bytes:
     except Rejected:
         content = b""
     if not hmac.compare_digest(hashlib.sha256(content).hexdigest(), file.sha256):
-        log.critical("a stored file of a run is not the one its worker wrote", extra={"run": str(run_id)})
+        log.critical("a stored file of a run is not the one its worker wrote", extra={"run_id": str(run_id)})
         raise WrongPicture("the stored file is not the one that its worker wrote, so it is not shown: tell an operator")
     return content

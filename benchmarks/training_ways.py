@@ -182,26 +182,18 @@ def trainer(asked: argparse.Namespace, given: Work) -> TrainingResult:
     rows = Rows(given)
     whole = ImageLanguageModel(model, projector)
     with tempfile.TemporaryDirectory() as out:
-        arguments = TrainingArguments(
-            out,
-            per_device_train_batch_size=given.batch,
-            num_train_epochs=1,
-            learning_rate=RATE,
-            lr_scheduler_type="constant",
-            weight_decay=DECAY,
-            max_grad_norm=CLIP,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to=[],
-            use_cpu=True,
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            label_names=["labels"],
-            dataloader_pin_memory=False,
-            **({"train_sampling_strategy": "group_by_length"} if asked.by_length else {}),
-        )
+        arguments = TrainingArguments(out, **_arguments(given.batch, asked.by_length))
         Timed(whole, arguments, with_features, rows, callbacks=[Watch()]).train()
     return watch.result(given, projector, losses)
+
+
+def _arguments(batch: int, by_length: bool) -> dict[str, Any]:
+    """One pass as ours makes it: the same rate, decay and clipping, and nothing written."""
+    said = {"per_device_train_batch_size": batch, "num_train_epochs": 1, "label_names": ["labels"]}
+    said |= {"learning_rate": RATE, "lr_scheduler_type": "constant", "weight_decay": DECAY, "max_grad_norm": CLIP}
+    said |= {"save_strategy": "no", "logging_strategy": "no", "report_to": [], "disable_tqdm": True}
+    said |= {"use_cpu": True, "dataloader_pin_memory": False, "remove_unused_columns": False}
+    return said | ({"train_sampling_strategy": "group_by_length"} if by_length else {})
 
 
 def _tokenizer() -> Any:

@@ -116,7 +116,7 @@ class Carrier:
     def show(self, name: str, path: Path) -> None:
         """Put a file where trainers may see it; if the bucket or the database does not answer, it is left."""
         if path.stat().st_size > _SHOWN_BYTES:
-            log.warning("a file of a run is too large to be shown", extra={"run": str(self.run.run_id)})
+            log.warning("a file of a run is too large to be shown", extra={"run_id": str(self.run.run_id)})
             return
         sha256 = file_sha256(path)
         key = f"reports/{self.run.run_id}/{self.claim.epoch}/{name}-{sha256}"
@@ -126,7 +126,7 @@ class Carrier:
             if obsolete is not None:
                 self.context.store.delete(obsolete)
         except Unavailable as error:
-            log.warning("a file of a run was not kept", extra={"run": str(self.run.run_id), "error": str(error)})
+            log.warning("a file of a run was not kept", extra={"run_id": str(self.run.run_id), "error": str(error)})
 
     @property
     def _prefix(self) -> str:

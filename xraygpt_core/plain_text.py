@@ -7,6 +7,7 @@ name), the directional ones of Unicode (UAX #9: they reverse words), and invisib
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 MARK = "\N{REPLACEMENT CHARACTER}"
@@ -25,6 +26,11 @@ def plain_text(text: str, *, lines: bool = True) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() or (lines and letter == "\n") else _seen(letter) for letter in text)
+
+
+def with_rest(shown: Sequence[str], count: int) -> list[str]:
+    """The first of ``count`` lines or names, and how many more there are."""
+    return [*shown, f"and {count - len(shown)} more"] if count > len(shown) else list(shown)
 
 
 def _seen(letter: str) -> str:

@@ -88,9 +88,6 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"  # a person stopped it for good
 
 
-ENDED_RUN_STATES = frozenset({RunState.DONE, RunState.DEAD, RunState.CANCELLED})
-
-
 class Failure(StrEnum):
     """Why a training run failed, in our own words: what its process said may name files and quote texts."""
 

@@ -46,11 +46,12 @@ def _imported(file: Path) -> frozenset[str]:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Every statement that runs on import: not what is in functions."""
+    """Every statement that runs on import: not what is in functions, nor what only a type checker reads."""
     for node in body:
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            for block in ("body", "orelse", "finalbody"):
+            checked = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for block in ("orelse",) if checked else ("body", "orelse", "finalbody"):
                 yield from _statements(getattr(node, block, []))
 
 

@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
         ("from xraygpt_core.model.engine.engine import Engine", True),
         ("from tests.support.engine_tools import *", True),
         ("def test_one():\n    import torch", False),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch", False),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import re\nelse:\n    import torch", True),
         ("from xraygpt_core.ledger.transaction import Ledger\nimport api_gateway.app, workers.control", False),
         ("import xraygpt.cli", False),
     ],

@@ -10,7 +10,7 @@ from tempfile import gettempdir
 from training_jobs.corpora.build import Notify
 from training_jobs.corpora.reading import ReadSet, mixture_problems, reading
 from training_jobs.corpora.sources import Prepare, preparing
-from xraygpt_core.plain_text import plain_text
+from xraygpt_core.plain_text import plain_text, with_rest
 from xraygpt_core.training.datasets.problems import DROPS, Kind, Problem, Problems
 from xraygpt_core.training.datasets.read import note_image
 from xraygpt_core.training.datasets.splits import SplitOf
@@ -73,5 +73,10 @@ def _problem_lines(name: str, problems: Problems) -> Iterator[tuple[bool, list[s
         found = [problem for problem in problems if problem.kind is kind][:_SHOWN]
         stops = Problem(name, "", kind).stops
         weight = "stops a run" if stops else "dropped" if kind in DROPS else "to know"
-        more = [f"  and {number - len(found)} more"] if number > len(found) else []
-        yield not stops, [f"{name}: {kind} {number} ({weight})", *(f"  {problem}" for problem in found), *more]
+        yield (
+            not stops,
+            [
+                f"{name}: {kind} {number} ({weight})",
+                *(f"  {line}" for line in with_rest(list(map(str, found)), number)),
+            ],
+        )

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from xraygpt_core.durable import flush, flush_tree
+
 _PREFIX = ".work-"
 
 
@@ -36,14 +38,13 @@ def publish(work: Path, target: Path) -> None:
     Raises:
         OSError: the disk is full, or does not answer.
     """
-    for path in [*work.rglob("*"), work]:
-        _flush(path)
+    flush_tree(work)
     try:
         work.rename(target)
     except OSError:
         if not target.is_dir():
             raise
-    _flush(target.parent)
+    flush(target.parent)
 
 
 def _locked_new(folder: Path) -> tuple[Path, int]:
@@ -76,11 +77,3 @@ def _sweep(folder: Path) -> None:
         if lock is not None:
             shutil.rmtree(left, ignore_errors=True)
             os.close(lock)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

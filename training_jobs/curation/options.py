@@ -3,13 +3,15 @@
 import argparse
 from pathlib import Path
 
-READERS = ("auto", "open-i", "mimic-cxr", "csv", "jsonl")
+READERS = ("open-i", "mimic-cxr", "csv", "jsonl")
 
 
 def add_curation(job: argparse.ArgumentParser) -> None:
     """Add them."""
     job.add_argument("source", type=Path, help="a folder, .zip, .tar, .tgz, .csv(.gz) or .jsonl(.gz) of reports")
-    job.add_argument("--reader", choices=READERS, default="auto", help="the source's layout; auto looks at its name")
+    job.add_argument(
+        "--reader", choices=("auto", *READERS), default="auto", help="the source's layout; auto looks at its name"
+    )
     job.add_argument(
         "--column", action="append", default=[], metavar="OURS=THEIRS", help="name of a column; may be repeated"
     )

@@ -1,7 +1,7 @@
 """Who rewrites a report: rules, a model behind an endpoint, or a bundle's own."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from training_jobs.curation.prompts import Prompts
@@ -56,13 +56,3 @@ class Request:
         if self.objections:
             return prompts.second(self.findings, self.impression, self.before, self.objections)
         return prompts.first(self.findings, self.impression)
-
-
-@dataclass(frozen=True)
-class Rewritten:
-    """A text to learn from, and where it came from."""
-
-    text: str
-    findings: str
-    impression: str
-    provenance: Mapping[str, object] = field(default_factory=dict)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from training_jobs.curation.mimic import read_mimic
 from training_jobs.curation.open_i import read_open_i
+from training_jobs.curation.options import READERS
 from training_jobs.curation.records import Record
 from training_jobs.curation.tables import read_csv, read_jsonl
 from xraygpt_core.errors import TrainingError
 
-READERS = ("open-i", "mimic-cxr", "csv", "jsonl")
 _ENOUGH = 2000  # entries of a folder that are looked at
 
 

@@ -15,6 +15,7 @@ from training_jobs.language.conversations import Turns, Unusable, turns_of, word
 from training_jobs.language.json_records import Record, read_record, records
 from training_jobs.language.keywords import Keywords
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.plain_text import with_rest
 
 _SHOWN = 20  # problems in a message
 _NOTICE = 50_000  # records between two notices
@@ -57,9 +58,8 @@ class Reading:
         if (count := self.dropped["unusable"]) == 0:
             return
         lines = [f"{problem.where}: {problem.what}" for problem in self.problems]
-        more = [f"and {count - len(lines)} more"] if count > len(lines) else []
         advice = "`python -m training_jobs select` writes a file of what can be used"
-        raise TrainingError("; ".join([f"the dialogues have {count} problems ({advice})", *lines, *more]))
+        raise TrainingError("; ".join([f"the dialogues have {count} problems ({advice})", *with_rest(lines, count)]))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training_jobs.learning.files import complete_directory
+from xraygpt_core.durable import complete_directory
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import Llm, attach_adapter, load_base, load_merged, quiet_peft

@@ -9,6 +9,7 @@
 
 import json
 import math
+import pickle
 import random
 import shutil
 from collections.abc import Mapping
@@ -18,19 +19,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training_jobs.learning.distributed import ALONE, World
-from training_jobs.learning.files import complete_directory
 from training_jobs.learning.settings import differences, settings_of
+from xraygpt_core.durable import complete_directory
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.plain_text import with_rest
 from xraygpt_core.training.config import Config
 
 __all__ = [
     "RunState",
-    "complete_directory",
     "latest_checkpoint",
     "load_checkpoint",
     "save_checkpoint",
@@ -39,6 +41,9 @@ __all__ = [
 ]
 
 _WEIGHTS, _STATE, _META = "weights.safetensors", "state.pt", "meta.json"
+_UNREADABLE = (
+    OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError, pickle.UnpicklingError,
+)  # fmt: skip
 _KEPT = 2  # checkpoints of a run; one may be on its way elsewhere while the next is written
 _NAMED = 5  # settings or weights in a message
 
@@ -104,7 +109,7 @@ def load_checkpoint(path: Path, state: RunState, world: World = ALONE) -> None:
         kept = torch.load(path / _STATE, map_location="cpu", weights_only=True)
         job, step, loss = str(meta["job"]), int(meta["step"]), float(meta["loss"])
         samples, skipped, data, settings = int(meta["samples"]), int(meta["skipped"]), meta["data"], meta["settings"]
-    except Exception as error:
+    except _UNREADABLE as error:
         raise TrainingError(f"{path.name} is not a readable checkpoint ({type(error).__name__})") from error
     _agree(path.name, job, data, settings, state)
     own = _learned(state.module)
@@ -129,8 +134,9 @@ def _agree(name: str, job: str, data: str, settings: Mapping[str, Any], state: R
     if data != state.data:
         raise TrainingError(f"{name} was trained on other data ({data[:12]}, not {state.data[:12]})")
     if different := differences(settings, state.settings):
-        more = "" if len(different) <= _NAMED else f" and {len(different) - _NAMED} more"
-        raise TrainingError(f"{name} was trained with other settings: {'; '.join(different[:_NAMED])}{more}")
+        raise TrainingError(
+            f"{name} was trained with other settings: {'; '.join(with_rest(different[:_NAMED], len(different)))}"
+        )
 
 
 def latest_checkpoint(out: Path) -> Path | None:

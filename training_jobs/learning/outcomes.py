@@ -4,7 +4,9 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from xraygpt_core.errors import TrainingError, XrayGPTError
+from safetensors import SafetensorError
+
+from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.faults import device_is_gone, out_of_memory
 
 STOPPED = 75  # exit code (EX_TEMPFAIL): a checkpoint was written; start the job with --resume
@@ -41,9 +43,7 @@ def machine_failures() -> Iterator[None]:
     """Faults of the machine leave the block as :class:`MachineFailed`, everything else as it is."""
     try:
         yield
-    except XrayGPTError:
-        raise
-    except Exception as error:
+    except (OSError, RuntimeError, MemoryError, SafetensorError) as error:
         if (reason := machine_fault(error)) is None:
             raise
         raise MachineFailed(f"{reason}; the run can go on elsewhere, from its last checkpoint") from error

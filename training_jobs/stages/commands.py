@@ -13,13 +13,13 @@ from xraygpt_core.errors import TrainingError
 from xraygpt_core.plain_text import plain_text
 from xraygpt_core.training.config import Config, parse_config
 from xraygpt_core.training.corpus import Corpus
+from xraygpt_core.training.preset import STAGES
 from xraygpt_core.training.presets import PRESETS, explain, preset_named, shown
 
 if TYPE_CHECKING:
     from training_jobs.learning.distributed import World
     from xraygpt_core.model.bundle import Bundle
 
-STAGES = ("medical-llm", "stage1", "stage2")
 PRESET_JOB = "presets"
 _FLAGS = ("preset", "steps", "batch", "lr", "seed", "checkpoint_every", "films")
 _HEADER = ("setting", "value", "original", "source", "why")

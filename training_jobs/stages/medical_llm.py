@@ -15,7 +15,7 @@ from training_jobs.language.dialogues import Dialogues
 from training_jobs.language.keywords import Keywords, keyword_list
 from training_jobs.language.lesson import DialogueLesson
 from training_jobs.language.tuning import own_weights, save_adapter, save_llm, stored_dtype, trainable
-from training_jobs.learning.checkpoint import complete_directory, write_result
+from training_jobs.learning.checkpoint import write_result
 from training_jobs.learning.distributed import ALONE, World
 from training_jobs.learning.loop import Loss, train
 from training_jobs.learning.progress import Observer
@@ -23,6 +23,7 @@ from training_jobs.learning.sharded import shard
 from training_jobs.stages import report_writing
 from training_jobs.stages.held_out import HALF, Notes
 from training_jobs.stages.outcome import preset_table
+from xraygpt_core.durable import complete_directory
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.dialogue import layout_named

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from training_jobs.language.tuning import save_adapter, save_llm, stored_dtype
-from training_jobs.learning.checkpoint import complete_directory, write_result
+from training_jobs.learning.checkpoint import write_result
 from training_jobs.learning.distributed import World
 from training_jobs.learning.settings import settings_of
 from training_jobs.stages.lesson import Lesson
 from training_jobs.stages.wording import end_symbol
 from training_jobs.stages.xraygpt_file import FILE, write_xraygpt_file
+from xraygpt_core.durable import complete_directory
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.projector import LinearProjector, save_projector
 from xraygpt_core.training.config import Config

@@ -12,19 +12,20 @@ import numpy as np
 import torch
 
 from training_jobs.drawers.questions import FINDINGS_ONLY, draw_question
-from training_jobs.drawers.wording import concise_report
 from training_jobs.language.tuning import save_adapter, trainable
-from training_jobs.learning.checkpoint import complete_directory, write_result
+from training_jobs.learning.checkpoint import write_result
 from training_jobs.learning.distributed import ALONE, World
 from training_jobs.learning.loop import Loss, plan_of, train
 from training_jobs.learning.objective import Exchange, answer_loss
 from training_jobs.learning.progress import Observer
 from training_jobs.stages.slots import SLOTS, Codebook, blur, presences
+from xraygpt_core.durable import complete_directory
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import pick_device
 from xraygpt_core.model.prompt import template_named
 from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
+from xraygpt_core.report.concise import concise_report
 from xraygpt_core.training.config import Config
 
 _LIKE_PHANTOMS = 0.85  # share of truths drawn as phantoms are; the rest have any number of findings

@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from xraygpt_core.durable import flush
 from xraygpt_core.errors import InvalidRequest, TrainingError
 from xraygpt_core.model.encoders.encoder import Encoder
 
@@ -114,7 +115,7 @@ def write_features(path: Path, values: NDArray[Any], encoder: str) -> None:
     finally:
         with suppress(FileNotFoundError):  # it has its name
             os.unlink(work)
-    _flush_folder(path.parent)
+    flush(path.parent)
 
 
 def _sweep(path: Path) -> None:
@@ -145,14 +146,6 @@ def _header(shape: tuple[int, ...], encoder: str) -> bytes:
     text = json.dumps({"__metadata__": meta, _TENSOR: tensor}, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class FeatureShard:

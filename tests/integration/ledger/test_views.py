@@ -34,7 +34,8 @@ VIEWS = {
     ],
     "training_progress": [
         "run_id", "stage", "state", "parent_run", "base_bundle", "lease_epoch", "step", "steps", "loss",
-        "samples_per_s", "checkpoint_step", "bundle", "at",
+        "samples_per_s", "checkpoint_step", "bundle", "at", "held_out", "swapped", "failure", "failure_says",
+        "waits_for",
     ],
 }  # fmt: skip
 

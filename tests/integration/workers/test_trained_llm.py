@@ -40,6 +40,7 @@ def train(bench: Bench, context: Context, run_id: UUID) -> None:
     assert run(bench.ledger, run_id).state == "done"
 
 
+@pytest.mark.long
 def test_a_tuned_language_model_is_served_and_writes(
     bench: Bench, context: Context, base: Bundle, tmp_path: Path
 ) -> None:

@@ -78,7 +78,12 @@ def test_one_child_reads_many_images(sandbox, make_dicom):
     assert sandbox.pid == pid
 
 
-@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGXCPU"])
+LONG = pytest.mark.long  # each starts a decoder twice; one of a kind is enough at every push
+
+
+@pytest.mark.parametrize(
+    "name", ["SIGSEGV", *(pytest.param(name, marks=LONG) for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGXCPU"))]
+)
 def test_a_crash_costs_one_image_and_is_told(hostile, make_dicom, caplog, name):
     told = REGISTRY.get_sample_value("xraygpt_decoder_ended_total", {"result": name}) or 0
     rejection = refused(hostile, f"crash {name}".encode())
@@ -129,7 +134,9 @@ def test_eating_memory_costs_one_image(hostile, make_dicom):
     assert hostile.normalise(make_dicom()).view == "PA"
 
 
-@pytest.mark.parametrize("order", [b"lie", b"exit 0", b"exit 9", b"close"])
+@pytest.mark.parametrize(
+    "order", [b"exit 0", *(pytest.param(order, marks=LONG) for order in (b"lie", b"exit 9", b"close"))]
+)
 def test_an_answer_that_makes_no_sense_costs_one_image(hostile, make_dicom, order):
     assert refused(hostile, order).reason is ReasonCode.UNDECODABLE
     assert hostile.normalise(make_dicom()).view == "PA"

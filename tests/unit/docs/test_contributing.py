@@ -2,10 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from xraygpt.commands.training import Stage
 from xraygpt_core.states import ReasonCode
+from xraygpt_core.training.datasets.read import _READERS
+from xraygpt_core.training.mixture import DRAWN, READERS
+from xraygpt_core.training.preset import STAGES
+from xraygpt_core.training.presets import PRESETS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
@@ -19,7 +25,8 @@ def named(text: str) -> list[str]:
 
 
 def test_each_kind_of_change_has_its_list() -> None:
-    assert set(LISTS) == {"a route", "a reason code", "a lane", "a job kind", "a column of the summary", "an encoder"}
+    of_studies = {"a route", "a reason code", "a lane", "a job kind", "a column of the summary", "an encoder"}
+    assert set(LISTS) == of_studies | {"a reader of sets", "a preset", "a stage"}
 
 
 @pytest.mark.parametrize("change", LISTS)
@@ -37,6 +44,14 @@ def test_a_reason_code_is_where_its_list_says() -> None:
     assert {"api_gateway/static/words.js", "docs/dicom.md"} <= set(named(LISTS["a reason code"]))
     rejected = set(ReasonCode) - {ReasonCode.REPLACED}
     assert [code for code in rejected if code not in words or f"`{code}`" not in page] == []
+
+
+def test_a_stage_is_named_where_its_list_says() -> None:
+    assert set(get_args(Stage)) == set(STAGES) == {preset.stage for preset in PRESETS.values()}
+
+
+def test_a_reader_of_sets_is_named_where_its_list_says() -> None:
+    assert set(_READERS) == set(READERS) - DRAWN - {"ledger"}
 
 
 def test_a_route_is_where_its_list_says() -> None:

@@ -20,8 +20,7 @@ from xraygpt_core.ledger.training.serving import served_in, set_served
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import JobKind, Lane
 from xraygpt_core.training.mixture import DRAWN, TEXT_ALONE
-
-STAGES = ("medical-llm", "stage1", "stage2")
+from xraygpt_core.training.preset import STAGES
 
 
 @dataclass(frozen=True)

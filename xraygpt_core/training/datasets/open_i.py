@@ -9,20 +9,19 @@ import lzma
 import tarfile
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from xml.etree import ElementTree
 
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.report.open_i_xml import NoReport, OpenIReport, open_i_report
 from xraygpt_core.training.datasets.files import Files, Unlisted, main_file
 from xraygpt_core.training.datasets.lines import READ_ERRORS
 from xraygpt_core.training.datasets.open_i_ids import short_id, study_of
 from xraygpt_core.training.datasets.problems import Kind, Problems
-from xraygpt_core.training.datasets.report_text import flat, joined
+from xraygpt_core.training.datasets.report_text import joined
 from xraygpt_core.training.datasets.rows import Row
 from xraygpt_core.training.mixture import SetSpec
 
 _MOST_BYTES = 2**20  # of a report
 _ARCHIVES = (".tgz", ".tar.gz", ".tar")
-_SECTIONS = ("FINDINGS", "IMPRESSION", "INDICATION")
 
 
 def rows(spec: SetSpec, files: Files, images: Files, problems: Problems) -> Iterator[Row]:  # noqa: ARG001  (a reader)
@@ -67,37 +66,29 @@ def _read(files: Files, address: str, problems: Problems) -> bytes:
 
 
 def _films(xml: bytes, where: str, folders: list[str], problems: Problems) -> Iterator[Row]:
-    root = _parsed(xml, where, problems) if xml else None
-    if root is None:
+    report = _parsed(xml, where, problems) if xml else None
+    if report is None:
         return
-    texts = {item.get("Label", ""): flat(item.text or "") for item in root.iter("AbstractText")}
-    findings, impression, indication = (texts.get(name, "") for name in _SECTIONS)
-    identifier = root.find("uId")
-    uid = identifier.get("id", "") if identifier is not None else ""
-    for film in root.iter("parentImage"):
-        name = film.get("id", "")
-        if study_of(name) is None:
+    text = joined(report.findings, report.impression)
+    for name in report.films:
+        study = study_of(name)
+        if study is None:
             problems.rows += 1
             problems.add(where, "a film's id is not like CXR3_IM-1384-1001", Kind.WRONG_ID)
             continue
         names = [one for one in (name, short_id(name)) if one is not None]
         addresses = tuple(f"{folder}{one}.png" for one in names for folder in folders)
-        patient = study_of(name) or uid
-        yield Row(name, addresses, joined(findings, impression), where, patient, indication=indication or None)
+        yield Row(name, addresses, text, where, study or report.uid, indication=report.indication or None)
 
 
-def _parsed(xml: bytes, where: str, problems: Problems) -> ElementTree.Element | None:
-    """The document; None, and a problem, for what is cut, too long or declares entities."""
+def _parsed(xml: bytes, where: str, problems: Problems) -> OpenIReport | None:
+    """The report; None, and a problem, for what is cut, too long or declares entities."""
     if len(xml) > _MOST_BYTES:
         problems.add(where, f"a report of more than {_MOST_BYTES} bytes", Kind.BROKEN_XML)
         return None
-    plain = xml.replace(b"\0", b"")  # as UTF-16 would hide it
-    if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
-        problems.add(where, "a report with a document type declaration is not read", Kind.XML_ENTITIES)
-        return None
     try:
-        return ElementTree.fromstring(xml)  # noqa: S314  (no entities, checked above)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        line = f", line {error.position[0]}" if isinstance(error, ElementTree.ParseError) else ""
-        problems.add(f"{where}{line}", "this is no whole XML", Kind.BROKEN_XML)
+        return open_i_report(xml)
+    except NoReport as error:
+        line = "" if error.line is None else f", line {error.line}"
+        problems.add(f"{where}{line}", str(error), Kind.XML_ENTITIES if error.declares else Kind.BROKEN_XML)
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from xraygpt_core.errors import TrainingError
-from xraygpt_core.plain_text import plain_text
+from xraygpt_core.plain_text import plain_text, with_rest
 
 _KEPT = 1000  # problems of a set that are kept one by one; the others are only counted
 _SHOWN = 20  # in an error's text
@@ -155,6 +155,5 @@ def stop_at(found: Iterable[Problems]) -> None:
     count = sum(problems.errors for problems in every)
     if count:
         shown = [str(problem) for problems in every for problem in problems if problem.stops][:_SHOWN]
-        more = [f"and {count - len(shown)} more"] if count > len(shown) else []
         head = f"the sets cannot be trained on, {count} problem{'s' * (count != 1)}:"
-        raise TrainingError("\n".join([head, *shown, *more]))
+        raise TrainingError("\n".join([head, *with_rest(shown, count)]))

@@ -139,6 +139,7 @@ def test_the_report_has_held_out_pictures_of_every_set(tiny_base: Bundle, tmp_pa
     assert len(held_out) == 2
 
 
+@pytest.mark.long
 def test_workers_beside_the_encoder_change_nothing(sandboxed: None, tiny_base: Bundle, tmp_path: Path) -> None:
     sets = mixture(table(table_set(tmp_path, range(20))), {"name": "p", "reader": "phantoms", "count": 12})
     assert build(tiny_base, sets, tmp_path / "2", 2).path.name == build(tiny_base, sets, tmp_path / "1").path.name

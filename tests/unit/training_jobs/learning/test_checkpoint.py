@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from training_jobs.learning.checkpoint import RunState, latest_checkpoint, load_checkpoint, save_checkpoint
-from training_jobs.learning.files import complete_directory
 from training_jobs.learning.loop import Loss, TrainingPlan, train
 from training_jobs.learning.outcomes import MachineFailed, machine_failures
 from xraygpt_core.errors import TrainingError
@@ -116,24 +115,6 @@ def test_a_directory_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     module = net()
     with pytest.raises(TrainingError, match="not a readable checkpoint"):
         load_checkpoint(tmp_path, RunState(module, torch.optim.AdamW(module.parameters()), "job"))
-
-
-def test_a_directory_half_written_never_has_its_name(tmp_path: Path) -> None:
-    def fail_half_way() -> None:
-        with complete_directory(tmp_path / "step-000001") as work:
-            (work / "weights").write_text("half")
-            raise RuntimeError("power")
-
-    with pytest.raises(RuntimeError, match="power"):
-        fail_half_way()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_complete_directory_replaces_the_former_one(tmp_path: Path) -> None:
-    for text in ("old", "new"):
-        with complete_directory(tmp_path / "result") as work:
-            (work / text).write_text(text)
-    assert [path.name for path in (tmp_path / "result").iterdir()] == ["new"]
 
 
 def test_the_latest_checkpoint_is_that_of_the_highest_step(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """Two real processes under torchrun's variables: the curve of one, one checkpoint, and nobody waits for the dead."""
 
 import json
-import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import torch
 from torch import nn
 
 from tests.support.training_process import STEPS, outcome, run
+from tests.support.two_processes import in_two
 from training_jobs.learning.checkpoint import latest_checkpoint
 from training_jobs.learning.distributed import ALONE, _buckets, join
 
@@ -17,24 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:Dep
 
 
 def two(out: Path, way: str) -> list[int]:
-    """Exit codes of two processes that torchrun's variables make one run; negative for a signal."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    children = [_start(shared | {"RANK": rank, "LOCAL_RANK": rank}, out, way) for rank in ("0", "1")]
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-
-
-def _start(variables: dict[str, str], out: Path, way: str) -> int:
-    """A fork, because a new interpreter takes seconds to import torch."""
-    if (child := os.fork()) == 0:
-        code = 99
-        try:
-            os.environ.update(variables)
-            code = outcome(out, way)
-        finally:
-            os._exit(code)
-    return child
+    return in_two(lambda: outcome(out, way))
 
 
 def curve(out: Path) -> list[float]:

@@ -1,8 +1,6 @@
-"""A LLaMA in parts over two processes of torchrun learns what one process learns, and leaves whole weights."""
+"""A LLaMA in parts over two processes learns what one process learns, and leaves whole weights."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.support.two_processes import in_two
 from training_jobs.__main__ import main
 from training_jobs.learning.sharded import shard
 from xraygpt_core.errors import TrainingError
@@ -17,6 +16,8 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import load_llm
 
 STEPS = 10
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def asked(tiny_base: Bundle, tmp_path_factory: pytest.TempPathFactory) -> list[s
     config |= {"checkpoint_every": 4, "llm": {"tune": "full", "strategy": "shard"}, "precision": "float32"}
     config |= {"conversations": {"files": [str(folder / "dialogues.json")], "max_tokens": 200}}
     (folder / "config.json").write_text(json.dumps(config))
-    return ["medical-llm", "--base", str(tiny_base.path), "--config", str(folder / "config.json")]
+    return ["medical-llm", "--base", str(tiny_base.path), "--config", str(folder / "config.json"), "--no-report"]
 
 
 def losses(out: Path) -> list[float]:
@@ -37,8 +38,7 @@ def losses(out: Path) -> list[float]:
 
 
 def in_two_processes(arguments: list[str], out: Path, *more: str) -> None:
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "training_jobs"]
-    subprocess.run([sys.executable, *torchrun, *arguments, "--out", str(out), *more], check=True, timeout=240)
+    assert in_two(lambda: main([*arguments, "--out", str(out), *more])) == [0, 0]
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def test_a_setting_that_cannot_be_is_named(setting: str) -> None:
 
 def test_a_corpus_is_trained_on_with_a_preset(narrow: Bundle, told: Corpus, tmp_path: Path) -> None:
     arguments = ["stage1", "--base", str(narrow.path), "--out", str(tmp_path / "out"), "--corpus", str(told.path)]
-    flags = ["--preset", "paper-stage1", "--steps", "1", "--batch", "2", "--set", "text.max_tokens=8"]
+    flags = ["--preset", "paper-stage1", "--steps", "1", "--batch", "2", "--set", "text.max_tokens=8", "--no-report"]
     assert main([*arguments, *flags]) == 0
     result = json.loads((tmp_path / "out/result/result.json").read_text())
     assert (result["config"]["preset"], result["config"]["text"]["max_tokens"]) == ("paper-stage1", 8)

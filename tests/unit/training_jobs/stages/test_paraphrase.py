@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training_jobs.drawers.wording import concise_report
 from training_jobs.stages.paraphrase import paraphrase
 from xraygpt_core.phantoms.findings import LABELS
+from xraygpt_core.report.concise import concise_report
 from xraygpt_core.report.labeller import label_report, mentions
 
 SENTENCES = (

@@ -1,11 +1,10 @@
-"""The concise report and the follow-up answers say exactly what is true."""
+"""The concise report says exactly what is true."""
 
 import numpy as np
 import pytest
 
-from training_jobs.drawers.questions import answer, draw_question
-from training_jobs.drawers.wording import concise_report
 from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
+from xraygpt_core.report.concise import concise_report
 from xraygpt_core.report.labeller import label_report, view_of
 from xraygpt_core.report.sections import split_report
 
@@ -46,30 +45,3 @@ def test_a_report_has_both_sections() -> None:
 def test_the_impression_names_the_two_most_urgent() -> None:
     _, impression = split_report(concise_report({"nodule", "cardiomegaly", "effusion_left", "effusion_right"}, "AP"))
     assert impression == "Bilateral pleural effusions and cardiomegaly."
-
-
-@pytest.mark.parametrize(
-    ("topic", "labels", "said"),
-    [
-        ("effusion", {"effusion_left", "effusion_right"}, "Yes, there is pleural effusion on the left and the right."),
-        ("effusion", {"pneumothorax_left"}, "No, there is no pleural effusion."),
-        (
-            "consolidation",
-            {"consolidation_left_lower"},
-            "Yes, there is consolidation in the left lower zone.",
-        ),
-        ("cardiomegaly", set(), "The heart size is normal."),
-        ("nodule", {"nodule"}, "Yes, there is a pulmonary nodule."),
-        ("device", set(), "No, there is no device."),
-    ],
-)
-def test_an_answer_says_what_is_there(topic: str, labels: set[str], said: str) -> None:
-    assert answer(topic, labels) == said
-
-
-def test_questions_cover_view_and_findings() -> None:
-    rng = np.random.default_rng(0)
-    asked = [draw_question({"nodule"}, "AP", rng) for _ in range(200)]
-    assert ("Which view is this?", "This is an AP view.") in asked
-    assert len({question for question, _ in asked}) > 15
-    assert all(question.endswith("?") and said.endswith(".") for question, said in asked)
