@@ -21,16 +21,21 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.states import JobKind
 
 PROGRAM = [str(Path(training_standin.__file__))]
+REAL = ("-m", "training_jobs")
 
 
 @dataclass
 class Lab:
-    """Everything a planned run needs. ``bundle`` is what the runs start from, and what the GPU worker serves."""
+    """Everything a planned run needs. ``bundle`` is what the runs start from, and what the GPU worker serves.
+
+    ``program`` does the training: the stand-in, or :data:`REAL`.
+    """
 
     bench: Bench
     context: Context
     bundle: Bundle
     signed: Signed = signed_of_set
+    program: Sequence[str] = field(default_factory=lambda: PROGRAM)
     bodies: dict[JobKind, Body] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -40,7 +45,7 @@ class Lab:
             JobKind.PLAN: Planning(self.context, lambda *given: self.signed(*given)),
             JobKind.PREPARE: self.films,
             JobKind.ENCODE: self.features,
-            JobKind.TRAIN: Training(self.context, PROGRAM),
+            JobKind.TRAIN: Training(self.context, self.program),
         }
 
     @property
