@@ -26,9 +26,10 @@ _SIDE = 256
 FEW: dict[str, Any] = {"steps": 40, "batch": 8, "warmup": 2, "lr": 0.01, "min_lr": 0.005, "text": {"max_tokens": 12}}
 
 
-def laid_out(lab: Lab, sandbox: Normaliser, layout: str, seeds: Sequence[int]) -> dict[str, Any]:
-    """A set of the mixture: a table of DICOM files in the bucket, signed studies, or a folder of the researcher's."""
+def laid_out(lab: Lab, sandbox: Normaliser | None, layout: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """A set of the mixture: a table of DICOM files in the bucket, a folder, or (with a sandbox) signed studies."""
     if layout == "ledger":
+        assert sandbox is not None
         signed_studies(lab, sandbox, seeds)
         return {"name": layout, "reader": layout, "select": "reviewed since 2020-01-01", **_SPLIT}
     if layout == "table":
