@@ -1,4 +1,4 @@
-"""Sets of every layout where a run of the queue reads them: phantoms, their reports, and the settings of a short run."""
+"""Sets of every layout where a run of the queue reads them: phantoms and their reports; settings of a short run."""
 
 import json
 from collections.abc import Sequence
