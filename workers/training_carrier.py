@@ -224,12 +224,19 @@ def _hold(checkpoint: Path, held: Path) -> bool:
     """Link a checkpoint's files to where its trainer does not remove them; False if they are gone already."""
     shutil.rmtree(held, ignore_errors=True)
     try:
-        shutil.copytree(checkpoint, held, copy_function=os.link)
+        shutil.copytree(checkpoint, held, copy_function=_link)
     except OSError:
         if checkpoint.is_dir():
             raise
         return False
     return True
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # gone, or a file system without links
+        shutil.copyfile(source, target)
 
 
 def _step(checkpoint: Path) -> int:

@@ -9,7 +9,7 @@ from tests.e2e.phantom_folder import write_phantoms
 pytestmark = pytest.mark.timeout(900)
 
 FEW = ["--phantoms", "4", "--checkpoint-every", "2", "--batch", "2", "--set", "examples=0"]
-TO_BE_KILLED = [*FEW, "--steps", "400"]  # nearly all of it is left after its first checkpoint
+TO_BE_KILLED = [*FEW, "--steps", "100"]  # nearly all of it is left after its first checkpoint
 UNDISTURBED = [*FEW, "--steps", "4", "--set", "align_steps=4"]
 
 
