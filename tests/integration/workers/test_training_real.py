@@ -31,7 +31,7 @@ from xraygpt_core.states import JobKind
 
 PLAN, PREPARE, ENCODE, TRAIN = JobKind.PLAN, JobKind.PREPARE, JobKind.ENCODE, JobKind.TRAIN
 FIFTY = range(50, 100)  # seeds whose patients are parted into 40 and 10
-LOSSES = "SELECT loss FROM training_points WHERE run_id = :id AND loss IS NOT NULL ORDER BY step"
+SLOWLY = {"steps": 200, "checkpoint_every": 10, "lr": 0.002, "min_lr": 0.001}  # to be killed; the next has more to do
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +89,15 @@ def kill_in_the_middle(lab: Lab, run_id: UUID) -> int:
 
 
 def check_result(lab: Lab, run_id: UUID, folder: Path) -> None:
-    """The run is done, its loss fell, and its file in XrayGPT's format has the weights of ours before rounding."""
-    assert lab.state(run_id).state == "done"
-    losses = [row["loss"] for row in lab.bench.rows(LOSSES, id=run_id)]
-    assert losses[-1] < losses[0]
+    """The run is done, its loss fell, and its file in XrayGPT's format has the weights of ours before rounding.
+
+    The loss on pairs that are kept back: always the same ones in the same words, where those of steps differ by chance.
+    """
+    run = lab.state(run_id)
+    assert run.state == "done"
+    assert run.held_out is not None
+    assert run.first_held_out is not None
+    assert run.held_out < run.first_held_out
     prefix = lab.bench.value("SELECT result_prefix FROM training_runs WHERE id = :id", id=run_id)
     for name in ("projector.pth", "projector.safetensors"):
         (folder / name).write_bytes(lab.bench.store.get(f"{prefix}/{name}"))
@@ -122,7 +127,7 @@ def test_a_killed_run_on_xraygpts_own_layout_goes_on_and_its_bundle_serves(
     lab: Lab, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     films = laid_out(lab, sandbox, "filter-cap", range(16))
-    run_id = start(lab, "paper-stage1", films, steps=200, checkpoint_every=10)
+    run_id = start(lab, "paper-stage1", films, **SLOWLY, examples=0)
     assert kill_in_the_middle(lab, run_id) < 200
     lab.do_all(TRAIN)
     check_result(lab, run_id, tmp_path)
@@ -136,7 +141,7 @@ def test_each_layout_trains_with_both_stages_of_each_recipe(
     lab: Lab, sandbox: Sandbox, tmp_path: Path, layout: str, recipe: str
 ) -> None:
     films = laid_out(lab, sandbox, layout, range(16))
-    first = start(lab, f"{recipe}-stage1", films, steps=200, checkpoint_every=10)
+    first = start(lab, f"{recipe}-stage1", films, **SLOWLY)
     assert kill_in_the_middle(lab, first) < 200
     lab.do_all(TRAIN)
     check_result(lab, first, tmp_path)
