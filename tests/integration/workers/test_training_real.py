@@ -31,7 +31,7 @@ from xraygpt_core.states import JobKind
 
 PLAN, PREPARE, ENCODE, TRAIN = JobKind.PLAN, JobKind.PREPARE, JobKind.ENCODE, JobKind.TRAIN
 FIFTY = range(50, 100)  # seeds whose patients are parted into 40 and 10
-SLOWLY = {"steps": 200, "checkpoint_every": 10, "lr": 0.002, "min_lr": 0.001}  # to be killed; the next has more to do
+SLOWLY = {"steps": 200, "checkpoint_every": 10, "lr": 0.0003, "min_lr": 0.0001}  # to be killed; the next learns more
 
 
 @pytest.fixture(scope="module")
