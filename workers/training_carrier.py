@@ -7,6 +7,8 @@
 import json
 import logging
 import math
+import os
+import shutil
 import time
 import zipfile
 from collections.abc import Callable
@@ -24,6 +26,7 @@ from xraygpt_core.ledger.training.files import BOARD, LOG, REPORT, keep_file, ru
 from xraygpt_core.ledger.training.runs import RunInput, complete_run, move_checkpoint
 from xraygpt_core.model.bundle import file_sha256
 
+_HELD = ".carried"  # a checkpoint on its way; the trainer removes all but its newest two
 _NOTE_SECONDS = 1.0
 _BOARD_SECONDS = 60.0
 _AGAIN_SECONDS = 5.0  # between two tries to store what the bucket or the database did not take
@@ -186,8 +189,11 @@ class Carrier:
                 self.progress.check()
 
     def _keep(self, checkpoint: Path) -> None:
-        step = _step(checkpoint)
-        prefix = push(self.context.store, checkpoint, f"{self._prefix}/{step}", self.progress.check)
+        step, held = _step(checkpoint), self.out / _HELD
+        if not _hold(checkpoint, held):
+            return
+        prefix = push(self.context.store, held, f"{self._prefix}/{step}", self.progress.check)
+        shutil.rmtree(held)
         move_checkpoint(self.context.ledger, self.claim, prefix, step)
         former, self.checkpoint, self.carried = self.checkpoint, prefix, step
         if former is not None and former != prefix:
@@ -249,6 +255,25 @@ def _step_of(prefix: str | None) -> int | None:
     """4 of ``runs/RUN/EPOCH/4-HASH``."""
     name = (prefix or "").rpartition("/")[2].partition("-")[0]
     return int(name) if name.isdecimal() else None
+
+
+def _hold(checkpoint: Path, held: Path) -> bool:
+    """Link a checkpoint's files to where its trainer does not remove them; False if they are gone already."""
+    shutil.rmtree(held, ignore_errors=True)
+    try:
+        shutil.copytree(checkpoint, held, copy_function=_link)
+    except OSError:
+        if checkpoint.is_dir():
+            raise
+        return False
+    return True
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # gone, or a file system without links
+        shutil.copyfile(source, target)
 
 
 def _step(checkpoint: Path) -> int:

@@ -35,6 +35,7 @@ class Stack:
 
     def __init__(self, home: Path, models: Path) -> None:
         self.home = home
+        self.models = models
         self._connection: psycopg.Connection[Any] | None = None
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("XRAYGPT_")}
         self.environment |= {

@@ -21,16 +21,21 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.states import JobKind
 
 PROGRAM = [str(Path(training_standin.__file__))]
+REAL = ("-m", "training_jobs")
 
 
 @dataclass
 class Lab:
-    """Everything a planned run needs. ``bundle`` is what the runs start from, and what the GPU worker serves."""
+    """Everything a planned run needs. ``bundle`` is what the runs start from, and what the GPU worker serves.
+
+    ``program`` does the training: the stand-in, or :data:`REAL`.
+    """
 
     bench: Bench
     context: Context
     bundle: Bundle
     signed: Signed = signed_of_set
+    program: Sequence[str] = field(default_factory=lambda: PROGRAM)
     bodies: dict[JobKind, Body] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -40,7 +45,7 @@ class Lab:
             JobKind.PLAN: Planning(self.context, lambda *given: self.signed(*given)),
             JobKind.PREPARE: self.films,
             JobKind.ENCODE: self.features,
-            JobKind.TRAIN: Training(self.context, PROGRAM),
+            JobKind.TRAIN: Training(self.context, self.program),
         }
 
     @property
@@ -89,10 +94,20 @@ class Lab:
         rows = self.bench.rows("SELECT kind, state, count(*) AS jobs FROM jobs GROUP BY kind, state")
         return {(row["kind"], row["state"]): row["jobs"] for row in rows}
 
-    def weights(self) -> list[bytes]:
+    def weights(self, file: str = "projector.safetensors") -> list[bytes]:
         """The results of all runs that are done, in the order of the runs."""
         rows = self.bench.rows("SELECT result_prefix FROM training_runs WHERE state = 'done' ORDER BY id")
-        return [self.bench.store.get(f"{row['result_prefix']}/projector.safetensors") for row in rows]
+        return [self.bench.store.get(f"{row['result_prefix']}/{file}") for row in rows]
+
+    def forget(self) -> None:
+        """Remove every trace of runs, so that everything is made anew; the sets themselves stay."""
+        with self.bench.ledger.work() as work:
+            for table in ("points", "texts", "features", "run_shards", "images", "shards", "files", "used"):
+                work.run(f"DELETE FROM training_{table}")
+            work.run("DELETE FROM jobs")
+            work.run("DELETE FROM training_runs")
+        for prefix in ("training/", "runs/"):
+            self.bench.store.delete_prefix(prefix)
 
 
 def table(seeds: Sequence[int]) -> str:

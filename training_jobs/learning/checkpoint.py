@@ -92,8 +92,10 @@ def save_checkpoint(out: Path, state: RunState, world: World = ALONE) -> Path:
         with (work / _STATE).open("wb") as file:
             torch.save({"optimizer": optimizer, "scaler": scaler, "random": randoms}, file)
         (work / _META).write_text(json.dumps(meta))
-    for old in _checkpoints(out)[:-_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in _checkpoints(out)[:-_KEPT]:  # each vanishes whole: somebody may be copying it
+        old.rename(old.with_name(f".{old.name}.old"))
+    for gone in target.parent.glob(".step-*.old"):
+        shutil.rmtree(gone, ignore_errors=True)
     return target
 
 

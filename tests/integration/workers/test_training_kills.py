@@ -61,7 +61,7 @@ def test_a_run_killed_before_any_write_ends_with_the_same_weights(
     assert whole.survived(lambda: lab.do_all(*KINDS), monkeypatch)
     (expected,) = lab.weights()
     for fatal in range(1, whole.count + 1, EACH):
-        forget(lab)
+        lab.forget()
         dying = labs()
         run_id = dying.start(*sets, steps=2)
         assert not Writes(fatal).survived(lambda dying=dying: dying.do_all(*KINDS), monkeypatch)
@@ -71,17 +71,6 @@ def test_a_run_killed_before_any_write_ends_with_the_same_weights(
         assert dying.weights() == [expected], f"killed before write {fatal} of {whole.count}"
         with psycopg.connect(database_url) as connection:
             check_invariants(connection, finished=True)
-
-
-def forget(lab: Lab) -> None:
-    """Everything is made anew, but for the sets themselves."""
-    with lab.bench.ledger.work() as work:
-        for table in ("points", "texts", "features", "run_shards", "images", "shards", "files", "used"):
-            work.run(f"DELETE FROM training_{table}")
-        work.run("DELETE FROM jobs")
-        work.run("DELETE FROM training_runs")
-    lab.bench.store.delete_prefix("training/")
-    lab.bench.store.delete_prefix("runs/")
 
 
 def lose(lab: Lab) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,9 @@ ROOT = Path(__file__).parents[3]
 class Plant:
     """One worker of each kind, which comes back when it dies, as under a supervisor."""
 
-    def __init__(self, lab: Lab, directory: Path) -> None:
+    def __init__(self, lab: Lab, directory: Path, commands: Mapping[str, list[str]] = COMMANDS) -> None:
         self.lab = lab
+        self.commands = commands
         self._directory = directory
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -49,12 +50,12 @@ class Plant:
         given["XRAYGPT_DATABASE_URL"] = database_roles.url_as(role, given["XRAYGPT_DATABASE_URL"])
         with (self._directory / f"{role}.log").open("ab") as log:
             self.processes[role] = subprocess.Popen(
-                [sys.executable, *COMMANDS[role]], env={**os.environ, **given}, cwd=ROOT, stdout=log, stderr=log
+                [sys.executable, *self.commands[role]], env={**os.environ, **given}, cwd=ROOT, stdout=log, stderr=log
             )
 
     def tend(self) -> None:
         """Start what has ended, and tick as control does."""
-        for role in COMMANDS:
+        for role in self.commands:
             if role not in self.processes or self.processes[role].poll() is not None:
                 self.start(role)
         with suppress(Unavailable):
@@ -123,13 +124,7 @@ def trained(plant: Plant, *sets: dict[str, Any]) -> bytes:
     lab.start(*sets, steps=3)
     lab.do_all(*lab.bodies)
     (weights,) = lab.weights()
-    with lab.bench.ledger.work() as work:
-        for table in ("points", "texts", "features", "run_shards", "images", "shards", "files", "used"):
-            work.run(f"DELETE FROM training_{table}")
-        work.run("DELETE FROM jobs")
-        work.run("DELETE FROM training_runs")
-    for prefix in ("training/", "runs/"):
-        lab.bench.store.delete_prefix(prefix)
+    lab.forget()
     return weights
 
 
@@ -169,10 +164,10 @@ def test_a_run_through_random_kills_of_workers_broker_and_database_has_the_same_
         match chance.choice(["ingest", "gpu", "training", "broker", "database"]):
             case "broker":
                 os.kill(broker.pid, signal.SIGKILL)
-                _restart(broker)
+                restart(broker)
             case "database":
                 os.kill(postgres.pid, signal.SIGKILL)
-                _restart(postgres)
+                restart(postgres)
             case role:
                 if role in plant.processes:
                     plant.kill(role)
@@ -180,7 +175,8 @@ def test_a_run_through_random_kills_of_workers_broker_and_database_has_the_same_
     assert plant.lab.weights() == [expected]
 
 
-def _restart(server: Broker | Postgres) -> None:
+def restart(server: Broker | Postgres) -> None:
+    """As soon as it is gone."""
     deadline = time.monotonic() + 60
     while server.running and time.monotonic() < deadline:
         time.sleep(0.05)

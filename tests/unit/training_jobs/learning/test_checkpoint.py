@@ -185,6 +185,20 @@ def test_only_the_newest_two_are_kept(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-000006", "step-000008"]
 
 
+def test_an_old_checkpoint_vanishes_at_once_and_not_file_by_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may be copying it; and what a kill left of one that was being removed goes with the next."""
+    with monkeypatch.context() as killed:
+        killed.setattr("shutil.rmtree", lambda *_, **_more: None)
+        for step in (2, 4, 6):
+            saved(tmp_path, step=step)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == [".step-000002.old", "step-000004", "step-000006"]
+    saved(tmp_path, step=8)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-000006", "step-000008"]
+
+
 def test_buffers_are_kept_and_tied_weights_once(tmp_path: Path) -> None:
     module = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
     module[2].weight = module[1].weight  # type: ignore[union-attr]
