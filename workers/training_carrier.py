@@ -175,7 +175,7 @@ class Carrier:
                 self._keep(checkpoint)
             except Unavailable as error:
                 self.again_at = time.monotonic() + _AGAIN_SECONDS
-                log.warning("a checkpoint waits", extra={"run": str(self.run.run_id), "error": type(error).__name__})
+                log.warning("a checkpoint waits", extra={"run_id": str(self.run.run_id), "error": type(error).__name__})
 
     def _patiently(self, act: Callable[[], T]) -> T:
         """Do this, again and again while the bucket or the database is away: the process is over, its work is not."""
