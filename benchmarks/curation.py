@@ -83,11 +83,11 @@ def kept_of(path: Path) -> list[Row]:
     for way in ("as-is", "rules"):
         with tempfile.TemporaryDirectory() as folder:
             begun = time.monotonic()
-            told = curate(Source(path, reader_of(path)), Path(folder) / "out", Plan(way))
-            rows.append(tell(Row(f"curation.{way}.kept", told["kept"], f"of {told['read']}")))
-            rows.append(tell(Row(f"curation.{way}.reports", told["read"] / (time.monotonic() - begun), "1/s")))
-        for reason, number in told["dropped"].items():
-            rows.append(tell(Row(f"curation.{way}.{reason}", number, f"of {told['read']}")))
+            result = curate(Source(path, reader_of(path)), Path(folder) / "out", Plan(way))
+            rows.append(tell(Row(f"curation.{way}.kept", result["kept"], f"of {result['read']}")))
+            rows.append(tell(Row(f"curation.{way}.reports", result["read"] / (time.monotonic() - begun), "1/s")))
+        for reason, number in result["dropped"].items():
+            rows.append(tell(Row(f"curation.{way}.{reason}", number, f"of {result['read']}")))
     return rows
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.engine_vllm import run_vllm
 from benchmarks.engine_work import EngineResult
-from benchmarks.figures import Row, arguments, report, say
+from benchmarks.figures import Row, arguments, report, rows_of, say
 
 _SOURCE = Path(__file__).parents[1]
 _SECONDS = 420  # for one way; the slowest is one by one
@@ -129,11 +129,7 @@ def main() -> int:
         "bfloat16": lambda: saturated("--dtype", "bfloat16", suffix=".bfloat16"),
         "vllm.bfloat16": lambda: vllm("bfloat16", ".bfloat16"),
     }
-    chosen = asked.only or [name for name in parts if asked.full or name not in _LONG]
-    rows: list[Row] = []
-    for name in chosen:
-        rows += parts[name]()
-    report(rows, as_json=asked.json)
+    report(rows_of(parts, asked, _LONG), as_json=asked.json)
     return 0
 
 

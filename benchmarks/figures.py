@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,6 +37,14 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--only", action="append", metavar="PART", help="this part alone; may be repeated")
     return parser.parse_args()
+
+
+def rows_of(
+    parts: Mapping[str, Callable[[], list["Row"]]], asked: argparse.Namespace, long: Collection[str]
+) -> list["Row"]:
+    """What the parts that were asked for measure; by default all, the long ones with ``--full`` alone."""
+    chosen = asked.only or [name for name in parts if asked.full or name not in long]
+    return [row for name in chosen for row in parts[name]()]
 
 
 def machine() -> str:

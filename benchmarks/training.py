@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Row, arguments, report, say
+from benchmarks.figures import Row, arguments, report, rows_of, say
 from benchmarks.training_work import TrainingResult
 
 _SOURCE = Path(__file__).parents[1]
@@ -90,11 +90,7 @@ def main() -> int:
         "map": lambda: compared(".map", "--positions", 49),
         "demo": lambda: compared(".demo", "--shape", "demo", "--batch", 16, "--steps", 3),
     }
-    chosen = asked.only or [name for name in parts if asked.full or name not in _LONG]
-    rows: list[Row] = []
-    for name in chosen:
-        rows += parts[name]()
-    report(rows, as_json=asked.json)
+    report(rows_of(parts, asked, _LONG), as_json=asked.json)
     return 0
 
 

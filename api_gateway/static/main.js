@@ -8,6 +8,7 @@ import { bind, confirmed, help, repeating } from "./keys.js";
 import * as logoff from "./logoff.js";
 import * as session from "./session.js";
 import { showSignIn } from "./signin.js";
+import { followTabs, sayToTabs } from "./tabs.js";
 import { withdrawOffers } from "./undo.js";
 import { anyUnsaved, dropAll } from "./unsaved.js";
 import { LISTS, Worklist } from "./worklist.js";
@@ -145,7 +146,7 @@ async function signOut() {
   }
   dropAll();
   leave("");
-  others.postMessage("signed out");
+  sayToTabs("signed out");
 }
 
 function leave(why) {
@@ -159,7 +160,7 @@ function leave(why) {
   delete main.dataset.study;
   showSignIn(ROOT, why, () => {
     enter();
-    others.postMessage("signed in");
+    sayToTabs("signed in");
   });
 }
 
@@ -180,19 +181,7 @@ api.whenUnauthorised(() => {
   if (signedIn) leave("Your session is over. Sign in again; what you were writing is still here.");
 });
 
-/** The tabs of a browser share its session: one that signs in or out takes the others along. */
-const others = new BroadcastChannel("xraygpt");
-others.addEventListener("message", async () => {
-  if (!signedIn) return;
-  const before = session.reader();
-  try {
-    const now = await api.resume();
-    if (now.me.name === before) session.opened(now);
-    else leave("Another person signed in here.");
-  } catch {
-    // A 401 led to the door already.
-  }
-});
+followTabs(() => signedIn, leave);
 
 addEventListener("hashchange", route);
 setInterval(() => worklist.tick(), 20_000);

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { fill, h } from "./dom.js";
 import * as session from "./session.js";
 
-/** The reading room's: its words, who may enter, and what others are told. */
+/** The reading room's door: its words, who may enter, and what somebody reads who may not. */
 const READING = {
   title: "Reading room",
   about: "Chest films with AI-generated drafts, for a radiologist to accept, correct or reject.",

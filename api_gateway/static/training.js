@@ -8,6 +8,7 @@ import * as logoff from "./logoff.js";
 import { ENDED, RunView, standing, stepsOf } from "./run.js";
 import * as session from "./session.js";
 import { showSignIn } from "./signin.js";
+import { followTabs, sayToTabs } from "./tabs.js";
 import { moment } from "./time.js";
 
 const ROOT = document.getElementById("room");
@@ -124,7 +125,7 @@ async function signOut() {
     }
   }
   leave("");
-  others.postMessage("signed out");
+  sayToTabs("signed out");
 }
 
 function leave(why) {
@@ -133,7 +134,11 @@ function leave(why) {
   session.forget();
   signedIn = false;
   states = new Map();
-  showSignIn(ROOT, why, enter, DOOR);
+  const entered = () => {
+    enter();
+    sayToTabs("signed in");
+  };
+  showSignIn(ROOT, why, entered, DOOR);
 }
 
 function enter() {
@@ -148,19 +153,8 @@ function enter() {
 api.whenUnauthorised(() => {
   if (signedIn) leave("Your session is over. Sign in again.");
 });
-/** The tabs of a browser share its session: one that signs in or out takes the others along. */
-const others = new BroadcastChannel("xraygpt");
-others.addEventListener("message", async () => {
-  if (!signedIn) return;
-  const before = session.reader();
-  try {
-    const now = await api.resume();
-    if (now.me.name === before) session.opened(now);
-    else leave("Another person signed in here.");
-  } catch {
-    // A 401 led to the door already.
-  }
-});
+
+followTabs(() => signedIn, leave);
 
 addEventListener("hashchange", () => refresh(true));
 

@@ -64,11 +64,29 @@ def write_report(
         TrainingError: there is no result, or a corpus cannot be read.
         OSError: the disk is full.
     """
-    result = _result(out)
     progress = _progress(out)
-    split, shown, why = _shown(out, base, config, corpora, ask, notify, device)
+    examples = _shown(out, base, config, corpora, ask, notify, device)
+    story = _story(out, base, config, corpora, progress, examples)
+    target = out / "result" / FILE
+    work = target.with_name(f".{FILE}.tmp")
+    work.write_bytes(page(story))
+    work.replace(target)
+    _note_texts(out, progress, examples[1])
+    return target
+
+
+def _story(
+    out: Path,
+    base: Bundle,
+    config: Config,
+    corpora: Sequence[Corpus],
+    progress: Progress | None,
+    examples: tuple[str, list[Example], str | None],
+) -> Story:
+    result = _result(out)
+    split, shown, why = examples
     usual = usual_texts(corpora, _USUAL, config.seed) if shown else []
-    story = Story(
+    return Story(
         job=str(result.get("job", "")),
         facts=_facts(out, base, config, corpora, result, progress),
         remarks=[str(remark) for remark in result.get("remarks") or ()],
@@ -83,12 +101,6 @@ def write_report(
         command=f"python -m training_jobs {result.get('job')} --base {base.name} --out OUT --config config.json",
         config=repeatable(config),
     )
-    target = out / "result" / FILE
-    work = target.with_name(f".{FILE}.tmp")
-    work.write_bytes(page(story))
-    work.replace(target)
-    _note_texts(out, progress, shown)
-    return target
 
 
 def _result(out: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Where image tokens will stand, the task puts blurred embeddings of finding words
 weights are a LoRA adapter in PEFT's own format. The LLM is frozen afterwards.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from training_jobs.stages.slots import SLOTS, Codebook, blur, presences
 from xraygpt_core.durable import complete_directory
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.llm import pick_device
+from xraygpt_core.model.llm import Llm, pick_device
 from xraygpt_core.model.prompt import template_named
 from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
 from xraygpt_core.report.concise import concise_report
@@ -56,6 +56,16 @@ def run(
         )
     torch.manual_seed(config.seed)
     llm = trainable(base, replace(config.llm, tune="lora"), pick_device("auto"), config.precision)
+    plan = plan_of("medical-llm", out, config, config.steps, resume, data=base.sha256)
+    loss = train(plan, llm.model, _losses(llm, base, config, world), world, observer)
+    if world.leads:
+        with complete_directory(out / "result") as work:
+            save_adapter(llm.model, work / "adapter")
+            write_result(work, "medical-llm", base, config, loss=loss, tokens=len(SLOTS))
+
+
+def _losses(llm: Llm, base: Bundle, config: Config, world: World) -> Callable[[int], Iterator[Loss]]:
+    """This process's share of each step, a micro-batch at a time."""
     codebook = Codebook(llm)
     template, stop = template_named(base.template), base.stop[0]
     spread = float(llm.model.get_input_embeddings().weight.std()) * _NOISE
@@ -72,12 +82,7 @@ def run(
             part = list(mine[start : start + size])
             yield answer_loss(llm, template, stop, [drawn[index][1] for index in part], tokens[part])
 
-    plan = plan_of("medical-llm", out, config, config.steps, resume, data=base.sha256)
-    loss = train(plan, llm.model, losses_of, world, observer)
-    if world.leads:
-        with complete_directory(out / "result") as work:
-            save_adapter(llm.model, work / "adapter")
-            write_result(work, "medical-llm", base, config, loss=loss, tokens=len(SLOTS))
+    return losses_of
 
 
 def batch_of(step: int, config: Config, question: str) -> list[tuple[Truth, Exchange]]:

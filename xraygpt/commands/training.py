@@ -81,9 +81,9 @@ def train(
             raise TrainingError("signed studies are read by the workers of a stack: start one with `xraygpt up`")
         if parent:
             raise typer.BadParameter("--parent names a run of the queue; here, --base names the bundle to start from")
-        told = train_here(stage, base or "demo", out or home().root / "training" / stage, chosen)
-        show.answer(told if as_json else _in_short(told), as_json=as_json)
-        show.say(f"`xraygpt models compose {told['out']} --as NAME` makes a bundle of it")
+        result = train_here(stage, base or "demo", out or home().root / "training" / stage, chosen)
+        show.answer(result if as_json else _in_short(result), as_json=as_json)
+        show.say(f"`xraygpt models compose {result['out']} --as NAME` makes a bundle of it")
         return
     if base or out:
         raise typer.BadParameter(
@@ -137,9 +137,9 @@ def check_data(config: dict[str, Any], as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _in_short(told: dict[str, Any]) -> dict[str, Any]:
+def _in_short(result: dict[str, Any]) -> dict[str, Any]:
     """A result for people: its settings stand in its report and in ``result.json``."""
-    return {name: value for name, value in told.items() if name not in ("config", "preset")}
+    return {name: value for name, value in result.items() if name not in ("config", "preset")}
 
 
 def train_by_queue(
@@ -215,8 +215,8 @@ def curate(context: typer.Context, as_json: AsJson = False) -> None:
     A model behind an endpoint gets its key from XRAYGPT_CURATE_API_KEY.
     """
     with leaving_ctrl_c_to_the_job():
-        told = run_job(["curate", *context.args])
-    show.answer(json.loads(told), as_json=as_json)
+        result = run_job(["curate", *context.args])
+    show.answer(json.loads(result), as_json=as_json)
 
 
 @contextmanager

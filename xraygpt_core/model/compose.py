@@ -52,24 +52,37 @@ def compose_bundle(
         parts += [(llm, base.llm), (llm, base.adapter)]
         files = _without(base, [old for new, old in parts if new is not None and old is not None])
         _link_all(base, files, work)
-        added: dict[str, Path] = {}
-        if projector is not None:
-            tables["projector"] = {"class": _class_of(projector), "weights": PROJECTOR_FILE}
-            added[PROJECTOR_FILE] = projector
-        if llm is not None:
-            tables["llm"].pop("adapter", None)
-            tables["llm"]["folder"] = LLM_FOLDER
-            kept = base.projector is not None and projector is None
-            added |= {f"{LLM_FOLDER}/{file}": llm / file for file in llm_files(llm, base.llm, same_width=kept)}
-        if adapter is not None:
-            tables["llm"]["adapter"] = ADAPTER_FOLDER
-            added |= {f"{ADAPTER_FOLDER}/{file}": adapter / file for file in ADAPTER_FILES}
-        if chest_check is not None:
-            tables["chest_check"] = {"weights": CHEST_CHECK_FILE}
-            added[CHEST_CHECK_FILE] = chest_check
+        added = _added(base, tables, projector, adapter, llm, chest_check)
         tables["files"] = files | _copy_all(added, work)
         write_toml(work, tables)
         return commit()
+
+
+def _added(
+    base: Bundle,
+    tables: dict[str, Any],
+    projector: Path | None,
+    adapter: Path | None,
+    llm: Path | None,
+    chest_check: Path | None,
+) -> dict[str, Path]:
+    """Note the new parts in the tables. Their files, by the names they have in the new bundle."""
+    added: dict[str, Path] = {}
+    if projector is not None:
+        tables["projector"] = {"class": _class_of(projector), "weights": PROJECTOR_FILE}
+        added[PROJECTOR_FILE] = projector
+    if llm is not None:
+        tables["llm"].pop("adapter", None)
+        tables["llm"]["folder"] = LLM_FOLDER
+        kept = base.projector is not None and projector is None
+        added |= {f"{LLM_FOLDER}/{file}": llm / file for file in llm_files(llm, base.llm, same_width=kept)}
+    if adapter is not None:
+        tables["llm"]["adapter"] = ADAPTER_FOLDER
+        added |= {f"{ADAPTER_FOLDER}/{file}": adapter / file for file in ADAPTER_FILES}
+    if chest_check is not None:
+        tables["chest_check"] = {"weights": CHEST_CHECK_FILE}
+        added[CHEST_CHECK_FILE] = chest_check
+    return added
 
 
 def quantise_bundle(base: Bundle, models: Path, name: str, weights: str) -> Bundle:

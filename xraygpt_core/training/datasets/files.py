@@ -146,7 +146,8 @@ def _walk(folder: Path, prefix: str) -> Iterator[str]:
     while waiting:
         folder, prefix = waiting.pop()
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             raise Unlisted(prefix or ".", f"this folder cannot be read: {error.strerror}") from None
         yield from (prefix + entry.name for entry in entries if entry.is_file())

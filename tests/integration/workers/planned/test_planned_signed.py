@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from tests.integration.workers.test_training_pipeline import bundle, lab, normalised, sandbox  # noqa: F401  (fixtures)
 from tests.support.ledger_tools import sign, summarise
+from tests.support.planned_runs import normalised
 from tests.support.training_lab import Lab
 from xraygpt_core.ledger.studies.exclude import exclude_study
 from xraygpt_core.ledger.studies.purge import purge_study
@@ -16,7 +16,7 @@ PLAN, PREPARE, ENCODE, TRAIN = JobKind.PLAN, JobKind.PREPARE, JobKind.ENCODE, Jo
 SIGNED = {"name": "ours", "reader": "ledger", "select": "reviewed since 2020-01-01"}
 
 
-def signed(lab: Lab, count: int) -> list[UUID]:  # noqa: F811
+def signed(lab: Lab, count: int) -> list[UUID]:
     """Studies that a radiologist corrected."""
     ids = []
     for number in range(count):
@@ -27,7 +27,7 @@ def signed(lab: Lab, count: int) -> list[UUID]:  # noqa: F811
     return ids
 
 
-def test_signed_studies_are_trained_on_unless_excluded_and_a_purge_takes_the_report(lab: Lab) -> None:  # noqa: F811
+def test_signed_studies_are_trained_on_unless_excluded_and_a_purge_takes_the_report(lab: Lab) -> None:
     lab.features.announce()
     studies = signed(lab, 6)
     exclude_study(lab.bench.ledger, studies[0])
@@ -45,7 +45,7 @@ def test_signed_studies_are_trained_on_unless_excluded_and_a_purge_takes_the_rep
     assert not [key for key in lab.bench.keys(lab.bench.settings.derived_bucket) if key.startswith("reports/")]
 
 
-def test_a_run_waits_in_every_phase_and_goes_on(lab: Lab) -> None:  # noqa: F811
+def test_a_run_waits_in_every_phase_and_goes_on(lab: Lab) -> None:
     lab.features.announce()
     run_id = lab.start(lab.in_folder("archive", range(3)))
     ledger = lab.bench.ledger
