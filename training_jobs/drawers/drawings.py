@@ -12,8 +12,8 @@ from training_jobs.drawers.augment import augment
 from training_jobs.drawers.grey import png
 from training_jobs.drawers.sketch import draw_sketch
 from xraygpt_core.phantoms.draw import draw_phantom
-from xraygpt_core.phantoms.findings import LABELS, Population, View
-from xraygpt_core.report.concise import concise_report
+from xraygpt_core.phantoms.findings import Population, View
+from xraygpt_core.report.concise import TRUTHS, concise_report, with_kinds
 from xraygpt_core.training.config import Phantoms
 
 PHANTOMS, SKETCHES = "phantoms", "sketches"  # the readers of a mixture
@@ -51,7 +51,8 @@ class Drawn:
     @property
     def truth(self) -> Mapping[str, float | None]:
         """The labels of a pair: 1 there, 0 not there; under ``view``, 1 for AP."""
-        return {"view": float(self.view == "AP")} | {label: float(label in self.labels) for label in LABELS}
+        there = with_kinds(self.labels)
+        return {"view": float(self.view == "AP")} | {label: float(label in there) for label in TRUTHS}
 
 
 def drawings(

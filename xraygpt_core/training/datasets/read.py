@@ -136,6 +136,7 @@ def _pair(spec: SetSpec, row: Row, images: Files, problems: Problems) -> Pair | 
         image=image,
         text=text,
         view=row.view,
+        source=row.source,
         indication=row.indication,
         question=row.question,
         paraphrases=tuple(other.strip() for other in row.paraphrases if objection(other) is None),
