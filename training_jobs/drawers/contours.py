@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training_jobs.drawers.contours_anatomy import Anatomy, draw_anatomy
-from training_jobs.drawers.contours_curves import SIDE, Layer, Stroke, blurred, curve, disc, noise, wobbled
+from training_jobs.drawers.contours_curves import SIDE, Layer, Points, Stroke, blurred, curve, disc, noise, wobbled
 from training_jobs.drawers.contours_devices import devices
 from training_jobs.drawers.contours_findings import airspace, collapsed, fluid, spots
 from training_jobs.drawers.contours_print import developed
@@ -57,13 +57,14 @@ class _Painting:
     ) -> None:
         self.rng, self.body, self.labels, self.streams = rng, body, labels, streams
         self.fill, self.stroke = body.pose.fill, body.pose.stroke
+        self.dense = rng.uniform(0.76, 0.9)  # the tone of the abdomen, and of fluid that hides the dome
         self.lungs = {sign: self.fill(body.lung(sign), soft=rng.uniform(0.8, 2.0)) for sign in (-1, 1)}
         self.aired, self.rims = dict(self.lungs), []
         for side, sign in _SIGNS.items():
             if (label := f"pneumothorax_{side}") in labels:
-                outline = collapsed(streams[label], body, sign)
+                outline, rim = collapsed(streams[label], body, sign)
                 self.aired[sign] = self.fill(outline, soft=0.8) * self.lungs[sign]
-                self.rims.append((outline, 0.02, 255))
+                self.rims.append((rim, 0.02, 255))
 
     def shades(self) -> Layer:
         """All layers, 0 to 1."""
@@ -72,16 +73,16 @@ class _Painting:
         shadows, fluids = self._shadows()
         shades = _veil(shades, shadows)
         heart = self.fill(self.body.silhouette(self.rng), soft=self.rng.uniform(1.0, 2.2))
-        middle = self.fill(self.body.mediastinum(), soft=self.rng.uniform(1.5, 3.0))
+        middle = self.fill(self.body.mediastinum(self.rng), soft=self.rng.uniform(1.5, 3.0))
         for layer, tone in ((middle, self.rng.uniform(0.7, 0.8)), (heart, self.rng.uniform(0.72, 0.84))):
-            shades = _over(shades, layer * np.float32(0.93), tone)
-        shades = _over(shades, fluids, self.rng.uniform(0.76, 0.86))
+            shades = _over(shades, layer * np.float32(0.93), tone * (0.82 + 0.18 * blurred(layer, 14)))
+        shades = _over(shades, fluids, self.dense)
         if "nodule" in self.labels:
             free = (self.aired[-1] + self.aired[1]) * (1 - heart) * (1 - middle) * (1 - shadows) * (1 - fluids)
             shades = _veil(shades, spots(self.streams["nodule"], self.body, free))
         shades = self._belly(shades)
         shades = self._bones(self._airways(shades))
-        shades = self._breasts(shades)
+        shades = self._breasts(self._depth(shades))
         if "device" in self.labels:
             shades = _over(shades, devices(self.streams["device"], self.body), 0.98)
         return shades
@@ -89,19 +90,19 @@ class _Painting:
     def _flesh(self) -> Layer:
         rng, body = self.rng, self.body
         skin = self.fill(body.skin(), soft=1.0)
-        depth = blurred(skin, rng.uniform(8, 20))
+        depth = blurred(skin, rng.uniform(10, 36))
         tone = rng.uniform(0.5, 0.72)
         flesh = np.float32(tone) * (0.35 + 0.65 * depth**2) + np.float32(0.02) * noise(rng, 40, 40)
         ground = 0.02 if rng.random() < 0.85 else rng.uniform(0.5, 0.95)
         shades = _over(np.full((SIDE, SIDE), ground, dtype=np.float32), skin, flesh)
-        return _over(shades, self.fill(body.abdomen(), soft=1.5) * skin, rng.uniform(0.78, 0.9))
+        return _over(shades, self.fill(body.abdomen(), soft=1.5) * skin, self.dense)
 
     def _lungs(self, shades: Layer) -> Layer:
         rng, body = self.rng, self.body
-        tone = rng.uniform(0.12, 0.3)
+        tone = rng.uniform(0.07, 0.28)
         fine = rng.uniform(0.008, 0.03) * noise(rng, 60, 110, rng.uniform(-40, 40))
         air = (tone + 0.035 * noise(rng, 5, 5) + fine + 0.02 * noise(rng, 110, 110)).astype(np.float32)
-        marks = self.stroke(_vessels(rng, body), soft=rng.uniform(0.6, 1.2)) * np.float32(rng.uniform(0.3, 0.6))
+        marks = self.stroke(_vessels(rng, body), soft=rng.uniform(0.6, 1.6)) * np.float32(rng.uniform(0.12, 0.42))
         for sign in (-1, 1):
             shades = _over(shades, self.lungs[sign], np.float32(tone * 0.55))
             shades = _over(shades, self.aired[sign], _veil(air, marks))
@@ -117,35 +118,43 @@ class _Painting:
                     shadows = np.maximum(shadows, layer)
             if (label := f"effusion_{side}") in self.labels:
                 under_air = f"pneumothorax_{side}" in self.labels
-                layer = fluid(self.streams[label], self.body, sign, self.lungs[sign], under_air)
+                layer = fluid(self.streams[label], self.body, sign, under_air)
                 fluids = np.maximum(fluids, layer)
         return shadows, fluids
 
     def _belly(self, shades: Layer) -> Layer:
-        """The bubble of the stomach in an erect patient, loops of bowel in any."""
+        """The bubble of the stomach in an erect patient, mostly with a level; loops of bowel in any."""
         rng, body = self.rng, self.body
         y = body.domes[1]
         if rng.random() < (0.75 if body.view == "PA" else 0.15):
-            wide, high = rng.uniform(0.14, 0.32), rng.uniform(0.06, 0.16)
-            bubble = wobbled(rng, disc(rng.uniform(0.4, 0.6), y + 0.08 + high, wide, high), 0.06)
-            shades = shades * (1 - np.float32(rng.uniform(0.3, 0.6)) * self.fill(bubble, soft=1.2))
+            x, wide, high = rng.uniform(0.4, 0.6), rng.uniform(0.14, 0.32), rng.uniform(0.08, 0.24)
+            top, low = y + rng.uniform(0.04, 0.1), rng.uniform(0.5, 1.0)
+            half = [(0.0, top), (0.6 * wide, top + 0.15 * high), (wide, top + 0.6 * high), (0.8 * wide, top + high)]
+            outline = [*half, *((-across, top + low * (down - top)) for across, down in reversed(half[1:]))]
+            bubble = wobbled(rng, curve((x + across, down) for across, down in outline), 0.03)
+            shades = shades * (1 - np.float32(rng.uniform(0.25, 0.65)) * self.fill(bubble, soft=1.2))
         loops = [
-            wobbled(rng, disc(rng.uniform(-0.3, 0.8), y + rng.uniform(0.5, 0.8), 0.12, 0.08), 0.1)
+            wobbled(rng, disc(rng.uniform(-0.3, 0.8), y + rng.uniform(0.5, 0.8), *rng.uniform(0.05, 0.15, 2)), 0.15)
             for _ in range(int(rng.integers(0, 4)))
         ]
-        return shades * (1 - np.float32(0.25) * self.fill(*loops, soft=2.5)) if loops else shades
+        return shades * (1 - np.float32(rng.uniform(0.05, 0.2)) * self.fill(*loops, soft=2.5)) if loops else shades
 
     def _airways(self, shades: Layer) -> Layer:
+        """Trachea and main bronchi, and the vertebrae behind them."""
         rng, body = self.rng, self.body
         fork = body.level(0.36)
-        x = rng.normal(0, 0.02)
-        tube = [(np.array([[x, -1.7], [x, -1.0], [x + 0.01, fork]]), 0.12, 255)]
-        tube += [(np.array([[x, fork], [sign * 0.2, fork + 0.2]]), 0.08, 120) for sign in (-1, 1)]
-        shades = shades * (1 - np.float32(rng.uniform(0.12, 0.3)) * self.stroke(tube, soft=1.2))
-        gaps = np.arange(-1.6, 1.6, 0.16)
-        discs = [(np.array([[-0.1, y], [0.1, y]]), 0.03, 110) for y in gaps]
-        spine = self.stroke([(np.array([[0.0, -1.8], [0.0, 2.0]]), 0.24, 150), *discs], soft=1.3)
-        return _veil(shades, spine * np.float32(rng.uniform(0.1, 0.5)))
+        x = rng.normal(0, 0.025)
+        tube = [(np.array([[0.5 * x, -1.7], [x, -1.0], [x + 0.01, fork]]), rng.uniform(0.09, 0.13), 255)]
+        tube += [(np.array([[x, fork], [sign * 0.2, fork + 0.2]]), 0.07, 110) for sign in (-1, 1)]
+        shades = shades * (1 - np.float32(rng.uniform(0.06, 0.24)) * self.stroke(tube, soft=1.4))
+        height, half = rng.uniform(0.14, 0.19), rng.uniform(0.09, 0.12)
+        bones: list[Stroke] = []
+        for y in np.arange(-1.8, 1.8, height):
+            block = [(-half, y), (-half * 0.9, y + height / 2), (-half, y + height * 0.9)]
+            outline = curve([*block, *((-across, down) for across, down in reversed(block))])
+            bones += [(outline, 0.022, 200), (np.array([[0.0, y + 0.03], [0.0, y + 0.1]]), 0.04, 190)]
+        spine = self.stroke([(np.array([[0.0, -1.8], [0.0, 2.0]]), 2 * half, 90), *bones], soft=1.1)
+        return _veil(shades, spine * np.float32(rng.uniform(0.05, 0.4)))
 
     def _bones(self, shades: Layer) -> Layer:
         rng, body = self.rng, self.body
@@ -158,10 +167,17 @@ class _Painting:
         shades = _veil(shades, self.fill(*outlines, soft=1.0) * chest * np.float32(rng.uniform(0.15, 0.32)))
         return _veil(shades, self.stroke(rims, soft=0.7) * chest * np.float32(rng.uniform(0.25, 0.55)))
 
+    def _depth(self, shades: Layer) -> Layer:
+        """A body thicker below or to one side, uneven within itself."""
+        rng = self.rng
+        slope = np.linspace(0, 1, SIDE, dtype=np.float32)
+        veil = np.float32(rng.uniform(0, 0.2)) * slope[:, None] + np.float32(rng.uniform(0, 0.08)) * slope[None]
+        return _veil(shades, veil + np.float32(rng.uniform(0, 0.03)) * noise(rng, 4, 4))
+
     def _breasts(self, shades: Layer) -> Layer:
         rng, body = self.rng, self.body
         size = rng.uniform(0.3, 0.5)
-        if rng.random() < 0.6:
+        if rng.random() < 0.55:
             return shades
         y, low = body.level(rng.uniform(0.65, 0.85)), rng.uniform(0.2, 0.45)
         half = [(0.12, y), (0.5, y - size), (1.1, y - size), (1.25, y), (0.95, y + low), (0.4, y + low * 0.9)]
@@ -173,24 +189,29 @@ class _Painting:
 def _vessels(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
     """Branches that leave each hilum, part in two and thin out towards the wall."""
     strokes: list[Stroke] = []
-    thick, reach = rng.uniform(0.035, 0.06), rng.uniform(0.2, 0.28)
+    thick, reach = rng.uniform(0.028, 0.055), rng.uniform(0.17, 0.26)
     for sign in (-1, 1):
-        root = (sign * 0.17, body.level(0.48 if sign < 0 else 0.44))
-        count = int(rng.integers(6, 9))
-        angles = np.linspace(-1.25, 1.35, count) + rng.normal(0, 0.12, count)
-        tips = [(root[0], root[1], angle) for angle in angles]
+        root = np.array([sign * 0.17, body.level(0.48 if sign < 0 else 0.44)])
+        count = int(rng.integers(6, 10))
+        angles = np.linspace(-1.3, 1.4, count) + rng.normal(0, 0.14, count)
+        starts = root + rng.normal(0, 0.04, (count, 2))
         for order in range(_BRANCHINGS):
-            parted = []
-            for x, y, angle in tips:
-                step = reach * rng.uniform(0.7, 1.2) * 0.9**order
-                bow = angle + rng.normal(0, 0.15)
-                middle = (x + sign * 0.5 * step * np.cos(bow), y + 0.5 * step * np.sin(bow))
-                end = (middle[0] + sign * 0.5 * step * np.cos(angle), middle[1] + 0.5 * step * np.sin(angle))
-                strokes.append((np.array([(x, y), middle, end]), thick * 0.62**order, 235 - 40 * order))
-                parted += [(*end, angle + rng.uniform(0.15, 0.5)), (*end, angle - rng.uniform(0.15, 0.5))]
-            tips = parted if order < 2 else parted[::2]
-        strokes.append((disc(root[0], root[1], 0.05, 0.13), 0.07, 200))
+            steps = reach * rng.uniform(0.7, 1.25, len(angles)) * 0.92**order
+            bows = angles + rng.normal(0, 0.25, len(angles))
+            middles = starts + 0.5 * _towards(sign, bows, steps)
+            ends = middles + 0.5 * _towards(sign, angles, steps)
+            width, strength = thick * 0.66**order, 230 - 35 * order
+            strokes += [(line, width, strength) for line in np.stack([starts, middles, ends], axis=1)]
+            turns = rng.uniform(0.1, 0.55, len(angles))
+            starts, angles = np.concatenate([ends, ends]), np.concatenate([angles + turns, angles - turns])
+            kept = rng.random(len(angles)) < (1.0 if order < 2 else 0.6)
+            starts, angles = starts[kept], angles[kept]
+        strokes.append((disc(root[0], root[1], 0.03, 0.1), 0.09, 210))
     return strokes
+
+
+def _towards(sign: int, angles: NDArray[np.float64], steps: NDArray[np.float64]) -> Points:
+    return np.stack([sign * steps * np.cos(angles), steps * np.sin(angles)], axis=1)
 
 
 def _over(shades: Layer, layer: Layer, tone: Layer | float) -> Layer:

@@ -40,10 +40,17 @@ class Anatomy:
     def lung(self, sign: int) -> Points:
         """The whole lung up to near the midline, the part behind the heart included."""
         dome, sulcus = self.dome(sign), self.sulcus
-        deep = dome + sulcus + 1
-        wall = [(0.22, 0.02), (0.4, 0.0), (0.58, 0.06), (0.76, 0.22), (0.88, 0.44), (0.95, 0.68), (_INNER, 0.9)]
-        corner = (0.96, dome + sulcus)
         floor = [(0.8, dome + 0.35 * sulcus), (0.58, dome), (0.38, dome + 0.04 * sulcus), (0.12, dome + 0.5 * sulcus)]
+        return self._sac(sign, floor)
+
+    def cavity(self, sign: int) -> Points:
+        """The pleural space as fluid may fill it: down to the costophrenic angle all across."""
+        return self._sac(sign, [(0.07, self.dome(sign) + self.sulcus)] * 2)
+
+    def _sac(self, sign: int, floor: list[tuple[float, float]]) -> Points:
+        deep = self.dome(sign) + self.sulcus + 1
+        wall = [(0.22, 0.02), (0.4, 0.0), (0.58, 0.06), (0.76, 0.22), (0.88, 0.44), (0.95, 0.68), (_INNER, 0.9)]
+        corner = (0.96, deep - 1)
         inside = [(0.07, self.level(0.6, sign)), (0.08, self.level(0.3, sign)), (0.12, -0.9)]
         marks = [(x, -1 + share * deep) for x, share in wall] + [corner, corner] + floor + inside
         return curve((sign * x, y) for x, y in marks)
@@ -58,13 +65,14 @@ class Anatomy:
         marks += [(right * 0.86, 0.38), (-0.15, 0.14)]
         return wobbled(rng, curve((x, top + share * (bottom - top)) for x, share in marks), 0.012)
 
-    def mediastinum(self) -> Points:
+    def mediastinum(self, rng: np.random.Generator) -> Points:
         """From the neck to behind the heart, with the aortic knob on the left."""
         wide, low = self.waist, self.level(0.75)
         marks = [(-wide * 0.8, -1.7), (-wide * 0.85, -1.1), (-wide, self.level(0.2)), (-wide, self.level(0.5))]
         marks += [(-0.12, low), (0.14, low), (wide * 0.8, self.level(0.5)), (wide * 0.85, self.level(0.38))]
         marks += [(wide + self.knob, self.level(0.28)), (wide * 0.9, self.level(0.17)), (wide * 0.85, -1.1)]
-        return curve([*marks, (wide * 0.8, -1.7)])
+        marks.append((wide * 0.8, -1.7))
+        return curve((x + shift, y) for (x, y), shift in zip(marks, rng.normal(0, 0.018, len(marks)), strict=True))
 
     def abdomen(self) -> Points:
         """All below the diaphragm."""
@@ -127,7 +135,7 @@ class Anatomy:
             blade += [(edge + 0.36, -0.6), (edge + 0.52, -0.82), (edge + 0.4, -0.95)]
             outlines.append(curve((sign * x, y) for x, y in blade))
             outlines.append(curve((sign * (1.42 + self.arms / 2 + x), y) for x, y in _HEAD))
-            strokes.append((curve(((sign * x, y) for x, y in blade[:4]), closed=False), 0.025, 200))
+            strokes.append((curve(((sign * x, y) for x, y in blade[:4]), closed=False), 0.025, 150))
             collar = [(0.1, medial), (0.4, medial * 0.75 + lateral * 0.25 - 0.04), (0.8, lateral), (1.2, lateral - 0.05)]
             strokes += _bone(curve(((sign * x, y) for x, y in collar), closed=False), 0.11, 130, 220)
         return outlines, strokes

@@ -6,6 +6,7 @@ from training_jobs.drawers.contours_anatomy import Anatomy
 from training_jobs.drawers.contours_curves import Layer, Points, Stroke, curve, disc
 
 _BEDSIDE = ("breathing tube", "feeding tube", "neck line", "arm line", "leads", "drain", "pacemaker", "wires")
+_RINGS = (0.2, 0.45, 0.7, 0.95)  # of a plate filled by rings, from the middle outwards
 _CHANCES = {"AP": (0.2, 0.16, 0.15, 0.1, 0.19, 0.08, 0.07, 0.05), "PA": (0.02, 0.06, 0.1, 0.16, 0.1, 0.06, 0.3, 0.2)}
 
 
@@ -76,7 +77,8 @@ def _pacemaker(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
         strokes.append((_line([*lead, (-0.24, body.level(0.72)), (-0.14, body.level(0.66))]), 0.024, 220))
     if rng.random() < 0.3:  # a port: a ring with a line
         return [strokes[0], (disc(x, y, 0.07, 0.075), 0.04, 245), (disc(x, y, 0.03, 0.03), 0.05, 200)]
-    return [*strokes, (disc(x, y, 0.07, 0.08), 0.17, 235), (disc(x, y + 0.03, 0.06, 0.05), 0.08, 255)]
+    rings = [(disc(x, y, 0.11 * part, 0.12 * part), 0.045, 225 + 5 * index) for index, part in enumerate(_RINGS)]
+    return [*strokes, *rings]
 
 
 def _wires(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:

@@ -18,7 +18,7 @@ def developed(rng: np.random.Generator, shades: Layer, view: View) -> NDArray[np
     """Shades of 0 (black) to 1 (bone) as a film of one of four styles, (SIDE, SIDE)."""
     style = (_soft, _hard, _equalised, _printed)[rng.choice(4, p=[0.35, 0.2, 0.25, 0.2])]
     film = style(rng, np.clip(shades, 0, 1))
-    film = np.clip(film, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.22)))
+    film = np.clip(film, 0, 1) ** np.float32(np.exp(rng.normal(0.04, 0.2)))
     film = film + np.float32(rng.uniform(0.004, 0.02)) * noise(rng, SIDE, SIDE)
     blur = rng.uniform(-0.6, 1.1)
     if blur > 0.3:
@@ -35,8 +35,8 @@ def _soft(rng: np.random.Generator, shades: Layer) -> Layer:
 
 
 def _hard(rng: np.random.Generator, shades: Layer) -> Layer:
-    steep = rng.uniform(5, 8)
-    middle = rng.uniform(0.38, 0.5)
+    steep = rng.uniform(5, 7.5)
+    middle = rng.uniform(0.42, 0.56)
     curve = 1 / (1 + np.exp(-steep * (shades - middle)))
     return curve + np.float32(0.02) * noise(rng, 150, 150)
 
@@ -52,7 +52,7 @@ def _printed(rng: np.random.Generator, shades: Layer) -> Layer:
     low, high = rng.uniform(0.05, 0.25), rng.uniform(0.7, 0.9)
     steps = np.linspace(-1, 1, SIDE, dtype=np.float32)
     corner = np.float32(rng.uniform(0, 0.15)) * (steps[:, None] ** 2 + steps[None] ** 2)
-    paper = 0.012 * noise(rng, 6, 6) + 0.015 * noise(rng, 30, 280, rng.uniform(0, 180))
+    paper = 0.012 * noise(rng, 6, 6) + 0.008 * noise(rng, 30, 280, rng.uniform(0, 180))
     return np.float32(low) + np.float32(high - low) * shades - corner + paper.astype(np.float32)
 
 
