@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from training_jobs.corpora.sources import Picture, Prepare, Source, hand
+from training_jobs.corpora.sources import VERSION, Picture, Prepare, Source
 from training_jobs.corpora.temporary import publish, unnamed
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
@@ -82,7 +82,7 @@ class ShardCache:
         return self._encoder
 
     def _key(self, sources: Sequence[Source]) -> str:
-        told = json.dumps([self.digest, hand(), [source.identity() for source in sources]])
+        told = json.dumps([self.digest, VERSION, [source.identity() for source in sources]])
         return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +14,7 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
-from training_jobs.drawers.drawings import PHANTOMS, SKETCHES, Drawing, draw, variant
+from training_jobs.drawers.drawings import PHANTOMS, Drawing, draw, variant
 from xraygpt_core.confine import die_with
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits
@@ -24,7 +23,7 @@ from xraygpt_core.training.datasets.pictures import refused
 from xraygpt_core.training.datasets.problems import Kind
 from xraygpt_core.training.pairs import Pair
 
-_VERSION = 1  # raise when a picture is made in another way
+VERSION = 1  # raise when a picture is made in another way
 _LIMITS = Limits(max_pixels=10**8, decode_seconds=60, decode_memory_bytes=2**31)
 _MOST_BYTES = 2**29  # of a file
 _SIDEWAYS = ("LATERAL", "OBLIQUE")
@@ -51,10 +50,11 @@ class Source:
             OSError: its file is gone, or may not be looked at.
         """
         if self.drawing is not None:
-            return [self.drawing.drawer, self.drawing.seed, self.drawing.population, self.drawing.augmented]
+            drawing = self.drawing
+            return [hand(drawing.drawer), drawing.seed, drawing.population, drawing.augmented]
         status = os.stat(self.file or "")
         changed = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        return [self.file, *changed, self.variant]
+        return [self.file, *changed, *([self.variant, hand(PHANTOMS)] if self.variant else [])]
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,6 @@ def _sha256(data: bytes) -> str:
 
 
 @cache
-def hand() -> str:
-    """What every drawing and every augmented copy looks like: changes when a drawer does."""
-    seen = [draw(Drawing(drawer, 0, augmented=True)).png for drawer in (PHANTOMS, SKETCHES)]
-    return _sha256(b"".join(seen) + json.dumps(_VERSION).encode())
+def hand(drawer: str) -> str:
+    """What a drawer's pictures look like, and their augmented copies: changes when it or augmentation does."""
+    return _sha256(draw(Drawing(drawer, 0, augmented=True)).png)

@@ -62,18 +62,26 @@ class EncoderLesson:
 
     Args:
         upper: the tuned blocks: features of the layer below in, the encoder's features out.
-        matching: how much the semantic matching counts beside the labels; 0: no text is read.
+        shape: positions and channels of these.
+        matching: how much the semantic matching counts beside the labels.
     """
 
     def __init__(
-        self, upper: nn.Module, shape: tuple[int, int], labels: LabelSpace, texts: Texts | None, matching: float
+        self,
+        upper: nn.Module,
+        shape: tuple[int, int],
+        labels: LabelSpace,
+        texts: Texts | None,
+        matching: float,
+        device: torch.device,
     ) -> None:
         positions, channels = shape
-        self.labels, self.texts, self.matching = labels, texts, matching
+        self.labels, self.texts, self.matching, self.device = labels, texts, matching, device
         reading = Reading(positions, channels, len(labels.names))
         self.module = nn.ModuleDict({"upper": upper, "reading": reading})
         if texts is not None:
             self.module["matching"] = Matching(channels, texts.width)
+        self.module.to(device)
 
     def losses(self, batch: Batch, micro_batch: int | None = None) -> Iterator[Loss]:
         """Of a process's share of a step, micro-batch by micro-batch."""
@@ -86,11 +94,11 @@ class EncoderLesson:
         return logits
 
     def _loss(self, batch: Batch) -> Loss:
-        features = self.module["upper"](batch.features)
-        presence, known = self.labels.truth(batch.pairs)
-        weights = self.labels.weights(batch.pairs)
+        features = self.module["upper"](batch.features.to(self.device))
+        presence, known = (one.to(self.device) for one in self.labels.truth(batch.pairs))
+        weights, positive = self.labels.weights(batch.pairs).to(self.device), self.labels.positive.to(self.device)
         errors = functional.binary_cross_entropy_with_logits(
-            self.module["reading"](features), presence, pos_weight=self.labels.positive, reduction="none"
+            self.module["reading"](features), presence, pos_weight=positive, reduction="none"
         )
         # the mean over the labels that are known, so that a film with few of them counts as much as another
         each = (errors * known).sum(1) / known.sum(1).clamp(min=1)
@@ -105,7 +113,7 @@ class EncoderLesson:
         told = [place for place, pair in enumerate(batch.pairs) if pair.text]
         if len(told) < 2:
             return features.new_zeros(())
-        texts = self.texts.vectors([batch.pairs[place].text or "" for place in told])
+        texts = self.texts.vectors([batch.pairs[place].text or "" for place in told]).to(self.device)
         logits = self.module["matching"](features, texts)
         centred = torch.where(known, presence - 0.5, 0.0)  # an unknown label makes nothing alike
         alike = functional.cosine_similarity(centred[:, None], centred[None, told], dim=-1) / _TEMPERATURE / 2

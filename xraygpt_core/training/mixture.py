@@ -9,11 +9,12 @@ from typing import Any
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.typed import Limits, read_object
 
-READERS = ("phantoms", "sketches", "manifest", "filter-cap", "mimic-cxr", "open-i", "table", "ledger")
+DRAWERS = ("phantoms", "sketches", "contours")  # training_jobs.drawers.drawings draws them
+READERS = (*DRAWERS, "manifest", "filter-cap", "mimic-cxr", "open-i", "table", "ledger")
 TEXT_ALONE = (
     "medical-llm trains on text alone and reads no set of films: name files of dialogues in conversations.files"
 )
-DRAWN = frozenset({"phantoms", "sketches"})  # made while they are encoded: no film lies anywhere
+DRAWN = frozenset(DRAWERS)  # made while they are encoded: no film lies anywhere
 _MAX_PATH = 1024  # letters
 _MAX_BYTES = 2**20  # of a mixture file
 _MAX_SETS = 100

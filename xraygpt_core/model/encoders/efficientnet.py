@@ -30,7 +30,7 @@ _STAGES = (
     (6, 3, 1, 320, 1),
 )
 _HEAD_CHANNELS = 1280
-_BLOCKS = sum(repeats for *_, repeats in _STAGES)
+BLOCKS = sum(repeats for *_, repeats in _STAGES)
 _NORM_EPS = 1e-3
 
 # exposure
@@ -111,7 +111,7 @@ class EfficientNetLite0(nn.Module):
 
 def _depth(layers: Sequence[str]) -> int:
     """The last block that these layers need."""
-    return max(_BLOCKS - 1 if layer == "head" else int(layer.removeprefix("block")) for layer in layers)
+    return max(BLOCKS - 1 if layer == "head" else int(layer.removeprefix("block")) for layer in layers)
 
 
 def layer_channels(layer: str) -> int:
@@ -183,9 +183,12 @@ class EfficientNetLite0Upper(nn.Module):
 
     def __init__(self, weights: Path, last: int, layers: Sequence[str], size: int = 224) -> None:
         super().__init__()
-        self.first, self.layers, self.grid = _BLOCKS - last, tuple(layers), size // 32
+        self.first, self.layers, self.grid = BLOCKS - last, tuple(layers), size // 32
+        self.positions = self.grid**2
         lower = f"block{self.first - 1}"
-        self.inputs, self._shuffle = layer_channels(lower), _fold(lower)
+        if below := [one for one in layers if _depth([one]) < self.first - 1]:
+            raise ValueError(f"layer {', '.join(below)}")
+        self._shuffle = _fold(lower)
         self.channels = sum(layer_channels(layer) * _fold(layer) ** 2 for layer in layers)
         self.net = EfficientNetLite0()
         load_strictly(self.net, load_file(weights), weights.name)
