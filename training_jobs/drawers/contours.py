@@ -22,7 +22,7 @@ _BRANCHINGS = 4
 
 @dataclass(frozen=True, eq=False)
 class ContourFilm:
-    """A drawn film and its truth. ``grey`` is uint8, (288, 288), bone white."""
+    """A drawn film and its truth. ``grey`` is uint8, (256, 256), bone white."""
 
     grey: NDArray[np.uint8]
     labels: frozenset[str]
@@ -38,7 +38,7 @@ def draw_contours(seed: int) -> ContourFilm:
 
 
 def draw_findings(seed: int, view: View, labels: frozenset[str]) -> NDArray[np.uint8]:
-    """The same patient of a seed with chosen findings, uint8 (288, 288); each finding has a stream of its own."""
+    """The same patient of a seed with chosen findings, uint8 (256, 256); each finding has a stream of its own."""
     streams = {label: np.random.default_rng([_STREAM, seed, 10 + index]) for index, label in enumerate(LABELS)}
     looks, prints = (np.random.default_rng([_STREAM, seed, part]) for part in (1, 2))
     body = draw_anatomy(looks, view, "cardiomegaly" in labels)
@@ -58,6 +58,7 @@ class _Painting:
         self.rng, self.body, self.labels, self.streams = rng, body, labels, streams
         self.fill, self.stroke = body.pose.fill, body.pose.stroke
         self.dense = rng.uniform(0.76, 0.9)  # the tone of the abdomen, and of fluid that hides the dome
+        self.skin = self.fill(body.skin(), soft=1.0)
         self.lungs = {sign: self.fill(body.lung(sign), soft=rng.uniform(0.8, 2.0)) for sign in (-1, 1)}
         self.aired, self.rims = dict(self.lungs), []
         for side, sign in _SIGNS.items():
@@ -89,10 +90,10 @@ class _Painting:
 
     def _flesh(self) -> Layer:
         rng, body = self.rng, self.body
-        skin = self.fill(body.skin(), soft=1.0)
+        skin = self.skin
         depth = blurred(skin, rng.uniform(10, 36))
         tone = rng.uniform(0.5, 0.72)
-        flesh = np.float32(tone) * (0.35 + 0.65 * depth**2) + np.float32(0.02) * noise(rng, 40, 40)
+        flesh = np.float32(tone) * (0.35 + 0.65 * depth**2) + np.float32(0.025) * noise(rng, 14, 45, rng.uniform(30, 150))
         ground = 0.02 if rng.random() < 0.85 else rng.uniform(0.5, 0.95)
         shades = _over(np.full((SIDE, SIDE), ground, dtype=np.float32), skin, flesh)
         return _over(shades, self.fill(body.abdomen(), soft=1.5) * skin, self.dense)
@@ -102,11 +103,15 @@ class _Painting:
         tone = rng.uniform(0.07, 0.28)
         fine = rng.uniform(0.008, 0.03) * noise(rng, 60, 110, rng.uniform(-40, 40))
         air = (tone + 0.035 * noise(rng, 5, 5) + fine + 0.02 * noise(rng, 110, 110)).astype(np.float32)
-        marks = self.stroke(_vessels(rng, body), soft=rng.uniform(0.6, 1.6)) * np.float32(rng.uniform(0.12, 0.42))
-        for sign in (-1, 1):
-            shades = _over(shades, self.lungs[sign], np.float32(tone * 0.55))
-            shades = _over(shades, self.aired[sign], _veil(air, marks))
-        return _veil(shades, self.stroke(self.rims, soft=0.5) * (self.lungs[-1] + self.lungs[1]) * np.float32(0.5))
+        marks = self.stroke(_vessels(rng, body), soft=rng.uniform(0.6, 1.6)) * np.float32(rng.uniform(0.12, 0.38))
+        shades = _over(shades, self.lungs[-1] + self.lungs[1], _veil(air, marks))
+        for side, sign in _SIGNS.items():
+            if f"pneumothorax_{side}" in self.labels:
+                shades = _over(shades, self.lungs[sign] - self.aired[sign], tone * 0.5)
+                shades = _veil(shades, self.aired[sign] * np.float32(0.06))
+        if self.rims:
+            shades = _veil(shades, self.stroke(self.rims) * (self.lungs[-1] + self.lungs[1]) * np.float32(0.5))
+        return shades
 
     def _shadows(self) -> tuple[Layer, Layer]:
         shadows = np.zeros((SIDE, SIDE), dtype=np.float32)
@@ -114,13 +119,19 @@ class _Painting:
         for side, sign in _SIGNS.items():
             for zone in ("upper", "lower"):
                 if (label := f"consolidation_{side}_{zone}") in self.labels:
-                    layer = airspace(self.streams[label], self.body, sign, zone == "upper", self.aired[sign])
+                    raised = 0.06 if f"effusion_{side}" in self.labels else 0.0
+                    layer = airspace(self.streams[label], self.body, sign, zone == "upper", self.aired[sign], raised)
                     shadows = np.maximum(shadows, layer)
             if (label := f"effusion_{side}") in self.labels:
                 under_air = f"pneumothorax_{side}" in self.labels
-                layer = fluid(self.streams[label], self.body, sign, under_air)
-                fluids = np.maximum(fluids, layer)
+                fluids = fluids + fluid(self.streams[label], self.body, sign, under_air, self._room(side))
         return shadows, fluids
+
+    def _room(self, side: str) -> float:
+        """The share of a side that fluid may fill so that the other findings stay in sight."""
+        hidden = {f"consolidation_{side}_lower": 0.3, "cardiomegaly": 0.45, f"consolidation_{side}_upper": 0.5}
+        hidden |= {f"pneumothorax_{side}": 0.5, "nodule": 0.6}
+        return min((room for label, room in hidden.items() if label in self.labels), default=1.0)
 
     def _belly(self, shades: Layer) -> Layer:
         """The bubble of the stomach in an erect patient, mostly with a level; loops of bowel in any."""
@@ -158,14 +169,11 @@ class _Painting:
 
     def _bones(self, shades: Layer) -> Layer:
         rng, body = self.rng, self.body
-        strength = rng.uniform(0.08, 0.55)
-        front = rng.uniform(0.1, 0.7)
-        chest = self.fill(body.skin(), soft=1.0)
-        shades = _veil(shades, self.stroke(body.back_ribs(), soft=0.7) * np.float32(strength))
-        shades = _veil(shades, self.stroke(body.front_ribs(), soft=1.0) * np.float32(strength * front))
+        ribs = self.stroke(body.front_ribs(rng.uniform(0.1, 0.7)) + body.back_ribs(), soft=rng.uniform(0.5, 1.4))
+        shades = _veil(shades, ribs * np.float32(rng.uniform(0.08, 0.55)))
         outlines, rims = body.shoulders()
-        shades = _veil(shades, self.fill(*outlines, soft=1.0) * chest * np.float32(rng.uniform(0.15, 0.32)))
-        return _veil(shades, self.stroke(rims, soft=0.7) * chest * np.float32(rng.uniform(0.25, 0.55)))
+        shades = _veil(shades, self.fill(*outlines, soft=1.0) * self.skin * np.float32(rng.uniform(0.15, 0.32)))
+        return _veil(shades, self.stroke(rims, soft=0.7) * self.skin * np.float32(rng.uniform(0.25, 0.55)))
 
     def _depth(self, shades: Layer) -> Layer:
         """A body thicker below or to one side, uneven within itself."""
@@ -183,7 +191,7 @@ class _Painting:
         half = [(0.12, y), (0.5, y - size), (1.1, y - size), (1.25, y), (0.95, y + low), (0.4, y + low * 0.9)]
         veil = sum(self.fill(curve((sign * x, at) for x, at in half), soft=2.0) for sign in (-1, 1))
         steps = np.linspace(0.2, 1.0, SIDE, dtype=np.float32)[:, None]
-        return _veil(shades, veil * steps * np.float32(rng.uniform(0.1, 0.28)))
+        return _veil(shades, veil * steps * np.float32(rng.uniform(0.12, 0.36)))
 
 
 def _vessels(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:

@@ -28,6 +28,7 @@ class Anatomy:
     scapula: float  # x of its medial border
     girth: float
     arms: float
+    arms_lifted: bool
     pose: Pose
 
     def dome(self, sign: int) -> float:
@@ -83,11 +84,15 @@ class Anatomy:
         return curve(marks)
 
     def skin(self) -> Points:
-        """Neck, shoulders and flanks; the arms are lifted from the sides by ``arms``."""
+        """Neck, shoulders and flanks; the arms hang beside the body, or reach out of the film when they are lifted."""
         wide, arms = self.girth, self.arms
-        half = [(0.34, -2.4), (0.34, -1.6), (0.5, -1.36), (1.0, -1.2), (1.45 + arms, -0.95), (2.0 + arms, -0.3)]
-        half += [(2.2 + 2 * arms, 1.0), (wide + 0.3 + arms, 1.0), (wide + 0.06, -0.1), (wide, 0.3), (wide, 1.1)]
-        half += [(wide + 0.1, 3.0)]
+        half = [(0.34, -2.4), (0.34, -1.6), (0.5, -1.36), (1.0, -1.2), (1.45, -1.0)]
+        if self.arms_lifted:
+            half += [(2.2, -0.9 + arms), (3.0, -0.6 + arms), (3.0, 0.2 + arms), (2.2, arms), (wide + 0.1, -0.15)]
+        else:
+            half += [(1.5 + arms, -0.9), (2.0 + arms, -0.3), (2.2 + 2 * arms, 1.0)]
+            half += [(wide + 0.3 + arms, 1.0), (wide + 0.06, -0.1)]
+        half += [(wide, 0.3), (wide, 1.1), (wide + 0.1, 3.0)]
         return curve([*half, *((-x, y) for x, y in reversed(half))])
 
     def wall(self, y: float) -> float:
@@ -110,8 +115,8 @@ class Anatomy:
                 strokes += _bone(line, self.rib_width * (0.8 + 0.03 * rib), 105, 190)
         return strokes
 
-    def front_ribs(self) -> list[Stroke]:
-        """Anterior ribs, running down and inwards from the wall and ending before the sternum."""
+    def front_ribs(self, share: float) -> list[Stroke]:
+        """Anterior ribs, down and inwards from the wall to before the sternum, at a share of the others' strength."""
         strokes: list[Stroke] = []
         step = (self.domes[0] + self.sulcus + 1.05) / (self.ribs - 0.5)
         u = np.linspace(0, 1, 10)
@@ -121,7 +126,7 @@ class Anatomy:
                 out, reach = self.wall(start), 0.32 + 0.035 * rib
                 x = out - (out - reach) * u**1.2
                 line = np.stack([sign * x, start + 0.34 * u + 0.06 * np.sin(np.pi * u)], axis=1)
-                strokes += _bone(line, self.rib_width * 1.15, 90, 130)
+                strokes += _bone(line, self.rib_width * 1.15, round(90 * share), round(130 * share))
         return strokes
 
     def shoulders(self) -> tuple[list[Points], list[Stroke]]:
@@ -181,8 +186,9 @@ def draw_anatomy(rng: np.random.Generator, view: View, enlarged: bool) -> Anatom
         rib_fall=cue((0.1, 0.28), (0.36, 0.55)),
         clavicle=(medial, medial - cue((-0.02, 0.06), (0.14, 0.3))),
         scapula=cue((0.62, 0.8), (1.0, 1.15)),
-        girth=rng.uniform(1.08, 1.4),
+        girth=1.08 + 0.6 * rng.beta(1.2, 2.2),
         arms=rng.uniform(-0.1, 0.4),
+        arms_lifted=bool(rng.random() < (0.25 if portable else 0.6)),
         pose=_pose(rng, portable, dome + sulcus + 1),
     )
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-SIDE = 288
+SIDE = 256
 UNIT_MM = 140.0
 _FINER = 2
-_SHARPEST = 0.9  # rims below this many pixels are left to the finer sheet
+_SHARPEST, _SOFT, _WIDE = 0.9, 2.4, 6.0  # rims in pixels: left to the finer sheet, no finer sheet, a quarter sheet
 _STEPS = 8  # points between two landmarks
 
 Points = NDArray[np.float64]  # (n, 2): x, y
@@ -74,9 +74,10 @@ class Pose:
 
     def fill(self, *outlines: Points, soft: float = 1.0) -> Layer:
         """The inside of closed outlines; ``soft`` is the half width of the rim in pixels."""
-        image = Image.new("L", (SIDE * _FINER, SIDE * _FINER))
+        finer = _FINER if soft < _SOFT else 1
+        image = Image.new("L", (SIDE * finer, SIDE * finer))
         pencil = ImageDraw.Draw(image)
-        for outline in self._place_all(outlines):
+        for outline in self._place_all(outlines, finer):
             pencil.polygon(outline, fill=255)
         return _layer(image, soft)
 
@@ -84,24 +85,22 @@ class Pose:
         """Lines, later ones over earlier ones."""
         image = Image.new("L", (SIDE * _FINER, SIDE * _FINER))
         pencil = ImageDraw.Draw(image)
-        lines = self._place_all([line for line, _, _ in strokes])
+        lines = self._place_all([line for line, _, _ in strokes], _FINER)
         for line, (_, width, strength) in zip(lines, strokes, strict=True):
             pencil.line(line, fill=strength, width=max(1, round(width * self.unit * _FINER)))
         return _layer(image, soft)
 
-    def _place_all(self, lines: Sequence[Points]) -> list[list[float]]:
-        """Pixels of the finer sheet for many lines at once, each as x, y, x, y."""
-        if not lines:
-            return []
+    def _place_all(self, lines: Sequence[Points], finer: int) -> list[list[float]]:
+        """Pixels of the sheet for many lines at once, each as x, y, x, y."""
         ends = np.cumsum([2 * len(line) for line in lines]).tolist()
-        flat = (self.place(np.concatenate(lines)) * _FINER).ravel().tolist()
+        flat = (self.place(np.concatenate(lines)) * finer).ravel().tolist()
         return [flat[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def blurred(layer: Layer, radius: float) -> Layer:
     """A blur of about that radius in pixels; a wide one is done on a smaller copy."""
     image = Image.fromarray((np.clip(layer, 0, 1) * 255).astype(np.uint8))
-    return _layer(image, radius, finer=1)
+    return _layer(image, radius)
 
 
 def noise(rng: np.random.Generator, across: int, down: int, degrees: float = 0.0) -> Layer:
@@ -118,12 +117,11 @@ def noise(rng: np.random.Generator, across: int, down: int, degrees: float = 0.0
     return np.asarray(image.transform((SIDE, SIDE), Image.Transform.AFFINE, turned, Image.Resampling.BILINEAR))
 
 
-def _layer(image: Image.Image, soft: float, finer: int = _FINER) -> Layer:
-    factor = 4 if soft >= 6 else 2 if soft >= 2.4 else 1
-    small = image.reduce(factor * finer) if factor * finer > 1 else image
+def _layer(image: Image.Image, soft: float) -> Layer:
+    """A sheet at the film's size, its rims softened; wide ones on a smaller copy."""
+    size = SIDE // 4 if soft >= _WIDE else SIDE // 2 if soft >= _SOFT else SIDE
+    small = image.reduce(image.width // size) if image.width > size else image
     if soft >= _SHARPEST:
-        small = small.filter(ImageFilter.BoxBlur(soft / factor))
-    if soft >= 6:
-        small = small.filter(ImageFilter.BoxBlur(soft / factor))
-    full = small.resize((SIDE, SIDE), Image.Resampling.BILINEAR) if factor > 1 else small
-    return np.asarray(full, dtype=np.float32) / np.float32(255)
+        small = small.filter(ImageFilter.BoxBlur(soft * size / SIDE))
+    full = small.resize((SIDE, SIDE), Image.Resampling.BILINEAR) if size < SIDE else small
+    return np.asarray(full, dtype=np.float32) * np.float32(1 / 255)

@@ -25,12 +25,12 @@ def collapsed(rng: np.random.Generator, body: Anatomy, sign: int) -> tuple[Point
     return moved, moved[: held[0]] if len(held) else moved
 
 
-def fluid(rng: np.random.Generator, body: Anatomy, sign: int, air_above: bool) -> Layer:
+def fluid(rng: np.random.Generator, body: Anatomy, sign: int, air_above: bool, room: float) -> Layer:
     """Pleural fluid: a meniscus or, under air, a level in an erect chest; often a haze in a lying one."""
     deep = body.dome(sign) + body.sulcus + 1
     low, high = ((0.16, 0.28), (0.28, 0.5), (0.6, 0.92))[rng.choice(3, p=[0.4, 0.4, 0.2])]
     lying = body.view == "AP" and not air_above and rng.random() < 0.5
-    share = max(rng.uniform(low, high), (body.sulcus + 0.1) / deep)
+    share = max(min(rng.uniform(low, high), room), (body.sulcus + 0.18) / deep)
     if lying:
         share = max(rng.uniform(0.15, 0.28), (body.sulcus + 0.06) / deep)
     bottom = body.dome(sign) + body.sulcus
@@ -43,16 +43,16 @@ def fluid(rng: np.random.Generator, body: Anatomy, sign: int, air_above: bool) -
     if lying:
         start, end = (body.pose.place(np.array([[0.5, body.level(at, sign)]]))[0, 1] for at in (0.2, 0.95))
         ramp = np.clip((np.arange(SIDE, dtype=np.float32) - start) / (end - start), 0, 1)
-        pool = np.maximum(pool, np.float32(rng.uniform(0.6, 0.82)) * ramp[:, None] ** 0.7)
+        pool = np.maximum(pool, np.float32(rng.uniform(0.6, 0.82) if room > 0.3 else 0.5) * ramp[:, None] ** 0.7)
     return pool * body.pose.fill(body.cavity(sign), soft=1.0)
 
 
-def airspace(rng: np.random.Generator, body: Anatomy, sign: int, upper: bool, lung: Layer) -> Layer:
+def airspace(rng: np.random.Generator, body: Anatomy, sign: int, upper: bool, lung: Layer, raised: float) -> Layer:
     """A fluffy shadow in one zone, lobar with a straight lower border now and then."""
     beside = body.heart[(sign + 1) // 2] if not upper else sign * 0.25
     free = min(max(0.3, abs(beside) + 0.05), 0.68)
     x = rng.uniform(free + 0.06, max(free + 0.1, 0.75))
-    share = rng.uniform(0.2, 0.36) if upper else rng.uniform(0.7, 0.84)
+    share = rng.uniform(0.2, 0.36) if upper else rng.uniform(0.66, 0.8) - raised
     high = 0.2 * (body.dome(sign) + 1)
     patches = [
         wobbled(rng, disc(sign * (x + dx), body.level(share, sign) + dy, rng.uniform(0.16, 0.3), high * size), 0.12)
@@ -60,7 +60,7 @@ def airspace(rng: np.random.Generator, body: Anatomy, sign: int, upper: bool, lu
     ]
     blob = body.pose.fill(*patches, soft=rng.uniform(3, 7))
     grain = int(rng.integers(16, 34))
-    fluff = blob * (1.05 + 0.22 * noise(rng, grain, grain) + 0.1 * noise(rng, 70, 70)) - 0.1
+    fluff = blob * (1.05 + 0.18 * noise(rng, grain, grain) + 0.08 * noise(rng, 70, 70)) - 0.1
     edge = body.level(0.48 if upper else 0.57, sign)
     beyond = 1.5 if upper else -1.5
     if upper and rng.random() < 0.25:
@@ -70,7 +70,7 @@ def airspace(rng: np.random.Generator, body: Anatomy, sign: int, upper: bool, lu
     amount = np.float32(rng.uniform(0.55, 0.8))
     shadow = np.clip(fluff, 0, 1) * zone * lung * amount
     if rng.random() < 0.5:
-        shadow *= 1 - 0.4 * _bronchi(rng, body, sign, x, share)
+        shadow *= 1 - 0.28 * _bronchi(rng, body, sign, x, share)
     return shadow.astype(np.float32)
 
 
@@ -81,15 +81,15 @@ def spots(rng: np.random.Generator, body: Anatomy, free: Layer) -> Layer:
     shadow = np.zeros((SIDE, SIDE), dtype=np.float32)
     for size in sizes:
         radius = float(size) / UNIT_MM / 2
-        room = blurred(free, float(radius * body.pose.unit) * 0.7)
-        across = rng.choice([-1, 1], _TRIES) * rng.uniform(0.25, 0.9, _TRIES)
+        room = blurred(free, float(radius * body.pose.unit) * 1.2 + 1)
+        across = rng.choice([-1, 1], _TRIES) * rng.uniform(0.3, 0.85, _TRIES)
         tries = np.stack([across, rng.uniform(-0.9, body.domes[1], _TRIES)], axis=1)
         columns, rows = np.clip(body.pose.place(tries), 0, SIDE - 1).astype(int).T
         fit = room[rows, columns]
-        x, y = tries[int(np.argmax(fit > 0.93)) if (fit > 0.93).any() else int(np.argmax(fit))]
+        x, y = tries[int(np.argmax(fit > 0.96)) if (fit > 0.96).any() else int(np.argmax(fit))]
         outline = wobbled(rng, disc(x, y, radius, radius / body.pose.tall), 0.03, harmonics=4)
-        amount = np.float32(rng.uniform(0.38, 0.65))
-        shadow = np.maximum(shadow, amount * body.pose.fill(outline, soft=1.2))
+        amount = np.float32(rng.uniform(0.34, 0.62))
+        shadow = np.maximum(shadow, amount * body.pose.fill(outline, soft=rng.uniform(1.0, 1.9)))
     return shadow
 
 
