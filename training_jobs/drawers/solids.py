@@ -20,7 +20,7 @@ from training_jobs.drawers.solids_rays import Plane
 from xraygpt_core.phantoms.findings import View, draw_labels
 
 STREAM = 58021
-TISSUE, BONE, METAL = 0.0155, 0.042, 0.3  # per mm, near 60 keV
+TISSUE, BONE, METAL = 0.0155, 0.042, 0.45  # per mm, near 60 keV
 LUNG = 0.24  # density of inflated lung
 
 
@@ -62,16 +62,15 @@ def _lungs(
     """The tissue in both lungs as mm of water, shape (side, side)."""
     strength, grain = rng.uniform(1.0, 2.6), rng.uniform(0.01, 0.08)
     texture = _texture(rng, patient.rays.side)
-    airs = []
+    vessels, airs = strength * draw_vessels(patient, rng), []
     for lung in body.lungs:
-        marks = strength * draw_vessels(patient, lung, rng) * (lung.air > 0)
-        airs.append(Air(lung, lung.air * (LUNG + grain * texture) + marks))
+        airs.append(Air(lung, lung.air * (LUNG + grain * texture) + vessels * (lung.air > 0)))
     return add_findings(patient, airs, labels, findings)
 
 
 def _texture(rng: np.random.Generator, side: int) -> Plane:
     plane = np.zeros((side, side), np.float32)
-    for cells in (11, 34, 80):
+    for cells in (12, 60):
         coarse = Image.fromarray(rng.standard_normal((cells, cells), dtype=np.float32))
         plane += np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC))
-    return plane / 2
+    return plane / np.float32(1.6)

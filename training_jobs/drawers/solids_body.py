@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training_jobs.drawers.solids_patient import Patient
-from training_jobs.drawers.solids_rays import Plane, Span, cast, ellipsoid, loft, soften
+from training_jobs.drawers.solids_rays import Plane, Rays, Span, cast, chord, ellipsoid, finer, loft, soften
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,25 +69,28 @@ def _torso(patient: Patient, rng: np.random.Generator) -> Plane:
         deep = np.interp(y, heights, np.array([0.3, 0.32, 0.38, 0.45, 0.5, 0.52, 0.55]) * patient.thick)
         return np.stack((patient.spine(y) * 0.3, wide, deep)).astype(np.float32)
 
-    chord = loft(patient.rays, patient.depth(patient.thick / 2), profile).length()
+    rays = patient.rays.coarser(4)
+    path = loft(rays, patient.depth(patient.thick / 2), profile).length()
     for way in (-1, 1):
         x = patient.turned(way * (edge + rng.uniform(12, 60)), patient.thick * 0.6)
         arm = (x, top + 200, patient.depth(patient.thick * 0.55))
-        chord = np.maximum(chord, ellipsoid(patient.rays, arm, (rng.uniform(38, 52), 230, 45), way * -0.08).length())
-    return chord + _breasts(patient, rng) if rng.random() < 0.4 else chord
+        path = np.maximum(path, chord(rays, arm, (rng.uniform(38, 52), 230, 45), way * -0.08))
+    if rng.random() < 0.4:
+        path = path + _breasts(patient, rays, rng)
+    return finer(path, patient.rays.side)
 
 
-def _breasts(patient: Patient, rng: np.random.Generator) -> Plane:
+def _breasts(patient: Patient, rays: Rays, rng: np.random.Generator) -> Plane:
     """Full towards the lower rim, fading upwards, and reaching past the chest wall."""
     low = patient.dome[0] + rng.uniform(-30, 30)
     size, tall, deep = patient.wall * rng.uniform(0.4, 0.52), rng.uniform(75, 105), rng.uniform(14, 34)
-    total = np.zeros((patient.rays.side, patient.rays.side), np.float32)
+    total = np.zeros((rays.side, rays.side), np.float32)
     for way in (-1, 1):
         x = way * patient.wall * rng.uniform(0.66, 0.72)
         centre = (patient.turned(x, 8), low - tall + rng.normal(0, 5), patient.depth(8))
-        _, y = patient.rays.at_depth(centre[2])
+        _, y = rays.at_depth(centre[2])
         fade = np.clip((y - centre[1] + 0.5 * tall) / (1.3 * tall), 0, 1)
-        total += ellipsoid(patient.rays, centre, (size, tall, deep), way * 0.15).length() * fade
+        total += chord(rays, centre, (size, tall, deep), way * 0.15) * fade
     return total
 
 
@@ -131,7 +134,7 @@ def _aorta(patient: Patient, rng: np.random.Generator) -> tuple[Span, ...]:
     return arch, trunk
 
 
-def _domes(patient: Patient, way: int, rng: np.random.Generator) -> Span:
+def _dome(patient: Patient, way: int, rng: np.random.Generator) -> Span:
     top, angle = patient.dome[(way + 1) // 2], patient.angle[(way + 1) // 2]
     centre = (
         patient.turned(way * (patient.wall * 0.5 + 3), 0.5 * patient.thick),
@@ -142,13 +145,11 @@ def _domes(patient: Patient, way: int, rng: np.random.Generator) -> Span:
     return ellipsoid(patient.rays, centre, radii)
 
 
-def _lung(patient: Patient, way: int, solids: tuple[Span, ...]) -> Lung:
+def _lung(patient: Patient, way: int, middle_solid: Span, dome: Span) -> Lung:
     depth = patient.depth(patient.thick * 0.5)
     x, y = patient.rays.at_depth(depth)
     span = loft(patient.rays, depth, lambda heights: lung_profile(patient, way, heights))
-    taken = np.zeros_like(span.near)
-    for solid in solids:
-        taken = np.maximum(taken, span.shared(solid))
+    taken = np.maximum(span.shared(middle_solid), span.shared(dome))
     middle, wide, _ = lung_profile(patient, way, y)
     lateral = way * (x - middle) / np.maximum(wide, 1)
     height = (y - patient.apex) / (patient.angle[(way + 1) // 2] - patient.apex)
@@ -158,14 +159,16 @@ def _lung(patient: Patient, way: int, solids: tuple[Span, ...]) -> Lung:
 def draw_body(patient: Patient, rng: np.random.Generator) -> Body:
     """The patient's soft solids; the tissue's plane counts what is not lung."""
     whole, right = _heart(patient, rng)
-    shared = (whole, right, _mediastinum(patient, rng), *_aorta(patient, rng))
+    middle = whole.hull(right).hull(_mediastinum(patient, rng))
+    for vessel in _aorta(patient, rng):
+        middle = middle.hull(vessel)
     lungs = (
-        _lung(patient, -1, (*shared, _domes(patient, -1, rng))),
-        _lung(patient, 1, (*shared, _domes(patient, 1, rng))),
+        _lung(patient, -1, middle, _dome(patient, -1, rng)),
+        _lung(patient, 1, middle, _dome(patient, 1, rng)),
     )
     tissue = _torso(patient, rng) - (lungs[0].air + lungs[1].air)
     windpipe = (patient.turned(rng.normal(3, 2), patient.thick * 0.55), -75.0, patient.depth(patient.thick * 0.55))
-    tissue = tissue - rng.uniform(1, 2.4) * ellipsoid(patient.rays, windpipe, (8, 75, 9)).length()
+    tissue = tissue - rng.uniform(0.8, 1.7) * chord(patient.rays, windpipe, (8, 75, 9))
     if rng.random() < (0.65 if patient.view == "PA" else 0.15):
         tissue = tissue - _stomach_air(patient, rng)
     return Body(np.maximum(tissue, 0), lungs, np.maximum(whole.length(), right.length()))
@@ -174,34 +177,41 @@ def draw_body(patient: Patient, rng: np.random.Generator) -> Body:
 def _stomach_air(patient: Patient, rng: np.random.Generator) -> Plane:
     wide, tall = rng.uniform(18, 40), rng.uniform(10, 22)
     centre = (patient.wall * rng.uniform(0.4, 0.62), patient.dome[1] + tall + rng.uniform(9, 18), patient.depth(90))
-    bubble = ellipsoid(patient.rays, centre, (wide, tall, rng.uniform(25, 45))).length()
+    bubble = chord(patient.rays, centre, (wide, tall, rng.uniform(25, 45)))
     _, y = patient.rays.at_depth(centre[2])
     return bubble * (y < centre[1] + tall * 0.3) if rng.random() < 0.6 else bubble
 
 
-def draw_vessels(patient: Patient, lung: Lung, rng: np.random.Generator) -> Plane:
-    """A tree of vessels from the hilum, as mm of blood on each ray, shape (side, side)."""
-    stems, twigs, steps = 15, 9, 40
-    base = patient.dome[(lung.way + 1) // 2]
-    hilum = np.array([lung.way * rng.uniform(30, 42), 12 + (6 if lung.way < 0 else -4), patient.thick * 0.53])
+def draw_vessels(patient: Patient, rng: np.random.Generator) -> Plane:
+    """Both trees of vessels, as mm of blood on each ray, shape (side, side)."""
+    right, left = _tree(patient, -1, rng), _tree(patient, 1, rng)
+    points, blood = np.concatenate((right[0], left[0])), np.concatenate((right[1], left[1]))
+    return soften(cast(patient.rays, patient.place(points), blood))
+
+
+def _tree(patient: Patient, side: int, rng: np.random.Generator) -> tuple[Plane, Plane]:
+    """Points of a tree from the hilum, and the mm^3 of blood that each stands for."""
+    stems, twigs, steps = 15, 9, 26
+    base = patient.dome[(side + 1) // 2]
+    hilum = np.array([side * rng.uniform(30, 42), 12 + (6 if side < 0 else -4), patient.thick * 0.53])
     root = hilum + np.stack((rng.normal(0, 5, stems), np.linspace(-16, 20, stems), rng.normal(0, 12, stems)), axis=1)
     aim = np.linspace(-1.2, 1.4, stems) + rng.normal(0, 0.12, stems)
     reach = np.where(np.abs(aim) > 0.8, 1.0, 0.85) * patient.wall * rng.uniform(0.5, 0.85, stems)
-    tip = np.stack((lung.way * np.cos(aim) * reach, np.sin(aim) * reach * (base / 110), rng.normal(0, 40, stems)), 1)
+    tip = np.stack((side * np.cos(aim) * reach, np.sin(aim) * reach * (base / 110), rng.normal(0, 40, stems)), 1)
     along = np.linspace(0, 1, steps)[:, None, None]
     bend = rng.normal(0, 10, (stems, 3))
     stem = root + tip * along + bend * np.sin(np.pi * along)
     width = rng.uniform(2.6, 5.4, stems) * (1 - 0.72 * along[..., 0])
-    start = rng.integers(6, steps - 1, (stems, twigs))
+    start = rng.integers(4, steps - 1, (stems, twigs))
     branch = np.arange(stems)[:, None]
     from_, thin = stem[start, branch], width[start, branch] * rng.uniform(0.45, 0.75, (stems, twigs))
     turn = aim[:, None] + rng.choice((-1, 1), (stems, twigs)) * rng.uniform(0.3, 0.9, (stems, twigs))
     length = rng.uniform(18, 55, (stems, twigs))
-    way = np.stack((lung.way * np.cos(turn) * length, np.sin(turn) * length, rng.normal(0, 18, turn.shape)), -1)
+    way = np.stack((side * np.cos(turn) * length, np.sin(turn) * length, rng.normal(0, 18, turn.shape)), -1)
     twig = from_ + way * np.linspace(0, 1, steps)[:, None, None, None]
     taper = thin * np.linspace(1, 0.35, steps)[:, None, None]
     points = np.concatenate((stem.reshape(-1, 3), twig.reshape(-1, 3)))
     step = np.concatenate((np.broadcast_to(reach, width.shape).ravel(), np.broadcast_to(length, taper.shape).ravel()))
     radius = np.concatenate((width.ravel(), taper.ravel()))
     points = points + rng.normal(0, 0.25, points.shape) * radius[:, None]
-    return soften(cast(patient.rays, patient.place(points), np.pi * radius**2 * step / steps))
+    return points, np.pi * radius**2 * step / steps

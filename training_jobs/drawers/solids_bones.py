@@ -4,11 +4,11 @@ import numpy as np
 
 from training_jobs.drawers.solids_body import outer_wall
 from training_jobs.drawers.solids_patient import Patient
-from training_jobs.drawers.solids_rays import Plane, cast, ellipsoid
+from training_jobs.drawers.solids_rays import Plane, cast, chord, soften
 
 
 def tube(
-    path: Plane, radii: tuple[float, float], rng: np.random.Generator, around: int = 14, thick: float = 1.0
+    path: Plane, radii: tuple[float, float], rng: np.random.Generator, around: int = 8, thick: float = 1.0
 ) -> tuple[Plane, Plane]:
     """Points on the surface of a tube along ``path`` (..., steps, 3) and the volume in mm^3 that each stands for.
 
@@ -25,14 +25,14 @@ def tube(
 
 
 def _ribs(patient: Patient, rng: np.random.Generator) -> tuple[Plane, Plane]:
-    count, steps = int(rng.integers(9, 12)), 90
+    count, steps = int(rng.integers(9, 12)), 72
     gap = (patient.angle[0] - patient.apex) / (count + 0.5) * rng.uniform(0.92, 1.08)
     number = np.arange(count)[:, None]
     last = np.pi * np.minimum(0.6 + 0.035 * number, 0.8) + rng.normal(0, 0.06, (count, 1))
     turn = np.linspace(0.08, 1.0, steps)[None, :] * last
     drop = patient.slope * np.minimum(0.45 + 0.12 * number, 1.15)
     start = patient.apex - 4 + gap * number
-    y = start + drop * ((1 - np.cos(turn)) / 2) ** 0.9 - 9 * np.sin(turn) * (patient.view == "PA")
+    y = start + drop * ((1 - np.cos(turn)) / 2) ** 0.8 - 9 * np.sin(turn) * (patient.view == "PA")
     deep = patient.thick * (0.2 + 0.19 * np.minimum(number / 4, 1))
     clouds, areas = [], []
     for way in (-1, 1):
@@ -40,8 +40,10 @@ def _ribs(patient: Patient, rng: np.random.Generator) -> tuple[Plane, Plane]:
         x = way * (14 + (wide - 14) * np.sin(turn)) + 0.5 * patient.spine(y)
         front = patient.thick * 0.53 + deep * np.cos(turn)
         path = np.stack((x, y + rng.normal(0, 1.5, (count, 1)), front), axis=-1)
-        points, area = tube(path, (rng.uniform(4.5, 7), 3.2), rng, 12)
-        fade = np.repeat((np.where(turn > 1.7, 0.7, 1.0) * np.clip((last - turn) * 3, 0, 1)).ravel(), 12)
+        points, area = tube(path, (rng.uniform(4.5, 7), 3.2), rng, 9)
+        fade = np.repeat(
+            (np.where(turn > 1.7, 0.7, 1.0) * np.clip((last - turn) * 3, 0, 1) * np.clip(0.35 + turn, 0, 1)).ravel(), 9
+        )
         clouds.append(points)
         areas.append(area * fade)
     return np.concatenate(clouds), np.concatenate(areas)
@@ -53,7 +55,7 @@ def _clavicle(patient: Patient, rng: np.random.Generator, way: int) -> tuple[Pla
     x = way * (20 + along * patient.wall * rng.uniform(0.98, 1.15))
     y = inner + (outer - inner) * along + 7 * np.sin(2 * np.pi * along) * rng.uniform(0.5, 1.2)
     front = patient.thick * (0.16 + 0.3 * along**1.5) + 0 * y
-    return tube(np.stack((x, y, front), axis=-1), (rng.uniform(5, 7.5), 5), rng, 24, rng.uniform(1.4, 3))
+    return tube(np.stack((x, y, front), axis=-1), (rng.uniform(5, 7.5), 5), rng, 14, rng.uniform(1.4, 3))
 
 
 def _shoulder_blade(patient: Patient, rng: np.random.Generator, way: int) -> tuple[Plane, Plane]:
@@ -62,20 +64,20 @@ def _shoulder_blade(patient: Patient, rng: np.random.Generator, way: int) -> tup
     corner = np.array([inner + 8, top])
     low = np.array([inner + rng.uniform(0, 22), top + rng.uniform(120, 150)])
     socket = np.array([max(inner + 62, patient.wall * 1.12), top + rng.uniform(10, 25)])
-    first, second = rng.random((2, 2200))
+    first, second = rng.random((2, 1300))
     first, second = np.where(first + second > 1, 1 - first, first), np.where(first + second > 1, 1 - second, second)
     plate = corner + first[:, None] * (low - corner) + second[:, None] * (socket - corner)
-    area = np.full(2200, 0.8 * abs(np.linalg.det(np.stack((low - corner, socket - corner)))) / 2200)
-    back = np.full((2200, 1), patient.thick * 0.86)
+    area = np.full(1300, 0.8 * abs(np.linalg.det(np.stack((low - corner, socket - corner)))) / 1300)
+    back = np.full((1300, 1), patient.thick * 0.86)
     clouds, areas = [np.concatenate((plate * (way, 1), back), axis=1)], [area]
     for start, end, radius in (
         (corner, low, 2.6),
         (socket, low, 3.6),
         (corner + np.array([0, 18]), socket - np.array([0, 14]), 4.5),
     ):
-        along = np.linspace(0, 1, 60)[:, None]
+        along = np.linspace(0, 1, 45)[:, None]
         line = start + (end - start) * along + np.sin(np.pi * along) * rng.normal(0, 3, 2)
-        path = np.concatenate((line * (way, 1), np.full((60, 1), patient.thick * 0.86)), axis=1)
+        path = np.concatenate((line * (way, 1), np.full((45, 1), patient.thick * 0.86)), axis=1)
         points, shell = tube(path, (radius, radius), rng)
         clouds.append(points)
         areas.append(shell)
@@ -88,7 +90,7 @@ def _spine(patient: Patient, rng: np.random.Generator) -> Plane:
     away = (x - patient.spine(y) - patient.turned(0, patient.thick * 0.76)) / rng.uniform(15, 20)
     beat = np.sin(2 * np.pi * y / rng.uniform(23, 29) + rng.uniform(0, 6))
     return (
-        rng.uniform(7, 15)
+        rng.uniform(5, 12)
         * np.maximum(1 - away * away, 0) ** 0.7
         * (0.85 + rng.uniform(0.05, 0.25) * np.tanh(2.5 * beat))
     )
@@ -108,9 +110,9 @@ def draw_bones(patient: Patient, rng: np.random.Generator) -> Plane:
             patient.clavicle[1] + 36,
             patient.depth(patient.thick * 0.6),
         )
-        bone = bone + 0.3 * ellipsoid(patient.rays, place, (22, 24, 22)).length()
+        bone = bone + 0.3 * chord(patient.rays, place, (22, 24, 22))
         shaft = (place[0] + way * 14, place[1] + 130, place[2])
-        bone = bone + 0.3 * ellipsoid(patient.rays, shaft, (11, 135, 11), way * -0.08).length()
+        bone = bone + 0.3 * chord(patient.rays, shaft, (11, 135, 11), way * -0.08)
     points = np.concatenate([cloud for cloud, _ in clouds]).astype(np.float32)
     area = np.concatenate([area for _, area in clouds])
-    return bone + cast(patient.rays, patient.place(points), area * 1.6)
+    return bone + soften(cast(patient.rays, patient.place(points), area * 1.6))

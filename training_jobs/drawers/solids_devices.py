@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from training_jobs.drawers.solids_patient import Patient
-from training_jobs.drawers.solids_rays import Plane, cast, ellipsoid
+from training_jobs.drawers.solids_rays import Plane, cast, chord
 
 Way = list[tuple[float, float, float]]  # waypoints (x, y, front) in mm
 
@@ -33,7 +33,7 @@ def _ring(patient: Patient, centre: tuple[float, float, float], radii: tuple[flo
 
 def _disc(patient: Patient, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Plane:
     place = (patient.turned(centre[0], centre[2]), centre[1], patient.depth(centre[2]))
-    return ellipsoid(patient.rays, place, radii).length()
+    return chord(patient.rays, place, radii)
 
 
 def _vein(patient: Patient, rng: np.random.Generator, way: int) -> Way:
@@ -121,6 +121,7 @@ def _breastbone_wires(patient: Patient, rng: np.random.Generator) -> Plane:
     return metal
 
 
+VISIBLE, LEAST = 0.8, 60  # mm of metal that stands out, and on how many pixels
 Device = Callable[[Patient, np.random.Generator], Plane]
 DEVICES: tuple[tuple[Device, float, float], ...] = (  # with its weight in AP and in PA
     (_pacemaker, 1.2, 2.5),
@@ -134,8 +135,12 @@ DEVICES: tuple[tuple[Device, float, float], ...] = (  # with its weight in AP an
 
 
 def draw_devices(patient: Patient, rng: np.random.Generator) -> Plane:
-    """One to three devices that fit the view, in mm of metal, shape (side, side)."""
+    """One to three devices that fit the view, more where they fall off the film; mm of metal, shape (side, side)."""
     weights = np.array([row[1 if patient.view == "AP" else 2] for row in DEVICES])
     count = int(rng.integers(1, 4 if patient.view == "AP" else 3))
-    chosen = rng.choice(len(DEVICES), count, replace=False, p=weights / weights.sum())
-    return sum((DEVICES[index][0](patient, rng) for index in chosen), np.float32(0) * patient.rays.down)
+    metal = np.zeros((patient.rays.side, patient.rays.side), np.float32)
+    for drawn, index in enumerate(rng.choice(len(DEVICES), len(DEVICES), replace=False, p=weights / weights.sum())):
+        if drawn >= count and int((metal > VISIBLE).sum()) >= LEAST:
+            break
+        metal = metal + DEVICES[index][0](patient, rng)
+    return metal

@@ -6,7 +6,7 @@ import numpy as np
 
 from training_jobs.drawers.solids_body import Lung, lung_profile
 from training_jobs.drawers.solids_patient import Patient
-from training_jobs.drawers.solids_rays import Plane, cast, ellipsoid, soften
+from training_jobs.drawers.solids_rays import Plane, cast, chord, soften
 
 NAMES = {-1: "right", 1: "left"}  # the patient's side by the lung's ``way``
 ZONES = {"upper": (0.1, 0.46), "lower": (0.56, 1.0)}  # shares of the way from apex to dome
@@ -89,8 +89,8 @@ def _consolidation(patient: Patient, lung: Lung, room: Plane, zone: str, rng: np
     tall = (high - low) * (patient.dome[0] - patient.apex)
     spread = np.array([rng.uniform(0.15, 0.26) * patient.wall, rng.uniform(0.24, 0.4) * tall, 28])
     clumps = rng.normal(0, 0.8, (int(rng.integers(16, 40)), 3)) * spread + (*place, patient.depth(patient.thick * 0.5))
-    points = clumps[:, None, :] + rng.normal(0, 1, (len(clumps), 90, 3)) * rng.uniform(4, 10, (len(clumps), 1, 1))
-    cloud = soften(cast(patient.rays, points.reshape(-1, 3), np.full(len(clumps) * 90, 1.0)), int(rng.integers(3, 7)))
+    points = clumps[:, None, :] + rng.normal(0, 1, (len(clumps), 60, 3)) * rng.uniform(4, 10, (len(clumps), 1, 1))
+    cloud = soften(cast(patient.rays, points.reshape(-1, 3), np.full(len(clumps) * 60, 1.0)), int(rng.integers(3, 7)))
     cloud = cloud / max(float(np.percentile(cloud[cloud > 0.1 * cloud.max()], 60)), 1e-6)
     if rng.random() < 0.4:
         cloud = cloud * np.exp(-_bronchi(patient, place, lung.way, rng))
@@ -112,8 +112,8 @@ def _effusion(patient: Patient, lung: Lung, spared: bool, rng: np.random.Generat
     dome, angle = patient.dome[(lung.way + 1) // 2], patient.angle[(lung.way + 1) // 2]
     tall, outward = dome - patient.apex, np.clip((lung.lateral + 1) / 2, 0, 1)
     amount = rng.random() * (0.7 if spared else 1.0)
-    side = dome - rng.uniform(10, 34)
-    middle = angle - rng.uniform(0, 10)
+    side = dome - rng.uniform(16, 42)
+    middle = angle - rng.uniform(0.05, 0.6) * (angle - dome)
     if amount > 0.4:
         side = dome - tall * rng.uniform(0.14, 0.4)
         middle = side + rng.uniform(36, 70)
@@ -151,9 +151,9 @@ def _nodules(patient: Patient, lungs: tuple[Lung, Lung], rooms: list[Plane], rng
     total = np.zeros_like(rooms[0])
     for _ in range(count):
         index = int(rng.choice(2, p=share / share.sum()))
-        radius = rng.uniform(16, 25) if mass else 4.5 + 10.5 * rng.beta(1.6, 2)
+        radius = rng.uniform(16, 25) if mass else 5.0 + 10.0 * rng.beta(1.6, 2)
         x, y = _choose(rooms[index], lungs[index], rng, radius)
         radii = (radius, radius * rng.uniform(0.88, 1.12), radius)
-        chord = ellipsoid(patient.rays, (x, y, depth), radii, rng.uniform(0, 3)).length() / (2 * radius)
-        total = np.maximum(total, rng.uniform(27, 44) * (1.2 if mass else 1) * np.sqrt(chord))
+        ball = chord(patient.rays, (x, y, depth), radii, rng.uniform(0, 3)) / (2 * radius)
+        total = np.maximum(total, rng.uniform(32, 50) * (1.2 if mass else 1) * np.sqrt(ball))
     return total

@@ -8,25 +8,34 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Plane = NDArray[np.float32]
+Triple = tuple[float, float, float]
 Profile = Callable[[Plane], Plane]
+MISS = np.float32(1e5)  # a depth in mm that no solid has
 
 
 @dataclass(frozen=True)
 class Span:
-    """Where each ray enters and leaves a solid: ``near`` and ``far`` are depths in mm, shape (side, side)."""
+    """Where each ray enters and leaves a solid, in mm of depth, shape (side, side); ``near`` > ``far`` is a miss."""
 
     near: Plane
     far: Plane
 
     def length(self) -> Plane:
         """The chord in mm, 0 where the ray misses the solid."""
-        return np.maximum(self.far - self.near, 0)
+        chord: Plane = np.maximum(self.far - self.near, 0)
+        return chord
+
+    def hull(self, other: "Span") -> "Span":
+        """From the first entry to the last exit of two solids."""
+        return Span(np.minimum(self.near, other.near), np.maximum(self.far, other.far))
 
     def shared(self, other: "Span") -> Plane:
         """The length in mm that lies in both solids."""
-        return np.maximum(np.minimum(self.far, other.far) - np.maximum(self.near, other.near), 0)
+        chord: Plane = np.maximum(np.minimum(self.far, other.far) - np.maximum(self.near, other.near), 0)
+        return chord
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +57,12 @@ class Rays:
         """Film y of each row, shape (side, 1)."""
         return (self.corner[1] + self.pitch[1] * np.arange(self.side, dtype=np.float32))[:, None]
 
+    def coarser(self, step: int) -> "Rays":
+        """One ray for each ``step`` by ``step`` pixels, through their middle."""
+        shift = (step - 1) / 2
+        corner = (self.corner[0] + shift * self.pitch[0], self.corner[1] + shift * self.pitch[1])
+        return Rays(self.side // step, (self.pitch[0] * step, self.pitch[1] * step), corner, self.source)
+
     def slopes(self) -> tuple[Plane, Plane]:
         """How far a ray moves across (1, side) and down (side, 1) per mm of depth."""
         return (self.source[0] - self.across) / self.source[2], (self.source[1] - self.down) / self.source[2]
@@ -67,15 +82,30 @@ class Rays:
 
 def _roots(square: Plane, half: Plane, rest: Plane, centre: Plane | float) -> Span:
     root = half * half - square * rest
-    reach = np.sqrt(np.maximum(root, 0)) / square
+    reach = np.where(root > 0, np.sqrt(np.abs(root)) / square, -MISS)
     middle = centre - half / square
     return Span(middle - reach, middle + reach)
 
 
-def ellipsoid(
-    rays: Rays, centre: tuple[float, float, float], radii: tuple[float, float, float], tilt: float = 0.0
-) -> Span:
+def ellipsoid(rays: Rays, centre: Triple, radii: Triple, tilt: float = 0.0) -> Span:
     """The span of an ellipsoid; ``tilt`` turns it in the plane of the film, radians, clockwise on the picture."""
+    rows, columns, part = _boxed(rays, centre, radii, tilt)
+    near = np.full((rays.side, rays.side), MISS, np.float32)
+    far = -near
+    near[rows, columns], far[rows, columns] = part.near, part.far
+    return Span(near, far)
+
+
+def chord(rays: Rays, centre: Triple, radii: Triple, tilt: float = 0.0) -> Plane:
+    """The mm that each ray runs in an ellipsoid, as ``ellipsoid(...).length()``."""
+    rows, columns, part = _boxed(rays, centre, radii, tilt)
+    plane = np.zeros((rays.side, rays.side), np.float32)
+    plane[rows, columns] = part.length()
+    return plane
+
+
+def _boxed(rays: Rays, centre: Triple, radii: Triple, tilt: float) -> tuple[slice, slice, Span]:
+    """The rows and columns that an ellipsoid can reach, and its span there."""
     middle_x, middle_y, depth = (float(value) for value in centre)
     wide, tall, deep = (float(radius) for radius in radii)
     x, y = rays.at_depth(depth)
@@ -87,9 +117,7 @@ def ellipsoid(
     u, du = (x * cos + y * sin) / wide, (right * cos + low * sin) / wide
     v, dv = (y * cos - x * sin) / tall, (low * cos - right * sin) / tall
     part = _roots(du * du + dv * dv + 1 / deep**2, u * du + v * dv, u * u + v * v - 1, depth)
-    near, far = np.full((2, rays.side, rays.side), depth, np.float32)
-    near[rows, columns], far[rows, columns] = part.near, part.far
-    return Span(near, far)
+    return rows, columns, part
 
 
 def _within(away: Plane, reach: float) -> slice:
@@ -110,30 +138,35 @@ def loft(rays: Rays, depth: float, profile: Profile) -> Span:
     wide, deep = np.maximum(wide, 0.5), np.maximum(deep, 0.5)
     u, du = (x - centre) / wide, right / wide
     span = _roots(du * du + 1 / deep**2, u * du, u * u - 1, depth)
-    return Span(span.near, np.where(present, span.far, span.near))
+    return Span(np.where(present, span.near, MISS), np.where(present, span.far, -MISS))
 
 
 def cast(rays: Rays, points: Plane, volume: Plane) -> Plane:
     """Small volumes (count,) in mm^3 at points (count, 3), as path length in mm on the film, shape (side, side)."""
     column, row, enlarged = rays.project(points.astype(np.float32, copy=False))
-    left, top = np.floor(column).astype(np.int64), np.floor(row).astype(np.int64)
-    inside = (left >= 0) & (top >= 0) & (left < rays.side - 1) & (top < rays.side - 1)
-    left, top = left[inside], top[inside]
-    right, low = column[inside] - left, row[inside] - top
-    share = (volume * enlarged**2)[inside] / (rays.pitch[0] * rays.pitch[1])
+    inside = np.flatnonzero((column >= 0) & (row >= 0) & (column < rays.side - 1) & (row < rays.side - 1))
+    column, row = column[inside], row[inside]
+    share = volume[inside] * enlarged[inside] ** 2 / (rays.pitch[0] * rays.pitch[1])
+    left, top = column.astype(np.intp), row.astype(np.intp)
+    right, low = column - left.astype(np.float32), row - top.astype(np.float32)
     place = top * rays.side + left
     places = np.concatenate((place, place + 1, place + rays.side, place + rays.side + 1))
-    weights = np.concatenate(
-        (share * (1 - right) * (1 - low), share * right * (1 - low), share * (1 - right) * low, share * right * low)
-    )
+    upper, lower = share * (1 - low), share * low
+    weights = np.concatenate((upper * (1 - right), upper * right, lower * (1 - right), lower * right))
     summed = np.bincount(places, weights, minlength=rays.side**2)
     return summed.reshape(rays.side, rays.side).astype(np.float32)
 
 
 def soften(plane: Plane, times: int = 1) -> Plane:
-    """A 3 x 3 binomial blur, ``times`` over (each adds about 0.7 pixel of sigma in quadrature)."""
+    """A 3 x 3 binomial blur within the border, ``times`` over (each adds 0.7 pixel of sigma in quadrature)."""
     for _ in range(times):
-        edged = np.pad(plane, 1, mode="edge")
-        rows = edged[:-2] + 2 * edged[1:-1] + edged[2:]
-        plane = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16
+        rows = plane.copy()
+        rows[1:-1] = (plane[:-2] + 2 * plane[1:-1] + plane[2:]) / 4
+        plane = rows.copy()
+        plane[:, 1:-1] = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 4
     return plane
+
+
+def finer(plane: Plane, side: int) -> Plane:
+    """A plane of coarser rays, smoothly, for ``side`` pixels."""
+    return np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BICUBIC), np.float32)
