@@ -9,6 +9,7 @@ from training_jobs.drawers.fields_anatomy import bones, markings, soft_tissue
 from training_jobs.drawers.fields_chest import Chest, build_chest
 from training_jobs.drawers.fields_devices import devices
 from training_jobs.drawers.fields_findings import Disease, add_findings
+from training_jobs.drawers.fields_grid import Grid, enlarge
 from training_jobs.drawers.fields_tone import develop
 from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
 
@@ -35,30 +36,36 @@ def draw_fields(seed: int) -> FieldFilm:
 
 def paint_fields(seed: int, labels: frozenset[str], view: View) -> NDArray[np.uint8]:
     """The film of this body with these findings, uint8; without a finding the rest of the film stays as it is."""
-    size = _generator(seed, "density")
-    side = int(size.integers(256, 321))
+    size, tone = _generator(seed, "density"), _generator(seed, "tone")
+
+    side = 2 * int(size.integers(128, 161))
     chest = build_chest(_generator(seed, "build"), side, view, "cardiomegaly" in labels)
+    half = chest.half()
     disease = add_findings({label: _generator(seed, label) for label in LABELS if label in labels}, labels, chest)
-    density = soft_tissue(_generator(seed, "body"), chest) + bones(_generator(seed, "bones"), chest)
-    density += _lungs(size, chest, disease, markings(_generator(seed, "markings"), chest))
+    density = enlarge(soft_tissue(_generator(seed, "body"), half), side)
+    frame = enlarge(bones(_generator(seed, "bones"), half), side)
+    brightest = float(np.percentile((density + frame)[::4, ::4], tone.uniform(97.0, 99.8)))  # set before any finding
+    texture = markings(_generator(seed, "markings"), chest)
+    density = _lungs(size, chest, disease, density, texture) + frame * (1 - 0.6 * disease.fluid)
+
     if "device" in labels:
         density += devices(_generator(seed, "device"), chest)
-    return develop(_generator(seed, "tone"), density, view)
+    return develop(tone, density / brightest, view)
 
 
-def _lungs(
-    rng: np.random.Generator, chest: Chest, disease: Disease, texture: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """What the lungs take from the density and what their findings give back."""
-    clear = rng.uniform(0.3, 0.44) * (0.9 if chest.view == "AP" else 1.0)
+def _lungs(rng: np.random.Generator, chest: Chest, disease: Disease, density: Grid, texture: Grid) -> Grid:
+    """The density of the body less what the lungs take from it, and with what their findings give back."""
+    clear = rng.uniform(0.46, 0.74) * (0.9 if chest.view == "AP" else 1.0)
+
     lean = 1 + rng.normal(0, 0.05) * np.sign(chest.u)
     aerated = chest.air * (1 - disease.fluid) * (1 - disease.solid)
     inside = aerated * (1 - disease.free)
     dark = inside * (1 - disease.collapse) + 1.3 * disease.free * chest.air * (1 - disease.fluid)
     shown = inside + 0.15 * (1 - np.clip(chest.air * 4, 0, 1))  # vessels show a little through the heart
-    spots = disease.round_ * clear + disease.line * chest.air * (1 - disease.fluid)
+    spots = disease.round_ * clear * 0.62 + disease.line * chest.air * (1 - disease.fluid)
     veil = 0.12 * disease.fluid * np.clip(chest.air * 3, 0, 1)
-    return np.asarray(texture * shown * (1 + disease.collapse) - clear * lean * dark + spots + veil, np.float32)
+    left_over = np.maximum(1 - clear * lean * dark, 0.04)
+    return np.asarray(density * left_over + texture * shown * (1 + disease.collapse) + spots + veil, np.float32)
 
 
 def _generator(seed: int, part: str) -> np.random.Generator:

@@ -53,11 +53,11 @@ def _heart(rng: np.random.Generator, chest: Chest) -> Grid:
     deep = np.clip(depth * 2.2, 0, 1)
     bottom = step(1.3 - chest.v, 0.5)
     neck = step(chest.v + 0.12, 0.3)
-    heart = edge * (rng.uniform(0.03, 0.12) + rng.uniform(0.12, 0.26) * deep) * bottom * neck
+    heart = edge * (rng.uniform(0.03, 0.12) + rng.uniform(0.14, 0.36) * deep) * bottom * neck
     middle = chest.u - rng.normal(0.0, 0.03)
     bodies = np.sin(chest.v * rng.uniform(47, 63))
     spine = step(rng.uniform(0.09, 0.12) - np.abs(middle), 0.04)
-    heart += spine * (rng.uniform(0.03, 0.13) + rng.uniform(0.0, 0.035) * bodies)
+    heart += spine * (rng.uniform(0.0, 0.11) + rng.uniform(0.0, 0.035) * bodies)
     windpipe = ridge(middle + rng.normal(0.01, 0.015), 0.075) * step(0.32 - chest.v, 0.05)
     fork = ridge(chest.a - (chest.v - 0.29), 0.06) * step(0.09 - np.abs(chest.v - 0.37), 0.05)
     return np.asarray(heart - rng.uniform(0.04, 0.14) * np.maximum(windpipe, fork), np.float32)
@@ -167,9 +167,9 @@ def markings(rng: np.random.Generator, chest: Chest) -> Grid:
         _branches(rng, chest, pen, sign, root)
     vessels = np.asarray(picture.reduce(2), np.float32)
     grain = cloud(rng, chest.side, int(rng.integers(10, 24)), 4, rng.uniform(0.55, 0.85))
-    hilum = np.hypot(chest.a - 0.3, (chest.v - np.float32(root + 0.03)) * 1.3).astype(np.float32)
-    near = np.exp(-np.square(hilum * (1 / rng.uniform(0.1, 0.2))))
-    field = vessels * (rng.uniform(0.12, 0.34) / 255) + near * rng.uniform(0.02, 0.12)
+    hilum = np.square(chest.a - 0.3) + 1.7 * np.square(chest.v - root - 0.03)
+    near = np.exp(hilum * (-1 / rng.uniform(0.1, 0.2) ** 2))
+    field = vessels * (rng.uniform(0.07, 0.28) / 255) + near * rng.uniform(0.02, 0.12)
     return np.asarray(field + grain * rng.uniform(0.01, 0.034), np.float32)
 
 
@@ -177,17 +177,18 @@ def _branches(rng: np.random.Generator, chest: Chest, pen: ImageDraw.ImageDraw, 
     count = int(rng.integers(9, 15))
     u = np.full(count, sign * rng.uniform(0.2, 0.28)) + rng.normal(0, 0.02, count)
     v = root + rng.normal(0, 0.04, count)
-    angle = np.linspace(-1.35, 1.45, count) + rng.normal(0, 0.15, count)
-    width = rng.uniform(0.025, 0.05)
+    angle = np.linspace(-1.45, 1.5, count) + rng.normal(0, 0.15, count)
+    width = rng.uniform(0.02, 0.04)
+
     for generation in range(8):
-        length = rng.uniform(0.05, 0.15, u.size)
+        length = rng.uniform(0.07, 0.2, u.size) * (0.9**generation)
         ends_u, ends_v = u + sign * length * np.cos(angle), v + length * np.sin(angle) / chest.tall
-        ink = int(230 * 0.82**generation)
+        ink = int(210 * 0.86**generation)
         thick = max(1, round(2 * width * chest.scale * 0.72**generation))
         starts, ends = 2 * chest.pixels(np.stack([u, v], 1)), 2 * chest.pixels(np.stack([ends_u, ends_v], 1))
         for line in np.hstack([starts, ends]).tolist():
             pen.line(line, fill=ink, width=thick)
         u, v = np.repeat(ends_u, 2), np.repeat(ends_v, 2)
-        angle = np.repeat(angle, 2) + rng.normal(0, 0.36, u.size)
-        keep = rng.random(u.size) < 0.68
+        angle = np.repeat(angle, 2) + rng.normal(0, 0.33, u.size)
+        keep = rng.random(u.size) < 0.66
         u, v, angle = u[keep], v[keep], angle[keep]

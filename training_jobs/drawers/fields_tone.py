@@ -17,10 +17,9 @@ _WORDS: dict[View, tuple[tuple[str, ...], ...]] = {
 
 
 def develop(rng: np.random.Generator, density: Grid, view: View) -> NDArray[np.uint8]:
-    """The film as uint8, bone white, with its letters, edges and noise."""
+    """The film as uint8, bone white, with its letters, edges and noise; density 1 is the brightest of the body."""
     side = density.shape[0]
-    top = float(np.percentile(density[::4, ::4], rng.uniform(97.0, 99.8)))
-    film = np.clip(density * np.float32(1 / top), 0, 1.15)
+    film = np.clip(density, 0, 1.15)
     film = _equalise(rng, film)
     film = _curve(rng, film)
     low, high = rng.uniform(0, 40) * (rng.random() < 0.6), rng.uniform(190, 255)
@@ -53,10 +52,10 @@ def _equalise(rng: np.random.Generator, film: Grid) -> Grid:
 
 def _curve(rng: np.random.Generator, film: Grid) -> Grid:
     """A random monotone curve: five rises of random share, then a power."""
-    rises = 0.09 + rng.dirichlet(np.full(5, 3.0)) * 0.55
+    rises = 0.13 + rng.dirichlet(np.full(5, 3.0)) * 0.45
     heights = np.concatenate([[0.0], np.cumsum(rises) / rises.sum()])
     table = np.interp(np.linspace(0, 1, 512), np.linspace(0, 1, 6), heights)
-    smooth = np.convolve(np.pad(table, 40, mode="edge"), np.full(81, 1 / 81), mode="valid") ** rng.uniform(0.7, 1.5)
+    smooth = np.convolve(np.pad(table, 40, mode="edge"), np.full(81, 1 / 81), mode="valid") ** rng.uniform(0.65, 1.35)
     smooth[0] = 0.0
     return smooth.astype(np.float32)[np.clip(film * 511, 0, 511).astype(np.intp)]
 
