@@ -12,21 +12,12 @@ def soft_tissue(rng: np.random.Generator, chest: Chest) -> Grid:
     """Density of the body without lungs and bones, 0 in the air around it and about 1 in the abdomen."""
     fat = rng.uniform(0.1, 0.34)
     torso = 1.03 + fat
+    waist = torso + rng.uniform(-0.1, 0.2)
     shoulder, neck = rng.uniform(1.6, 2.1), rng.uniform(0.34, 0.5)
     lift = rng.uniform(-0.08, 0.06) - (0.05 if chest.view == "AP" else 0.0)
     outline = knots(
-        [-0.8, lift - 0.22, lift - 0.12, lift, lift + 0.12, 0.3, 0.42, 0.6, 2.0],
-        [
-            neck,
-            neck,
-            neck + 0.25,
-            shoulder - 0.35,
-            shoulder,
-            shoulder,
-            torso + 0.12,
-            torso,
-            torso + rng.uniform(-0.1, 0.2),
-        ],
+        [-0.8, lift - 0.34, lift - 0.2, lift - 0.08, lift + 0.05, lift + 0.2, 0.36, 0.46, 0.6, 2.0],
+        [neck, neck, neck + 0.18, neck + 0.6, shoulder - 0.25, shoulder, shoulder, torso + 0.15, torso, waist],
         35,
     )
     depth = look_up(outline, chest.row) - chest.a
@@ -181,7 +172,7 @@ def _branches(rng: np.random.Generator, chest: Chest, pen: ImageDraw.ImageDraw, 
     width = rng.uniform(0.02, 0.04)
 
     for generation in range(8):
-        length = rng.uniform(0.07, 0.2, u.size) * (0.9**generation)
+        length = rng.uniform(0.08, 0.23, u.size) * (0.9**generation)
         ends_u, ends_v = u + sign * length * np.cos(angle), v + length * np.sin(angle) / chest.tall
         ink = int(210 * 0.86**generation)
         thick = max(1, round(2 * width * chest.scale * 0.72**generation))

@@ -60,9 +60,9 @@ def build_chest(rng: np.random.Generator, side: int, view: View, is_large_heart:
     is_ap = view == "AP"
     scale = side * 0.5 * rng.uniform(0.56, 0.84)
     tall = 2.0 * float(np.clip(rng.normal(0.74 if is_ap else 0.97, 0.06), 0.62, 1.12))
-    if (most := 0.8 * side / scale) < tall:  # a zoom that would cut the lungs off
+    if (most := 0.75 * side / scale) < tall:  # a zoom that would cut the lungs off
         scale *= most / tall
-    centre = (side * rng.normal(0.5, 0.025), side * rng.normal(0.47 if is_ap else 0.49, 0.03))
+    centre = (side * rng.normal(0.5, 0.025), side * rng.normal(0.47 if is_ap else 0.475, 0.025))
     tilt = float(np.radians(rng.normal(0, 3.0 if is_ap else 1.3)))
     u, v = _coordinates(rng, side, scale, tall, centre, tilt)
     a, is_left, row = np.abs(u), u > 0, height_index(v)
@@ -71,8 +71,9 @@ def build_chest(rng: np.random.Generator, side: int, view: View, is_large_heart:
     apex_table = 0.42 - 0.28 * np.sqrt(np.clip(HEIGHTS / rng.uniform(0.12, 0.2), 0, 1))
     outer = look_up(outer_table, row)
     tables = [np.maximum(table, apex_table) for table in (left_table, right_table)]
-    inner = np.where(is_left, look_up(tables[0], row), look_up(tables[1], row))
-    dome = _dome(rng, a, is_left)
+    leftness = step(u, 0.3)  # without a seam in the midline
+    inner = look_up(tables[0], row) * leftness + look_up(tables[1], row) * (1 - leftness)
+    dome = _dome(rng, a, leftness)
     depth = np.minimum(np.minimum(outer - a, a - inner), (dome - v) * tall)
     thick = 1.0 - np.square(1.0 - np.clip(depth * (1 / rng.uniform(0.25, 0.5)), 0, 1))
     floor = rng.uniform(0.5, 0.8)
@@ -91,7 +92,7 @@ def _coordinates(
     cosine, sine = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
     u = (cosine * x + sine * y) * np.float32(1 / scale)
     v = (cosine * y - sine * x) * np.float32(1 / (scale * tall)) + 0.5
-    strength = rng.uniform(0.01, 0.035)
+    strength = rng.uniform(0.01, 0.034)
     u = u + strength * cloud(rng, side, 5)
     v = v + np.float32(strength * 0.6) * cloud(rng, side, 5)
     bend = knots([-0.8, 0.1, 0.6, 1.1, 2.0], [float(x) for x in rng.normal(0, 0.03, 5)], 301)
@@ -134,13 +135,11 @@ def _mediastinum(
     return table_right, table_left, (right, left)
 
 
-def _dome(rng: np.random.Generator, a: Grid, is_left: NDArray[np.bool_]) -> Grid:
+def _dome(rng: np.random.Generator, a: Grid, leftness: Grid) -> Grid:
     """The height of the diaphragm over the whole width, one dome on each side, the left one mostly lower."""
     peak = rng.uniform(0.42, 0.58)
     across = (a - np.float32(peak)) * np.float32(1 / (1 - peak))
     lateral, medial = rng.uniform(0.16, 0.34, 2), rng.uniform(0.0, 0.06, 2)
-    left_top = 1.0 + rng.normal(0.045, 0.025)
-    falls = np.array([*medial, *lateral], np.float32)
-    fall = falls[2 * (across > 0) + is_left]
-    top = np.array([1.0, left_top], np.float32)[is_left.view(np.uint8)]
-    return np.asarray(top + fall * across * across, np.float32)
+    falls = [np.where(across > 0, np.float32(lateral[left]), np.float32(medial[left])) for left in (0, 1)]
+    fall = falls[0] + leftness * (falls[1] - falls[0])
+    return np.asarray(1.0 + rng.normal(0.045, 0.025) * leftness + fall * across * across, np.float32)

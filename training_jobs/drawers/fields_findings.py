@@ -47,7 +47,7 @@ def add_pneumothorax(rng: np.random.Generator, chest: Chest, disease: Disease, w
     thick = max(0.02, 1.7 / chest.scale)
     line = ridge(beyond, thick) * inside * step(gap - 0.03, 0.04)
     disease.line = np.maximum(disease.line, line * rng.uniform(0.18, 0.34))
-    disease.collapse = np.maximum(disease.collapse, chest.on(where) * rng.uniform(0.1, 0.3))
+    disease.collapse = np.maximum(disease.collapse, chest.on(where) * rng.uniform(0.05, 0.12 if is_shared else 0.3))
 
 
 def add_effusion(rng: np.random.Generator, chest: Chest, disease: Disease, where: Side, highest: float) -> None:
