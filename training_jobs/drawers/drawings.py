@@ -11,14 +11,16 @@ from PIL import Image
 
 from training_jobs.drawers.augment import augment
 from training_jobs.drawers.contours import draw_contours
+from training_jobs.drawers.fields import draw_fields
 from training_jobs.drawers.grey import png
 from training_jobs.drawers.sketch import draw_sketch
+from training_jobs.drawers.solids import draw_solids
 from xraygpt_core.phantoms.draw import draw_phantom
 from xraygpt_core.phantoms.findings import Population, View
 from xraygpt_core.report.concise import TRUTHS, concise_report, with_kinds
 from xraygpt_core.training.config import Phantoms
 
-PHANTOMS, SKETCHES, CONTOURS = "phantoms", "sketches", "contours"  # the readers of a mixture
+PHANTOMS, SKETCHES = "phantoms", "sketches"  # the readers of a mixture
 _STREAM = 7919
 
 
@@ -54,7 +56,9 @@ def _phantom(seed: int, population: Population) -> Film:
 DRAWERS: Mapping[str, Callable[[int, Population], Film]] = {
     PHANTOMS: _phantom,
     SKETCHES: lambda seed, _population: draw_sketch(seed),
-    CONTOURS: lambda seed, _population: draw_contours(seed),
+    "contours": lambda seed, _population: draw_contours(seed),
+    "fields": lambda seed, _population: draw_fields(seed),
+    "solids": lambda seed, _population: draw_solids(seed),
 }
 
 

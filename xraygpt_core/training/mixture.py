@@ -9,7 +9,7 @@ from typing import Any
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.typed import Limits, read_object
 
-DRAWERS = ("phantoms", "sketches", "contours")  # training_jobs.drawers.drawings draws them
+DRAWERS = ("phantoms", "sketches", "contours", "fields", "solids")  # training_jobs.drawers.drawings draws them
 READERS = (*DRAWERS, "manifest", "filter-cap", "mimic-cxr", "open-i", "table", "ledger")
 TEXT_ALONE = (
     "medical-llm trains on text alone and reads no set of films: name files of dialogues in conversations.files"
