@@ -141,7 +141,12 @@ class Anatomy:
             outlines.append(curve((sign * x, y) for x, y in blade))
             outlines.append(curve((sign * (1.42 + self.arms / 2 + x), y) for x, y in _HEAD))
             strokes.append((curve(((sign * x, y) for x, y in blade[:4]), closed=False), 0.025, 150))
-            collar = [(0.1, medial), (0.4, medial * 0.75 + lateral * 0.25 - 0.04), (0.8, lateral), (1.2, lateral - 0.05)]
+            collar = [
+                (0.1, medial),
+                (0.4, medial * 0.75 + lateral * 0.25 - 0.04),
+                (0.8, lateral),
+                (1.2, lateral - 0.05),
+            ]
             strokes += _bone(curve(((sign * x, y) for x, y in collar), closed=False), 0.11, 130, 220)
         return outlines, strokes
 

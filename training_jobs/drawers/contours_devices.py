@@ -43,7 +43,13 @@ def _neck_line(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
 
 def _arm_line(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
     sign = rng.choice([-1, 1])
-    marks = [(sign * 1.7, -0.2), (sign * 1.25, -0.75), (sign * 0.8, -0.86), (sign * 0.35, -0.8), (-0.12, body.level(0.2))]
+    marks = [
+        (sign * 1.7, -0.2),
+        (sign * 1.25, -0.75),
+        (sign * 0.8, -0.86),
+        (sign * 0.35, -0.8),
+        (-0.12, body.level(0.2)),
+    ]
     return [(_line([*marks, (-0.17, body.level(rng.uniform(0.4, 0.6)))]), 0.026, 225)]
 
 

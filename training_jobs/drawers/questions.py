@@ -39,7 +39,11 @@ def answer(topic: str, labels: Set[str]) -> str:
         case "device":
             return "Yes, a support device is in place." if topic in labels else "No, there is no device."
         case _:
-            places = [label.removeprefix(f"{topic}_").replace("_", " ") for label in sorted(labels) if label.startswith(f"{topic}_")]
+            places = [
+                label.removeprefix(f"{topic}_").replace("_", " ")
+                for label in sorted(labels)
+                if label.startswith(f"{topic}_")
+            ]
             noun = {"effusion": "pleural effusion"}.get(topic, topic)
             if not places:
                 kind = "opacity" if topic == "consolidation" else topic

@@ -195,7 +195,6 @@ class EfficientNetLite0Upper(nn.Module):
         self.net.requires_grad_(False)
         for part in (self.net._conv_head, self.net._bn1, *self.net._blocks[self.first :]):
             part.requires_grad_(True)
-        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
         self.train()
 
     def train(self, mode: bool = True) -> "EfficientNetLite0Upper":
@@ -207,7 +206,7 @@ class EfficientNetLite0Upper(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Features of the layer below (batch, positions, channels) to (batch, positions, channels)."""
         grid = features.transpose(1, 2).unflatten(2, (self.grid, self.grid))
-        low = functional.pixel_shuffle(grid, self._shuffle).contiguous(memory_format=torch.channels_last)
+        low = functional.pixel_shuffle(grid, self._shuffle).contiguous()  # channels last is slower to train on a CPU
         return _in_grid(self.net.onward(low, self.first, self.layers), self.grid)
 
 

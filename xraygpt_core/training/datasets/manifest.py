@@ -1,8 +1,8 @@
 """Our own ``manifest.jsonl``: one object a line, ``id``, ``split`` and ``image`` (below the folder) at least.
 
 ``only`` takes the rows whose image lies below one of some folders. Such a folder may be a link to another disk, and an
-image does not lead out of it: a licence is a folder's. ``columns = { text = "…", source = "…" }`` says where the text stands,
-and the collection or device that a film comes from.
+image does not lead out of it: a licence is a folder's. ``columns`` says where the text stands, and the
+collection or device that a film comes from, as in ``{ source = "source_repo" }``.
 """
 
 from collections.abc import Iterator
@@ -57,7 +57,8 @@ def manifest_rows(spec: SetSpec, files: Files, problems: Problems) -> Iterator[t
         optional = {name: row.get(name) for name in _OPTIONAL}
         optional |= {name: row.get(column) for name, column in columns.items()}
         if not _are_texts(labels) or not all(value is None or isinstance(value, str) for value in optional.values()):
-            problems.add(where, "patient, view, text and source must be texts, labels a list of texts", Kind.WRONG_SHAPE)
+            what = "patient, view, text and source must be texts, labels a list of texts"
+            problems.add(where, what, Kind.WRONG_SHAPE)
             continue
         yield where, {name: row[name] for name in _NEEDED} | optional | {"labels": labels}
 
