@@ -10,7 +10,7 @@ from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.typed import Limits, read_object
 
 DRAWERS = ("phantoms", "sketches", "contours", "fields", "solids")  # training_jobs.drawers.drawings draws them
-READERS = (*DRAWERS, "manifest", "filter-cap", "mimic-cxr", "open-i", "table", "ledger")
+READERS = (*DRAWERS, "painted", "manifest", "filter-cap", "mimic-cxr", "open-i", "table", "ledger")
 TEXT_ALONE = (
     "medical-llm trains on text alone and reads no set of films: name files of dialogues in conversations.files"
 )
