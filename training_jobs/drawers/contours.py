@@ -93,7 +93,9 @@ class _Painting:
         skin = self.skin
         depth = blurred(skin, rng.uniform(10, 36))
         tone = rng.uniform(0.5, 0.72)
-        flesh = np.float32(tone) * (0.35 + 0.65 * depth**2) + np.float32(0.025) * noise(rng, 14, 45, rng.uniform(30, 150))
+        flesh = np.float32(tone) * (0.35 + 0.65 * depth**2) + np.float32(0.025) * noise(
+            rng, 14, 45, rng.uniform(30, 150)
+        )
         ground = 0.02 if rng.random() < 0.85 else rng.uniform(0.5, 0.95)
         shades = _over(np.full((SIDE, SIDE), ground, dtype=np.float32), skin, flesh)
         return _over(shades, self.fill(body.abdomen(), soft=1.5) * skin, self.dense)
@@ -229,4 +231,4 @@ def _over(shades: Layer, layer: Layer, tone: Layer | float) -> Layer:
 
 def _veil(shades: Layer, layer: Layer) -> Layer:
     """Brighten as a denser body in the way does: the share of black that is left shrinks."""
-    return 1 - (1 - shades) * (1 - layer)
+    return shades + layer * (1 - shades)
