@@ -231,4 +231,4 @@ def _over(shades: Layer, layer: Layer, tone: Layer | float) -> Layer:
 
 def _veil(shades: Layer, layer: Layer) -> Layer:
     """Brighten as a denser body in the way does: the share of black that is left shrinks."""
-    return 1 - (1 - shades) * (1 - layer)
+    return shades + layer * (1 - shades)

@@ -8,6 +8,7 @@ from training_jobs.drawers.contours_curves import SIDE, Points, Pose, Stroke, cu
 from xraygpt_core.phantoms.findings import View
 
 _INNER = 0.975  # the lung's widest half
+_FARTHEST = 0.86  # x of the left border of a heart at most
 _KEPT = 0.85  # how often a cue of the view is there
 
 
@@ -173,9 +174,9 @@ def draw_anatomy(rng: np.random.Generator, view: View, enlarged: bool) -> Anatom
         return float(value if kept else (value + (other[0] + other[1]) / 2) / 2)
 
     ratio = rng.uniform(0, 1)
-    low, high = ((0.62, 0.76) if enlarged else (0.43, 0.53)) if portable else (0.58, 0.72) if enlarged else (0.37, 0.48)
+    low, high = ((0.62, 0.74) if enlarged else (0.43, 0.53)) if portable else (0.58, 0.72) if enlarged else (0.37, 0.48)
     wide = 2 * _INNER * (low + ratio * (high - low))
-    right_share = rng.uniform(0.25, 0.36)
+    left = min(wide * rng.uniform(0.64, 0.75), _FARTHEST)
     dome = cue((0.08, 0.42), (0.52, 0.88))
     sulcus = rng.uniform(0.16, 0.36)
     medial = cue((-1.06, -0.9), (-0.78, -0.62))
@@ -183,7 +184,7 @@ def draw_anatomy(rng: np.random.Generator, view: View, enlarged: bool) -> Anatom
         view=view,
         domes=(dome, dome + rng.uniform(-0.02, 0.13)),
         sulcus=sulcus,
-        heart=(-wide * right_share, wide * (1 - right_share)),
+        heart=(left - wide, left),
         waist=cue((0.21, 0.3), (0.14, 0.19)),
         knob=rng.choice([0.02, 0.06, 0.12], p=[0.4, 0.4, 0.2]),
         ribs=int(rng.integers(9, 12)),

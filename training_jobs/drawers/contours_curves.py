@@ -16,6 +16,9 @@ UNIT_MM = 140.0
 _FINER = 2
 _SHARPEST, _SOFT, _WIDE = 0.9, 2.4, 6.0  # rims in pixels: left to the finer sheet, no finer sheet, a quarter sheet
 _STEPS = 8  # points between two landmarks
+_GRAINS = np.random.default_rng(15485863).standard_normal(
+    (4 * SIDE, 4 * SIDE), dtype=np.float32
+)  # noise is cut from it
 
 Points = NDArray[np.float64]  # (n, 2): x, y
 Layer = NDArray[np.float32]  # (SIDE, SIDE), 0 to 1
@@ -54,7 +57,7 @@ def disc(x: float, y: float, wide: float, high: float) -> Points:
 
 @dataclass(frozen=True)
 class Pose:
-    """How the chest lies on the film: pixels a unit, the place of (0, -1), tilt in radians, a turned and a bent body."""
+    """How the chest lies on the film: pixels a unit, the place of (0, -1), tilt in radians, a turn and a bend."""
 
     unit: float
     tall: float
@@ -105,12 +108,16 @@ def blurred(layer: Layer, radius: float) -> Layer:
 
 def noise(rng: np.random.Generator, across: int, down: int, degrees: float = 0.0) -> Layer:
     """Smooth noise of about unit spread with so many grains across and down, turned by ``degrees``."""
-    grains = rng.standard_normal((down, across), dtype=np.float32)
+    left, top = rng.integers(0, len(_GRAINS) - across), rng.integers(0, len(_GRAINS) - down)
+    grains = _GRAINS[top : top + down, left : left + across]
     if down == across == SIDE:
         return grains
-    image = Image.fromarray(grains)
+    image = Image.fromarray(np.ascontiguousarray(grains))
     if not degrees:
-        return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float32)
+        return np.asarray(
+            image.resize((SIDE, SIDE), Image.Resampling.BICUBIC if across < 50 else Image.Resampling.BILINEAR),
+            dtype=np.float32,
+        )
     cos, sin = np.cos(np.radians(degrees)) / 1.42, np.sin(np.radians(degrees)) / 1.42
     wide, high = across / SIDE, down / SIDE
     turned = (wide * cos, -wide * sin, across * (1 - cos + sin) / 2, high * sin, high * cos, down * (1 - cos - sin) / 2)

@@ -24,7 +24,8 @@ def _breathing_tube(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
     tip = body.level(rng.uniform(0.14, 0.3))
     x = rng.normal(0, 0.02)
     line = _line([(x + rng.normal(0, 0.08), -1.9), (x, -1.2), (x + 0.01, tip)])
-    return [(line, 0.085, 90), (line - (0.03, 0), 0.02, 210), (line + (0.03, 0), 0.014, 160)]
+    beside = np.array([0.03, 0.0])
+    return [(line, 0.085, 90), (line - beside, 0.02, 210), (line + beside, 0.014, 160)]
 
 
 def _feeding_tube(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
@@ -55,7 +56,7 @@ def _arm_line(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
 
 def _leads(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
     strokes: list[Stroke] = []
-    spots = [(-0.75, -0.75), (0.75, -0.75), (-0.85, 0.25), (0.85, 0.3), (0.15, 0.1)]
+    spots = [(-0.75, -0.75), (0.75, -0.75), (-0.85, body.level(0.9)), (0.85, body.level(0.9)), (0.15, body.level(0.75))]
     exit_x = rng.choice([-1.5, 1.5])
     for index in rng.permutation(5)[: int(rng.integers(3, 6))]:
         x, y = np.array(spots[index]) + rng.normal(0, 0.1, 2)
@@ -70,7 +71,8 @@ def _drain(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
     low = body.level(rng.uniform(0.6, 0.9))
     end = (sign * rng.uniform(0.35, 0.65), body.level(rng.uniform(0.1, 0.35)))
     line = _line([(sign * 1.5, low + 0.2), (sign * 0.95, low), (sign * 0.72, body.level(0.55)), end])
-    return [(line, 0.07, 110), (line + (0.025, 0), 0.02, 245), (line - (0.025, 0), 0.012, 190)]
+    beside = np.array([0.025, 0.0])
+    return [(line, 0.07, 110), (line + beside, 0.02, 245), (line - beside, 0.012, 190)]
 
 
 def _pacemaker(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:

@@ -53,14 +53,15 @@ def airspace(rng: np.random.Generator, body: Anatomy, sign: int, upper: bool, lu
     free = min(max(0.3, abs(beside) + 0.05), 0.68)
     x = rng.uniform(free + 0.06, max(free + 0.1, 0.75))
     share = rng.uniform(0.2, 0.36) if upper else rng.uniform(0.66, 0.8) - raised
+    share -= 0.06 if not upper and abs(beside) > 0.6 else 0.0
     high = 0.2 * (body.dome(sign) + 1)
     patches = [
         wobbled(rng, disc(sign * (x + dx), body.level(share, sign) + dy, rng.uniform(0.16, 0.3), high * size), 0.12)
         for dx, dy, size in zip(rng.normal(0, 0.07, 3), rng.normal(0, 0.06, 3), rng.uniform(0.5, 0.95, 3), strict=True)
     ]
-    blob = body.pose.fill(*patches, soft=rng.uniform(3, 7))
+    blob = body.pose.fill(*patches, soft=rng.uniform(6, 12))
     grain = int(rng.integers(16, 34))
-    fluff = blob * (1.05 + 0.18 * noise(rng, grain, grain) + 0.08 * noise(rng, 70, 70)) - 0.1
+    fluff = 1.45 * blob * (1 + 0.25 * noise(rng, grain, grain) + 0.12 * noise(rng, 70, 70)) - 0.35
     edge = body.level(0.48 if upper else 0.57, sign)
     beyond = 1.5 if upper else -1.5
     if upper and rng.random() < 0.25:
@@ -68,10 +69,10 @@ def airspace(rng: np.random.Generator, body: Anatomy, sign: int, upper: bool, lu
         fluff = body.pose.fill(whole * (sign, 1.0), soft=1.2) * (0.9 + 0.12 * noise(rng, 30, 30))
     zone = body.pose.fill(_box(-1.2, 1.2, edge - beyond, edge), soft=2.0)
     amount = np.float32(rng.uniform(0.55, 0.8))
-    shadow = np.clip(fluff, 0, 1) * zone * lung * amount
+    shadow: Layer = np.clip(fluff, 0, 1) * zone * lung * amount
     if rng.random() < 0.5:
         shadow *= 1 - 0.28 * _bronchi(rng, body, sign, x, share)
-    return shadow.astype(np.float32)
+    return shadow
 
 
 def spots(rng: np.random.Generator, body: Anatomy, free: Layer) -> Layer:

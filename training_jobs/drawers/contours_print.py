@@ -37,8 +37,8 @@ def _soft(rng: np.random.Generator, shades: Layer) -> Layer:
 def _hard(rng: np.random.Generator, shades: Layer) -> Layer:
     steep = rng.uniform(5, 7.5)
     middle = rng.uniform(0.42, 0.56)
-    curve = 1 / (1 + np.exp(-steep * (shades - middle)))
-    return curve + np.float32(0.02) * noise(rng, 150, 150)
+    exposed: Layer = 1 / (1 + np.exp(-steep * (shades - middle)))
+    return exposed + np.float32(0.02) * noise(rng, 150, 150)
 
 
 def _equalised(rng: np.random.Generator, shades: Layer) -> Layer:
