@@ -60,7 +60,7 @@ def _leads(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
     exit_x = rng.choice([-1.5, 1.5])
     for index in rng.permutation(5)[: int(rng.integers(3, 6))]:
         x, y = np.array(spots[index]) + rng.normal(0, 0.1, 2)
-        strokes.append((disc(x, y, 0.028, 0.028), 0.06, 235))
+        strokes += [(disc(x, y, radius, radius), 0.026, 235) for radius in (0.012, 0.03)]
         bend = (x * 0.6 + exit_x * 0.4 + rng.normal(0, 0.15), y + rng.uniform(-0.2, 0.4))
         strokes.append((_line([(x, y), bend, (exit_x, y + rng.uniform(-0.4, 0.8))]), 0.022, 205))
     return strokes
