@@ -57,8 +57,10 @@ class _Painting:
     ) -> None:
         self.rng, self.body, self.labels, self.streams = rng, body, labels, streams
         self.fill, self.stroke = body.pose.fill, body.pose.stroke
-        self.dense = rng.uniform(0.76, 0.9)  # the tone of the abdomen, and of fluid that hides the dome
         self.skin = self.fill(body.skin(), soft=1.0)
+        self.depth = blurred(self.skin, rng.uniform(10, 40))
+        # the abdomen, and fluid of the same shade, which so hides the dome
+        self.dense = np.float32(rng.uniform(0.8, 0.94)) * (0.75 + 0.25 * self.depth)
         self.lungs = {sign: self.fill(body.lung(sign), soft=rng.uniform(0.8, 2.0)) for sign in (-1, 1)}
         self.aired, self.rims = dict(self.lungs), []
         for side, sign in _SIGNS.items():
@@ -85,20 +87,20 @@ class _Painting:
         shades = self._bones(self._airways(shades))
         shades = self._breasts(self._depth(shades))
         if "device" in self.labels:
-            shades = _over(shades, devices(self.streams["device"], self.body), 0.98)
+            metal = devices(self.streams["device"], self.body)
+            halo = np.clip(2 * blurred(metal, 2.0), 0, 1)  # as edge enhancement leaves it: seen before bone as well
+            shades = _over(shades * (1 - np.float32(0.25) * halo), metal, 0.99)
         return shades
 
     def _flesh(self) -> Layer:
-        rng, body = self.rng, self.body
-        skin = self.skin
-        depth = blurred(skin, rng.uniform(10, 36))
-        tone = rng.uniform(0.5, 0.72)
-        flesh = np.float32(tone) * (0.35 + 0.65 * depth**2) + np.float32(0.025) * noise(
-            rng, 14, 45, rng.uniform(30, 150)
-        )
+        rng = self.rng
+        tone = rng.uniform(0.5, 0.75)
+        lean = rng.uniform(1.0, 3.0)
+        streaks = np.float32(0.025) * noise(rng, 14, 45, rng.uniform(30, 150))
+        flesh = np.float32(tone) * (0.3 + 0.7 * self.depth**lean) + streaks
         ground = 0.02 if rng.random() < 0.85 else rng.uniform(0.5, 0.95)
-        shades = _over(np.full((SIDE, SIDE), ground, dtype=np.float32), skin, flesh)
-        return _over(shades, self.fill(body.abdomen(), soft=1.5) * skin, self.dense)
+        shades = _over(np.full((SIDE, SIDE), ground, dtype=np.float32), self.skin, flesh)
+        return _over(shades, self.fill(self.body.abdomen(), soft=1.5) * self.skin, self.dense)
 
     def _lungs(self, shades: Layer) -> Layer:
         rng, body = self.rng, self.body

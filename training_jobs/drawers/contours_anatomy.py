@@ -189,7 +189,7 @@ def draw_anatomy(rng: np.random.Generator, view: View, enlarged: bool) -> Anatom
         knob=rng.choice([0.02, 0.06, 0.12], p=[0.4, 0.4, 0.2]),
         ribs=int(rng.integers(9, 12)),
         rib_width=rng.uniform(0.06, 0.11),
-        rib_fall=cue((0.1, 0.28), (0.36, 0.55)),
+        rib_fall=cue((0.1, 0.3), (0.4, 0.72)),
         clavicle=(medial, medial - cue((-0.02, 0.06), (0.14, 0.3))),
         scapula=cue((0.62, 0.8), (1.0, 1.15)),
         girth=1.08 + 0.6 * rng.beta(1.2, 2.2),

@@ -25,14 +25,14 @@ def _breathing_tube(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
     x = rng.normal(0, 0.02)
     line = _line([(x + rng.normal(0, 0.08), -1.9), (x, -1.2), (x + 0.01, tip)])
     beside = np.array([0.03, 0.0])
-    return [(line, 0.085, 90), (line - beside, 0.02, 210), (line + beside, 0.014, 160)]
+    return [(line, 0.085, 110), (line - beside, 0.024, 240), (line + beside, 0.018, 190)]
 
 
 def _feeding_tube(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
     dome = body.domes[1]
     marks = [(rng.normal(0, 0.05), -1.9), (0.02, -0.9), (0.05, body.level(0.5)), (0.1, dome), (0.22, dome + 0.25)]
     line = _line([*marks, (rng.uniform(0.3, 0.5), dome + rng.uniform(0.25, 0.45))])
-    return [(line, 0.035, 215), (line[-3:], 0.05, 255)]
+    return [(line, 0.038, 235), (line[-3:], 0.05, 255)]
 
 
 def _neck_line(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
@@ -60,7 +60,7 @@ def _leads(rng: np.random.Generator, body: Anatomy) -> list[Stroke]:
     exit_x = rng.choice([-1.5, 1.5])
     for index in rng.permutation(5)[: int(rng.integers(3, 6))]:
         x, y = np.array(spots[index]) + rng.normal(0, 0.1, 2)
-        strokes.append((disc(x, y, 0.028, 0.028), 0.06, 235))
+        strokes += [(disc(x, y, radius, radius), 0.026, 235) for radius in (0.012, 0.03)]
         bend = (x * 0.6 + exit_x * 0.4 + rng.normal(0, 0.15), y + rng.uniform(-0.2, 0.4))
         strokes.append((_line([(x, y), bend, (exit_x, y + rng.uniform(-0.4, 0.8))]), 0.022, 205))
     return strokes
