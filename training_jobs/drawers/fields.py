@@ -19,7 +19,7 @@ _PARTS = ("truth", "build", "body", "bones", "markings", "density", "tone", *LAB
 
 @dataclass(frozen=True, eq=False)
 class FieldFilm:
-    """A drawn film and its truth. ``grey`` is uint8, shape (side, side) of 256 to 320 pixels, bone white."""
+    """A drawn film and its truth. ``grey`` is uint8, shape (side, side) of 256 to 288 pixels, bone white."""
 
     grey: NDArray[np.uint8]
     labels: frozenset[str]
@@ -38,13 +38,13 @@ def paint_fields(seed: int, labels: frozenset[str], view: View) -> NDArray[np.ui
     """The film of this body with these findings, uint8; without a finding the rest of the film stays as it is."""
     size, tone = _generator(seed, "density"), _generator(seed, "tone")
 
-    side = 2 * int(size.integers(128, 161))
+    side = 2 * int(size.integers(128, 145))
     chest = build_chest(_generator(seed, "build"), side, view, "cardiomegaly" in labels)
     half = chest.half()
     disease = add_findings({label: _generator(seed, label) for label in LABELS if label in labels}, labels, chest)
     density = enlarge(soft_tissue(_generator(seed, "body"), half), side)
     frame = enlarge(bones(_generator(seed, "bones"), half), side)
-    brightest = float(np.percentile((density + frame)[::4, ::4], tone.uniform(97.0, 99.8)))  # set before any finding
+    brightest = float(np.percentile((density + frame)[::4, ::4], tone.uniform(90.0, 99.7)))  # set before any finding
     texture = markings(_generator(seed, "markings"), chest)
     density = _lungs(size, chest, disease, density, texture) + frame * (1 - 0.6 * disease.fluid)
 

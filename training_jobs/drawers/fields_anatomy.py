@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from training_jobs.drawers.fields_chest import Chest
-from training_jobs.drawers.fields_grid import Grid, cloud, knots, look_up, ridge, step
+from training_jobs.drawers.fields_grid import Grid, cloud, enlarge, knots, look_up, ridge, step
 
 
 def soft_tissue(rng: np.random.Generator, chest: Chest) -> Grid:
@@ -26,9 +26,9 @@ def soft_tissue(rng: np.random.Generator, chest: Chest) -> Grid:
         arm = np.minimum(np.minimum(chest.a - reach, reach + 0.42 - chest.a), (chest.v - 0.2) * chest.tall)
         depth = np.maximum(depth, np.asarray(arm, np.float32))
     body = step(depth, 0.04)
-    round_off = 1 - np.square(1 - np.clip(depth * (1 / rng.uniform(0.35, 0.8)), 0, 1))
-    density = body * (0.22 + rng.uniform(0.36, 0.46) * round_off)
-    below = step((chest.v - chest.dome) * chest.tall, rng.uniform(0.02, 0.05))
+    round_off = 1 - np.square(1 - np.clip(depth * (1 / rng.uniform(0.5, 1.2)), 0, 1))
+    density = body * (0.16 + rng.uniform(0.38, 0.5) * round_off)
+    below = step((chest.v - chest.dome) * chest.tall, rng.uniform(0.045, 0.09))
     inside = step(chest.outer + 0.08 - chest.a, 0.2)
     density += below * inside * rng.uniform(0.2, 0.36)
     density += _heart(rng, chest) * (1 - below * 0.7) * body
@@ -40,8 +40,8 @@ def soft_tissue(rng: np.random.Generator, chest: Chest) -> Grid:
 
 def _heart(rng: np.random.Generator, chest: Chest) -> Grid:
     depth = chest.inner - chest.a
-    edge = step(depth, rng.uniform(0.02, 0.05))
-    deep = np.clip(depth * 2.2, 0, 1)
+    edge = step(depth, rng.uniform(0.045, 0.09))
+    deep = np.clip(depth / np.maximum(chest.inner, 0.05) * rng.uniform(1.1, 1.8), 0, 1)
     bottom = step(1.3 - chest.v, 0.5)
     neck = step(chest.v + 0.12, 0.3)
     heart = edge * (rng.uniform(0.03, 0.12) + rng.uniform(0.14, 0.36) * deep) * bottom * neck
@@ -61,7 +61,7 @@ def _breasts(rng: np.random.Generator, chest: Chest) -> Grid:
     across = (chest.a - rng.uniform(0.6, 0.8)) * (1 / rng.uniform(0.45, 0.65))
     down = (chest.v - rng.uniform(0.66, 0.9)) * (1 / rng.uniform(0.2, 0.32))
     depth = 1 - across * across - down * down
-    return step(depth, 0.25) * rng.uniform(0.03, 0.14) * step(down + 0.3, 1.2)
+    return step(depth, 0.25) * rng.uniform(0.04, 0.2) * step(down + 0.3, 1.2)
 
 
 def _stomach(rng: np.random.Generator, chest: Chest) -> Grid:
@@ -156,11 +156,14 @@ def markings(rng: np.random.Generator, chest: Chest) -> Grid:
     root = rng.uniform(0.36, 0.5)
     for sign in (-1.0, 1.0):
         _branches(rng, chest, pen, sign, root)
-    vessels = np.asarray(picture.reduce(2), np.float32)
+    is_soft = rng.random() < 0.5
+    vessels = np.asarray(picture.reduce(4 if is_soft else 2), np.float32)
+    if is_soft:
+        vessels = enlarge(vessels, chest.side)
     grain = cloud(rng, chest.side, int(rng.integers(10, 24)), 4, rng.uniform(0.55, 0.85))
     hilum = np.square(chest.a - 0.3) + 1.7 * np.square(chest.v - root - 0.03)
     near = np.exp(hilum * (-1 / rng.uniform(0.1, 0.2) ** 2))
-    field = vessels * (rng.uniform(0.07, 0.28) / 255) + near * rng.uniform(0.02, 0.12)
+    field = vessels * (rng.uniform(0.07, 0.25) / 255) + near * rng.uniform(0.03, 0.2)
     return np.asarray(field + grain * rng.uniform(0.01, 0.034), np.float32)
 
 

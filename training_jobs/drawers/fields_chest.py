@@ -68,7 +68,7 @@ def build_chest(rng: np.random.Generator, side: int, view: View, is_large_heart:
     a, is_left, row = np.abs(u), u > 0, height_index(v)
     outer_table = _wall(rng)
     right_table, left_table, widest = _mediastinum(rng, is_ap, is_large_heart)
-    apex_table = 0.42 - 0.28 * np.sqrt(np.clip(HEIGHTS / rng.uniform(0.12, 0.2), 0, 1))
+    apex_table = 0.42 - 0.32 * np.clip(HEIGHTS / rng.uniform(0.14, 0.24), 0, 1) ** 0.65
     outer = look_up(outer_table, row)
     tables = [np.maximum(table, apex_table) for table in (left_table, right_table)]
     leftness = step(u, 0.3)  # without a seam in the midline
@@ -102,7 +102,7 @@ def _coordinates(
 def _wall(rng: np.random.Generator) -> NDArray[np.float64]:
     """The inner chest wall: from the apex out to 1, round as a barrel or sloped as a bell."""
     share = np.clip(HEIGHTS / rng.uniform(0.7, 1.0), 0, 1)
-    shape = (1 - (1 - share) ** rng.uniform(1.9, 2.9)) ** (1 / rng.uniform(1.7, 2.3))
+    shape = (1 - (1 - share) ** rng.uniform(1.9, 2.9)) ** (1 / rng.uniform(1.35, 1.95))
     waist = 1 - rng.uniform(-0.04, 0.08) * np.clip(HEIGHTS - 0.75, 0, 0.8)
     return np.asarray((0.42 + 0.58 * shape) * waist)
 
@@ -119,14 +119,14 @@ def _mediastinum(
     left = total - right
     wide = rng.uniform(0.0, 0.07) + (rng.uniform(0.02, 0.08) if is_ap else 0.0)
     turn = rng.normal(0, 0.03)
-    vena, knob = 0.17 + wide + turn, 0.2 + wide - turn + rng.uniform(0.0, 0.12)
+    vena, knob = 0.14 + wide + turn, 0.17 + wide - turn + rng.uniform(0.0, 0.13)
     level = rng.uniform(-0.04, 0.04)
     heights = [-0.8, -0.15, 0.05, 0.2, 0.4, 0.5, 0.65, 0.8, 0.93, 1.1, 1.4]
     table_right = knots(
         [h + level for h in heights],
         [0.1, 0.12, vena - 0.01, vena, vena, vena + 0.02, right * 0.9, right, right * 0.96, right * 0.75, right * 0.6],
     )
-    waist = max(0.2, min(knob - rng.uniform(0, 0.06), left - 0.15))
+    waist = max(0.17, min(knob - rng.uniform(0, 0.06), left - 0.15))
     table_left = knots(
         [-0.8, -0.15, 0.08 + level, 0.19 + level, 0.3, 0.4, 0.55, 0.7, 0.86 + level, 0.97 + level, 1.08, 1.4],
         [0.1, 0.12, knob - 0.06, knob, waist, waist + rng.uniform(0.0, 0.05), waist + 0.45 * (left - waist),

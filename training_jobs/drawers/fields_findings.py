@@ -38,7 +38,7 @@ def add_pneumothorax(rng: np.random.Generator, chest: Chest, disease: Disease, w
         lower = step(rng.uniform(0.7, 1.1) - chest.v, 0.3)
         gap = rng.uniform(0.15, 0.22 if is_shared else 0.34) * lower
     else:
-        gap = rng.uniform(0.4, 0.58) * step(1.15 - chest.v, 0.5)
+        gap = rng.uniform(0.28, 0.42) * step(1.15 - chest.v, 0.5)
     gap = gap + 0.012 * cloud(rng, chest.side, 5)
     beyond = np.asarray(gap - from_wall, np.float32)
 

@@ -84,8 +84,8 @@ def _letters(rng: np.random.Generator, picture: Image.Image, view: View) -> None
     """A side marker and a word for the view, both now and then; never a word of the other view."""
     side, pen = picture.size[0], ImageDraw.Draw(picture)
     ink = int(rng.integers(200, 256))
+    is_left = rng.random() < 0.6
     if rng.random() < 0.7:
-        is_left = rng.random() < 0.6
         x = side * (rng.uniform(0.86, 0.94) if is_left else rng.uniform(0.04, 0.1))
         y, size = side * rng.uniform(0.03, 0.2), int(rng.integers(11, 22))
         if rng.random() < 0.3:
@@ -98,8 +98,8 @@ def _letters(rng: np.random.Generator, picture: Image.Image, view: View) -> None
         words = _WORDS[view][int(rng.integers(len(_WORDS[view])))]
         size = int(rng.integers(8, 15))
         x, y = (
-            side * rng.choice([rng.uniform(0.02, 0.1), rng.uniform(0.72, 0.8)]),
-            side * rng.choice([0.03, 0.12, 0.3, 0.85]),
+            side * (rng.uniform(0.02, 0.1) if is_left else rng.uniform(0.72, 0.8)),
+            side * float(rng.choice([0.03, 0.12, 0.3, 0.82])),
         )
         x = min(x, side - 4.0 - max(pen.textlength(word, font=_font(size)) for word in words))
         shade = int(rng.integers(190, 256))

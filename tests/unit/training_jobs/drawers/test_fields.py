@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from training_jobs.drawers.fields import draw_fields, paint_fields
 from xraygpt_core.phantoms.findings import LABELS, View
 
-SEEDS = range(400, 405)
+SEEDS = range(400, 403)
 VIEWS: tuple[View, View] = ("AP", "PA")
 
 
@@ -43,17 +43,17 @@ def test_two_seeds_draw_two_films() -> None:
     assert one.grey.shape != other.grey.shape or not np.array_equal(one.grey, other.grey)
 
 
-def test_a_film_is_a_square_of_256_to_320_grey_pixels_with_contrast() -> None:
-    for seed in range(8):
+def test_a_film_is_a_square_of_256_to_288_grey_pixels_with_contrast() -> None:
+    for seed in range(4):
         grey = draw_fields(seed).grey
         assert grey.dtype == np.uint8
         assert grey.shape == (grey.shape[0],) * 2
-        assert 256 <= grey.shape[0] <= 320
+        assert 256 <= grey.shape[0] <= 288
         assert grey.std() > 15
 
 
 def test_both_views_and_all_labels_occur() -> None:
-    films = [draw_fields(seed) for seed in range(40)]
+    films = [draw_fields(seed) for seed in range(24)]
     assert {film.view for film in films} == {"AP", "PA"}
     assert frozenset().union(*(film.labels for film in films)) == set(LABELS)
 
