@@ -63,6 +63,8 @@ class BleuCounts:
     def bleu(self, order: int = MOST, smoothing: Smoothing = "none") -> float:
         """BLEU over n-grams of 1 … ``order`` words with equal weights, times the brevity penalty.
 
+        A candidate of fewer than ``order`` words scores 0, but with ``add-one``, as in sacrebleu.
+
         Args:
             smoothing: for an order without a hit. ``none``: BLEU is 0. ``add-one``: one more hit and one more n-gram
                 for every order above 1 (Lin and Och, 2004). ``exp``: the k-th such order counts 1/2^k hits (NIST).
@@ -72,7 +74,7 @@ class BleuCounts:
         """
         if not 1 <= order <= MOST:
             raise ValueError(f"BLEU is computed for orders 1 to {MOST}, not {order}")
-        if not self.hits[0] or not self.found[order - 1]:
+        if not self.hits[0] or (smoothing != "add-one" and not self.found[order - 1]):
             return 0.0
         shares = list(self._precisions(order, smoothing))
         if min(shares) == 0:
