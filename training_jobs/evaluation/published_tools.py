@@ -2,7 +2,8 @@
 
 It runs in whatever Python (3.10 or later) has the packages: beside the standard library it imports nothing at its top,
 and nothing of ours. ``python published_tools.py METRIC DEVICE RESULT`` reads ``{"candidates", "references"}`` from
-stdin and writes ``{"scores": {name: [a value for each text]}}``, or ``{"labels": …}``, or ``{"not_run": why}`` to RESULT.
+stdin and writes ``{"scores": {name: [a value for each text]}, "packages"}``, with ``"labels"`` for CheXbert, or
+``{"not_run": why}`` to RESULT.
 
 How each is called was read in f1chexbert 0.0.2, radgraph 0.1.18, RaTEScore 0.6.0, bert-score 0.3.13 and, for RadCliQ,
 jbdel/RadEval ``radcliq.py``. No message holds a word of a text.
