@@ -3,12 +3,16 @@
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from training_jobs.curation.command import MACHINE_FAILED, STOPPED
 from training_jobs.curation.options import add_endpoint
+from training_jobs.curation.run import Stopped
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.plain_text import plain_text
 
 NAMES = ("published", "judge", "paper-table", "rexrank")
 JUDGES = ("green", "crimson", "preference")
@@ -22,15 +26,20 @@ def add_parsers(jobs: Any) -> None:
     _add_rexrank(jobs.add_parser("rexrank", help="write a bundle's texts as the leaderboard ReXrank takes them"))
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
-    """One of them; what it prints.
+def run(options: argparse.Namespace) -> int:
+    """One of them, its result as JSON on stdout. 0: done; 75: stopped, 74: the disk; the same command goes on.
 
     Raises:
         TrainingError, BundleError: it cannot be done.
-        training_jobs.curation.run.Stopped: it was stopped; the same command goes on.
     """
     jobs = {"published": _published, "judge": _judge, "paper-table": _paper, "rexrank": _rexrank}
-    return jobs[options.job](options)
+    try:
+        print(json.dumps(jobs[options.job](options), indent=2))  # noqa: T201
+    except (Stopped, OSError) as error:
+        words = f"training_jobs {options.job}: {error}"
+        print(plain_text(words, lines=False), file=sys.stderr)  # noqa: T201
+        return MACHINE_FAILED if isinstance(error, OSError) else STOPPED
+    return 0
 
 
 def _published(options: argparse.Namespace) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 The rows swap encoder and language model, not data sets. What makes ours comparable and what does not:
 
-- Before a text is scored it is cleaned as the released code does it (``tasks/base_task.py``): ``<Img>``, ``Impression:``,
-  line breaks, ``#`` and ``___`` are deleted, and a line break leaves no space.
+- Before a text is scored it is cleaned as the released code does it (``tasks/base_task.py``): ``<Img>``,
+  ``Impression:``, line breaks, ``#`` and ``___`` are deleted, and a line break leaves no space.
 - The reference is the set's text as it is. The paper's is the summary that GPT-3.5 made of a MIMIC-CXR report: curate
   the reports first (docs/training.md, "Curation"). Neither the size of its test set nor its ROUGE's settings are known.
 - The paper draws its texts (top_p 0.9) and asks a random question; ours are decoded as the bundle says.
@@ -109,19 +109,17 @@ def scored(texts: Sequence[str], references: Sequence[str], usual: str) -> dict[
     """
     cleaned = [clean_up(text) for text in texts]
     found, true = [_kinds(text) for text in texts], [_kinds(text) for text in references]
-    scores: dict[str, Any] = {
-        name: bootstrap_mean(values)._asdict() for name, values in _rouge(cleaned, references).items()
-    }
+    scores = {name: bootstrap_mean(values)._asdict() for name, values in _rouge(cleaned, references).items()}
+    others = [reference for _, reference in swapped(cleaned, references)]
+    moved = [text for text, _ in swapped(cleaned, references)]
     controls = {
-        "swapped_image": _means([text for text, _ in swapped(cleaned, references)], _others(cleaned, references))
-        | {"kind_f1": micro_f1(swapped(found, true)).f1},
+        "swapped_image": _means(moved, others) | {"kind_f1": micro_f1(swapped(found, true)).f1},
         "most_frequent_report": _means([clean_up(usual)] * len(references), references)
         | {"kind_f1": micro_f1([(_kinds(usual), one) for one in true]).f1},
         "name_every_finding": {"kind_f1": micro_f1(name_everything(true, sorted(_all_kinds()))).f1},
     }
-    return {"scores": scores | {"kind_f1": bootstrap_f1(list(zip(found, true, strict=True)))._asdict()}} | {
-        "controls": controls
-    }
+    f1 = bootstrap_f1(list(zip(found, true, strict=True)))._asdict()
+    return {"scores": {**scores, "kind_f1": f1}, "controls": controls}
 
 
 def markdown(table: Mapping[str, Any]) -> str:
@@ -199,10 +197,6 @@ def _rouge(texts: Sequence[str], references: Sequence[str]) -> dict[str, list[fl
 
 def _means(texts: Sequence[str], references: Sequence[str]) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in _rouge(texts, references).items()}
-
-
-def _others(texts: Sequence[str], references: Sequence[str]) -> list[str]:
-    return [reference for _, reference in swapped(texts, references)]
 
 
 def _kinds(text: str) -> frozenset[str]:

@@ -162,7 +162,8 @@ def interval(values: Sequence[float]) -> dict[str, float]:
     return bootstrap_mean(values)._asdict()
 
 
-One, Made = TypeVar("One"), TypeVar("Made")
+One = TypeVar("One")
+Made = TypeVar("Made")
 
 
 def _in_order(

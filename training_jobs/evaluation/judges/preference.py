@@ -94,8 +94,8 @@ class Preference:
 def _read(answer: str) -> str:
     """``1``, ``2`` or ``tie``: its first word, or the only one of these in its first line."""
     if found := _ONE_WORD.match(answer.strip()):
-        return found.group(1).lower()
-    named = {word.lower() for word in _NAMED.findall(answer.strip().partition("\n")[0])}
+        return str(found.group(1)).lower()
+    named = {str(word).lower() for word in _NAMED.findall(answer.strip().partition("\n")[0])}
     if len(named) != 1:
         raise Unreadable("it names neither one text nor a tie")
     return named.pop().replace("equal", "tie")
