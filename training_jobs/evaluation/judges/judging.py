@@ -135,7 +135,7 @@ class Judging(Generic[ItemOf]):
         rows = list(self._journal.rows())
         verdicts = [row["verdict"] for row in rows if "verdict" in row]
         failed = Counter(row["failed"] for row in rows if "failed" in row)
-        used = {"calls": budget.calls, "tokens_in": budget.tokens_in, "tokens_out": budget.tokens_out}
+        used = {"calls": self._journal.calls, "tokens_in": budget.tokens_in, "tokens_out": budget.tokens_out}
         return {
             "judge": self._judge.name,
             "model": self._asking.model_name,

@@ -31,7 +31,7 @@ Text 2:
 Which text fits the radiologist's better? What counts is which findings are named and denied, on which side, where and
 how large. Style and length do not count. Answer with one word: 1, 2, or tie if they fit equally well."""
 _ONE_WORD = re.compile(r"\W*(?:answer\W+)?(?:text\s+)?(1|2|tie)(?:\W*\Z|\s*[.:,;)\n*])", re.IGNORECASE)
-_NAMED = re.compile(r"\b(?:1|2|tie|equal(?=ly))", re.IGNORECASE)
+_NAMED = re.compile(r"\b(?:1|2|tie)\b|\bequal(?=ly)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

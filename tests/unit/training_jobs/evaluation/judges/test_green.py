@@ -1,7 +1,9 @@
 """GREEN: what its model is asked, and what its answers score."""
 
+from contextlib import suppress
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training_jobs.evaluation.judges.green import ERRORS, TEMPLATE, Green
@@ -46,13 +48,12 @@ def test_an_answer_without_its_sections_is_a_failure_and_no_score(answer: str) -
         Green().verdict([answer])
 
 
+@settings(max_examples=25)
 @given(st.text())
 def test_any_answer_is_read_or_refused(answer: str) -> None:
     for text in (answer, EMPTY.format(answer)):
-        try:
+        with suppress(Unreadable):
             assert 0 <= Green().verdict([text])["green"] <= 1
-        except Unreadable as error:
-            assert str(error)
 
 
 def test_braces_in_a_report_stay_as_they_are() -> None:
