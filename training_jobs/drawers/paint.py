@@ -13,8 +13,8 @@ from training_jobs.drawers.paint_neutral import neutral
 from training_jobs.drawers.paint_scene import Scene
 from xraygpt_core.phantoms.findings import LABELS, SIDES
 
-_VISIBLE = 0.05  # of the film's grey range, in the middle of a finding
-_FAINT = 0.02  # of a device, whose lines are thinner than what is looked at
+# How much of the film's grey range a finding changes, and on how much of the film, for it to show
+_LARGE, _SMALL, _THIN = (0.06, 0.008), (0.06, 0.0005), (0.02, 0.001)
 # What may hide another finding comes first: what is painted later is left out where it does not show.
 _ORDER = (
     *(f"pneumothorax_{side}" for side in SIDES),
@@ -65,8 +65,9 @@ def _shows(scene: Scene, label: str, rng: np.random.Generator) -> bool:
     before, look = scene.value.copy(), scene.look()
     _finding(scene, label, rng)
     low, high = np.quantile(look, (0.02, 0.98))
-    change = np.sort(np.abs(scene.look() - look), axis=None)[-12:].mean() / max(float(high - low), 1.0)
-    if change >= (_FAINT if label == "device" else _VISIBLE):
+    least, share = {"nodule": _SMALL, "device": _THIN}.get(label, _LARGE)
+    change = np.abs(scene.look() - look) / max(float(high - low), 1.0)
+    if float(np.quantile(change, 1 - share)) >= least:
         return True
     scene.value = before
     return False

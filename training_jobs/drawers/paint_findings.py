@@ -14,21 +14,21 @@ _KNOTS = np.arange(ANGLES) * (2 * np.pi / ANGLES)
 
 
 def effusion(scene: Scene, side: Side, rng: Rng) -> None:
-    """Fluid from the costophrenic angle up, its upper border a meniscus; sometimes it lies behind the lung as a veil."""
+    """Fluid from the costophrenic angle up, its upper border a meniscus; sometimes a veil behind the lung too."""
     place = scene.places[side]
-    size = float(
-        rng.choice([rng.uniform(0.16, 0.3), rng.uniform(0.3, 0.5), rng.uniform(0.5, 0.85)], p=(0.45, 0.35, 0.2))
-    )
+    low, high = ((0.24, 0.38), (0.38, 0.58), (0.58, 0.9))[int(rng.choice(3, p=(0.45, 0.35, 0.2)))]
+    size = float(rng.uniform(low, high))
     if rng.random() < 0.2:
         ramp = smooth_step((place.down - rng.uniform(0.0, 0.4)) / rng.uniform(0.5, 0.9))
         scene.add(ramp * place.inside * np.float32(rng.uniform(0.25, 0.5) * scene.unit))
-        size *= 0.6
-    flat = float(np.clip(rng.uniform(0.25, 0.6) + 0.5 * (size - 0.4), 0.2, 0.9))
-    level = place.corner - size * place.high * (flat + (1 - flat) * place.lateral ** float(rng.uniform(1.5, 3)))
-    border = smooth_step((scene.y - level) / float(rng.uniform(0.06, 0.16) * place.high) + 0.4)
-    region = np.clip(place.depth / 3 + 1.2, 0, 1) * border
-    fluid = scene.soft + scene.unit * float(rng.uniform(-0.15, 0.3))
-    scene.add(np.asarray(region * np.clip(fluid - scene.local(), 0, None), np.float32))
+        size *= 0.75
+    flat = float(rng.uniform(0.5, 0.85))
+    level = place.corner - size * place.high * (flat + (1 - flat) * place.lateral ** float(rng.uniform(2.5, 6)))
+    level = level + np.float32(0.02 * place.high) * scene.clouds(rng, 2.0)
+    border = smooth_step((scene.y - level) / float(rng.uniform(0.1, 0.28) * place.high) + 0.4)
+    region = smooth_step(place.depth / (0.06 * scene.lungs.half) + 1) * border
+    fluid = np.maximum(scene.beside(), scene.soft - 0.1 * scene.unit) + scene.unit * float(rng.uniform(-0.15, 0.15))
+    scene.add(np.asarray(region * np.clip(fluid - scene.local(0.12), 0, None), np.float32))
 
 
 def pneumothorax(scene: Scene, side: Side, rng: Rng) -> None:
@@ -69,16 +69,16 @@ def consolidation(scene: Scene, side: Side, zone: str, rng: Rng) -> None:
     field = np.full(scene.lungs.shape, -9.0, np.float32)
     for _ in range(int(rng.integers(1, 4))):
         field = np.maximum(field, _ellipse(scene, place, centre, rng))
-    field = field + np.float32(rng.uniform(0.15, 0.45)) * scene.clouds(rng, float(rng.uniform(1.2, 2.0)))
-    dense = smooth_step((field - 0.1) / float(rng.uniform(0.25, 0.9)))
+    field = field + np.float32(rng.uniform(0.12, 0.35)) * scene.clouds(rng, float(rng.uniform(1.5, 2.3)))
+    dense = smooth_step((field + 0.1) / float(rng.uniform(0.5, 1.3)))
     sharp = 0.02 if side == "right" and zone == "upper" and rng.random() < 0.3 else 0.1
     border = (0.5 - place.down) if zone == "upper" else (place.down - 0.46)
     dense = dense * smooth_step(border / sharp + 0.5) * place.inside
-    texture = 1 + np.float32(rng.uniform(0.1, 0.3)) * np.clip(scene.own_texture(rng), -2, 2)
-    strength = float(rng.uniform(0.4, 1.0)) * scene.unit
-    room = np.clip((scene.soft + 0.35 * scene.unit - scene.local()) / scene.unit, 0.0, 1)
+    texture = 1 + np.float32(rng.uniform(0.03, 0.12)) * np.clip(scene.own_texture(rng), -2, 2)
+    strength = float(rng.uniform(0.5, 1.0))
+    room = np.clip(scene.soft + 0.1 * scene.unit - scene.local(), 0.0, None)
     added = scene.large(np.asarray(dense * texture * strength * room, np.float32))
-    if strength > 0.5 * scene.unit and rng.random() < 0.4:
+    if strength > 0.6 and rng.random() < 0.4:
         added = added * (1 - np.float32(rng.uniform(0.35, 0.7)) * _bronchi(scene, place, centre, rng))
     scene.value = scene.value + added
 
@@ -86,7 +86,7 @@ def consolidation(scene: Scene, side: Side, zone: str, rng: Rng) -> None:
 def _ellipse(scene: Scene, place: Place, centre: tuple[float, float], rng: Rng) -> Grey:
     """1 in the middle of a random ellipse near the centre (lateral, down), 0 on its rim, negative outside."""
     half = scene.lungs.half
-    wide, tall = float(rng.uniform(0.16, 0.36)) * half, float(rng.uniform(0.16, 0.34)) * half
+    wide, tall = float(rng.uniform(0.2, 0.42)) * half, float(rng.uniform(0.18, 0.4)) * half
     x = scene.lungs.midline + place.sign * (place.inner + centre[0] * (place.wall - place.inner))
     x, y = x + float(rng.normal(0, 0.08)) * half, place.top + centre[1] * place.high + float(rng.normal(0, 0.07)) * half
     turn = float(rng.uniform(0, np.pi))

@@ -8,7 +8,7 @@ from training_jobs.drawers.paint_scene import Scene, smooth_step
 from xraygpt_core.phantoms.film import stamp
 
 _WORDS = ("L", "R", "AP", "PA", "PORTABLE", "ERECT", "SUPINE", "SEMI-ERECT", "12", "MOBILE")
-_MAY_BE_LARGE = 0.5
+_MAY_BE_LARGE = 0.41
 
 
 def neutral(scene: Scene, rng: np.random.Generator, heart_is_painted: bool) -> None:

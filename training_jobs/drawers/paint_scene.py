@@ -34,11 +34,13 @@ class Scene:
         self.mm = 2 * lungs.half / CHEST_MM
         self.x = np.arange(lungs.shape[1], dtype=np.float32)[None, :]
         self.y = np.arange(lungs.shape[0], dtype=np.float32)[:, None]
-        between = self.small()[self._rows(), self._columns()]
-        lung = self.small()[np.maximum(self.places["left"].inside, self.places["right"].inside) > 0.9]
-        self.lung = float(np.median(lung))
-        self.unit = float(np.clip(np.quantile(between, 0.6) - self.lung, *_UNIT))
-        self.soft = self.lung + self.unit  # attenuation of soft tissue
+        small, both = self.small(), tuple(self.places.values())
+        self.lung = float(np.median(small[np.maximum(both[0].inside, both[1].inside) > 0.9]))
+        around = np.maximum(both[0].depth, both[1].depth) / lungs.half
+        rows = (self.y > min(place.top for place in both)) & (self.y < max(place.corner for place in both))
+        beside = small[(around < -0.03) & (around > -0.12) & rows & (small > self.lung)]
+        self.unit = float(np.clip((np.median(beside) if beside.size else 1.0) - self.lung, *_UNIT))
+        self.soft = self.lung + self.unit  # attenuation of the soft tissue beside the lungs
 
     @cached_property
     def places(self) -> dict[Side, "Place"]:
@@ -53,6 +55,12 @@ class Scene:
     def local(self, share: float = 0.06) -> Grey:
         """The attenuation now on the grid, without what is smaller than ``share`` of half the chest."""
         return blurred(self.small(), share * self.lungs.half)
+
+    def beside(self) -> Grey:
+        """What the lungs would look like were they of what surrounds them: the rest of the film spread into them."""
+        outside = 1 - np.maximum(self.places["left"].inside, self.places["right"].inside)
+        reach = 0.22 * self.lungs.half
+        return blurred(self.small() * outside, reach) / (blurred(outside, reach) + np.float32(1e-3))
 
     def large(self, field: Grey) -> Grey:
         """A grid field on the film."""
@@ -87,14 +95,6 @@ class Scene:
         spectrum = np.abs(np.fft.rfft2(detail * np.hanning(small.shape[0])[:, None]))
         return _shaped(rng, self.lungs.shape, lambda _: spectrum)
 
-    def _rows(self) -> slice:
-        top, bottom = self.lungs.top("right"), self.lungs.bottom("right")
-        return slice(max(0, int(top + 0.3 * (bottom - top))), max(3, int(bottom)))
-
-    def _columns(self) -> slice:
-        reach = 0.14 * self.lungs.half
-        return slice(max(0, int(self.lungs.midline - reach)), int(self.lungs.midline + reach) + 1)
-
 
 def _shaped(rng: np.random.Generator, shape: tuple[int, int], amplitude) -> Grey:  # type: ignore[no-untyped-def]
     frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :])
@@ -107,6 +107,7 @@ class Place:
     """Coordinates within one lung, as grid fields.
 
     Attributes:
+        away: distance from the midline, positive towards this lung; one row.
         sign: -1 for the patient's right (left in the image), +1 for the left.
         angle: direction from the lung's middle, in radians; 0 to the right of the image, a quarter turn down.
         reach: distance of the outline in that direction.
@@ -132,7 +133,8 @@ class Place:
         self.high = self.bottom - self.top
         away = self.sign * (outline[:, 0] - lungs.midline)
         self.wall, self.inner = float(away.max()), max(0.0, float(away.min()))
-        across = (self.sign * (scene.x - lungs.midline) - self.inner) / (self.wall - self.inner)
+        self.away = self.sign * (scene.x - lungs.midline)
+        across = (self.away - self.inner) / (self.wall - self.inner)
         self.lateral: Grey = np.clip(across, 0, 1).astype(np.float32)
         self.down: Grey = ((scene.y - self.top) / self.high).astype(np.float32)
 
@@ -140,11 +142,13 @@ class Place:
         """A grid field that depends on the direction alone; ``knots`` in radians."""
         return np.interp(self.angle, knots, values, period=2 * np.pi).astype(np.float32)
 
-    def heart(self, midline: float) -> float:
-        """How far the lung's inner border bulges from the midline in its lower part, in pixels of the grid."""
-        low = self.outline[(self.outline[:, 1] > self.top + 0.5 * self.high) & (self.outline[:, 1] < self.bottom)]
-        away = np.sort(self.sign * (low[:, 0] - midline))
-        return float(away[: max(2, len(away) // 6)].mean())
+    def heart(self) -> float:
+        """How far the heart reaches from the midline, in pixels of the grid: the lung's inner border, lower part."""
+        rows = slice(int(self.top + 0.5 * self.high), int(self.top + 0.9 * self.high))
+        lung = self.inside[rows] > 0.5
+        away = np.where(lung, self.away, np.inf).min(axis=1)
+        away = away[np.isfinite(away)]
+        return float(np.quantile(away, 0.85)) if len(away) else 0.3 * self.wall
 
 
 class Pen:
