@@ -117,7 +117,7 @@ class _Builder:
                     note_image(self._pixels, picture.pixels, pair, one.problems)
                 if not source.variant:
                     self.examples.offer(kept[-1], source)
-            elif not source.variant:
+            elif source.first:
                 one.problems.add(pair.where or pair.pair_id, picture.why, Kind(picture.dropped))
         if not kept:
             return
