@@ -51,7 +51,7 @@ def _of_set(spec: SetSpec, split: str) -> list[Film]:
     rows = [row for _, row in manifest_rows(spec, files, problems) if row["split"] == split and row["text"]]
     stop_at([problems])
     return [
-        Film(images.path(row["image"]), row["text"], nih14.kinds(frozenset(row["labels"])), _view(row["view"]))
+        Film(images.path(row["image"]), row["text"], nih14.kinds_of_nih(frozenset(row["labels"])), _view(row["view"]))
         for row in rows
     ]
 

@@ -7,20 +7,18 @@ from collections.abc import Set
 
 from xraygpt_core.phantoms.findings import LABELS, View
 from xraygpt_core.report.concise import concise_report
+from xraygpt_core.report.kinds import NORMAL
 
 NAME = "nih14"
 _OPACITIES = frozenset({"Consolidation", "Pneumonia", "Infiltration", "Atelectasis", "Edema"})
 _SAID = {"No Finding": None, "Cardiomegaly": "cardiomegaly", "Nodule": "nodule", "Mass": "nodule"}
-# Label -> kind of finding in our vocabulary; the other labels have no word there
-_KINDS = {
-    "Cardiomegaly": "cardiomegaly",
+_KINDS = dict.fromkeys(_OPACITIES, "opacity") | {
     "Effusion": "effusion",
+    "Cardiomegaly": "cardiomegaly",
     "Pneumothorax": "pneumothorax",
-    "Consolidation": "consolidation",
-    "Pneumonia": "consolidation",
-    "Infiltration": "consolidation",
     "Nodule": "nodule",
     "Mass": "nodule",
+    "No Finding": NORMAL,
 }
 
 
@@ -37,8 +35,11 @@ def truth(named: Set[str]) -> dict[str, float | None]:
     return {label: told[label.split("_")[0]] for label in LABELS}
 
 
-def kinds(named: Set[str]) -> frozenset[str]:
-    """Findings without side and zone."""
+def kinds_of_nih(named: Set[str]) -> frozenset[str]:
+    """The classes of :data:`xraygpt_core.report.kinds.KINDS` that the labels name.
+
+    Empty for a film with other labels alone (emphysema, fibrosis, hernia, pleural thickening), which is abnormal.
+    """
     return frozenset(_KINDS[label] for label in named if label in _KINDS)
 
 

@@ -98,7 +98,20 @@ def test_no_side_is_invented_for_a_film() -> None:
     assert nih14.report({"Effusion"}, "PA") is None
     assert nih14.report({"Fibrosis", "Nodule"}, "PA") is None
     assert nih14.report({"No Finding"}, None) is None
-    assert nih14.kinds({"Mass", "Pneumonia", "Fibrosis"}) == {"nodule", "consolidation"}
+
+
+@pytest.mark.parametrize(
+    ("named", "kinds"),
+    [
+        ({"Mass", "Pneumonia", "Fibrosis"}, {"nodule", "opacity"}),
+        ({"Edema"}, {"opacity"}),
+        ({"No Finding"}, {"normal"}),
+        ({"Pleural_Thickening", "Pleural Thickening", "Hernia"}, set()),
+        ({"Cardiomegaly", "Effusion", "Pneumothorax"}, {"cardiomegaly", "effusion", "pneumothorax"}),
+    ],
+)
+def test_nih_labels_name_kinds_in_either_spelling(named: set[str], kinds: set[str]) -> None:
+    assert nih14.kinds_of_nih(named) == kinds
 
 
 def test_the_words_for_views_are_known() -> None:
