@@ -42,7 +42,7 @@ def rows(spec: SetSpec, files: Files, images: Files, problems: Problems) -> Iter
 
 def manifest_rows(spec: SetSpec, files: Files, problems: Problems) -> Iterator[tuple[str, dict[str, Any]]]:
     """Where each row of the chosen folders stands, and it, with texts ``id``, ``split`` and ``image``, texts or None
-    ``patient``, ``view`` and ``text``, and a list of texts ``labels``.
+    ``patient``, ``view``, ``text`` and ``source`` (the column ``source_repo``), and a list of texts ``labels``.
     """
     column = spec.columns.get("text", "text")
     for where, row in json_rows(files, main_file(spec, FILE), problems):
@@ -56,6 +56,8 @@ def manifest_rows(spec: SetSpec, files: Files, problems: Problems) -> Iterator[t
         if not _are_texts(labels) or not all(value is None or isinstance(value, str) for value in optional.values()):
             problems.add(where, "patient, view and text must be texts, labels a list of texts", Kind.WRONG_SHAPE)
             continue
+        source = row.get("source_repo")
+        optional["source"] = source if isinstance(source, str) else None
         yield where, {name: row[name] for name in _NEEDED} | optional | {"labels": labels}
 
 

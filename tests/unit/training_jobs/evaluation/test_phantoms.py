@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 import training_jobs.evaluate as evaluate_module
 from training_jobs.evaluate import evaluate_films, evaluate_phantoms, summaries
+
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.phantoms.draw import draw_phantom
 from xraygpt_core.report.concise import concise_report

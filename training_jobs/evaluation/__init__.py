@@ -1,0 +1,1 @@
+"""How good a bundle is, on drawn and on real films, beside answers that never saw the film."""
