@@ -7,6 +7,7 @@ from training_jobs.evaluation.cases import Case
 from xraygpt_core.report.controls import swapped_within
 from xraygpt_core.report.scores import bootstrap_f1, bootstrap_mean, micro_f1, paired_bootstrap_f1, rouge_l, wilson
 
+Groups = Sequence[Hashable] | None
 Said = Sequence[frozenset[str]]  # what each text asserts, in the order of the cases
 SWAPS = 20  # the control is their mean: one swap of a hundred films is off by several hundredths
 
@@ -22,9 +23,7 @@ def constant(said: Said, other: frozenset[str], cases: Sequence[Case], name: str
     return _against(said, [other] * len(cases), cases, name)
 
 
-def swap(
-    said: Said, cases: Sequence[Case], name: str, groups: Sequence[Hashable] | None = None
-) -> dict[str, Any] | None:
+def swap(said: Said, cases: Sequence[Case], name: str, groups: Groups = None) -> dict[str, Any] | None:
     """Each film's truth beside the texts about other patients' films, of the same group only; None if there is none."""
     owners, groups = patients_of(cases), groups or [None] * len(cases)
     pairs = [pair for seed in range(SWAPS) for pair in swapped_within(groups, owners, seed=seed)]
@@ -34,9 +33,7 @@ def swap(
     return _against(own, other, [cases[truth] for _, truth in pairs], name)
 
 
-def swapped_rouge(
-    texts: Sequence[str], cases: Sequence[Case], groups: Sequence[Hashable] | None = None
-) -> float | None:
+def swapped_rouge(texts: Sequence[str], cases: Sequence[Case], groups: Groups = None) -> float | None:
     """Mean ROUGE-L of one such swap."""
     pairs = swapped_within(groups or [None] * len(cases), patients_of(cases))
     return rouge([texts[a] for a, _ in pairs], [cases[b] for _, b in pairs])["value"] if pairs else None
