@@ -93,7 +93,7 @@ def _writer(options: argparse.Namespace) -> "Writer":
         return saved_texts(options.saved)
     if options.base is None:
         raise TrainingError("name a bundle with --base, or a file of texts with --from")
-    from training_jobs.evaluation.writing import summaries
+    from training_jobs.evaluation.generating import summaries
     from xraygpt_core.model.bundle import read_bundle
 
     return partial(summaries, read_bundle(options.base), batch=options.batch, notify=_notify, device=options.device)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from training_jobs.__main__ import main
-from training_jobs.evaluation import writing
+from training_jobs.evaluation import generating
 from training_jobs.evaluation.cases import Case
 from training_jobs.evaluation.saved import save, saved_texts
 from xraygpt_core.errors import TrainingError
@@ -52,7 +52,7 @@ def test_the_command_scores_the_same_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     said = ["Findings: PA view. Pulmonary nodule.", "Findings: AP view. No abnormal finding.", "Clear lungs."]
-    monkeypatch.setattr(writing, "summaries", lambda *_, **__: said)
+    monkeypatch.setattr(generating, "summaries", lambda *_, **__: said)
     films, file = ["evaluate", "--films", str(film_directory)], str(tmp_path / "texts.jsonl")
     assert main([*films, "--base", str(tiny_bundle.path), "--texts", file]) == 0
     first = json.loads(capsys.readouterr().out)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from training_jobs.drawers.drawings import draw, phantoms
-from training_jobs.evaluation.writing import summaries
+from training_jobs.evaluation.generating import summaries
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.training.config import Phantoms
 
