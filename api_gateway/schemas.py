@@ -85,20 +85,26 @@ class Answer(BaseModel):
 
 
 class FigureAnswer(Answer):
-    """One measurement of a validated model: ``value`` of ``metric`` on ``n`` films, with its 95 % interval."""
+    """One measurement of the model: ``value`` of ``metric`` on ``n`` films, with its 95 % interval.
+
+    The controls beside it, or null: ``swapped``, the metric of the texts beside another film, and ``most_frequent``,
+    that of one text for all films.
+    """
 
     name: str
     n: int
     metric: str
     value: float
     interval: tuple[float, float]
+    swapped: float | None = None
+    most_frequent: float | None = None
 
 
 class ScopeAnswer(Answer):
-    """What the bundle of a text was made for: ``synthetic``, ``research``, ``validated``, or null if it does not say.
+    """What the bundle of a text was made for: ``synthetic``, ``trial``, ``research``, ``validated``, or null.
 
-    ``says`` is one sentence to show with the text; ``validated_on`` has the measurements of a ``validated`` model. The
-    flag ``out_of_scope`` means that the film lies outside of the scope.
+    ``says`` is one sentence to show with the text; ``validated_on`` has the measurements of a ``trial`` or a
+    ``validated`` model. The flag ``out_of_scope`` means that the film lies outside of the scope.
     """
 
     made_for: MadeFor | None

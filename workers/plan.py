@@ -27,7 +27,7 @@ from xraygpt_core.training.config import parse_config
 from xraygpt_core.training.datasets.problems import Kind, Problem, Problems
 from xraygpt_core.training.datasets.read import across_sets, read_set
 from xraygpt_core.training.datasets.splits import SplitOf
-from xraygpt_core.training.mixture import SetSpec
+from xraygpt_core.training.mixture import PAINTED, SetSpec
 from xraygpt_core.training.pairs import Pair
 
 Signed = Callable[[Ledger, SetSpec, UUID], Iterable[Pair]]
@@ -129,6 +129,8 @@ class Planning:
             if len(cutter.shards) == before:
                 problems.add(spec.name, "no signed study is selected", Kind.EMPTY_SET)
             return
+        if spec.reader == PAINTED:
+            raise TrainingError("films are painted only by a run on the machine where they lie")
         settings = self._context.settings
         texts, images = files_of(spec, self._context.store, settings.training_data, settings.max_object_bytes, alive)
         reading = read_set(spec, texts, images)

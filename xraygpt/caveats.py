@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from xraygpt_core.scope import Figure, Scope
 from xraygpt_core.states import DOUBTS, Flag
 
 # Each in words that go on after "the film is" or "the text is".
@@ -38,12 +39,36 @@ def inside(text: Mapping[str, Any]) -> str | None:
     scope = text.get("scope")
     if scope is None or Flag.OUT_OF_SCOPE in (text.get("flags") or ()):
         return None
-    figures = [
-        f"{one['name']}: {one['metric']} {one['value']:.3g} ({one['interval'][0]:.3g} to {one['interval'][1]:.3g}, "
-        f"n = {one['n']})"
-        for one in scope.get("validated_on") or ()
-    ]
+    figures = map(_figure, scope.get("validated_on") or ())
     return "; ".join([f"{scope['made_for'] or 'nothing declared'}: {scope['says']}", *figures])
+
+
+def _figure(one: Mapping[str, Any]) -> str:
+    low, high = one["interval"]
+    beside = {"the texts beside another film": one.get("swapped"), "one text for all": one.get("most_frequent")}
+    controls = "".join(f"; {name} {value:.3g}" for name, value in beside.items() if value is not None)
+    return f"{one['name']}: {one['metric']} {one['value']:.3g} ({low:.3g} to {high:.3g}, n = {one['n']}{controls})"
+
+
+def on_films(scope: Scope) -> str | None:
+    """One sentence on how often the model knows an abnormal film; None where its bundle does not declare that."""
+    if (declared := scope.abnormal()) is None:
+        return None
+    sensitivity, specificity = declared
+    return (
+        f"On {sensitivity.n + specificity.n} {sensitivity.name} it called {_share(sensitivity)} abnormal ones abnormal "
+        f"(sensitivity {_range(sensitivity)}) and {_share(specificity)} normal ones normal "
+        f"(specificity {_range(specificity)}); not for clinical use."
+    )
+
+
+def _share(one: Figure) -> str:
+    return f"{round(one.value * one.n)} of {one.n}"
+
+
+def _range(one: Figure) -> str:
+    value, low, high = (f"{number:.2f}".removeprefix("0") for number in (one.value, *one.interval))
+    return f"{value}, {low}–{high}"
 
 
 def quoted(consistency: Sequence[Mapping[str, str]]) -> list[str]:

@@ -14,25 +14,44 @@ from xraygpt_core.states import Flag
 _LONGEST = 300  # characters of a sentence that stands above every draft
 _KEYS = frozenset({"made_for", "says", "card", "validated_on"})
 _FIGURE_KEYS = frozenset({"name", "n", "metric", "value", "interval"})
+_CONTROLS = frozenset({"swapped", "most_frequent"})
+
+SENSITIVITY, SPECIFICITY = "sensitivity of abnormal", "specificity of abnormal"
 
 
 class MadeFor(StrEnum):
     """What a bundle claims."""
 
     SYNTHETIC = "synthetic"  # drawn films, not people's: its text about a person's film is worth nothing
+    TRIAL = "trial"  # for trying the system out: measured on people's films too, on which it is often wrong
     RESEARCH = "research"  # people's films, without a measurement: no hospital's film lies inside
     VALIDATED = "validated"  # people's films, measured: the figures stand in validated_on
 
 
+_MEASURED = (
+    MadeFor.TRIAL,
+    MadeFor.VALIDATED,
+)  # measured on films like the reader's: their figures travel with each text
+
+
 @dataclass(frozen=True)
 class Figure:
-    """One measurement: ``value`` of ``metric`` on ``n`` films of ``name``, with its 95 % interval."""
+    """One measurement: ``value`` of ``metric`` on ``n`` films of ``name``, with its 95 % interval.
+
+    ``n`` counts the films that the metric is about: the abnormal ones for :data:`SENSITIVITY`.
+
+    Attributes:
+        swapped: the same metric of the texts beside another film; None where it was not measured.
+        most_frequent: that of one text for all films, the most frequent of the training.
+    """
 
     name: str
     n: int
     metric: str
     value: float
     interval: tuple[float, float]
+    swapped: float | None = None
+    most_frequent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,12 +73,19 @@ class Scope:
 
         The others stay in the bundle, whose hash travels too.
         """
-        figures = self.figures() if self.made_for is MadeFor.VALIDATED else []
+        figures = self.figures() if self.made_for in _MEASURED else []
         return {"made_for": self.made_for, "says": self.says, "card": self.card, "validated_on": figures}
 
     def figures(self) -> list[dict[str, Any]]:
-        """``validated_on`` for programs."""
-        return [asdict(figure) for figure in self.validated_on]
+        """``validated_on`` for programs, without the controls that were not measured."""
+        figures = [asdict(figure) for figure in self.validated_on]
+        return [{key: value for key, value in one.items() if value is not None} for one in figures]
+
+    def abnormal(self) -> tuple[Figure, Figure] | None:
+        """Sensitivity and specificity of "abnormal" on the first films of which both are declared; None: on none."""
+        specific = {one.name: one for one in self.validated_on if one.metric == SPECIFICITY}
+        sensitive = [one for one in self.validated_on if one.metric == SENSITIVITY and one.name in specific]
+        return (sensitive[0], specific[sensitive[0].name]) if sensitive else None
 
 
 UNDECLARED = Scope(None, "This bundle does not say what it was made for.")
@@ -68,10 +94,10 @@ UNDECLARED = Scope(None, "This bundle does not say what it was made for.")
 def is_outside(scope: Scope, flags: Collection[str]) -> bool:
     """Whether a film with these flags lies outside of what the model was made for and measured on.
 
-    A validated model's scope holds every film that is not known to be drawn.
+    A validated model's scope holds every film that is not known to be drawn; a trial is no claim about a person's film.
     """
     match scope.made_for:
-        case MadeFor.SYNTHETIC:
+        case MadeFor.SYNTHETIC | MadeFor.TRIAL:
             return Flag.SYNTHETIC not in flags
         case MadeFor.VALIDATED:
             return Flag.SYNTHETIC in flags
@@ -89,7 +115,7 @@ def inherited(scope: Scope, base: str) -> Scope:
     """The scope of a bundle made from another one by training or quantising: its own weights were not measured."""
     if scope.made_for is None:
         return UNDECLARED
-    made_for = MadeFor.RESEARCH if scope.made_for is MadeFor.VALIDATED else scope.made_for
+    made_for = MadeFor.RESEARCH if scope.made_for in _MEASURED else scope.made_for
     films = "synthetic films" if made_for is MadeFor.SYNTHETIC else "research"
     return Scope(made_for, f"Made from the bundle {base}: for {films} only, and not measured itself.")
 
@@ -119,8 +145,8 @@ def parse_scope(table: Mapping[str, Any] | None) -> Scope:
         None if card is None else _sentence(card, "card"),
         tuple(_figure(figure) for figure in figures),
     )
-    if scope.made_for is MadeFor.VALIDATED and not scope.validated_on:
-        raise ValueError("[scope] a validated model states its figures in validated_on")
+    if scope.made_for in _MEASURED and not scope.validated_on:
+        raise ValueError(f"[scope] a bundle that is made for {scope.made_for} states its figures in validated_on")
     return scope
 
 
@@ -141,8 +167,11 @@ def _sentence(value: object, key: str) -> str:
 
 def _figure(table: object) -> Figure:
     where = "[scope] validated_on"
-    if not isinstance(table, Mapping) or set(table) != _FIGURE_KEYS:
-        raise ValueError(f"each entry of {where} has {', '.join(sorted(_FIGURE_KEYS))}, and nothing else")
+    if not isinstance(table, Mapping) or set(table) - _CONTROLS != _FIGURE_KEYS:
+        raise ValueError(
+            f"each entry of {where} has {', '.join(sorted(_FIGURE_KEYS))}, perhaps {' or '.join(sorted(_CONTROLS))}, "
+            "and nothing else"
+        )
     films, interval = table["n"], table["interval"]
     if isinstance(films, bool) or not isinstance(films, int) or films < 1:
         raise ValueError(f"{where}: n is the number of films")
@@ -151,7 +180,9 @@ def _figure(table: object) -> Figure:
     low, value, high = (_number(one, where) for one in (interval[0], table["value"], interval[1]))
     if not low <= value <= high:
         raise ValueError(f"{where}: the value {value} lies outside of its interval")
-    return Figure(_sentence(table["name"], "name"), films, _sentence(table["metric"], "metric"), value, (low, high))
+    controls = {key: _number(table[key], where) for key in _CONTROLS & set(table)}
+    name, metric = _sentence(table["name"], "name"), _sentence(table["metric"], "metric")
+    return Figure(name, films, metric, value, (low, high), **controls)
 
 
 def _number(value: object, where: str) -> float:

@@ -128,10 +128,7 @@ export function provenance(summary) {
     ["Bundle SHA-256", summary.bundle_sha256],
     ["Summary", summary.summary_id],
     ["Made for", [summary.scope.made_for, summary.scope.says].filter(Boolean).join(": ")],
-    ...summary.scope.validated_on.map(({ name, n, metric, value, interval: [low, high] }) => [
-      "Measured",
-      `${name}: ${metric} ${value} (${low} to ${high}), n = ${n}`,
-    ]),
+    ...summary.scope.validated_on.map((figure) => ["Measured", measurement(figure)]),
     ["Lease epoch", String(summary.lease_epoch)],
     ...Object.entries(summary.provenance)
       .filter(([name]) => name !== "scope")
@@ -144,6 +141,15 @@ export function provenance(summary) {
     "Where this text comes from",
     h("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
   );
+}
+
+function measurement({ name, n, metric, value, interval: [low, high], ...controls }) {
+  const beside = [
+    ["the texts beside another film", controls.swapped],
+    ["one text for all", controls.most_frequent],
+  ].filter(([, control]) => control != null);
+  const compared = beside.map(([what, control]) => `; ${what} ${control}`).join("");
+  return `${name}: ${metric} ${value} (${low} to ${high}), n = ${n}${compared}`;
 }
 
 /** Every step of the study, fetched when it is opened; at once with `open`. */

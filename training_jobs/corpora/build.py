@@ -14,7 +14,7 @@ from pathlib import Path
 
 from training_jobs.corpora.examples import Examples
 from training_jobs.corpora.reading import ReadSet, mixture_problems, reading
-from training_jobs.corpora.shards import FEATURES, Encoded, ShardCache
+from training_jobs.corpora.shards import FEATURES, Below, Encoded, ShardCache
 from training_jobs.corpora.sources import Source, preparing
 from training_jobs.corpora.temporary import publish, unnamed
 from xraygpt_core.model.bundle import Bundle
@@ -30,13 +30,16 @@ Notify = Callable[[int, int], None]
 Items = Sequence[tuple[Pair, Source]]
 
 
-def local_corpus(base: Bundle, mixture: Mixture, cache: Path, workers: int, notify: Notify) -> Corpus:
+def local_corpus(
+    base: Bundle, mixture: Mixture, cache: Path, workers: int, notify: Notify, below: Below | None = None
+) -> Corpus:
     """The corpus of a mixture whose sets lie on this machine.
 
     Args:
         cache: encoded shards and corpora are kept below it, and shared by runs.
         workers: with two or more, pictures are prepared in ``workers - 1`` processes beside the encoder.
         notify: is told how many pictures of how many are done.
+        below: of a tuned encoder, what it may begin with.
 
     Raises:
         TrainingError: a set cannot be trained on; its text lists what is wrong, with file and line.
@@ -45,7 +48,7 @@ def local_corpus(base: Bundle, mixture: Mixture, cache: Path, workers: int, noti
     """
     corpora = cache / "corpora"
     with reading(mixture, cache) as sets, preparing(workers) as prepare, unnamed(corpora) as work:
-        builder = _Builder(sets, ShardCache(base, cache, prepare), work, notify)
+        builder = _Builder(sets, ShardCache(base, cache, prepare, below), work, notify)
         builder.check()
         for one in sets:
             builder.add(one)
@@ -114,7 +117,7 @@ class _Builder:
                     note_image(self._pixels, picture.pixels, pair, one.problems)
                 if not source.variant:
                     self.examples.offer(kept[-1], source)
-            elif not source.variant:
+            elif source.first:
                 one.problems.add(pair.where or pair.pair_id, picture.why, Kind(picture.dropped))
         if not kept:
             return

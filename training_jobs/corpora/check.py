@@ -48,7 +48,7 @@ def _decode(sets: Sequence[ReadSet], prepare: Prepare, notify: Notify, splits: C
     """Decode every film; what cannot be decoded, and what is in two splits, is a problem of its set."""
     pixels, done, total = SplitOf(), 0, sum(one.count for one in sets if not one.spec.drawn)
     for one in sets:
-        films = ((pair, source) for pair, source in one.items() if not source.variant and not source.drawing)
+        films = ((pair, source) for pair, source in one.items() if source.first and not source.drawing)
         while chunk := list(islice(films, _TOGETHER)):
             for (pair, _), (picture, _png) in zip(chunk, prepare([source for _, source in chunk]), strict=True):
                 done += 1 + one.spec.variants * (pair.split == "train")

@@ -29,8 +29,27 @@ def mixture_of(config: Config) -> Mixture:
 
 
 def demo_films(folder: Path) -> tuple[SetSpec, ...]:
-    """The sets of ``mixtures/demo.toml`` in a folder with ``manifest.jsonl``: those whose films are there."""
-    with as_file(files("training_jobs.mixtures") / "demo.toml") as demo:
-        sets = [replace(spec, path=str(folder)) for spec in read_mixture(demo).sets]
-    there = [spec for spec in sets if any((folder / door).is_dir() for door in spec.only)]
+    """The films of ``mixtures/demo.toml`` in a folder with ``manifest.jsonl``: the sets whose films are there."""
+    sets = [spec for spec in placed(_demo(), folder).sets if spec.reader == "manifest"]
+    there = [spec for spec in sets if _is_there(spec, folder)]
     return tuple(there or sets)  # without any, all are asked for: each of them says what it misses
+
+
+def demo_mixture(folder: Path | None) -> Mixture:
+    """Everything in ``mixtures/demo.toml``: what is drawn, and of the films those that are there."""
+    whole = _demo() if folder is None else placed(_demo(), folder)
+    return Mixture(tuple(spec for spec in whole.sets if spec.drawn or (folder is not None and _is_there(spec, folder))))
+
+
+def placed(mixture: Mixture, folder: Path) -> Mixture:
+    """The mixture with its manifests in this folder."""
+    return Mixture(tuple(spec if spec.drawn else replace(spec, path=str(folder)) for spec in mixture.sets))
+
+
+def _is_there(spec: SetSpec, folder: Path) -> bool:
+    return any((folder / door).is_dir() for door in spec.only)
+
+
+def _demo() -> Mixture:
+    with as_file(files("training_jobs.mixtures") / "demo.toml") as demo:
+        return read_mixture(demo)

@@ -1,12 +1,13 @@
 """All sets of a mixture, read and checked before anything is encoded, and kept in a file that is gone through again."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
 
-from training_jobs.corpora.sources import Source
+from training_jobs.corpora.sources import Painting, Source
 from training_jobs.corpora.temporary import unnamed
 from training_jobs.drawers.drawings import Drawing, drawings
 from xraygpt_core.errors import TrainingError
@@ -15,7 +16,7 @@ from xraygpt_core.training.datasets.pictures import first_look
 from xraygpt_core.training.datasets.problems import Kind, Problems
 from xraygpt_core.training.datasets.read import across_sets, read_set
 from xraygpt_core.training.datasets.splits import SplitOf, split_of
-from xraygpt_core.training.mixture import Mixture, SetSpec
+from xraygpt_core.training.mixture import PAINTED, Mixture, SetSpec
 from xraygpt_core.training.pairs import Pair, read_pairs, write_pairs
 
 _MOST_VALIDATION = 64  # pictures drawn beside those to train on
@@ -26,8 +27,9 @@ class ReadSet:
     """A set that was read: what is wrong with it, and its pairs in a file, or drawn anew each time.
 
     Attributes:
-        count: pictures, with the augmented copies.
-        splits: how many pairs each split has.
+        count: pictures, with the augmented copies; of a painted set, all its paintings.
+        splits: how many pairs each split has; of a painted set, how many paintings.
+        films: of a painted set: how many films each split has.
     """
 
     spec: SetSpec
@@ -36,6 +38,7 @@ class ReadSet:
     splits: dict[str, int]
     file: Path | None = None
     images: FolderFiles | None = None
+    films: Mapping[str, int] = field(default_factory=dict)
 
     def items(self) -> Iterator[tuple[Pair, Source]]:
         """Each pair, and where its picture comes from; augmented copies of what is trained on stand behind it."""
@@ -43,11 +46,24 @@ class ReadSet:
             for pair, drawing in drawn_pairs(self.spec):
                 yield pair, Source(drawing=drawing)
             return
+        seen = Counter[str]()
         for pair in read_pairs(self.file):
             path = str(self.images.path(pair.image))
+            if self.spec.reader == PAINTED:
+                yield from self._paintings(pair, path, seen)
+                continue
             yield pair, Source(path)
             for number in range(1, 1 + self.spec.variants * (pair.split == "train")):
                 yield replace(pair, pair_id=f"{pair.pair_id}+{number}"), Source(path, variant=number)
+
+    def _paintings(self, pair: Pair, path: str, seen: Counter[str]) -> Iterator[tuple[Pair, Source]]:
+        """Those of one film, one after the other. They are spread evenly over the films; ``seen`` counts these."""
+        each, more = divmod(self.splits[pair.split], self.films[pair.split])
+        for number in range(each + (seen[pair.split] < more)):
+            name = f"{pair.pair_id}+painted{number}"
+            bare = replace(pair, pair_id=name, labels={})  # what is painted says the labels
+            yield bare, Source(path, painting=Painting(self.spec.seed, number, "AP" if pair.view == "AP" else "PA"))
+        seen[pair.split] += 1
 
 
 @contextmanager
@@ -103,8 +119,17 @@ def _read(spec: SetSpec, file: Path, patients: SplitOf) -> ReadSet:
     kept = _Counted(across_sets(found.pairs, patients, found.problems), images, found.problems)
     write_pairs(file, kept)
     found.problems.weigh(spec.name, spec.bad_images)
+    if spec.reader == PAINTED:
+        splits = _painted_splits(spec, kept.splits)
+        return ReadSet(spec, found.problems, sum(splits.values()), splits, file, images, kept.splits)
     count = sum(kept.splits.values()) + spec.variants * kept.splits.get("train", 0)
     return ReadSet(spec, found.problems, count, kept.splits, file, images)
+
+
+def _painted_splits(spec: SetSpec, films: Mapping[str, int]) -> dict[str, int]:
+    """How many paintings are made for each split that has films: ``count`` to train on, and some held out."""
+    wanted = {"train": spec.count, "val": min(max(1, ceil(spec.validation * spec.count)), _MOST_VALIDATION)}
+    return {split: number for split, number in wanted.items() if films.get(split)}
 
 
 class _Counted:

@@ -15,7 +15,7 @@ from xraygpt_core.training.datasets.problems import Problems, stop_at
 from xraygpt_core.training.datasets.views import view_of
 from xraygpt_core.training.mixture import SetSpec
 
-_TEXT = {"text": "template_text"}  # the column that a film's text stands in
+_COLUMNS = {"text": "template_text", "source": "source_repo"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def films(data: Path, split: str | None, only: str = "") -> list[Film]:
     Raises:
         TrainingError: there is no manifest, a row is broken or leads elsewhere, or there is no such film.
     """
-    sets = [replace(spec, columns=_TEXT) for spec in demo_films(data)]
+    sets = [replace(spec, columns=_COLUMNS) for spec in demo_films(data)]
     chosen = [film for spec in sets for film in _of_set(spec, split, only)]
     if not chosen:
         raise TrainingError(f"{data} has no film with a text in its {split or 'whole'} split")

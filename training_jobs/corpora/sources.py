@@ -2,29 +2,31 @@
 
 import errno
 import hashlib
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import cache, partial
 from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
-from training_jobs.drawers.drawings import PHANTOMS, SKETCHES, Drawing, draw, variant
+from training_jobs.drawers.drawings import PHANTOMS, Drawing, draw, variant
+from training_jobs.drawers.paint_films import painted_film
+from training_jobs.drawers.paint_lungs import LungsNotFound
 from xraygpt_core.confine import die_with
 from xraygpt_core.dicom.sandbox import Sandbox
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import Rejected
+from xraygpt_core.phantoms.findings import View
 from xraygpt_core.training.datasets.pictures import refused
 from xraygpt_core.training.datasets.problems import Kind
 from xraygpt_core.training.pairs import Pair
 
-_VERSION = 1  # raise when a picture is made in another way
+VERSION = 1  # raise when a picture is made in another way
 _LIMITS = Limits(max_pixels=10**8, decode_seconds=60, decode_memory_bytes=2**31)
 _MOST_BYTES = 2**29  # of a file
 _SIDEWAYS = ("LATERAL", "OBLIQUE")
@@ -32,8 +34,23 @@ _CHUNK = 8  # pictures sent to a process at once
 
 
 @dataclass(frozen=True)
+class Painting:
+    """What is painted into a film follows from the film and this.
+
+    Attributes:
+        seed: of the set.
+        number: counts the paintings of one film.
+        view: of the film, for the text.
+    """
+
+    seed: int
+    number: int
+    view: View
+
+
+@dataclass(frozen=True)
 class Source:
-    """Where a picture comes from: a file of this machine, or a drawing.
+    """Where a picture comes from: a file of this machine, a drawing, or a file that is painted on.
 
     Attributes:
         file: its path, links followed.
@@ -43,6 +60,12 @@ class Source:
     file: str | None = None
     drawing: Drawing | None = None
     variant: int = 0
+    painting: Painting | None = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the film itself, or its first painting: what is wrong with a film is said once."""
+        return not self.variant and (self.painting is None or self.painting.number == 0)
 
     def identity(self) -> list[Any]:
         """What the picture depends on.
@@ -51,10 +74,13 @@ class Source:
             OSError: its file is gone, or may not be looked at.
         """
         if self.drawing is not None:
-            return [self.drawing.drawer, self.drawing.seed, self.drawing.population, self.drawing.augmented]
+            drawing = self.drawing
+            return [hand(drawing.drawer), drawing.seed, drawing.population, drawing.augmented]
         status = os.stat(self.file or "")
         changed = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        return [self.file, *changed, self.variant]
+        if self.painting is not None:
+            return [self.file, *changed, painted_hand(), *astuple(self.painting)]
+        return [self.file, *changed, *([self.variant, hand(PHANTOMS)] if self.variant else [])]
 
 
 @dataclass(frozen=True)
@@ -64,7 +90,7 @@ class Picture:
     Attributes:
         sha256: of the normalised PNG.
         pixels: hash of the decoded values of a film, the same in every file format; None of what is made here.
-        text, labels: of a drawing, the truth.
+        text, labels: of a drawing or a painting, the truth.
         dropped: the kind of problem for which there is no picture; ``why`` says it in a sentence.
     """
 
@@ -155,10 +181,22 @@ def prepare(sandbox: Sandbox, source: Source) -> Prepared:
     if film.view in _SIDEWAYS:
         return _dropped(Kind.LATERAL, "its header says that the film is no frontal view")
     view = film.view if film.view in ("AP", "PA") else None
+    if source.painting is not None:
+        return _painted(film.normalised_png, film.pixel_sha256, source.painting)
     if not source.variant:
         return Picture(_sha256(film.normalised_png), film.pixel_sha256, view), film.normalised_png
     copy = variant(film.normalised_png, source.variant, int(film.pixel_sha256[:8], 16))
     return Picture(_sha256(copy), None, view), copy
+
+
+def _painted(film: bytes, pixels: str, painting: Painting) -> Prepared:
+    """The film with findings, or with none; it is no duplicate of the film, as a variant is none."""
+    try:
+        made = painted_film(film, painting.view, painting.seed, painting.number, int(pixels[:8], 16))
+    except LungsNotFound as error:
+        return _dropped(Kind.NO_LUNGS, str(error))
+    truth = made.truth | {"device": 1.0 if "device" in made.labels else None}  # the film may show one of its own
+    return Picture(_sha256(made.png), None, None, made.report, truth), made.png
 
 
 def _dropped(kind: Kind, why: str) -> Prepared:
@@ -170,7 +208,13 @@ def _sha256(data: bytes) -> str:
 
 
 @cache
-def hand() -> str:
-    """What every drawing and every augmented copy looks like: changes when a drawer does."""
-    seen = [draw(Drawing(drawer, 0, augmented=True)).png for drawer in (PHANTOMS, SKETCHES)]
-    return _sha256(b"".join(seen) + json.dumps(_VERSION).encode())
+def hand(drawer: str) -> str:
+    """What a drawer's pictures look like, and their augmented copies: changes when it or augmentation does."""
+    return _sha256(draw(Drawing(drawer, 0, augmented=True)).png)
+
+
+@cache
+def painted_hand() -> str:
+    """What paintings look like: changes when a finding is painted in another way."""
+    film = draw(Drawing(PHANTOMS, 0)).png
+    return _sha256(b"".join(painted_film(film, "PA", 0, number, 0).png for number in range(4)))

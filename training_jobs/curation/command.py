@@ -88,6 +88,14 @@ def _plan(options: argparse.Namespace) -> Plan:
     if options.out is None and not options.dry_run:
         raise TrainingError("a model's answers are kept in a folder: name it with --out")
     prompts = read_prompts(options.prompts)
+    limits = limits_of(options)
+    make, name = endpoint_of(options) if options.endpoint is not None else _bundle(options)
+    way = "endpoint" if options.endpoint is not None else "bundle"
+    return Plan(way, prompts, make, name, limits, options.parallel)
+
+
+def limits_of(options: argparse.Namespace) -> Limits:
+    """What a model behind an endpoint may use. Raises TrainingError for a cost without prices."""
     limits = Limits(
         options.requests_per_minute,
         options.tokens_per_minute,
@@ -98,12 +106,15 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
     if limits.most_cost is not None and not (limits.price_in or limits.price_out):
         raise TrainingError("--max-cost needs --price-in and --price-out")
-    make, name = _endpoint(options) if options.endpoint is not None else _bundle(options)
-    way = "endpoint" if options.endpoint is not None else "bundle"
-    return Plan(way, prompts, make, name, limits, options.parallel)
+    return limits
 
 
-def _endpoint(options: argparse.Namespace) -> tuple[Callable[[Budget], Model], str]:
+def endpoint_of(options: argparse.Namespace) -> tuple[Callable[[Budget], Model], str]:
+    """What makes the model behind an endpoint, and its name.
+
+    Raises:
+        TrainingError: it has no name, or texts would leave this machine unasked.
+    """
     if not options.model:
         raise TrainingError("--endpoint needs --model, the model's name there")
     if not options.dry_run:

@@ -19,6 +19,19 @@ def add_curation(job: argparse.ArgumentParser) -> None:
     job.add_argument("--first", type=_count, metavar="N", help="only the first N reports")
     job.add_argument("--out", type=Path, help="a folder for all files, or a FILE.jsonl for the kept texts alone")
     job.add_argument("--rules-only", action="store_true", help="drop by the rules, change no text")
+    add_endpoint(job)
+    own = job.add_argument_group("by a bundle's own language model")
+    own.add_argument("--base", type=Path, metavar="BUNDLE", help="directory of the bundle")
+    own.add_argument("--device", default="auto")
+    both = job.add_argument_group("by either")
+    both.add_argument("--prompts", type=Path, help="a folder with system.txt, summary.txt and again.txt of your own")
+    both.add_argument("--parallel", type=_count, default=4, metavar="N", help="reports at once")
+    both.add_argument("--max-answer-tokens", type=_count, default=384, metavar="N")
+    both.add_argument("--dry-run", action="store_true", help="say what it would take, and ask nobody")
+
+
+def add_endpoint(job: argparse.ArgumentParser) -> None:
+    """Those of a model behind an endpoint, and of what it may use."""
     way = job.add_argument_group("by a model behind an OpenAI-compatible endpoint")
     way.add_argument("--endpoint", metavar="URL", help="its address; its key is in XRAYGPT_CURATE_API_KEY")
     way.add_argument("--model", help="the model's name there")
@@ -30,14 +43,6 @@ def add_curation(job: argparse.ArgumentParser) -> None:
     way.add_argument("--price-in", type=_positive, default=0.0, metavar="X", help="of a million tokens of prompt")
     way.add_argument("--price-out", type=_positive, default=0.0, metavar="X", help="of a million tokens of answer")
     way.add_argument("--timeout", type=_positive, default=60.0, metavar="SECONDS", help="for one answer")
-    own = job.add_argument_group("by a bundle's own language model")
-    own.add_argument("--base", type=Path, metavar="BUNDLE", help="directory of the bundle")
-    own.add_argument("--device", default="auto")
-    both = job.add_argument_group("by either")
-    both.add_argument("--prompts", type=Path, help="a folder with system.txt, summary.txt and again.txt of your own")
-    both.add_argument("--parallel", type=_count, default=4, metavar="N", help="reports at once")
-    both.add_argument("--max-answer-tokens", type=_count, default=384, metavar="N")
-    both.add_argument("--dry-run", action="store_true", help="say what it would take, and ask nobody")
 
 
 def _count(text: str) -> int:

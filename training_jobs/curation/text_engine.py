@@ -47,6 +47,9 @@ class _NoImage:
 class TextEngine:
     """A bundle's LLM as a :class:`training_jobs.curation.rewriters.Model`.
 
+    Args:
+        template: the words around a prompt; None takes the bundle's.
+
     Raises:
         BundleError: the bundle is incomplete, or its LLM does not fit into memory.
     """
@@ -59,11 +62,13 @@ class TextEngine:
         batch_size: int = 16,
         max_new_tokens: int = 384,
         memory: int | None = None,
+        template: Template | None = None,
     ) -> None:
-        check(bundle)
+        if bundle.files:  # a language model's folder alone has no hashes
+            check(bundle)
         self.name = f"bundle {bundle.name} {bundle.sha256[:12]}"
         self._tokenising = threading.Lock()
-        self._template = without_image(template_named(bundle.template))
+        self._template = without_image(template or template_named(bundle.template))
 
         def take() -> Loop:
             where = use_device(device)

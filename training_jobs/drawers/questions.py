@@ -39,9 +39,15 @@ def answer(topic: str, labels: Set[str]) -> str:
         case "device":
             return "Yes, a support device is in place." if topic in labels else "No, there is no device."
         case _:
-            places = [label.removeprefix(f"{topic}_").replace("_", " ") for label in sorted(labels) if topic in label]
+            places = [
+                label.removeprefix(f"{topic}_").replace("_", " ")
+                for label in sorted(labels)
+                if label.startswith(f"{topic}_")
+            ]
             noun = {"effusion": "pleural effusion"}.get(topic, topic)
             if not places:
-                return f"No, there is no {noun}."
+                kind = "opacity" if topic == "consolidation" else topic
+                unplaced = "lung opacity" if topic == "consolidation" else noun
+                return f"Yes, there is a {unplaced}." if kind in labels else f"No, there is no {noun}."
             where = " and ".join(f"the {place}{' zone' if topic == 'consolidation' else ''}" for place in places)
             return f"Yes, there is {noun} {'in' if topic == 'consolidation' else 'on'} {where}."

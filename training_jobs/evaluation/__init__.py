@@ -1,1 +1,1 @@
-"""How good a bundle is, on drawn and on real films, beside answers that never saw the film."""
+"""How good a text is: scores beside their controls, published metrics, judges."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from training_jobs.drawers.drawings import PHANTOMS, SKETCHES, Drawing, draw, drawings
+from training_jobs.drawers.drawings import DRAWERS, Drawing, draw, drawings
 from training_jobs.evaluation.beside import constant, f1, rouge, swap
 from training_jobs.evaluation.cases import Case
 from xraygpt_core.errors import TrainingError
@@ -12,7 +12,6 @@ from xraygpt_core.report.controls import most_frequent_report
 from xraygpt_core.report.labeller import label_report, view_of
 from xraygpt_core.report.scores import bootstrap_mean, micro_f1
 
-DRAWERS = (PHANTOMS, SKETCHES)
 _F1 = "finding_f1"
 
 

@@ -82,6 +82,7 @@ def _train(options: argparse.Namespace) -> int:
 
 def _stage(options: argparse.Namespace, base: "Bundle", config: Config, resume: Path | None, world: "World") -> None:
     from training_jobs.reporting.board import Board
+    from training_jobs.encoder import stage as encoder
     from training_jobs.reporting.report import report_in_child
     from training_jobs.stages import medical_llm, stage1, stage2
     from training_jobs.stages.image_stage import Given
@@ -94,8 +95,8 @@ def _stage(options: argparse.Namespace, base: "Bundle", config: Config, resume: 
         else:
             cache = options.cache or user_cache() / "features"
             given = Given(base, options.out, config, resume, cache, tuple(options.corpus), world, board)
-            corpora = (stage1 if options.job == "stage1" else stage2).run(given)
-    if world.leads and options.report:
+            corpora = {"encoder": encoder, "stage1": stage1, "stage2": stage2}[options.job].run(given)
+    if world.leads and options.report and options.job != "encoder":
         report_in_child(options.out, base, config, corpora)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from training_jobs.drawers.questions import FINDINGS_ONLY, draw_question
 from training_jobs.language.tuning import save_adapter, trainable
@@ -25,11 +26,14 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import Llm, pick_device
 from xraygpt_core.model.prompt import template_named
 from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
-from xraygpt_core.report.concise import concise_report
+from xraygpt_core.report.concise import ABNORMAL, KINDS_OF_PLACES, concise_report
 from xraygpt_core.training.config import Config
 
 _LIKE_PHANTOMS = 0.85  # share of truths drawn as phantoms are; the rest have any number of findings
 _GROUP = 4  # batches drawn together
+_WITHOUT_PLACES = 0.35  # share of truths that name kinds alone, as the labels of real films do
+_UNNAMED = 0.05  # share that are abnormal in a way that has no name here
+_STRAY = 0.1  # share of places that a reader claims though it knows that the kind is not there
 _NOISE = 0.3  # of the embeddings' spread, added to every image token
 _REPORT_SHARE, _FINDINGS_SHARE, _FOLLOW_UP_SHARE = 0.45, 0.4, 0.03  # the rest: questions alone
 
@@ -73,7 +77,7 @@ def _losses(llm: Llm, base: Bundle, config: Config, world: World) -> Callable[[i
     def losses_of(step: int) -> Iterator[Loss]:
         drawn = batch_of(step, config, base.question)
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        blurred = blur(presences([truth for truth, _ in drawn]), generator)
+        blurred = blur(mistaken(presences([truth for truth, _ in drawn]), generator), generator)
         tokens = codebook.blend(blurred.to(llm.device))
         tokens = tokens + torch.randn(tokens.shape, generator=generator).to(llm.device) * spread
         mine = range(world.rank, len(drawn), world.size)
@@ -96,13 +100,29 @@ def batch_of(step: int, config: Config, question: str) -> list[tuple[Truth, Exch
     return drawn[first : first + config.batch]
 
 
+def mistaken(exact: Tensor, generator: torch.Generator) -> Tensor:
+    """Presence (batch, slots) with a few places claimed of kinds that are not there: what is said follows the kind."""
+    slots = {slot: index for index, slot in enumerate(SLOTS)}
+    claimed = torch.rand(exact.shape, generator=generator) < _STRAY
+    found = exact.clone()
+    for place, kind in KINDS_OF_PLACES.items():
+        stray = claimed[:, slots[place]] & (exact[:, slots[kind]] < 0.5)
+        found[stray, slots[place]] = 1.0
+    return found
+
+
 def draw_truth(rng: np.random.Generator) -> Truth:
-    """What some film might show: as in the phantoms, or each number of findings equally often."""
+    """What some film might show: as in the phantoms, or each number of findings equally often; some without places."""
     view: View = "AP" if rng.random() < 0.5 else "PA"
-    if rng.random() < _LIKE_PHANTOMS:
-        return draw_labels(rng), view
-    count = int(rng.integers(0, len(LABELS) + 1))
-    return frozenset(str(label) for label in rng.choice(LABELS, count, replace=False)), view
+    if rng.random() < _UNNAMED:
+        return frozenset({ABNORMAL}), view
+    labels = draw_labels(rng)
+    if rng.random() >= _LIKE_PHANTOMS:
+        count = int(rng.integers(0, len(LABELS) + 1))
+        labels = frozenset(str(label) for label in rng.choice(LABELS, count, replace=False))
+    if rng.random() < _WITHOUT_PLACES:
+        labels = frozenset(KINDS_OF_PLACES.get(label, label) for label in labels)
+    return labels, view
 
 
 def draw_exchange(truth: Truth, question: str, rng: np.random.Generator) -> Exchange:

@@ -4,16 +4,21 @@ Used only to train: the text stage puts these embeddings where image tokens will
 by aligning images to them. When a film is summarised, nothing but the projector fills the tokens.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 import torch
 from torch import Tensor
 
 from xraygpt_core.model.llm import Llm
-from xraygpt_core.phantoms.findings import LABELS, View
+from xraygpt_core.phantoms.findings import View
+from xraygpt_core.report.concise import ABNORMAL, TRUTHS, with_kinds
 
 # What sets a slot apart from the others counts twice as much as what they share.
-_WORDS = {
+_WORDS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    ABNORMAL: ((" abnormal",), ()),
+    "effusion": ((" effusion",), ()),
+    "pneumothorax": ((" pneumothorax",), ()),
+    "opacity": ((" opacity",), ()),
     "cardiomegaly": ((" cardiomegaly",), ()),
     "effusion_left": ((" left",), (" effusion",)),
     "effusion_right": ((" right",), (" effusion",)),
@@ -28,7 +33,8 @@ _WORDS = {
 }
 _SHARED_WEIGHT = 0.5
 _SPREAD, _MOST_ERROR = 0.2, 0.42  # of what an unsure reader would give, in units of presence
-SLOTS = ("view", *LABELS)  # the order of the image tokens
+_NOT_THERE = {ABNORMAL: " normal"}  # of all others: " no"
+SLOTS = ("view", *TRUTHS)  # the order of the image tokens
 
 
 class Codebook:
@@ -37,9 +43,10 @@ class Codebook:
     def __init__(self, llm: Llm) -> None:
         with torch.no_grad():
             usual = llm.model.get_input_embeddings().weight.float().norm(dim=1).mean()
-            words = [((" AP",), ()), *(_WORDS[label] for label in LABELS)]
+            words = [((" AP",), ()), *(_WORDS[label] for label in TRUTHS)]
             self.present = torch.stack([_meaning(llm, own, shared) for own, shared in words])
-            self.absent = torch.stack([_meaning(llm, (" PA",), ()), *(_meaning(llm, (" no",), ()) for _ in LABELS)])
+            absent = [" PA", *(_NOT_THERE.get(label, " no") for label in TRUTHS)]
+            self.absent = torch.stack([_meaning(llm, (word,), ()) for word in absent])
             self.present *= usual / self.present.norm(dim=1, keepdim=True)
 
     def blend(self, presence: Tensor) -> Tensor:
@@ -62,8 +69,12 @@ def presences(truths: Sequence[tuple[Set[str], View]]) -> Tensor:
 
 
 def presence(labels: Set[str], view: View) -> tuple[float, ...]:
-    """1 for what is there, 0 for what is not, in the order of the slots; AP counts as there."""
-    return (float(view == "AP"), *(float(label in labels) for label in LABELS))
+    """1 for what is there, 0 for what is not, in the order of the slots; AP counts as there.
+
+    ``labels`` may name places, or kinds where a film's places are unknown.
+    """
+    there = with_kinds(labels)
+    return (float(view == "AP"), *(float(label in there) for label in TRUTHS))
 
 
 def blur(exact: Tensor, generator: torch.Generator) -> Tensor:

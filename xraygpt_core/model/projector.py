@@ -157,6 +157,21 @@ def load_projector(kind: str, path: Path) -> Projector:
     return projector
 
 
+def image_shape(projector: Projector, positions: int, channels: int) -> tuple[int, int]:
+    """How many tokens an image has, and how many numbers a token, for an encoder of this shape.
+
+    Raises:
+        BundleError: the projector does not take its features.
+    """
+    where = next(projector.parameters()).device
+    try:
+        with torch.inference_mode():
+            tokens = projector(torch.zeros(1, positions, channels, device=where))
+    except RuntimeError as error:
+        raise BundleError(f"the projector does not take the encoder's {positions} x {channels} features") from error
+    return int(tokens.shape[1]), int(tokens.shape[2])
+
+
 def _map_sizes(header: str, state: Mapping[str, Tensor], source: str) -> MapSizes:
     """The sizes a header tells, if the weights have them: nothing is built of numbers that nothing bears out."""
     try:

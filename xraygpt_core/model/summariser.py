@@ -15,7 +15,7 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.chest_check import ChestCheck, load_chest_check
 from xraygpt_core.model.encoders.encoder import Encoder, load_encoder
 from xraygpt_core.model.llm import Llm, load_llm, pick_device, pick_dtype
-from xraygpt_core.model.projector import Projector, load_projector
+from xraygpt_core.model.projector import Projector, image_shape, load_projector
 from xraygpt_core.model.prompt import Prompt, Template, clean_answer, fit_turns, template_named, tokenise
 from xraygpt_core.report.sections import split_report
 
@@ -119,16 +119,10 @@ def load(bundle: Bundle, device: str = "auto", dtype: torch.dtype | None = None)
 
 def _check_fit(encoder: Encoder, projector: Projector, llm: Llm) -> int:
     """How many tokens an image has."""
-    try:
-        with torch.inference_mode():
-            tokens = projector(torch.zeros(1, encoder.positions, encoder.channels, device=llm.device))
-    except RuntimeError as error:
-        raise BundleError(
-            f"the projector does not take the encoder's {encoder.positions} x {encoder.channels} features"
-        ) from error
-    if tokens.shape[-1] != llm.hidden:
-        raise BundleError(f"the projector makes {tokens.shape[-1]} numbers a token, the LLM takes {llm.hidden}")
-    return int(tokens.shape[1])
+    tokens, width = image_shape(projector, encoder.positions, encoder.channels)
+    if width != llm.hidden:
+        raise BundleError(f"the projector makes {width} numbers a token, the LLM takes {llm.hidden}")
+    return tokens
 
 
 def _check_room(loaded: Loaded) -> None:

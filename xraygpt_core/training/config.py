@@ -40,6 +40,21 @@ class ProjectorChoice:
 
 
 @dataclass(frozen=True)
+class EncoderTuning:
+    """How the job ``encoder`` trains.
+
+    Attributes:
+        last: how many of the encoder's last blocks learn; those below are computed once.
+        layers: what a convolutional encoder gives to the projector afterwards; none: what it gives in the base.
+        matching: how much MedCLIP's semantic matching with the texts counts beside the labels; 0: no text is read.
+    """
+
+    last: int = 5
+    layers: tuple[str, ...] = ()
+    matching: float = 0.2
+
+
+@dataclass(frozen=True)
 class LlmTuning:
     """Whether and how the language model is trained.
 
@@ -113,6 +128,7 @@ class Config:
     precision: str = "float32"
     start: str = "new"  # stage 1: "new" makes a projector, "base" goes on from the base's, "file" from projector.file
     projector: ProjectorChoice = ProjectorChoice()
+    encoder: EncoderTuning = EncoderTuning()
     llm: LlmTuning = LlmTuning()
     text: Text = Text()
     conversations: Conversations = Conversations()
@@ -144,6 +160,8 @@ _LIMITS = Limits(
         "clip": (0.0, 1e6),
         "projector.layers": (1, 16),
         "projector.width": (1, 65536),
+        "encoder.last": (1, 64),
+        "encoder.matching": (0.0, 100.0),
         "llm.rank": (1, 1024),
         "llm.alpha": (1, 4096),
         "text.max_tokens": (1, 4096),

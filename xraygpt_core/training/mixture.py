@@ -9,11 +9,13 @@ from typing import Any
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.typed import Limits, read_object
 
-READERS = ("phantoms", "sketches", "manifest", "filter-cap", "mimic-cxr", "open-i", "table", "ledger")
+PAINTED = "painted"  # films without findings, painted on while they are encoded
+DRAWERS = ("phantoms", "sketches", "contours", "fields", "solids")  # training_jobs.drawers.drawings draws them
+READERS = (*DRAWERS, PAINTED, "manifest", "filter-cap", "mimic-cxr", "open-i", "table", "ledger")
 TEXT_ALONE = (
     "medical-llm trains on text alone and reads no set of films: name files of dialogues in conversations.files"
 )
-DRAWN = frozenset({"phantoms", "sketches"})  # made while they are encoded: no film lies anywhere
+DRAWN = frozenset(DRAWERS)  # made while they are encoded: no film lies anywhere
 _MAX_PATH = 1024  # letters
 _MAX_BYTES = 2**20  # of a mixture file
 _MAX_SETS = 100
@@ -31,11 +33,12 @@ class SetSpec:
         licence: words for the report; nothing depends on them.
         split: ``given`` takes the set's own, ``by-patient`` makes one.
         validation, test: the shares of patients that ``by-patient`` keeps back.
-        only: of a manifest: the beginnings of the image paths that are taken; empty takes all.
+        only: of a manifest, painted or not: the beginnings of the image paths that are taken; empty takes all.
         columns: of a table: the names its columns have, by ours.
         labels: whose words the labels are, for the sets whose labels stand for each token: ``nih14`` or None.
         select: of the ledger: which signed studies, for example ``reviewed since 2026-01-01``.
-        count, seed, population, augment: of what is drawn.
+        count, seed, population, augment: of what is drawn; count (for training, others are held out beside them) and
+            seed of what is painted.
         variants: how many augmented copies of each film are made, beside the film.
         bad_images: the share of its images that may be missing or unusable; a run with more does not start.
     """

@@ -24,6 +24,7 @@ class Pair:
             the normalised PNG; of what is drawn, the seed.
         text: the target; None where there are labels alone.
         view: AP, PA or LATERAL where it is known.
+        source: the collection or device a film comes from, where the set says so: what could be a shortcut.
         indication: why the film was made.
         question: what is asked instead of the usual.
         draft: what a model wrote and a person corrected to ``text``.
@@ -40,6 +41,7 @@ class Pair:
     image: str
     text: str | None
     view: str | None = None
+    source: str | None = None
     indication: str | None = None
     question: str | None = None
     draft: str | None = None

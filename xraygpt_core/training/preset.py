@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-STAGES = ("medical-llm", "stage1", "stage2")  # in their order; each starts from a bundle
+STAGES = ("encoder", "medical-llm", "stage1", "stage2")  # in their order; each starts from a bundle
 
 Value = str | int | float | bool | None
 

@@ -6,11 +6,12 @@ from uuid import UUID
 from xraygpt_core.states import Flag
 
 World = Any
+FIGURE = {"name": "real films", "n": 80, "metric": "sensitivity of abnormal", "value": 0.7, "interval": [0.6, 0.8]}
 SCOPE = {
-    "made_for": "synthetic",
-    "says": "Made for drawn films.",
+    "made_for": "trial",
+    "says": "For trying the system out.",
     "card": "https://example.org/card",
-    "validated_on": [],
+    "validated_on": [FIGURE | {"swapped": 0.5, "most_frequent": 0.0}],
 }
 TWO = {"kind": "side", "one": "Left effusion.", "other": "Right effusion."}
 PROVENANCE = {"template": "xraygpt", "scope": SCOPE}

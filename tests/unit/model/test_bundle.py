@@ -50,7 +50,7 @@ def test_a_declared_scope_is_read_back_with_its_figures(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scope_refuses_the_bundle(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="made_for 'clinical' is none of synthetic, research, validated"):
+    with pytest.raises(BundleError, match="made_for 'clinical' is none of synthetic, trial, research, validated"):
         read_bundle(make(tmp_path / "b", scope={"made_for": "clinical", "says": "Trust me."}))
 
 

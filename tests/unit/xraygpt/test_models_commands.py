@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 from typer.testing import Result
 
 from tests.support.published_parts import Parts, write_parts
 from tests.support.released_downloads import write_archive, write_projector, write_vicuna
 from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt_core.model.bundle import Bundle, load_bundle
+from xraygpt_core.model.encoders.delta import save_delta
 
 Run = Callable[..., Result]
 
@@ -183,6 +185,18 @@ def test_a_folder_without_a_result_or_of_another_base_becomes_none(models: Path,
     make_tiny_bundle(models, "other", image_tokens=8)
     said = xraygpt("models", "compose", str(out), "--as", "mine", "--base", "other").exception
     assert "another bundle" in str(said)
+
+
+def test_a_tuned_encoder_becomes_a_bundle_without_any_other_result(models: Path, tmp_path: Path, xraygpt: Run) -> None:
+    tiny = make_tiny_bundle(models)
+    state = load_file(tiny.encoder_weights)
+    tuned = state | {"_conv_stem.weight": state["_conv_stem.weight"] * 1.1}
+    file = tmp_path / "delta.safetensors"
+    save_delta(file, state, tuned, kind=tiny.encoder, options={"layers": ["head"], "size": 64})
+    assert xraygpt("models", "compose", "--encoder", str(file), "--as", "tuned").exit_code == 2
+    done = xraygpt("models", "compose", "--base", "tiny", "--encoder", str(file), "--as", "tuned")
+    assert done.exit_code == 0
+    assert load_bundle(models, "tuned").encoder_options == {"layers": ["head"], "size": 64}
 
 
 def test_a_bundle_is_declared_under_a_new_name(models: Path, tmp_path: Path, xraygpt: Run) -> None:

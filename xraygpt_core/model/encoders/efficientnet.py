@@ -30,6 +30,7 @@ _STAGES = (
     (6, 3, 1, 320, 1),
 )
 _HEAD_CHANNELS = 1280
+BLOCKS = sum(repeats for *_, repeats in _STAGES)
 _NORM_EPS = 1e-3
 
 # exposure
@@ -95,12 +96,22 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, images: Tensor, layers: tuple[str, ...] = ("head",)) -> list[Tensor]:
         """Maps (batch, channels, height, width) in the order of ``layers``: ``block0`` … ``block15`` or ``head``."""
-        maps: dict[str, Tensor] = {}
-        x = functional.relu6(self._bn0(self._conv_stem(images)))
-        for index, block in enumerate(self._blocks):
-            x = maps[f"block{index}"] = block(x)
-        maps["head"] = functional.relu6(self._bn1(self._conv_head(x)))
+        return self.onward(functional.relu6(self._bn0(self._conv_stem(images))), 0, layers)
+
+    def onward(self, x: Tensor, first: int, layers: tuple[str, ...]) -> list[Tensor]:
+        """The same from the map that goes into block ``first``, which is that of the block before."""
+        maps = {f"block{first - 1}": x}
+        deepest = _depth(layers)
+        for index in range(first, min(deepest + 1, len(self._blocks))):
+            x = maps[f"block{index}"] = self._blocks[index](x)
+        if "head" in layers:
+            maps["head"] = functional.relu6(self._bn1(self._conv_head(x)))
         return [maps[layer] for layer in layers]
+
+
+def _depth(layers: Sequence[str]) -> int:
+    """The last block that these layers need."""
+    return max(BLOCKS - 1 if layer == "head" else int(layer.removeprefix("block")) for layer in layers)
 
 
 def layer_channels(layer: str) -> int:
@@ -156,8 +167,53 @@ class EfficientNetLite0Maps(nn.Module):
     def encode(self, images: Tensor) -> Tensor:
         """(batch, 3, size, size) to (batch, positions, channels), float32."""
         maps = self.net(images.contiguous(memory_format=torch.channels_last), self.layers)
-        folded = [functional.pixel_unshuffle(m, m.shape[-1] // self.grid) for m in maps]
-        return torch.cat([m.flatten(2) for m in folded], dim=1).transpose(1, 2).float()
+        return _in_grid(maps, self.grid).float()
+
+
+class EfficientNetLite0Upper(nn.Module):
+    """The last blocks of an EfficientNet-lite0, to be tuned: from the features below them to the encoder's own.
+
+    Batch norms keep their running statistics, so that a film's features do not depend on the others of its batch.
+
+    Args:
+        weights: of the whole network.
+        last: how many blocks are tuned, of sixteen; the head is tuned with them.
+        layers: what the encoder gives afterwards; none may lie below the tuned blocks but the one they start from.
+    """
+
+    def __init__(self, weights: Path, last: int, layers: Sequence[str], size: int = 224) -> None:
+        super().__init__()
+        self.first, self.layers, self.grid = BLOCKS - last, tuple(layers), size // 32
+        self.positions = self.grid**2
+        lower = f"block{self.first - 1}"
+        if below := [one for one in layers if _depth([one]) < self.first - 1]:
+            raise ValueError(f"layer {', '.join(below)}")
+        self._shuffle = _fold(lower)
+        self.channels = sum(layer_channels(layer) * _fold(layer) ** 2 for layer in layers)
+        self.net = EfficientNetLite0()
+        load_strictly(self.net, load_file(weights), weights.name)
+        self.net.requires_grad_(False)
+        for part in (self.net._conv_head, self.net._bn1, *self.net._blocks[self.first :]):
+            part.requires_grad_(True)
+        self.train()
+
+    def train(self, mode: bool = True) -> "EfficientNetLite0Upper":
+        """Gradients or not, the norms stay as they are in use."""
+        super().train(mode)
+        self.net.eval()
+        return self
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features of the layer below (batch, positions, channels) to (batch, positions, channels)."""
+        grid = features.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+        low = functional.pixel_shuffle(grid, self._shuffle).contiguous()  # channels last is slower to train on a CPU
+        return _in_grid(self.net.onward(low, self.first, self.layers), self.grid)
+
+
+def _in_grid(maps: Sequence[Tensor], grid: int) -> Tensor:
+    """Maps (batch, channels, height, width), each folded into a grid, side by side: (batch, grid², channels)."""
+    folded = [functional.pixel_unshuffle(one, one.shape[-1] // grid) for one in maps]
+    return torch.cat([one.flatten(2) for one in folded], dim=1).transpose(1, 2)
 
 
 def _fold(layer: str) -> int:

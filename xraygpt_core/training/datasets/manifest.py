@@ -1,7 +1,8 @@
 """Our own ``manifest.jsonl``: one object a line, ``id``, ``split`` and ``image`` (below the folder) at least.
 
 ``only`` takes the rows whose image lies below one of some folders. Such a folder may be a link to another disk, and an
-image does not lead out of it: a licence is a folder's. ``columns = { text = "…" }`` says where the text stands.
+image does not lead out of it: a licence is a folder's. ``columns`` says where the text stands, and the
+collection or device that a film comes from, as in ``{ source = "source_repo" }``.
 """
 
 from collections.abc import Iterator
@@ -36,15 +37,16 @@ def rows(spec: SetSpec, files: Files, images: Files, problems: Problems) -> Iter
             patient=row["patient"] or row["id"],
             split=row["split"],
             view=view,
+            source=row["source"],
             labels=labels,
         )
 
 
 def manifest_rows(spec: SetSpec, files: Files, problems: Problems) -> Iterator[tuple[str, dict[str, Any]]]:
     """Where each row of the chosen folders stands, and it, with texts ``id``, ``split`` and ``image``, texts or None
-    ``patient``, ``view``, ``text`` and ``source`` (the column ``source_repo``), and a list of texts ``labels``.
+    ``patient``, ``view``, ``text`` and ``source``, and a list of texts ``labels``.
     """
-    column = spec.columns.get("text", "text")
+    columns = {name: spec.columns.get(name, name) for name in ("text", "source")}
     for where, row in json_rows(files, main_file(spec, FILE), problems):
         if not all(isinstance(row.get(name), str) for name in _NEEDED):
             problems.add(where, "id, split and image must be texts", Kind.WRONG_SHAPE)
@@ -52,12 +54,12 @@ def manifest_rows(spec: SetSpec, files: Files, problems: Problems) -> Iterator[t
         if spec.only and not row["image"].startswith(spec.only):
             continue
         labels = row.get("labels") or []
-        optional = {name: row.get(name) for name in _OPTIONAL} | {"text": row.get(column)}
+        optional = {name: row.get(name) for name in _OPTIONAL}
+        optional |= {name: row.get(column) for name, column in columns.items()}
         if not _are_texts(labels) or not all(value is None or isinstance(value, str) for value in optional.values()):
-            problems.add(where, "patient, view and text must be texts, labels a list of texts", Kind.WRONG_SHAPE)
+            what = "patient, view, text and source must be texts, labels a list of texts"
+            problems.add(where, what, Kind.WRONG_SHAPE)
             continue
-        source = row.get("source_repo")
-        optional["source"] = source if isinstance(source, str) else None
         yield where, {name: row[name] for name in _NEEDED} | optional | {"labels": labels}
 
 

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     WRONG_ID = "wrong_id"
     DUPLICATE_ID = "duplicate_id"
     LATERAL = "lateral"
+    NO_LUNGS = "no_lungs"  # nothing can be painted into them
     # The file: the run stops.
     UNREADABLE_FILE = "unreadable_file"
     ENCODING = "encoding"
@@ -68,7 +69,7 @@ _PICTURE = frozenset(
     }
 )
 _TEXT = frozenset({Kind.EMPTY_TEXT, Kind.LONG_TEXT, Kind.REPEATED_TEXT, Kind.NAME_AS_TEXT})
-_ROW = frozenset({Kind.WRONG_ID, Kind.DUPLICATE_ID, Kind.LATERAL})
+_ROW = frozenset({Kind.WRONG_ID, Kind.DUPLICATE_ID, Kind.LATERAL, Kind.NO_LUNGS})
 DROPS = _PICTURE | _TEXT | _ROW
 _SAID = frozenset({Kind.NOTHING_HELD_OUT, Kind.NO_PATIENTS})
 _MOST_BAD = 0.5  # of a set's texts and ids; one of each never stops a run
@@ -136,7 +137,7 @@ class Problems:
         for kinds, most, kind, noun in (
             (_PICTURE, bad_images, Kind.MANY_BAD_IMAGES, "pictures"),
             (_TEXT, _MOST_BAD, Kind.MANY_BAD_TEXTS, "texts"),
-            (_ROW - {Kind.LATERAL}, _MOST_BAD, Kind.MANY_BAD_ROWS, "ids"),
+            (_ROW - {Kind.LATERAL, Kind.NO_LUNGS}, _MOST_BAD, Kind.MANY_BAD_ROWS, "ids"),
         ):
             bad = sum(self.counts[one] for one in kinds)
             if bad > max(1.0, most * self.rows) and not self.counts[kind]:

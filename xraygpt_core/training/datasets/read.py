@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from xraygpt_core.errors import TrainingError
-from xraygpt_core.training.datasets import filter_cap, manifest, mimic_cxr, open_i, table
+from xraygpt_core.training.datasets import filter_cap, manifest, mimic_cxr, open_i, painted, table
 from xraygpt_core.training.datasets.files import Files, LeadsOut
 from xraygpt_core.training.datasets.problems import Kind, Problems
 from xraygpt_core.training.datasets.rows import Row
@@ -27,6 +27,7 @@ _READERS: Mapping[str, Reader] = {
     "open-i": open_i.rows,
     "table": table.rows,
     "manifest": manifest.rows,
+    "painted": painted.rows,
 }
 
 
@@ -136,6 +137,7 @@ def _pair(spec: SetSpec, row: Row, images: Files, problems: Problems) -> Pair | 
         image=image,
         text=text,
         view=row.view,
+        source=row.source,
         indication=row.indication,
         question=row.question,
         paraphrases=tuple(other.strip() for other in row.paraphrases if objection(other) is None),

@@ -13,6 +13,7 @@ class Row:
         text: None where the set has labels instead.
         patient: None where nothing says who it is.
         split: the set's own word.
+        source: the collection or device it comes from.
         where: file and line.
     """
 
@@ -23,6 +24,7 @@ class Row:
     patient: str | None = None
     split: str | None = None
     view: str | None = None
+    source: str | None = None
     indication: str | None = None
     question: str | None = None
     paraphrases: tuple[str, ...] = ()

@@ -72,3 +72,12 @@ def test_an_answer_stands_with_the_limits_of_its_model(newcomer: Room, world: Wo
     page = newcomer.open(study_id).page
     expect(page.locator(".turns .limits")).to_contain_text("Outside the model's scope. Made for drawn films.")
     expect(page.locator(".turns .contradictions")).to_contain_text("contradicts")
+
+
+def test_the_figures_of_a_model_on_trial_stand_with_their_controls(newcomer: Room, world: World) -> None:
+    figure = {"name": "real films", "n": 80, "metric": "F1", "value": 0.7, "interval": [0.6, 0.8], "swapped": 0.5}
+    scope = SCOPE | {"made_for": "trial", "validated_on": [figure]}
+    page = newcomer.open(limited(world, provenance={"scope": scope})).page
+    page.get_by_text("Where this text comes from").click()
+    measured = "real films: F1 0.7 (0.6 to 0.8), n = 80; the texts beside another film 0.5"
+    expect(page.get_by_text(measured, exact=True)).to_be_visible()

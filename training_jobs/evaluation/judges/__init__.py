@@ -1,0 +1,1 @@
+"""Language models that judge a text against its reference: GREEN, CRIMSON, and which of two texts fits better."""
