@@ -82,7 +82,7 @@ def of_radiologists(source: Path, shown: int) -> list[Row]:
 def of_bundle(name: str, count: int) -> list[Row]:
     """The share of a bundle's drafts about held-out phantoms that is marked, by kind."""
     from training_jobs.drawers.drawings import draw, phantoms
-    from training_jobs.evaluate import summaries
+    from training_jobs.evaluation.generating import summaries
     from xraygpt_core.training.config import Phantoms  # torch, only where it is needed
 
     drawn = [draw(drawing) for drawing in phantoms(Phantoms(count, 0, "held_out"))]

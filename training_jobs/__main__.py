@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from training_jobs.curation.options import add_curation
+from training_jobs.evaluation import commands as evaluation
 from training_jobs.language import commands
 from training_jobs.learning.leaving import leave
 from training_jobs.stages import commands as stages
 from training_jobs.stages.commands import read_config
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.plain_text import plain_text
-from xraygpt_core.training.config import Phantoms
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
             return _encode(options)
         if options.job == "report":
             return _report(options)
-        return _evaluate(options) if options.job == "evaluate" else stages.run(options)
+        if options.job in evaluation.NAMES:
+            _print(evaluation.run(options))
+            return 0
+        return stages.run(options)
     except XrayGPTError as error:
         print(plain_text(f"training_jobs {options.job}: {error}"), file=sys.stderr)  # noqa: T201
         return 1
@@ -87,20 +90,6 @@ def _chest_check(options: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluate(options: argparse.Namespace) -> int:
-    from training_jobs.evaluate import evaluate_films, evaluate_phantoms
-    from xraygpt_core.model.bundle import read_bundle
-
-    bundle = read_bundle(options.base)
-    if options.films is not None:
-        result = evaluate_films(bundle, Path(options.films), options.split, options.batch, _notify, options.device)
-    else:
-        phantoms = Phantoms(options.count, options.seed, options.population)
-        result = evaluate_phantoms(bundle, phantoms, options.batch, _notify, options.device)
-    _print(result)
-    return 0
-
-
 def _encode(options: argparse.Namespace) -> int:
     from training_jobs.features.encode import encode_shard
     from xraygpt_core.model.bundle import read_bundle
@@ -142,15 +131,15 @@ def _notify(done: int, total: int) -> None:
     print(f"{done}/{total}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _print(result: dict[str, Any]) -> None:
-    print(json.dumps(result, indent=2))  # noqa: T201
+def _print(result: dict[str, Any] | str) -> None:
+    print(result if isinstance(result, str) else json.dumps(result, indent=2))  # noqa: T201
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training_jobs", description=__doc__)
     jobs = parser.add_subparsers(dest="job", required=True)
     stages.add_parsers(jobs)
-    _add_evaluate(jobs.add_parser("evaluate", help="score a bundle on phantoms or films"))
+    evaluation.add_parsers(jobs)
     mean = jobs.add_parser("average", help="the mean of a projector and its continuations")
     mean.add_argument("projectors", type=Path, nargs="+")
     mean.add_argument("--class", dest="kind", default="MapProjector")
@@ -199,17 +188,6 @@ def _add_encode(job: argparse.ArgumentParser) -> None:
     job.add_argument("--out", type=Path, required=True, help="the file to write")
     job.add_argument("--batch", type=int, default=32)
     job.add_argument("--workers", type=int, default=1, help="threads that read images while the encoder computes")
-    job.add_argument("--device", default="auto")
-
-
-def _add_evaluate(job: argparse.ArgumentParser) -> None:
-    job.add_argument("--base", type=Path, required=True, help="directory of the bundle to score")
-    job.add_argument("--count", type=int, default=200, help="number of phantoms")
-    job.add_argument("--seed", type=int, default=0, help="first seed")
-    job.add_argument("--population", choices=("train", "held_out"), default="held_out")
-    job.add_argument("--films", help="score on the films of this data directory instead")
-    job.add_argument("--split", default="test")
-    job.add_argument("--batch", type=int, default=32)
     job.add_argument("--device", default="auto")
 
 

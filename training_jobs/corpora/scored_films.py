@@ -15,28 +15,31 @@ from xraygpt_core.training.datasets.problems import Problems, stop_at
 from xraygpt_core.training.datasets.views import view_of
 from xraygpt_core.training.mixture import SetSpec
 
-_TEXT = {"text": "template_text"}  # the column that a film's text stands in
+_COLUMNS = {"text": "template_text", "source": "source_repo"}
 
 
 @dataclass(frozen=True)
 class Film:
-    """A real film: its file, the text that comes with it, and which kinds of finding its labels name."""
+    """A real film: its file, the text that comes with it, and which of the six classes its labels name."""
 
     file: Path
     text: str
     kinds: frozenset[str]
     view: View | None
+    patient: str
+    source: str
 
 
-def films(data: Path, split: str) -> list[Film]:
-    """The films of one split that carry a text.
+def films(data: Path, split: str | None, only: str = "") -> list[Film]:
+    """The films of one split (None: of all) that carry labels and a text; those whose path begins with ``only``.
 
     Raises:
         TrainingError: there is no manifest, a row is broken or leads elsewhere, or there is no such film.
     """
-    chosen = [film for spec in demo_films(data) for film in _of_set(replace(spec, columns=_TEXT), split)]
+    sets = [replace(spec, columns=_COLUMNS) for spec in demo_films(data)]
+    chosen = [film for spec in sets for film in _of_set(spec, split, only)]
     if not chosen:
-        raise TrainingError(f"{data} has no film with a text in its {split} split")
+        raise TrainingError(f"{data} has no film with a text in its {split or 'whole'} split")
     return chosen
 
 
@@ -45,14 +48,22 @@ def most_frequent_text(chosen: Sequence[Film]) -> str:
     return Counter(film.text for film in chosen).most_common(1)[0][0]
 
 
-def _of_set(spec: SetSpec, split: str) -> list[Film]:
+def _of_set(spec: SetSpec, split: str | None, only: str) -> list[Film]:
     files, images = open_set(spec)
     problems = Problems()
-    rows = [row for _, row in manifest_rows(spec, files, problems) if row["split"] == split and row["text"]]
+    rows = [row for _, row in manifest_rows(spec, files, problems) if split in (None, row["split"])]
     stop_at([problems])
     return [
-        Film(images.path(row["image"]), row["text"], nih14.kinds(frozenset(row["labels"])), _view(row["view"]))
+        Film(
+            file=images.path(row["image"]),
+            text=row["text"],
+            kinds=nih14.kinds_of_nih(frozenset(row["labels"])),
+            view=_view(row["view"]),
+            patient=row["patient"] or row["id"],
+            source=row["source"] or spec.name,
+        )
         for row in rows
+        if row["text"] and row["labels"] and row["image"].startswith(only)
     ]
 
 

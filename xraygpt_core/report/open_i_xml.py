@@ -26,6 +26,7 @@ class OpenIReport:
 
     Attributes:
         films: ids as published, ``CXR3_IM-1384-1001``.
+        tags: MeSH tags that people gave it, ``Opacity/lung/base/left``.
     """
 
     uid: str
@@ -33,6 +34,7 @@ class OpenIReport:
     impression: str
     indication: str
     films: tuple[str, ...]
+    tags: tuple[str, ...] = ()
 
 
 def open_i_report(xml: bytes) -> OpenIReport:
@@ -59,4 +61,5 @@ def open_i_report(xml: bytes) -> OpenIReport:
     uid = identifier.get("id", "") if identifier is not None else ""
     films = tuple(film.get("id", "") for film in root.iter("parentImage"))
     findings, impression, indication = (texts.get(name, "") for name in ("FINDINGS", "IMPRESSION", "INDICATION"))
-    return OpenIReport(uid, findings, impression, indication, films)
+    tags = tuple(" ".join("".join(tag.itertext()).split()) for tag in root.iter("major"))
+    return OpenIReport(uid, findings, impression, indication, films, tags)

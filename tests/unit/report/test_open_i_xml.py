@@ -11,12 +11,13 @@ from xraygpt_core.report.open_i_xml import NoReport, OpenIReport, open_i_report
 REPORT = b"""<?xml version="1.0" encoding="utf-8"?>
 <eCitation><uId id="CXR3"/><AbstractText Label="FINDINGS">The lungs
  are <i>clear</i>.</AbstractText><AbstractText Label="Impression">Normal.</AbstractText>
-<AbstractText Label="IMPRESSION">No change.</AbstractText><parentImage id="CXR3_IM-1384-1001"/></eCitation>"""
+<AbstractText Label="IMPRESSION">No change.</AbstractText><parentImage id="CXR3_IM-1384-1001"/>
+<MeSH><major>Nodule/lung/base/ left</major><automatic>nodules</automatic></MeSH></eCitation>"""
 
 
 def test_sections_are_folded_and_joined_whatever_the_case_of_their_labels() -> None:
     assert open_i_report(REPORT) == OpenIReport(
-        "CXR3", "The lungs are clear.", "Normal. No change.", "", ("CXR3_IM-1384-1001",)
+        "CXR3", "The lungs are clear.", "Normal. No change.", "", ("CXR3_IM-1384-1001",), ("Nodule/lung/base/ left",)
     )
 
 

@@ -1,16 +1,22 @@
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from xraygpt_core.report.scores import (
+    Interval,
     bootstrap_f1,
     bootstrap_mean,
     exact_share,
     micro_f1,
+    paired_bootstrap_f1,
     rouge_l,
     tokens,
+    wilson,
 )
 
 TEXTS = [
@@ -110,3 +116,64 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     pairs = [({"a"}, {"a"}), ({"b"}, {"a"})]
     assert bootstrap_f1(pairs, seed=4) == bootstrap_f1(pairs, seed=4)
     assert bootstrap_mean([0.1, 0.9], seed=4) == bootstrap_mean([0.1, 0.9], seed=4)
+
+
+LABELS = st.frozensets(st.sampled_from("abc"), max_size=3)
+FEW = settings(max_examples=25, deadline=None)
+REPORTS = st.lists(st.tuples(LABELS, LABELS, LABELS, st.integers(0, 4)), min_size=1, max_size=12)
+
+
+def difference(reports: list[tuple[frozenset[str], frozenset[str], frozenset[str], int]]) -> Interval:
+    given, other, truths, patients = zip(*reports, strict=True)
+    return paired_bootstrap_f1(given, other, truths, patients, rounds=50)
+
+
+@given(REPORTS)
+@FEW
+def test_a_difference_changes_its_sign_with_the_order(reports: list[tuple[Any, Any, Any, int]]) -> None:
+    one = difference(reports)
+    two = difference([(other, given, truth, patient) for given, other, truth, patient in reports])
+    assert (one.value, one.low, one.high) == pytest.approx((-two.value, -two.high, -two.low))
+
+
+@given(REPORTS)
+@FEW
+def test_an_answer_does_not_differ_from_itself(reports: list[tuple[Any, Any, Any, int]]) -> None:
+    assert difference([(given, given, truth, patient) for given, _, truth, patient in reports]) == (0, 0, 0)
+
+
+@given(REPORTS)
+@FEW
+def test_the_films_of_a_patient_are_drawn_together(reports: list[tuple[Any, Any, Any, int]]) -> None:
+    one = difference([(*sets, 0) for *sets, _ in reports])
+    assert (one.low, one.high) == pytest.approx((one.value, one.value))
+    pairs = [(given, truth) for given, _, truth, _ in reports]
+    score = bootstrap_f1(pairs, patients=[0] * len(pairs))
+    assert (score.low, score.high) == pytest.approx((score.value, score.value))
+
+
+@given(REPORTS)
+@FEW
+def test_the_names_of_patients_do_not_count(reports: list[tuple[Any, Any, Any, int]]) -> None:
+    assert difference(reports) == difference([(*sets, f"p{name}") for *sets, name in reports])
+
+
+def test_repeated_films_of_a_patient_do_not_narrow_the_interval() -> None:
+    pairs = [({"a"}, {"a"}), ({"b"}, {"a"})] * 10
+    repeated = bootstrap_f1(pairs * 5, patients=list(range(20)) * 5)
+    assert repeated == pytest.approx(bootstrap_f1(pairs))
+    values = [float(a == b) for a, b in pairs]
+    assert bootstrap_mean(values * 5, patients=list(range(20)) * 5) == pytest.approx(bootstrap_mean(values))
+
+
+def test_each_report_needs_its_patient() -> None:
+    with pytest.raises(ValueError, match="each report needs one"):
+        bootstrap_f1([({"a"}, {"a"})], patients=[1, 2])
+
+
+def test_a_share_of_nothing_and_of_all_has_an_interval() -> None:
+    assert wilson(0.0, 10) == pytest.approx((0.0, 0.0, 0.2775), abs=1e-4)
+    assert wilson(1.0, 10) == pytest.approx((1.0, 0.7225, 1.0), abs=1e-4)
+    assert wilson(0.5, 100) == pytest.approx((0.5, 0.4038, 0.5962), abs=1e-4)
+    with pytest.raises(ValueError, match="no cases"):
+        wilson(0.5, 0)

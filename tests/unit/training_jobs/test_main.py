@@ -93,7 +93,7 @@ def test_evaluate_prints_one_json_document(tiny_bundle: Bundle, capsys: pytest.C
     assert main(["evaluate", "--base", str(tiny_bundle.path), "--count", "2", "--batch", "2", "--device", "cpu"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["n"] == 2
-    assert "2/2" in captured.err
+    assert "3/3" in captured.err  # two phantoms and a grey plate
 
 
 def test_curate_prints_its_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

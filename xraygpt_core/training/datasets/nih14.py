@@ -7,6 +7,7 @@ from collections.abc import Set
 
 from xraygpt_core.phantoms.findings import LABELS, View
 from xraygpt_core.report.concise import KINDS_OF_PLACES, concise_report
+from xraygpt_core.report.kinds import KINDS, NORMAL
 
 NAME = "nih14"
 _NORMAL = "No Finding"
@@ -38,6 +39,17 @@ def truth(named: Set[str]) -> dict[str, float | None]:
             told[label] = None if there[kind] else 0.0
     classes = {name: float(any(_CLASSES.get(label) == name for label in named)) for name in _CLASSES.values()}
     return {**classes, **told, "device": None}
+
+
+def kinds_of_nih(named: Set[str]) -> frozenset[str]:
+    """The classes of :data:`xraygpt_core.report.kinds.KINDS` that the labels name.
+
+    Empty for a film with other labels alone (emphysema, fibrosis, hernia, pleural thickening), which is abnormal.
+    """
+    if named == {_NORMAL}:
+        return frozenset({NORMAL})
+    there = truth(named)
+    return frozenset(kind for kind in KINDS if there.get(kind))
 
 
 def report(named: Set[str], view: str | None) -> str | None:

@@ -114,6 +114,20 @@ def test_without_a_view_nothing_is_said() -> None:
     assert nih14.report({"No Finding"}, None) is None
 
 
+@pytest.mark.parametrize(
+    ("named", "kinds"),
+    [
+        ({"Mass", "Pneumonia", "Fibrosis"}, {"nodule", "opacity"}),
+        ({"Edema"}, {"opacity"}),
+        ({"No Finding"}, {"normal"}),
+        ({"Pleural_Thickening", "Pleural Thickening", "Hernia"}, set()),
+        ({"Cardiomegaly", "Effusion", "Pneumothorax"}, {"cardiomegaly", "effusion", "pneumothorax"}),
+    ],
+)
+def test_nih_labels_name_kinds_in_either_spelling(named: set[str], kinds: set[str]) -> None:
+    assert nih14.kinds_of_nih(named) == kinds
+
+
 def test_the_words_for_views_are_known() -> None:
     words = ("AP", "pa", "AP supine", "LL", "LATERAL", "frontal", "unknown", "", None)
     assert [view_of(word) for word in words] == ["AP", "PA", "AP", "LATERAL", "LATERAL", None, None, None, None]

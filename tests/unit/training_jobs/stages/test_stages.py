@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from training_jobs.drawers.drawings import draw, phantoms
-from training_jobs.evaluate import summaries
+from training_jobs.evaluation.generating import summaries
 from training_jobs.learning.checkpoint import latest_checkpoint
 from training_jobs.stages import medical_llm, report_writing, stage1, stage2
 from training_jobs.stages.image_stage import Given
