@@ -43,8 +43,7 @@ def compose_bundle(
     Args:
         llm: a whole Hugging Face folder instead of the base's LLM; the base's adapter, which was made for that, goes
             with it. How it is loaded (dtype, int8 or fp8) stays as the base has it.
-        encoder: whole weights of the base's class, or a delta to the base's. The base's projector and chest check,
-            which read the features of the base's encoder, go with that.
+        encoder: whole weights of the base's class, or a delta to the base's; projector and chest check go with those.
         scope: what the new bundle declares. None: what it inherits, without the figures of weights it does not have.
 
     Raises:
@@ -57,9 +56,8 @@ def compose_bundle(
         parts += [(encoder, base.encoder_weights), (encoder, base.projector_weights), (encoder, base.chest_check)]
         files = _without(base, [old for new, old in parts if new is not None and old is not None])
         _link_all(base, files, work)
-        if encoder is not None:
-            tables.pop("projector", None)
-            tables.pop("chest_check", None)
+        for part in ("projector", "chest_check") if encoder is not None else ():
+            tables.pop(part, None)
         added = _added(base, tables, projector, adapter, llm, chest_check)
         tables["files"] = files | _copy_all(added, work)
         if encoder is not None:
