@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.support.training_sets import write
@@ -13,7 +14,7 @@ from xraygpt_core.dicom.normalise import normalise
 from xraygpt_core.dicom.types import Limits, NormalisedImage
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.phantoms.draw import draw_phantom, plan_phantom
-from xraygpt_core.phantoms.findings import LABELS
+from xraygpt_core.report.concise import TRUTHS
 from xraygpt_core.training.mixture import parse_mixture
 from xraygpt_core.training.pairs import Pair
 
@@ -65,7 +66,7 @@ def test_a_painting_brings_its_text_and_labels(tmp_path: Path) -> None:
     for pair in found:
         assert pair.text is not None
         assert pair.text.startswith(f"Findings: {pair.view} view.")
-        assert set(pair.labels) == {*LABELS, "view"}
+        assert set(pair.labels) == {*TRUTHS, "view"}
         assert pair.labels["device"] in (1.0, None)
         assert (pair.labels["nodule"] == 1.0) == ("Pulmonary nodule." in pair.text)
     assert len({pair.image for pair in found}) == len(found)
@@ -83,7 +84,8 @@ def test_a_painting_is_the_same_each_time_and_no_duplicate(tmp_path: Path) -> No
 
 def test_a_film_without_lungs_is_dropped(tmp_path: Path) -> None:
     _, source = _items(tmp_path, count=2)[0]
-    Path(source.file or "").write_bytes(png(draw_phantom(_NORMAL[0], side=256).grey8()[::-1].copy()))
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    Path(source.file or "").write_bytes(png(ramp))
     picture, _ = prepare(_Here(), source)  # type: ignore[arg-type]
     assert picture.dropped == "no_lungs"
 

@@ -27,8 +27,16 @@ def pair(*values: float | None) -> Pair:
 
 
 def test_there_is_a_token_for_the_view_and_for_each_label() -> None:
-    assert list(SLOTS) == ["view", *LABELS]
-    assert presence({"nodule"}, "AP") == (1.0, *(float(label == "nodule") for label in LABELS))
+    assert SLOTS[0] == "view"
+    assert set(LABELS) < set(SLOTS)
+    assert presence({"nodule"}, "AP") == tuple(float(slot in ("view", "abnormal", "nodule")) for slot in SLOTS)
+
+
+def test_a_finding_in_a_place_is_of_its_kind_and_a_kind_is_in_no_place() -> None:
+    there = dict(zip(SLOTS, presence({"consolidation_left_lower"}, "PA"), strict=True))
+    assert (there["opacity"], there["consolidation_left_lower"], there["abnormal"]) == (1.0, 1.0, 1.0)
+    there = dict(zip(SLOTS, presence({"effusion", "device"}, "PA"), strict=True))
+    assert (there["effusion"], there["effusion_left"], there["effusion_right"]) == (1.0, 0.0, 0.0)
 
 
 def test_blending_goes_from_absent_to_present(codebook: Codebook) -> None:
@@ -50,21 +58,21 @@ def test_blur_errs_but_stays_on_its_side() -> None:
 
 
 def test_a_perfect_projector_has_no_alignment_loss(codebook: Codebook) -> None:
-    pairs = [pair(*([1.0] * 12)), pair(*([0.0] * 12))]
-    tokens = codebook.blend(torch.tensor([[1.0] * 12, [0.0] * 12]))
+    pairs = [pair(*([1.0] * len(SLOTS))), pair(*([0.0] * len(SLOTS)))]
+    tokens = codebook.blend(torch.tensor([[1.0] * len(SLOTS), [0.0] * len(SLOTS)]))
     assert alignment_loss(tokens, pairs, codebook).mean.item() == pytest.approx(0, abs=1e-6)
     assert alignment_loss(tokens.flip(0), pairs, codebook).mean.item() == pytest.approx(1, abs=1e-3)
 
 
 def test_what_nobody_knows_does_not_count(codebook: Codebook) -> None:
-    tokens = codebook.blend(torch.tensor([[1.0] + [0.3] * 11]))
-    loss = alignment_loss(tokens, [pair(1.0, *([None] * 11))], codebook)
+    tokens = codebook.blend(torch.tensor([[1.0] + [0.3] * (len(SLOTS) - 1)]))
+    loss = alignment_loss(tokens, [pair(1.0, *([None] * (len(SLOTS) - 1)))], codebook)
     assert loss.total.item() == pytest.approx(0, abs=1e-6)
     assert loss.count == 3  # the view, thrice
 
 
 def test_a_pair_without_labels_has_no_part_in_the_alignment(codebook: Codebook) -> None:
-    loss = alignment_loss(codebook.blend(torch.rand(1, 12)), [pair()], codebook)
+    loss = alignment_loss(codebook.blend(torch.rand(1, len(SLOTS))), [pair()], codebook)
     assert (loss.total.item(), loss.count) == (0, 0)
 
 

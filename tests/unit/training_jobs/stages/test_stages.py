@@ -128,7 +128,7 @@ def test_films_join_the_phantoms(tiny_base: Bundle, tmp_path: Path, cache: Path)
     stage1.run(Given(tiny_base, tmp_path / "out", config, None, cache))
     result = json.loads((tmp_path / "out/result/result.json").read_text())
     assert result["config"]["films"] is True
-    assert result["sets"] == {"phantoms": 2, "NIH ChestX-ray14": 4}  # each film and an augmented copy
+    assert result["sets"] == {"phantoms": 2, "NIH ChestX-ray14": 10}  # each film and four augmented copies
     assert result["align_steps"] == 1
 
 
