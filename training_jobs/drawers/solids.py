@@ -20,7 +20,7 @@ from training_jobs.drawers.solids_rays import Plane
 from xraygpt_core.phantoms.findings import View, draw_labels
 
 STREAM = 58021
-TISSUE, BONE, METAL = 0.0155, 0.042, 0.45  # per mm, near 60 keV
+TISSUE, BONE, METAL = 0.0155, 0.042, 0.65  # per mm, near 60 keV
 LUNG = 0.24  # density of inflated lung
 
 
@@ -38,7 +38,7 @@ def draw_solids(seed: int) -> SolidFilm:
     rng = np.random.default_rng([STREAM, seed])
     labels = draw_labels(rng)
     view: View = "AP" if rng.random() < 0.5 else "PA"
-    return SolidFilm(draw_film(rng.integers(2**63), labels, view), labels, view)
+    return SolidFilm(draw_film(int(rng.integers(2**63)), labels, view), labels, view)
 
 
 def draw_film(seed: int, labels: frozenset[str], view: View) -> NDArray[np.uint8]:

@@ -38,7 +38,8 @@ def outer_wall(patient: Patient, way: int, y: Plane, apex_drop: float = 0.0) -> 
     """The distance of the inner chest wall from the midline at heights ``y``, in mm; 0 above the apex."""
     apex, angle = patient.apex + apex_drop, patient.angle[(way + 1) // 2]
     height = np.clip((y - apex) / (0.82 * (angle - apex)), 0, 1)
-    return 14 * (height > 0) + (patient.wall - 14) * (1 - (1 - height) ** 2.5) ** patient.barrel
+    wall: Plane = 14 * (height > 0) + (patient.wall - 14) * (1 - (1 - height) ** 2.5) ** patient.barrel
+    return wall
 
 
 def lung_profile(patient: Patient, way: int, y: Plane, apex_drop: float = 0.0, gap: float = 0.0) -> Plane:
@@ -105,9 +106,9 @@ def _heart(patient: Patient, rng: np.random.Generator) -> tuple[Span, Span]:
     tall = long * np.sqrt(np.sin(tilt) ** 2 + (slim * np.cos(tilt)) ** 2)
     x = patient.turned(half * rng.uniform(0.26, 0.4), front)
     y = patient.dome[1] - tall * rng.uniform(0.55, 0.78) + 6
-    whole = ellipsoid(patient.rays, (x, y, patient.depth(front)), (long, long * slim, patient.thick * 0.37), tilt)
+    whole = ellipsoid(patient.soft, (x, y, patient.depth(front)), (long, long * slim, patient.thick * 0.37), tilt)
     right = (x - half * 0.5, y - tall * 0.12, patient.depth(front + 8))
-    return whole, ellipsoid(patient.rays, right, (half * 0.5, tall * 0.74, patient.thick * 0.31))
+    return whole, ellipsoid(patient.soft, right, (half * 0.5, tall * 0.74, patient.thick * 0.31))
 
 
 def _mediastinum(patient: Patient, rng: np.random.Generator) -> Span:
@@ -122,15 +123,15 @@ def _mediastinum(patient: Patient, rng: np.random.Generator) -> Span:
         middle = patient.spine(y) * 0.5 + patient.turned(0, patient.thick * 0.5)
         return np.stack((middle + 0 * y, wide, 0 * y + patient.thick * 0.27)).astype(np.float32)
 
-    return loft(patient.rays, patient.depth(patient.thick * 0.5), profile)
+    return loft(patient.soft, patient.depth(patient.thick * 0.5), profile)
 
 
 def _aorta(patient: Patient, rng: np.random.Generator) -> tuple[Span, ...]:
     knob = 12 + 9 * patient.age + rng.uniform(-2, 3)
     x = patient.mediastinum * 0.75 + 5 * patient.age
     front, depth = patient.thick * 0.55, patient.depth(patient.thick * 0.55)
-    arch = ellipsoid(patient.rays, (patient.turned(x, front), -38, depth), (knob, knob * 1.15, 34))
-    trunk = ellipsoid(patient.rays, (patient.turned(x * 0.95, front), 2, depth), (15, 24, 28), rng.uniform(0, 0.4))
+    arch = ellipsoid(patient.soft, (patient.turned(x, front), -38, depth), (knob, knob * 1.15, 34))
+    trunk = ellipsoid(patient.soft, (patient.turned(x * 0.95, front), 2, depth), (15, 24, 28), rng.uniform(0, 0.4))
     return arch, trunk
 
 
@@ -142,18 +143,18 @@ def _dome(patient: Patient, way: int, rng: np.random.Generator) -> Span:
         patient.depth(patient.thick * 0.5),
     )
     radii = (patient.wall * rng.uniform(0.52, 0.56), angle - top + 4, patient.thick * 0.43)
-    return ellipsoid(patient.rays, centre, radii)
+    return ellipsoid(patient.soft, centre, radii)
 
 
 def _lung(patient: Patient, way: int, middle_solid: Span, dome: Span) -> Lung:
-    depth = patient.depth(patient.thick * 0.5)
+    depth, side = patient.depth(patient.thick * 0.5), patient.rays.side
     x, y = patient.rays.at_depth(depth)
-    span = loft(patient.rays, depth, lambda heights: lung_profile(patient, way, heights))
+    span = loft(patient.soft, depth, lambda heights: lung_profile(patient, way, heights))
     taken = np.maximum(span.shared(middle_solid), span.shared(dome))
     middle, wide, _ = lung_profile(patient, way, y)
     lateral = way * (x - middle) / np.maximum(wide, 1)
     height = (y - patient.apex) / (patient.angle[(way + 1) // 2] - patient.apex)
-    return Lung(way, np.maximum(span.length() - taken, 0), lateral, height, x, y)
+    return Lung(way, finer(np.maximum(span.length() - taken, 0), side), lateral, height, x, y)
 
 
 def draw_body(patient: Patient, rng: np.random.Generator) -> Body:
@@ -171,7 +172,7 @@ def draw_body(patient: Patient, rng: np.random.Generator) -> Body:
     tissue = tissue - rng.uniform(0.8, 1.7) * chord(patient.rays, windpipe, (8, 75, 9))
     if rng.random() < (0.65 if patient.view == "PA" else 0.15):
         tissue = tissue - _stomach_air(patient, rng)
-    return Body(np.maximum(tissue, 0), lungs, np.maximum(whole.length(), right.length()))
+    return Body(np.maximum(tissue, 0), lungs, finer(np.maximum(whole.length(), right.length()), patient.rays.side))
 
 
 def _stomach_air(patient: Patient, rng: np.random.Generator) -> Plane:

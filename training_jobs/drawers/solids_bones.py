@@ -4,7 +4,7 @@ import numpy as np
 
 from training_jobs.drawers.solids_body import outer_wall
 from training_jobs.drawers.solids_patient import Patient
-from training_jobs.drawers.solids_rays import Plane, cast, chord, soften
+from training_jobs.drawers.solids_rays import Plane, cast, chord, finer, soften
 
 
 def tube(
@@ -85,15 +85,11 @@ def _shoulder_blade(patient: Patient, rng: np.random.Generator, way: int) -> tup
 
 
 def _spine(patient: Patient, rng: np.random.Generator) -> Plane:
-    depth = patient.depth(patient.thick * 0.76)
-    x, y = patient.rays.at_depth(depth)
+    x, y = patient.soft.at_depth(patient.depth(patient.thick * 0.76))
     away = (x - patient.spine(y) - patient.turned(0, patient.thick * 0.76)) / rng.uniform(15, 20)
-    beat = np.sin(2 * np.pi * y / rng.uniform(23, 29) + rng.uniform(0, 6))
-    return (
-        rng.uniform(5, 12)
-        * np.maximum(1 - away * away, 0) ** 0.7
-        * (0.85 + rng.uniform(0.05, 0.25) * np.tanh(2.5 * beat))
-    )
+    beat = np.tanh(2.5 * np.sin(2 * np.pi * y / rng.uniform(23, 29) + rng.uniform(0, 6)))
+    body = np.sqrt(np.maximum(1 - away * away, 0)) * (rng.uniform(5, 12) * (0.85 + rng.uniform(0.05, 0.25) * beat))
+    return finer(body.astype(np.float32), patient.rays.side)
 
 
 def draw_bones(patient: Patient, rng: np.random.Generator) -> Plane:

@@ -29,7 +29,8 @@ def expose(path: Plane, rng: np.random.Generator) -> NDArray[np.uint8]:
     bend = rng.uniform(-0.3, 0.8)
     tone = tone + bend * tone * (1 - tone) * (2 * tone - 1)
     floor, ceiling = rng.uniform(0, 40), rng.uniform(215, 255)
-    return (floor + (ceiling - floor) * np.clip(tone, 0, 1)).astype(np.uint8)
+    grey: NDArray[np.uint8] = (floor + (ceiling - floor) * np.clip(tone, 0, 1)).astype(np.uint8)
+    return grey
 
 
 def mark(grey: NDArray[np.uint8], view: View, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -46,7 +47,7 @@ def mark(grey: NDArray[np.uint8], view: View, rng: np.random.Generator) -> NDArr
     if rng.random() < 0.8:
         letter = "L" if rng.random() < 0.6 else "R"
         x = rng.uniform(0.86, 0.93) if letter == "L" else rng.uniform(0.04, 0.1)
-        _write(draw, letter, (x * image.width, rng.uniform(0.05, 0.3) * image.width), rng.uniform(11, 20), ink)
+        _write(draw, letter, (x * image.width, rng.uniform(0.12, 0.35) * image.width), rng.uniform(11, 20), ink)
     if rng.random() < (0.55 if view == "AP" else 0.4):
         word = str(rng.choice(WORDS[view]))
         x = rng.uniform(0.03, 0.14) if rng.random() < 0.4 else rng.uniform(0.55, 0.68)
@@ -57,7 +58,7 @@ def mark(grey: NDArray[np.uint8], view: View, rng: np.random.Generator) -> NDArr
 
 def _collimate(draw: ImageDraw.ImageDraw, side: int, view: View, border: int, rng: np.random.Generator) -> None:
     for edge in range(4):
-        if rng.random() > (0.45 if view == "AP" else 0.25):
+        if rng.random() > (0.3 if view == "AP" else 0.15):
             continue
         first = rng.uniform(0, 0.045) * side
         last = first + (rng.normal(0, 0.02) * side if view == "AP" else 0)

@@ -55,7 +55,8 @@ def _along(patient: Patient, lung: Lung) -> Plane:
 
 def _step(value: Plane) -> Plane:
     value = np.clip(value, 0, 1)
-    return value * value * (3 - 2 * value)
+    eased: Plane = value * value * (3 - 2 * value)
+    return eased
 
 
 def _collapse(patient: Patient, lung: Lung, rng: np.random.Generator) -> tuple[Plane, Plane]:
@@ -95,7 +96,8 @@ def _consolidation(patient: Patient, lung: Lung, room: Plane, zone: str, rng: np
     if rng.random() < 0.4:
         cloud = cloud * np.exp(-_bronchi(patient, place, lung.way, rng))
     gate = _step((along - low + 0.03) / 0.08) * _step((high + 0.03 - along) / 0.08)
-    return rng.uniform(0.6, 0.85) * (1 - np.exp(-rng.uniform(1.1, 2.0) * cloud)) * gate
+    filled: Plane = rng.uniform(0.6, 0.85) * (1 - np.exp(-rng.uniform(1.1, 2.0) * cloud)) * gate
+    return filled
 
 
 def _bronchi(patient: Patient, place: tuple[float, float], way: int, rng: np.random.Generator) -> Plane:

@@ -1,6 +1,7 @@
 """One imaginary patient before a source: sizes in mm, drawn so that the view shows in several of them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,12 +34,17 @@ class Patient:
     barrel: float  # how pointed the top of the rib cage is: 0.3 broad to 0.5 pointed
     rays: Rays
 
+    @property
+    def soft(self) -> Rays:
+        """The rays for solids without fine detail: every second one."""
+        return self.rays.coarser(2)
+
     def depth(self, front: float) -> float:
         """The z of a point ``front`` mm behind the breastbone: the back lies on the film in AP, the front in PA."""
         return 15.0 + (self.thick - front if self.view == "AP" else front)
 
-    def turned(self, x: float, front: float) -> float:
-        """The x of a point after the patient's turn."""
+    def turned(self, x: Any, front: float) -> Any:
+        """The x of a point, or of an array of them, after the patient's turn."""
         return x + self.turn * (front - self.thick / 2)
 
     def place(self, points: Plane) -> Plane:

@@ -5,12 +5,13 @@ The frame: x to the picture's right (the patient's left), y down, z from the fil
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Plane = NDArray[np.float32]
+Plane = NDArray[Any]  # float32 on the film; float64 among a few points
 Triple = tuple[float, float, float]
 Profile = Callable[[Plane], Plane]
 MISS = np.float32(1e5)  # a depth in mm that no solid has
@@ -111,8 +112,8 @@ def _boxed(rays: Rays, centre: Triple, radii: Triple, tilt: float) -> tuple[slic
     x, y = rays.at_depth(depth)
     right, low = rays.slopes()
     x, y, cos, sin = x - middle_x, y - middle_y, float(np.cos(tilt)), float(np.sin(tilt))
-    reach = max(wide, tall) + 0.3 * deep
-    rows, columns = _within(y[:, 0], reach), _within(x[0], reach)
+    rows = _within(y[:, 0], float(np.hypot(wide * sin, tall * cos)) + 0.3 * deep)
+    columns = _within(x[0], float(np.hypot(wide * cos, tall * sin)) + 0.3 * deep)
     x, right, y, low = x[:, columns], right[:, columns], y[rows], low[rows]
     u, du = (x * cos + y * sin) / wide, (right * cos + low * sin) / wide
     v, dv = (y * cos - x * sin) / tall, (low * cos - right * sin) / tall
@@ -169,4 +170,4 @@ def soften(plane: Plane, times: int = 1) -> Plane:
 
 def finer(plane: Plane, side: int) -> Plane:
     """A plane of coarser rays, smoothly, for ``side`` pixels."""
-    return np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BICUBIC), np.float32)
+    return np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BILINEAR), np.float32)

@@ -12,10 +12,11 @@ from xraygpt_core.phantoms.findings import LABELS, View
 RAYS = Rays(side=64, pitch=(5.0, 5.0), corner=(-160.0, -160.0), source=(0.0, 0.0, 1000.0))
 
 
-def change(label: str, view: View = "PA", films: int = 5) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def change(label: str, view: View = "PA", films: int = 3) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """How much brighter each pixel is with a finding than without it, on average, in grey levels."""
     pairs = [(draw_film(seed, frozenset({label}), view), draw_film(seed, frozenset(), view)) for seed in range(films)]
-    return np.mean([np.float32(with_it) - np.float32(without) for with_it, without in pairs], axis=0)
+    mean = np.mean([np.float32(with_it) - np.float32(without) for with_it, without in pairs], axis=0)
+    return np.asarray(mean, np.float32)
 
 
 def test_a_seed_gives_the_same_film() -> None:
@@ -80,8 +81,8 @@ def test_the_heart_is_as_wide_as_the_label_says(view: View, most: float, least: 
         chest = np.flatnonzero((body.lungs[0].inside + body.lungs[1].inside).any(axis=0))
         return float(np.ptp(heart) / np.ptp(chest))
 
-    assert max(ratio(seed, False) for seed in range(8)) < most
-    assert min(ratio(seed, True) for seed in range(8)) > least
+    assert max(ratio(seed, False) for seed in range(5)) < most
+    assert min(ratio(seed, True) for seed in range(5)) > least
 
 
 def test_a_ray_through_a_ball_crosses_its_diameter() -> None:
