@@ -15,6 +15,7 @@ from training_jobs.evaluation.judges.green import Green
 from training_jobs.evaluation.judges.judging import Asking, Judging
 from training_jobs.evaluation.texts import TextPair
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.model.bundle import Bundle
 
 GOOD = "[Clinically Significant Errors]:\nNo.\n\n[Matched Findings]:\n1. A"
 PAIRS = [TextPair(str(n), f"candidate {n}", "reference") for n in range(6)]
@@ -119,3 +120,14 @@ def test_texts_leave_this_machine_only_when_that_is_said(tmp_path: Path) -> None
 def test_options_that_do_not_fit_are_refused(tmp_path: Path, options: list[str], why: str) -> None:
     with pytest.raises(TrainingError, match=why):
         job(tmp_path, *options)
+
+
+def test_a_language_models_folder_judges_on_our_own_engine_and_stays_as_it_was(
+    tmp_path: Path, tiny_base: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(path.name for path in tiny_base.llm.iterdir())
+    options = ["--llm", str(tiny_base.llm), "--device", "cpu", "--max-answer-tokens", "4", "--parallel", "1"]
+    assert job(tmp_path, "green", *options) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["judged"], result["failed"].popitem()[1]) == (0, 1)  # random weights write no sections
+    assert sorted(path.name for path in tiny_base.llm.iterdir()) == before
