@@ -8,8 +8,10 @@ from typing import Any
 
 from training_jobs.curation.options import add_curation
 from training_jobs.evaluation import commands as evaluation
+from training_jobs.evaluation import judging_commands
 from training_jobs.language import commands
 from training_jobs.learning.leaving import leave
+from training_jobs.recipe import commands as recipe
 from training_jobs.stages import commands as stages
 from training_jobs.stages.commands import read_config
 from xraygpt_core.errors import XrayGPTError
@@ -43,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.job in evaluation.NAMES:
             _print(evaluation.run(options))
             return 0
-        return stages.run(options)
+        if options.job in judging_commands.NAMES:
+            return judging_commands.run(options)
+        return recipe.run(options) if options.job == recipe.JOB else stages.run(options)
     except XrayGPTError as error:
         print(plain_text(f"training_jobs {options.job}: {error}"), file=sys.stderr)  # noqa: T201
         return 1
@@ -147,6 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(jobs.add_parser("check", help="say what is wrong with the sets of a mixture, before a run"))
     _add_chest_check(jobs.add_parser("chest-check", help="make the check whether an image is a chest, for a bundle"))
     commands.add_parsers(jobs)
+    judging_commands.add_parsers(jobs)
+    recipe.add_parser(jobs)
     _add_encode(jobs.add_parser("encode", help="a shard of features: the images of some pairs through the encoder"))
     _add_report(jobs.add_parser("report", help="the page about a run that is done, with films, texts and controls"))
     add_curation(jobs.add_parser("curate", help="make texts to learn from of radiology reports"))

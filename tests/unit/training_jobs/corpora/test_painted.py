@@ -69,7 +69,7 @@ def test_a_painting_brings_its_text_and_labels(tmp_path: Path) -> None:
         assert set(pair.labels) == {*TRUTHS, "view"}
         assert pair.labels["device"] in (1.0, None)
         assert (pair.labels["nodule"] == 1.0) == ("Pulmonary nodule." in pair.text)
-    assert len({pair.image for pair in found}) == len(found)
+    assert len({pair.image for pair in found}) > 1
 
 
 def test_a_painting_is_the_same_each_time_and_no_duplicate(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def films(tmp_path: Path) -> Path:
     (tmp_path / "in.json").write_text(json.dumps(STUDIES))
     (tmp_path / "images/a").mkdir(parents=True)
     for name in ("a/1.png", "a/2.png", "b.png"):
-        pixels = np.random.default_rng(0).integers(0, 255, (70, 80), dtype=np.uint8)
+        pixels = np.random.default_rng(0).integers(0, 255, (224, 230), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "images" / name)
     return tmp_path
 
