@@ -1,4 +1,4 @@
-"""Which labels an encoder learns, what pairs say of each, and how much each pair counts so that nothing is a shortcut."""
+"""Which labels an encoder learns, what pairs say of each, and what each counts, so that nothing is a shortcut."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Report texts as vectors, by a language model that is frozen: the mean of its last hidden states, sentence by sentence.
+"""Report texts as vectors, by a frozen language model: the mean of its last hidden states, sentence by sentence.
 
 MedCLIP's text tower is a clinical BERT; here it is the bundle's own LLM, which is there anyway. Sentences come again
 and again, so each is read once and kept.

@@ -81,8 +81,8 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _stage(options: argparse.Namespace, base: "Bundle", config: Config, resume: Path | None, world: "World") -> None:
-    from training_jobs.reporting.board import Board
     from training_jobs.encoder import stage as encoder
+    from training_jobs.reporting.board import Board
     from training_jobs.reporting.report import report_in_child
     from training_jobs.stages import medical_llm, stage1, stage2
     from training_jobs.stages.image_stage import Given

@@ -87,7 +87,7 @@ def test_the_loss_of_a_batch_is_that_of_its_parts() -> None:
 
 
 class _Tokenizer:
-    def encode(self, text: str, add_special_tokens: bool) -> list[int]:  # noqa: ARG002  (as transformers calls it)
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         return [len(word) for word in text.split()]
 
 
