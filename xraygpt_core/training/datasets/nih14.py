@@ -14,7 +14,7 @@ _NORMAL = "No Finding"
 _OPACITIES = frozenset({"Consolidation", "Pneumonia", "Infiltration", "Atelectasis", "Edema"})
 _NODULES = frozenset({"Nodule", "Mass"})
 _CLASSES = {  # label -> its own class, for an encoder that learns them apart
-    **{name: name.lower() for name in (*_OPACITIES, "Mass", "Emphysema", "Fibrosis", "Hernia")},
+    **{name: name.lower() for name in (*sorted(_OPACITIES), "Mass", "Emphysema", "Fibrosis", "Hernia")},
     "Pleural_Thickening": "pleural thickening",
     "Pleural Thickening": "pleural thickening",
 }

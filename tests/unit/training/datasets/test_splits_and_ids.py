@@ -154,3 +154,8 @@ def test_a_short_or_foreign_text_is_a_text(text: str) -> None:
 def test_any_text_is_judged(text: str) -> None:
     found = objection(text, "a.png", text[:3])
     assert found is None or found[0]
+
+
+def test_labels_stand_in_one_order_in_every_process() -> None:
+    opacities = list(nih14.truth(set()))[:5]
+    assert opacities == sorted(opacities), "the order of a set differs from process to process"
