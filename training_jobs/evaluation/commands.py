@@ -1,4 +1,4 @@
-"""``python -m training_jobs evaluate`` and ``evaluate-labeller``."""
+"""``python -m training_jobs evaluate``, ``evaluate-labeller`` and ``preferences``."""
 
 import argparse
 import sys
@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training_jobs.evaluation import preferences
 from xraygpt_core.errors import TrainingError
 
 if TYPE_CHECKING:
     from training_jobs.evaluation.cases import Case, Writer
 
-NAMES = ("evaluate", "evaluate-labeller")
+NAMES = ("evaluate", "evaluate-labeller", "preferences")
 
 
 def add_parsers(jobs: Any) -> None:
@@ -36,6 +37,7 @@ def add_parsers(jobs: Any) -> None:
     given.add_argument("--reports", type=Path, help="a folder or archive of Open-i's XML reports, with MeSH tags")
     given.add_argument("--manifest", type=Path, help="a data directory, whose NIH labels are compared with its texts")
     labeller.add_argument("--table", action="store_true", help="print Markdown instead of JSON")
+    preferences.add_parser(jobs)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any] | str:
@@ -44,6 +46,8 @@ def run(options: argparse.Namespace) -> dict[str, Any] | str:
     Raises:
         TrainingError, BundleError: it cannot be done.
     """
+    if options.job == "preferences":
+        return preferences.run(options)
     if options.job == "evaluate-labeller":
         from training_jobs.evaluation.labeller import labeller_on_films, labeller_on_reports
 

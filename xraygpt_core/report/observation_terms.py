@@ -5,6 +5,7 @@ Patterns match the plain sentences of :func:`xraygpt_core.report.labeller.senten
 """
 
 import re
+from functools import lru_cache
 
 _HEART = r"(?:heart|cardiac|cardio\w*)"
 _BIG = r"(?:enlarge\w*|cardiomegal\w*|oversized|increased in size)"
@@ -18,9 +19,11 @@ _PATTERNS: dict[str, str] = {
     r"pleural line",
     "free air": r"free (?:\w+ )?air\b|free (?:intra ?peritoneal|subdiaphragmatic|abdominal) (?:air|gas)|"
     r"pneumo ?peritoneum",
-    "subcutaneous air": r"(?:subcutaneous|soft tissue) (?:emphysema|air|gas)|pneumo ?mediastinum|mediastinal emphysema",
+    "subcutaneous air": r"(?:subcutaneous|soft tissue) (?:emphysema|air|gas)|pneumo ?mediastinum|"
+    r"mediastinal (?:emphysema|air|gas)",
     "effusion": r"effusions?\b|pleural (?:fluid|collections?|air collections?)|(?:hydro|h(?:a)?emo) ?thorax|empyema|"
-    r"meniscus sign|layering fluid|pleural spaces? (?:\w+ )?fluid|"
+    r"meniscus sign|layering fluid|fluid (?:\w+ ){0,5}(?:pleural spaces?|fissures?)|fissural fluid|"
+    r"pleural spaces? (?:\w+ )?fluid|"
     r"(?:blunt|obliterat|effac)\w* (?:of |the |both |bilateral |left |right |lateral |posterior |and )*"
     r"(?:costo ?phrenic|cp|costodiaphragmatic)? ?(?:angle|sulc|recess)\w*|"
     r"(?:costo ?phrenic|cp|costodiaphragmatic) (?:angle|sulc|recess)\w* (?:\w+ ){0,3}(?:blunt|obliterat|effac)\w*|"
@@ -37,12 +40,15 @@ _PATTERNS: dict[str, str] = {
     "cardiomegaly": rf"cardiomegaly|cardiac enlargement|{_BIG}(?: \w+){{0,3}}? {_HEART}\b(?: silhouette| size|"
     rf" shadow)?|"
     rf"{_HEART}(?: (?!normal|within|unremarkable|but|with|lungs?|aort\w*|effus\w*|hil\w*)\w+){{0,7}}? {_BIG}|"
-    r"(?:large|big|borderline|prominent) (?:heart|cardiac (?:silhouette|shadow|size|contours?))|"
-    r"(?:heart|cardiac)(?: \w+){0,4}? (?:large|big|borderline|prominent)\b|ventricular (?:enlargement|prominence|"
-    r"hypertrophy)|"
+    r"(?:large|big|borderline|prominen\w+)(?: of)?(?: the)? (?:heart|cardiac (?:silhouette|shadow|size|contours?))|"
+    r"(?:heart|cardiac)(?: \w+){0,4}? (?:large|big|borderline|prominent)\b|ventric(?:le|les|ular) (?:enlargement|"
+    r"prominence|"
+    r"hypertrophy)|(?:enlarge|prominen)\w* (?:of the )?(?:left |right )?ventric\w+|"
     r"cardio ?thoracic ratio (?:\w+ ){0,3}(?:increased|above|exceeds?|greater)",
     "wide mediastinum": r"(?:widen|enlarge|prominen|broad|full)\w*(?: \w+){0,4}? mediastin\w*|"
-    r"mediastin\w*(?: (?!and|normal|within)\w+){0,4}? (?:widen|prominen|broad|enlarge)\w*",
+    r"mediastin\w*(?: (?!and|normal|within)\w+){0,4}? (?:widen|prominen|broad|enlarge)\w*|"
+    r"(?:para ?tracheal|vascular pedicle)(?: \w+){0,3}? (?:widen|prominen|full|thicken)\w*|"
+    r"(?:widen|prominen|full|thicken)\w*(?: \w+){0,3}? (?:para ?tracheal|vascular pedicle)",
     "aortic calcification": r"athero ?sclero\w+|arterio ?sclero\w+|calcif\w+(?: \w+){0,5}? (?:aort\w*|arch|vascular|"
     r"arter\w*|"
     r"coronary)|(?:aort\w*|vascular|arter\w*|coronary|arch)(?: \w+){0,3}? calcif\w+|atheromat\w+",
@@ -62,15 +68,17 @@ _PATTERNS: dict[str, str] = {
     r"(?:prominen|enlarge|increas|distend|redistribut)\w*|(?:prominen|enlarge|increas|distend)\w*(?: \w+){0,3}? "
     r"(?:vascular\w*|vasculature|vessels?)|venous hypertension|(?:fluid|volume) overload|(?:heart|cardiac) failure|"
     r"\bchf\b|"
-    r"decompensat\w+|kerley\w*",
-    "edema": r"o?edema\w*",
+    r"decompensat\w+|kerley\w*(?: [ab])?(?: lines?)?|septal (?:lines?|thicken\w*)",
+    "edema": r"o?edema\w*|\bards\b|respiratory distress syndrome",
     "emphysema": r"emphysem\w*|\bcopd\b|obstructive (?:pulmonary|lung|airways?)(?: disease)?|bull(?:a|ae|ous)\b|"
     r"blebs?\b|"
     r"air trapping",
     "hyperinflation": r"(?:hyper|over) ?(?:inflat|expan|aerat|distend)\w*|hyper ?lucen\w*|(?:large|increased|"
     r"high) lung volumes?",
     "low volumes": r"low(?:er)? (?:\w+ )?volumes?|volumes? (?:\w+ ){0,3}(?:low|small|diminished|decreased)|"
-    r"(?:hypo|under) ?(?:inflat|expan|ventilat|aerat)\w*|(?:poor|shallow|low|decreased|diminished|limited|suboptimal) "
+    r"(?:hypo|under) ?(?:inflat|expan|ventilat|aerat)\w*|(?:broncho ?vascular |vascular )?crowding"
+    r"(?: of (?:the )?(?:\w+ ){0,3}(?:markings|vessels|vasculature))?|"
+    r"(?:poor|shallow|low|decreased|diminished|reduced|limited|suboptimal) "
     r"(?:level of |degree of )?(?:inspirat\w*|inflation|lung volumes?)",
     "compression": r"(?:compression|wedg\w*)(?: \w+){0,2}? (?:fractures?|deformit\w+)|wedg(?:ing|ed)\b|"
     r"(?:loss of|decreased|diminished)(?: \w+){0,3}? height|height loss|loss of(?: \w+){0,5}? vertebra\w*|"
@@ -79,10 +87,12 @@ _PATTERNS: dict[str, str] = {
     "fracture": r"fractur\w*|broken (?:bones?|ribs?)",
     "dislocation": r"(?:sub ?lux|disloc)\w*|separation",
     "deformity": r"deform\w*",
+    "kyphosis": r"kypho(?!scolio|plast)\w*(?: (?:curv|deform)\w*)?",
     "scoliosis": rf"(?:levo|dextro)? ?(?:kypho)?scolio\w*|(?:levo|dextro)\w*|curvatures?\b|"
     rf"curv\w+(?: \w+){{0,3}}? {_SPINE}",
-    "kyphosis": r"kypho\w*",
-    "osteopenia": r"osteo ?(?:penia|penic|poros\w+|porot\w+)|deminerali[sz]\w*",
+    "osteopenia": r"osteo ?(?:penia|penic|poros\w+|porot\w+)|deminerali[sz]\w*|"
+    r"bone (?:mineralization|density) (?:\w+ ){0,2}(?:decreased|reduced|diminished|low)|"
+    r"(?:decreased|reduced|diminished|low) bone (?:mineral\w*|density)",
     "degenerative": r"degenerat\w*|spondyl\w*|osteophyt\w*|spurs?\b|spurring|(?:osteo)?arthr(?:itis|itic|osis|opathy|"
     r"otic)\w*|"
     r"\bdish\b|hyperostosis|(?:disc|disk)(?: \w+){0,2}? (?:narrow\w*|loss|disease|height)|"
@@ -94,7 +104,7 @@ _PATTERNS: dict[str, str] = {
     "granuloma": r"granulom\w*|histoplasm\w*|sarcoid\w*",
     "calcification": r"calcif\w*",
     "tuberculosis": r"tubercul\w*|\btb\b",
-    "nodule": r"nodul\w*|coin lesions?|round(?:ed)? (?:\w+ )?(?:opacit|densit|lesion|shadow)\w*",
+    "nodule": r"(?:micro ?)?nodul\w*|coin lesions?|round(?:ed)? (?:\w+ )?(?:opacit|densit|lesion|shadow)\w*",
     "mass": r"\bmass(?:es)?\b|tumou?rs?\b|neoplas\w*|malignan\w*|metasta\w*|carcinoma\w*|cancer\w*|lymphoma\w*",
     "lesion": r"lesions?\b|abscess\w*",
     "cavity": r"cavit\w*|cyst(?:s|ic)?\b",
@@ -108,32 +118,41 @@ _PATTERNS: dict[str, str] = {
     "interstitial": r"interstiti\w*|reticul\w*|(?:lung|pulmonary|broncho ?vascular|vascular|bibasilar|basilar|"
     r"increased|"
     r"prominent|coarse\w*|chronic)(?: \w+){0,2}? markings|markings|bronchovascular",
-    "pneumonia": r"(?:broncho)?pneumoni(?:a|as|c|tis)\b|infecti\w+|aspirat\w+",
+    "pneumonia": r"(?:broncho)?pneumoni(?:a|as|c|tis)\b|infecti\w+|aspirat\w+|covid\w*",
     "infiltrate": r"infiltrat\w*",
     "consolidation": r"consolidat\w*|air bronchograms?",
     "airspace": r"air ?space(?: \w+)? ?(?:disease|opacit\w+|opacif\w+|process\w*|change\w*|shadowing|densit\w*)?|"
-    r"alveol\w+",
-    "opacity": r"opacit\w*|opacif\w*|densit(?:y|ies)\b|haz(?:y|iness)\b|shadow(?:s|ing)\b|white ?out|silhouetting",
+    r"alveol\w+|(?:pulmonary|lung) (?:contusion|hemorrhage|haemorrhage|infarct\w*)s?",
+    "opacity": r"opacit\w*|opacif\w*|ground glass\b(?! opaci)|densit(?:y|ies)\b|haz(?:e|y|iness)\b|shadow(?:s|"
+    r"ing)\b|white ?out|silhouetting",
     "lucency": r"lucen\w*",
-    "pacemaker": r"pace ?makers?|pacers?\b|\ba?icd\b|defibrillat\w*|(?:pulse )?generators?\b|pacing|\bleads?\b|"
+    "pacemaker": r"implantable (?:\w+ )?(?:cardioverter\w*|defibrillator)(?: defibrillator)?|pace ?makers?|"
+    r"pacers?\b|\ba?icd\b|defibrillat\w*|(?:pulse )?generators?\b|pacing|\bleads?\b|"
     r"loop recorder|"
-    r"stimulators?|battery|electrodes?|cardiac device",
-    "valve": r"valv\w+",
-    "tube": r"\btubes?\b|\bett\b|tracheost\w*|\bstents?\b|\bdrains?\b|\bchest tip\b|shunt\w*",
-    "line": r"catheters?|\bpicc\b|\bports?\b|port ?a ?cath\w*|medi ?port\w*|central (?:venous )?lines?|\blines?\b|"
-    r"\bcvc\b|infus\w+|"
+    r"stimulators?|battery|electrodes?|cardiac device|\blvad\b|impella|"
+    r"ventricular assist",
+    "valve": r"valv\w+|\btavr\b",
+    "tube": r"\btubes?\b|intubat\w*|\b[no]gt\b|dobb?hoff|\bett\b|tracheost\w*|\bstents?\b|\bdrains?\b|\bchest tip\b|"
+    r"shunt\w*",
+    "line": r"catheters?|\bpicc\b|\bports?\b|port ?a ?cath\w*|medi ?port\w*|central (?:venous )?lines?|"
+    r"(?<!suture )(?<!clavicular )(?<!axillary )\blines?\b|"
+    r"\bcvc\b|\bu[av]c\b|swan ganz|hickman|balloon pump|\biabp\b|infus\w+|"
     r"\btips?\b",
     "sternal wires": r"stern(?:otomy|al)\b(?: \w+)?|cerclage|\bwires?\b|\bcabg\b|bypass|median sternotomy",
     "surgical": r"\bclips?\b|staples?\b|sutur\w*|surg\w+|post ?op\w*|post ?surgical|\w+ectomy\b|resect\w*|\w+plasty\b",
-    "hardware": r"hardware|\brods?\b|\bscrews?\b|\bplates?\b|prosthe\w*|implant\w*|foreign bod\w+|metal\w*|bullet\w*|"
+    "hardware": r"hardware|apparatus|\brods?\b|\bscrews?\b|\bplates?\b(?! like)|prosthe\w*|implant\w*|"
+    r"foreign bod\w+|metal\w*|bullet\w*|"
     r"shrapnel|\bbbs?\b|harrington|fixation|anchors?\b|devices?\b|embolization|coils?\b|needle",
     "gallstones": r"gall ?stones?|cholelith\w*",
     "fat pad": r"fat pad\w*|epicardial fat|lipomat\w*",
     "cardiac silhouette obscured": r"obscur\w*",
+    "dilated bowel": r"(?:dilat|disten)\w*(?: \w+){0,3}? (?:bowel|stomach|colon|loops)|ileus|bowel obstruction|"
+    r"(?:bowel|gastric|stomach|colon\w*|loops)(?: \w+){0,3}? (?:dilat|disten)\w*",
     "pectus": r"pectus|funnel chest",
     "rib anomaly": r"cervical ribs?|bifid",
     "nipple shadow": r"nipples?(?: shadows?)?",
     "thickening": r"thicken\w*",
+    "swelling": r"swell\w*|swollen|hematomas?|haematomas?",
 }
 TERMS = {kind: re.compile(rf"\b(?:{words})") for kind, words in _PATTERNS.items()}
 
@@ -199,9 +218,15 @@ def find_observations(sentence: str) -> list[tuple[int, int, str]]:
     "Calcified granuloma" is two observations, "calcified aorta" one: where two kinds would overlap, the earlier entry
     of the table wins.
     """
+    return list(_found(sentence))
+
+
+@lru_cache(maxsize=8192)
+def _found(sentence: str) -> tuple[tuple[int, int, str], ...]:
+    """The same, once for a sentence: reports repeat theirs, and a scope of negation asks again."""
     found: list[tuple[int, int, str]] = []
     for kind, pattern in TERMS.items():
         for match in pattern.finditer(sentence):
             if match.end() > match.start() and not any(match.start() < e and s < match.end() for s, e, _ in found):
                 found.append((match.start(), match.end(), kind))
-    return sorted(found)
+    return tuple(sorted(found))

@@ -61,6 +61,7 @@ class Observation:
         kind: of ``observation_terms.TERMS``, or ``abnormal heart`` …, ``anything`` or ``anything acute``.
         sides, zones: where it is, if the sentence says so.
         near: every side its sentence names: what a side could also have been said of.
+        start, end: where ``plain`` names it; 0 and 0 for a part of the body that is called normal.
     """
 
     sentence: str
@@ -70,6 +71,8 @@ class Observation:
     sides: frozenset[str] = frozenset()
     zones: frozenset[str] = frozenset()
     near: frozenset[str] = frozenset()
+    start: int = 0
+    end: int = 0
 
 
 def observations(text: str) -> list[Observation]:
@@ -119,7 +122,9 @@ def _in_sentence(raw: str, plain: str) -> Iterator[Observation]:
         if index in doubted and mention.status is Assertion.ASSERTED:
             mention = replace(mention, status=Assertion.OPEN)
         zones = frozenset(zone for place in mention.locations for _, group in place.groups for zone in group)
-        yield Observation(raw, plain, mention.kind, mention.status, mention.sides, zones, near)
+        yield Observation(
+            raw, plain, mention.kind, mention.status, mention.sides, zones, near, mention.start, mention.end
+        )
     for clause in _CLAUSES.split(plain):
         normal = _NORMAL.search(clause)
         if normal is None or _QUALIFIED_NORMAL.search(clause):
