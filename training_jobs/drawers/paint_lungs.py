@@ -213,7 +213,8 @@ def _template_radii(side: Side, half: float, high: float) -> NDArray[np.float64]
     angle = np.arctan2(line[:, 1], line[:, 0]) % (2 * np.pi)
     order = np.argsort(angle)
     wanted = np.arange(ANGLES) * (2 * np.pi / ANGLES)
-    return np.interp(wanted, angle[order], np.hypot(*line.T)[order], period=2 * np.pi)
+    radii: NDArray[np.float64] = np.interp(wanted, angle[order], np.hypot(*line.T)[order], period=2 * np.pi)
+    return radii
 
 
 def _fit(film: Grey, middle: Point, expected: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

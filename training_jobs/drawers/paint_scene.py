@@ -5,6 +5,7 @@ nothing is ever cut off. One ``unit`` is the film's own contrast between lung an
 """
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,9 +139,10 @@ class Place:
         self.lateral: Grey = np.clip(across, 0, 1).astype(np.float32)
         self.down: Grey = ((scene.y - self.top) / self.high).astype(np.float32)
 
-    def around(self, values: NDArray[np.float64], knots: NDArray[np.float64]) -> Grey:
+    def around(self, values: NDArray[Any], knots: NDArray[Any]) -> Grey:
         """A grid field that depends on the direction alone; ``knots`` in radians."""
-        return np.interp(self.angle, knots, values, period=2 * np.pi).astype(np.float32)
+        field: Grey = np.interp(self.angle, knots, values, period=2 * np.pi).astype(np.float32)
+        return field
 
     def heart(self) -> float:
         """How far the heart reaches from the midline, in pixels of the grid: the lung's inner border, lower part."""
@@ -181,7 +183,7 @@ class Pen:
         return np.asarray(image, np.float32) * np.float32(1 / 255)
 
 
-def smooth_step(value: Grey) -> Grey:
+def smooth_step(value: NDArray[Any]) -> Grey:
     """0 below 0, 1 above 1, smooth between."""
     inner = np.clip(value, 0, 1)
     return np.asarray(inner * inner * (3 - 2 * inner), np.float32)

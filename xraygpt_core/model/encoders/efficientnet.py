@@ -205,7 +205,7 @@ class EfficientNetLite0Upper(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features of the layer below (batch, positions, channels) to (batch, positions, channels)."""
-        grid = features.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+        grid = features.transpose(1, 2).reshape(len(features), -1, self.grid, self.grid)
         low = functional.pixel_shuffle(grid, self._shuffle).contiguous()  # channels last is slower to train on a CPU
         return _in_grid(self.net.onward(low, self.first, self.layers), self.grid)
 
