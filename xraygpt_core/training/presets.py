@@ -1,4 +1,4 @@
-"""Named recipes for a run: XrayGPT's paper, its repository, MAIRA-1, LLaVA-Rad, and the demo's own.
+"""Named recipes for a run: MedCLIP, XrayGPT's paper, its repository, MAIRA-1, LLaVA-Rad, and the demo's own.
 
 ``python -m training_jobs presets NAME`` prints one with the source of each value, the original, ours, and why.
 """
@@ -9,6 +9,7 @@ from typing import Any
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.preset import Preset, Row, under
 from xraygpt_core.training.presets_demo import DEMO_STAGE1, DEMO_STAGE2
+from xraygpt_core.training.presets_encoder import DEMO_ENCODER, MEDCLIP_ENCODER
 from xraygpt_core.training.presets_llm import CHATDOCTOR_FULL, CHATDOCTOR_LORA, FASTCHAT_VICUNA_7B
 from xraygpt_core.training.presets_others import LLAVA_RAD_ALIGN, LLAVA_RAD_TUNE, MAIRA_1
 from xraygpt_core.training.presets_xraygpt import PAPER_STAGE1, PAPER_STAGE2, REPOSITORY_STAGE1, REPOSITORY_STAGE2
@@ -16,6 +17,7 @@ from xraygpt_core.training.presets_xraygpt import PAPER_STAGE1, PAPER_STAGE2, RE
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset
     for preset in (
+        MEDCLIP_ENCODER,
         PAPER_STAGE1,
         PAPER_STAGE2,
         REPOSITORY_STAGE1,
@@ -23,6 +25,7 @@ PRESETS: Mapping[str, Preset] = {
         MAIRA_1,
         LLAVA_RAD_ALIGN,
         LLAVA_RAD_TUNE,
+        DEMO_ENCODER,
         DEMO_STAGE1,
         DEMO_STAGE2,
         FASTCHAT_VICUNA_7B,
