@@ -81,7 +81,7 @@ class Planning:
             progress.check()
 
         with tempfile.TemporaryDirectory(prefix="xraygpt-plan-") as temporary:
-            encoder = self._encoder(given, Path(temporary) / "models")
+            encoder = self._encoder(claim, given, Path(temporary) / "models")
             cutter = Cutter(Path(temporary))
             self._cut(given, cutter, found, alive)
             key = self._list(found)
@@ -93,7 +93,7 @@ class Planning:
             left_out = f"not trained on: {found.said}" if found.counts else None
             complete_plan(ledger, claim, Plan(encoder, tuple(cutter.shards), left_out, key))
 
-    def _encoder(self, given: PlanInput, temporary: Path) -> str:
+    def _encoder(self, claim: Claim, given: PlanInput, temporary: Path) -> str:
         """The digest of the encoder whose features the run takes: its base's, or of this what is not tuned.
 
         Raises:
@@ -110,6 +110,7 @@ class Planning:
         try:
             return encoder_digest(lower_half(base, parse_config(given.config).encoder.last))
         except TrainingError as error:
+            keep_problems(context.ledger, claim, str(error), None)
             raise InvalidRequest(str(error)) from error
 
     def _cut(self, given: PlanInput, cutter: Cutter, found: Found, alive: Callable[[], None]) -> None:

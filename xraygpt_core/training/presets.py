@@ -81,6 +81,7 @@ def explain(preset: Preset, settings: Mapping[str, Any] | None = None) -> list[R
     rows = []
     for choice in preset.choices:
         value = choice.value if settings is None else _at(settings, choice.key, choice.value)
+        value = tuple(value) if isinstance(value, list) else value  # a stored configuration's
         why = choice.why if value == choice.value else f"{CHANGED} (the preset has {shown(choice.value)})"
         rows.append(Row(choice.key, value, choice.original, choice.source, why))
     rows += [Row(choice.key, choice.value, choice.original, choice.source, choice.why) for choice in preset.about]
@@ -89,6 +90,8 @@ def explain(preset: Preset, settings: Mapping[str, Any] | None = None) -> list[R
 
 def shown(value: Any) -> str:
     """A value as the table shows it: an end symbol that is a line break is visible."""
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
     return "–" if value is None else repr(value) if isinstance(value, str) and "\n" in value else str(value)
 
 

@@ -49,7 +49,7 @@ def base(request: pytest.FixtureRequest, tmp_path: Path) -> Bundle:
         (work / "llm").mkdir()
         (work / "llm" / "config.json").write_text("{}")
         tables = {
-            "encoder": {"class": kind.__name__, "weights": "encoder", **options},  # type: ignore[attr-defined]
+            "encoder": {"class": kind.__name__, "weights": "encoder", **options},
             "llm": {"folder": "llm"},
             "prompt": {"template": "xraygpt-code", "question": "?", "stop": ["###"]},
             "decoding": {"max_new_tokens": 1},

@@ -10,7 +10,7 @@ from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.fence import Claim, fenced
 from xraygpt_core.ledger.training.advance import demand, prepared, revive
-from xraygpt_core.ledger.training.runs import tuned_encoders
+from xraygpt_core.ledger.training.chain import tuned_encoders
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import JobKind
 

@@ -16,6 +16,7 @@ from xraygpt_core.ledger.jobs.claims import add_job
 from xraygpt_core.ledger.jobs.fence import Claim, fenced, repeating
 from xraygpt_core.ledger.jobs.kinds import Subject, kinds_about
 from xraygpt_core.ledger.training.advance import drop_unneeded
+from xraygpt_core.ledger.training.chain import check_projector, results_of
 from xraygpt_core.ledger.training.serving import served_in, set_served
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import JobKind, Lane
@@ -96,25 +97,6 @@ _CANCEL_JOBS = f"""
     UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp()
     WHERE kind IN ({_JOBS}) AND subject = :id AND state IN ('queued', 'running')
 """
-_ANCESTORS = """
-    WITH RECURSIVE chain AS (
-        SELECT id, parent_run, result_prefix, 0 AS depth FROM training_runs WHERE id = :id
-        UNION ALL
-        SELECT r.id, r.parent_run, r.result_prefix, depth + 1 FROM training_runs r JOIN chain c ON r.id = c.parent_run
-    )
-    SELECT result_prefix FROM chain WHERE result_prefix IS NOT NULL ORDER BY depth DESC
-"""
-_STAGES_OF_CHAIN = """
-    WITH RECURSIVE chain AS (
-        SELECT id, parent_run, stage, result_prefix, 0 AS depth FROM training_runs WHERE id = :id
-        UNION ALL
-        SELECT r.id, r.parent_run, r.stage, r.result_prefix, depth + 1
-        FROM training_runs r JOIN chain c ON r.id = c.parent_run
-    )
-    SELECT stage, result_prefix FROM chain WHERE result_prefix IS NOT NULL ORDER BY depth DESC
-"""
-_TUNES_ENCODER = "encoder"
-_TRAIN_PROJECTOR = ("stage1", "stage2")
 
 
 def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: UUID | None) -> UUID:
@@ -182,8 +164,7 @@ def run_input(ledger: Ledger, claim: Claim) -> RunInput:
             raise LeaseLost(f"training run {claim.subject} is gone")
         if row["paused"]:  # it was made, or its lease ended, after it was paused: handed back, it waits
             work.run("UPDATE jobs SET not_before = 'infinity' WHERE id = :id", {"id": claim.job_id})
-        prefixes = tuple(one["result_prefix"] for one in work.rows(_ANCESTORS, {"id": claim.subject}))
-        return RunInput(**row, parent_prefixes=prefixes)
+        return RunInput(**row, parent_prefixes=results_of(work, claim.subject))
 
     return fenced(ledger, claim, body, finish=None)
 
@@ -233,29 +214,12 @@ def promote(ledger: Ledger, run_id: UUID) -> str:
         row = _run(work, run_id, "FOR UPDATE")
         if row["state"] != "done":
             raise Conflict(f"the run is {row['state']}: only a finished run can be served")
-        _check_projector(work, run_id)
+        check_projector(work, run_id)
         name = f"{row['stage']}-{str(run_id)[-12:]}"
         work.run("UPDATE training_runs SET bundle = :name WHERE id = :id", {"id": run_id, "name": name})
         set_served(work, name, run_id)
         record(work, "run promoted", subject=run_id, detail={"bundle": name})
     return name
-
-
-def _check_projector(work: Work, run_id: UUID) -> None:
-    """A projector reads the features of the encoder that it was trained for, so it goes with that."""
-    stages = [one["stage"] for one in work.rows(_STAGES_OF_CHAIN, {"id": run_id})]
-    tuned = max((place for place, stage in enumerate(stages) if stage == _TUNES_ENCODER), default=None)
-    if tuned is not None and not any(stage in _TRAIN_PROJECTOR for stage in stages[tuned:]):
-        raise Conflict(
-            "a bundle of this run has a tuned encoder, but neither projector nor chest check, and cannot write: start "
-            "stage1 with it as parent, and promote that"
-        )
-
-
-def tuned_encoders(work: Work, run_id: UUID) -> tuple[str, ...]:
-    """Where the results lie that change the encoder, of the runs that a run goes on from, oldest first."""
-    rows = work.rows(_STAGES_OF_CHAIN, {"id": run_id})
-    return tuple(one["result_prefix"] for one in rows if one["stage"] == _TUNES_ENCODER)
 
 
 def result_prefixes(ledger: Ledger, run_id: UUID) -> tuple[str, tuple[str, ...]]:
@@ -267,7 +231,7 @@ def result_prefixes(ledger: Ledger, run_id: UUID) -> tuple[str, tuple[str, ...]]
     with ledger.work() as work:
         # The GPU worker may read this column and few others.
         row = _run(work, run_id, columns="base_bundle")
-        return row["base_bundle"], tuple(one["result_prefix"] for one in work.rows(_ANCESTORS, {"id": run_id}))
+        return row["base_bundle"], results_of(work, run_id)
 
 
 def runs(ledger: Ledger, *, limit: int = 100) -> list[Run]:

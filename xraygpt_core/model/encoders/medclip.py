@@ -79,7 +79,11 @@ class MedClipSwin(Cuttable):
     def onward(self, tokens: Tensor, first: int) -> Tensor:
         """See :meth:`xraygpt_core.model.encoders.cut.Cuttable.onward`."""
         tokens = self.model.layernorm(self._through(tokens, first, self.blocks))
-        return tokens if self.projection_head is None else self.projection_head(tokens.mean(1))[:, None]
+        return (
+            tokens
+            if self.projection_head is None
+            else self.projection_head(self.model.pooler(tokens.transpose(1, 2)).flatten(1))[:, None]
+        )
 
     def above(self, first: int) -> list[nn.Module]:
         """See :meth:`xraygpt_core.model.encoders.cut.Cuttable.above`."""

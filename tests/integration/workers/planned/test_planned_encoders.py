@@ -69,4 +69,6 @@ def test_what_starts_from_a_tuned_encoder_takes_its_features_and_alone_can_be_se
 def test_an_encoder_without_so_many_blocks_ends_the_run_at_once(lab: Lab) -> None:
     run_id = start(lab, "encoder", lab.in_folder("archive", range(3)), last=64)
     lab.do_all(PLAN)
-    assert lab.state(run_id).state == "dead"
+    run = lab.state(run_id)
+    assert run.state == "dead"
+    assert "has 1 to 15 blocks to tune, not 64" in (run.problem or "")

@@ -44,8 +44,8 @@ def test_a_run_learns_the_reports_findings_and_its_result_makes_a_bundle(
     assert {"cardiomegaly", "effusion", "pneumothorax", "abnormal"} == set(result["labels"])
     first = json.loads((tmp_path / "progress.jsonl").read_text().splitlines()[0])
     assert result["held_out"]["auc"] > first["auc"]
-    parts = {"projector": None, "adapter": None, "encoder": tmp_path / "result" / stage.FILE}
-    tuned = compose_bundle(base, tmp_path, "tuned", **parts)
+    delta = tmp_path / "result" / stage.FILE
+    tuned = compose_bundle(base, tmp_path, "tuned", projector=None, adapter=None, encoder=delta)
     assert tuned.encoder_options == base.encoder_options
     assert encoder_digest(tuned) != encoder_digest(base)
 
