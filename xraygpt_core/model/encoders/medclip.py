@@ -79,11 +79,10 @@ class MedClipSwin(Cuttable):
     def onward(self, tokens: Tensor, first: int) -> Tensor:
         """See :meth:`xraygpt_core.model.encoders.cut.Cuttable.onward`."""
         tokens = self.model.layernorm(self._through(tokens, first, self.blocks))
-        return (
-            tokens
-            if self.projection_head is None
-            else self.projection_head(self.model.pooler(tokens.transpose(1, 2)).flatten(1))[:, None]
-        )
+        if self.projection_head is None:
+            return tokens
+        vectors: Tensor = self.projection_head(self.model.pooler(tokens.transpose(1, 2)).flatten(1))
+        return vectors[:, None]
 
     def above(self, first: int) -> list[nn.Module]:
         """See :meth:`xraygpt_core.model.encoders.cut.Cuttable.above`."""
