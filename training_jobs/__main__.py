@@ -97,9 +97,11 @@ def _chest_check(options: argparse.Namespace) -> int:
 def _encode(options: argparse.Namespace) -> int:
     from training_jobs.features.encode import encode_shard
     from xraygpt_core.model.bundle import read_bundle
+    from xraygpt_core.model.encoders.tuning import lower_half
 
+    base = read_bundle(options.base)
     encode_shard(
-        read_bundle(options.base),
+        base if options.below is None else lower_half(base, options.below),
         options.pairs,
         options.images,
         options.out,
@@ -195,6 +197,7 @@ def _add_encode(job: argparse.ArgumentParser) -> None:
     job.add_argument("--batch", type=int, default=32)
     job.add_argument("--workers", type=int, default=1, help="threads that read images while the encoder computes")
     job.add_argument("--device", default="auto")
+    job.add_argument("--below", type=int, metavar="N", help="what lies below the encoder's last N blocks, for stage 0")
 
 
 if __name__ == "__main__":

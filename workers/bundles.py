@@ -10,7 +10,7 @@ from xraygpt_core.ledger.training.runs import result_prefixes
 from xraygpt_core.ledger.training.serving import ServedBundle
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.model.bundle import Bundle, bundles, load_bundle
-from xraygpt_core.model.compose import compose_bundle
+from xraygpt_core.model.compose import ENCODER_FILE, PROJECTOR_FILE, compose_bundle
 from xraygpt_core.storage import ObjectStore
 
 
@@ -30,18 +30,22 @@ def served(ledger: Ledger, store: ObjectStore, models: Path, wanted: ServedBundl
 class _Parts:
     """What a bundle gets beside its base's parts."""
 
+    encoder: Path | None = None
     projector: Path | None = None
     adapter: Path | None = None
     llm: Path | None = None
 
     def take(self, result: Path) -> None:
-        """What one more result holds, over what was there. An adapter belongs to the LLM it was trained on."""
+        """What one more result holds, over what was there. An adapter belongs to the LLM it was trained on, a projector
+        to the encoder."""
+        if (result / ENCODER_FILE).is_file():
+            self.encoder, self.projector = result / ENCODER_FILE, None
         if (result / "llm").is_dir():
             self.llm, self.adapter = result / "llm", None
         if (result / "adapter").is_dir():
             self.adapter = result / "adapter"
-        if (result / "projector.safetensors").is_file():
-            self.projector = result / "projector.safetensors"
+        if (result / PROJECTOR_FILE).is_file():
+            self.projector = result / PROJECTOR_FILE
 
 
 def composed(store: ObjectStore, base: Bundle, prefixes: Sequence[str], models: Path, name: str) -> Bundle:
@@ -53,5 +57,21 @@ def composed(store: ObjectStore, base: Bundle, prefixes: Sequence[str], models: 
         for number, prefix in enumerate(prefixes):
             result = Path(temporary) / str(number)
             pull(store, prefix, result)
+            if parts.encoder is not None and (result / ENCODER_FILE).is_file():
+                base = _tuned(base, parts.encoder, result)
             parts.take(result)
-        return compose_bundle(base, models, name, projector=parts.projector, adapter=parts.adapter, llm=parts.llm)
+        return compose_bundle(
+            base,
+            models,
+            name,
+            projector=parts.projector,
+            adapter=parts.adapter,
+            llm=parts.llm,
+            encoder=parts.encoder,
+        )
+
+
+def _tuned(base: Bundle, encoder: Path, result: Path) -> Bundle:
+    """``base`` with the encoder that the one in ``result`` is a difference to."""
+    folder = result.with_name(f"{result.name}-base")
+    return compose_bundle(base, folder, base.name, projector=None, adapter=None, encoder=encoder)

@@ -166,6 +166,8 @@ class CorpusBuilder:
         write_pairs(pairs, [Pair(one, "films", one, "train", one, None) for one in given.images])
         command = [sys.executable, *self.program, "encode", "--base", str(self.base.path), "--pairs", str(pairs)]
         command += ["--images", str(room / "images"), "--out", str(out)]
+        if self.run.stage == "encoder":
+            command += ["--below", str(parse_config(self.run.config).encoder.last)]
         with TrainingChild(command, room, self.devices.environment, self.devices.descriptors) as child:
             while (code := child.wait(_POLL_SECONDS)) is None:
                 self._alive()

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
+from workers.bundles import composed
 from workers.context import Context
 from workers.dropped import store_problems
 from workers.executor import HandedBack
@@ -72,7 +73,6 @@ class Planning:
         """
         ledger, store = self._context.ledger, self._context.store
         given = plan_input(ledger, claim)
-        encoder = encoder_digest(load_bundle(self._context.settings.models, given.base_bundle))
         found = Found()
 
         def alive() -> None:
@@ -81,6 +81,7 @@ class Planning:
             progress.check()
 
         with tempfile.TemporaryDirectory(prefix="xraygpt-plan-") as temporary:
+            encoder = self._encoder(claim, given, Path(temporary) / "models")
             cutter = Cutter(Path(temporary))
             self._cut(given, cutter, found, alive)
             key = self._list(found)
@@ -91,6 +92,26 @@ class Planning:
             cutter.push(store, alive)
             left_out = f"not trained on: {found.said}" if found.counts else None
             complete_plan(ledger, claim, Plan(encoder, tuple(cutter.shards), left_out, key))
+
+    def _encoder(self, claim: Claim, given: PlanInput, temporary: Path) -> str:
+        """The digest of the encoder whose features the run takes: its base's, or of this what is not tuned.
+
+        Raises:
+            InvalidRequest: it cannot be tuned like this.
+        """
+        context = self._context
+        base = load_bundle(context.settings.models, given.base_bundle)
+        if given.tuned_encoders:
+            base = composed(context.store, base, given.tuned_encoders, temporary, "tuned")
+        if given.stage != "encoder":
+            return encoder_digest(base)
+        from xraygpt_core.model.encoders.tuning import lower_half  # loads torch, which nothing else here needs
+
+        try:
+            return encoder_digest(lower_half(base, parse_config(given.config).encoder.last))
+        except TrainingError as error:
+            keep_problems(context.ledger, claim, str(error), None)
+            raise InvalidRequest(str(error)) from error
 
     def _cut(self, given: PlanInput, cutter: Cutter, found: Found, alive: Callable[[], None]) -> None:
         mixture, seen = parse_config(given.config).mixture, SplitOf()

@@ -4,7 +4,7 @@
 with code 3 after each; ``exit``: end with this code at the end; ``no_result``: leave none; ``say``: write this to
 stderr; ``show``: leave a report and TensorBoard files; ``held_out``: look at the held-out loss
 at the start and the end. With ``--corpus`` its weights are a hash of all that is in the corpus. As ``encode`` it is the
-real encoder.
+real encoder; as ``encoder`` it leaves one that is a little different.
 """
 
 import argparse
@@ -38,12 +38,27 @@ def learned(corpus: Path | None) -> str:
 def encode(given: argparse.Namespace) -> int:
     """As ``python -m training_jobs encode``."""
     from xraygpt_core.model.bundle import read_bundle
+    from xraygpt_core.model.encoders.tuning import lower_half
     from xraygpt_core.model.frozen_encoder import FrozenEncoder
     from xraygpt_core.training.pairs import read_pairs
 
+    base = read_bundle(given.base)
     films = [(given.images / f"{pair.image}.png").read_bytes() for pair in read_pairs(given.pairs)]
-    FrozenEncoder(read_bundle(given.base), "cpu").write(given.out, films)
+    FrozenEncoder(base if given.below is None else lower_half(base, given.below), "cpu").write(given.out, films)
     return 0
+
+
+def tune(base: Path, file: Path) -> None:
+    """As ``python -m training_jobs encoder``, without learning anything."""
+    from safetensors.torch import load_file
+
+    from xraygpt_core.model.bundle import read_bundle
+    from xraygpt_core.model.encoders.delta import save_delta
+
+    bundle = read_bundle(base)
+    state = load_file(bundle.encoder_weights)
+    tuned = state | {"_conv_head.weight": state["_conv_head.weight"] + 0.01}
+    save_delta(file, state, tuned, kind=bundle.encoder, options=bundle.encoder_options)
 
 
 def main() -> int:
@@ -51,6 +66,7 @@ def main() -> int:
     parser.add_argument("stage")
     for name in ("--base", "--out", "--config", "--resume", "--corpus", "--pairs", "--images"):
         parser.add_argument(name, type=Path)
+    parser.add_argument("--below", type=int)
     given = parser.parse_args()
     if given.stage == "encode":
         return encode(given)
@@ -92,8 +108,10 @@ def main() -> int:
         print(config["say"], file=sys.stderr)  # noqa: T201
     if not (config.get("no_result") or config.get("exit")):
         report = {"report.html": "<h1>films</h1>"} if config.get("show") else {}
-        weights = f"projector after {step}{learned(given.corpus)}"
-        appear(out / "result", {"projector.safetensors": weights, "result.json": "{}", **report})
+        weights = {"projector.safetensors": f"projector after {step}{learned(given.corpus)}"}
+        appear(out / "result", ({} if given.stage == "encoder" else weights) | {"result.json": "{}"} | report)
+        if given.stage == "encoder":
+            tune(given.base, out / "result" / "encoder.safetensors")
     return int(config.get("exit", 0))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from training_jobs.encoder.labels import labels_of
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.report.concise import ABNORMAL
 from xraygpt_core.training.pairs import Pair
@@ -34,7 +35,7 @@ class LabelSpace:
 
     def truth(self, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
         """Presence (pairs, labels), and whether each is known."""
-        rows = [[pair.labels.get(name) for name in self.names] for pair in pairs]
+        rows = [[found.get(name) for name in self.names] for found in map(labels_of, pairs)]
         presence = torch.tensor([[0.0 if value is None else value for value in row] for row in rows])
         return presence, torch.tensor([[value is not None for value in row] for row in rows])
 
@@ -45,7 +46,7 @@ class LabelSpace:
 
     def _weight(self, pair: Pair) -> float:
         normal, abnormal = self.cells.get(cell_of(pair), (1.0, 1.0))
-        value = pair.labels.get(ABNORMAL)
+        value = labels_of(pair).get(ABNORMAL)
         return 1.0 if value is None else abnormal if value > 0.5 else normal
 
 
@@ -58,10 +59,10 @@ def label_space(pairs: Iterable[Pair]) -> LabelSpace:
     there, absent = Counter[str](), Counter[str]()
     cells: dict[Cell, list[int]] = {}
     for pair in pairs:
-        for name, value in pair.labels.items():
+        for name, value in labels_of(pair).items():
             if value is not None:
                 (there if value > 0.5 else absent)[name] += 1
-        if (abnormal := pair.labels.get(ABNORMAL)) is not None:
+        if (abnormal := labels_of(pair).get(ABNORMAL)) is not None:
             cells.setdefault(cell_of(pair), [0, 0])[abnormal > 0.5] += 1
     names = tuple(sorted(name for name in there if min(there[name], absent[name]) >= _LEAST))
     if not names:

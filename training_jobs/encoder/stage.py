@@ -20,6 +20,7 @@ from training_jobs.learning.loop import Loss, plan_of, train
 from training_jobs.stages.corpora import corpora_of, identity_of
 from training_jobs.stages.held_out import Notes
 from training_jobs.stages.image_stage import Given
+from training_jobs.stages.outcome import preset_table
 from xraygpt_core.durable import complete_directory
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.encoders.delta import save_delta
@@ -130,6 +131,8 @@ class _Stage:
                 "held_out": self._held_out(),
                 "encoder": options,
             }
+            if given.config.preset is not None:
+                found["preset"] = preset_table(given.config)
             write_result(work, JOB, given.base, given.config, loss=loss, **found)
 
 

@@ -10,7 +10,7 @@ from xraygpt.commands.new_bundle import made, needs_torch
 from xraygpt.commands.options import AsJson
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, load_bundle
-from xraygpt_core.model.compose import compose_bundle
+from xraygpt_core.model.compose import ENCODER_FILE, compose_bundle
 from xraygpt_core.paths import models_dir
 
 Out = Annotated[
@@ -33,6 +33,8 @@ def compose(
     if out is not None:
         result = out / "result" if (out / "result").is_dir() else out
         bundle, (projector, adapter, llm) = _trained_from(result, base), _parts(result)
+        tuned = result / ENCODER_FILE
+        encoder = tuned if encoder is None and tuned.is_file() else encoder
     elif base is not None and encoder is not None:
         bundle, (projector, adapter, llm) = load_bundle(models_dir(), base), (None, None, None)
     else:
@@ -40,9 +42,14 @@ def compose(
     composed = compose_bundle(
         bundle, models_dir(), as_name, projector=projector, adapter=adapter, llm=llm, encoder=encoder
     )
-    made(
-        composed, f"; `xraygpt models verify {as_name}` tries it, `models promote {as_name}` serves it", as_json=as_json
-    )
+    made(composed, _what_now(composed), as_json=as_json)
+
+
+def _what_now(bundle: Bundle) -> str:
+    if bundle.projector is None:
+        lacks = "projector" if bundle.chest_check else "projector and chest check"
+        return f", without {lacks}; `xraygpt train stage1 --local --base {bundle.name}` goes on from it"
+    return f"; `xraygpt models verify {bundle.name}` tries it, `models promote {bundle.name}` serves it"
 
 
 def _parts(result: Path) -> tuple[Path | None, Path | None, Path | None]:

@@ -26,7 +26,7 @@ from xraygpt_core.model.bundle import load_bundle
 from xraygpt_core.paths import models_dir
 from xraygpt_core.training.mixture import parse_mixture
 
-Stage = Literal["medical-llm", "stage1", "stage2"]
+Stage = Literal["encoder", "medical-llm", "stage1", "stage2"]
 WRONG_USAGE = 2
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 STAGES = ("encoder", "medical-llm", "stage1", "stage2")  # in their order; each starts from a bundle
 
-Value = str | int | float | bool | None
+Value = str | int | float | bool | tuple[str, ...] | None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Named recipes for a run: XrayGPT's paper, its repository, MAIRA-1, LLaVA-Rad, and the demo's own.
+"""Named recipes for a run: MedCLIP, XrayGPT's paper, its repository, MAIRA-1, LLaVA-Rad, and the demo's own.
 
 ``python -m training_jobs presets NAME`` prints one with the source of each value, the original, ours, and why.
 """
@@ -9,6 +9,7 @@ from typing import Any
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.preset import Preset, Row, under
 from xraygpt_core.training.presets_demo import DEMO_STAGE1, DEMO_STAGE2
+from xraygpt_core.training.presets_encoder import DEMO_ENCODER, MEDCLIP_ENCODER
 from xraygpt_core.training.presets_llm import CHATDOCTOR_FULL, CHATDOCTOR_LORA, FASTCHAT_VICUNA_7B
 from xraygpt_core.training.presets_others import LLAVA_RAD_ALIGN, LLAVA_RAD_TUNE, MAIRA_1
 from xraygpt_core.training.presets_xraygpt import PAPER_STAGE1, PAPER_STAGE2, REPOSITORY_STAGE1, REPOSITORY_STAGE2
@@ -16,6 +17,7 @@ from xraygpt_core.training.presets_xraygpt import PAPER_STAGE1, PAPER_STAGE2, RE
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset
     for preset in (
+        MEDCLIP_ENCODER,
         PAPER_STAGE1,
         PAPER_STAGE2,
         REPOSITORY_STAGE1,
@@ -23,6 +25,7 @@ PRESETS: Mapping[str, Preset] = {
         MAIRA_1,
         LLAVA_RAD_ALIGN,
         LLAVA_RAD_TUNE,
+        DEMO_ENCODER,
         DEMO_STAGE1,
         DEMO_STAGE2,
         FASTCHAT_VICUNA_7B,
@@ -78,6 +81,7 @@ def explain(preset: Preset, settings: Mapping[str, Any] | None = None) -> list[R
     rows = []
     for choice in preset.choices:
         value = choice.value if settings is None else _at(settings, choice.key, choice.value)
+        value = tuple(value) if isinstance(value, list) else value  # a stored configuration's
         why = choice.why if value == choice.value else f"{CHANGED} (the preset has {shown(choice.value)})"
         rows.append(Row(choice.key, value, choice.original, choice.source, why))
     rows += [Row(choice.key, choice.value, choice.original, choice.source, choice.why) for choice in preset.about]
@@ -86,6 +90,8 @@ def explain(preset: Preset, settings: Mapping[str, Any] | None = None) -> list[R
 
 def shown(value: Any) -> str:
     """A value as the table shows it: an end symbol that is a line break is visible."""
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
     return "–" if value is None else repr(value) if isinstance(value, str) and "\n" in value else str(value)
 
 

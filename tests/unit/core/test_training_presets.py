@@ -1,11 +1,13 @@
 """Presets: values of paper and repository, what differs from them and why, and a run's own values over them."""
 
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training_jobs.recipe.settings import read_recipe
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.config import parse_config
 from xraygpt_core.training.preset import under
@@ -17,6 +19,8 @@ def test_a_preset_is_a_configuration_of_its_stage(name: str) -> None:
     config = parse_config({"preset": name})
     rows = {row.key: row for row in explain(PRESETS[name], asdict(config))}
     assert all(CHANGED not in row.why for row in rows.values())
+    stored = json.loads(json.dumps(asdict(config)))
+    assert all(CHANGED not in row.why for row in explain(PRESETS[name], stored))
     check_stage(name, PRESETS[name].stage)
 
 
@@ -48,6 +52,17 @@ def test_maira_trains_the_llm_with_four_layers_of_1024() -> None:
     assert (config.projector.kind, config.projector.layers, config.projector.width) == ("MlpProjector", 4, 1024)
     assert (config.llm.tune, config.text.indication, config.text.max_tokens) == ("full", True, 150)
     assert (config.epochs, config.warmup_share, config.min_lr) == (3.0, 0.03, 0.0)
+
+
+def test_medclips_encoder_learns_as_its_repository_says() -> None:
+    config = parse_config({"preset": "medclip-encoder"})
+    assert (config.epochs, config.batch, config.lr, config.weight_decay) == (10.0, 100, 2e-5, 1e-4)
+    assert (config.warmup_share, config.schedule, config.min_lr, config.encoder.last) == (0.1, "cosine", 0.0, 12)
+
+
+def test_the_demos_encoder_preset_is_its_recipe() -> None:
+    config, recipe = parse_config({"preset": "demo-encoder"}), read_recipe("demo").encoder
+    assert replace(config, preset=None) == recipe
 
 
 def test_a_runs_own_values_win_and_the_table_says_so() -> None:
@@ -83,6 +98,7 @@ def test_a_preset_of_another_stage_is_refused() -> None:
 
 def test_a_line_break_is_visible_in_the_table() -> None:
     assert shown("\n") == "'\\n'"
+    assert shown(("block10", "head")) == "block10, head"
     assert preset_named("repository-stage1").title
 
 

@@ -197,6 +197,12 @@ def test_a_tuned_encoder_becomes_a_bundle_without_any_other_result(models: Path,
     done = xraygpt("models", "compose", "--base", "tiny", "--encoder", str(file), "--as", "tuned")
     assert done.exit_code == 0
     assert load_bundle(models, "tuned").encoder_options == {"layers": ["head"], "size": 64}
+    out = trained(tiny, tmp_path / "out")
+    (out / "result" / "projector.safetensors").unlink()
+    file.rename(out / "result" / "encoder.safetensors")
+    done = xraygpt("models", "compose", str(out), "--as", "same")
+    assert "without projector and chest check; `xraygpt train stage1" in done.output
+    assert load_bundle(models, "same").encoder_delta == load_bundle(models, "tuned").encoder_delta
 
 
 def test_a_bundle_is_declared_under_a_new_name(models: Path, tmp_path: Path, xraygpt: Run) -> None:

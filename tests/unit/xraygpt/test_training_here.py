@@ -48,11 +48,12 @@ class FakeBundle:
         self.path = path
 
 
-def test_without_a_stack_a_stage_runs_here(xraygpt: Run, tmp_path: Path) -> None:
-    done = xraygpt("train", "stage1", "--steps", "3", "--phantoms", "8", "--json")
+@pytest.mark.parametrize("stage", ["encoder", "stage1"])
+def test_without_a_stack_a_stage_runs_here(xraygpt: Run, tmp_path: Path, stage: str) -> None:
+    done = xraygpt("train", stage, "--steps", "3", "--phantoms", "8", "--json")
     result = json.loads(done.stdout)
     assert result["config"] == {"steps": 3, "phantoms": {"count": 8}}
-    assert result["out"] == str(tmp_path / "home" / "training" / "stage1")
+    assert result["out"] == str(tmp_path / "home" / "training" / stage)
     assert result["resumed"] is False
 
 

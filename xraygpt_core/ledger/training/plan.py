@@ -10,6 +10,7 @@ from xraygpt_core.errors import LeaseLost
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.fence import Claim, fenced
 from xraygpt_core.ledger.training.advance import demand, prepared, revive
+from xraygpt_core.ledger.training.chain import tuned_encoders
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import JobKind
 
@@ -18,7 +19,7 @@ PURGED = "purged"  # why an image is not trained on: its study was purged
 # As a purge: it comes wholly before the plan, and then its pictures are gone, or wholly after, and then finds the rows.
 _TAKE_TURNS = "SELECT pg_advisory_xact_lock(1347768903)"
 
-_INPUT = "SELECT config, base_bundle FROM training_runs WHERE id = :id"
+_INPUT = "SELECT stage, config, base_bundle FROM training_runs WHERE id = :id"
 _ADD_SHARDS = """
     INSERT INTO training_shards (id, digest, images, addresses_key)
     VALUES (:id, :digest, :images, :addresses_key) ON CONFLICT DO NOTHING
@@ -59,11 +60,19 @@ _PROBLEMS = "UPDATE training_runs SET problem = :problem, problems_key = :proble
 
 @dataclass(frozen=True)
 class PlanInput:
-    """What is to be planned."""
+    """What is to be planned.
+
+    Attributes:
+        base_bundle: the bundle the first run of the chain started from.
+        tuned_encoders: results of the runs before this one that changed its encoder, oldest first, in the derived
+            bucket.
+    """
 
     run_id: UUID
+    stage: str
     config: dict[str, Any]
     base_bundle: str
+    tuned_encoders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ def plan_input(ledger: Ledger, claim: Claim) -> PlanInput:
         row = work.row(_INPUT, {"id": claim.subject})
         if row is None:
             raise LeaseLost(f"training run {claim.subject} is gone")
-        return PlanInput(claim.subject, **row)
+        return PlanInput(claim.subject, **row, tuned_encoders=tuned_encoders(work, claim.subject))
 
     return fenced(ledger, claim, body, finish=None)
 

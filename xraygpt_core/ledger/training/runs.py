@@ -16,6 +16,7 @@ from xraygpt_core.ledger.jobs.claims import add_job
 from xraygpt_core.ledger.jobs.fence import Claim, fenced, repeating
 from xraygpt_core.ledger.jobs.kinds import Subject, kinds_about
 from xraygpt_core.ledger.training.advance import drop_unneeded
+from xraygpt_core.ledger.training.chain import check_projector, results_of
 from xraygpt_core.ledger.training.serving import served_in, set_served
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.states import JobKind, Lane
@@ -96,14 +97,6 @@ _CANCEL_JOBS = f"""
     UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = clock_timestamp()
     WHERE kind IN ({_JOBS}) AND subject = :id AND state IN ('queued', 'running')
 """
-_ANCESTORS = """
-    WITH RECURSIVE chain AS (
-        SELECT id, parent_run, result_prefix, 0 AS depth FROM training_runs WHERE id = :id
-        UNION ALL
-        SELECT r.id, r.parent_run, r.result_prefix, depth + 1 FROM training_runs r JOIN chain c ON r.id = c.parent_run
-    )
-    SELECT result_prefix FROM chain WHERE result_prefix IS NOT NULL ORDER BY depth DESC
-"""
 
 
 def create_run(ledger: Ledger, stage: str, config: dict[str, Any], parent_run: UUID | None) -> UUID:
@@ -171,8 +164,7 @@ def run_input(ledger: Ledger, claim: Claim) -> RunInput:
             raise LeaseLost(f"training run {claim.subject} is gone")
         if row["paused"]:  # it was made, or its lease ended, after it was paused: handed back, it waits
             work.run("UPDATE jobs SET not_before = 'infinity' WHERE id = :id", {"id": claim.job_id})
-        prefixes = tuple(one["result_prefix"] for one in work.rows(_ANCESTORS, {"id": claim.subject}))
-        return RunInput(**row, parent_prefixes=prefixes)
+        return RunInput(**row, parent_prefixes=results_of(work, claim.subject))
 
     return fenced(ledger, claim, body, finish=None)
 
@@ -216,12 +208,13 @@ def promote(ledger: Ledger, run_id: UUID) -> str:
 
     Raises:
         NotFound: no such run.
-        Conflict: it is not finished.
+        Conflict: it is not finished, or its bundle would have no projector.
     """
     with ledger.work() as work:
         row = _run(work, run_id, "FOR UPDATE")
         if row["state"] != "done":
             raise Conflict(f"the run is {row['state']}: only a finished run can be served")
+        check_projector(work, run_id)
         name = f"{row['stage']}-{str(run_id)[-12:]}"
         work.run("UPDATE training_runs SET bundle = :name WHERE id = :id", {"id": run_id, "name": name})
         set_served(work, name, run_id)
@@ -238,7 +231,7 @@ def result_prefixes(ledger: Ledger, run_id: UUID) -> tuple[str, tuple[str, ...]]
     with ledger.work() as work:
         # The GPU worker may read this column and few others.
         row = _run(work, run_id, columns="base_bundle")
-        return row["base_bundle"], tuple(one["result_prefix"] for one in work.rows(_ANCESTORS, {"id": run_id}))
+        return row["base_bundle"], results_of(work, run_id)
 
 
 def runs(ledger: Ledger, *, limit: int = 100) -> list[Run]:

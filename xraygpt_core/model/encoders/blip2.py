@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from xraygpt_core.errors import BundleError
+from xraygpt_core.model.encoders.cut import Cuttable, check_until
 from xraygpt_core.model.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalised, open_grey, resize
 from xraygpt_core.model.loading import load_frozen, uninitialised
 
@@ -17,9 +18,11 @@ _MODES = ("queries", "patches")
 _NEIGHBOURS = 4  # patches that MiniGPT-4's variant without a Q-Former joins into one token
 
 
-class Blip2Encoder(nn.Module):
+class Blip2Encoder(Cuttable):
     """``queries``: the 32 query tokens of the Q-Former, 768 numbers each. ``patches``: without Q-Former, the 256 patch
     vectors of the ViT, four neighbours joined into one token of 5632 numbers (MiniGPT-4 on Llama 2).
+
+    With ``until``: the 257 tokens after so many layers of the ViT, CLS first, without a norm.
 
     Without ``weights`` the module is a skeleton whose weights are still to be loaded.
     """
@@ -43,11 +46,13 @@ class Blip2Encoder(nn.Module):
         query_heads: int = 12,
         query_inner: int = 3072,
         cross_every: int = 2,
+        until: int | None = None,
     ) -> None:
         super().__init__()
         if mode not in _MODES:
             raise BundleError(f"encoder: mode {mode!r} is none of {', '.join(_MODES)}")
-        self.size = size
+        self.size, self.blocks = size, layers
+        self.until = check_until(until, layers)
         with uninitialised():
             self.vision_model = _vision_model(size, patch, width, layers, heads, inner, norm_eps)
             if mode == "patches":
@@ -57,6 +62,8 @@ class Blip2Encoder(nn.Module):
                 self.qformer = _qformer(width, query_width, query_layers, query_heads, query_inner, cross_every)
                 self.query_tokens = nn.Parameter(torch.empty(1, queries, query_width))
                 self.positions, self.channels = queries, query_width
+        if until is not None:
+            self.positions, self.channels = (size // patch) ** 2 + 1, width
         load_frozen(self, weights)
 
     def preprocess(self, png: bytes) -> Tensor:
@@ -66,12 +73,30 @@ class Blip2Encoder(nn.Module):
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
         """(batch, 3, size, size) to (batch, positions, channels), float32."""
-        patches: Tensor = self.vision_model(images).last_hidden_state
+        tokens: Tensor = self.vision_model.embeddings(images)
+        if self.until is None:
+            return self.onward(tokens, 0).float()
+        return self._through(tokens, 0, self.until).float()
+
+    def onward(self, tokens: Tensor, first: int) -> Tensor:
+        """See :meth:`xraygpt_core.model.encoders.cut.Cuttable.onward`."""
+        patches: Tensor = self.vision_model.post_layernorm(self._through(tokens, first, self.blocks))
         if self.qformer is None or self.query_tokens is None:
-            return patches[:, 1:].reshape(len(images), self.positions, self.channels).float()
-        queries = self.query_tokens.expand(len(images), -1, -1)
+            return patches[:, 1:].reshape(len(patches), self.positions, self.channels)
+        queries = self.query_tokens.expand(len(patches), -1, -1)
         read: Tensor = self.qformer(query_embeds=queries, encoder_hidden_states=patches).last_hidden_state
-        return read.float()
+        return read
+
+    def above(self, first: int) -> list[nn.Module]:
+        """See :meth:`xraygpt_core.model.encoders.cut.Cuttable.above`; of a Q-Former all but the query tokens."""
+        reader = [] if self.qformer is None else [self.qformer]
+        return [*self.vision_model.encoder.layers[first:], self.vision_model.post_layernorm, *reader]
+
+    def _through(self, tokens: Tensor, first: int, last: int) -> Tensor:
+        """Tokens before layer ``first`` to those before layer ``last``."""
+        for layer in self.vision_model.encoder.layers[first:last]:
+            tokens = layer(tokens)
+        return tokens
 
 
 def _vision_model(size: int, patch: int, width: int, layers: int, heads: int, inner: int, norm_eps: float) -> Any:

@@ -8,14 +8,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from xraygpt_core.model.encoders.cut import Cuttable, check_until
 from xraygpt_core.model.encoders.preprocess import crop_centre, normalised, open_grey, resize_shortest
 from xraygpt_core.model.loading import load_frozen, uninitialised
 
 _MEAN, _STD = 0.5307, 0.2583
 
 
-class RadDino(nn.Module):
+class RadDino(Cuttable):
     """The 37 x 37 = 1369 patch vectors of the last layer, after its norm and without CLS, 768 numbers each.
+
+    With ``until``: the 1370 tokens after so many layers, CLS first, without a norm.
 
     Without ``weights`` the module is a skeleton whose weights are still to be loaded.
     """
@@ -30,12 +33,14 @@ class RadDino(nn.Module):
         heads: int = 12,
         inner: int = 3072,
         norm_eps: float = 1e-6,
+        until: int | None = None,
     ) -> None:
         from transformers import Dinov2Config, Dinov2Model
 
         super().__init__()
         self.size = size
-        self.positions, self.channels = (size // patch) ** 2, width
+        self.positions, self.channels, self.blocks = (size // patch) ** 2 + (until is not None), width, layers
+        self.until = check_until(until, layers)
         config = Dinov2Config(
             image_size=size,
             patch_size=patch,
@@ -57,5 +62,26 @@ class RadDino(nn.Module):
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
         """(batch, 3, size, size) to (batch, patches, width), float32."""
-        tokens: Tensor = self.model(images).last_hidden_state
-        return tokens[:, 1:].float()
+        tokens: Tensor = self.model.embeddings(images)
+        if self.until is None:
+            return self.onward(tokens, 0).float()
+        return self._through(tokens, 0, self.until).float()
+
+    def onward(self, tokens: Tensor, first: int) -> Tensor:
+        """See :meth:`xraygpt_core.model.encoders.cut.Cuttable.onward`."""
+        normed: Tensor = self.model.layernorm(self._through(tokens, first, self.blocks))
+        return normed[:, 1:]
+
+    def above(self, first: int) -> list[nn.Module]:
+        """See :meth:`xraygpt_core.model.encoders.cut.Cuttable.above`."""
+        return [*self._layers()[first:], self.model.layernorm]
+
+    def _layers(self) -> nn.ModuleList:
+        layers: nn.ModuleList = self.model.encoder.layer
+        return layers
+
+    def _through(self, tokens: Tensor, first: int, last: int) -> Tensor:
+        """Tokens before layer ``first`` to those before layer ``last``."""
+        for layer in self._layers()[first:last]:
+            tokens = layer(tokens)
+        return tokens

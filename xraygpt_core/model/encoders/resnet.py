@@ -54,9 +54,33 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(inputs, outputs, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = functional.relu(self.bn1(self.conv1(images)))
-        x = functional.max_pool2d(x, 3, 2, 1)
-        for index in range(self.stages):
-            x = getattr(self, f"layer{index + 1}")(x)
-        pooled: Tensor = self.fc(x.mean((2, 3)))
-        return pooled
+        return self.pooled(self.through(self.stem(images), 0, len(self.bottlenecks())))
+
+    def stem(self, images: Tensor) -> Tensor:
+        """Images to the map before the first bottleneck, a quarter as wide."""
+        return functional.max_pool2d(functional.relu(self.bn1(self.conv1(images))), 3, 2, 1)
+
+    def bottlenecks(self) -> list[nn.Module]:
+        """All of them, in their order."""
+        return [block for index in range(self.stages) for block in getattr(self, f"layer{index + 1}")]
+
+    def through(self, x: Tensor, first: int, last: int) -> Tensor:
+        """The map before bottleneck ``first`` to that before bottleneck ``last``."""
+        for block in self.bottlenecks()[first:last]:
+            x = block(x)
+        return x
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """The last map (batch, channels, height, width) to vectors (batch, outputs)."""
+        vectors: Tensor = self.fc(x.mean((2, 3)))
+        return vectors
+
+
+def map_shape(depths: tuple[int, ...], width: int, side: int, until: int) -> tuple[int, int]:
+    """Positions and channels of the map after ``until`` bottlenecks, of images of this side."""
+    begun = sum(
+        until > sum(depths[:stage]) for stage in range(len(depths))
+    )  # stages; each but the first halves the map
+    for _ in range(2 + max(begun - 1, 0)):
+        side = (side + 1) // 2
+    return side**2, width * 2 ** (begun - 1) * _EXPANSION if begun else width

@@ -1,7 +1,7 @@
 """Which encoders can be tuned, and where each is cut: blocks below the cut stay as they are, those above learn.
 
-What lies below is computed once and kept, as features of an encoder with other options. To make another class tunable:
-an entry in :data:`TUNABLE`.
+What lies below is computed once and kept, as features of an encoder with other options: an EfficientNet's by its
+``layers``, the others' by ``until``. To make another class tunable: an entry in :data:`TUNABLE`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,11 @@ from torch import Tensor, nn
 
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.encoders.blip2 import Blip2Encoder
+from xraygpt_core.model.encoders.cut import Cuttable, TokensUpper
 from xraygpt_core.model.encoders.efficientnet import BLOCKS, EfficientNetLite0Upper
+from xraygpt_core.model.encoders.medclip import MedClipResNet, MedClipSwin
+from xraygpt_core.model.encoders.raddino import RadDino
 
 
 class Upper(Protocol):
@@ -24,9 +28,12 @@ class Upper(Protocol):
         positions, channels: of what comes out.
     """
 
-    net: nn.Module
     positions: int
     channels: int
+
+    @property
+    def net(self) -> nn.Module:
+        """See the class."""
 
     def __call__(self, features: Tensor) -> Tensor:
         """(batch, positions, channels) below the cut to (batch, positions, channels) of the encoder."""
@@ -37,12 +44,12 @@ class Cut:
     """How a class is cut.
 
     Attributes:
-        most: blocks that it has above its stem.
+        most: its options to the number of blocks that can be tuned.
         lower: its options and the number of tuned blocks to the options under which it gives what lies below them.
         upper: weights, options and the number of tuned blocks to the module above.
     """
 
-    most: int
+    most: Callable[[Mapping[str, Any]], int]
     lower: Callable[[Mapping[str, Any], int], dict[str, Any]]
     upper: Callable[[Path, Mapping[str, Any], int], Upper]
 
@@ -55,7 +62,25 @@ def _lite0_upper(weights: Path, options: Mapping[str, Any], last: int) -> Upper:
     return EfficientNetLite0Upper(weights, last, **options)
 
 
-TUNABLE: Mapping[str, Cut] = {"EfficientNetLite0Maps": Cut(BLOCKS - 1, _lite0_lower, _lite0_upper)}
+def _by_until(kind: Callable[..., Cuttable], most: Callable[[Mapping[str, Any]], int]) -> Cut:
+    """Of a class with the option ``until``, all of whose blocks can be tuned."""
+
+    def lower(options: Mapping[str, Any], last: int) -> dict[str, Any]:
+        return {**options, "until": most(options) - last}
+
+    def upper(weights: Path, options: Mapping[str, Any], last: int) -> Upper:
+        return TokensUpper(kind(weights, **options), most(options) - last)
+
+    return Cut(most, lower, upper)
+
+
+TUNABLE: Mapping[str, Cut] = {
+    "EfficientNetLite0Maps": Cut(lambda _: BLOCKS - 1, _lite0_lower, _lite0_upper),
+    "MedClipSwin": _by_until(MedClipSwin, lambda options: sum(options.get("depths", (2, 2, 6, 2)))),
+    "MedClipResNet": _by_until(MedClipResNet, lambda options: sum(options.get("depths", (3, 4, 6, 3)))),
+    "RadDino": _by_until(RadDino, lambda options: int(options.get("layers", 12))),
+    "Blip2Encoder": _by_until(Blip2Encoder, lambda options: int(options.get("layers", 39))),
+}
 
 
 def lower_half(base: Bundle, last: int) -> Bundle:
@@ -76,9 +101,12 @@ def upper_half(base: Bundle, last: int, layers: Sequence[str] = ()) -> tuple[Upp
     Raises:
         TrainingError: as :func:`lower_half`, or a layer lies below the cut.
     """
-    options = dict(base.encoder_options) | ({"layers": list(layers)} if layers else {})
+    cut, options = _cut_of(base, last), dict(base.encoder_options)
+    if layers and base.encoder != "EfficientNetLite0Maps":  # of the others an option of this name counts something else
+        raise TrainingError(f"encoder.layers: an encoder of class {base.encoder} has no maps to choose from")
+    options |= {"layers": list(layers)} if layers else {}
     try:
-        return _cut_of(base, last).upper(base.encoder_weights, options, last), options
+        return cut.upper(base.encoder_weights, options, last), options
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"encoder {base.encoder}: {error} cannot be given when {last} blocks are tuned") from error
 
@@ -87,6 +115,11 @@ def _cut_of(base: Bundle, last: int) -> Cut:
     cut = TUNABLE.get(base.encoder)
     if cut is None:
         raise TrainingError(f"an encoder of class {base.encoder} cannot be tuned; {', '.join(sorted(TUNABLE))} can")
-    if not 0 < last <= cut.most:
-        raise TrainingError(f"encoder.last: {base.encoder} has 1 to {cut.most} blocks to tune, not {last}")
+    if "until" in base.encoder_options:
+        raise TrainingError(
+            f"the encoder of {base.name!r} ends below its last block: tune the one that it is a part of"
+        )
+    most = cut.most(base.encoder_options)
+    if not 0 < last <= most:
+        raise TrainingError(f"encoder.last: {base.encoder} has 1 to {most} blocks to tune, not {last}")
     return cut

@@ -262,3 +262,13 @@ def test_a_turn_purged_before_it_was_answered_is_answered_by_nobody(ledger: Ledg
         chat.chat_input(ledger, got)
     with pytest.raises(NotFound):
         chat.turn(ledger, turn.turn_id)
+
+
+def test_a_tuned_encoder_is_served_once_a_projector_was_trained_for_it(ledger: Ledger) -> None:
+    before = finished(ledger, "stage1")
+    tuned = finished(ledger, "encoder", before, "runs/tuned")
+    reading = finished(ledger, "medical-llm", tuned, "runs/llm")
+    for run_id in (tuned, reading):
+        with pytest.raises(Conflict, match="start stage1"):
+            promote(ledger, run_id)  # type: ignore[arg-type]
+    assert promote(ledger, finished(ledger, "stage1", reading, "runs/whole")).startswith("stage1-")  # type: ignore[arg-type]
