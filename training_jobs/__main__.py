@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from training_jobs import stage_commands as stages
 from training_jobs.curation.options import add_curation
 from training_jobs.evaluation import commands as evaluation
 from training_jobs.evaluation import judging_commands
 from training_jobs.language import commands
 from training_jobs.learning.leaving import leave
 from training_jobs.recipe import commands as recipe
-from training_jobs.stages import commands as stages
-from training_jobs.stages.commands import read_config
+from training_jobs.stage_commands import read_config
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.plain_text import plain_text
 

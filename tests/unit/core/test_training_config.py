@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training_jobs.stages.commands import read_config
+from training_jobs.stage_commands import read_config
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.training.config import Config, Phantoms
 
