@@ -89,7 +89,7 @@ DEMO_ENCODER = Preset(
     (
         Choice("steps", 700, 700, _RECIPE, _OURS),
         Choice("batch", 64, 64, _RECIPE),
-        Choice("lr", 5e-4, 5e-4, _RECIPE),
+        Choice("lr", 4e-4, 4e-4, _RECIPE),
         Choice("warmup", 20, 20, _RECIPE),
         Choice("weight_decay", 0.05, 0.05, _RECIPE),
         Choice("encoder.last", 5, 5, _RECIPE),

@@ -1,11 +1,13 @@
 """Encoders of blocks in a row, which can be cut between any two of them: what lies below, and the module above."""
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 
 from xraygpt_core.errors import BundleError
 
 
-class Cuttable(nn.Module):
+class Cuttable(nn.Module, ABC):
     """An encoder that, with its option ``until``, gives the tokens after so many blocks instead of its features.
 
     Attributes:
@@ -19,13 +21,13 @@ class Cuttable(nn.Module):
     positions: int
     channels: int
 
+    @abstractmethod
     def onward(self, tokens: Tensor, first: int) -> Tensor:
         """Tokens after ``first`` blocks (batch, positions, channels) to the features of the whole encoder."""
-        raise NotImplementedError
 
+    @abstractmethod
     def above(self, first: int) -> list[nn.Module]:
         """The parts that :meth:`onward` goes through: blocks, last norm, projection."""
-        raise NotImplementedError
 
 
 class TokensUpper(nn.Module):
