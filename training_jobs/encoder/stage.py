@@ -30,6 +30,7 @@ from xraygpt_core.training.corpus import Corpus
 from xraygpt_core.training.presets import check_stage
 
 JOB, FILE = "encoder", "encoder.safetensors"
+TOP = ("head",)  # of a convolutional encoder
 _AT_ONCE = 128  # films whose labels are read together
 
 
@@ -44,7 +45,8 @@ def run(given: Given) -> list[Corpus]:
     check_stage(given.config.preset, JOB)
     lower = lower_half(given.base, given.config.encoder.last)
     torch.manual_seed(given.config.seed)
-    upper, _ = upper_half(given.base, given.config.encoder.last, given.config.encoder.layers)
+    tuning = given.config.encoder  # the heads read the last layer alone, whatever else the encoder shall give
+    upper, _ = upper_half(given.base, tuning.last, TOP if tuning.layers else ())
     corpora = corpora_of(lower, given.config, given.cache, given.corpora, given.world)
     _Stage(given, corpora, upper).run()
     return corpora

@@ -93,7 +93,7 @@ DEMO_ENCODER = Preset(
         Choice("warmup", 20, 20, _RECIPE),
         Choice("weight_decay", 0.05, 0.05, _RECIPE),
         Choice("encoder.last", 5, 5, _RECIPE),
-        Choice("encoder.layers", ("head",), "head", _RECIPE),
+        Choice("encoder.layers", ("block10", "head"), "block10, head", _RECIPE),
         Choice("encoder.matching", 0.2, 0.2, _RECIPE, "beside the labels; MedCLIP has nothing else"),
         Choice("checkpoint_every", 100, 100, _RECIPE),
     ),
