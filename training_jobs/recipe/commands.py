@@ -18,12 +18,15 @@ def add_parser(jobs: Any) -> None:
     job.add_argument("--films", type=Path, help="a data directory with manifest.jsonl; without it films are only drawn")
     job.add_argument("--out", type=Path, required=True, help="every step is kept here; what is there is not done again")
     job.add_argument("--cache", type=Path, help="where encoder features are kept")
-    job.add_argument("--leave-out", action="append", default=[], metavar="DRAWER", help="make one without this drawer")
+    job.add_argument(
+        "--step", choices=("make", "measure", "leave-out"), help="one of the three; without it all of them"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the bundle, or those without a drawer; the exit code (docs/training.md)."""
+    """Make the bundle, measure it, and measure others on the drawer that was left out; the exit code."""
     from training_jobs.learning.outcomes import MACHINE_FAILED, STOPPED, MachineFailed, Stopped, machine_failures
+    from training_jobs.recipe.measure import measure, measure_on
     from training_jobs.recipe.run import Workshop, make, without
     from training_jobs.recipe.settings import read_recipe
     from xraygpt_core.model.bundle import read_bundle
@@ -33,10 +36,13 @@ def run(options: argparse.Namespace) -> int:
     workshop = Workshop(read_bundle(options.base), options.films, options.out, cache, _notify)
     try:
         with machine_failures():
-            for drawer in options.leave_out:
-                without(drawer, recipe, workshop)
-            if not options.leave_out:
-                make(recipe, workshop)
+            if options.step in (None, "make", "measure"):
+                bundle = make(recipe, workshop)
+            if options.step in (None, "measure"):
+                measure(bundle, recipe, workshop)
+            if options.step in (None, "leave-out"):
+                for drawer in recipe.left_out:
+                    measure_on(drawer, without(drawer, recipe, workshop), recipe, workshop)
     except Stopped:
         return STOPPED
     except MachineFailed as error:

@@ -22,7 +22,7 @@ class Recipe:
     Attributes:
         encoder, medical_llm, stage1: the configuration of each; of ``medical_llm`` None leaves the base's adapter.
         counts: how many pictures of a drawn or painted set are made; of a set that is not named, as the mixture has it.
-        measured: films of each drawer on which the result is measured.
+        measured: how many films of each drawer the result is measured on.
         left_out: drawers each of which is left out once, to measure a drawer that was never seen; ``left_out_steps``
             are the encoder's steps then.
     """

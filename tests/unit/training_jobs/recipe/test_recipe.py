@@ -1,6 +1,7 @@
 """A recipe from its file to a bundle that writes: each step once, and only what is missing the second time."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 from training_jobs.drawers.drawings import Drawing, draw
 from training_jobs.evaluation.generating import summaries
+from training_jobs.recipe import measure as measure_module
+from training_jobs.recipe.measure import measure
 from training_jobs.recipe.run import Workshop, make, without
 from training_jobs.recipe.settings import NAMES, Recipe, read_recipe
 from xraygpt_core.errors import TrainingError
@@ -87,3 +90,19 @@ def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(TrainingError):
         read_recipe(str(tmp_path / "mine.toml"))
+
+
+def test_it_is_measured_once_on_every_drawer(made: Bundle, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def nothing_found(_bundle: Bundle, pictures: Sequence[bytes], **_: object) -> list[str]:
+        written.append(len(pictures))
+        return ["Findings: PA view. No nodule. Impression: No acute abnormality."] * len(pictures)
+
+    monkeypatch.setattr(measure_module, "summaries", nothing_found)
+    for _ in range(2):
+        measure(made, replace(RECIPE, measured=3), workshop)
+    found = {file.stem: json.loads(file.read_text()) for file in (workshop.out / "evaluation").glob("*.json")}
+    assert set(found) == {f"demo-{drawer}" for drawer in DRAWERS}
+    assert written == [4] * len(DRAWERS), "three films and a grey plate, and nothing the second time"
+    assert all(one["n"] == 3 for one in found.values())
