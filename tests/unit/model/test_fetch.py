@@ -131,7 +131,7 @@ def test_a_demo_that_does_not_say_what_it_was_made_for_is_made_anew(models: Path
     toml = fetch_demo_bundle(models, quiet).path / "bundle.toml"
     declared = toml.read_text()
     toml.write_text(declared.partition("[scope]")[0] + "[projector]" + declared.partition("[projector]")[2])
-    assert fetch_demo_bundle(models, quiet).scope.made_for is MadeFor.SYNTHETIC
+    assert fetch_demo_bundle(models, quiet).scope.made_for is MadeFor.TRIAL
 
 
 def test_a_failed_fetch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
