@@ -29,9 +29,11 @@ from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
 from xraygpt_core.report.concise import ABNORMAL, KINDS_OF_PLACES, concise_report
 from xraygpt_core.training.config import Config
 
-_LIKE_PHANTOMS = 0.85  # share of truths drawn as phantoms are; the rest have any number of findings
+_FEW = 0.6  # share of truths with none to three findings, as real films have; a finding by itself must be said, too
+_HOW_MANY = (0.2, 0.45, 0.2, 0.15)  # of these: how often none, one, two and three
+_LIKE_PHANTOMS = 0.3  # share drawn as phantoms are; the rest have any number of findings
 _GROUP = 4  # batches drawn together
-_WITHOUT_PLACES = 0.35  # share of truths that name kinds alone, as the labels of real films do
+_WITHOUT_PLACES = 0.45  # share of truths that name kinds alone, as the labels of real films do
 _UNNAMED = 0.05  # share that are abnormal in a way that has no name here
 _STRAY = 0.1  # share of places that a reader claims though it knows that the kind is not there
 _NOISE = 0.3  # of the embeddings' spread, added to every image token
@@ -112,14 +114,15 @@ def mistaken(exact: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def draw_truth(rng: np.random.Generator) -> Truth:
-    """What some film might show: as in the phantoms, or each number of findings equally often; some without places."""
+    """What some film might show: mostly little, sometimes much or as phantoms do; some of it without places."""
     view: View = "AP" if rng.random() < 0.5 else "PA"
     if rng.random() < _UNNAMED:
         return frozenset({ABNORMAL}), view
-    labels = draw_labels(rng)
-    if rng.random() >= _LIKE_PHANTOMS:
-        count = int(rng.integers(0, len(LABELS) + 1))
-        labels = frozenset(str(label) for label in rng.choice(LABELS, count, replace=False))
+    kind = rng.random()
+    count = int(rng.choice(len(_HOW_MANY), p=_HOW_MANY) if kind < _FEW else rng.integers(0, len(LABELS) + 1))
+    labels = frozenset(str(label) for label in rng.choice(LABELS, count, replace=False))
+    if _FEW <= kind < _FEW + _LIKE_PHANTOMS:
+        labels = draw_labels(rng)
     if rng.random() < _WITHOUT_PLACES:
         labels = frozenset(KINDS_OF_PLACES.get(label, label) for label in labels)
     return labels, view
