@@ -195,7 +195,8 @@ def _painted(film: bytes, pixels: str, painting: Painting) -> Prepared:
         made = painted_film(film, painting.view, painting.seed, painting.number, int(pixels[:8], 16))
     except LungsNotFound as error:
         return _dropped(Kind.NO_LUNGS, str(error))
-    truth = made.truth | {"device": 1.0 if "device" in made.labels else None}  # the film may show one of its own
+    device = 1.0 if "device" in made.labels else None  # the film may show one of its own
+    truth: dict[str, float | None] = {**made.truth, "device": device}
     return Picture(_sha256(made.png), None, None, made.report, truth), made.png
 
 

@@ -11,7 +11,7 @@ from training_jobs.drawers.paint_findings import consolidation, effusion, nodule
 from training_jobs.drawers.paint_lungs import Lungs, find_lungs
 from training_jobs.drawers.paint_neutral import neutral
 from training_jobs.drawers.paint_scene import Scene
-from xraygpt_core.phantoms.findings import LABELS, SIDES
+from xraygpt_core.phantoms.findings import LABELS, SIDES, Side
 
 # How much of the film's grey range a finding changes, and on how much of the film, for it to show
 _LARGE, _SMALL, _THIN = (0.06, 0.008), (0.06, 0.0005), (0.02, 0.001)
@@ -75,7 +75,7 @@ def _shows(scene: Scene, label: str, rng: np.random.Generator) -> bool:
 
 def _finding(scene: Scene, label: str, rng: np.random.Generator) -> None:
     kind, _, place = label.partition("_")
-    side = "left" if place.startswith("left") else "right"
+    side: Side = "left" if place.startswith("left") else "right"
     match kind:
         case "effusion":
             effusion(scene, side, rng)
