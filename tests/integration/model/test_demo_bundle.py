@@ -61,7 +61,7 @@ def held_out(loaded: Loaded) -> Drawn:
     drawn = [draw(drawing) for drawing in phantoms(Phantoms(_TRAIN + _TEST, 10_000, "held_out"))]
     images = [loaded.encoder.preprocess(one.png) for one in drawn]
     features = torch.cat([loaded.features(images[start : start + 16]) for start in range(0, len(images), 16)])
-    truth = torch.tensor([list(one.truth.values()) for one in drawn])
+    truth = torch.tensor([[one.truth[name] for name in ("view", *LABELS)] for one in drawn])
     return Drawn([one.png for one in drawn], [one.report for one in drawn], features, truth)
 
 
