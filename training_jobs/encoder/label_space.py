@@ -14,7 +14,6 @@ from xraygpt_core.training.pairs import Pair
 
 _LEAST = 8  # pairs that have a label, and that lack it: fewer teach nothing
 _MOST_WEIGHT = 4.0  # of a pair or of a label that is there, beside one of the usual kind
-_VIEW = "view"
 
 Cell = tuple[str, str | None, str | None]  # set, source and view: what a film could be recognised by
 

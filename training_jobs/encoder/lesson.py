@@ -19,7 +19,6 @@ from training_jobs.learning.loss import Loss
 _SHARED = 128  # dimensions in which films and texts are compared
 _TEMPERATURE = 0.07  # to begin with; CLIP's
 _DROPOUT = 0.2
-_INIT = 0.02
 
 
 class Reading(nn.Module):
@@ -110,13 +109,13 @@ class EncoderLesson:
     def _matched(self, features: Tensor, batch: Batch, presence: Tensor, known: Tensor) -> Tensor:
         """Soft cross-entropy in both directions between the likeness of films and texts and that of their labels."""
         assert self.texts is not None
-        told = [place for place, pair in enumerate(batch.pairs) if pair.text]
-        if len(told) < 2:
+        with_text = [place for place, pair in enumerate(batch.pairs) if pair.text]
+        if len(with_text) < 2:
             return features.new_zeros(())
-        texts = self.texts.vectors([batch.pairs[place].text or "" for place in told]).to(self.device)
+        texts = self.texts.vectors([batch.pairs[place].text or "" for place in with_text]).to(self.device)
         logits = self.module["matching"](features, texts)
         centred = torch.where(known, presence - 0.5, 0.0)  # an unknown label makes nothing alike
-        alike = functional.cosine_similarity(centred[:, None], centred[None, told], dim=-1) / _TEMPERATURE / 2
+        alike = functional.cosine_similarity(centred[:, None], centred[None, with_text], dim=-1) / _TEMPERATURE / 2
         return (_soft(logits, alike) + _soft(logits.T, alike.T)) / 2
 
 
