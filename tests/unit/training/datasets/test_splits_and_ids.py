@@ -78,11 +78,11 @@ def test_different_ends_have_different_short_names(report: int, study: int, numb
 
 
 def test_labels_without_a_side_say_nothing_about_sides() -> None:
-    told = nih14.truth({"Effusion", "Cardiomegaly"})
-    assert set(TRUTHS) <= told.keys()
-    assert (told["effusion"], told["effusion_left"], told["pneumothorax_left"]) == (1.0, None, 0.0)
-    assert (told["cardiomegaly"], told["abnormal"], told["opacity"]) == (1.0, 1.0, 0.0)
-    assert (told["nodule"], told["device"], told["consolidation_left_upper"]) == (0.0, None, 0.0)
+    truth = nih14.truth({"Effusion", "Cardiomegaly"})
+    assert set(TRUTHS) <= truth.keys()
+    assert (truth["effusion"], truth["effusion_left"], truth["pneumothorax_left"]) == (1.0, None, 0.0)
+    assert (truth["cardiomegaly"], truth["abnormal"], truth["opacity"]) == (1.0, 1.0, 0.0)
+    assert (truth["nodule"], truth["device"], truth["consolidation_left_upper"]) == (0.0, None, 0.0)
 
 
 @pytest.mark.parametrize(
