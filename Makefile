@@ -57,10 +57,14 @@ quick: $(STAMP) ## at every save, a minute: unit tests without the model, and wi
 	$(BIN)/python -m pytest -p tests.support.quick -m "not long and not gpu" -n 2 -q tests/unit $(ARGS)
 
 # Three processes, each with services of its own: two leave a third of two cores unused.
-# Which test goes where: tests/support/order.py.
+# Which test goes where: tests/support/order.py. What tests write lies in a folder of the run's own, which a failure
+# leaves to be looked at: pytest's shared one fails a run where an earlier one left a tree that Python cannot delete.
 PROCESSES ?= 3
 test: setup browser pooler ## everything but what takes long or needs a GPU
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not gpu" -n $(PROCESSES) --no-loadscope-reorder $(ARGS)
+	@kept=$$(mktemp -d) && \
+	PYTEST_DEBUG_TEMPROOT=$$kept OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -m "not long and not gpu" -n $(PROCESSES) --no-loadscope-reorder $(ARGS) && \
+	rm -rf "$$kept"
 
 test-long: setup ## what does not fit
 	$(BIN)/python -m pytest -m "long and not gpu" $(ARGS)
