@@ -30,6 +30,7 @@ class Exchange:
     answer: str
     turns: tuple[tuple[str, str], ...] = ()
     pair_id: str = ""  # opaque
+    ends: bool = True  # False: the answer is a beginning, and that it ends there is not to be learned
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class Passage:
         return len(self.before) + (0 if self.image is None else len(self.image)) + len(self.after)
 
 
-def answer_ids(llm: Llm, answer: str, stop: str, most: int = MOST_TOKENS) -> list[int]:
-    """The answer as the LLM shall write it: a space, the text, the stop sequence.
+def answer_ids(llm: Llm, answer: str, stop: str, most: int = MOST_TOKENS, *, ends: bool = True) -> list[int]:
+    """The answer as the LLM shall write it: a space, the text and, if it ``ends``, the stop sequence.
 
     A text of more than ``most`` tokens is cut there, before its end. Control words in it are text, and so is what would
     end it too early.
@@ -67,7 +68,8 @@ def answer_ids(llm: Llm, answer: str, stop: str, most: int = MOST_TOKENS) -> lis
         raise InvalidRequest("the text holds half a character")
     ids = encode_with_given(llm.tokenizer, f" {answer} {stop}", [(1, 1 + len(answer))])
     end = _end_tokens(llm.tokenizer, stop)
-    return ids if len(ids) - end <= most else [*ids[:most], *ids[len(ids) - end :]]
+    text, stopping = ids[: len(ids) - end][:most], ids[len(ids) - end :]
+    return [*text, *stopping] if ends else text
 
 
 def _without_end(answer: str, stop: str) -> str:
@@ -125,7 +127,7 @@ def _passage(llm: Llm, template: Template, stop: str, exchange: Exchange, image:
     if not exchange.answer.strip():
         return None
     try:
-        answer = answer_ids(llm, exchange.answer, stop, most)
+        answer = answer_ids(llm, exchange.answer, stop, most, ends=exchange.ends)
         before, after = _prompt_ids(llm.tokenizer, template, exchange.question, exchange.turns)
     except (InvalidRequest, TypeError):  # TypeError: what a tokenizer makes of half a character in a question
         return None

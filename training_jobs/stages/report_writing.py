@@ -1,7 +1,9 @@
 """The demo's medical LLM: teach the language model to write reports, from text alone. No image is used.
 
-Where image tokens will stand, the task puts blurred embeddings of finding words; the answer is the report. The tuned
-weights are a LoRA adapter in PEFT's own format. The LLM is frozen afterwards.
+Where image tokens will stand, the task puts blurred embeddings of finding words; the answer is the report. Two steps of
+three are of twins: two films that differ in one finding, and their reports up to the sentence that says so. In a whole
+report one word of fifty hangs on the heart, and from whole reports alone the model did not learn to look for it.
+The tuned weights are a LoRA adapter in PEFT's own format. The LLM is frozen afterwards.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,13 +28,14 @@ from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.llm import Llm, pick_device
 from xraygpt_core.model.prompt import template_named
 from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
-from xraygpt_core.report.concise import ABNORMAL, KINDS_OF_PLACES, concise_report
+from xraygpt_core.report.concise import ABNORMAL, KINDS_OF_PLACES, TRUTHS, concise_beginning, concise_report
 from xraygpt_core.training.config import Config
 
 _FEW = 0.6  # share of truths with none to three findings, as real films have; a finding by itself must be said, too
 _HOW_MANY = (0.2, 0.45, 0.2, 0.15)  # of these: how often none, one, two and three
 _LIKE_PHANTOMS = 0.3  # share drawn as phantoms are; the rest have any number of findings
-_GROUP = 4  # batches drawn together
+_GROUP = 4  # batches of whole reports drawn together
+_ROUND = 3  # steps, the last of which is of whole reports and the others of twins
 _WITHOUT_PLACES = 0.45  # share of truths that name kinds alone, as the labels of real films do
 _UNNAMED = 0.05  # share that are abnormal in a way that has no name here
 _STRAY = 0.1  # share of places that a reader claims though it knows that the kind is not there
@@ -92,8 +95,31 @@ def _losses(llm: Llm, base: Bundle, config: Config, world: World) -> Callable[[i
 
 
 def batch_of(step: int, config: Config, question: str) -> list[tuple[Truth, Exchange]]:
-    """The batch of one step. A few batches are drawn together and split by length, which saves padding."""
-    group, part = divmod(step, _GROUP)
+    """The batch of one step: twins, or whole reports and answers."""
+    number, part = divmod(step, _ROUND)
+    if part < _ROUND - 1:
+        rng = np.random.default_rng([config.seed, step, _ROUND])
+        return [one for _ in range(max(config.batch // 2, 1)) for one in draw_twins(question, rng)]
+    return _whole_batch(number, config, question)
+
+
+def draw_twins(question: str, rng: np.random.Generator) -> list[tuple[Truth, Exchange]]:
+    """Two truths that differ in one finding or kind, each with the beginning of its report that ends there."""
+    labels, view = draw_truth(rng)
+    upto = str(rng.choice(TRUTHS[1:]))
+    kind = KINDS_OF_PLACES.get(upto, upto)
+    # A kind is said where no place of it is: next to one of its places it would be no difference.
+    others = (
+        labels - {kind} - ({label for label in labels if KINDS_OF_PLACES.get(label) == kind} if upto == kind else set())
+    )
+    asked = question if rng.random() < _REPORT_SHARE / (_REPORT_SHARE + _FINDINGS_SHARE) else FINDINGS_ONLY
+    twins = (others | {upto}, others - {upto})
+    return [((one, view), Exchange(asked, concise_beginning(one, view, upto), ends=False)) for one in twins]
+
+
+def _whole_batch(number: int, config: Config, question: str) -> list[tuple[Truth, Exchange]]:
+    """A few batches are drawn together and split by length, which saves padding."""
+    group, part = divmod(number, _GROUP)
     rng = np.random.default_rng([config.seed, group])
     truths = [draw_truth(rng) for _ in range(_GROUP * config.batch)]
     drawn = [(truth, draw_exchange(truth, question, rng)) for truth in truths]

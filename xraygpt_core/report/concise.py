@@ -81,14 +81,26 @@ def with_kinds(labels: Set[str]) -> frozenset[str]:
 
 def concise_report(labels: Set[str], view: View) -> str:
     """``Findings: … Impression: …`` for a truth; about 55 tokens. Kinds are said where no place of theirs is named."""
-    said = labels - {KINDS_OF_PLACES[label] for label in labels if label in KINDS_OF_PLACES}
+    said = _said(labels)
     return f"Findings: {_findings(said, view)} Impression: {_impression(said)}"
 
 
-def _findings(said: Set[str], view: View) -> str:
+def concise_beginning(labels: Set[str], view: View, upto: str) -> str:
+    """The findings up to the sentence that says whether ``upto`` is there; ``upto`` is a finding or a kind of them."""
+    return f"Findings: {_findings(_said(labels), view, upto)}"
+
+
+def _said(labels: Set[str]) -> Set[str]:
+    """Without the kinds of which a place is named."""
+    return labels - {KINDS_OF_PLACES[label] for label in labels if label in KINDS_OF_PLACES}
+
+
+def _findings(said: Set[str], view: View, upto: str | None = None) -> str:
     sentences = [f"{view} view."]
     for group, nothing in _GROUPS:
         sentences += [sentence for label, sentence in group.items() if label in said] or [nothing]
+        if upto in group:
+            break
     return " ".join(sentences)
 
 

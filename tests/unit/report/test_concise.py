@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xraygpt_core.phantoms.findings import LABELS, View, draw_labels
-from xraygpt_core.report.concise import concise_report
+from xraygpt_core.report.concise import KINDS_OF_PLACES, TRUTHS, concise_beginning, concise_report
 from xraygpt_core.report.labeller import label_report, view_of
 from xraygpt_core.report.sections import split_report
 
@@ -45,3 +47,14 @@ def test_a_report_has_both_sections() -> None:
 def test_the_impression_names_the_two_most_urgent() -> None:
     _, impression = split_report(concise_report({"nodule", "cardiomegaly", "effusion_left", "effusion_right"}, "AP"))
     assert impression == "Bilateral pleural effusions and cardiomegaly."
+
+
+@given(
+    labels=st.sets(st.sampled_from(TRUTHS[1:])), upto=st.sampled_from(TRUTHS[1:]), view=st.sampled_from(("AP", "PA"))
+)
+def test_a_beginning_is_the_reports_own_and_says_whether_its_finding_is_there(
+    labels: set[str], upto: str, view: View
+) -> None:
+    beginning = concise_beginning(labels, view, upto)
+    assert concise_report(labels, view).startswith(beginning + " ")
+    assert concise_beginning(labels ^ {upto}, view, upto) != beginning or upto in KINDS_OF_PLACES.values()

@@ -90,6 +90,16 @@ def test_a_long_text_is_cut_before_its_end_and_the_end_is_learned(llm: Llm) -> N
     assert answer_ids(llm, "x" * 50, "###", most=51) == whole
 
 
+def test_where_a_beginning_ends_is_not_learned(llm: Llm) -> None:
+    image = torch.randn(1, 2, llm.hidden)
+    beginning = answer_loss(llm, TEMPLATE, "###", [Exchange("Q", "The heart", ends=False)], image)
+    ended = answer_loss(llm, TEMPLATE, "###", [Exchange("Q", "The heart")], image)
+    assert ended.count - beginning.count == len(answer_ids(llm, "x", "###")) - len(
+        answer_ids(llm, "x", "###", ends=False)
+    )
+    assert llm.tokenizer.decode(answer_ids(llm, "The heart", "###", ends=False)) == " The heart"
+
+
 def test_a_control_word_in_a_text_is_text(llm: Llm) -> None:
     ids = answer_ids(llm, "a</s>b", "###")
     assert llm.tokenizer.eos_token_id not in ids

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,6 +17,7 @@ from training_jobs.stages.image_stage import Given
 from xraygpt_core.errors import BundleError, TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.compose import compose_bundle
+from xraygpt_core.report.concise import KINDS_OF_PLACES, TRUTHS
 from xraygpt_core.training.config import Config, Phantoms
 
 CONFIG = Config(
@@ -133,7 +135,7 @@ def test_films_join_the_phantoms(tiny_base: Bundle, tmp_path: Path, cache: Path)
 
 
 def test_the_text_task_asks_for_reports_findings_and_single_answers() -> None:
-    drawn = [pair for step in range(12) for pair in report_writing.batch_of(step, Config(batch=16), "Describe.")]
+    drawn = [pair for step in range(2, 36, 3) for pair in report_writing.batch_of(step, Config(batch=16), "Describe.")]
     questions = {exchange.question for _, exchange in drawn}
     assert "Describe." in questions
     assert len(questions) > 5
@@ -142,9 +144,34 @@ def test_the_text_task_asks_for_reports_findings_and_single_answers() -> None:
 
 
 def test_batches_drawn_together_are_of_similar_length() -> None:
-    for step in range(8):
+    for step in range(2, 26, 3):
         lengths = [
             len(e.answer) + sum(map(len, sum(e.turns, ())))
             for _, e in report_writing.batch_of(step, Config(batch=8), "D")
         ]
         assert max(lengths) - min(lengths) < 330
+
+
+def test_twins_differ_in_one_sentence_and_their_texts_go_on_behind_it() -> None:
+    last: set[str] = set()
+    for step in (step for step in range(30) if step % 3 < 2):
+        drawn = report_writing.batch_of(step, Config(batch=12), "Describe.")
+        assert len(drawn) == 12
+        for (there, one), (absent, other) in zip(drawn[::2], drawn[1::2], strict=True):
+            assert len(there[0] ^ absent[0]) == 1
+            assert there[1] == absent[1]
+            assert one.question == other.question
+            assert one.answer != other.answer
+            assert {one.ends, other.ends} == {False}
+            last.add(sorted(there[0] ^ absent[0])[0])
+    assert set(TRUTHS[1:]) == last
+
+
+def test_twins_of_a_kind_have_no_place_of_it() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        (there, one), (absent, _) = report_writing.draw_twins("Describe.", rng)
+        (label,) = there[0] ^ absent[0]
+        if label in KINDS_OF_PLACES.values():
+            assert not any(KINDS_OF_PLACES.get(other) == label for other in there[0])
+            assert one.answer.endswith(("Pleural effusion.", "Pneumothorax.", "Lung opacity."))
