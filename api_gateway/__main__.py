@@ -7,11 +7,13 @@ import signal
 import sys
 
 from api_gateway.key_commands import add_commands
+from xraygpt_core.clinical_sealing import load_clinical_sealer
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.ledger.preflight import check_fingerprint, check_schema
+from xraygpt_core.ledger.preflight import check_fingerprint, check_schema, check_sealing_key
 from xraygpt_core.ledger.transaction import open_ledger
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.privacy import load_pseudonymiser
+from xraygpt_core.sealing import load_sealer
 from xraygpt_core.settings import Settings, load_settings
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -54,12 +56,16 @@ def _serve(settings: Settings) -> int:
     ledger = open_ledger(settings, pool_size=_POOL_SIZE)
     try:
         check_schema(ledger)
-        pseudonymiser = load_pseudonymiser(settings)
+        pseudonymiser, sealer = load_pseudonymiser(settings), load_sealer(settings)
+        clinical = load_clinical_sealer(settings)
         check_fingerprint(ledger, *(one.fingerprint for one in pseudonymiser.all))
+        if sealer is not None:
+            check_sealing_key(ledger, *sealer.fingerprints)
         # uvicorn ends its requests, then sends itself the signal again; by then everything is done.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        server = GatewayServer(create_app(ledger, ObjectStore(settings), pseudonymiser), settings)
+        app = create_app(ledger, ObjectStore(settings), pseudonymiser, sealer=sealer, clinical=clinical)
+        server = GatewayServer(app, settings)
         server.run()
     finally:
         ledger.close()

@@ -147,9 +147,13 @@ def needs(*roles: Role) -> Any:
 # Callers, by what they may do: a route states in its signature which of them it admits.
 TextReader = Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.SERVICE)]
 FilmReader = Annotated[ApiKey, needs(Role.READER, Role.LEAD)]
+Lead = Annotated[ApiKey, needs(Role.LEAD)]
+LeadAdminOrOperator = Annotated[ApiKey, needs(Role.LEAD, Role.OPERATOR, Role.ADMIN)]
+LeadOrAdmin = Annotated[ApiKey, needs(Role.LEAD, Role.ADMIN)]
 LeadOrOperator = Annotated[ApiKey, needs(Role.LEAD, Role.OPERATOR)]
 Submitter = Annotated[ApiKey, needs(Role.OPERATOR, Role.SERVICE)]
 Operator = Annotated[ApiKey, needs(Role.OPERATOR)]
+OperatorOrAdmin = Annotated[ApiKey, needs(Role.OPERATOR, Role.ADMIN)]
 Admin = Annotated[ApiKey, needs(Role.ADMIN)]
 Trainer = Annotated[ApiKey, needs(Role.TRAINER)]
 TrainerOrAdmin = Annotated[ApiKey, needs(Role.TRAINER, Role.ADMIN)]

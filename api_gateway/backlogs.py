@@ -12,6 +12,7 @@ from api_gateway.schemas import Answer, Moment, Request, Text
 from xraygpt_core.errors import InvalidRequest
 from xraygpt_core.ledger.backlogs.change import change_backlog
 from xraygpt_core.ledger.backlogs.progress import backlog, backlogs, create_backlog
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import Lane
 
 router = APIRouter(prefix="/v1/backlogs", tags=["backlogs"])
@@ -64,7 +65,7 @@ def post_backlog(body: NewBacklog, ledger: UsesLedger, once: RunsOnce, caller: O
         raise InvalidRequest(f"write it as s3://{ledger.settings.bucket}/prefix: only that bucket is read here")
     lane = may_ask_for(body.lane, caller)
     return BacklogId.model_validate(
-        once(lambda: {"backlog_id": str(create_backlog(ledger, bucket, prefix, lane, body.since))})
+        once(lambda joined: {"backlog_id": str(create_backlog(joined, bucket, prefix, lane, body.since))})
     )
 
 
@@ -85,8 +86,14 @@ def post_change(
     backlog_id: UUID,
     wanted: Literal["pause", "resume", "cancel"],
     ledger: UsesLedger,
+    once: RunsOnce,
     _: Operator,
 ) -> BacklogAnswer:
     """Pause, resume or cancel. Running jobs finish; a resumed backlog takes its cancelled images back."""
-    change_backlog(ledger, backlog_id, wanted)
+
+    def action(joined: Ledger) -> dict[str, str]:
+        change_backlog(ledger, backlog_id, wanted, ending=joined)
+        return {}
+
+    once.in_steps(action)
     return BacklogAnswer.model_validate(backlog(ledger, backlog_id))

@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api_gateway.arrivals import LONGEST_FORM
 from api_gateway.problems import problem
 from api_gateway.rate_limits import RateLimits
 from xraygpt_core.errors import TooMany
@@ -19,6 +20,7 @@ LARGE = {
     "/v1/images/lookup": 2 << 20,
     "/v1/events/s3": 2 << 20,
     "/v1/events/sns": 2 << 20,
+    "/open": LONGEST_FORM,
     "/v1/session": 4 << 10,  # small: the sender is a stranger until it is read
 }
 UPLOADS = "/v1/uploads/"

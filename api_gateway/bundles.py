@@ -1,8 +1,11 @@
 """Change the bundle that the GPU workers serve."""
 
+from uuid import UUID
+
 from fastapi import APIRouter
 
-from api_gateway.auth import Admin, UsesLedger
+from api_gateway.auth import Admin
+from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer, Request, Text
 from xraygpt_core.ledger.training.serving import roll_back, serve
 
@@ -10,9 +13,10 @@ router = APIRouter(prefix="/v1/bundles", tags=["training"])
 
 
 class BundleRequest(Request):
-    """A bundle that lies in the models directory of every GPU worker."""
+    """A bundle in the models directory of every GPU worker; ``because``: the comparison that speaks for it."""
 
     bundle: Text
+    because: UUID | None = None
 
 
 class ServedBundle(Answer):
@@ -22,12 +26,12 @@ class ServedBundle(Answer):
 
 
 @router.post("/serve")
-def post_serve(body: BundleRequest, ledger: UsesLedger, _: Admin) -> ServedBundle:
-    """Serve a bundle by name."""
-    return ServedBundle(bundle=serve(ledger, body.bundle).name)
+def post_serve(body: BundleRequest, once: RunsOnce, _: Admin) -> ServedBundle:
+    """Serve a bundle by name. 409 if the comparison it names is unfinished, or of other bundles."""
+    return ServedBundle.model_validate(once(lambda ledger: {"bundle": serve(ledger, body.bundle, body.because).name}))
 
 
 @router.post("/rollback")
-def post_rollback(ledger: UsesLedger, _: Admin) -> ServedBundle:
+def post_rollback(once: RunsOnce, _: Admin) -> ServedBundle:
     """Serve the bundle that was served before. 409 if there was none."""
-    return ServedBundle(bundle=roll_back(ledger).name)
+    return ServedBundle.model_validate(once(lambda ledger: {"bundle": roll_back(ledger).name}))

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -45,7 +46,10 @@ class Asked(Answer):
 
 
 class TurnAnswer(Answer):
-    """A turn of the conversation. ``state`` is ``done`` once the answer is whole."""
+    """A turn of the conversation. ``state`` is ``done`` once the answer is whole.
+
+    ``answered_by``: ``rule`` where the model was not asked, because no film it is shown can answer the question.
+    """
 
     turn_id: UUID
     question: str
@@ -54,6 +58,7 @@ class TurnAnswer(Answer):
     summary_id: UUID
     asked_at: datetime
     answered_at: datetime | None
+    answered_by: Literal["model", "rule"]
     flags: list[Flag]
     scope: ScopeAnswer | None
     consistency: list[ContradictionAnswer]
@@ -67,10 +72,10 @@ class Transcript(Answer):
 
 
 @router.post("/v1/studies/{study_id}/chat", status_code=202, dependencies=[spends("question")])
-def post_question(study_id: UUID, body: Question, ledger: UsesLedger, once: RunsOnce, _: TextReader) -> Asked:
+def post_question(study_id: UUID, body: Question, once: RunsOnce, _: TextReader) -> Asked:
     """Ask about the study's current summary. 409 before there is one."""
 
-    def action() -> dict[str, str]:
+    def action(ledger: Ledger) -> dict[str, str]:
         asked = ask(ledger, study_id, body.question)
         return {"turn_id": str(asked.turn_id), "summary_id": str(asked.summary_id)}
 

@@ -11,7 +11,7 @@ from api_gateway.auth import Operator, UsesLedger
 from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.jobs.replay import replay_dead
+from xraygpt_core.ledger.jobs.replay import Cause, replay_dead
 from xraygpt_core.ledger.studies.read import dead
 from xraygpt_core.states import JobKind
 
@@ -36,11 +36,19 @@ class DeadJobs(Answer):
     jobs: list[DeadJob]
 
 
+class CauseOf(Request):
+    """Jobs of a kind that died of one cause, as `GET /v1/ops` groups them."""
+
+    kind: JobKind
+    cause: Annotated[Text, Field(min_length=1, max_length=4000)]
+
+
 class Replay(Request):
-    """Exactly one of: these jobs, those whose error contains a text, all."""
+    """Exactly one of: these jobs, those whose error contains a text, those of a cause, all."""
 
     job_ids: Annotated[list[UUID], Field(min_length=1, max_length=1000)] | None = None
     reason: Annotated[Text, Field(min_length=1)] | None = None
+    cause: CauseOf | None = None
     all: bool = False
 
 
@@ -65,8 +73,11 @@ def get_dead(
 @router.post("/replay")
 def post_replay(body: Replay, ledger: UsesLedger, once: RunsOnce, _: Operator) -> Replayed:
     """Queue dead jobs again. Their attempts start at zero, their epochs go on."""
-    if sum((body.job_ids is not None, body.reason is not None, body.all)) != 1:
-        raise InvalidRequest("name the jobs by job_ids, by reason or by all: true, one of the three")
+    if sum((body.job_ids is not None, body.reason is not None, body.cause is not None, body.all)) != 1:
+        raise InvalidRequest("name the jobs by job_ids, by reason, by cause or by all: true, one of the four")
+    cause = Cause(body.cause.kind, body.cause.cause) if body.cause else None
     return Replayed.model_validate(
-        once(lambda: {"replayed": replay_dead(ledger, job_ids=body.job_ids, reason=body.reason)})
+        once.in_steps(
+            lambda _: {"replayed": replay_dead(ledger, job_ids=body.job_ids, reason=body.reason, cause=cause)}
+        )
     )

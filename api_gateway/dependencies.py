@@ -7,21 +7,30 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api_gateway.sns import Sns
+from xraygpt_core.clinical_sealing import ClinicalSealer
 from xraygpt_core.ledger.jobs.status import Counts
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.privacy import Pseudonymiser
+from xraygpt_core.sealing import Sealer
 from xraygpt_core.settings import Settings
 from xraygpt_core.storage import ObjectStore
 
 
 @dataclass(frozen=True)
 class Dependencies:
-    """One of each per process."""
+    """One of each per process.
+
+    Attributes:
+        sealer: opens the hospital's numbers; None where the installation keeps none.
+        clinical: seals what requests say of their films; None where models are shown no such words.
+    """
 
     ledger: Ledger
     store: ObjectStore
     pseudonymiser: Pseudonymiser
     sns: Sns
+    sealer: Sealer | None = None
+    clinical: ClinicalSealer | None = None
 
     @property
     def settings(self) -> Settings:

@@ -12,6 +12,7 @@ from api_gateway.schemas import Answer
 from xraygpt_core.bucket_events import count_refused, register_events
 from xraygpt_core.errors import InvalidRequest, Unauthorised
 from xraygpt_core.ledger.access.api_keys import ApiKey
+from xraygpt_core.ledger.operations.unreadable import note_unreadable
 from xraygpt_core.s3_events.hints import Message, text
 from xraygpt_core.s3_events.parse import is_sns, parse_events, read_json
 from xraygpt_core.states import Lane, Role
@@ -66,12 +67,22 @@ def _granted(lane: Lane, services: Dependencies) -> Lane:
 
 
 def _note(services: Dependencies, body: bytes, lane: Lane, *, signed: bool = False) -> NotedAnswer:
+    genuine = not signed
+
+    def opened(message: Message) -> str | None:
+        nonlocal genuine
+        content = _opened(services, message)
+        genuine = True
+        return content
+
     try:
         if signed:
             _must_be_sns(body)
-        events = parse_events(body, open_sns=lambda message: _opened(services, message))
-    except (InvalidRequest, Unauthorised):
+        events = parse_events(body, open_sns=opened)
+    except (InvalidRequest, Unauthorised) as error:
         count_refused()
+        if genuine:  # what a stranger sends is counted, and writes nothing
+            note_unreadable(services.ledger, "sns" if signed else "webhook", str(error))
         raise
     return NotedAnswer.model_validate(register_events(services.ledger, services.store, events, lane))
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from api_gateway.auth import Token, needs, needs_or
 from api_gateway.dependencies import Dependencies, OpenServices
@@ -15,11 +15,11 @@ from api_gateway.problems import problem
 from api_gateway.schemas import Answer
 from xraygpt_core.errors import Unavailable, XrayGPTError
 from xraygpt_core.ledger.access.api_keys import ApiKey
-from xraygpt_core.ledger.jobs.status import workers
+from xraygpt_core.ledger.jobs.status import summarised_within, workers
 from xraygpt_core.ledger.preflight import check_schema
 from xraygpt_core.ledger.training.phases import open_runs
 from xraygpt_core.ledger.training.serving import served_bundle
-from xraygpt_core.metrics import jobs_by_state, open_training
+from xraygpt_core.metrics import jobs_by_state, open_training, registry_of
 from xraygpt_core.states import JobKind, JobState, Lane, Role
 
 router = APIRouter(tags=["health"])
@@ -75,6 +75,7 @@ class StatusAnswer(Answer):
     jobs: list[JobCount]
     workers: list[WorkerClaims]
     served: ServedAnswer
+    summarised_last_minute: int
 
 
 @router.get("/healthz")
@@ -121,7 +122,12 @@ def get_metrics(
     except Unavailable:  # the counts of this process are still worth showing
         counts, runs = [], []
     ledger = generate_latest(jobs_by_state(counts)) + generate_latest(open_training(runs))
-    return Response(generate_latest(REGISTRY) + ledger, media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(_own_metrics()) + ledger, media_type=CONTENT_TYPE_LATEST)
+
+
+@cache
+def _own_metrics() -> CollectorRegistry:
+    return registry_of("gateway")
 
 
 @router.get("/v1/status")
@@ -133,6 +139,7 @@ def get_status(
         jobs=[JobCount.model_validate(count) for count in services.counts()],
         workers=[WorkerClaims.model_validate(worker) for worker in workers(services.ledger)],
         served=ServedAnswer.model_validate(served_bundle(services.ledger)),
+        summarised_last_minute=summarised_within(services.ledger, 60.0),
     )
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
 
 from api_gateway.auth import Caller, UsesLedger
-from xraygpt_core.ledger.access.idempotency import Answer, Attempt, answered, once
+from xraygpt_core.ledger.access.idempotency import Answer, Attempt, answered, once, once_in_steps
 from xraygpt_core.ledger.transaction import Ledger
 
 _Key = Annotated[
@@ -23,22 +23,41 @@ _Key = Annotated[
 
 @dataclass(frozen=True)
 class IdempotentRoute:
-    """Runs the one action of a route. The answer is stored, so it holds opaque ids and numbers only."""
+    """Runs the one action of a route. The answer is stored, so it holds nothing of a patient: ids, numbers, our words.
+
+    Each action is given the ledger to act with: its work and the answer are then one transaction.
+    """
 
     ledger: Ledger
     attempt: Attempt | None
     status: int
 
-    def __call__(self, action: Callable[[], Answer]) -> Answer:
+    def __call__(self, action: Callable[[Ledger], Answer]) -> Answer:
         if self.attempt is None:
-            return action()
+            return action(self.ledger)
         return once(self.ledger, self.attempt, self.status, action)
 
-    def prepared(self, prepare: Callable[[], Callable[[], Answer]]) -> Answer:
-        """The same for an action with a slow preparation, during which no database connection is held."""
+    def empty(self, act: Callable[[Ledger], object]) -> Response:
+        """The same for an act whose answer has no content."""
+
+        def action(ledger: Ledger) -> Answer:
+            act(ledger)
+            return {}
+
+        self(action)
+        return Response(status_code=self.status)
+
+    def in_steps(self, action: Callable[[Ledger], Answer]) -> Answer:
+        """The same for an action of many transactions; only what it does with the ledger it is given is one with it."""
+        if self.attempt is None:
+            return action(self.ledger)
+        return once_in_steps(self.ledger, self.attempt, self.status, action)
+
+    def prepared(self, prepare: Callable[[], Callable[[Ledger], Answer]]) -> Answer:
+        """:meth:`in_steps` after a slow preparation, during which no database connection is held."""
         if self.attempt is not None and (former := answered(self.ledger, self.attempt)) is not None:
             return former
-        return self(prepare())
+        return self.in_steps(prepare())
 
 
 async def _once(request: Request, ledger: UsesLedger, caller: Caller, key: _Key = None) -> IdempotentRoute:

@@ -3,12 +3,15 @@
 import hashlib
 import hmac
 import logging
+from collections import OrderedDict
 from http import HTTPStatus
+from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import Header, Response
 
 from api_gateway.dependencies import Dependencies
+from xraygpt_core.dicom.thumbnail import LONGEST_SIDE, thumbnail
 from xraygpt_core.errors import ObjectMissing, Rejected, WrongPicture
 from xraygpt_core.ledger.studies.pictures import Doubt, StoredPicture, picture_refused
 from xraygpt_core.metrics import PICTURES_REFUSED
@@ -25,7 +28,7 @@ PICTURE: dict[int | str, dict[str, Any]] = {
     304: {"description": "The caller has this picture"},
     500: {"description": "The stored picture is not the one that was read"},
 }
-_LARGEST_BYTES = 16 << 20  # ingest makes at most 2048 x 2048 grey bytes; a larger file is not its work
+_LARGEST_BYTES = 16 << 20  # ingest makes at most 2048 x 2048 pixels of two bytes; a larger file is not its work
 
 
 def picture_answer(services: Dependencies, picture: StoredPicture, cached: str | None) -> Response:
@@ -40,6 +43,43 @@ def picture_answer(services: Dependencies, picture: StoredPicture, cached: str |
     if picture.sha256 is not None and _names(cached, picture.sha256):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(_verified(services, picture), media_type="image/png", headers=headers)
+
+
+def thumbnail_answer(services: Dependencies, picture: StoredPicture, cached: str | None) -> Response:
+    """The picture, small enough for a list. Those of late are kept in memory by the hash of what they were made from.
+
+    Raises: as :func:`picture_answer`.
+    """
+    tag = f"{picture.sha256}-{LONGEST_SIDE}"
+    headers = {"Cache-Control": "private, no-cache", "ETag": f'"{tag}"'}
+    if picture.sha256 is not None and _names(cached, tag):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    small = _SMALL.get(picture.sha256)
+    if small is None:
+        small = _SMALL.put(picture.sha256, thumbnail(_verified(services, picture)))
+    return Response(small, media_type="image/png", headers=headers)
+
+
+class _Recent:
+    """A few thousand small pictures by the hash of the large ones; the oldest goes first. Safe for many threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._kept, self._lock = most, OrderedDict[str, bytes](), Lock()
+
+    def get(self, sha256: str | None) -> bytes | None:
+        with self._lock:
+            return None if sha256 is None else self._kept.get(sha256)
+
+    def put(self, sha256: str | None, png: bytes) -> bytes:
+        with self._lock:
+            if sha256 is not None:
+                self._kept[sha256] = png
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return png
+
+
+_SMALL = _Recent(2000)  # some 10 MB
 
 
 def _names(tags_sent: str | None, sha256: str) -> bool:

@@ -10,10 +10,11 @@ from api_gateway.auth import Submitter, UsesLedger, UsesServices, needs
 from api_gateway.object_uris import source_object
 from api_gateway.schemas import Answer, ContradictionAnswer, Request, ScopeAnswer, Text
 from xraygpt_core.ledger.access.api_keys import ApiKey
-from xraygpt_core.ledger.studies.image_status import ImageStatus, images_status
+from xraygpt_core.ledger.operations.waits import Blocked, images_and_waits
+from xraygpt_core.ledger.studies.image_status import ImageStatus
 from xraygpt_core.ledger.studies.known_objects import find_images
 from xraygpt_core.ledger.studies.objects import ObjectRef
-from xraygpt_core.states import Flag, Lane, ReasonCode, Role, StudyState
+from xraygpt_core.states import Flag, JobKind, JobState, Lane, ReasonCode, Role, StudyState
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 
@@ -26,8 +27,27 @@ class ImageIds(Request):
     image_ids: Annotated[list[UUID], Field(max_length=MAX_IMAGES)]
 
 
+class WaitAnswer(Answer):
+    """The job that an image waits for: ``since_seconds`` it was queued, or taken by a worker if it is ``running``.
+
+    ``later_seconds``: it may not be taken before then (it is tried again, or the rest of its study may still come).
+    ``blocked``: why no worker begins; null if one could. ``ahead``: how many jobs come before the first of each kind
+    among the images that were asked for, 1000 at most; null for the others.
+    """
+
+    kind: JobKind
+    state: JobState
+    attempts: int
+    since_seconds: float
+    later_seconds: float | None
+    blocked: Blocked | None
+    ahead: int | None
+
+
 class ImageAnswer(Answer):
     """An image: its own state if it ended alone, its study's otherwise. ``seconds`` from arrival to its end.
+
+    They are null before that; ``age_seconds`` from its arrival to now; ``waits`` is null once it has ended.
 
     ``flags`` are the image's and its text's; ``scope`` and ``consistency`` belong to the text. An operator sees no
     text: ``summary``, ``findings`` and ``impression`` are null then, and ``consistency``, which quotes it, is empty.
@@ -41,6 +61,9 @@ class ImageAnswer(Answer):
     view: str | None
     flags: list[Flag]
     seconds: float | None
+    age_seconds: float
+    waits: WaitAnswer | None
+    summary_id: UUID | None
     summary: str | None
     findings: str | None
     impression: str | None
@@ -80,7 +103,9 @@ def post_status(
     caller: Annotated[ApiKey, needs(Role.READER, Role.LEAD, Role.OPERATOR, Role.SERVICE)],
 ) -> Images:
     """The states of up to 1000 images."""
-    return Images(images=[_shown(one, caller) for one in images_status(ledger, body.image_ids, texts=_reads(caller))])
+    return Images(
+        images=[_shown(one, caller) for one in images_and_waits(ledger, body.image_ids, texts=_reads(caller))]
+    )
 
 
 @router.post("/lookup")
@@ -93,7 +118,7 @@ def post_lookup(body: Contents, services: UsesServices, caller: Submitter) -> Kn
     ids = find_images(services.ledger, refs)
     found = {
         one.image_id: _shown(one, caller)
-        for one in images_status(services.ledger, [one for one in ids if one], texts=_reads(caller))
+        for one in images_and_waits(services.ledger, [one for one in ids if one], texts=_reads(caller))
     }
     return KnownContents(images=[None if image_id is None else found.get(image_id) for image_id in ids])
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import AfterValidator, Field
 
 from api_gateway.auth import Admin, UsesLedger
+from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer, Moment, Request, Text
 from xraygpt_core.ledger.access.api_keys import LONGEST_NAME, NewKey, make_key
 from xraygpt_core.ledger.access.key_changes import end_key, keys, rotate_key
@@ -104,7 +105,6 @@ def post_rotation(key_id: UUID, body: KeyRotation, ledger: UsesLedger, _: Admin)
 
 
 @router.delete("/{key_id}", status_code=204)
-def delete_key(key_id: UUID, ledger: UsesLedger, _: Admin) -> Response:
+def delete_key(key_id: UUID, once: RunsOnce, _: Admin) -> Response:
     """End a key, its sessions and the streams it watches, at once. 409 if no admin would be left."""
-    end_key(ledger, key_id)
-    return Response(status_code=204)
+    return once.empty(lambda ledger: end_key(ledger, key_id))

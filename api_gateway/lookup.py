@@ -9,8 +9,9 @@ from api_gateway.auth import TextReader, UsesServices
 from api_gateway.rate_limits import spends
 from api_gateway.schemas import Answer, Request
 from xraygpt_core.errors import InvalidRequest
-from xraygpt_core.ledger.studies.read import lookup
+from xraygpt_core.ledger.studies.read import lookup, rejections
 from xraygpt_core.privacy import Pseudonymiser
+from xraygpt_core.states import ReasonCode
 
 router = APIRouter(tags=["lookup"])
 
@@ -27,9 +28,13 @@ class Lookup(Request):
 
 
 class LookupAnswer(Answer):
-    """The studies, newest first."""
+    """The studies, newest first; behind them those of films that were rejected while they were read.
+
+    ``rejected`` says of every rejected study why it has no draft.
+    """
 
     studies: list[UUID]
+    rejected: dict[UUID, ReasonCode]
 
 
 @router.post("/v1/lookup", dependencies=[spends("lookup")])
@@ -38,7 +43,9 @@ def post_lookup(body: Lookup, services: UsesServices, _: TextReader) -> LookupAn
     # While one pseudonymisation key replaces another, a study may have a pseudonym of either.
     asked = [_pseudonym(body, one) for one in services.pseudonymiser.all]
     found = [study for kind, pseudonym in asked for study in lookup(services.ledger, kind, pseudonym)]
-    return LookupAnswer(studies=list(dict.fromkeys(found)))
+    studies = list(dict.fromkeys(found))
+    rejected = rejections(services.ledger, studies)
+    return LookupAnswer(studies=studies, rejected={one: ReasonCode(why) for one, why in rejected.items()})
 
 
 def _pseudonym(body: Lookup, pseudonymiser: Pseudonymiser) -> tuple[Kind, str]:

@@ -54,7 +54,8 @@ class Measured:
 
 
 def _note(scope: Scope, status: int, seconds: float) -> None:
-    route = getattr(scope.get("route"), "path", "none")
+    files = "room" if scope["path"].startswith("/room/") else "none"  # of the pages; their address has a hash in it
+    route = getattr(scope.get("route"), "path", files)
     method = scope["method"] if scope["method"] in _METHODS else "other"
     HTTP_REQUESTS.labels(method, route, str(status)).inc()
     HTTP_SECONDS.labels(route).observe(seconds)

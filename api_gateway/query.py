@@ -41,9 +41,13 @@ class Query(Body):
 
 
 class QueryResult(Answer):
-    """Column names and rows. ``truncated``: there were more than 10000 rows, or 32 MiB."""
+    """Column names, PostgreSQL's names of their types, and rows; numbers have all of their digits.
+
+    ``truncated``: there were more than 10000 rows, or 32 MiB.
+    """
 
     columns: list[str]
+    types: list[str]
     rows: list[list[JsonValue]]
     truncated: bool
 

@@ -1,13 +1,15 @@
-"""The pages: the reading room for radiologists, and the training runs. Files in ``static/``; all data from the API."""
+"""The pages: reading room, training runs and operations. Files in ``static/``; all data from the API."""
 
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
+
+from api_gateway.arrivals import number_in, with_number
 
 _FILES = Path(__file__).parent / "static"
 # Scripts, styles and answers come only from this gateway; nothing is inline, nothing is framed, no form is sent.
@@ -31,10 +33,11 @@ class _Room(StaticFiles):
 
 
 def serve_room(app: FastAPI) -> None:
-    """Put the pages at ``/`` and ``/training``, and their files under ``/room/<their hash>``."""
+    """Put the pages at ``/`` (also ``/open``), ``/training`` and ``/ops``, their files under ``/room/<their hash>``."""
     place = f"/room/{_content()}/"
-    room, training = (
-        (_FILES / name).read_text().replace('"/room/', f'"{place}') for name in ("index.html", "training.html")
+    room, training, ops = (
+        (_FILES / name).read_text().replace('"/room/', f'"{place}')
+        for name in ("index.html", "training.html", "ops.html")
     )
     router = APIRouter(include_in_schema=False)
 
@@ -43,10 +46,21 @@ def serve_room(app: FastAPI) -> None:
         """The reading room. Browsers ask for it at each visit, so that no reader works with an old version."""
         return HTMLResponse(room, headers=_HEADERS | {"Cache-Control": "no-cache"})
 
+    @router.post("/open")
+    async def post_open(request: Request) -> HTMLResponse:
+        """The reading room, for a number that another page of the hospital sends in a form."""
+        number = number_in(request.headers.get("content-type", ""), await request.body())
+        return HTMLResponse(with_number(room, number), headers=_HEADERS)  # kept by no browser: Cache-Control: no-store
+
     @router.get("/training")
     def get_training() -> HTMLResponse:
         """The training runs."""
         return HTMLResponse(training, headers=_HEADERS | {"Cache-Control": "no-cache"})
+
+    @router.get("/ops")
+    def get_operations() -> HTMLResponse:
+        """Operations."""
+        return HTMLResponse(ops, headers=_HEADERS | {"Cache-Control": "no-cache"})
 
     app.mount(place.rstrip("/"), _Room(directory=_FILES), name="room")
     app.include_router(router)

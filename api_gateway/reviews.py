@@ -14,6 +14,7 @@ from xraygpt_core.errors import Forbidden
 from xraygpt_core.ledger.access.api_keys import LONGEST_NAME
 from xraygpt_core.ledger.studies.read import reviews, summary
 from xraygpt_core.ledger.studies.review import Seen, Signer, Verdict, review_summary
+from xraygpt_core.rejections import reason_of_rejection
 from xraygpt_core.states import NOTICE, Flag, KeyKind, ReviewAction, ReviewState, Role
 
 router = APIRouter(prefix="/v1/summaries", tags=["summaries"])
@@ -22,12 +23,15 @@ router = APIRouter(prefix="/v1/summaries", tags=["summaries"])
 class SummaryAnswer(Answer):
     """A text (the correction, if there is one), its origin, and the notice to show with it.
 
-    ``findings`` and ``impression`` are sections of the model's text: null if it has none, or was corrected.
-    ``consistency`` quotes the model's own text, corrected or not.
+    ``findings`` and ``impression`` are the sections of this text, null where it has no such headings.
+    ``consistency`` quotes the model's own text, corrected or not. ``grounding``: where on the film the model says that
+    it saw what it names: ``{phrase, image, boxes: [[left, top, right, bottom]]}``, in fractions of the film; a last
+    ``{malformed}`` counts the boxes that could not be read.
     """
 
     summary_id: UUID
     study_id: UUID
+    image_id: UUID
     summary: str
     findings: str | None
     impression: str | None
@@ -42,6 +46,7 @@ class SummaryAnswer(Answer):
     flags: list[Flag]
     scope: ScopeAnswer
     consistency: list[ContradictionAnswer]
+    grounding: list[dict[str, Any]]
     provenance: dict[str, Any]
     notice: str
 
@@ -93,7 +98,7 @@ class Review(Request):
     """A review. ``text`` is the corrected summary and goes with ``edited`` only.
 
     ``draft`` takes back all reviews that stand, with ``undo`` only the last act; to take back another person's
-    signature needs a ``reason``.
+    signature needs a ``reason``. With ``rejected`` the ``reason`` is a code, or a code, a colon and words.
     ``seen`` must be given with a person's key: 409 if the summary was reviewed or superseded since, or if another film
     was shown, and nothing is changed. ``reviewer`` is for a program's key: the person for whom it signs.
     """
@@ -113,10 +118,11 @@ def post_review(
     """Accept, correct, reject or take back. Each is a row that stays; the model's own text is kept beside it."""
     if not caller.has(Role.READER, Role.LEAD) and (caller.is_person or body.reviewer is None):
         raise Forbidden("a service signs for a person whom it names in 'reviewer', with a program's key")
-    verdict = Verdict(body.state, body.text, body.reason, body.undo)
+    reason = reason_of_rejection(body.reason) if body.state is ReviewState.REJECTED else body.reason
+    verdict = Verdict(body.state, body.text, reason, body.undo)
     seen = None if body.seen is None else Seen(**body.seen.model_dump())
     signer = Signer(caller, body.reviewer)
-    once(lambda: {"review_id": str(review_summary(ledger, summary_id, verdict, signer, seen))})
+    once(lambda joined: {"review_id": str(review_summary(joined, summary_id, verdict, signer, seen))})
     return SummaryAnswer.model_validate(summary(ledger, summary_id))
 
 

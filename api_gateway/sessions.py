@@ -12,6 +12,7 @@ from fastapi import APIRouter, Response
 from fastapi import Request as Asked
 from pydantic import Field
 
+from api_gateway.acts import Act, Acts
 from api_gateway.auth import Caller, UsesLedger, actor_of, address_of, presented_key
 from api_gateway.cookies import clear_cookie, csrf_token, must_be_our_page, session_token, set_cookie
 from api_gateway.dependencies import OpenLedger
@@ -19,6 +20,7 @@ from api_gateway.rate_limits import address, limits, spends_here
 from api_gateway.schemas import Answer, Request
 from xraygpt_core.errors import NotFound, Unauthorised
 from xraygpt_core.ledger.access.api_keys import ApiKey, check_api_key
+from xraygpt_core.ledger.access.preferences import Language, Preferences, Theme, prefer, preferences
 from xraygpt_core.ledger.access.sessions import check_session, end_session, note_failed, open_session
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.transaction import Ledger
@@ -30,13 +32,15 @@ router = APIRouter(prefix="/v1", tags=["session"])
 class Me(Answer):
     """The caller's key: it signs reviews with its name, and a program's key may name others as ``reviewer``.
 
-    ``stat`` says whether it may ask for that lane. ``key_id`` is null for a session that no key opened.
+    ``acts`` says what it may do here, a word each, and ``stat`` whether it may ask for that lane. ``key_id`` is null
+    for a session that no key opened.
     """
 
     key_id: UUID | None
     name: str
     kind: KeyKind
     roles: list[Role]
+    acts: list[Act]
     stat: bool
     expires_at: datetime | None
 
@@ -47,6 +51,20 @@ class SignIn(Request):
     key: Annotated[str, Field(max_length=1000)] | None = None
 
 
+class PreferencesAnswer(Answer):
+    """What the person chose for the pages; null: as the browser does."""
+
+    language: Language | None
+    theme: Theme | None
+
+
+class WantedPreferences(Request):
+    """What is left out is as the browser does."""
+
+    language: Language | None = None
+    theme: Theme | None = None
+
+
 class SessionAnswer(Answer):
     """The session. ``csrf_token`` goes into the header ``X-CSRF-Token`` of each request that changes something.
 
@@ -55,15 +73,23 @@ class SessionAnswer(Answer):
     """
 
     me: Me
+    preferences: PreferencesAnswer
     csrf_token: str
     idle_seconds: float
     left_seconds: float
 
 
 @router.get("/me")
-def get_me(caller: Caller) -> Me:
+def get_me(request: Asked, caller: Caller) -> Me:
     """The caller's key, and what it may do."""
-    return _me(caller)
+    return _me(request, caller)
+
+
+@router.put("/me/preferences", status_code=204)
+def put_preferences(ledger: UsesLedger, caller: Caller, wanted: WantedPreferences) -> Response:
+    """Choose the language and the colours of the pages, for the caller's name."""
+    prefer(ledger, caller.name, Preferences(wanted.language, wanted.theme))
+    return Response(status_code=204)
 
 
 @router.post("/session", status_code=201, dependencies=[spends_here("login")])
@@ -84,14 +110,14 @@ def post_session(request: Asked, response: Response, ledger: OpenLedger, body: S
             end_session(acting, check_session(ledger, former, used=False).caller)
     token = open_session(acting, key.name, key.roles, "key", kind=key.kind, stat=key.stat, key_id=key.key_id)
     set_cookie(request, response, token)
-    return _session(ledger, token)
+    return _session(request, ledger, token)
 
 
 @router.get("/session")
 def get_session(request: Asked, ledger: UsesLedger, caller: Caller) -> SessionAnswer:
     """The session of this browser, and how long it still lasts."""
     _must_be_session(caller)
-    return _session(ledger, session_token(request) or "")
+    return _session(request, ledger, session_token(request) or "")
 
 
 @router.delete("/session", status_code=204)
@@ -109,22 +135,25 @@ def _must_be_session(caller: ApiKey) -> None:
         raise NotFound("this is an API key, no session")
 
 
-def _session(ledger: Ledger, token: str) -> SessionAnswer:
+def _session(request: Asked, ledger: Ledger, token: str) -> SessionAnswer:
     session = check_session(ledger, token, used=False)
     return SessionAnswer(
-        me=_me(session.caller),
+        me=_me(request, session.caller),
+        preferences=PreferencesAnswer.model_validate(preferences(ledger, session.caller.name)),
         csrf_token=csrf_token(token),
         idle_seconds=session.idle_seconds,
         left_seconds=session.left_seconds,
     )
 
 
-def _me(caller: ApiKey) -> Me:
+def _me(request: Asked, caller: ApiKey) -> Me:
+    acts: Acts = request.app.state.acts
     return Me(
         key_id=caller.key_id,
         name=caller.name,
         kind=caller.kind,
         roles=[role for role in Role if caller.has(role)],
+        acts=acts.of(caller),
         stat=caller.may_ask_for(Lane.STAT),
         expires_at=caller.expires_at,
     )

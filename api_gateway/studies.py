@@ -7,7 +7,8 @@ from fastapi import APIRouter, Response
 from pydantic import JsonValue
 
 from api_gateway.auth import Admin, FilmReader, LeadOrOperator, TextReader, UsesLedger, UsesServices
-from api_gateway.image_responses import PICTURE, IfNoneMatch, picture_answer
+from api_gateway.idempotency import RunsOnce
+from api_gateway.image_responses import PICTURE, IfNoneMatch, picture_answer, thumbnail_answer
 from api_gateway.reviews import ReviewAnswer, SummaryAnswer
 from api_gateway.schemas import Answer
 from xraygpt_core.ledger.studies.cancel import cancel_study
@@ -83,10 +84,9 @@ def delete_study(study_id: UUID, services: UsesServices, _: Admin) -> Response:
 
 
 @router.post("/{study_id}/cancel", status_code=204)
-def post_cancel(study_id: UUID, ledger: UsesLedger, _: LeadOrOperator) -> Response:
+def post_cancel(study_id: UUID, once: RunsOnce, _: LeadOrOperator) -> Response:
     """Stop all open work of a study. 409 if it is over already."""
-    cancel_study(ledger, study_id)
-    return Response(status_code=204)
+    return once.empty(lambda ledger: cancel_study(ledger, study_id))
 
 
 @router.get("/{study_id}/timeline")
@@ -99,3 +99,9 @@ def get_timeline(study_id: UUID, ledger: UsesLedger, _: TextReader) -> Timeline:
 def get_preview(study_id: UUID, services: UsesServices, _: FilmReader, cached: IfNoneMatch = None) -> Response:
     """The chosen image, 8 bit grey, long side at most 1024 pixels."""
     return picture_answer(services, preview(services.ledger, study_id), cached)
+
+
+@router.get("/{study_id}/thumbnail.png", response_class=Response, responses=PICTURE)
+def get_thumbnail(study_id: UUID, services: UsesServices, _: FilmReader, cached: IfNoneMatch = None) -> Response:
+    """The chosen image as a list shows it, long side at most 96 pixels: to find a study by, not to read it."""
+    return thumbnail_answer(services, preview(services.ledger, study_id, form="thumbnail"), cached)

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from api_gateway.auth import Submitter, UsesServices, may_ask_for
 from api_gateway.dependencies import Dependencies
 from api_gateway.idempotency import RunsOnce
 from api_gateway.object_uris import source_object
+from api_gateway.said_of_films import SaidOfFilms, sealing
 from api_gateway.schemas import Answer, Request, Text
 from xraygpt_core.errors import InvalidRequest, ObjectMissing
 from xraygpt_core.ledger.studies.register import ObjectRef, Registered, register_objects
+from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import Lane
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
@@ -29,11 +31,15 @@ class SubmittedObject(Request):
     uri: Text
 
 
-class Submission(Request):
+class Submission(SaidOfFilms):
     """Objects to summarise, and how urgent they are."""
 
     objects: Annotated[list[SubmittedObject], Field(min_length=1, max_length=MAX_OBJECTS)]
     lane: Lane = Lane.ROUTINE
+
+    @model_validator(mode="after")
+    def _of_one_study(self) -> Self:
+        return self.about(len(self.objects))
 
 
 class SubmittedImage(Answer):
@@ -53,11 +59,11 @@ class Submitted(Answer):
 @router.post("", status_code=202)
 def post_studies(body: Submission, services: UsesServices, once: RunsOnce, caller: Submitter) -> Submitted:
     """Submit objects of the source bucket. The same object again is the same image; a higher lane raises its work."""
-    lane = may_ask_for(body.lane, caller)
+    lane, words = may_ask_for(body.lane, caller), sealing(services, body)
 
-    def looked_up() -> Callable[[], dict[str, Any]]:
+    def looked_up() -> Callable[[Ledger], dict[str, Any]]:
         refs = _look_up(services, [one.uri for one in body.objects])
-        return lambda: _registered(register_objects(services.ledger, refs, lane, actor="gateway"))
+        return lambda _: _registered(register_objects(services.ledger, refs, lane, actor="gateway", words=words))
 
     ids = once.prepared(looked_up)["images"]
     return Submitted(

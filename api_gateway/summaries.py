@@ -16,7 +16,7 @@ from xraygpt_core.ledger.studies.pictures import film
 from xraygpt_core.ledger.studies.read import summary
 from xraygpt_core.ledger.studies.resummarise import resummarise
 from xraygpt_core.ledger.studies.summary_origin import summary_origin
-from xraygpt_core.states import NOTICE, Flag
+from xraygpt_core.states import NOTICE, Flag, ImageRole
 
 router = APIRouter(prefix="/v1", tags=["summaries"])
 
@@ -72,9 +72,15 @@ def get_origin(summary_id: UUID, ledger: UsesLedger, _: FilmReader) -> OriginAns
 
 
 @router.get("/summaries/{summary_id}/image.png", response_class=Response, responses=PICTURE)
-def get_image(summary_id: UUID, services: UsesServices, _: FilmReader, cached: IfNoneMatch = None) -> Response:
-    """The normalised image that the model saw; its SHA-256 is in the provenance."""
-    return picture_answer(services, film(services.ledger, summary_id), cached)
+def get_image(
+    summary_id: UUID,
+    services: UsesServices,
+    _: FilmReader,
+    cached: IfNoneMatch = None,
+    role: ImageRole = ImageRole.FRONTAL,
+) -> Response:
+    """A normalised image that the model saw; its SHA-256 is in the provenance. 404 if it saw none of this role."""
+    return picture_answer(services, film(services.ledger, summary_id, role), cached)
 
 
 @router.post("/resummarise", status_code=202)
@@ -84,5 +90,5 @@ def post_resummarise(body: Resummarise, ledger: UsesLedger, once: RunsOnce, _: L
         raise InvalidRequest("name the studies by study_ids or by where, one of the two")
     where = (body.where or Where()).model_dump()
     return Queued.model_validate(
-        once(lambda: {"queued": resummarise(ledger, study_ids=body.study_ids, bundle=body.bundle, **where)})
+        once.in_steps(lambda _: {"queued": resummarise(ledger, study_ids=body.study_ids, bundle=body.bundle, **where)})
     )

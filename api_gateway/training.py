@@ -137,7 +137,7 @@ class Promoted(Answer):
 
 
 @router.post("", status_code=202)
-def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce, _: TrainerOrAdmin) -> RunId:
+def post_run(body: NewRun, once: RunsOnce, _: TrainerOrAdmin) -> RunId:
     """Queue a run. Everything in its configuration is checked here: every key, type and bound of docs/training.md."""
     config = body.config if body.preset is None else {**body.config, "preset": body.preset}
     if body.stage not in STAGES:
@@ -148,7 +148,9 @@ def post_run(body: NewRun, ledger: UsesLedger, once: RunsOnce, _: TrainerOrAdmin
     for one in mixture.sets if mixture else ():
         if one.select is not None:
             parse_selection(one.select)
-    return RunId.model_validate(once(lambda: {"run_id": str(create_run(ledger, body.stage, config, body.parent_run))}))
+    return RunId.model_validate(
+        once(lambda ledger: {"run_id": str(create_run(ledger, body.stage, config, body.parent_run))})
+    )
 
 
 @router.post("/selection")
@@ -185,27 +187,24 @@ def get_points(run_id: UUID, ledger: UsesLedger, _: RunWatcher) -> Points:
 
 
 @router.post("/{run_id}/pause", status_code=204)
-def post_pause(run_id: UUID, ledger: UsesLedger, _: TrainerOrAdmin) -> Response:
+def post_pause(run_id: UUID, once: RunsOnce, _: TrainerOrAdmin) -> Response:
     """Let a run wait: it writes a checkpoint and gives its device back. 409 if it is over, or paused already."""
-    pause_run(ledger, run_id)
-    return Response(status_code=204)
+    return once.empty(lambda ledger: pause_run(ledger, run_id))
 
 
 @router.post("/{run_id}/resume", status_code=204)
-def post_resume(run_id: UUID, ledger: UsesLedger, _: TrainerOrAdmin) -> Response:
+def post_resume(run_id: UUID, once: RunsOnce, _: TrainerOrAdmin) -> Response:
     """Let a paused run go on from its last checkpoint. 409 if it is not paused."""
-    resume_run(ledger, run_id)
-    return Response(status_code=204)
+    return once.empty(lambda ledger: resume_run(ledger, run_id))
 
 
 @router.post("/{run_id}/promote")
-def post_promote(run_id: UUID, ledger: UsesLedger, once: RunsOnce, _: Admin) -> Promoted:
+def post_promote(run_id: UUID, once: RunsOnce, _: Admin) -> Promoted:
     """Serve the bundle a finished run made."""
-    return Promoted.model_validate(once(lambda: {"bundle": promote(ledger, run_id)}))
+    return Promoted.model_validate(once(lambda ledger: {"bundle": promote(ledger, run_id)}))
 
 
 @router.post("/{run_id}/cancel", status_code=204)
-def post_cancel(run_id: UUID, ledger: UsesLedger, _: TrainerOrAdmin) -> Response:
+def post_cancel(run_id: UUID, once: RunsOnce, _: TrainerOrAdmin) -> Response:
     """Stop a run for good; its checkpoints stay."""
-    cancel_run(ledger, run_id)
-    return Response(status_code=204)
+    return once.empty(lambda ledger: cancel_run(ledger, run_id))

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 
 from api_gateway.auth import LeadOrTrainer, Trainer, UsesLedger, UsesServices
 from api_gateway.dependencies import Dependencies
+from api_gateway.idempotency import RunsOnce
 from api_gateway.schemas import Answer
 from xraygpt_core.errors import NotFound, ObjectMissing, Rejected, WrongPicture
 from xraygpt_core.ledger.studies.exclude import exclude_study, include_study
@@ -77,17 +78,15 @@ def get_report(run_id: UUID, services: UsesServices, _: Trainer) -> Response:
 
 
 @router.post("/v1/studies/{study_id}/exclusion", status_code=204)
-def post_exclusion(study_id: UUID, ledger: UsesLedger, _: LeadOrTrainer) -> Response:
+def post_exclusion(study_id: UUID, once: RunsOnce, _: LeadOrTrainer) -> Response:
     """Give the study to no training run from now on. 409 if that is so already."""
-    exclude_study(ledger, study_id)
-    return Response(status_code=204)
+    return once.empty(lambda ledger: exclude_study(ledger, study_id))
 
 
 @router.delete("/v1/studies/{study_id}/exclusion", status_code=204)
-def delete_exclusion(study_id: UUID, ledger: UsesLedger, _: LeadOrTrainer) -> Response:
+def delete_exclusion(study_id: UUID, once: RunsOnce, _: LeadOrTrainer) -> Response:
     """Take that back. 409 if the study is not excluded."""
-    include_study(ledger, study_id)
-    return Response(status_code=204)
+    return once.empty(lambda ledger: include_study(ledger, study_id))
 
 
 def _verified(services: Dependencies, run_id: UUID, name: str) -> bytes:

@@ -1,24 +1,27 @@
 """The engine: summaries a second at ragged lengths, beside every other way to generate from image vectors.
 
 Each way runs alone in a process of its own, on the same studies: prompts of 100 tokens, 12 of them image vectors,
-answers of 60 to 150 tokens. ``--full`` adds bfloat16 and 64 rows.
+answers of 60 to 150 tokens. ``--full`` adds bfloat16, 64 rows, and the prompts of LLaVA's family: 1,369 image vectors
+an image, and up to three images.
 """
 
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.engine_vllm import run_vllm
-from benchmarks.engine_work import EngineResult
+from benchmarks.engine_work import LLAVA, EngineResult
 from benchmarks.figures import Row, arguments, report, rows_of, say
 
 _SOURCE = Path(__file__).parents[1]
 _SECONDS = 420  # for one way; the slowest is one by one
 _ROWS, _STUDIES = 16, 48
-_LONG = {"rows64", "bfloat16", "vllm.bfloat16"}
+_LONG = {"rows64", "bfloat16", "vllm.bfloat16", "llava", "llava3", "vllm.llava"}
+_AS_LLAVA = ("--shape", "vicuna-7b-2layers", "--image-tokens", LLAVA)
+_LLAVA_ROWS = 8
 _POISSON_LOAD = 0.7  # of the rate at saturation
 
 
@@ -95,6 +98,29 @@ def at(rows: int) -> list[Row]:
     return [_versus(f"engine_vs_generate_batched.rows{rows}", engine, static), *_details(f"engine.rows{rows}", engine)]
 
 
+def llava(images: int = 1, suffix: str = ".llava") -> list[Row]:
+    """Prompts of LLaVA's family, by two of the 32 layers of a 7B model: half an hour's work with all of them."""
+    options = (*_AS_LLAVA, "--most-images", images, "--studies", 2 * _LLAVA_ROWS, "--rows", _LLAVA_ROWS)
+    engine, static = run("engine", *options), run("static", *options)
+    if isinstance(engine, str):
+        return [Row(f"engine{suffix}", None, engine)]
+    return [
+        _versus(f"engine_vs_generate_batched{suffix}", engine, static),
+        *_details(f"engine{suffix}", engine),
+        *_memory(suffix, engine, static),
+    ]
+
+
+def vllm_llava(images: int = 1, suffix: str = ".llava") -> list[Row]:
+    """The same prompts beside vLLM's CPU build."""
+    options = (*_AS_LLAVA, "--most-images", images, "--studies", 2 * _LLAVA_ROWS, "--rows", _LLAVA_ROWS)
+    engine = run("engine", *options)
+    other = run_vllm(2 * _LLAVA_ROWS, _LLAVA_ROWS, shape="vicuna-7b-2layers", image=LLAVA, images=images)
+    if isinstance(engine, str):
+        return [Row(f"engine_vs_vllm_cpu{suffix}", None, f"null: {engine}")]
+    return [_versus(f"engine_vs_vllm_cpu{suffix}", engine, other)]
+
+
 def int8() -> list[Row]:
     """The engine with eight bits a weight, beside itself."""
     options = ("--studies", _STUDIES, "--rows", _ROWS)
@@ -119,11 +145,14 @@ def poisson() -> list[Row]:
 def main() -> int:
     """Measure what was asked for."""
     asked = arguments(__doc__)
-    parts = {
+    parts: dict[str, Callable[[], list[Row]]] = {
         "saturated": saturated,
         "vllm": vllm,
         "poisson": poisson,
         "int8": int8,
+        "llava": llava,
+        "llava3": lambda: llava(3, ".llava3"),
+        "vllm.llava": vllm_llava,
         "rows32": lambda: at(32),
         "rows64": lambda: at(64),
         "bfloat16": lambda: saturated("--dtype", "bfloat16", suffix=".bfloat16"),

@@ -12,7 +12,18 @@ from pathlib import Path
 import httpx
 import torch
 
-from benchmarks.engine_work import EngineResult, embedded, jobs, model, useful
+from benchmarks.engine_work import (
+    AFTER,
+    BEFORE,
+    IMAGE,
+    LONGEST,
+    SHAPES,
+    EngineResult,
+    embedded,
+    jobs,
+    model,
+    useful,
+)
 from xraygpt.stack.servers.ports import occupy
 from xraygpt_core.model.vllm.requests import encode_embeddings
 
@@ -21,18 +32,21 @@ PYTHON = SOURCE / ".venv-vllm" / "bin" / "python"  # made by `make test-vllm`
 _START_SECONDS = 600  # alone it takes about one minute
 
 
-def run_vllm(studies: int, rows: int, dtype: str = "float32") -> EngineResult | str:
+def run_vllm(
+    studies: int, rows: int, dtype: str = "float32", shape: str = "smollm2-135m", image: int = IMAGE, images: int = 1
+) -> EngineResult | str:
     """What its server did, or why it was not asked."""
     if not PYTHON.is_file():
         return "vLLM is not set up (make test-vllm)"
     with tempfile.TemporaryDirectory() as folder:
-        llm = model("smollm2-135m", getattr(torch, dtype), "cpu")
+        llm = model(shape, getattr(torch, dtype), "cpu")
         llm.generation_config.eos_token_id = None
         llm.save_pretrained(folder)
-        work = jobs(studies, 576)
+        work = jobs(studies, SHAPES[shape]["hidden_size"], image, images)
+        longest = max(len(job.image) for job in work) + BEFORE + AFTER + LONGEST
         prompts = [encode_embeddings(embedded(llm, job)) for job in work]
         del llm
-        with server(Path(folder), rows, "--skip-tokenizer-init", dtype=dtype) as url:
+        with server(Path(folder), rows, "--skip-tokenizer-init", dtype=dtype, longest=max(1024, longest)) as url:
             _ask_all(url, prompts[:rows], [2] * rows, rows)
             began = time.perf_counter()
             latencies = _ask_all(url, prompts, [job.tokens for job in work], rows)
@@ -41,13 +55,13 @@ def run_vllm(studies: int, rows: int, dtype: str = "float32") -> EngineResult | 
 
 
 @contextlib.contextmanager
-def server(folder: Path, rows: int, *options: str, dtype: str = "float32") -> Iterator[str]:
+def server(folder: Path, rows: int, *options: str, dtype: str = "float32", longest: int = 1024) -> Iterator[str]:
     """vLLM's server on a loopback port, up and answering."""
     with occupy(0) as held:
         port = str(held.getsockname()[1])
     command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--host", "127.0.0.1"]
     command += ["--port", port, "--enable-prompt-embeds", "--dtype", dtype, "--max-num-seqs", str(rows)]
-    command += ["--max-model-len", "1024", "--served-model-name", "xraygpt", *options]
+    command += ["--max-model-len", str(longest), "--served-model-name", "xraygpt", *options]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "2"}
     with tempfile.NamedTemporaryFile() as log:
         child = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)

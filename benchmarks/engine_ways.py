@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.engine_work import LONGEST, SHAPES, EngineResult, Job, arrivals, embedded, jobs, model, useful
+from benchmarks.engine_work import IMAGE, LONGEST, SHAPES, EngineResult, Job, arrivals, embedded, jobs, model, useful
 from benchmarks.figures import peak_mib
 from xraygpt_core import metrics
 from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Decoding
-from xraygpt_core.model.engine.engine import LOOKAHEAD, PROMPT_TOKENS, own, use_device
+from xraygpt_core.model.engine.engine import IMAGES, LOOKAHEAD, PROMPT_TOKENS, own, use_device
 from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.rows import EngineRequest
 from xraygpt_core.model.engine.runner import Runner, Setting
@@ -63,8 +63,12 @@ def _store_by_column(llm: Any) -> None:
 
 
 def _generate(llm: Any, some: Sequence[Job], tokens: int) -> None:
-    rows = torch.stack([embedded(llm, job) for job in some])
-    mask = torch.ones(rows.shape[:2], dtype=torch.long, device=rows.device)
+    prompts = [embedded(llm, job) for job in some]
+    longest = max(map(len, prompts))
+    rows = prompts[0].new_zeros(len(prompts), longest, prompts[0].shape[-1])
+    mask = torch.zeros(rows.shape[:2], dtype=torch.long, device=rows.device)
+    for index, prompt in enumerate(prompts):
+        rows[index, longest - len(prompt) :], mask[index, longest - len(prompt) :] = prompt, 1
     llm.generate(inputs_embeds=rows, attention_mask=mask, max_new_tokens=tokens, do_sample=False, pad_token_id=0)
     if rows.device.type == "cuda":
         torch.cuda.synchronize()
@@ -133,7 +137,8 @@ def _answer(done: EngineRequest, batch_size: int) -> Generated:
 
 def open_loop(asked: argparse.Namespace, work: Sequence[Job]) -> tuple[Loop, Runner]:
     """The engine's own loop over a model of random weights; its answers are token ids in decimal."""
-    prompt = len(work[0].before) + len(work[0].image) + len(work[0].after)
+    lengths = {len(job.before) + len(job.image) + len(job.after) + LONGEST for job in work}
+    *fewer, most = sorted(lengths)
     where = pick_device(asked.device).type
     made: list[Runner] = []
 
@@ -141,10 +146,12 @@ def open_loop(asked: argparse.Namespace, work: Sequence[Job]) -> tuple[Loop, Run
         use_device(asked.device)
         llm = model(asked.shape, asked.dtype, asked.device)
         context, ahead = llm.config.max_position_embeddings, LOOKAHEAD[where]
-        setting = Setting(work[0].before, prompt + LONGEST, context, Decoding(), weights=asked.weights, ahead=ahead)
+        setting = Setting(
+            work[0].before, most, context, Decoding(), weights=asked.weights, ahead=ahead, fewer=tuple(fewer)
+        )
         made.append(Runner(llm, Vectors(), setting, asked.rows, graphs=asked.graphs))
         tokens = asked.prompt_tokens or PROMPT_TOKENS[where]
-        return Loop(made[0], Endless(), _answer, prompt_tokens=tokens, lookahead=ahead)
+        return Loop(made[0], Endless(), _answer, prompt_tokens=tokens, lookahead=ahead, images=IMAGES[where])
 
     return own(take), made[0]
 
@@ -193,7 +200,7 @@ def _ticket(job: Job, image: torch.Tensor, future: "Future[Generated]", longest:
     cached = len(job.before) + len(job.image) + len(job.after)
     accepted = EngineRequest(
         request=GenerationRequest(b""),
-        prompt=Prompt("", ""),
+        prompt=Prompt(()),
         future=future,
         image=image,
         after=job.after,
@@ -224,13 +231,20 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--weights", choices=["int8", "fp8"], help="of the engine; else as --dtype")
     made.add_argument("--prompt-tokens", type=int, help="most that are read at once; default: the engine's own")
     made.add_argument("--graphs", action="store_true", help="CUDA graphs")
+    made.add_argument("--image-tokens", type=int, default=IMAGE, help="vectors of an image; 1369 as LLaVA's family has")
+    made.add_argument("--most-images", type=int, default=1, help="a study has one to so many")
     return made
+
+
+def asked_for(asked: argparse.Namespace) -> list[Job]:
+    """The studies of a command line."""
+    return jobs(asked.studies, SHAPES[asked.shape]["hidden_size"], asked.image_tokens, asked.most_images)
 
 
 def main() -> int:
     """Run one way."""
     asked = parser().parse_args()
-    work = jobs(asked.studies, SHAPES[asked.shape]["hidden_size"])
+    work = asked_for(asked)
     print(json.dumps(asdict(WAYS[asked.way](asked, work))))
     return 0
 

@@ -1,4 +1,7 @@
-"""What every engine gets to do: the same prompts with image vectors in them, and answers of 60 to 150 tokens."""
+"""What every engine gets to do: the same prompts with image vectors in them, and answers of 60 to 150 tokens.
+
+XrayGPT's prompts have 12 image vectors here. Those of LLaVA's family have 1,369 an image, and up to three images.
+"""
 
 import random
 from collections.abc import Sequence
@@ -9,6 +12,7 @@ import torch
 from torch import Tensor
 
 BEFORE, IMAGE, AFTER = 20, 12, 68  # tokens of a prompt: text that all share, image vectors, text
+LLAVA = 1369  # image vectors of a film of 518 pixels, in patches of 14
 SHORTEST, LONGEST = 60, 150  # tokens of an answer
 VOCABULARY = 49152
 
@@ -55,20 +59,29 @@ class EngineResult:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def jobs(count: int, hidden: int) -> list[Job]:
-    """Studies of ragged answer lengths; the same ones for the same arguments."""
+def jobs(count: int, hidden: int, image: int = IMAGE, most_images: int = 1) -> list[Job]:
+    """Studies of ragged answer lengths; the same ones for the same arguments.
+
+    Args:
+        image: vectors of an image.
+        most_images: a study has one to so many.
+    """
     chance = random.Random(0)
     source = torch.Generator().manual_seed(0)
     before = [chance.randrange(100, 40_000) for _ in range(BEFORE)]
     return [
         Job(
             before,
-            torch.randn(IMAGE, hidden, generator=source) * 0.1,
+            torch.randn(image * _images(chance, most_images), hidden, generator=source) * 0.1,
             [chance.randrange(100, 40_000) for _ in range(AFTER)],
             chance.randint(SHORTEST, LONGEST),
         )
         for _ in range(count)
     ]
+
+
+def _images(chance: random.Random, most: int) -> int:
+    return 1 if most == 1 else chance.randint(1, most)
 
 
 def arrivals(count: int, per_second: float) -> list[float]:
@@ -81,7 +94,7 @@ def arrivals(count: int, per_second: float) -> list[float]:
 
 
 def model(shape: str, dtype: torch.dtype, device: str) -> Any:
-    """Random weights in the shape of SmolLM2-135M, or of Vicuna-7B: speed does not depend on what they say."""
+    """Random weights in the shape of a published model: speed does not depend on what they say."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
@@ -116,11 +129,12 @@ SHAPES: dict[str, dict[str, Any]] = {
         "num_hidden_layers": 32,
         "num_attention_heads": 32,
         "num_key_value_heads": 32,
-        "max_position_embeddings": 2048,
+        "max_position_embeddings": 6144,  # as MAIRA-2 stretches it, for three images
         "tie_word_embeddings": False,
         "eos_token_id": None,
     },
 }
+SHAPES["vicuna-7b-2layers"] = SHAPES["vicuna-7b"] | {"num_hidden_layers": 2}  # for a CPU
 
 
 def embedded(llm: Any, job: Job) -> Tensor:

@@ -88,9 +88,9 @@ def _module(name: str, *arguments: object) -> tuple[str, ...]:
     return (sys.executable, "-m", name, *map(str, arguments))
 
 
-def _seven_billion(name: str, rows: int, studies: int, *options: str, **needs: Any) -> Step:
+def _seven_billion(name: str, rows: int, studies: int, *options: object, **needs: Any) -> Step:
     command = _module("benchmarks.gpu_steps", "speed", "--rows", rows, "--studies", studies, *options)
-    return Step(f"llama-7b.{name}", 70, command, **{"gibibytes": 30.0} | needs)
+    return Step(f"llama-7b.{name}", 60, command, **{"gibibytes": 30.0} | needs)
 
 
 # The deciding steps come first. The tests need neither the services nor the settings of the other tests.
@@ -106,6 +106,7 @@ PLAN = (
     _seven_billion("bfloat16.rows128.graphs", 128, 384, "--graphs"),
     _seven_billion("fp8.rows128.graphs", 128, 384, "--graphs", "--weights", "fp8", capability=(8, 9)),
     _seven_billion("bfloat16.rows512.graphs", 512, 1024, "--graphs", gibibytes=100.0),
+    _seven_billion("llava.rows64", 64, 128, "--image-tokens", 1369, "--most-images", 3, gibibytes=75.0),
     _seven_billion("bfloat16.rows1.graphs", 1, 3, "--graphs"),
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.engine_ways import open_loop, ours, parser, serve
+from benchmarks.engine_ways import asked_for, open_loop, ours, parser, serve
 from benchmarks.engine_work import SHAPES, jobs
 
 _GREEDY = ("engine", "--rows", "8", "--studies", "8")  # float32, where a batch writes what its rows write alone
@@ -54,7 +54,7 @@ def greedy(devices: tuple[str, str] = ("cpu", "cuda"), shape: str = "smollm2-135
 def speed(options: list[str], *, shape: str = "vicuna-7b", device: str = "cuda") -> dict[str, Any]:
     """The engine at its best: every study is there at once. The share is that of the additive roofline."""
     asked = parser().parse_args(["engine", "--dtype", "bfloat16", "--shape", shape, "--device", device, *options])
-    made = ours(asked, jobs(asked.studies, SHAPES[shape]["hidden_size"]))
+    made = ours(asked, asked_for(asked))
     assert made.ideal_seconds is not None
     return {
         "summaries_per_second": round(made.studies_per_second, 2),

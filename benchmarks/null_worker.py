@@ -20,14 +20,14 @@ from workers.process import start
 from workers.settle import Settle
 from workers.worker_kinds import gpu_threads
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
-from xraygpt_core.ledger.training.serving import start_serving
+from xraygpt_core.ledger.training.serving import note_images, start_serving
 from xraygpt_core.logs import configure_logging
 from xraygpt_core.model.backend import Generated
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.queue import queues_of
 from xraygpt_core.scope import UNDECLARED
 from xraygpt_core.settings import Settings, load_settings
-from xraygpt_core.states import JobKind
+from xraygpt_core.states import ImageRole, JobKind
 
 _PNG = b"\x89PNG"
 
@@ -62,27 +62,31 @@ class NullNormaliser:
         return None
 
 
+def nothing_seen(text: str, findings: str, seconds: float = 0.0) -> Generated:
+    """An answer that no model made. ``seconds``: what it says that it took."""
+    return Generated(
+        text=text,
+        findings=findings,
+        impression="none",
+        prompt="",
+        template="",
+        decoding={},
+        seed=None,
+        tokens=1,
+        batch_size=1,
+        waited_seconds=0.0,
+        generate_seconds=seconds,
+        software={},
+    )
+
+
 class NullEngine:
     """Answers at once."""
 
     def submit(self, *_: Any, **__: Any) -> "Future[Any]":
         future: Future[Any] = Future()
-        future.set_result(
-            Generated(
-                text="Findings: nothing was looked at. Impression: none.",
-                findings="nothing was looked at",
-                impression="none",
-                prompt="",
-                template="",
-                decoding={},
-                seed=None,
-                tokens=1,
-                batch_size=1,
-                waited_seconds=0.0,
-                generate_seconds=0.0,
-                software={},
-            )
-        )
+        findings = "nothing was looked at"
+        future.set_result(nothing_seen(f"Findings: {findings}. Impression: none.", findings))
         return future
 
 
@@ -103,7 +107,9 @@ def serve_gpu(settings: Settings, closing: ExitStack, engine: Any, store: Any = 
     process = start("gpu", settings, closing, threads=threads)
     start_serving(process.context.ledger, settings.bundle)
     context = replace(process.context, store=store or process.context.store)
-    bundle: Any = SimpleNamespace(name=settings.bundle, sha256="0" * 64, question="", scope=UNDECLARED)
+    images = (ImageRole.FRONTAL,)
+    note_images(process.context.ledger, settings.bundle, images)
+    bundle: Any = SimpleNamespace(name=settings.bundle, sha256="0" * 64, question="", scope=UNDECLARED, images=images)
     work = GpuJobs(context, engine, bundle, process.stop)
     process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
     return process.run([*queues_of(JobKind.CHAT), *queues_of(JobKind.SUMMARISE)], threads, urgent_thread=True)

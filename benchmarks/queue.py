@@ -1,12 +1,12 @@
 """The queue: what a study costs beside its pixels and its model, and how the ledger grows.
 
-A stock Celery runs beside it in the same run. Parts, for ``--only``: cost, throughput, listing, sizes, waits, pages,
-queries.
+A stock Celery runs beside it in the same run. Parts, for ``--only``: cost, throughput, listing, operations, sizes,
+waits, stat, pages, queries.
 """
 
 from pathlib import Path
 
-from benchmarks import listing, path, queries, sizes, stock, waits
+from benchmarks import listing, operations, path, queries, sizes, stat, stock, waits, worklist
 from benchmarks.figures import Row, arguments, report, say, tell
 from benchmarks.stack import BenchmarkStack, services
 
@@ -59,9 +59,13 @@ def main() -> int:
             for keys in ([10_000, 100_000, 1_000_000] if full else [10_000, 100_000])
             for row in listing.measure(stack, keys)
         ],
+        "operations": lambda stack: operations.measure(stack, 200_000, 1_000_000),
         "sizes": lambda stack: sizes.measure(stack, [10_000, 1_000_000, 10_000_000] if full else [10_000, 1_000_000]),
         "waits": lambda stack: waits.measure(stack, [0, 1000, 100_000]),
-        "pages": lambda stack: queries.measure_pages(stack, 200_000 if full else 20_000),
+        "pages": lambda stack: [
+            row for studies in ([200_000, 1_000_000] if full else [20_000]) for row in worklist.measure(stack, studies)
+        ],
+        "stat": lambda stack: stat.measure(stack, 40 if full else 12),
         "queries": lambda stack: queries.measure(stack, 1_000_000 if full else 100_000, _PLANS if full else None),
     }
     rows: list[Row] = []

@@ -19,7 +19,7 @@ if [ -e "$secrets/database_url" ] && [ ! -e "$secrets/owner_password" ]; then
     cp "$secrets/postgres_password" "$secrets/owner_password"
 fi
 for name in hmac.key postgres_password owner_password reader_password redis_password s3_secret_key webhook_token \
-    flower_password metrics_token; do
+    flower_password grafana_password metrics_token; do
     keep "$name" "$(random)"
 done
 keep s3_access_key "$(random | cut -c 1-20)"
@@ -46,7 +46,8 @@ openssl x509 -checkend 34560000 -noout -in "$inside.crt" > /dev/null 2>&1 || {
 
 # Images of other people run as users of their own: what they read is open to all who get as far as this directory, and
 # in a container only what it is given is there.
-for name in postgres_password owner_password redis_password webhook_token metrics_token; do
+for name in postgres_password owner_password redis_password webhook_token metrics_token grafana_password reader_password
+do
     chmod 0444 "$secrets/$name"
 done
 chmod 0444 "$secrets"/s3_*

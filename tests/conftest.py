@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from migrations.upgrade import upgrade
 from tests.support import database_roles
+from tests.support.databases import admin, empty
 from tests.support.invariants import check_invariants
 from tests.support.keys import HMAC_KEY
 from tests.support.order import ByFile, rank
@@ -33,7 +34,6 @@ from xraygpt.stack.servers.broker import Broker
 from xraygpt.stack.servers.postgres import Postgres
 from xraygpt.stack.servers.s3 import ObjectServer
 from xraygpt_core.ledger.transaction import Ledger, open_ledger
-from xraygpt_core.models import metadata
 from xraygpt_core.settings import Settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -147,13 +147,6 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSe
         server.stop()
 
 
-def admin(postgres: Postgres, statement: sql.Composable) -> None:
-    """Run a statement outside any transaction in the maintenance database."""
-    url = postgres.url.rsplit("/", 1)[0] + "/postgres"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)
-
-
 @pytest.fixture(scope="session")
 def spare_databases() -> list[str]:
     """Names of databases whose tests are over, emptied: making a new one costs more than most tests."""
@@ -172,39 +165,6 @@ def database_url(postgres: Postgres, spare_databases: list[str]) -> Iterator[str
     yield url
     empty(url)
     spare_databases.append(name)
-
-
-def empty(url: str) -> None:
-    """End what is still connected to a database, and remove every row but those the migrations wrote."""
-    with psycopg.connect(url) as connection:
-        connection.execute(_EMPTY)
-
-
-_ROWS = [table.name for table in reversed(metadata.sorted_tables) if table.name != "installation"]
-# One text, one trip to the server: this runs after most tests. A review leaves with its study's purge alone. The audit
-# is kept by triggers, which the owner of a table can switch off; the product never does.
-_EMPTY = f"""
-SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend';
-UPDATE studies SET purged_at = clock_timestamp()
-WHERE id IN (SELECT study_id FROM summaries JOIN reviews ON summary_id = summaries.id);
-DO $$
-DECLARE kept text; bare boolean;
-BEGIN
-    FOREACH kept IN ARRAY ARRAY['audit', 'audit_seals'] LOOP
-        EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I)', kept) INTO bare;
-        CONTINUE WHEN bare;
-        EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', kept);
-        EXECUTE format('DELETE FROM %I', kept);
-        EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER audit_is_kept, '
-                       'ENABLE ALWAYS TRIGGER audit_is_kept_together', kept);
-    END LOOP;
-END $$;
-{"".join(f"DELETE FROM {name};" for name in _ROWS)}
-UPDATE installation SET hmac_fingerprint = NULL, hmac_old_fingerprint = NULL, hmac_rotated_until = NULL,
-served_bundle = NULL, served_run = NULL, previous_bundle = NULL, previous_run = NULL, served_encoder = NULL,
-created_at = clock_timestamp();
-"""
 
 
 @pytest.fixture

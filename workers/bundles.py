@@ -11,17 +11,18 @@ from xraygpt_core.ledger.training.serving import ServedBundle
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.model.bundle import Bundle, bundles, load_bundle
 from xraygpt_core.model.compose import ENCODER_FILE, PROJECTOR_FILE, compose_bundle
+from xraygpt_core.model.server.bundle import AnyBundle, load_any_bundle
 from xraygpt_core.storage import ObjectStore
 
 
-def served(ledger: Ledger, store: ObjectStore, models: Path, wanted: ServedBundle) -> Bundle:
+def served(ledger: Ledger, store: ObjectStore, models: Path, wanted: ServedBundle) -> AnyBundle:
     """The bundle to serve; made now if it comes from a run and was never made on this machine.
 
     Raises:
         BundleError: it is not here and no run made it. ObjectMissing: the run's result was purged.
     """
     if wanted.run_id is None or wanted.name in bundles(models):
-        return load_bundle(models, wanted.name)
+        return load_any_bundle(models, wanted.name)
     base, prefixes = result_prefixes(ledger, wanted.run_id)
     return composed(store, load_bundle(models, base), prefixes, models, wanted.name)
 

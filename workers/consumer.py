@@ -103,6 +103,11 @@ class Consumer:
             for claim in claims:
                 run_claim(self._context, claim, body)
 
+    @property
+    def busy(self) -> int:
+        """How many threads are at work."""
+        return self._busy_threads
+
     def _count(self, change: int) -> None:
         with self._lock:
             self._busy_threads += change

@@ -1,4 +1,4 @@
-"""Control: the clock that dispatches and reconciles, sweeps the bucket, lists backlogs and purges by age.
+"""Control: the clock that dispatches and reconciles, sweeps the bucket, lists backlogs, rolls up and purges by age.
 
 Beat runs as a thread of this process, not as a child, so that nothing of it outlives the process. Its messages expire,
 and a task that is still running is not started twice: rounds never pile up.
@@ -13,12 +13,14 @@ from celery import Celery
 from celery.beat import Scheduler, Service
 
 from workers.context import Context
+from workers.rollups import Rollups
 from workers.sweep import list_backlogs, retain, sweep_bucket
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.ledger.access.idempotency import forget_answers
 from xraygpt_core.ledger.actor import Actor
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.jobs.status import last_dead
+from xraygpt_core.ledger.operations.rollup import forget_old
 from xraygpt_core.ledger.preflight import installed_at
 from xraygpt_core.queue import CONTROL_QUEUE
 
@@ -28,6 +30,7 @@ _EXPIRES_SECONDS = 30.0
 _LIST_SECONDS = 2.0
 _RETAIN_SECONDS = 600.0
 _FORGET_SECONDS = 3600.0
+_ROLLUP_SECONDS = 15.0
 # An event may be on its way: what is younger is left to the next sweep.
 _GRACE_SECONDS = 60.0
 
@@ -43,6 +46,7 @@ class Control:
         self._round("tick", settings.tick_seconds, self.tick)
         self._round("list", _LIST_SECONDS, self.list_backlogs)
         self._round("forget", _FORGET_SECONDS, self.forget)
+        self._round("rollup", _ROLLUP_SECONDS, Rollups(context.ledger).round)
         if settings.sweep_seconds:
             self._round("sweep", settings.sweep_seconds, self.sweep)
         if settings.retention_days:
@@ -72,8 +76,9 @@ class Control:
             log.info("backlogs listed", extra={"count": listed})
 
     def forget(self) -> None:
-        """Remove the stored answers of requests that are too old to be repeated."""
+        """Remove stored answers of requests that are too old to be repeated, and what rollups keep no longer."""
         forget_answers(self._context.ledger)
+        forget_old(self._context.ledger)
 
     def retain(self) -> None:
         """Purge what is older than the retention setting."""
@@ -99,7 +104,7 @@ class Control:
         threading.Thread(target=beat, name="beat", daemon=True).start()
         return stop
 
-    def _round(self, name: str, seconds: float, body: Callable[[], None]) -> None:
+    def _round(self, name: str, seconds: float, body: Callable[[], object]) -> None:
         """Schedule a task, without events: Flower lists jobs, and these are none."""
         running = threading.Lock()
 

@@ -4,7 +4,6 @@ A lock is a file that the kernel locks (flock(2)) for as long as a process has i
 holds its run's tree. It is free again once all of that is gone, however it ended.
 """
 
-import fcntl
 import os
 import re
 import stat
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from xraygpt_core.errors import ConfigurationError, TrainingError
+from xraygpt_core.file_lock import lock_if_free
 
 _LIST_SECONDS = 30.0
 _GPU = re.compile(r"^GPU \d+: .*\(UUID: (GPU-[0-9a-f-]+)\)\s*$")
@@ -141,9 +141,7 @@ def _folder(folder: Path | None) -> Path:
 def _lock(path: Path) -> int | None:
     """The locked file's descriptor, or None if another process has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    if lock_if_free(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError, Future
 
 from workers.executor import HandedBack
 from workers.heartbeat import JobProgress
-from xraygpt_core.errors import InvalidRequest, Rejected, Unavailable
+from xraygpt_core.errors import ConfigurationError, InvalidRequest, Rejected, Unavailable
 from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.model.backend import REQUEST_ERRORS, DeviceLost, Generated, ServerBusy
@@ -31,7 +31,8 @@ class EngineFailures:
         """What the engine generated.
 
         Raises:
-            HandedBack: the request was dropped, or the engine or its server is gone: the attempt does not count.
+            HandedBack: the request was dropped, or the engine or its server is gone, or is not the one that the bundle
+                names: the attempt does not count.
             LeaseLost: it was dropped because another worker has the job.
             DeviceLost: it was on the device when that broke, which counts as an attempt: it may be the cause.
             Rejected, InvalidRequest: the image's own fault, on any engine.
@@ -44,8 +45,11 @@ class EngineFailures:
         except Unavailable:
             self._stop(BROKEN)
             raise HandedBack("the engine is gone") from None
-        except ServerBusy:
-            raise HandedBack("the model server does not answer") from None
+        except ServerBusy as error:
+            raise HandedBack("the model server does not answer", error.wait or None) from None
+        except ConfigurationError as error:
+            self._stop(BROKEN)
+            raise HandedBack(str(error)) from None
         except DeviceLost:
             self._stop(BROKEN)
             raise

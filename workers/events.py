@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from workers.context import Context
 from xraygpt_core.bucket_events import count_refused, register_events
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, Unauthorised, Unavailable
+from xraygpt_core.ledger.operations.unreadable import note_unreadable
 from xraygpt_core.metrics import SQS_MESSAGES
 from xraygpt_core.s3_events import parse_events
 from xraygpt_core.s3_events.sns import from_queue
@@ -72,6 +73,7 @@ class Poller:
             events = parse_events(message.body.encode(errors="surrogatepass"), open_sns=self._open_sns)
         except (InvalidRequest, Unauthorised) as error:
             count_refused()
+            note_unreadable(self._context.ledger, "sqs", str(error))
             SQS_MESSAGES.labels("poison").inc()
             fields = {"error": str(error), "attempts": message.receive_count}
             log.error("a message cannot be read: it is left to the queue", extra=fields)  # noqa: TRY400  # no defect of ours

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from xraygpt_core.durable import flush
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import file_sha256
 from xraygpt_core.storage import ObjectStore
@@ -52,7 +53,7 @@ class FeatureCache:
             store.get_file(key, part)
             if not key.endswith(f"-{file_sha256(part)}.safetensors"):
                 raise SpoiltFeatures("what the derived bucket holds of features is not what was left there")
-            _flush(part)  # a name that outlives a power failure has its content
+            flush(part)  # a name that outlives a power failure has its content
             part.replace(kept)
         finally:
             part.unlink(missing_ok=True)
@@ -86,11 +87,6 @@ class FeatureCache:
             with contextlib.suppress(FileNotFoundError):
                 status = path.stat()
                 yield status.st_mtime, status.st_size, path
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _name(key: str) -> str:

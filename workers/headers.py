@@ -1,14 +1,14 @@
-"""What the commands share that read headers again: ``workers.repair`` and ``workers.rotate``."""
+"""What the commands share that read headers again: ``workers.repair``, ``rotate``, ``facts`` and ``seal``."""
 
 import argparse
 import json
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from workers.decoder_cell import check_cell
-from xraygpt_core.dicom.sandbox import Sandbox, header_sandbox
+from xraygpt_core.dicom.sandbox import Sandbox, facts_sandbox, header_sandbox
 from xraygpt_core.dicom.types import Identifiers, Limits
 from xraygpt_core.errors import ObjectMissing, ObjectReplaced, Rejected, XrayGPTError
 from xraygpt_core.ledger.actor import Actor
@@ -19,6 +19,8 @@ from xraygpt_core.logs import configure_logging
 from xraygpt_core.privacy import Pseudonymiser
 from xraygpt_core.settings import Settings, load_settings
 from xraygpt_core.storage import ObjectStore
+
+T = TypeVar("T")
 
 
 class Report(Protocol):
@@ -68,9 +70,37 @@ def sandbox_of(settings: Settings, closing: ExitStack) -> Sandbox:
     Raises:
         ConfigurationError: the decoder's cell does not hold here, and the settings require it.
     """
+    return _opened(header_sandbox, settings, closing)
+
+
+def facts_sandbox_of(settings: Settings, closing: ExitStack) -> Sandbox:
+    """A sandbox that reads what headers say of their films.
+
+    Raises:
+        ConfigurationError: as :func:`sandbox_of`.
+    """
+    return _opened(facts_sandbox, settings, closing)
+
+
+def _opened(made: Callable[..., Sandbox], settings: Settings, closing: ExitStack) -> Sandbox:
     check_cell(settings)
     limits = Limits(settings.max_pixels, settings.decode_seconds, settings.decode_memory_bytes)
-    return closing.enter_context(header_sandbox(limits, cell_required=settings.decoder_cell == "required"))
+    return closing.enter_context(made(limits, cell_required=settings.decoder_cell == "required"))
+
+
+def read_header(ledger: Ledger, store: ObjectStore, given: IngestInput, ask: Callable[[bytes], T]) -> T | str:
+    """What a sandbox finds in an image's object, or why that cannot be had.
+
+    Args:
+        ask: reads the object's bytes, and raises Rejected.
+    """
+    most = ledger.settings.max_object_bytes
+    try:
+        return ask(store.read(given.bucket, given.key, etag=given.etag, version_id=given.version_id, max_bytes=most))
+    except Rejected as rejection:
+        return rejection.reason
+    except (ObjectMissing, ObjectReplaced):
+        return "no longer in the bucket"
 
 
 class HeaderReader:
@@ -82,13 +112,4 @@ class HeaderReader:
 
     def _identify(self, given: IngestInput) -> Identifiers | str:
         """The identifiers in an image's object, or why they cannot be read."""
-        most = self._ledger.settings.max_object_bytes
-        try:
-            data = self._store.read(
-                given.bucket, given.key, etag=given.etag, version_id=given.version_id, max_bytes=most
-            )
-            return self._sandbox.identify(data)
-        except Rejected as rejection:
-            return rejection.reason
-        except (ObjectMissing, ObjectReplaced):
-            return "no longer in the bucket"
+        return read_header(self._ledger, self._store, given, self._sandbox.identify)

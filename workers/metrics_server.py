@@ -7,9 +7,10 @@ from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import make_wsgi_app
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.metrics import registry_of
 from xraygpt_core.settings import Settings
 
 _SILENT_SECONDS = 5
@@ -26,8 +27,8 @@ class _Quiet(WSGIRequestHandler):
         """Requests are not logged."""
 
 
-def serve_metrics(settings: Settings) -> None:
-    """Serve them on XRAYGPT_METRICS_PORT, in threads that end with the process.
+def serve_metrics(settings: Settings, role: str) -> None:
+    """Serve those of this role on XRAYGPT_METRICS_PORT, in threads that end with the process.
 
     Raises:
         ConfigurationError: there is no token, or the port is another's.
@@ -36,9 +37,8 @@ def serve_metrics(settings: Settings) -> None:
     if token is None:
         raise ConfigurationError("XRAYGPT_METRICS_PORT needs XRAYGPT_METRICS_TOKEN: /metrics answers to nothing else")
     try:
-        server = make_server(
-            settings.metrics_host, port, guarded(token.get_secret_value()), server_class=_Server, handler_class=_Quiet
-        )
+        answer = guarded(token.get_secret_value(), registry_of(role))
+        server = make_server(settings.metrics_host, port, answer, server_class=_Server, handler_class=_Quiet)
     except OSError as error:
         raise ConfigurationError(
             f"XRAYGPT_METRICS_PORT: cannot listen on {port} ({error.strerror}); give each worker of a host its own port"
@@ -46,9 +46,9 @@ def serve_metrics(settings: Settings) -> None:
     Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
 
-def guarded(token: str) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
+def guarded(token: str, registry: CollectorRegistry) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
     """The WSGI application (PEP 3333)."""
-    metrics = make_wsgi_app()
+    metrics = make_wsgi_app(registry)
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/healthz":

@@ -22,8 +22,8 @@ from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.training.plan import Plan, PlanInput, complete_plan, keep_problems, plan_input
 from xraygpt_core.ledger.training.signed_pairs import signed_of_set
 from xraygpt_core.ledger.transaction import Ledger
-from xraygpt_core.model.bundle import load_bundle
-from xraygpt_core.model.encoders.digest import encoder_digest
+from xraygpt_core.model.bundle import Bundle, load_bundle
+from xraygpt_core.model.encoders.digest import STACKED, encoder_digest
 from xraygpt_core.training.config import parse_config
 from xraygpt_core.training.datasets.problems import Kind, Problem, Problems
 from xraygpt_core.training.datasets.read import across_sets, read_set
@@ -97,18 +97,14 @@ class Planning:
         """The digest of the encoder whose features the run takes: its base's, or of this what is not tuned.
 
         Raises:
-            InvalidRequest: it cannot be tuned like this.
+            InvalidRequest: it cannot be tuned like this, or no training takes its features.
         """
         context = self._context
         base = load_bundle(context.settings.models, given.base_bundle)
         if given.tuned_encoders:
             base = composed(context.store, base, given.tuned_encoders, temporary, "tuned")
-        if given.stage != "encoder":
-            return encoder_digest(base)
-        from xraygpt_core.model.encoders.tuning import lower_half  # loads torch, which nothing else here needs
-
         try:
-            return encoder_digest(lower_half(base, parse_config(given.config).encoder.last))
+            return _kept(base, given)
         except TrainingError as error:
             keep_problems(context.ledger, claim, str(error), None)
             raise InvalidRequest(str(error)) from error
@@ -167,6 +163,17 @@ class Planning:
         if not found.listed:
             return None
         return store_problems(self._context, found.listed, found.counts)
+
+
+def _kept(base: Bundle, given: PlanInput) -> str:
+    """The digest of what the run's features are made by. Raises TrainingError."""
+    if given.stage == "encoder":
+        from xraygpt_core.model.encoders.tuning import lower_half  # loads torch, which nothing else here needs
+
+        return encoder_digest(lower_half(base, parse_config(given.config).encoder.last))
+    if base.encoder_options.get("all_layers"):
+        raise TrainingError(STACKED)
+    return encoder_digest(base)
 
 
 def _told(name: str, problem: Problem) -> dict[str, str]:

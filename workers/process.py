@@ -16,8 +16,10 @@ from workers.circuit_breaker import CircuitBreaker
 from workers.consumer import Consumer
 from workers.context import Context
 from workers.executor import Batch, Body, attempt
+from workers.gpu_devices import Devices
 from workers.heartbeat import Heartbeat
 from workers.metrics_server import serve_metrics
+from workers.presence import Announcer
 from workers.task_events import EventPublisher, TaskEvents
 from xraygpt_core.ledger.jobs import claims
 from xraygpt_core.ledger.jobs.fence import Claim
@@ -32,6 +34,7 @@ from xraygpt_core.storage import ObjectStore
 log = logging.getLogger(__name__)
 
 _BEATS_PER_LEASE = 3
+_ON_DEVICES = ("gpu", "training")
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,13 @@ class Process:
         queues: what it consumes, most urgent first, once it runs.
         consumers: what its threads do.
         beside: what one thread each does beside them.
+        announcer: what it says of itself.
     """
 
     context: Context
     app: Celery
     closing: ExitStack
+    announcer: Announcer
     queues: list[str] = field(default_factory=list)
     consumers: list[Consumer] = field(default_factory=list)
     beside: dict[Consumer, Sequence[str]] = field(default_factory=dict)
@@ -77,6 +82,9 @@ class Process:
             urgent_thread: one thread more takes what is urgent while all others are at work.
         """
         self.queues.extend(queues)
+        if at_work := [*self.consumers, *self.beside]:
+            self.announcer.slots = concurrency + len(self.beside)
+            self.announcer.busy = lambda: sum(consumer.busy for consumer in at_work)
         own_threads = [
             threading.Thread(target=consumer.serve_urgent, args=(concurrency,), name="urgent", daemon=True)
             for consumer in self.consumers
@@ -141,9 +149,14 @@ def start(role: str, settings: Settings, closing: ExitStack, *, threads: int) ->
     closing.callback(heartbeat.close)
     closing.callback(events.close)
     if settings.metrics_port:
-        serve_metrics(settings)
+        serve_metrics(settings, role)
+    announcer = Announcer(ledger, name, role)
+    if role in _ON_DEVICES:
+        announcer.devices = Devices()
+    announcer.start(attempt)
+    closing.callback(announcer.close, attempt)
     context = Context(settings, ledger, store, heartbeat, name, breakers=breakers_of(settings, store), events=events)
-    return Process(context, app, closing)
+    return Process(context, app, closing, announcer)
 
 
 def breakers_of(settings: Settings, store: ObjectStore) -> dict[JobKind, CircuitBreaker]:

@@ -7,10 +7,13 @@ from workers.ingest import Ingest
 from workers.prepare import Prepare
 from workers.process import start
 from workers.settle import Settle
+from xraygpt_core.clinical_sealing import load_clinical_sealer
 from xraygpt_core.exit_codes import START_AGAIN
-from xraygpt_core.ledger.preflight import check_fingerprint
+from xraygpt_core.ledger.preflight import check_fingerprint, check_sealing_key
+from xraygpt_core.ledger.training.serving import note_images
 from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.queue import CONTROL_QUEUE, queues_of
+from xraygpt_core.sealing import load_sealer
 from xraygpt_core.settings import Settings
 from xraygpt_core.states import JobKind
 
@@ -23,10 +26,13 @@ def ingest(settings: Settings, closing: ExitStack) -> int:
     Beside them, films of training runs are prepared.
     """
     check_cell(settings)
-    pseudonymiser = load_pseudonymiser(settings)
+    pseudonymiser, sealer = load_pseudonymiser(settings), load_sealer(settings)
+    clinical = load_clinical_sealer(settings)
     process = start("ingest", settings, closing, threads=settings.ingest_concurrency + 2)
     check_fingerprint(process.context.ledger, *(one.fingerprint for one in pseudonymiser.all))
-    work = Ingest(process.context, pseudonymiser)
+    if sealer is not None:
+        check_sealing_key(process.context.ledger, *sealer.fingerprints)
+    work = Ingest(process.context, pseudonymiser, sealer=sealer, clinical=clinical)
     closing.callback(work.close)
     process.work_on({JobKind.INGEST: work, JobKind.SETTLE: Settle(process.context)})
     films = Prepare(process.context)
@@ -38,14 +44,17 @@ def ingest(settings: Settings, closing: ExitStack) -> int:
 def gpu(settings: Settings, closing: ExitStack) -> int:
     """Summaries and chat with the served bundle; beside them, its encoder's features of training runs."""
     from workers.encode import Encode
-    from workers.gpu import GpuJobs  # the only role that needs torch
+    from workers.gpu import GpuJobs
     from workers.serving import load_engine, watch
 
-    threads = gpu_threads(settings)
+    threads, clinical = gpu_threads(settings), load_clinical_sealer(settings)
     process = start("gpu", settings, closing, threads=threads)
     engine, bundle, wanted = load_engine(process.context)
     closing.callback(engine.close)
-    work = GpuJobs(process.context, engine, bundle, process.stop)
+    reads = clinical is not None and bundle.reads_clinical
+    note_images(process.context.ledger, wanted.name, bundle.images, clinical=reads)
+    process.announcer.bundle = bundle.name, bundle.sha256, bundle.scope.document()
+    work = GpuJobs(process.context, engine, bundle, process.stop, clinical if reads else None)
     process.work_on({JobKind.CHAT: work.chat, JobKind.SUMMARISE: work.summarise})
     features = Encode(process.context, bundle)
     features.announce()
@@ -74,8 +83,11 @@ def control(settings: Settings, closing: ExitStack) -> int:
     """Dispatch, reconcile, sweep and retain, driven by celery beat inside the same process; and seal the audit."""
     from workers.audit_sealer import Sealer
     from workers.control import Control
+    from xraygpt_core.ledger.actor import Actor
+    from xraygpt_core.ledger.card.analyst_dates import show_analyst_dates
 
     process = start("control", settings, closing, threads=_CONTROL_THREADS)
+    show_analyst_dates(process.context.ledger.acting(Actor("settings")))
     work = Control(process.context, process.app)
     closing.callback(work.start_clock(lambda: process.stop(1)))
     closing.callback(Sealer(process.context.ledger).start(lambda: process.stop(1)))

@@ -7,9 +7,10 @@ from xraygpt_core.scope import Figure, Scope
 from xraygpt_core.states import DOUBTS, Flag
 
 # Each in words that go on after "the film is" or "the text is".
-_WORDS = {
+WORDS = {
     Flag.NOT_VERIFIED_CHEST: "not verified as a chest",
     Flag.OUT_OF_SCOPE: "outside the model's scope",
+    Flag.CUT_OFF: "cut off",
     Flag.CONSISTENCY: "contradicts itself",
     Flag.HEADER_CONTRADICTS_PIXELS: "header contradicts pixels",
     Flag.IMPLAUSIBLE_PIXELS: "implausible pixels",
@@ -18,11 +19,12 @@ _WORDS = {
     Flag.FOR_PROCESSING: "raw image",
     Flag.ORIENTATION_UNCERTAIN: "orientation uncertain",
 }
+_CUT_OFF = "Cut off: the model reached its longest answer before its text had ended, so findings may be missing."
 
 
 def behind(flags: Collection[str]) -> str:
     """The doubts about a text, in words behind its first line; empty if there are none."""
-    words = [_WORDS.get(Flag(flag), flag.replace("_", " ")) for flag in flags if flag in DOUBTS]
+    words = [WORDS.get(Flag(flag), flag.replace("_", " ")) for flag in flags if flag in DOUBTS]
     return f" ({'; '.join(words)})" if words else ""
 
 
@@ -78,5 +80,6 @@ def quoted(consistency: Sequence[Mapping[str, str]]) -> list[str]:
 
 def below(text: Mapping[str, Any]) -> list[str]:
     """All sentences that belong below a text: a summary or an answer, as the gateway gives it."""
-    outside = [beyond(text.get("scope"))] if Flag.OUT_OF_SCOPE in (text.get("flags") or ()) else []
-    return outside + quoted(text.get("consistency") or ())
+    flags = text.get("flags") or ()
+    outside = [beyond(text.get("scope"))] if Flag.OUT_OF_SCOPE in flags else []
+    return outside + ([_CUT_OFF] if Flag.CUT_OFF in flags else []) + quoted(text.get("consistency") or ())

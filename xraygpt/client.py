@@ -6,7 +6,7 @@ import os
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedIOBase
 from typing import Any, NamedTuple, Self
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 import httpx
 
 from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.exact_json import exact_fraction
 
 CHUNK = 2**20
 PATIENCE_SECONDS = 60.0  # a killed gateway is up again within this time
@@ -39,7 +40,7 @@ class Line(NamedTuple):
 class Gateway:
     """Requests with the API key, repeated while the gateway does not answer.
 
-    Every POST carries an Idempotency-Key, so that a repeat has no second effect.
+    Every POST and DELETE carries an Idempotency-Key, so that a repeat has no second effect.
 
     Args:
         url: for example ``http://127.0.0.1:8000``.
@@ -77,7 +78,7 @@ class Gateway:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def get(self, path: str, **query: str | int | None) -> Any:
+    def get(self, path: str, **query: str | int | Sequence[str] | None) -> Any:
         """The JSON document at ``path``.
 
         Raises:
@@ -90,19 +91,23 @@ class Gateway:
         content: bytes = self._repeat(lambda: self._http.get(path), lambda answer: answer.content)
         return content
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None, *, seconds: float | None = None) -> Any:
+    def post(
+        self, path: str, body: Mapping[str, Any] | None = None, *, seconds: float | None = None, exact: bool = False
+    ) -> Any:
         """POST a JSON document; raises like :meth:`get`.
 
         Args:
             seconds: time until the answer begins, if it is longer than usual.
+            exact: fractions of the answer are :class:`~decimal.Decimal`, with all of their digits.
         """
-        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        headers = _new_intent()
         longer = {"timeout": httpx.Timeout(seconds, connect=10.0)} if seconds else {}
-        return self._send("POST", path, json=body or {}, headers=headers, **longer)
+        read = _exact if exact else None
+        return self._send("POST", path, read, json=body or {}, headers=headers, **longer)
 
     def delete(self, path: str) -> None:
         """DELETE what is at ``path``; raises like :meth:`get`."""
-        self._send("DELETE", path)
+        self._send("DELETE", path, headers=_new_intent())
 
     def upload(self, file: BufferedIOBase, sha256: str) -> str:
         """Upload a file and return its ``s3://`` URI; raises like :meth:`get`, and OSError if it cannot be read."""
@@ -146,8 +151,10 @@ class Gateway:
         except httpx.TransportError as error:
             raise self._silent(error) from error
 
-    def _send(self, method: str, path: str, **arguments: Any) -> Any:
-        return self._repeat(lambda: self._http.request(method, path, **arguments))
+    def _send(
+        self, method: str, path: str, read: Callable[[httpx.Response], Any] | None = None, **arguments: Any
+    ) -> Any:
+        return self._repeat(lambda: self._http.request(method, path, **arguments), read)
 
     def _repeat(self, request: Any, read: Callable[[httpx.Response], Any] | None = None) -> Any:
         deadline = time.monotonic() + self._patience
@@ -186,18 +193,26 @@ class Gateway:
         return GatewayError(f"the gateway at {self.url} does not answer ({type(error).__name__})")
 
 
+def _new_intent() -> dict[str, str]:
+    return {"Idempotency-Key": str(uuid.uuid4())}
+
+
 def _retry_after(answer: httpx.Response) -> float:
     """Seconds to wait after too many requests of this key (RFC 9110, section 10.2.3)."""
     seconds = answer.headers.get("Retry-After", "") if answer.status_code == httpx.codes.TOO_MANY_REQUESTS else ""
     return float(seconds) if seconds.isdigit() else 0.0
 
 
-def _given(query: Mapping[str, str | int | None]) -> dict[str, str | int]:
+def _given(query: Mapping[str, str | int | Sequence[str] | None]) -> dict[str, str | int | Sequence[str]]:
     return {name: value for name, value in query.items() if value is not None}
 
 
 def _document(answer: httpx.Response) -> Any:
     return answer.json() if answer.content else None
+
+
+def _exact(answer: httpx.Response) -> Any:
+    return json.loads(answer.content, parse_float=exact_fraction)
 
 
 def parse_events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:

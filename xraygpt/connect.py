@@ -5,17 +5,20 @@ The one place where commands read settings. They do without :mod:`xraygpt_core.s
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xraygpt.client import PATIENCE_SECONDS, Gateway
 from xraygpt.stack.settings.home import Home, running_stack
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.paths import data_dir
 
+if TYPE_CHECKING:
+    from xraygpt_core.clinical_sealing import ClinicalSealer
+
 # What stack.json has of what our processes read from their environment.
 _PROCESS_SETTINGS = (
     "database_url", "redis_url", "s3_endpoint_url", "s3_access_key", "s3_secret_key", "s3_ca_file", "bucket",
-    "derived_bucket", "hmac_key_file",
+    "derived_bucket", "hmac_key_file", "sealed_numbers", "sealing_key_file", "sealing_old_key_file",
 )  # fmt: skip
 
 
@@ -75,3 +78,20 @@ def gateway() -> Gateway:
             "or XRAYGPT_GATEWAY_URL and XRAYGPT_API_KEY"
         )
     return found
+
+
+def clinical_sealer() -> "ClinicalSealer | None":
+    """What opens the hospital's words on this machine; None where it has no key of them.
+
+    Raises:
+        ConfigurationError: the key is readable by others, no key, no secret, or another key too.
+    """
+    from xraygpt_core.clinical_sealing import load_clinical_sealer
+    from xraygpt_core.key_settings import KeySettings
+
+    given: dict[str, Any] = {"clinical_text": True}
+    if not (setting("clinical_key") or setting("clinical_key_file")):
+        given["clinical_key_file"] = home().clinical_key_file
+        if not home().clinical_key_file.is_file():
+            return None
+    return load_clinical_sealer(KeySettings(**given))

@@ -10,6 +10,8 @@ from typing import Any
 
 from xraygpt import show
 from xraygpt.client import Gateway
+from xraygpt.durations import seconds_words
+from xraygpt.interrupted import goes_on
 
 RUN_ENDED = frozenset({"done", "dead", "cancelled"})
 POLL_SECONDS = 1.0
@@ -45,7 +47,7 @@ def words(run: Mapping[str, Any], left: float | None = None) -> str:
     if run.get("samples_per_s") and run["state"] == "running":
         parts.append(f"{run['samples_per_s']:.1f} samples/s")
     if left is not None and run["state"] == "running":
-        parts.append(f"{duration(left)} left")
+        parts.append(f"{seconds_words(left)} left")
     pairs = run.get("phases")
     if pairs and run["state"] in ("preparing", "encoding"):
         parts.append(f"{pairs['prepared']} prepared, {pairs['dropped']} dropped, {pairs['encoded']} encoded")
@@ -57,23 +59,13 @@ def words(run: Mapping[str, Any], left: float | None = None) -> str:
     return ", ".join(parts)
 
 
-def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3 h 05``, ``4 days``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02}" if hours < 48 else f"{hours // 24} days"
-
-
 def follow_run(client: Gateway, run_id: str, timeout: float | None) -> dict[str, Any]:
-    """The run, once it has ended, the time is up, or Ctrl-C was pressed."""
+    """The run, once it has ended or the time is up. Ctrl-C ends the command, not the run, with exit code 130."""
     deadline = None if timeout is None else time.monotonic() + timeout
     run: dict[str, Any] = {}
     pace = Pace()
-    with show.ProgressLine() as progress, suppress(KeyboardInterrupt):
+    watch = f"not waiting any longer; the run goes on: `xraygpt runs watch {run_id[-SHORT:]}` follows it again"
+    with goes_on(lambda: watch), show.ProgressLine() as progress:
         while True:
             run = client.get(f"/v1/training-runs/{run_id}")
             step, steps = run["step"] or 0, run["steps"] or 0

@@ -11,6 +11,15 @@ from io import BufferedIOBase
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.plain_text import with_rest
+
+MOST_NAMED = 5  # broken links of a folder
+
+
+class NothingThere(XrayGPTError):
+    """The arguments name no file: a folder is empty."""
+
 
 def is_uri(source: str) -> bool:
     """True for ``s3://bucket/key``."""
@@ -39,9 +48,10 @@ class InputFile(str):
 def files_below(folder: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[InputFile]:
     """Every regular, not hidden file below a folder, in a fixed order; hidden folders are skipped.
 
-    Links, and everything that is neither file nor folder, are skipped, too; ``say`` gets their number.
+    Links, and everything that is neither file nor folder, are skipped, too; ``say`` gets their number, and the names of
+    links that lead nowhere.
     """
-    skipped = 0
+    skipped, broken = 0, list[str]()
     for directory, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         skipped += sum(os.path.islink(os.path.join(directory, name)) for name in folders)
@@ -51,8 +61,13 @@ def files_below(folder: Path, say: Callable[[str], None] = lambda _: None) -> It
                 continue
             if stat.S_ISREG(path.lstat().st_mode):
                 yield InputFile(path, folder)
+            elif path.is_symlink() and not path.exists():
+                broken.append(str(path))
             else:
                 skipped += 1
+    if broken:
+        names = with_rest(broken[:MOST_NAMED], len(broken))
+        say(f"passed over, for these links lead nowhere: {', '.join(names)}")
     if skipped:
         say(f"{folder}: {skipped} links or other things that are no files were passed over")
 
@@ -78,7 +93,7 @@ def expand(sources: Iterable[str], say: Callable[[str], None] = lambda _: None) 
     """Files, folders and ``s3://`` URIs as one list of files and URIs, each once; ``say`` gets what was skipped.
 
     Raises:
-        FileNotFoundError: naming the source that does not exist.
+        FileNotFoundError: the sentence about the source that does not exist, or is a link to nothing.
     """
     found: dict[str, str] = {}
     for source in sources:
@@ -87,7 +102,10 @@ def expand(sources: Iterable[str], say: Callable[[str], None] = lambda _: None) 
             continue
         path = Path(source)
         if not path.exists():
-            raise FileNotFoundError(source)
+            broken = path.is_symlink()
+            raise FileNotFoundError(
+                f"{source} is a link that leads nowhere" if broken else f"there is no file or folder {source}"
+            )
         for file in files_below(path, say) if path.is_dir() else (source,):
             found.setdefault(os.path.abspath(file), file)
     return list(found.values())

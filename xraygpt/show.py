@@ -5,7 +5,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from textwrap import shorten
 from typing import Any, Self
 
 import rich.progress
@@ -13,15 +12,16 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from xraygpt.terminal import spoken, width
 from xraygpt_core.plain_text import json_text, plain_text
 
-LINE_WIDTH = 90  # letters of a summary in a table
 PIPE_WIDTH = 180  # columns of a table that is not written to a terminal
+WIDE = 120  # from here on every column has room
 
 
 def say(line: str) -> None:
     """One line of progress, without control characters: file names and foreign texts must not steer the terminal."""
-    print(plain_text(line, lines=False), file=sys.stderr, flush=True)
+    print(spoken(plain_text(line, lines=False), sys.stderr), file=sys.stderr, flush=True)
 
 
 def document(content: Any) -> None:
@@ -68,15 +68,17 @@ class Spool:
 
 def console() -> Console:
     """stdout; without a terminal, wide enough for a table to be read by other programs."""
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+    return Console(width=width(sys.stdout) or PIPE_WIDTH, highlight=False)
 
 
 def plain(value: Any) -> Text:
     """A value as text in which nothing is markup and nothing steers the terminal."""
     if isinstance(value, Text):
         return value
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
     shown = "" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
-    return Text(plain_text(shown))
+    return Text(spoken(plain_text(shown)))
 
 
 def alarm(value: Any) -> Text:
@@ -87,8 +89,8 @@ def alarm(value: Any) -> Text:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Rows below their column names."""
-    grid = Table(*(Column(plain(name)) for name in columns))
+    """Rows below their column names. What a column is too narrow for goes on in the next line: nothing is cut."""
+    grid = Table(*(Column(plain(name), overflow="fold") for name in columns))
     for row in rows:
         grid.add_row(*(plain(value) for value in row))
     console().print(grid)
@@ -96,7 +98,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 def fields(values: Mapping[str, Any], title: str | None = None) -> None:
     """Names and values, one pair a line; None is left out."""
-    grid = Table.grid(padding=(0, 2))
+    grid = Table.grid(Column(), Column(overflow="fold"), padding=(0, 2))
     if title:
         console().print(plain(title), style="bold")
     for name, value in values.items():
@@ -115,12 +117,34 @@ def answer(content: Mapping[str, Any], sentence: str | None = None, *, as_json: 
         fields(content)
 
 
-def listing(content: Any, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json: bool) -> None:
-    """An answer of the gateway: all of it for a program, a table of its rows for a person."""
+def listing(
+    content: Any,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    as_json: bool,
+    narrow: Sequence[int] = (),
+    empty: str = "",
+) -> None:
+    """An answer of the gateway: all of it for a program, a table of its rows for a person.
+
+    Args:
+        empty: the sentence for a person where there is no row.
+        narrow: the columns that fit 80 cells. Of the others, the last stands below the table where that is narrower
+            than 120: it is a sentence.
+    """
+    shown = list(rows)
     if as_json:
         document(content)
+    elif empty and not shown:
+        say(empty)
+    elif not narrow or console().width >= WIDE:
+        table(columns, shown)
     else:
-        table(columns, rows)
+        table([columns[place] for place in narrow], ([row[place] for place in narrow] for row in shown))
+        for row in shown:
+            if row[-1]:
+                paragraph(f"{row[0]}: {row[-1]}")
 
 
 def paragraph(text: str, style: str = "") -> None:
@@ -128,11 +152,11 @@ def paragraph(text: str, style: str = "") -> None:
     console().print(plain(text), style=style)
 
 
-def first_line(text: str | None) -> str | None:
-    """The first line of a summary, cut between two words if it is long."""
-    if not text or not text.strip():
-        return None
-    return shorten(text.strip().splitlines()[0], LINE_WIDTH, placeholder=" …")
+def lines(texts: Iterable[Text]) -> None:
+    """Lines that are as wide as they are: nothing is wrapped, and each sign is one that the terminal has."""
+    out = console()
+    for text in texts:
+        out.print(Text(spoken(text.plain), spans=text.spans), soft_wrap=True)
 
 
 class ProgressLine:

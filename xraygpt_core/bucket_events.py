@@ -14,6 +14,9 @@ from xraygpt_core.states import Lane
 from xraygpt_core.storage import ObjectStore, is_folder_marker
 
 _ACTOR = "event"
+# The client that uploads a file also submits it, in its lane, and so a worker leaves it to that client for a while. If
+# the client died meanwhile, it is taken behind all other work.
+UPLOAD_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,11 @@ def register_events(ledger: Ledger, store: ObjectStore, events: Events, lane: La
                 note_deleted(ledger, hint.bucket, hint.key, hint.sequencer)
                 deleted += 1
         else:
-            # The client that uploads a file also submits it, in its lane. Until then it waits behind all other work.
             refs = _refs(store, group)
-            if refs:
-                register_objects(ledger, refs, Lane.BACKLOG if uploaded else lane, actor=_ACTOR)
+            if refs and uploaded:
+                register_objects(ledger, refs, Lane.BACKLOG, actor=_ACTOR, wait=UPLOAD_SECONDS)
+            elif refs:
+                register_objects(ledger, refs, lane, actor=_ACTOR)
             registered += len(refs)
     noted = EventCounts(registered, deleted, ignored=len(events.hints) - registered - deleted)
     for result, count in vars(noted).items():

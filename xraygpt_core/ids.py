@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import datetime
 from uuid import UUID
 
 
@@ -29,3 +30,9 @@ def _made(nanoseconds: int, random: bytes) -> int:
     fraction = (rest << 12) // 1_000_000
     noise = int.from_bytes(random, "big") & (1 << 62) - 1
     return (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | noise
+
+
+def first_id(moment: datetime) -> UUID:
+    """The least id that can have been made at this moment: what bounds the ids of a time in an index."""
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return UUID(int=(milliseconds & (1 << 48) - 1) << 80)

@@ -92,6 +92,9 @@ def configure_logging(level: str, process: str) -> None:
     root.setLevel(max(logging.getLevelName(level.upper()), logging.INFO))
     for name in (*_OURS, *OPEN_LOGGERS):
         logging.getLogger(name).setLevel(level.upper())
+    if level.upper() != "DEBUG":  # it says of each round, several a second, that it is due
+        beat = logging.getLogger("celery.beat")
+        beat.setLevel(max(beat.level, logging.WARNING))
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.showwarning = _log_warning

@@ -1,13 +1,22 @@
 """Prometheus metrics. Labels are words of :mod:`xraygpt_core.states` and route templates: never an id, a key or a name.
 
-Counters live in the process that counts. Jobs by state and their age are read from the ledger when the gateway is
-scraped, so they are right after any process died.
+Counters live in the process that counts, and each process shows those that it counts and no others: a zero of another
+one would look like a fact. Jobs by state and their age are read from the ledger when the gateway is scraped, so they
+are right after any process died.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 
@@ -41,6 +50,11 @@ AUDIT_POSITION = Gauge("xraygpt_audit_position", "Seals in the audit's chain")
 AUDIT_HEAD = Gauge("xraygpt_audit_head", "The first 48 bits of the last seal's digest, as a number")
 AUDIT_CUT = Counter("xraygpt_audit_cut_total", "Times a seal that this process knew was gone or another one")
 
+# The rollups of what operators look at, as control fills them.
+ROLLED_UP_UNTIL = Gauge(
+    "xraygpt_rolled_up_until_seconds", "The time up to which jobs are counted, in seconds since 1970"
+)
+
 # The engine.
 BATCH_OCCUPANCY = Histogram(
     "xraygpt_batch_occupancy", "Requests in a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -61,6 +75,50 @@ OUT_OF_SCOPE = Counter(
     "xraygpt_out_of_scope_total", "Summaries and answers about films the model was not made for", ["kind"]
 )
 CONTRADICTIONS = Counter("xraygpt_contradictions_total", "Summaries and answers with a contradiction", ["kind"])
+
+# The machine's GPUs, as the workers that use them see them.
+DEVICE_UTILISATION = Gauge("xraygpt_device_utilisation", "Share of the time that a GPU was busy", ["device"])
+DEVICE_MEMORY_BYTES = Gauge("xraygpt_device_memory_bytes", "Memory of a GPU", ["device", "state"])
+
+_EVERY_WORKER = (TASK_EVENTS_DROPPED,)
+_DOES_JOBS = (*_EVERY_WORKER, JOB_ATTEMPTS, LEASE_LOST, BUCKETS_AWAY, STAGE_SECONDS)
+_DEVICES = (DEVICE_UTILISATION, DEVICE_MEMORY_BYTES)
+_OWNED: Mapping[str, tuple[Counter | Gauge | Histogram, ...]] = {
+    "gateway": (HTTP_REQUESTS, HTTP_SECONDS, HTTP_REFUSED, INGEST_EVENTS, PICTURES_REFUSED),
+    "ingest": (*_DOES_JOBS, HISTOGRAM_GAPS, DECODER_ENDED),
+    "gpu": (
+        *(*_DOES_JOBS, *_DEVICES, PICTURES_REFUSED, BATCH_OCCUPANCY, ENGINE_REQUESTS, ENGINE_KV_TOKENS),
+        *(ENGINE_PREFILL_SECONDS, ENGINE_DECODE_SECONDS, ENGINE_BUSY_SECONDS, ENGINE_IDEAL_SECONDS),
+        *(TOKENS, SUMMARIES, IMAGES_REFUSED, OUT_OF_SCOPE, CONTRADICTIONS),
+    ),
+    "training": (*_DOES_JOBS, *_DEVICES),
+    "control": (*_EVERY_WORKER, MISSED_BY_EVENT, AUDIT_SEALED, AUDIT_POSITION, AUDIT_HEAD, AUDIT_CUT, ROLLED_UP_UNTIL),
+    "events": (*_EVERY_WORKER, INGEST_EVENTS, SQS_MESSAGES),
+}
+
+
+def registry_of(process: str) -> CollectorRegistry:
+    """The metrics of one kind of process, and what the operating system and Python say of it.
+
+    Args:
+        process: a name of :data:`xraygpt_core.logins.PROCESSES`.
+    """
+    registry = CollectorRegistry()
+    for metric in _OWNED[process]:
+        registry.register(metric)
+    for collect in (ProcessCollector, PlatformCollector, GCCollector):
+        collect(registry=registry)
+    return registry
+
+
+def tokens_generated() -> float:
+    """How many tokens this process generated since it began."""
+    return sum(
+        sample.value
+        for family in TOKENS.collect()
+        for sample in family.samples
+        if sample.name == "xraygpt_tokens_total"
+    )
 
 
 def jobs_by_state(counts: Iterable[Mapping[str, Any]]) -> CollectorRegistry:

@@ -14,6 +14,8 @@ MARK = "\N{REPLACEMENT CHARACTER}"
 _SPACES = frozenset({"Zs"})
 # Allowed in what is kept: lines, tabs, and the marks and joiners that languages are written with. Also the soft hyphen.
 _WRITTEN = frozenset("\n\r\t\N{SOFT HYPHEN}\u200c\u200d\u200e\u200f\u061c")
+# A spreadsheet runs a cell that begins like this, even in quotes and after spaces (OWASP, "CSV Injection").
+_RUN = re.compile(r"[\t\r\n]|[\s\0\ufeff\u200b\u2060]*[=+\-@＝＋－＠]")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\xa0\u00ad\u0600-\uffff\U00010000-\U0010ffff]")
 
 
@@ -33,14 +35,24 @@ def with_rest(shown: Sequence[str], count: int) -> list[str]:
     return [*shown, f"and {count - len(shown)} more"] if count > len(shown) else list(shown)
 
 
+def defused(text: str) -> str:
+    """The text as a cell of a CSV file, with an apostrophe before it where a spreadsheet would run it."""
+    return f"'{text}" if _RUN.match(text) else text
+
+
 def _seen(letter: str) -> str:
     return " " if letter == "\t" or unicodedata.category(letter) in _SPACES else MARK
 
 
 def json_text(content: Any, *, indent: int | None = None) -> str:
     """JSON (RFC 8259) with letters as they are, but for those that act, are invisible or half: these are escaped."""
-    text = json.dumps(content, indent=indent, ensure_ascii=False, default=str)
-    return _UNSAFE_IN_JSON.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
+    return escaped(json.dumps(content, indent=indent, ensure_ascii=False, default=str))
+
+
+def escaped(written: str) -> str:
+    """Written JSON in which letters that act, are invisible or half are escaped; it says the same."""
+    safe = _UNSAFE_IN_JSON.sub
+    return safe(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], written)
 
 
 def unseen(text: str) -> str | None:

@@ -7,18 +7,12 @@ The key lies outside the database: a thief needs both to link a pseudonym to a p
 
 import hashlib
 import hmac
-import re
-import stat
-from itertools import pairwise
-from pathlib import Path
-
-from pydantic import SecretStr
 
 from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.key_files import KeyWords, read_key
 from xraygpt_core.settings import Settings
 
-_HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
-_FEWEST_DIFFERENT = 16  # bytes of the 32
+_WORDS = KeyWords("pseudonymisation key", "under a new key the studies of the old one cannot be found")
 
 
 class Pseudonymiser:
@@ -95,52 +89,8 @@ def load_pseudonymiser(settings: Settings) -> Pseudonymiser:
     Raises:
         ConfigurationError: the key is missing, readable by others, not 64 hex digits, or no secret at all.
     """
-    key = _key(settings.hmac_key, settings.hmac_key_file, "XRAYGPT_HMAC_KEY")
-    former = _key(settings.hmac_old_key, settings.hmac_old_key_file, "XRAYGPT_HMAC_OLD_KEY")
+    key = read_key(settings.hmac_key, settings.hmac_key_file, "XRAYGPT_HMAC_KEY", _WORDS)
+    former = read_key(settings.hmac_old_key, settings.hmac_old_key_file, "XRAYGPT_HMAC_OLD_KEY", _WORDS)
     if key is None:
         raise ConfigurationError("settings: XRAYGPT_HMAC_KEY_FILE (or XRAYGPT_HMAC_KEY) is missing")
     return Pseudonymiser(key, None if former in (None, key) else Pseudonymiser(former))
-
-
-def _key(given: SecretStr | None, file: Path | None, name: str) -> bytes | None:
-    if given is not None:
-        return _parsed(given.get_secret_value(), name)
-    return None if file is None else _parsed(_read(file), str(file))
-
-
-def _read(path: Path) -> str:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
-            raise ConfigurationError(
-                f"{path}: mode is {mode:04o}, but only its owner may read this key: chmod 600 {path}"
-            )
-        return path.read_text("ascii")
-    except FileNotFoundError:
-        raise ConfigurationError(
-            f"{path}: the pseudonymisation key is not there; restore it from the back-up: "
-            "under a new key the studies of the old one cannot be found"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot read the pseudonymisation key ({type(error).__name__})") from None
-
-
-def _parsed(text: str, where: str) -> bytes:
-    text = text.strip()
-    if not _HEX_KEY.fullmatch(text):
-        raise ConfigurationError(f"{where}: the pseudonymisation key must be 64 hex digits (32 bytes)")
-    key = bytes.fromhex(text)
-    if _is_guessable(key):
-        raise ConfigurationError(
-            f"{where}: this pseudonymisation key is a pattern that can be guessed; make one with: openssl rand -hex 32"
-        )
-    return key
-
-
-def _is_guessable(key: bytes) -> bool:
-    """One byte repeated, a short pattern repeated, or bytes that count up or down: not drawn at random.
-
-    Of 32 random bytes fewer than 16 are different once in 10^16 keys.
-    """
-    steps = {(after - before) % 256 for before, after in pairwise(key)}
-    return len(set(key)) < _FEWEST_DIFFERENT or len(steps) == 1

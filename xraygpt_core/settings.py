@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from xraygpt_core.errors import ConfigurationError
+from xraygpt_core.key_settings import KeySettings
 from xraygpt_core.paths import models_dir
 from xraygpt_core.shutdown import DRAIN_SECONDS
 from xraygpt_core.states import Lane
@@ -48,7 +49,7 @@ class FlowerSettings(BaseSettings):
         return value
 
 
-class Settings(FlowerSettings):
+class Settings(FlowerSettings, KeySettings):
     """All settings. xraygpt/stack/settings/environments.py says which process is given which."""
 
     # Services
@@ -64,16 +65,6 @@ class Settings(FlowerSettings):
     bucket: str = Field(description="the hospital's bucket; XrayGPT only reads it, apart from uploads/")
     derived_bucket: str = Field(description="the bucket XrayGPT writes normalised images and checkpoints to")
 
-    # Privacy; for the processes that pseudonymise: gateway and ingest
-    hmac_key_file: Path | None = Field(
-        None, description="file with the pseudonymisation key (64 hex digits, mode 0600)"
-    )
-    hmac_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
-    hmac_old_key_file: Path | None = Field(
-        None, description="file with the key before, while `xraygpt rotate pseudonyms` replaces it"
-    )
-    hmac_old_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
-
     # Gateway
     gateway_host: str = "127.0.0.1"
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -85,13 +76,13 @@ class Settings(FlowerSettings):
         1800.0, description="a session ends when unused so long"
     )
     session_seconds: Annotated[float, Field(gt=0)] = Field(43200.0, description="a session ends so long after sign-in")
-
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="names under which the gateway answers, besides the machine's own and bare addresses; *: any"
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
+    flower_url: AnyHttpUrl | None = Field(None, description="where browsers reach Flower; none: /ops has no link to it")
     connections: Annotated[int, Field(ge=1)] = Field(1024, description="open connections to the gateway")
     connections_per_address: Annotated[int, Field(ge=1)] = Field(
         256, description="of them from one address; a trusted proxy may have all"
@@ -133,6 +124,7 @@ class Settings(FlowerSettings):
     batch_size: Annotated[int, Field(ge=1, le=4096)] = Field(32, description="summaries on the device at once")
     vllm_url: str | None = Field(None, description="a vLLM server that writes the text instead of our engine")
     vllm_key: SecretStr | None = Field(None, description="its API key; needed unless it listens on loopback")
+    server_key: SecretStr | None = Field(None, description="the key of the chat server that has a bundle's model")
     cuda_graphs: bool = Field(False, description="replay decode steps as CUDA graphs; needs a GPU")
     batch_invariant: bool = Field(False, description="a text never depends on its batch mates, in bfloat16 too; slower")
 
@@ -146,7 +138,11 @@ class Settings(FlowerSettings):
     drain_seconds: Annotated[float, Field(ge=0)] = Field(DRAIN_SECONDS, description="time to finish work after SIGTERM")
     tick_seconds: Annotated[float, Field(gt=0)] = Field(1.0, description="pause between two control ticks")
     settle_seconds: Annotated[float, Field(ge=0)] = Field(5.0, description="quiet time after which a study is whole")
+    stat_quiet_seconds: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="the same for what follows the first frontal film of a stat study, which is drafted at once"
+    )
     sweep_seconds: Annotated[float, Field(ge=0)] = Field(300.0, description="pause between bucket sweeps; 0 = never")
+    analyst_dates: bool = Field(False, description="analysts' views show the day a film was taken, not its year alone")
     retention_days: Annotated[int, Field(ge=0)] = Field(0, description="purge studies older than this; 0 = keep")
 
     # Training
@@ -177,6 +173,7 @@ class Settings(FlowerSettings):
     decoder_cell: Literal["best", "required"] = Field(
         "best", description="required: no file is read where the decoder's cell does not hold; best: with what there is"
     )
+    keep_16_bit: bool = Field(False, description="whether a film's own values are kept, too, for readers' windows")
     ingest_concurrency: Annotated[int, Field(ge=1)] = 2
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="a worker's own /metrics; 0 = none")
@@ -210,14 +207,6 @@ class Settings(FlowerSettings):
     def _whole_certificate(self) -> Self:
         if (self.gateway_certificate_file is None) != (self.gateway_key_file is None):
             raise ValueError("set both of XRAYGPT_GATEWAY_CERTIFICATE_FILE and XRAYGPT_GATEWAY_KEY_FILE, or neither")
-        return self
-
-    @model_validator(mode="after")
-    def _at_most_one_hmac_key(self) -> Self:
-        if self.hmac_key is not None and self.hmac_key_file is not None:
-            raise ValueError("set one of XRAYGPT_HMAC_KEY_FILE and XRAYGPT_HMAC_KEY, not both")
-        if self.hmac_old_key is not None and self.hmac_old_key_file is not None:
-            raise ValueError("set one of XRAYGPT_HMAC_OLD_KEY_FILE and XRAYGPT_HMAC_OLD_KEY, not both")
         return self
 
 

@@ -21,6 +21,14 @@ class Lane(StrEnum):
         return list(cls)[rank]
 
 
+class ImageRole(StrEnum):
+    """What a film is to the study that a text is written about."""
+
+    FRONTAL = "frontal"  # the study's own, and there in every request
+    LATERAL = "lateral"  # the study's own
+    PRIOR = "prior"  # the frontal film of the same patient's study before
+
+
 class JobKind(StrEnum):
     """What a job does; each kind has a queue per lane, named ``<kind>.<lane>``."""
 
@@ -103,6 +111,26 @@ class Failure(StrEnum):
     UNKNOWN = "unknown"  # something that would happen again
 
 
+class ShadowState(StrEnum):
+    """Where one text of a comparison is."""
+
+    OPEN = "open"  # to be written
+    WRITTEN = "written"
+    TAKEN = "taken"  # the draft that the study had already, of this bundle and this film
+    FAILED = "failed"  # its reason is a word of ShadowFailure
+
+
+class ShadowFailure(StrEnum):
+    """Why a bundle has no text about a film."""
+
+    NOT_A_CHEST = "not_a_chest"  # its chest check refused the film
+    PICTURE = "picture"  # a stored picture is gone, is not the one that ingest read, or is the prior no more
+    WORDS = "words"  # what was known of the film is gone, or does not open
+    UNREADABLE = "unreadable"  # the model cannot use the picture
+    MODEL = "model"  # it failed on the film
+    EMPTY = "empty"  # it wrote nothing
+
+
 class Role(StrEnum):
     """What a key or a session may do; it may hold several. Each route says which of them open it."""
 
@@ -135,6 +163,20 @@ class ReasonCode(StrEnum):
     NOT_A_CHEST = "not_a_chest"  # the pixels show something else than a chest radiograph
 
 
+class Rejection(StrEnum):
+    """Why a person rejects a draft (:mod:`xraygpt_core.rejections`)."""
+
+    MISSED_FINDING = "missed_finding"  # it misses a finding
+    FALSE_FINDING = "false_finding"  # it states a finding that the film does not show
+    WRONG_PLACE = "wrong_place"  # a finding is on the wrong side or in the wrong place
+    WRONG_CERTAINTY = "wrong_certainty"  # it is too sure, or not sure enough
+    CONTRADICTS_ITSELF = "contradicts_itself"
+    POOR_FILM = "poor_film"  # the film is not good enough to be read
+    WRONG_FILM = "wrong_film"  # it is the wrong film, or another patient's
+    NOT_USEFUL = "not_useful"  # it is too vague to be of use
+    OTHER = "other"  # something else, which the words behind it say
+
+
 class Origin(IntEnum):
     """How the pixels came about; of the images of a study, one with a smaller number is the better to summarise."""
 
@@ -165,13 +207,15 @@ class Flag(StrEnum):
     FOR_PROCESSING = "for_processing"  # the detector's raw values, not made for reading; no other image was there
     ORIENTATION_UNCERTAIN = "orientation_uncertain"  # it may be turned or mirrored
     OUT_OF_SCOPE = "out_of_scope"  # the model was not made for, or not measured on, films like this one
+    CUT_OFF = "cut_off"  # the model reached its longest answer before its text had ended
     CONSISTENCY = "consistency"  # two sentences of the text, or its view and the header's, contradict each other
 
 
 # A draft beside one of these is not offered for signing as if it were like any other.
 DOUBTS = frozenset({
     Flag.HEADER_CONTRADICTS_PIXELS, Flag.IMPLAUSIBLE_PIXELS, Flag.CHEST_UNCERTAIN, Flag.NOT_VERIFIED_CHEST,
-    Flag.DERIVED_IMAGE, Flag.FOR_PROCESSING, Flag.ORIENTATION_UNCERTAIN, Flag.OUT_OF_SCOPE, Flag.CONSISTENCY,
+    Flag.DERIVED_IMAGE, Flag.FOR_PROCESSING, Flag.ORIENTATION_UNCERTAIN, Flag.OUT_OF_SCOPE, Flag.CUT_OFF,
+    Flag.CONSISTENCY,
 })  # fmt: skip
 
 

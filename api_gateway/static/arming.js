@@ -3,9 +3,11 @@
  * and the last signature is a while ago. A finger that slips signs nothing.
  */
 
+import { t } from "./language.js";
+
 const LOOK_MS = 800;
 const APART_MS = 1000;
-const NOT_YET = "The film is not on the screen yet.";
+const NOT_YET = t("The film is not on the screen yet.");
 
 export class Arming {
   #text = null; // {id, stands, since}: what would be signed
@@ -67,7 +69,7 @@ export class Arming {
   /** Why a signature does not count, as a sentence; empty while it does, or will in a moment. */
   get why() {
     if (!this.#text || this.shows(this.#text.id)) return "";
-    return this.#trouble?.id === this.#text.id ? `${this.#trouble.why} What cannot be seen cannot be signed.` : NOT_YET;
+    return this.#trouble?.id === this.#text.id ? `${this.#trouble.why} ${t("What cannot be seen cannot be signed.")}` : NOT_YET;
   }
 
   /** The reader wants to sign: whether that counts. A press too soon after a signature puts the next one off. */

@@ -2,23 +2,25 @@
 
 import * as api from "./api.js";
 import { button, fill, h, visible } from "./dom.js";
-import { beyondScope, contradictions, notice } from "./report.js";
+import { t } from "./language.js";
+import { beyondScope, contradictions, cutOff, notice } from "./report.js";
 import { moment } from "./time.js";
 
 const MOST_CHARACTERS = 2000;
 const OPEN = ["queued", "running"];
 const SAID = {
-  queued: "Waiting for the model …",
-  running: "Being written …",
-  dead: "No answer: every attempt failed.",
-  cancelled: "Cancelled.",
-  signed_out: "You are signed out. The answer is still being written; open the study again to see it.",
+  queued: t("Waiting for the model …"),
+  running: t("Being written …"),
+  dead: t("No answer: every attempt failed."),
+  cancelled: t("Cancelled."),
+  signed_out: t("You are signed out. The answer is still being written; open the study again to see it."),
 };
-const AWAY = "The answer was interrupted. It is still being written; open the study again to see it.";
+const AWAY = t("The answer was interrupted. It is still being written; open the study again to see it.");
 
 export class Chat {
   #study = null;
   #summary = null;
+  #unsure = null; // {question, once}: what was asked last, if no answer says whether it was
   #stop = new AbortController();
 
   constructor() {
@@ -27,15 +29,15 @@ export class Chat {
     this.input = h("textarea", {
       rows: 1,
       maxlength: MOST_CHARACTERS,
-      placeholder: "Ask about this film",
-      "aria-label": "Question",
+      placeholder: t("Ask about this film"),
+      "aria-label": t("Question"),
       "aria-keyshortcuts": "q",
     });
-    this.send = button("Ask", () => this.#ask(), { key: "⏎" });
+    this.send = button(t("Ask"), () => this.#ask(), { key: "⏎" });
     this.element = h(
       "section",
-      { class: "chat", "aria-label": "Questions" },
-      h("h2", {}, "Questions"),
+      { class: "chat", "aria-label": t("Questions") },
+      h("h2", {}, t("Questions")),
       this.turns,
       this.problem,
       h("form", { submit: (event) => event.preventDefault() }, this.input, this.send),
@@ -53,12 +55,13 @@ export class Chat {
   /** Show the conversation about a study; before it has a summary there is nothing to ask about. */
   async show(study) {
     this.leave();
+    this.#unsure = null;
     this.#study = study.study_id;
     this.#summary = study.summary?.summary_id ?? null;
     this.problem.textContent = "";
     this.input.value = "";
     this.input.disabled = this.send.disabled = !study.summary;
-    this.input.placeholder = study.summary ? "Ask about this film" : "Questions can be asked once there is a draft";
+    this.input.placeholder = study.summary ? t("Ask about this film") : t("Questions can be asked once there is a draft");
     fill(this.turns);
     const { signal } = this.#stop;
     try {
@@ -85,14 +88,18 @@ export class Chat {
     this.send.disabled = true;
     this.problem.textContent = "";
     const { signal } = this.#stop;
+    const sent = this.#unsure?.question === question ? this.#unsure : { question, once: api.intent() };
     try {
-      const asked = await api.question(this.#study, question, once());
+      const asked = await api.question(this.#study, question, sent.once);
       if (signal.aborted) return;
+      this.#unsure = null;
       this.input.value = "";
       const now = { ...asked, question, answer: "", state: "queued", asked_at: new Date().toISOString() };
       this.#follow(asked.turn_id, this.#append(now), signal);
     } catch (error) {
-      if (!signal.aborted && error.status !== 401) this.problem.textContent = error.message;
+      if (signal.aborted) return;
+      this.#unsure = error.lost ? sent : null;
+      if (error.status !== 401) this.problem.textContent = error.message;
     } finally {
       if (!signal.aborted) this.send.disabled = false;
     }
@@ -102,6 +109,7 @@ export class Chat {
     const answer = h("p", { class: "answer" }, turn.answer);
     const state = h("p", { class: "muted small" });
     const limits = h("div", { class: "limits" });
+    const by = h("div", {});
     const item = h(
       "li",
       { "data-state": turn.state },
@@ -109,11 +117,11 @@ export class Chat {
       answer,
       limits,
       state,
-      turn.summary_id !== this.#summary && h("p", { class: "muted small" }, "Asked about an earlier draft."),
-      notice(),
+      turn.summary_id !== this.#summary && h("p", { class: "muted small" }, t("Asked about an earlier draft.")),
+      by,
     );
     this.turns.append(item);
-    const shown = { item, answer, limits, state };
+    const shown = { item, answer, limits, by, state };
     this.#limit(shown, turn);
     this.#tell(shown, turn.state);
     item.scrollIntoView({ block: "nearest" });
@@ -121,8 +129,11 @@ export class Chat {
   }
 
   /** What must be known of an answer stands below it. */
-  #limit({ limits }, turn) {
-    fill(limits, beyondScope(turn), contradictions(turn.consistency));
+  #limit({ item, limits, by }, turn) {
+    const rule = turn.answered_by === "rule";
+    item.classList.toggle("by-rule", rule);
+    fill(limits, beyondScope(turn), cutOff(turn), contradictions(turn.consistency));
+    fill(by, rule ? h("p", { class: "notice" }, t("A rule answered this: the model was not asked.")) : notice());
   }
 
   #tell({ item, answer, state }, now) {
@@ -143,6 +154,7 @@ export class Chat {
           if (name === "done") {
             shown.answer.textContent = visible(data.answer);
             this.#limit(shown, data);
+            if (!this.input.value) this.input.blur(); // so that the keys of the desk work again
           }
           this.#tell(shown, data.state);
           return;
@@ -156,9 +168,4 @@ export class Chat {
       shown.state.hidden = false;
     }
   }
-}
-
-/** A key for one question; randomUUID would need a secure context. */
-function once() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,6 +1,7 @@
 /** The curves of a run as SVG: no library, no canvas, a sentence for who does not see them. */
 
 import { h } from "./dom.js";
+import { number, t } from "./language.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 600;
@@ -18,7 +19,7 @@ function s(tag, attributes, ...children) {
 }
 
 /** A number in about four digits. */
-export const figure = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
+export const figure = (value) => (value === null || value === undefined ? "–" : number(value, 4));
 
 /** The points of a line: [step, value], without those that have none. */
 export const points = (curve, name) => curve.filter((one) => one[name] !== null).map((one) => [one.step, one[name]]);
@@ -43,7 +44,8 @@ export function chart(title, lines) {
   const [low, high] = range(all.map(([, value]) => value));
   const x = (step) => LEFT + ((step - first) / (last - first)) * (WIDTH - LEFT - RIGHT);
   const y = (value) => TOP + ((high - value) / (high - low)) * (HEIGHT - TOP - BOTTOM);
-  const said = drawn.map((line) => `${line.name} from ${figure(line.points[0][1])} to ${figure(line.points.at(-1)[1])}`);
+  const ends = (line) => ({ first: figure(line.points[0][1]), last: figure(line.points.at(-1)[1]) });
+  const said = drawn.map((line) => t("{name} from {first} to {last}", { name: line.name, ...ends(line) }));
   const picture = s(
     "svg",
     { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${said.join("; ")}` },

@@ -2,18 +2,26 @@
 
 import * as api from "./api.js";
 import { Chat } from "./chat.js";
+import { Comparison } from "./compare.js";
 import { button, fill, h, toast } from "./dom.js";
-import { Film, sha256 } from "./film.js";
+import { Film } from "./film.js";
+import { headOf, standingOf } from "./heading.js";
+import { identity } from "./identity.js";
 import { bind } from "./keys.js";
-import { beyondScope, doubted, earlier, flagsOf, history, notice, provenance, rescued, textOf } from "./report.js";
+import { t } from "./language.js";
+import { Leaving } from "./leaving.js";
+import { lookedAt, takenFrom } from "./people.js";
+import { Places } from "./places.js";
+import { Reading } from "./reading.js";
+import { beyondScope, doubted, earlier, flagsOf, history, provenance, rescued, standingNotice, textOf } from "./report.js";
 import { Review } from "./review.js";
-import { said } from "./said.js";
+import { mine, said } from "./said.js";
+import { Showing } from "./showing.js";
 import { told, version } from "./stands.js";
-import { exact, moment, since } from "./time.js";
 import { offerUndo } from "./undo.js";
-import { DOUBTS, LANES, OPEN, REASONS, STATES } from "./words.js";
+import { DOUBTS, OPEN } from "./words.js";
 
-const SIGNED = { accepted: "Accepted.", edited: "Correction saved.", rejected: "Rejected.", draft: "Taken back: it is a draft again." };
+const SIGNED = { accepted: t("Accepted."), edited: t("Correction saved."), rejected: t("Rejected."), draft: t("Taken back: it is a draft again.") };
 const LOOK_MS = 10_000;
 const LOOK_OPEN_MS = 2_000;
 
@@ -23,7 +31,6 @@ export class Desk {
   #stop = new AbortController();
   #timer = 0;
   #unbind = null;
-  #fetching = false;
   #acts = 0; // our own acts: an answer to a request before the last act is out of date
 
   /**
@@ -34,53 +41,77 @@ export class Desk {
    * @param {() => void} back goes to the list
    */
   constructor(signed, undone, move, back) {
-    this.film = new Film();
+    this.film = new Film({ lateral: () => this.comparison.lateral(), prior: () => this.comparison.prior() });
+    this.comparison = new Comparison(this.film);
+    this.leaving = new Leaving();
     this.chat = new Chat();
+    this.places = new Places((boxes) => this.film.main.mark(boxes));
     this.review = new Review((state, summary) => this.#signed(state, summary), (error, about) => this.#refused(error, about));
+    this.showing = new Showing(this.film, this.review.arming);
     this.afterwards = signed;
     this.undone = undone;
     this.head = h("header", { class: "study-head" });
-    this.notice = notice(); // above what scrolls: the text is never seen without it
+    this.others = new Reading();
+    this.notice = standingNotice(null); // above what scrolls: the text is never seen without it
     this.scope = h("div", { class: "scope" }); // and never without its limits
     this.origins = h("div", { class: "origins" });
+    this.identity = h("div");
     this.banner = h("div", { class: "banner", role: "alert", hidden: true });
     this.about = h("div", { class: "about" });
     this.below = h("div", { class: "below" });
-    this.reading = h("div", { class: "reading", tabindex: -1 }, this.about, this.review.body);
+    this.reading = h("div", { class: "reading", tabindex: -1 }, this.about, this.review.body, this.places.element);
     this.move = move;
     this.back = back;
     this.side = h(
       "section",
-      { class: "side", "aria-label": "Draft" },
+      { class: "side", "aria-label": t("Draft") },
       this.head,
+      this.identity,
+      this.others.element,
       this.notice,
       this.scope,
-      h("div", { class: "scroll" }, this.banner, this.reading, this.review.actions, this.below, this.chat.element, this.origins),
+      h(
+        "div",
+        { class: "scroll" },
+        this.banner,
+        this.reading,
+        this.review.actions,
+        this.leaving.element,
+        this.below,
+        this.chat.element,
+        this.origins,
+      ),
     );
-    this.element = h("section", { class: "desk", "aria-label": "Study" }, this.film.element, this.side);
+    this.element = h("section", { class: "desk", "aria-label": t("Study") }, this.film.element, this.side);
   }
 
   async open(id) {
     this.close();
     this.#id = id;
+    this.others.open(id);
     this.#stop = new AbortController();
     this.#unbind = bind({
       ...this.film.commands,
       ...this.review.commands,
+      ...this.leaving.commands,
       ...this.chat.commands,
       j: () => this.move(1),
       k: () => this.move(-1),
       Escape: this.back,
     });
     this.banner.hidden = true;
-    this.film.fit();
-    this.film.clear("Fetching the film …");
+    this.showing.open(this.#stop.signal);
+    this.film.clear(t("Fetching the film …"));
+    this.comparison.open(id);
     fill(this.head);
-    fill(this.about, h("p", { class: "muted" }, "Looking …"));
+    fill(this.identity);
+    fill(this.about, h("p", { class: "muted" }, t("Looking …")));
     fill(this.scope);
     fill(this.below);
     fill(this.origins);
     this.review.show(null);
+    this.places.show(null);
+    this.leaving.show(null, null);
     await this.#look();
   }
 
@@ -90,10 +121,11 @@ export class Desk {
     this.#unbind?.();
     this.#unbind = null;
     this.#id = this.#study = null;
+    this.others.close();
     this.chat.leave();
     this.film.clear("");
+    this.comparison.open(null);
     this.review.arming.clear();
-    this.#fetching = false;
   }
 
   /** Fetch the study; draw it when it is another one than is shown, and go on looking. */
@@ -109,13 +141,13 @@ export class Desk {
       if (signal.aborted || error.status === 401) return;
       if (!this.#study) this.#absent(error);
     }
-    this.#showFilmAgain();
+    this.showing.again();
     const open = !this.#study || OPEN.includes(this.#study.state);
     if (!signal.aborted) this.#timer = setTimeout(() => this.#look(), open ? LOOK_OPEN_MS : LOOK_MS);
   }
 
   #absent(error) {
-    fill(this.about, h("p", { class: "problem" }, error.status === 404 ? "There is no such study." : error.message));
+    fill(this.about, h("p", { class: "problem" }, error.status === 404 ? t("There is no such study.") : error.message));
     this.film.clear("");
   }
 
@@ -123,9 +155,11 @@ export class Desk {
     const before = this.#study;
     if (before && version(before) === version(study)) return;
     this.#study = study;
+    this.showing.know(study);
+    this.#hang();
     if (!before) {
       this.#draw();
-      this.#showFilm();
+      this.showing.show();
       this.chat.show(study);
       return;
     }
@@ -135,92 +169,44 @@ export class Desk {
     else this.review.reread(before.summary, study.reviews); // the gateway refuses a signature on it
     if (change) this.#warn(change, this.review.editing && !another ? study.summary : null);
     if (another) {
-      this.#showFilm();
+      this.showing.show();
       this.chat.show(study);
     }
   }
 
   #draw() {
     const study = this.#study;
-    fill(
-      this.head,
-      h("span", { class: `lane ${study.lane}` }, LANES[study.lane]),
-      h("h1", {}, study.view ? `${study.view} view` : "Film"),
-      h(
-        "time",
-        { class: "muted", datetime: study.received_at, title: `Received ${exact(study.received_at)}` },
-        `${moment(study.received_at)} · ${since(study.received_at)}`,
-      ),
-      h(
-        "span",
-        { class: "row" },
-        button("‹", () => this.move(-1), { key: "k", "aria-label": "Previous study" }),
-        button("›", () => this.move(1), { key: "j", "aria-label": "Next study" }),
-        button("List", this.back, { key: "Esc" }),
-      ),
-    );
-    fill(this.about, ...this.#standing(), flagsOf(study, study.summary));
+    fill(this.head, ...headOf(study, this.move, this.back));
+    fill(this.identity, identity(study.study_id));
+    fill(this.about, takenFrom(study, mine), ...standingOf(study), flagsOf(study, study.summary));
     fill(this.scope, beyondScope(study.summary));
     this.review.doubted = doubted(study);
     this.review.show(study.summary, study.reviews);
+    this.places.show(study.summary, study.reviews);
+    const stands = standingNotice(study.summary);
+    this.notice.replaceWith(stands);
+    this.notice = stands;
     this.notice.hidden = !study.summary && !study.reviewed;
+    this.leaving.show(study, study.summary);
     fill(this.below, study.reviewed && earlier(study.reviewed), ...rescued(study), said(study));
-    fill(this.origins, study.summary && provenance(study.summary), history(study.study_id, !study.summary));
+    fill(this.origins, study.summary && provenance(study.summary), history(study.study_id, !study.summary), lookedAt(study.study_id));
   }
 
-  /** Where the study stands, unless that is plain to see. */
-  #standing() {
-    const { state, reason_code: reason, summary, images } = this.#study;
-    const [title, meaning] = STATES[state];
-    if (state === "summarised") {
-      const others = images.length - 1;
-      return others > 0
-        ? [h("p", { class: "muted small" }, `The study has ${images.length} images; the draft is about the one shown.`)]
-        : [];
-    }
-    if (summary) return [h("p", { class: "standing-note" }, `${title}: a newer draft may take the place of this one.`)];
-    return [
-      h(
-        "div",
-        { class: `standing-card ${state}` },
-        h("h2", {}, title),
-        h("p", {}, reason ? REASONS[reason] : meaning),
-        reason && h("p", { class: "muted" }, meaning),
-      ),
-    ];
-  }
-
-  async #showFilm() {
+  /** What the gateway says about the images, the text's findings and the prior; without it the draft can still be read. */
+  async #hang() {
     const { signal } = this.#stop;
-    const { study_id: id, summary, view, state, images } = this.#study;
-    const label = `Film${view ? `, ${view} view` : ""}`;
-    const moved = () => signal.aborted || this.#study.summary?.summary_id !== summary?.summary_id;
-    const show = async (blob, detail) => !moved() && (await this.film.show(blob, label, detail));
-    if (!summary && !images.some((image) => image.state === "accepted")) return this.film.clear("There is no picture.");
-    this.#fetching = true;
+    const { study_id: id, summary, images } = this.#study;
+    if (!images.some((image) => image.state === "accepted")) return;
     try {
-      // While a newer image is read, the preview may be of that one: the draft is about its own.
-      if (!summary) await show(await api.preview(id, signal), "preview");
-      else if (state === "summarised") await api.preview(id, signal).then((blob) => show(blob, "preview")).catch(() => {});
-      if (!summary) return;
-      const blob = await api.film(summary.summary_id, signal);
-      if (!(await show(blob, ""))) return;
-      const digest = await sha256(blob);
-      if ((await this.film.onScreen()) && !moved()) this.review.arming.painted(summary.summary_id, digest);
+      const card = await api.card(id, signal);
+      if (signal.aborted || this.#study.summary?.summary_id !== summary?.summary_id) return;
+      this.comparison.hang(card);
+      const facts = this.comparison.facts(summary?.image_id ?? card.images.find((one) => one.chosen)?.image_id);
+      this.film.main.describe(facts, "", () => api.deepImage(id, facts.image_id, signal));
+      this.review.name(summary, card.text?.labels ?? []);
     } catch (error) {
-      if (moved() || error.status === 401) return;
-      const why = error.status === 404 ? "There is no picture." : `The film cannot be shown: ${error.message}`;
-      if (this.film.canvas.hidden) this.film.clear(why);
-      if (summary) this.review.arming.unseen(summary.summary_id, why);
-    } finally {
-      if (!moved()) this.#fetching = false;
+      if (!signal.aborted && error.status !== 401) this.comparison.hang(null);
     }
-  }
-
-  /** A film that could not be shown is asked for again with every look at its study. */
-  #showFilmAgain() {
-    const id = this.#study?.summary?.summary_id;
-    if (id && !this.#fetching && !this.review.arming.shows(id)) this.#showFilm();
   }
 
   /** Whether this summary is on the desk; its reader may have gone on before the gateway answered. */
@@ -236,7 +222,7 @@ export class Desk {
   }
 
   #undone(summary) {
-    toast("Undone: it stands as before.", { kind: "good" });
+    toast(t("Undone: it stands as before."), { kind: "good" });
     if (this.#isOpen(summary)) {
       this.#stands(summary);
       this.#look();
@@ -248,6 +234,7 @@ export class Desk {
   #stands(summary) {
     this.#acts++;
     this.#study = { ...this.#study, summary };
+    this.showing.know(this.#study);
     this.banner.hidden = true;
     this.#draw();
   }
@@ -255,8 +242,9 @@ export class Desk {
   async #refused(error, about) {
     if (error.status === 401) return;
     if (!this.#isOpen(about)) {
-      const link = { href: `#/study/${about.study_id}`, text: "See it" };
-      toast(`It was not signed: ${error.message}`, { kind: "bad", link });
+      const link = { href: `#/study/${about.study_id}`, text: t("See it") };
+      const why = { why: error.message };
+      toast(error.lost ? t("It is not known whether it was signed: {why}", why) : t("It was not signed: {why}", why), { kind: "bad", link });
       return;
     }
     if (error.status !== 409) {
@@ -270,9 +258,11 @@ export class Desk {
       const change = told(this.#study.summary, study) ?? [error.message];
       const another = this.#study.summary?.summary_id !== study.summary?.summary_id;
       this.#study = study;
+      this.showing.know(study);
+      this.#hang();
       if (this.review.editing && !another) this.review.reread(study.summary, study.reviews);
       else this.#draw();
-      this.#warn([...change, " Nothing of yours was saved."], this.review.editing ? study.summary : null);
+      this.#warn([...change, ` ${t("Nothing of yours was saved.")}`], this.review.editing ? study.summary : null);
     } catch (failed) {
       if (!signal.aborted) this.#warn(failed.message);
     }
@@ -283,8 +273,8 @@ export class Desk {
     fill(
       this.banner,
       h("p", {}, sentence),
-      theirs && h("div", { class: "theirs" }, h("h3", {}, "As it stands now"), textOf(theirs)),
-      button("Understood", () => (this.banner.hidden = true)),
+      theirs && h("div", { class: "theirs" }, h("h3", {}, t("As it stands now")), textOf(theirs)),
+      button(t("Understood"), () => (this.banner.hidden = true)),
     );
     this.banner.hidden = false;
     this.banner.scrollIntoView({ block: "nearest" });

@@ -1,5 +1,7 @@
 /** What changed between two texts, word by word. */
 
+import { h } from "./dom.js";
+
 const WORDS = /\s+|[^\s]+/g;
 // Beyond this many comparisons (some 2000 changed words) the texts have little in common that one would want to see.
 const MOST = 4_000_000;
@@ -45,4 +47,10 @@ function joined(pieces) {
     else found.push([kind, word]);
   }
   return found;
+}
+
+/** The second text with what it changed of the first: struck out what is gone, underlined what is new. */
+export function diffed(before, after) {
+  const tags = { gone: "del", new: "ins" };
+  return diff(before, after).map(([kind, words]) => (kind === "same" ? words : h(tags[kind], {}, words)));
 }

@@ -9,6 +9,9 @@ const ACTING = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2028\u202
 /** A text as it is shown: a mark in the place of each letter that acts on others. */
 export const visible = (text) => text.replace(ACTING, "\ufffd");
 
+// Attributes that are read, and not by programs.
+const READ = new Set(["title", "aria-label", "placeholder"]);
+
 const shown = (children) =>
   children
     .flat()
@@ -29,7 +32,9 @@ export function h(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name, value);
     else if (value === true) element.setAttribute(name, "");
-    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, String(value));
+    else if (value !== null && value !== undefined && value !== false) {
+      element.setAttribute(name, READ.has(name) ? visible(String(value)) : String(value));
+    }
   }
   element.append(...shown(children));
   return element;

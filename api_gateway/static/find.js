@@ -2,8 +2,10 @@
 
 import * as api from "./api.js";
 import { fill, h, toast } from "./dom.js";
+import { searchedAs } from "./identity.js";
+import { t } from "./language.js";
 import { exact } from "./time.js";
-import { STATES } from "./words.js";
+import { REASONS, STATES } from "./words.js";
 
 const MOST = 20;
 
@@ -11,15 +13,15 @@ const MOST = 20;
 export function finder(open) {
   const kind = h(
     "select",
-    { "aria-label": "Which number" },
-    h("option", { value: "accession" }, "Accession"),
-    h("option", { value: "patient" }, "Patient"),
-    h("option", { value: "study_uid" }, "Study UID"),
+    { "aria-label": t("Which number") },
+    h("option", { value: "accession" }, t("Accession")),
+    h("option", { value: "patient" }, t("Patient")),
+    h("option", { value: "study_uid" }, t("Study UID")),
   );
   const number = h("input", {
     type: "search",
-    placeholder: "Find by number",
-    "aria-label": "The number",
+    placeholder: t("Find by number"),
+    "aria-label": t("The number"),
     autocomplete: "off",
     spellcheck: "false",
     "aria-keyshortcuts": "/",
@@ -33,10 +35,16 @@ export function finder(open) {
 
   async function find(event) {
     event.preventDefault();
+    await look();
+  }
+
+  async function look() {
     close();
-    if (!number.value.trim()) return;
+    const value = number.value.trim();
+    if (!value) return;
     try {
-      const { studies } = await api.lookup(kind.value, number.value.trim());
+      const { studies } = await api.lookup(kind.value, value);
+      searchedAs(kind.value, value, studies);
       if (studies.length === 1) {
         number.value = "";
         open(studies[0]);
@@ -52,7 +60,7 @@ export function finder(open) {
     const found = await Promise.all(ids.slice(0, MOST).map((id) => api.study(id)));
     fill(
       results,
-      found.length ? null : h("li", { class: "none" }, "No study of this number is known here."),
+      found.length ? null : h("li", { class: "none" }, t("No study of this number is known here.")),
       ...found.map((study) =>
         h(
           "li",
@@ -60,11 +68,11 @@ export function finder(open) {
           h(
             "a",
             { href: `#/study/${study.study_id}`, click: () => ((number.value = ""), close()) },
-            `${exact(study.received_at)} · ${study.view ?? "view unknown"} · ${STATES[study.state][0]}`,
+            lineOf(study),
           ),
         ),
       ),
-      ids.length > MOST && h("li", { class: "none" }, `… and ${ids.length - MOST} older ones`),
+      ids.length > MOST && h("li", { class: "none" }, t("… and {count} older ones", { count: ids.length - MOST })),
     );
     results.hidden = false;
     results.querySelector("a")?.focus();
@@ -79,5 +87,17 @@ export function finder(open) {
     number.blur();
   });
   form.addEventListener("focusout", (event) => form.contains(event.relatedTarget) || close());
-  return { form, focus: () => number.focus() };
+  /** Look for a number that somebody came with. */
+  function lookFor(given) {
+    kind.value = given.kind;
+    number.value = given.value;
+    return look();
+  }
+  return { form, lookFor, focus: () => number.focus() };
+}
+
+/** A study that was found, in one line; for one without a draft, the reason. */
+function lineOf({ received_at: at, view, state, reason_code: reason, summary }) {
+  const why = !summary && reason ? `: ${REASONS[reason]}` : "";
+  return `${exact(at)} · ${view ?? t("view unknown")} · ${STATES[state][0]}${why}`;
 }

@@ -1,33 +1,45 @@
 /** One-key commands. They do nothing while the reader types, while a dialog is open, and with Ctrl, Alt and Meta. */
 
 import { button, fill, h } from "./dom.js";
+import { t } from "./language.js";
 
 /** What the keys do, by place; each view gives its own functions to `bind`. */
 const HELP = [
-  ["Everywhere", [["?", "This help"], ["/", "Find by number"], ["1 – 5", "The lists"]]],
-  ["List", [["j  k", "Next, previous study"], ["Enter", "Open it"], ["m", "More of the list"]]],
+  [t("Everywhere"), [["?", t("This help")], ["/", t("Find by number")], ["1 – 5", t("The lists")]]],
   [
-    "Study",
+    t("List"),
+    [["j  k", t("Next, previous study")], ["Enter", t("Open it")], ["x", t("Choose it")], ["m", t("More of the list")]],
+  ],
+  [
+    t("Study"),
     [
-      ["a", "Accept the draft"],
-      ["e", "Correct it (Ctrl Enter saves)"],
-      ["r", "Reject it"],
-      ["t", "Take a review back"],
-      ["u", "Undo what you just signed, for ten seconds"],
-      ["j  k", "Next, previous study"],
-      ["q", "Ask a question"],
-      ["Esc", "Back to the list"],
+      ["a", t("Accept the draft")],
+      ["e", t("Correct it (Ctrl Enter saves, Ctrl Z undoes)")],
+      ["d", t("The findings: Enter says one otherwise")],
+      ["r", t("Reject it, with a reason")],
+      ["t", t("Take a review back")],
+      ["u", t("Undo what you just signed, for ten seconds")],
+      ["j  k", t("Next, previous study")],
+      ["q", t("Ask a question")],
+      ["c  ⇧P", t("Copy the text, print it")],
+      ["Esc", t("Back to the list")],
     ],
   ],
   [
-    "Film",
+    t("Film"),
     [
-      ["+  −", "Zoom (or the wheel)"],
-      ["f", "Fit"],
-      ["i", "Invert"],
-      ["0", "Reset everything"],
-      ["arrows", "Move, with the film in focus"],
-      ["drag", "Move; with Shift or the right button: brightness and contrast"],
+      ["v", t("The study's other image beside it")],
+      ["p", t("The patient's prior beside it")],
+      ["l", t("Zoom and move both together")],
+      ["s", t("To the other film")],
+      ["+  −", t("Zoom (or the wheel, or two fingers)")],
+      ["f  z", t("Fit; one pixel on one of the screen")],
+      ["w", t("Next window: lungs, bone, high contrast")],
+      ["i  h  o", t("Invert, mirror, turn by 90°")],
+      ["m", t("Ruler: two points by click, or arrows and Enter; Delete removes one")],
+      ["0", t("Reset everything")],
+      [t("arrows"), t("Move, with the film in focus")],
+      [t("drag"), t("Move; with Shift or the right button: brightness and contrast")],
     ],
   ],
 ];
@@ -40,8 +52,10 @@ export function bind(commands) {
   return () => layers.splice(layers.indexOf(commands), 1);
 }
 
+/** A dialog that was just closed holds the focus until the next frame, where nothing else takes it: that is no typing. */
 function typing(target) {
-  return target instanceof Element && target.closest("input:not([type=range]), textarea, select, dialog") !== null;
+  if (!(target instanceof Element) || target.closest("dialog:not([open])")) return false;
+  return target.closest("input:not([type=range]), textarea, select") !== null;
 }
 
 addEventListener("keydown", (event) => {
@@ -59,7 +73,7 @@ export const repeating = (act) => Object.assign(act, { repeats: true });
 
 /** The table of keys, in a dialog. */
 export function help() {
-  const dialog = h("dialog", { class: "help", "aria-label": "Keyboard" });
+  const dialog = h("dialog", { class: "help", "aria-label": t("Keyboard") });
   const tables = HELP.map(([title, rows]) =>
     h(
       "section",
@@ -68,7 +82,7 @@ export function help() {
       h("dl", {}, ...rows.flatMap(([key, does]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, does)])),
     ),
   );
-  fill(dialog, h("h2", {}, "Keyboard"), h("div", { class: "columns" }, ...tables), closing(dialog));
+  fill(dialog, h("h2", {}, t("Keyboard")), h("div", { class: "columns" }, ...tables), closing(dialog));
   show(dialog);
 }
 
@@ -88,7 +102,7 @@ export function confirmed(question, yes, no) {
 }
 
 function closing(dialog) {
-  return h("div", { class: "row" }, button("Close", () => dialog.close()));
+  return h("div", { class: "row" }, button(t("Close"), () => dialog.close()));
 }
 
 /** Open a dialog; it is gone once it is closed. */

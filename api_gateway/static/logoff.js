@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { button, h } from "./dom.js";
+import { t } from "./language.js";
 import * as session from "./session.js";
 
 const LOOK_MS = 1000;
@@ -9,7 +10,7 @@ const WARN_MS = 60_000;
 const KEEP_SHARE = 0.1;
 
 const words = h("span");
-const note = h("div", { class: "ending", role: "alert", hidden: true }, words, button("Stay signed in", () => {}));
+const note = h("div", { class: "ending", role: "alert", hidden: true }, words, button(t("Stay signed in"), () => {}));
 document.body.append(note);
 let timer = 0;
 let asking = false;
@@ -44,7 +45,7 @@ function announce() {
   const seconds = Math.max(0, Math.ceil(end / 1000));
   words.textContent =
     whole <= idle
-      ? `You are signed out in ${seconds} s: save what you are writing, or it waits here until you sign in again.`
-      : `This page is idle: you are signed out in ${seconds} s. What you are writing stays here.`;
+      ? t("You are signed out in {seconds} s: save what you are writing, or it waits here until you sign in again.", { seconds })
+      : t("This page is idle: you are signed out in {seconds} s. What you are writing stays here.", { seconds });
   note.querySelector("button").hidden = whole <= idle;
 }

@@ -1,19 +1,22 @@
 /** The reading room: its reader, its lists, its desk. Addresses carry opaque study ids and nothing else. */
 
-import * as api from "./api.js";
+import { arrived } from "./arrival.js";
 import { Desk } from "./desk.js";
+import { begin, isOpen, keep, ROOT, signOut } from "./door.js";
 import { button, fill, h, toast } from "./dom.js";
 import { finder } from "./find.js";
+import * as identity from "./identity.js";
 import { bind, confirmed, help, repeating } from "./keys.js";
-import * as logoff from "./logoff.js";
+import { t } from "./language.js";
+import { showPurpose, whoMenu } from "./people.js";
+import { choices } from "./preferences.js";
 import * as session from "./session.js";
-import { showSignIn } from "./signin.js";
-import { followTabs, sayToTabs } from "./tabs.js";
 import { withdrawOffers } from "./undo.js";
 import { anyUnsaved, dropAll } from "./unsaved.js";
 import { LISTS, Worklist } from "./worklist.js";
 
-const ROOT = document.getElementById("room");
+export { begin };
+
 const STUDY = /^#\/study\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 const tabs = new Map(
@@ -22,26 +25,27 @@ const tabs = new Map(
     h("a", { href: `#/${name}`, "aria-keyshortcuts": place + 1 }, title, h("span", { class: "count" })),
   ]),
 );
-const worklist = new Worklist(counted);
+const worklist = new Worklist(counted, (id) => go(`#/study/${id}`));
 const desk = new Desk(signed, undone, move, toList);
 const search = finder((id) => go(`#/study/${id}`));
-const who = h("span", { class: "who" });
+const who = whoMenu();
+const likes = h("span", {});
 const main = h("main", { class: "room" }, worklist.element, desk.element);
 const frame = [
   h(
     "header",
     { class: "top" },
-    h("a", { class: "brand", href: "#/awaiting", "aria-label": "Reading room, to the worklist" }, "Reading room"),
-    h("nav", { "aria-label": "Lists" }, ...tabs.values()),
+    h("a", { class: "brand", href: "#/awaiting", "aria-label": t("Reading room, to the worklist") }, t("Reading room")),
+    h("nav", { "aria-label": t("Lists") }, ...tabs.values()),
     search.form,
-    who,
-    button("Help", help, { key: "?", kind: "quiet" }),
-    button("Sign out", signOut, { kind: "quiet" }),
+    who.element,
+    likes,
+    button(t("Help"), help, { key: "?", kind: "quiet" }),
+    button(t("Sign out"), leaveRoom, { kind: "quiet" }),
   ),
   main,
 ];
 
-let signedIn = false;
 let lastReader = null;
 
 bind({
@@ -52,6 +56,7 @@ bind({
   ArrowDown: repeating(() => worklist.focus(1)),
   ArrowUp: repeating(() => worklist.focus(-1)),
   m: () => worklist.extend(),
+  x: () => worklist.choose(),
   ...Object.fromEntries(Object.keys(LISTS).map((name, place) => [place + 1, () => go(`#/${name}`)])),
 });
 
@@ -61,11 +66,14 @@ function go(hash) {
 
 /** Show the view of the address; an unknown address leads to the worklist. */
 function route() {
-  if (!signedIn) return;
+  if (!isOpen() || !session.mayRead()) return;
+  const number = arrived();
+  if (number) search.lookFor(number);
+  else if (location.hash === "#/find") search.focus();
   const study = STUDY.exec(location.hash)?.[1];
-  const list = location.hash.slice(2);
+  const [list, query] = location.hash.slice(2).split("?");
   if (!study && !Object.hasOwn(LISTS, list)) {
-    history.replaceState(null, "", `#/${worklist.name}`);
+    history.replaceState(null, "", `#/${worklist.address}`);
     route();
     return;
   }
@@ -86,7 +94,7 @@ function route() {
     if (name === shown) tab.setAttribute("aria-current", study ? "true" : "page");
     else tab.removeAttribute("aria-current");
   }
-  if (!study) worklist.show(list).then(() => left && idle() && worklist.focus(0, left));
+  if (!study) worklist.show(list, query).then(() => left && idle() && worklist.focus(0, left));
 }
 
 /** Whether the reader has not begun to type meanwhile. */
@@ -95,13 +103,13 @@ function idle() {
 }
 
 function toList() {
-  go(`#/${worklist.name}`);
+  go(`#/${worklist.address}`);
 }
 
 function move(step) {
   const beside = worklist.beside(main.dataset.study, step);
   if (beside) go(`#/study/${beside}`);
-  else toast(step > 0 ? "This is the last one of the list." : "This is the first one of the list.");
+  else toast(step > 0 ? t("This is the last one of the list.") : t("This is the first one of the list."));
 }
 
 /** After a signature on the worklist the next study comes, unless its reader went on; elsewhere the signed one stays. */
@@ -111,7 +119,7 @@ function signed(studyId, state, open) {
     worklist.signed(studyId);
     if (open && next) go(`#/study/${next}`);
     else if (open) {
-      toast("Nothing else waits here.");
+      toast(t("Nothing else waits here."));
       toList();
     }
   }
@@ -129,66 +137,46 @@ function counted(awaiting) {
   const { stat } = awaiting;
   const waiting = Object.values(awaiting).reduce((sum, drafts) => sum + drafts, 0);
   const more = Math.max(...Object.values(awaiting)) >= 100;
-  tabs.get("awaiting").querySelector(".count").textContent = waiting ? `${waiting}${more ? "+" : ""}` : "";
+  tabs.get("awaiting").querySelector(".count").textContent = more || waiting > 100 ? "100+" : waiting || "";
   tabs.get("awaiting").classList.toggle("urgent", stat > 0);
-  document.title = stat ? `${stat} stat · Reading room` : "Reading room";
+  document.title = stat ? t("{count} stat · Reading room", { count: stat }) : t("Reading room");
 }
 
-async function signOut() {
-  if (anyUnsaved() && !(await confirmed("A correction of yours is not saved.", "Discard it and sign out", "Stay"))) return;
-  try {
-    await api.signOut();
-  } catch (error) {
-    if (error.status !== 401) {
-      toast(`You are still signed in: ${error.message}`, { kind: "bad" });
-      return;
-    }
-  }
+async function leaveRoom() {
+  if (anyUnsaved() && !(await confirmed(t("A correction of yours is not saved."), t("Discard it and sign out"), t("Stay")))) return;
+  desk.others.close(); // while there is a session to do it with
+  if (await signOut()) forget();
+}
+
+/** One person's unsaved words and numbers are not shown to the next person who signs in. */
+function forget() {
   dropAll();
-  leave("");
-  sayToTabs("signed out");
+  identity.forget();
 }
 
-function leave(why) {
+function left() {
   withdrawOffers();
-  logoff.rest();
-  session.forget();
-  signedIn = false;
-  document.title = "Reading room";
+  document.title = t("Reading room");
   worklist.rest();
   desk.close();
   delete main.dataset.study;
-  showSignIn(ROOT, why, () => {
-    enter();
-    sayToTabs("signed in");
-  });
 }
 
-function enter() {
-  // One person's unsaved words are not shown to the next person who signs in.
-  if (lastReader !== null && lastReader !== session.reader()) dropAll();
+function entered() {
+  if (lastReader !== null && lastReader !== session.reader()) forget();
   lastReader = session.reader();
-  signedIn = true;
-  logoff.watch();
-  who.textContent = session.reader();
-  who.title = "Your reviews are signed with this name";
+  if (!session.mayRead()) {
+    showPurpose(ROOT, leaveRoom);
+    return;
+  }
+  who.draw();
+  fill(likes, choices(session.preferences(), anyUnsaved));
   fill(ROOT, ...frame);
   worklist.refresh();
   route();
 }
 
-api.whenUnauthorised(() => {
-  if (signedIn) leave("Your session is over. Sign in again; what you were writing is still here.");
-});
-
-followTabs(() => signedIn, leave);
-
 addEventListener("hashchange", route);
 setInterval(() => worklist.tick(), 20_000);
 
-try {
-  session.opened(await api.resume());
-  enter();
-} catch (error) {
-  leave(error.status === 401 ? "" : error.message);
-}
+keep({ over: t("Your session is over. Sign in again; what you were writing is still here."), entered, left });

@@ -6,10 +6,16 @@
 import * as api from "./api.js";
 import { Arming } from "./arming.js";
 import { button, fill, h, named, toast } from "./dom.js";
+import { Editor } from "./editor.js";
 import { confirmed } from "./keys.js";
+import { t } from "./language.js";
+import { chips } from "./marked.js";
+import { phrase } from "./phrase.js";
+import { askedWhy } from "./rejecting.js";
 import { original, signature, textOf } from "./report.js";
 import { mine, standing, takenBack } from "./said.js";
-import { askedToTakeBack } from "./takeback.js";
+import { canonical } from "./sections.js";
+import { askedToOverturn, askedToTakeBack, mayReject, mayTakeBack } from "./takeback.js";
 import { moment } from "./time.js";
 import { drop, keep, unsaved } from "./unsaved.js";
 
@@ -18,7 +24,11 @@ export class Review {
   doubted = false;
   #summary = null;
   #reviews = [];
+  #named = null; // {summary_id, text, findings}: what the gateway found in a text
+  #own = null; // {id, element}: the model's text of a corrected draft, folded away
+  #editor = null;
   #busy = false;
+  #unsure = null; // what was sent last, if no answer says whether it was done
   #signing = []; // the buttons that sign
   #hint = null;
 
@@ -30,26 +40,28 @@ export class Review {
     this.signed = signed;
     this.refused = refused;
     this.body = h("div", { class: "report" });
-    this.actions = h("div", { class: "actions", role: "group", "aria-label": "Review" });
+    this.actions = h("div", { class: "actions", role: "group", "aria-label": t("Review") });
     this.why = h("p", { class: "unarmed", id: "unarmed" });
     this.arming = new Arming(() => this.#arm());
     this.commands = {
-      a: () => this.#editing() || this.accept(),
-      e: () => this.#editing() || this.correct(),
-      r: () => this.#editing() || this.#sign("rejected"),
-      t: () => this.#editing() || this.takeBack(),
+      a: () => this.editing || this.accept(),
+      e: () => this.editing || this.correct(),
+      r: () => this.editing || this.reject(),
+      t: () => this.editing || this.takeBack(),
+      d: () => this.body.querySelector(".chip, .turn")?.focus(),
     };
   }
 
   /** Whether a correction is being written. */
   get editing() {
-    return this.#editing();
+    return this.#editor !== null;
   }
 
   /** Show a summary and its review so far; a correction that was begun goes on. Null: there is nothing to review. */
   show(summary, reviews = []) {
     this.reread(summary, reviews);
     if (!summary) {
+      this.#editor = null;
       fill(this.body);
       fill(this.actions);
       this.#signing = [];
@@ -61,7 +73,22 @@ export class Review {
   reread(summary, reviews) {
     this.#summary = summary;
     this.#reviews = reviews;
+    this.#unsure = null;
     this.arming.read(summary);
+  }
+
+  /** The findings that the gateway names in the text of a summary as it stood when it was asked. */
+  name(summary, findings) {
+    const named = summary && { id: summary.summary_id, text: summary.summary, findings };
+    const news = JSON.stringify(named) !== JSON.stringify(this.#named);
+    this.#named = named;
+    if (news && this.#summary && !this.editing) this.#read();
+  }
+
+  /** Those of this text; none where they are not known. */
+  #findingsOf(text) {
+    const known = this.#named?.id === this.#summary.summary_id && this.#named.text === text;
+    return known ? this.#named.findings : [];
   }
 
   accept() {
@@ -76,72 +103,93 @@ export class Review {
     if (more && this.#summary?.summary_id === about.summary_id) await this.#send("draft", more, about);
   }
 
+  /** Asks why, once the film was seen. */
+  async reject() {
+    const about = this.#summary;
+    if (this.#busy || !about || !mayReject(standing(this.#reviews, about.summary_id)) || !this.#counts()) return;
+    const reason = await askedWhy();
+    if (reason && this.#summary?.summary_id === about.summary_id) await this.#send("rejected", { reason }, about);
+  }
+
   /** Begins with what the reader was writing, else with their own text that was taken back, else with what stands. */
   correct() {
     if (!this.#summary) return;
     const { summary_id: id, study_id: study, summary: stands } = this.#summary;
     const taken = takenBack(this.#reviews, this.#summary);
-    const area = h("textarea", {
-      "aria-label": "Corrected text",
-      maxlength: 20000,
-      rows: 12,
-      input: () => keep(id, area.value, stands, study),
+    const draft = this.#reviews.find((one) => one.summary_id === id)?.draft ?? stands;
+    const editor = new Editor(draft, (text) => keep(id, text, canonical(stands), study), {
+      save: () => this.#save(),
+      cancel: () => this.#cancel(),
     });
-    area.value = unsaved(id) ?? (taken && mine(taken) ? taken.text : stands);
-    area.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.repeat || this.#save(area);
-      else if (event.key === "Escape") this.#cancel();
-      else return;
-      event.preventDefault();
-      event.stopPropagation();
-    });
-    fill(this.body, h("h2", {}, "Correct the text"), taken && this.#beginnings(area, taken), area);
-    const save = button("Save correction", () => this.#save(area), { key: "Ctrl ⏎", kind: "main" });
-    this.#offer([save], save, button("Cancel", () => this.#cancel(), { key: "Esc" }));
-    area.focus();
-    area.setSelectionRange(area.value.length, area.value.length);
+    this.#editor = editor;
+    const text = unsaved(id) ?? (taken && mine(taken) ? taken.text : stands);
+    editor.begin(text, this.#findingsOf(text));
+    fill(this.body, h("h2", {}, t("Correct the text")), taken && this.#beginnings(taken), editor.element);
+    const save = button(t("Save correction"), () => this.#save(), { key: "Ctrl ⏎", kind: "main" });
+    this.#offer([save], save, button(t("Cancel"), () => this.#cancel(), { key: "Esc" }));
+    editor.focus();
   }
 
   /** What a correction may begin with, once a text was taken back. */
-  #beginnings(area, taken) {
-    const { summary_id: id, study_id: study, summary: stands } = this.#summary;
-    const known = [stands, taken.text];
+  #beginnings(taken) {
+    const { summary: stands } = this.#summary;
+    const known = [stands, taken.text].map(canonical);
     const begin = (text) => async () => {
-      if (!known.includes(area.value) && !(await confirmed("Replace what you have written?", "Replace it", "Keep it"))) return;
-      area.value = text;
-      keep(id, text, stands, study);
-      area.focus();
+      const editor = this.#editor;
+      if (!known.includes(editor.text) && !(await confirmed(t("Replace what you have written?"), t("Replace it"), t("Keep it")))) return;
+      editor.replace(text, this.#findingsOf(text));
+      editor.focus();
     };
+    const at = moment(taken.at);
+    const theirs = { name: named(taken.reviewer), at };
+    const former = mine(taken) ? [t("Your text of {at}", { at })] : phrase("The text of {name} of {at}", theirs);
     return h(
       "div",
-      { class: "row beginnings", role: "group", "aria-label": "Begin with" },
-      h("span", { class: "muted" }, "Begin with"),
-      button("The text as it stands", begin(stands)),
-      button([...(mine(taken) ? ["Your text"] : ["The text of ", named(taken.reviewer)]), ` of ${moment(taken.at)}`], begin(taken.text)),
+      { class: "row beginnings", role: "group", "aria-label": t("Begin with") },
+      h("span", { class: "muted" }, t("Begin with")),
+      button(t("The text as it stands"), begin(stands)),
+      button(former, begin(taken.text)),
     );
   }
 
-  #editing() {
-    return this.body.querySelector("textarea") !== null;
+  /** A finding is to be said otherwise: that is a correction. */
+  #reword(place) {
+    this.correct();
+    this.#editor?.reword(place, "status");
   }
 
   #read() {
-    const { review_state: state } = this.#summary;
+    this.#editor = null;
+    const { review_state: state, summary_id: id, summary: text } = this.#summary;
+    const found = this.#findingsOf(text);
+    const shown = textOf(this.#summary, found, "h2");
+    const corrected = Boolean(standing(this.#reviews, id).at(-1)?.text);
     fill(
       this.body,
       signature(this.#summary, this.doubted),
-      textOf(this.#summary),
-      this.#summary.findings === null && state !== "draft" && original(this.#summary),
+      chips(this.#summary, found, shown, (place) => this.#reword(place)),
+      shown,
+      corrected && this.#modelsOwn(),
     );
-    const accept = state !== "accepted" && button("Accept", () => this.accept(), { key: "a", kind: this.doubted ? "" : "good" });
-    const reject = state !== "rejected" && button("Reject", () => this.#sign("rejected"), { key: "r", kind: "bad" });
+    const accept = state !== "accepted" && button(t("Accept"), () => this.accept(), { key: "a", kind: this.doubted ? "" : "good" });
+    const signed = standing(this.#reviews, this.#summary.summary_id);
+    const reject = state !== "rejected" && mayReject(signed) && button(t("Reject"), () => this.reject(), { key: "r", kind: "bad" });
     this.#offer(
       [accept, reject],
       accept,
-      button("Correct", () => this.correct(), { key: "e" }),
+      button(t("Correct"), () => this.correct(), { key: "e" }),
       reject,
-      state !== "draft" && button("Take back", () => this.takeBack(), { key: "t" }),
+      state !== "draft" &&
+        mayTakeBack(signed) &&
+        button(t("Take back"), () => this.takeBack(), { key: "t" }),
     );
+  }
+
+  /** The same element for the same draft: what a reader folded out stays so when the page learns something. */
+  #modelsOwn() {
+    const { summary_id: id } = this.#summary;
+    if (this.#own?.id !== id) this.#own = { id, element: original(this.#summary) };
+    return this.#own.element;
   }
 
   /** Show these buttons; those that sign work once a signature counts. */
@@ -160,48 +208,65 @@ export class Review {
 
   async #cancel() {
     const id = this.#summary.summary_id;
-    if (unsaved(id) !== undefined && !(await confirmed("Discard your correction?", "Discard it", "Keep writing"))) {
-      this.body.querySelector("textarea")?.focus();
+    const sure = () => confirmed(t("Discard your correction?"), t("Discard it"), t("Keep writing"));
+    if (unsaved(id) !== undefined && !(await sure())) {
+      this.#editor?.focus();
       return;
     }
     drop(id);
     if (this.#summary?.summary_id === id) this.#read();
   }
 
-  #save(area) {
-    if (!area.value.trim()) {
-      this.refused(new Error("A correction needs a text. To turn the draft down, reject it."), this.#summary);
+  #save() {
+    const { text } = this.#editor;
+    if (!text.trim()) {
+      this.refused(new Error(t("A correction needs a text. To turn the draft down, reject it.")), this.#summary);
       return;
     }
-    this.#sign("edited", { text: area.value });
+    this.#sign("edited", { text });
   }
 
   async #sign(state, more = {}) {
-    if (this.#busy || !this.#summary) return;
-    if (this.arming.press()) await this.#send(state, more, this.#summary);
-    else {
-      this.#hint?.remove();
-      this.#hint = toast(this.arming.why || "Nothing was signed: look at it for a moment first.");
-    }
+    const about = this.#summary;
+    if (this.#busy || !about || !this.#counts()) return;
+    const why = await askedToOverturn(state, standing(this.#reviews, about.summary_id));
+    if (why && this.#summary?.summary_id === about.summary_id) await this.#send(state, { ...more, ...why }, about);
+  }
+
+  /** Whether a signature counts now; if not, the reader is shown why. */
+  #counts() {
+    if (this.arming.press()) return true;
+    this.#hint?.remove();
+    this.#hint = toast(this.arming.why || t("Nothing was signed: look at it for a moment first."));
+    return false;
   }
 
   async #send(state, more, about) {
     if (this.#busy) return;
     this.#busy = true;
     for (const one of this.actions.querySelectorAll("button")) one.disabled = true;
-    const area = this.body.querySelector("textarea");
-    if (area) area.readOnly = true; // what was typed after it was sent would be lost
+    const editor = this.#editor;
+    if (editor) editor.readOnly = true; // what was typed after it was sent would be lost
+    const sent = this.#sent(state, more, about);
     try {
-      const now = await api.review(about, state, more, this.arming.seen(about.summary_id));
+      const now = await api.review(about, state, more, sent.film, sent.once);
+      this.#unsure = null;
       if (state !== "draft") drop(about.summary_id);
       this.signed(state, now);
     } catch (error) {
+      this.#unsure = error.lost ? sent : null;
       this.refused(error, about);
     } finally {
       this.#busy = false;
-      if (area) area.readOnly = false;
+      if (editor) editor.readOnly = false;
       for (const one of this.actions.querySelectorAll("button")) one.disabled = false;
       this.#arm();
     }
+  }
+  /** What is sent; the very same where this was sent and lost: if it was done after all, it is done, and no conflict. */
+  #sent(state, more, about) {
+    const what = JSON.stringify([about.summary_id, state, more]);
+    if (this.#unsure?.what === what) return this.#unsure;
+    return { what, film: this.arming.seen(about.summary_id), once: api.intent() };
   }
 }

@@ -4,25 +4,26 @@ import * as api from "./api.js";
 import { chart, figure, points } from "./curves.js";
 import { button, fill, folded, h, toast } from "./dom.js";
 import { confirmed } from "./keys.js";
+import { t } from "./language.js";
 import * as session from "./session.js";
 import { exact } from "./time.js";
 
 export const ENDED = ["done", "dead", "cancelled"];
 const TABLE_ROWS = 40;
 const FILES = {
-  "report.html": "Report",
-  "tensorboard.zip": "TensorBoard files",
-  "log.txt": "Log",
-  "problems.json": "Problems of its data",
+  "report.html": t("Report"),
+  "tensorboard.zip": t("TensorBoard files"),
+  "log.txt": t("Log"),
+  "problems.json": t("Problems of its data"),
 };
 
 /** The state in words: what it waits for stands with it. */
 export function standing(run) {
-  if (run.paused_at && run.state === "running") return "running, writes a checkpoint and pauses";
-  return run.waits_for ? `${run.state}, waits for a ${run.waits_for}` : run.state;
+  if (run.paused_at && run.state === "running") return t("running, writes a checkpoint and pauses");
+  return run.waits_for ? t("{state}, waits for a {what}", { state: run.state, what: run.waits_for }) : run.state;
 }
 
-export const stepsOf = (run) => (run.steps ? `${run.step} of ${run.steps}` : String(run.step));
+export const stepsOf = (run) => (run.steps ? t("{one} of {all}", { one: run.step, all: run.steps }) : String(run.step));
 
 export class RunView {
   /** `changed` is called after each act. */
@@ -34,10 +35,10 @@ export class RunView {
     this.curves = h("div", { class: "curves" });
     this.title = h("h2", { tabindex: -1 });
     this.table = h("table", {});
-    this.figures = folded("Figures", this.table);
+    this.figures = folded(t("Figures"), h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": t("Figures") }, this.table));
     this.files = h("div", { class: "row" });
     const parts = [this.title, this.acts, this.files, this.body, this.curves, h("div", { class: "figures" }, this.figures)];
-    this.element = h("section", { class: "run", "aria-label": "Run", hidden: true }, ...parts);
+    this.element = h("section", { class: "run", "aria-label": t("Run"), hidden: true }, ...parts);
   }
 
   /** Show this run, or none; `focus`: its reader asked for it. */
@@ -48,7 +49,7 @@ export class RunView {
     if (id === null) return;
     const [run, curve] = await Promise.all([api.run(id), api.points(id)]);
     if (id !== this.id) return;
-    this.title.textContent = `${run.stage} · ${id.slice(-12)}`;
+    fill(this.title, `${run.stage} · ${id.slice(-12)}`);
     fill(this.body, facts(run));
     this.draw(curve.points);
     const acts = this.actsOf(run).map(([label]) => label).join();
@@ -65,10 +66,10 @@ export class RunView {
     const over = ENDED.includes(run.state);
     const may = session.has("trainer", "admin") && !over;
     return [
-      may && !run.paused_at && ["Pause", () => this.act("pause", "The run writes a checkpoint and pauses.")],
-      may && run.paused_at && ["Resume", () => this.act("resume", "The run goes on.")],
-      may && ["Cancel", () => this.cancel(), { kind: "bad" }],
-      session.has("admin") && run.state === "done" && ["Serve what it made", () => this.promote(), { kind: "good" }],
+      may && !run.paused_at && [t("Pause"), () => this.act("pause", t("The run writes a checkpoint and pauses."))],
+      may && run.paused_at && [t("Resume"), () => this.act("resume", t("The run goes on."))],
+      may && [t("Cancel"), () => this.cancel(), { kind: "bad" }],
+      session.has("admin") && run.state === "done" && [t("Serve what it made"), () => this.promote(), { kind: "good" }],
     ].filter(Boolean);
   }
 
@@ -83,14 +84,14 @@ export class RunView {
   }
 
   async cancel() {
-    const sure = await confirmed("A cancelled run cannot go on.", "Cancel the run", "Let it run");
-    if (sure) await this.act("cancel", "The run is cancelled.");
+    const sure = await confirmed(t("A cancelled run cannot go on."), t("Cancel the run"), t("Let it run"));
+    if (sure) await this.act("cancel", t("The run is cancelled."));
   }
 
   async promote() {
-    const means = "Every GPU worker will load what this run made, and new summaries come from it.";
-    const sure = await confirmed(means, "Serve it", "Not now");
-    if (sure) await this.act("promote", "It is served from now on.");
+    const means = t("Every GPU worker will load what this run made, and new summaries come from it.");
+    const sure = await confirmed(means, t("Serve it"), t("Not now"));
+    if (sure) await this.act("promote", t("It is served from now on."));
   }
 
   /** Links to its report and files, for a trainer. */
@@ -99,7 +100,7 @@ export class RunView {
     const { files } = await api.runFiles(run.run_id);
     const links = files.map(({ name }) => {
       const report = name === "report.html";
-      const href = `/v1/training-runs/${run.run_id}/${report ? "report" : `files/${name}`}`;
+      const href = `/v1/training-runs/${run.run_id}/${report ? "report" : `files/${encodeURIComponent(name)}`}`;
       const opens = report ? { target: "_blank", rel: "noopener" } : { download: name };
       return h("a", { class: "button", href, ...opens }, FILES[name] ?? name);
     });
@@ -108,48 +109,54 @@ export class RunView {
 
   draw(curve) {
     const held = [
-      { name: "held out", kind: "two", points: points(curve, "held_out") },
-      { name: "held out, other patients' films", kind: "three", points: points(curve, "swapped") },
+      { name: t("held out"), kind: "two", points: points(curve, "held_out") },
+      { name: t("held out, other patients' films"), kind: "three", points: points(curve, "swapped") },
     ];
-    const loss = [{ name: "loss", kind: "one", points: points(curve, "loss") }, ...held];
-    const speed = [{ name: "samples/s", kind: "one", points: points(curve, "samples_per_s") }];
-    fill(this.curves, chart("Loss by step", loss), chart("Samples a second by step", speed));
+    const loss = [{ name: t("loss"), kind: "one", points: points(curve, "loss") }, ...held];
+    const speed = [{ name: t("samples/s"), kind: "one", points: points(curve, "samples_per_s") }];
+    fill(this.curves, chart(t("Loss by step"), loss), chart(t("Samples a second by step"), speed));
     const every = Math.max(1, Math.ceil(curve.length / TABLE_ROWS));
     const rows = curve.filter((one, place) => one.held_out !== null || place % every === 0 || place === curve.length - 1);
     const names = ["step", "loss", "held_out", "swapped", "samples_per_s"];
-    const head = ["Step", "Loss", "Held out", "Other films", "Samples/s"].map((name) => h("th", { scope: "col" }, name));
+    const head = [t("Step"), t("Loss"), t("Held out"), t("Other films"), t("Samples/s")].map((name) => h("th", { scope: "col" }, name));
     const cells = rows.map((one) => h("tr", {}, ...names.map((name) => h("td", {}, figure(one[name])))));
-    fill(this.table, h("caption", {}, "Some of the run's points"), h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...cells));
+    fill(this.table, h("caption", {}, t("Some of the run's points")), h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...cells));
     this.figures.hidden = !curve.length;
   }
 }
 
 /** What is known of a run, as a list of terms. */
 function facts(run) {
-  const swapped = `beside other patients' films ${figure(run.swapped)}`;
+  const swapped = t("beside other patients' films {figure}", { figure: figure(run.swapped) });
   const held = run.held_out === null ? null : `${figure(run.held_out)}, ${swapped}`;
   const terms = [
-    ["State", standing(run)],
-    ["Steps", stepsOf(run)],
-    ["Loss", run.loss === null ? null : figure(run.loss)],
-    ["Held out", held],
-    ["Held out before the first step", run.first_held_out === null ? null : figure(run.first_held_out)],
-    ["Samples a second", run.samples_per_s === null ? null : figure(run.samples_per_s)],
-    ["Last checkpoint", run.checkpoint_step === null ? null : `step ${run.checkpoint_step}`],
-    ["Starts from", run.parent_run ? `run ${run.parent_run.slice(-12)}` : run.base_bundle],
-    ["Bundle", run.bundle],
-    ["Begun", exact(run.created_at)],
-    ["Ended", run.finished_at && exact(run.finished_at)],
-    ["Its data", run.problem],
+    [t("State"), standing(run)],
+    [t("Steps"), stepsOf(run)],
+    [t("Loss"), run.loss === null ? null : figure(run.loss)],
+    [t("Held out"), held],
+    [t("Held out before the first step"), run.first_held_out === null ? null : figure(run.first_held_out)],
+    [t("Samples a second"), run.samples_per_s === null ? null : figure(run.samples_per_s)],
+    [t("Last checkpoint"), run.checkpoint_step === null ? null : t("step {step}", { step: run.checkpoint_step })],
+    [t("Starts from"), run.parent_run ? t("run {run}", { run: run.parent_run.slice(-12) }) : run.base_bundle],
+    [t("Bundle"), run.bundle],
+    [t("Begun"), exact(run.created_at)],
+    [t("Ended"), run.finished_at && exact(run.finished_at)],
+    [t("Its data"), run.problem],
   ].filter(([, value]) => value !== null && value !== undefined);
   const list = terms.flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)]);
-  const failure = run.failure_says && h("p", { class: "failure" }, `Why it failed: ${run.failure_says}`);
+  const failure = run.failure_says && h("p", { class: "failure" }, t("Why it failed: {why}", { why: run.failure_says }));
   return h("div", {}, failure, h("dl", { class: "facts" }, ...list), run.phases && phases(run.phases));
 }
 
 function phases({ planned, prepared, dropped, encoded }) {
-  const bar = (name, value) =>
-    h("p", {}, h("progress", { max: planned, value, "aria-label": name }), ` ${value} of ${planned} pairs ${name}`);
-  const gone = dropped ? h("p", { class: "muted" }, `${dropped} dropped`) : null;
-  return h("div", {}, bar("prepared", prepared), bar("encoded", encoded), gone);
+  const bar = (name, value, says) =>
+    h("p", {}, h("progress", { max: planned, value, "aria-label": name }), " ", says);
+  const gone = dropped ? h("p", { class: "muted" }, t("{dropped} dropped", { dropped })) : null;
+  return h(
+    "div",
+    {},
+    bar(t("prepared"), prepared, t("{value} of {planned} pairs prepared", { value: prepared, planned })),
+    bar(t("encoded"), encoded, t("{value} of {planned} pairs encoded", { value: encoded, planned })),
+    gone,
+  );
 }

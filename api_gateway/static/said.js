@@ -1,7 +1,11 @@
 /** The review history of a study, act by act; acts that were taken back stay in sight. */
 
-import { diff } from "./diff.js";
+import { diffed } from "./diff.js";
 import { h, named } from "./dom.js";
+import { t } from "./language.js";
+import { phrase } from "./phrase.js";
+import { reasonOf } from "./rejecting.js";
+import { canonical } from "./sections.js";
 import { keyId, reader } from "./session.js";
 import { exact, moment } from "./time.js";
 import { ACTS, NOTICE } from "./words.js";
@@ -36,42 +40,39 @@ export function said({ reviews, summary }) {
   const groups = new Map();
   for (const one of reviews) groups.set(one.summary_id, [...(groups.get(one.summary_id) ?? []), one]);
   const parts = [...groups].reverse().flatMap(([id, acts]) => [
-    id !== summary?.summary_id && h("h3", {}, "About an earlier draft"),
+    id !== summary?.summary_id && h("h3", {}, t("About an earlier draft")),
     h("ol", {}, ...acts.map((one) => act(one))),
   ]);
+  const noticed = { notice: NOTICE };
+  const edited = reviews.some((one) => one.action === "edited");
   return h(
     "section",
-    { class: "said", "aria-label": "Review history" },
-    h("h2", {}, "Review history"),
+    { class: "said", "aria-label": t("Review history") },
+    h("h2", {}, t("Review history")),
     ...parts,
-    reviews.some((one) => one.action === "edited") &&
-      h("p", { class: "muted small" }, `Struck out: the draft's words (${NOTICE}). Underlined: the reader's.`),
+    edited && h("p", { class: "muted small" }, t("Struck out: the draft's words ({notice}). Underlined: the reader's.", noticed)),
   );
 }
 
 function act(one) {
   const through = one.key_name !== null && one.key_name !== one.reviewer;
+  const values = {
+    act: h("strong", {}, ACTS[one.action]),
+    by: named(one.reviewer),
+    key: through && named(one.key_name),
+    at: h("time", { datetime: one.at, title: exact(one.at) }, moment(one.at)),
+  };
+  const says = through ? phrase("{act} by {by} (signed by {key}), {at}", values) : phrase("{act} by {by}, {at}", values);
   return h(
     "li",
     { "data-action": one.action },
-    h(
-      "p",
-      {},
-      h("strong", {}, ACTS[one.action]),
-      " by ",
-      named(one.reviewer),
-      through && [" (signed by ", named(one.key_name), ")"],
-      ", ",
-      h("time", { datetime: one.at, title: exact(one.at) }, moment(one.at)),
-    ),
-    one.reason && h("p", { class: "reason" }, `Reason: ${one.reason}`),
+    h("p", {}, ...says),
+    one.reason && h("p", { class: "reason" }, t("Reason: {reason}", { reason: reasonOf(one.reason) })),
     one.action === "edited" && changed(one.draft, one.text),
   );
 }
 
 /** The signed text with what it changed of the draft. */
 function changed(draft, text) {
-  const tags = { gone: "del", new: "ins" };
-  const pieces = diff(draft, text).map(([kind, words]) => (kind === "same" ? words : h(tags[kind], {}, words)));
-  return h("p", { class: "text diff" }, ...pieces);
+  return h("p", { class: "text diff" }, ...diffed(canonical(draft), text));
 }

@@ -4,7 +4,9 @@
  */
 
 const NOTED_SHARE = 1 / 20; // the gateway writes a use down when so much of the time has passed
-let me = { name: "", key_id: null, roles: [] };
+const NOBODY = { name: "", key_id: null, roles: [], acts: [] };
+let me = NOBODY;
+let liked = { language: null, theme: null };
 let token = "";
 let idleMs = Infinity;
 let usedAt = 0; // when the gateway last heard of a use, by this machine's clock
@@ -17,15 +19,21 @@ for (const sign of ["pointerdown", "pointermove", "keydown", "wheel"]) {
 
 export const reader = () => me.name;
 export const keyId = () => me.key_id;
+export const roles = () => me.roles;
+/** Whether this session may do something: a word of GET /v1/me. */
+export const may = (act) => me.acts.includes(act);
 export const has = (...roles) => roles.some((role) => me.roles.includes(role));
 export const isLead = () => has("lead");
-export const mayRead = () => has("reader", "lead");
+export const mayRead = () => may("read");
 export const csrf = () => token;
+/** What its person chose for the pages: {language, theme}. */
+export const preferences = () => liked;
 export const isActive = () => active;
 
-/** The session, as the gateway has it: {me, csrf_token, idle_seconds, left_seconds}. */
+/** The session, as the gateway has it: {me, preferences, csrf_token, idle_seconds, left_seconds}. */
 export function opened(answer) {
   me = answer.me;
+  liked = answer.preferences;
   token = answer.csrf_token;
   idleMs = Math.max(idleMs === Infinity ? 0 : idleMs, answer.idle_seconds * 1000);
   usedAt = Date.now() + answer.idle_seconds * 1000 - idleMs;
@@ -33,7 +41,7 @@ export function opened(answer) {
 }
 
 export function forget() {
-  me = { name: "", key_id: null, roles: [] };
+  me = NOBODY;
   token = "";
   idleMs = endsAt = Infinity;
 }

@@ -1,6 +1,8 @@
 /** How a study stands on the desk, and what became of it between two looks. */
 
 import { named } from "./dom.js";
+import { t } from "./language.js";
+import { phrase } from "./phrase.js";
 import { lastAct } from "./said.js";
 import { reader } from "./session.js";
 import { moment } from "./time.js";
@@ -16,10 +18,12 @@ export function version({ state, reason_code, summary, reviewed, flags, reviews 
 export function told(before, study) {
   const now = study.summary;
   if (!before || !now) return null;
-  if (before.summary_id !== now.summary_id) return [`A newer draft took the place of the one you read, at ${moment(now.summarised_at)}.`];
+  if (before.summary_id !== now.summary_id) return [
+    t("A newer draft took the place of the one you read, at {at}.", { at: moment(now.summarised_at) }),
+  ];
   if (before.review_state === now.review_state && before.reviewed_at === now.reviewed_at) return null;
   const act = lastAct(study.reviews, now.summary_id);
   if (!act) return null;
-  const who = act.reviewer === reader() ? "You, in another window," : named(act.reviewer);
-  return [who, ` ${DID[act.action]} at ${moment(act.at)}, after you opened it.`];
+  const who = act.reviewer === reader() ? t("You, in another window,") : named(act.reviewer);
+  return phrase("{who} {did} at {at}, after you opened it.", { who, did: DID[act.action], at: moment(act.at) });
 }

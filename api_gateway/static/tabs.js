@@ -1,6 +1,7 @@
 /** The tabs of a browser share its session: one that signs in or out takes the others along. */
 
 import * as api from "./api.js";
+import { t } from "./language.js";
 import * as session from "./session.js";
 
 const tabs = new BroadcastChannel("xraygpt");
@@ -16,7 +17,7 @@ export function followTabs(isSignedIn, leave) {
     try {
       const now = await api.resume();
       if (now.me.name === before) session.opened(now);
-      else leave("Another person signed in here.");
+      else leave(t("Another person signed in here."));
     } catch {
       // A 401 led to the door already.
     }

@@ -2,56 +2,48 @@
 
 import * as api from "./api.js";
 import { figure } from "./curves.js";
-import { button, fill, h, toast } from "./dom.js";
+import { begin, isOpen, keep, ROOT, topBar } from "./door.js";
+import { fill, h } from "./dom.js";
 import { bind, repeating } from "./keys.js";
-import * as logoff from "./logoff.js";
+import { t } from "./language.js";
 import { ENDED, RunView, standing, stepsOf } from "./run.js";
 import * as session from "./session.js";
-import { showSignIn } from "./signin.js";
-import { followTabs, sayToTabs } from "./tabs.js";
 import { moment } from "./time.js";
 
-const ROOT = document.getElementById("room");
+export { begin };
+
 const RUN = /^#\/run\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 const REFRESH_MS = 3000;
 const DOOR = {
-  title: "Training",
-  about: "Training runs: how far they are, and their curves. Reports, with films and texts, are for trainers alone.",
+  title: t("Training"),
+  about: t("Training runs: how far they are, and their curves. Reports, with films and texts, are for trainers alone."),
   may: () => session.has("operator", "admin", "trainer"),
-  needs: "This key does not see training runs: that takes one with the role trainer, operator or admin.",
+  needs: t("This key does not see training runs: that takes one with the role trainer, operator or admin."),
 };
 
 const rows = h("tbody", {});
-const columns = ["Run", "Stage", "State", "Step", "Loss", "Held out", "Samples/s", "Begun", ""];
+const columns = [t("Run"), t("Stage"), t("State"), t("Step"), t("Loss"), t("Held out"), t("Samples/s"), t("Begun"), ""];
 const table = h(
   "table",
   { class: "runs" },
-  h("caption", {}, "Runs, the newest first"),
+  h("caption", {}, t("Runs, the newest first")),
   h("thead", {}, h("tr", {}, ...columns.map((name) => h("th", { scope: "col" }, name)))),
   rows,
 );
-const empty = h("p", { class: "empty", hidden: true }, "No run was started yet: xraygpt train, or POST /v1/training-runs.");
+const empty = h("p", { class: "empty", hidden: true }, t("No run was started yet: xraygpt train, or POST /v1/training-runs."));
 const said = h("p", { class: "muted", role: "status", "aria-live": "polite" });
-const who = h("span", { class: "who" });
+const operations = h("a", { href: "/ops" }, t("Operations"));
 const view = new RunView(refresh);
-const frame = [
-  h(
-    "header",
-    { class: "top" },
-    h("a", { class: "brand", href: "#/" }, "Training"),
-    h(
-      "nav",
-      { "aria-label": "Pages" },
-      h("a", { href: "/training", "aria-current": "page" }, "Runs"),
-      h("a", { href: "/" }, "Reading room"),
-    ),
-    who,
-    button("Sign out", signOut, { kind: "quiet" }),
-  ),
-  h("main", { class: "training" }, view.element, table, empty, said),
-];
+const wide = h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": t("Training runs") }, table);
+const main = h("main", { class: "training" }, h("h1", { class: "unseen" }, t("Training")), view.element, wide, empty, said);
+const bar = topBar(
+  t("Training"),
+  "#/",
+  h("a", { href: "/training", "aria-current": "page" }, t("Runs")),
+  operations,
+  h("a", { href: "/" }, t("Reading room")),
+);
 
-let signedIn = false;
 let timer = 0;
 let asking = false;
 let states = new Map();
@@ -69,7 +61,7 @@ function step(by) {
 
 /** Ask for the runs again, and for the one that is open. */
 async function refresh(focus = false) {
-  if (!signedIn || asking) return;
+  if (!isOpen() || asking) return;
   asking = true;
   try {
     const { runs } = await api.runs();
@@ -88,7 +80,7 @@ function list(runs) {
   const focused = document.activeElement?.dataset?.run;
   fill(rows, ...runs.map(rowOf));
   if (focused) rows.querySelector(`[data-run="${focused}"]`)?.focus();
-  table.hidden = !runs.length;
+  wide.hidden = !runs.length;
   empty.hidden = runs.length > 0;
 }
 
@@ -111,57 +103,24 @@ function rowOf(run) {
 /** A run that changed its state is said aloud. */
 function announce(runs) {
   const changed = runs.filter((run) => states.size && states.get(run.run_id) !== run.state);
-  if (changed.length) said.textContent = changed.map((run) => `Run ${run.run_id.slice(-12)} is ${run.state}.`).join(" ");
+  const says = ({ run_id, state }) => t("Run {run} is {state}.", { run: run_id.slice(-12), state });
+  if (changed.length) said.textContent = changed.map(says).join(" ");
   states = new Map(runs.map((run) => [run.run_id, run.state]));
 }
 
-async function signOut() {
-  try {
-    await api.signOut();
-  } catch (error) {
-    if (error.status !== 401) {
-      toast(`You are still signed in: ${error.message}`, { kind: "bad" });
-      return;
-    }
-  }
-  leave("");
-  sayToTabs("signed out");
-}
-
-function leave(why) {
-  clearInterval(timer);
-  logoff.rest();
-  session.forget();
-  signedIn = false;
-  states = new Map();
-  const entered = () => {
-    enter();
-    sayToTabs("signed in");
-  };
-  showSignIn(ROOT, why, entered, DOOR);
-}
-
-function enter() {
-  signedIn = true;
-  logoff.watch();
-  who.textContent = session.reader();
-  fill(ROOT, ...frame);
+function entered() {
+  bar.draw();
+  operations.hidden = !session.has("operator", "admin");
+  fill(ROOT, bar.element, main);
   refresh();
   timer = setInterval(refresh, REFRESH_MS);
 }
 
-api.whenUnauthorised(() => {
-  if (signedIn) leave("Your session is over. Sign in again.");
-});
-
-followTabs(() => signedIn, leave);
+function left() {
+  clearInterval(timer);
+  states = new Map();
+}
 
 addEventListener("hashchange", () => refresh(true));
 
-try {
-  session.opened(await api.resume());
-  if (DOOR.may()) enter();
-  else leave(DOOR.needs);
-} catch (error) {
-  leave(error.status === 401 ? "" : error.message);
-}
+keep({ door: DOOR, entered, left });

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { button, toast } from "./dom.js";
 import { bind } from "./keys.js";
+import { t } from "./language.js";
 
 const UNDO_MS = 10_000;
 
@@ -19,11 +20,13 @@ export function offerUndo(text, kind, summary, undone) {
     try {
       undone(await api.review(summary, "draft", { undo: true }));
     } catch (error) {
-      if (error.status !== 401) toast(`It was not undone: ${error.message}`, { kind: "bad" });
+      if (error.status === 401) return;
+      const why = { why: error.message };
+      toast(error.lost ? t("It is not known whether it was undone: {why}", why) : t("It was not undone: {why}", why), { kind: "bad" });
     }
   };
-  const link = { href: `#/study/${summary.study_id}`, text: "See it" };
-  const note = toast(text, { kind, link, action: button("Undo", act, { key: "u" }), ms: UNDO_MS });
+  const link = { href: `#/study/${summary.study_id}`, text: t("See it") };
+  const note = toast(text, { kind, link, action: button(t("Undo"), act, { key: "u" }), ms: UNDO_MS });
   const unbind = bind({ u: act });
   const end = () => {
     if (!offers.delete(end)) return;

@@ -1,10 +1,15 @@
 /** The lists: what waits, what was signed, what is on its way. Rows keep their place and their focus when they refresh. */
 
 import * as api from "./api.js";
-import { fill, h, toast } from "./dom.js";
-import { rowOf } from "./row.js";
+import { heads, ORDERS } from "./columns.js";
+import { button, fill, h, toast } from "./dom.js";
+import { Filters } from "./filters.js";
+import { t } from "./language.js";
+import { drawRow } from "./row.js";
+import { Selection } from "./selection.js";
+import { release } from "./thumbs.js";
 import { exact } from "./time.js";
-import { LANES, NOTICE, OPEN, UNREAD } from "./words.js";
+import { NOTICE, OPEN, UNREAD } from "./words.js";
 
 const REFRESH_MS = 15_000;
 const PAGE = 50;
@@ -13,67 +18,116 @@ const LOOKS = 5;
 const MOST_REFRESHED = 200;
 
 export const LISTS = {
-  awaiting: { title: "To review", filters: { list: "awaiting" }, empty: "Nothing waits for a review." },
-  signed: { title: "Signed", filters: { list: "signed" }, empty: "Nothing was signed yet." },
-  progress: { title: "In progress", filters: { list: "all", state: OPEN }, empty: "Nothing is on its way." },
-  unread: { title: "Not summarised", filters: { list: "all", state: UNREAD }, empty: "No study ended without a draft." },
-  all: { title: "All", filters: { list: "all" }, empty: "No study has arrived yet." },
+  awaiting: { title: t("To review"), filters: { list: "awaiting" }, empty: t("Nothing waits for a review.") },
+  signed: { title: t("Signed"), filters: { list: "signed" }, empty: t("Nothing was signed yet.") },
+  progress: { title: t("In progress"), filters: { list: "all", state: OPEN }, empty: t("Nothing is on its way.") },
+  unread: { title: t("Not summarised"), filters: { list: "all", state: UNREAD }, empty: t("No study ended without a draft.") },
+  all: { title: t("All"), filters: { list: "all" }, empty: t("No study has arrived yet.") },
 };
 
 export class Worklist {
-  #rows = new Map(); // study id -> {data, item}, in the order shown
+  #rows = new Map(); // study id -> {data, row}, in the order shown
   #next = null;
   #name = "awaiting";
-  #lane = "";
+  #shown = null; // what the rows were asked for with
+  #order = {};
   #asked = 0; // answers to superseded requests are dropped
   #timer = 0;
+  #place = null; // the row that Tab leads to
 
-  /** `counted` is called with the number of drafts that wait in each lane. */
-  constructor(counted) {
+  /** `counted` is called with the number of drafts that wait in each lane, `open` with the study of a row. */
+  constructor(counted, open) {
     this.counted = counted;
-    this.items = h("ol", { class: "rows", "aria-label": "Studies" });
+    this.open = open;
+    this.filters = new Filters(() => this.#turn(), () => this.#begin());
+    this.selection = new Selection(() => [...this.#rows.keys()], () => this.refresh());
+    this.heads = heads(this.selection.all, (order, descending) => this.#turn({ order, descending }));
+    this.items = h("tbody", { role: "rowgroup" });
+    this.table = h(
+      "table",
+      { class: "rows", role: "grid", "aria-label": t("Studies"), "aria-multiselectable": "true" },
+      this.heads.element,
+      this.items,
+    );
+    this.table.addEventListener("click", (event) => this.#clicked(event));
+    this.table.addEventListener("keydown", (event) => this.#pressed(event));
+    this.items.addEventListener("focusin", (event) => this.#lead(event.target.closest("tr")));
     this.state = h("p", { class: "state", role: "status" });
     this.fresh = h("span", { class: "fresh muted" });
-    this.more = h("button", { type: "button", class: "button more", hidden: true, click: () => this.extend() }, "Show more");
-    this.lane = h(
-      "select",
-      { "aria-label": "Lane", change: () => this.#filter(this.lane.value) },
-      ...[["", "All lanes"], ...Object.entries(LANES)].map(([value, text]) => h("option", { value }, text)),
-    );
+    this.more = h("button", { type: "button", class: "button more", hidden: true, click: () => this.extend() }, t("Show more"));
     this.heading = h("h1", {});
     this.element = h(
       "section",
-      { class: "worklist", "aria-label": "Worklist" },
-      h("div", { class: "bar" }, this.heading, this.lane, h("span", { class: "notice small" }, NOTICE), this.fresh),
-      this.items,
+      { class: "worklist", "aria-label": t("Worklist") },
+      h("div", { class: "bar" }, this.heading, h("span", { class: "notice small" }, NOTICE), this.fresh),
+      this.filters.element,
+      this.selection.element,
+      this.table,
       this.state,
       this.more,
     );
-    document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
+    document.addEventListener("visibilitychange", () => document.hidden || !this.element.isConnected || this.refresh());
   }
 
   get name() {
     return this.#name;
   }
 
-  /** Show a list, from its beginning if it is another one. */
-  show(name) {
-    if (name === this.#name && this.#rows.size) return this.refresh();
+  /** Where this list stands, with its filters and its order: the part of the address behind #/. */
+  get address() {
+    const query = this.filters.address();
+    const [own] = Object.keys(ORDERS[this.#listing]);
+    const { order, descending } = this.#order;
+    if (order && (order !== own || descending !== ORDERS[this.#listing][own])) {
+      query.set("sort", order);
+      if (descending !== ORDERS[this.#listing][order]) query.set("turned", "1");
+    }
+    return query.size ? `${this.#name}?${query}` : this.#name;
+  }
+
+  get #listing() {
+    return LISTS[this.#name].filters.list;
+  }
+
+  /** Show a list as an address asks for it, from its beginning if it is another one. */
+  show(name, query = "") {
+    const same = name === this.#name;
     this.#name = name;
+    const asked = new URLSearchParams(query);
+    const orders = ORDERS[this.#listing];
+    const order = Object.hasOwn(orders, asked.get("sort")) ? asked.get("sort") : Object.keys(orders)[0];
+    this.#order = { order, descending: orders[order] !== (asked.get("turned") === "1") };
+    this.filters.read(asked, name);
+    if (same && this.#rows.size && this.#shown === this.#wanted()) return this.refresh();
     return this.#begin();
   }
 
-  #filter(lane) {
-    this.#lane = lane;
-    return this.#begin();
+  /** Another choice or order: the address says so, and shows it. */
+  #turn(order = this.#order) {
+    this.#order = order;
+    if (location.hash === `#/${this.address}`) this.#begin();
+    else location.hash = `#/${this.address}`;
+  }
+
+  #wanted() {
+    return JSON.stringify(this.#search());
+  }
+
+  #search() {
+    return { ...LISTS[this.#name].filters, ...this.#order, ...this.filters.search() };
   }
 
   #begin() {
+    this.#shown = this.#wanted();
+    release(this.items);
     this.#rows.clear();
     fill(this.items);
+    this.selection.clear();
     this.#next = null;
     this.more.hidden = true;
-    this.state.textContent = "Looking …";
+    this.state.textContent = t("Looking …");
+    this.heads.show(this.#listing, this.#order.order, this.#order.descending);
+    this.filters.count(this.#search());
     return this.refresh();
   }
 
@@ -90,7 +144,7 @@ export class Worklist {
       const beyond = this.#rows.size > MOST_REFRESHED ? [...this.#rows.values()].slice(MOST_REFRESHED) : [];
       if (!beyond.length) this.#next = next;
       this.#put([...rows, ...beyond.map((row) => row.data)]);
-      this.fresh.textContent = `${exact(Date.now()).split(", ").at(-1)}`;
+      this.fresh.textContent = t("updated {time}", { time: exact(Date.now()).split(", ").at(-1) });
       this.fresh.classList.remove("bad");
     } catch (error) {
       if (asked !== this.#asked || error.status === 401) return;
@@ -125,13 +179,9 @@ export class Worklist {
   async #gather(wanted, cursor) {
     const rows = [];
     let next = cursor;
+    const search = this.#search();
     for (let looks = 0; looks < LOOKS && rows.length < wanted; looks++) {
-      const page = await api.studies({
-        ...LISTS[this.#name].filters,
-        lane: this.#lane,
-        limit: wanted - rows.length,
-        cursor: next,
-      });
+      const page = await api.studies({ ...search, limit: wanted - rows.length, cursor: next });
       if (!looks && !cursor) this.counted(page.awaiting);
       rows.push(...page.studies);
       next = page.next;
@@ -144,40 +194,74 @@ export class Worklist {
     const now = new Map();
     for (const data of rows) {
       const known = this.#rows.get(data.study_id);
-      const item = known?.item ?? h("li", {});
-      if (!known || JSON.stringify(known.data) !== JSON.stringify(data)) this.#draw(item, data);
-      now.set(data.study_id, { data, item });
+      const row = known?.row ?? h("tr", { role: "row", "data-study": data.study_id, "aria-selected": "false", tabindex: -1 });
+      if (!known || JSON.stringify(known.data) !== JSON.stringify(data)) this.#draw(row, data);
+      now.set(data.study_id, { data, row });
     }
-    for (const [id, { item }] of this.#rows) if (!now.has(id)) item.remove();
+    for (const [id, { row }] of this.#rows) if (!now.has(id)) (release(row), row.remove());
     this.#rows = now;
     let place = this.items.firstElementChild;
-    for (const { item } of now.values()) {
-      if (item === place) place = place.nextElementSibling;
-      else this.items.insertBefore(item, place);
+    for (const { row } of now.values()) {
+      if (row === place) place = place.nextElementSibling;
+      else this.items.insertBefore(row, place);
     }
+    this.table.hidden = !now.size;
     this.more.hidden = !this.#next;
-    this.state.textContent = now.size ? "" : this.#next ? "None among the last studies looked at." : LISTS[this.#name].empty;
+    this.#say();
+    this.selection.keep();
+    if (!this.#place?.isConnected) this.#lead(this.items.firstElementChild);
     this.tick();
   }
 
-  #draw(item, data) {
-    const focused = item.contains(document.activeElement);
-    const link = rowOf(data, this.#name);
-    if (item.firstChild?.getAttribute("aria-current")) link.setAttribute("aria-current", "true");
-    fill(item, link);
-    if (focused) link.focus();
+  /** What to read where there are no rows. */
+  #say() {
+    if (this.#rows.size) fill(this.state);
+    else if (this.#next) fill(this.state, t("None among the last studies looked at."));
+    else if (!this.filters.any) fill(this.state, LISTS[this.#name].empty);
+    else fill(this.state, t("None with these filters."), " ", button(t("Clear filters"), () => this.filters.clear()));
+  }
+
+  #draw(row, data) {
+    drawRow(row, data, this.#name, this.selection.box(data.study_id));
+  }
+
+  #clicked(event) {
+    const row = event.target.closest("tr[data-study]");
+    if (!row || event.target.closest("input, a, button")) return;
+    if (event.target.closest(".c-chosen")) this.selection.choose(row.dataset.study, undefined, event.shiftKey);
+    else this.open(row.dataset.study);
+  }
+
+  #pressed(event) {
+    if (event.key !== "Enter" || !event.target.matches("tr[data-study]")) return;
+    event.preventDefault();
+    this.open(event.target.dataset.study);
+  }
+
+  /** Tab leads to one row, and from there arrows lead to the others. */
+  #lead(row) {
+    if (!row || row === this.#place) return;
+    if (this.#place) this.#place.tabIndex = -1;
+    row.tabIndex = 0;
+    this.#place = row;
+  }
+
+  /** Choose the row in focus. */
+  choose() {
+    const row = document.activeElement?.closest("tr[data-study]");
+    if (row) this.selection.choose(row.dataset.study);
   }
 
   /** Bring the waiting times up to date. */
   tick() {
-    for (const { item } of this.#rows.values()) item.firstChild.tick();
+    for (const { row } of this.#rows.values()) row.tick();
   }
 
   /** Mark the study that is open on the desk. */
   mark(studyId) {
-    for (const [id, { item }] of this.#rows) {
-      if (id === studyId) item.firstChild.setAttribute("aria-current", "true");
-      else item.firstChild.removeAttribute("aria-current");
+    for (const [id, { row }] of this.#rows) {
+      if (id === studyId) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
     }
   }
 
@@ -197,18 +281,19 @@ export class Worklist {
 
   /** Take a study off the list of what waits at once, without waiting for the next refresh. */
   signed(studyId) {
-    const row = this.#rows.get(studyId);
-    if (row && this.#name === "awaiting") {
-      row.item.remove();
+    const known = this.#rows.get(studyId);
+    if (known && this.#name === "awaiting") {
+      release(known.row);
+      known.row.remove();
       this.#rows.delete(studyId);
     }
   }
 
   /** Move the focus by so many rows; without one it goes to the first, or to the given study. */
   focus(step, studyId = null) {
-    const links = [...this.items.querySelectorAll("a")];
-    const here = links.indexOf(document.activeElement);
-    const wanted = studyId ? links.find((link) => link.dataset.study === studyId) : null;
-    (wanted ?? links[Math.min(Math.max(here + step, 0), links.length - 1)])?.focus();
+    const rows = [...this.#rows.values()].map(({ row }) => row);
+    const here = rows.indexOf(document.activeElement?.closest("tr[data-study]"));
+    const wanted = studyId ? this.#rows.get(studyId)?.row : null;
+    (wanted ?? rows[Math.min(Math.max(here + step, 0), rows.length - 1)])?.focus();
   }
 }

@@ -2,14 +2,14 @@
 
 import http.client
 import random
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
+
+from tests.support.loopback import KeepAliveHandler, LoopbackServer
 
 Trouble = Literal["none", "busy", "slow", "truncated", "reset", "full", "forbidden"]
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
@@ -30,70 +30,13 @@ class FaultyS3:
     """
 
     def __init__(self, url: str) -> None:
-        target = urlsplit(url)
+        self.target = urlsplit(url)
         self.trouble: Trouble = "none"
         self.share = 0.0
         self.only = ""
         self.troubled = 0
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def forward(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                trouble = outer._falls_on(self.command, self.path)
-                if trouble == "reset":
-                    self._hang_up()
-                    return
-                if trouble in _REFUSALS:
-                    self._refuse(trouble)
-                    return
-                if trouble == "slow":
-                    time.sleep(_SLOW_SECONDS)
-                upstream = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)
-                try:
-                    upstream.request(self.command, self.path, body, dict(self.headers.items()))
-                    self._answer(upstream.getresponse(), cut=trouble == "truncated")
-                finally:
-                    upstream.close()
-
-            def _answer(self, answer: http.client.HTTPResponse, *, cut: bool) -> None:
-                data = answer.read()
-                self.send_response_only(answer.status, answer.reason)
-                for name, value in answer.getheaders():
-                    if name.lower() not in _HOP_BY_HOP:
-                        self.send_header(name, value)
-                self.send_header("Content-Length", answer.getheader("Content-Length") or str(len(data)))
-                self.end_headers()
-                self.wfile.write(data[: len(data) // 2] if cut else data)
-                if cut and data:
-                    self._hang_up()
-
-            def _refuse(self, trouble: str) -> None:
-                code, status = _REFUSALS[trouble]
-                data = f"<Error><Code>{code}</Code><Message>in trouble</Message></Error>".encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/xml")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                if self.command != "HEAD":  # an answer to it has no body: the next answer would begin with it
-                    self.wfile.write(data)
-
-            def _hang_up(self) -> None:
-                self.close_connection = True
-                self.wfile.flush()
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = forward
-
-            def log_message(self, *_: object) -> None:
-                """A test prints nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients are killed halfway
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = LoopbackServer(_Handler, self)
+        self.url = self._server.url
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @contextmanager
@@ -109,10 +52,51 @@ class FaultyS3:
         self._server.shutdown()
         self._server.server_close()
 
-    def _falls_on(self, method: str, path: str) -> Trouble:
+    def falls_on(self, method: str, path: str) -> Trouble:
+        """What happens to this request; it is counted."""
         fits = method == "PUT" if self.trouble == "full" else self.trouble != "truncated" or method == "GET"
         fits = fits and self.only in path
         if self.trouble == "none" or not fits or random.random() >= self.share:
             return "none"
         self.troubled += 1
         return self.trouble
+
+
+class _Handler(KeepAliveHandler):
+    def forward(self) -> None:
+        body = self.body()
+        trouble = self.server.state.falls_on(self.command, self.path)
+        if trouble == "reset":
+            self.hang_up()
+            return
+        if trouble in _REFUSALS:
+            self._refuse(trouble)
+            return
+        if trouble == "slow":
+            time.sleep(_SLOW_SECONDS)
+        target = self.server.state.target
+        upstream = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)
+        try:
+            upstream.request(self.command, self.path, body, dict(self.headers.items()))
+            self._answer(upstream.getresponse(), cut=trouble == "truncated")
+        finally:
+            upstream.close()
+
+    def _answer(self, answer: http.client.HTTPResponse, *, cut: bool) -> None:
+        data = answer.read()
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in _HOP_BY_HOP:
+                self.send_header(name, value)
+        self.send_header("Content-Length", answer.getheader("Content-Length") or str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2] if cut else data)
+        if cut and data:
+            self.hang_up()
+
+    def _refuse(self, trouble: str) -> None:
+        code, status = _REFUSALS[trouble]
+        data = f"<Error><Code>{code}</Code><Message>in trouble</Message></Error>".encode()
+        self.send(status, data, {"Content-Type": "application/xml"})
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = forward

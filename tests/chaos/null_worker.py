@@ -42,11 +42,10 @@ def shift_clocks(seconds: float) -> None:
 if __name__ == "__main__":
     shift_clocks(float(os.environ.get("CHAOS_CLOCK_SKEW", "0")))
 
-from benchmarks.null_worker import serve_gpu, serve_ingest  # noqa: E402  # after the clocks
+from benchmarks.null_worker import nothing_seen, serve_gpu, serve_ingest  # noqa: E402  # after the clocks
 from workers.worker_kinds import ROLES  # noqa: E402
 from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage  # noqa: E402
 from xraygpt_core.logs import configure_logging  # noqa: E402
-from xraygpt_core.model.backend import Generated  # noqa: E402
 from xraygpt_core.settings import load_settings  # noqa: E402
 
 
@@ -73,20 +72,7 @@ class Engine:
     def submit(self, request: Any, **_: Any) -> "Future[Any]":
         future: Future[Any] = Future()
         said = hashlib.sha256(request.image_png).hexdigest()
-        made = Generated(
-            text=said,
-            findings=said,
-            impression="none",
-            prompt="",
-            template="",
-            decoding={},
-            seed=None,
-            tokens=1,
-            batch_size=1,
-            waited_seconds=0.0,
-            generate_seconds=SECONDS,
-            software={},
-        )
+        made = nothing_seen(said, said, SECONDS)
         timer = threading.Timer(SECONDS, future.set_result, (made,))
         timer.daemon = True
         timer.start()

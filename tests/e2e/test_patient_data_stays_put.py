@@ -1,6 +1,8 @@
 """Patient data planted in headers and object keys is found in the source bucket and one table, and nowhere else.
 
 With another stack: ``XRAYGPT_TEST_STACK="XRAYGPT_STACK_TLS=true XRAYGPT_LOG_LEVEL=DEBUG" pytest`` and this file.
+With ``XRAYGPT_SEALED_NUMBERS=true`` the numbers are in one more place, which only the sealing key opens; with
+``XRAYGPT_CLINICAL_TEXT=true`` so is what was known when the film was asked for.
 """
 
 import gzip
@@ -8,7 +10,9 @@ import io
 import os
 import ssl
 import subprocess
+import sys
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import psycopg
@@ -18,12 +22,15 @@ import redis
 
 from tests.e2e.phantom_folder import write_phantoms
 from tests.support.s3_tools import s3_client
+from xraygpt_core.sealing import SealedNumbers, Sealer
 
 pytestmark = pytest.mark.timeout(900)
 
 NAME, PATIENT, ACCESSION = "CANARYNAME^ZEBRA", "CANARYPID77341", "CANARYACC99123"
 INSTITUTION, BIRTH_DATE, KEY = "CANARYHOSPITAL", "19010203", "CANARYKEY_DOE_JANE"
-CANARIES = [NAME, "CANARYNAME", PATIENT, ACCESSION, INSTITUTION, BIRTH_DATE, KEY]
+REASON, HISTORY, PROTOCOL = "CANARYREASON", "CANARYHISTORY", "CANARYPROTOCOL"
+ASKED = "CANARYASKED"  # what a request says of the film
+CANARIES = [NAME, "CANARYNAME", PATIENT, ACCESSION, INSTITUTION, BIRTH_DATE, KEY, REASON, HISTORY, PROTOCOL, ASKED]
 
 
 def planted_film(folder: Path) -> bytes:
@@ -31,6 +38,8 @@ def planted_film(folder: Path) -> bytes:
     dataset = pydicom.dcmread(write_phantoms(folder, 71_000, 1)[0])
     dataset.PatientName, dataset.PatientID, dataset.AccessionNumber = NAME, PATIENT, ACCESSION
     dataset.InstitutionName, dataset.PatientBirthDate = INSTITUTION, BIRTH_DATE
+    dataset.ReasonForTheRequestedProcedure, dataset.AdditionalPatientHistory = REASON, HISTORY
+    dataset.ProtocolName = PROTOCOL
     dataset.StudyInstanceUID, dataset.SOPInstanceUID = "2.25.777341", "2.25.777342"
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     buffer = io.BytesIO()
@@ -60,8 +69,24 @@ def planted(stack, tmp_path_factory):
     found = stack.call("find", "--patient", PATIENT)
     study = found.document["studies"][0]
     assert stack.call("chat", study, "Is there a pleural effusion?").code == 0
+    say_what_is_known(facts, 202 if keeps_words(stack) else 422)
     say_wrong_things(facts)
     return study
+
+
+def keeps_words(stack):
+    return stack.environment.get("XRAYGPT_CLINICAL_TEXT") == "true"
+
+
+def say_what_is_known(facts, status):
+    """A request with words about the film, twice under one key; they are refused where none are kept."""
+    film = {"uri": f"s3://{facts['bucket']}/inbox/{KEY}/{PATIENT}.dcm"}
+    said = {"indication": ASKED, "technique": f"{ASKED} AP", "comparison": f"{ASKED} of May"}
+    headers = {"X-API-Key": facts["api_key"], "Idempotency-Key": "words"}
+    with httpx.Client(base_url=facts["gateway_url"], timeout=120, verify=trusting(facts), headers=headers) as sender:
+        for _ in range(2):
+            answer = sender.post("/v1/studies", json={"objects": [film], **said})
+            assert (answer.status_code, ASKED in answer.text) == (status, False)
 
 
 def say_wrong_things(facts):
@@ -111,6 +136,34 @@ def test_the_database_holds_them_in_the_table_of_object_keys_alone(stack, plante
             hits = found_in(content)
             expected = {KEY, PATIENT} if table == "object_keys" else set()
             assert set(hits) == expected, (table, hits)
+
+
+def test_numbers_are_kept_where_that_is_switched_on_and_only_the_key_opens_them(stack, planted):
+    on = stack.environment.get("XRAYGPT_SEALED_NUMBERS") == "true"
+    rows = stack.rows(
+        f"SELECT n.* FROM sealed_numbers n JOIN images i ON i.id = n.image_id WHERE study_id = '{planted}'"
+    )
+    facts = stack.facts
+    with httpx.Client(base_url=facts["gateway_url"], timeout=120, verify=trusting(facts)) as reader:
+        answer = reader.get(f"/v1/studies/{planted}/numbers", headers={"X-API-Key": facts["api_key"]})
+    if not on:
+        assert (rows, answer.status_code) == ([], 404)
+        return
+    ((image_id, box, fingerprint),) = rows
+    sealer = Sealer(bytes.fromhex((stack.home / "sealing.key").read_text()))
+    opened = sealer.open(UUID(str(image_id)), SealedNumbers(box, fingerprint))
+    (shown,) = answer.json()["images"]
+    assert (opened.accession, opened.patient) == (shown["accession"], shown["patient"]) == (ACCESSION, PATIENT)
+    assert (stack.home / "sealing.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_clinical_text_has_a_box_where_that_is_switched_on(stack, planted):
+    on = keeps_words(stack)
+    boxes = stack.rows(f"SELECT clinical_key FROM images WHERE study_id = '{planted}' AND clinical_key IS NOT NULL")
+    words = stack.rows(
+        f"SELECT w.sha256 FROM request_words w JOIN images i ON i.id = w.image_id WHERE study_id = '{planted}'"
+    )
+    assert (len(boxes), len(words)) == (on, on)
 
 
 def test_the_broker_holds_none(stack, planted, tmp_path):
@@ -168,3 +221,13 @@ def test_process_arguments_and_environment_names_hold_none(stack, planted):
     listing = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, check=True).stdout
 
     assert not found_in(listing)
+
+
+@pytest.mark.long
+def test_all_of_this_holds_where_numbers_clinical_text_and_16_bit_copies_are_kept():
+    """The same on a stack of its own, with both under seal and all that may be kept."""
+    kept = " ".join(f"XRAYGPT_{name}=true" for name in ("SEALED_NUMBERS", "CLINICAL_TEXT", "KEEP_16_BIT"))
+    given = {**os.environ, "XRAYGPT_TEST_STACK": kept}
+    run = [sys.executable, "-m", "pytest", "-q", "-m", "not long", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(run, env=given, capture_output=True, text=True, timeout=800)
+    assert done.returncode == 0, done.stdout[-4000:]

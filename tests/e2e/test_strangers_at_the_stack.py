@@ -20,6 +20,7 @@ pytestmark = [needs_another_user, pytest.mark.timeout(900)]
 # What the gateway shows to anybody: that it runs, how it is called, and the page one signs in at.
 GATEWAY = {"/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/room/", "/assets/"}
 OPEN = {"gateway": GATEWAY, "flower": {"/healthcheck"}, "s3": {"/healthz", "/status", "/readyz"}}
+OPEN["worker"] = {"/healthz"}
 PATHS = [
     *("/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/status", "/healthcheck", "/debug/pprof/"),
     *("/v1/me", "/v1/status", "/v1/worklist", "/v1/studies", "/v1/summaries", "/v1/dead", "/v1/backlogs", "/v1/runs"),
@@ -34,7 +35,8 @@ def served_by(facts: dict[str, Any], home: Path) -> dict[int, str]:
     known = {urlsplit(facts[url]).port or 0: name for name, url in urls.items()}
     for name, port in json.loads((home / "s3" / "service.json").read_text())["ports"].items():
         known |= {port: "s3" if name == "s3" else "inside s3", port + GRPC_OFFSET: "inside s3"}
-    return known
+    metrics = {urlsplit(url).port or 0: "worker" for url in facts["metrics_urls"].values()}
+    return metrics | known  # the gateway shows its own at its own port
 
 
 def processes(facts: dict[str, Any]) -> list[int]:

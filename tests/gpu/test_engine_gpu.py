@@ -6,9 +6,9 @@ import torch
 from tests.support.engine_tools import HIDDEN, LONGEST, serving
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Decoding
+from xraygpt_core.model.engine.arena import SlotClass
 from xraygpt_core.model.engine.graphs import Graphs
 from xraygpt_core.model.engine.quantised import product_of
-from xraygpt_core.model.engine.scheduler import SlotClass
 
 pytestmark = [
     pytest.mark.gpu,
@@ -34,6 +34,23 @@ def texts(device: str, *, graphs: bool) -> list[str]:
 @pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])
 def test_a_gpu_says_what_a_cpu_says(graphs: bool) -> None:
     assert texts("cuda", graphs=graphs) == texts("cpu", graphs=False)
+
+
+def texts_of_several_images(device: str, *, graphs: bool) -> list[str]:
+    torch.backends.cuda.matmul.allow_tf32 = False
+    source = torch.Generator().manual_seed(1)
+    images = [torch.randn(40 * (1 + number % 3), HIDDEN, generator=source) * 0.5 for number in range(24)]
+    classes = (SlotClass(168, 4, shorter=(88, 128), most=8), SlotClass(232, 1))
+    with serving(classes, lookahead=int(device == "cuda"), device=device, prompt_tokens=32) as served:
+        if graphs:
+            served.runner._graphs = Graphs(served.runner.llama)
+        futures = [served.ask(image.to(device), [4, 5, 6 + number]) for number, image in enumerate(images)]
+        return [future.result(120).text for future in futures]
+
+
+@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])
+def test_prompts_of_several_images_say_on_a_gpu_what_they_say_on_a_cpu(graphs: bool) -> None:
+    assert texts_of_several_images("cuda", graphs=graphs) == texts_of_several_images("cpu", graphs=False)
 
 
 def layer() -> torch.nn.Linear:

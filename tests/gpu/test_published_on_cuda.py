@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from tests.support.published_parts import write_parts
 from tests.unit.model.reference.seeded import picture_png, seeded
+from xraygpt_core.model.encoders.biomedclip import BiomedClipCxr
 from xraygpt_core.model.encoders.blip2 import Blip2Encoder
 from xraygpt_core.model.encoders.medclip import MedClipResNet, MedClipSwin
 from xraygpt_core.model.encoders.raddino import RadDino
 from xraygpt_core.model.importing.importer import ImportRequest, import_bundle
 from xraygpt_core.model.llm import load_llm
-from xraygpt_core.model.projector import LinearProjector, MlpProjector
+from xraygpt_core.model.projector import LinearProjector, MlpProjector, TemporalProjector
 from xraygpt_core.model.smoke_test import summarise_once
 
 pytestmark = [
@@ -30,6 +31,8 @@ ENCODERS: dict[str, Build] = {
     "MedCLIP ViT, map": lambda: MedClipSwin(None, mode="map"),
     "MedCLIP ResNet": lambda: MedClipResNet(None),
     "RAD-DINO": lambda: RadDino(None),
+    "RAD-DINO, all layers": lambda: RadDino(None, all_layers=True),
+    "BiomedCLIP-CXR": lambda: BiomedClipCxr(None),
     "EVA ViT-g and Q-Former": lambda: Blip2Encoder(None),
     "EVA ViT-g, patches": lambda: Blip2Encoder(None, mode="patches"),
 }
@@ -85,6 +88,15 @@ def test_a_projector_gives_the_cpus_numbers(build: Build, dtype: torch.dtype, al
         reference = projector(features)
         found = projector.to(CUDA, dtype)(features.to(CUDA, dtype))
     close(found, reference, allowed)
+
+
+def test_libras_connector_gives_the_cpus_numbers() -> None:
+    projector = filled(TemporalProjector(12, 768, 4096, 32)).eval()
+    current, prior = (torch.from_numpy(seeded(name, (2, 12, 49, 768))) for name in ("current", "prior"))
+    with torch.inference_mode():
+        reference = projector(current, prior)
+        found = projector.to(CUDA)(current.to(CUDA), prior.to(CUDA))
+    close(found, reference, 1e-4)
 
 
 @pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-4), (torch.bfloat16, 2e-2)])

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.worker_bench import Bench
+from tests.support.worker_bench import Bench, claim_some
 from xraygpt_core.bucket_events import EventCounts, register_events
+from xraygpt_core.ledger.jobs.claims import fail
+from xraygpt_core.ledger.operations.rollup import roll_up
+from xraygpt_core.ledger.studies.register import ObjectRef, register_objects
 from xraygpt_core.metrics import INGEST_EVENTS
 from xraygpt_core.s3_events import Events, ObjectHint
-from xraygpt_core.states import Lane
+from xraygpt_core.states import JobKind, Lane
 
 Hint = Callable[..., ObjectHint]
 NEWEST = "SELECT etag, deleted_at FROM object_keys WHERE key = :key ORDER BY seen_at DESC LIMIT 1"
@@ -81,3 +84,52 @@ def test_what_was_noted_is_counted_by_dialect(bench: Bench, hint: Hint) -> None:
     before = [counted("registered"), counted("ignored")]
     note(bench, hint("k", "A"), ObjectHint("elsewhere", "k", "A", None, None, None, "created"))
     assert [counted("registered"), counted("ignored")] == [before[0] + 1, before[1] + 1]
+
+
+def lanes_of_ingest(bench: Bench) -> list[tuple[str, str, int]]:
+    """What the operators' history says of ingest, lane by lane: arrived."""
+    roll_up(bench.ledger)
+    found = bench.rows("SELECT kind, lane, arrived FROM work_history WHERE kind = 'ingest' ORDER BY lane")
+    return [(row["kind"], row["lane"], row["arrived"]) for row in found]
+
+
+@pytest.mark.parametrize("lane", [Lane.STAT, Lane.ROUTINE])
+def test_a_submitted_film_is_taken_in_its_own_lane_though_the_event_comes_first(
+    bench: Bench, hint: Hint, lane: Lane
+) -> None:
+    note(bench, hint("uploads/a", "A"))
+    assert claim_some(bench.ledger, JobKind.INGEST, 9) == [], "it is left to the client that submits it"
+
+    register_objects(bench.ledger, [ObjectRef(bench.settings.bucket, "uploads/a", "A")], lane, actor="gateway")
+
+    (claim,) = claim_some(bench.ledger, JobKind.INGEST, 9)
+    assert claim.lane is lane
+    assert lanes_of_ingest(bench) == [("ingest", lane, 1)]
+
+
+def test_a_film_submitted_to_the_backlog_does_not_wait_for_its_client_any_more(bench: Bench, hint: Hint) -> None:
+    note(bench, hint("uploads/a", "A"))
+    register_objects(bench.ledger, [ObjectRef(bench.settings.bucket, "uploads/a", "A")], Lane.BACKLOG, actor="gateway")
+
+    assert [claim.lane for claim in claim_some(bench.ledger, JobKind.INGEST, 9)] == [Lane.BACKLOG]
+
+
+def test_an_upload_whose_client_died_is_taken_after_a_while(bench: Bench, hint: Hint) -> None:
+    note(bench, hint("uploads/a", "A"), hint("uploads/a", "A"))
+    wait = bench.value("SELECT extract(epoch FROM not_before - created_at) FROM jobs")
+    assert 0 < wait <= 11
+    bench.rows("UPDATE jobs SET not_before = clock_timestamp() RETURNING id")
+
+    assert [claim.lane for claim in claim_some(bench.ledger, JobKind.INGEST, 9)] == [Lane.BACKLOG]
+
+
+def test_a_retry_keeps_its_pause_when_its_film_is_submitted_again(bench: Bench, hint: Hint) -> None:
+    note(bench, hint("uploads/a", "A"))
+    bench.rows("UPDATE jobs SET not_before = NULL RETURNING id")
+    (claim,) = claim_some(bench.ledger, JobKind.INGEST, 1)
+    fail(bench.ledger, claim, "the bucket does not answer")
+    bench.rows("UPDATE jobs SET not_before = clock_timestamp() + interval '1 hour' RETURNING id")
+
+    register_objects(bench.ledger, [ObjectRef(bench.settings.bucket, "uploads/a", "A")], Lane.STAT, actor="gateway")
+
+    assert bench.value("SELECT not_before > clock_timestamp() FROM jobs") is True

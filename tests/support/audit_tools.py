@@ -64,3 +64,8 @@ def unguarded(url: str) -> Iterator[psycopg.Connection[Any]]:
 def kept(ledger: Ledger) -> list[dict[str, Any]]:
     """The whole audit, oldest first."""
     return rows(ledger, "SELECT * FROM audit ORDER BY id")
+
+
+def acts(ledger: Ledger) -> list[str]:
+    """What was done, in its order."""
+    return [row["what"] for row in kept(ledger)]

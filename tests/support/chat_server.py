@@ -5,10 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-MAX_BODY = 2**20
+from tests.support.loopback import LoopbackServer, QuietHandler, answering
 
 
 @dataclass
@@ -30,13 +29,11 @@ def said(text: str, tokens_in: int = 100, tokens_out: int = 50, finish: str = "s
 Answer = Callable[[dict[str, Any]], Reply]  # of what was asked
 
 
-class ChatServer(ThreadingHTTPServer):
+class ChatServer(LoopbackServer):
     """Answers ``POST …/chat/completions``."""
 
-    daemon_threads = True
-
     def __init__(self, answer: Answer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.answer = answer
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
@@ -44,45 +41,27 @@ class ChatServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is no error of ours."""
+        return f"{super().url}/v1"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: ChatServer
 
     def do_POST(self) -> None:
-        length = min(int(self.headers["Content-Length"]), MAX_BODY)
-        asked = json.loads(self.rfile.read(length))
+        asked = json.loads(self.body())
         with self.server.lock:
             self.server.asked.append(asked)
             self.server.keys.append(self.headers["Authorization"])
         reply = self.server.answer(asked)
-        self.send_response(reply.status)
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
-        self.wfile.write(reply.body)
-
-    def log_message(self, *args: Any) -> None:
-        """Quiet."""
+        self.send(reply.status, reply.body, reply.headers)
 
 
 @contextmanager
 def chat_server(answer: Answer) -> Iterator[ChatServer]:
     """A running one."""
     server = ChatServer(answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with answering(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def report_in(asked: dict[str, Any]) -> tuple[str, str]:

@@ -21,6 +21,7 @@ NEEDED = {
     "control",
     "flower",
     "prometheus",
+    "grafana",
 }
 ONCE = {"migrate", "prepare", "models"}
 WORKERS = {"worker-ingest", "worker-events", "worker-gpu", "worker-training", "control"}

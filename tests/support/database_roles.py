@@ -32,6 +32,7 @@ WORKERS = {
     "prepare": "ingest",
     "encode": "gpu",
     "control": "control",
+    "rollups": "control",
     "sweep": "control",
     "events": "events",
 }

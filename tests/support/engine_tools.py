@@ -11,11 +11,12 @@ import torch
 
 from xraygpt_core.model.backend import Generated, GenerationRequest
 from xraygpt_core.model.bundle import Decoding
+from xraygpt_core.model.engine.arena import SlotClass
 from xraygpt_core.model.engine.engine import own
 from xraygpt_core.model.engine.loop import Loop
 from xraygpt_core.model.engine.rows import EngineRequest
 from xraygpt_core.model.engine.runner import Runner, Setting
-from xraygpt_core.model.engine.scheduler import SlotClass, Ticket
+from xraygpt_core.model.engine.scheduler import Ticket
 from xraygpt_core.model.prompt import Prompt
 
 VOCABULARY, HIDDEN, END, PREFIX = 61, 32, 2, [1, 7, 9]
@@ -38,6 +39,12 @@ def small_model() -> Any:
         tie_word_embeddings=False,
     )
     return LlamaForCausalLM(config).eval().requires_grad_(False)
+
+
+def kv_bytes(runner: Runner) -> int:
+    """What its keys and values take, measured."""
+    memories = {cache.memory.data_ptr(): cache.memory for cache in runner.caches}
+    return sum(memory.numel() * memory.element_size() for memory in memories.values())
 
 
 class Vectors:
@@ -96,20 +103,21 @@ class Served:
         *,
         alone: bool = False,
         longest: int = LONGEST,
+        images: int = 1,
         **hooks: Callable[..., Any],
     ) -> "Future[Generated]":
         future: Future[Generated] = Future()
         cached = len(PREFIX) + len(image) + len(after)
         accepted = EngineRequest(
             request=GenerationRequest(b"", **hooks),  # type: ignore[arg-type]
-            prompt=Prompt("", ""),
+            prompt=Prompt(()),
             future=future,
             image=image,
             after=after,
             cached=cached,
             longest=longest,
         )
-        self.loop.add(Ticket(accepted, rank, len(image) + len(after), cached + longest, alone))
+        self.loop.add(Ticket(accepted, rank, len(image) + len(after), cached + longest, alone, images))
         return future
 
 
@@ -148,12 +156,15 @@ def serving(
     invariant: bool = False,
     weights: str | None = None,
     answering: Callable[[EngineRequest, int], Generated] = answer,
+    prompt_tokens: int = 100,
+    images: int | None = None,
 ) -> Iterator[Served]:
     """The loop, running."""
     model = small_model().to(device, dtype)
     decoding = decoding or Decoding(max_new_tokens=LONGEST)
     runner = SmallRunner(model, classes, decoding, invariant, weights, lookahead)
-    loop = own(lambda: Loop(runner, Ends(), answering, prompt_tokens=100, lookahead=lookahead))  # type: ignore[arg-type]
+    bounds = {"prompt_tokens": prompt_tokens, "images": images, "lookahead": lookahead}
+    loop = own(lambda: Loop(runner, Ends(), answering, **bounds))  # type: ignore[arg-type]
     try:
         yield Served(loop, runner)
     finally:

@@ -13,10 +13,12 @@ from workers.gpu import GpuJobs
 from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.model.backend import Generated
 from xraygpt_core.scope import MadeFor, Scope
-from xraygpt_core.states import JobKind
+from xraygpt_core.states import ImageRole, JobKind
 
 SCOPE = Scope(MadeFor.SYNTHETIC, "For drawn films only.")
-BUNDLE = SimpleNamespace(name="demo", sha256="b" * 64, question="What do you see?", scope=SCOPE)
+BUNDLE = SimpleNamespace(
+    name="demo", sha256="b" * 64, question="What do you see?", scope=SCOPE, images=(ImageRole.FRONTAL,)
+)
 
 
 def generated(text: str) -> Generated:

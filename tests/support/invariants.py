@@ -30,6 +30,12 @@ RULES = {
         WHERE m.superseded_at IS NULL AND s.state = 'summarised'
           AND (i.state <> 'accepted' OR i.study_id <> s.id)
     """,
+    "a draft that stands was compared with no film of its own study, or of another patient": """
+        SELECT m.id, m.prior_image, h.id AS home FROM summaries m JOIN studies s ON s.id = m.study_id
+        JOIN images p ON p.id = m.prior_image JOIN studies h ON h.id = p.study_id
+        WHERE m.superseded_at IS NULL AND s.state = 'summarised' AND h.purged_at IS NULL
+          AND (h.id = s.id OR h.patient_pseudonym IS DISTINCT FROM s.patient_pseudonym)
+    """,
     "a summary was written by a job that is done, in an epoch the job has had": """
         SELECT m.id, j.state, m.lease_epoch, j.lease_epoch AS job_epoch FROM summaries m
         LEFT JOIN jobs j ON j.id = m.job_id
@@ -92,8 +98,8 @@ RULES = {
     "a turn is answered exactly when its job is done": """
         SELECT t.id, t.state, j.state AS job FROM chat_turns t
         LEFT JOIN jobs j ON j.kind = 'chat' AND j.subject = t.id
-        WHERE j.id IS NULL OR (t.state = 'done') <> (j.state = 'done') OR (t.state = 'dead') <> (j.state = 'dead')
-           OR (t.state = 'done') <> (t.answered_at IS NOT NULL)
+        WHERE (j.id IS NULL) <> (t.answered_by = 'rule') OR (t.state = 'done') <> (t.answered_at IS NOT NULL)
+           OR j.id IS NOT NULL AND (t.state = 'done', t.state = 'dead') <> (j.state = 'done', j.state = 'dead')
     """,
     "a run is over exactly when its job is": """
         SELECT r.id, r.state, j.state AS job FROM training_runs r
@@ -150,7 +156,25 @@ RULES = {
             OR EXISTS (SELECT FROM chat_turns t WHERE t.study_id = s.id)
             OR EXISTS (SELECT FROM images i WHERE i.study_id = s.id AND (i.state <> 'cancelled'
                 OR i.patient_pseudonym IS NOT NULL OR i.accession_pseudonym IS NOT NULL
+                OR i.acquired_on IS NOT NULL OR i.acquired_time IS NOT NULL OR i.laterality IS NOT NULL
+                OR i.spacing_mm IS NOT NULL OR i.spacing_at IS NOT NULL
                 OR EXISTS (SELECT FROM object_keys k WHERE k.image_id = i.id))))
+    """,
+    "a label belongs to a text that is there": """
+        SELECT source, source_id FROM labelled_texts t WHERE NOT EXISTS (
+            SELECT FROM summaries WHERE source = 'draft' AND id = source_id
+            UNION ALL SELECT FROM reviews WHERE source = 'review' AND id = source_id AND text IS NOT NULL
+            UNION ALL SELECT FROM chat_turns WHERE source = 'answer' AND id = source_id AND state = 'done')
+    """,
+    "a summary asserts what the labels of its own text say, where no correction or rejection stands": """
+        SELECT m.id, m.asserted FROM summaries m JOIN labelled_texts t ON t.source = 'draft' AND t.source_id = m.id
+        WHERE m.edited_summary IS NULL AND m.review_state <> 'rejected' AND m.asserted IS DISTINCT FROM ARRAY(
+            SELECT DISTINCT finding FROM finding_labels
+            WHERE source = 'draft' AND source_id = m.id AND status = 'present' ORDER BY finding)
+    """,
+    "a rejected summary asserts nothing": """
+        SELECT id, asserted, uncertain FROM summaries
+        WHERE review_state = 'rejected' AND (asserted <> '{}' OR uncertain <> '{}')
     """,
     "a study holds one patient: no two ids, no id under two issuers": """
         SELECT i.study_id, count(*) FROM images i WHERE i.names_read
@@ -224,6 +248,7 @@ KNOWN = """
 STORED = """
     SELECT normalised_key, normalised_sha256 FROM images WHERE state = 'accepted'
     UNION SELECT preview_key, preview_sha256 FROM images WHERE state = 'accepted'
+    UNION SELECT deep_key, deep_sha256 FROM images WHERE state = 'accepted' AND deep_key IS NOT NULL
 """
 
 

@@ -12,13 +12,12 @@ SLOWEST_FIRST = (
     "tests/chaos/",
     "tests/integration/",
     "tests/unit/test_import_card.py",
-    "tests/unit/dicom/test_sandbox.py",
+    "tests/unit/dicom/test_sandbox",
     "tests/unit/phantoms/test_wording.py",
     "tests/unit/deploy/test_images.py",
     "tests/unit/model/test_engine_",
     "tests/unit/model/test_broken_imports.py",
     "tests/unit/training_jobs/test_main.py",
-    "tests/unit/training_jobs/test_evaluate.py",
     "tests/unit/",
 )
 

@@ -3,6 +3,7 @@
 It has the shape of the real one: the same encoder class, projector, LLaMA folder, adapter format. It writes nonsense.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ _HIDDEN = 32
 
 
 def make_tiny_bundle(
-    models: Path, name: str = "tiny", *, image_tokens: int = 12, max_new_tokens: int = 8, projector: bool = True
+    models: Path,
+    name: str = "tiny",
+    *,
+    image_tokens: int = 12,
+    max_new_tokens: int = 8,
+    projector: bool = True,
+    prompt: Mapping[str, object] | None = None,
 ) -> Bundle:
     """``models/name``; the same weights for the same arguments. Without a projector it is a base to train from."""
     with new_bundle(models, name) as (work, commit), torch.random.fork_rng():
@@ -35,7 +42,7 @@ def make_tiny_bundle(
                 "size": _SIDE,
             },
             "llm": {"folder": "llm"},
-            "prompt": {"template": "xraygpt-code", "question": "Describe the film.", "stop": ["###"]},
+            "prompt": prompt or {"template": "xraygpt-code", "question": "Describe the film.", "stop": ["###"]},
             "decoding": {"max_new_tokens": max_new_tokens, "do_sample": False},
         }
         if projector:
@@ -55,7 +62,7 @@ def write_tiny_llm(folder: Path) -> None:
     """A LLaMA folder; its weights are drawn from torch's global state."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = _byte_tokenizer()
+    tokenizer = byte_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=_HIDDEN,
@@ -74,7 +81,7 @@ def write_tiny_llm(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _byte_tokenizer() -> Any:
+def byte_tokenizer() -> Any:
     """One token a byte, and the three special ones."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

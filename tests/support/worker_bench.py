@@ -121,6 +121,13 @@ class Bench:
         settle_many(self.ledger, [self.claimed(JobKind.SETTLE)])
         return registered.study_id
 
+    def one_patient(self, study: UUID, before: UUID) -> None:
+        """Make these the studies of one patient, the second one taken on the day before."""
+        for number, study_id in enumerate([study, before]):
+            values = {"id": study_id, "day": f"2021-03-0{2 - number}"}
+            self.rows("UPDATE studies SET patient_pseudonym = 'patient' WHERE id = :id RETURNING id", id=study_id)
+            self.rows("UPDATE images SET acquired_on = :day WHERE study_id = :id RETURNING id", **values)
+
     def claimed(self, kind: JobKind) -> Claim:
         """The most urgent job of a kind, claimed."""
         return claim_some(self.ledger, kind, 1)[0]
@@ -142,12 +149,20 @@ class Bench:
 
     def start(self, role: str, **environment: str) -> subprocess.Popen[bytes]:
         """A real worker process with its role's rights. Its log is ``<directory>/<role>-<n>.log``."""
-        given = {f"XRAYGPT_{name.upper()}": _text(value) for name, value in self.settings if value is not None}
-        given["XRAYGPT_DATABASE_URL"] = database_roles.url_as(role, given["XRAYGPT_DATABASE_URL"])
-        log = self.directory / f"{role}-{len(self.processes)}.log"
+        url = database_roles.url_as(role, _text(self.settings.database_url))
+        return self.run("-m", "workers", role, name=role, **{"XRAYGPT_DATABASE_URL": url, **environment})
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings as variables, with the database's owner."""
+        return {f"XRAYGPT_{name.upper()}": _text(value) for name, value in self.settings if value is not None}
+
+    def run(self, *command: str, name: str, **environment: str) -> subprocess.Popen[bytes]:
+        """A Python command with these settings, as the owner of the database. Its log is like a worker's."""
+        log = self.directory / f"{name}-{len(self.processes)}.log"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "workers", role], env={**os.environ, **given, **environment}, stderr=stderr
+                [sys.executable, *command], env={**os.environ, **self.environment, **environment}, stderr=stderr
             )
         self.processes.append(process)
         return process

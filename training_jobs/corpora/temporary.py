@@ -1,6 +1,5 @@
 """Directories that are written to before they get a name; what a killed process left is removed by the next one."""
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xraygpt_core.durable import flush, flush_tree
+from xraygpt_core.file_lock import lock_if_free
 
 _PREFIX = ".work-"
 
@@ -63,12 +63,10 @@ def _lock(folder: Path) -> int | None:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
         return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
+    if lock_if_free(handle):
+        return handle
+    os.close(handle)
+    return None
 
 
 def _sweep(folder: Path) -> None:

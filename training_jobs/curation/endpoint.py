@@ -4,8 +4,6 @@ Report text leaves this machine here. So a host that is not this machine must be
 is never followed to another address.
 """
 
-import email.utils
-import ipaddress
 import json
 import os
 import time
@@ -17,6 +15,7 @@ import httpx
 from training_jobs.curation.budget import Budget, tokens_of
 from training_jobs.curation.rewriters import Answer, Unanswered
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.model.remote.address import is_this_machine, retry_after
 
 KEY = "XRAYGPT_CURATE_API_KEY"
 _MAX_BODY = 2**20  # bytes of an answer
@@ -180,34 +179,6 @@ def _usage(document: dict[str, Any], tokens_in: int, tokens_out: int) -> tuple[i
     pair = (found.get("prompt_tokens", tokens_in), found.get("completion_tokens", tokens_out))
     plain = all(type(one) is int and 0 <= one < 10**7 for one in pair)
     return (int(pair[0]), int(pair[1])) if plain else (tokens_in, tokens_out)
-
-
-def retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110, 10.2.3), a number or a date; None where it is neither."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return max(seconds, 0.0) if seconds < float("inf") else None
-
-
-def is_this_machine(url: str) -> bool:
-    """Whether an address is a loopback one, as written: a name that resolves to one counts only as ``localhost``."""
-    try:
-        host = httpx.URL(url).host
-    except httpx.InvalidURL:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_endpoint(url: str, *, send_out: bool) -> None:

@@ -4,16 +4,18 @@
 in the order of the source, and ``state/calls.jsonl`` one for each answer of a model, written before it is used.
 """
 
-import fcntl
 import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from training_jobs.curation.rewriters import Answer
+from training_jobs.json_lines import append, mend, mended_rows, rows_of
+from xraygpt_core.durable import write_complete
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.file_lock import lock_if_free
 
 _SETTINGS, _JOURNAL, _CALLS, _LOCK = "settings.json", "journal.jsonl", "calls.jsonl", "lock"
 FLUSH_EVERY = 200  # reports that no model was asked about; what was asked is on disk at once
@@ -35,20 +37,18 @@ class Journal:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # these are texts about patients
         folder.mkdir(exist_ok=True, mode=0o700)
         self._lock = (folder / _LOCK).open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not lock_if_free(self._lock):
             self._lock.close()
-            raise TrainingError(f"another curation is at work in {folder.parent}") from None
+            raise TrainingError(f"another curation is at work in {folder.parent}")
         try:
             self._check(settings)
         except TrainingError:
             self._lock.close()
             raise
-        self.done = _mend(folder / _JOURNAL)
+        self.done = mend(folder / _JOURNAL)
         self.tokens_in = self.tokens_out = self.calls = 0
         self._answers: dict[str, Answer] = {}
-        for row in _rows(folder / _CALLS, mend=True):
+        for row in mended_rows(folder / _CALLS):
             self.calls += 1
             self.tokens_in += row["in"]
             self.tokens_out += row["out"]
@@ -74,7 +74,7 @@ class Journal:
                     f"remove {self.folder} to begin again"
                 )
             return
-        write_whole(file, json.dumps(settings, indent=1) + "\n")
+        write_complete(file, json.dumps(settings, indent=1) + "\n")
 
     def answer(self, key: str) -> Answer | None:
         """An answer that is there already."""
@@ -86,7 +86,7 @@ class Journal:
         row = {"id": key, "n": number, "in": answer.tokens_in, "out": answer.tokens_out, "text": answer.text}
         with self._writing:
             self._answers[key] = answer
-            _append(self._calls, row, now=True)
+            append(self._calls, row, now=True)
             self.calls += 1
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -94,14 +94,14 @@ class Journal:
         with self._writing:
             self._unflushed += 1
             now = self._unflushed >= FLUSH_EVERY
-            _append(self._journal, row, now=now)
+            append(self._journal, row, now=now)
             self._unflushed = 0 if now else self._unflushed
             self.done += 1
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every report that is done, in the order of the source."""
         self._journal.flush()
-        return _rows(self.folder / _JOURNAL)
+        return rows_of(self.folder / _JOURNAL)
 
     def close(self) -> None:
         """Put everything on disk."""
@@ -110,50 +110,3 @@ class Journal:
             os.fsync(file.fileno())
             file.close()
         self._lock.close()
-
-
-def _append(file: IO[str], row: Mapping[str, Any], *, now: bool) -> None:
-    file.write(json.dumps(row) + "\n")
-    if now:
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _mend(file: Path) -> int:
-    """Cut off a last line that was not finished. Returns how many lines are left."""
-    if not file.exists():
-        return 0
-    lines = whole = 0
-    with file.open("r+b") as stream:
-        for line in stream:
-            if not line.endswith(b"\n") or not _is_object(line):
-                break
-            lines, whole = lines + 1, whole + len(line)
-        stream.truncate(whole)
-    return lines
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _rows(file: Path, *, mend: bool = False) -> Iterator[dict[str, Any]]:
-    if mend:
-        _mend(file)
-    if file.exists():
-        with file.open(encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    work = file.with_name(f".{file.name}.part")
-    with work.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    work.replace(file)

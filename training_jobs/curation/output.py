@@ -1,13 +1,12 @@
 """The files of a finished curation: our JSON lines, XrayGPT's ``filter_cap.json``, and what was dropped."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from xraygpt_core.durable import complete_text
 from xraygpt_core.training.datasets.open_i_ids import short_id
 
 KEPT, DROPPED, FILTER_CAP = "kept.jsonl", "dropped.jsonl", "filter_cap.json"
@@ -22,7 +21,11 @@ def write_folder(folder: Path, rows: Rows) -> dict[str, int]:
     """
     ids = _image_ids(rows)
     written = {"pairs": 0, "annotations": 0}
-    with _whole(folder / KEPT) as kept, _whole(folder / DROPPED) as dropped, _whole(folder / FILTER_CAP) as captions:
+    with (
+        complete_text(folder / KEPT) as kept,
+        complete_text(folder / DROPPED) as dropped,
+        complete_text(folder / FILTER_CAP) as captions,
+    ):
         captions.write('{"annotations": [')
         for row in rows():
             if "dropped" in row:
@@ -42,7 +45,7 @@ def write_folder(folder: Path, rows: Rows) -> dict[str, int]:
 def write_file(file: Path, rows: Rows) -> None:
     """The kept reports, one JSON object a line: uid, findings, impression and the text made of both."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _whole(file) as out:
+    with complete_text(file) as out:
         for row in rows():
             if "dropped" not in row:
                 out.write(json.dumps({key: row[key] for key in ("uid", "findings", "impression", "text")}) + "\n")
@@ -78,13 +81,3 @@ def _image_ids(rows: Rows) -> Callable[[str], str]:
 def _stem(image: str) -> str:
     """A film's name without its folder and ending; ids of MIMIC-CXR and Open-i are unique without."""
     return image.rpartition("/")[2].rpartition(".")[0] or image
-
-
-@contextmanager
-def _whole(file: Path) -> Iterator[IO[str]]:
-    work = file.with_name(f".{file.name}.part")
-    with work.open("w", encoding="utf-8") as out:
-        yield out
-        out.flush()
-        os.fsync(out.fileno())
-    work.replace(file)

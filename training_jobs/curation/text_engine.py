@@ -96,7 +96,8 @@ class TextEngine:
         """See :class:`Model`."""
         try:
             accepted = self._accept(f"{system}\n\n{prompt}")
-            self._loop.add(Ticket(accepted, 1, len(accepted.after), accepted.cached + accepted.longest))
+            tokens = accepted.cached + accepted.longest
+            self._loop.add(Ticket(accepted, 1, len(accepted.after), tokens, images=0))
             done = accepted.future.result()
         except (InvalidRequest, RequestFailed) as error:
             raise Unanswered(f"the model does not take this report: {error}") from error

@@ -1,14 +1,13 @@
 """A model's texts as they come, each on disk before the next is waited for, so that a run that was killed goes on."""
 
-import fcntl
-import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from training_jobs.evaluation.writing import Notify, write_texts
+from training_jobs.json_lines import append, mended_rows
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.file_lock import lock_if_free
 from xraygpt_core.model.bundle import Bundle
 
 _SHOWN = 10  # studies that a message names
@@ -29,19 +28,17 @@ class KeptTexts:
         self._file = file
         if not file.parent.is_dir():
             raise TrainingError(f"there is no folder {file.parent}")
-        self._stream: IO[bytes] = file.open("a+b")
-        try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        self._stream: IO[str] = file.open("a", encoding="utf-8")
+        if not lock_if_free(self._stream):
             self._stream.close()
-            raise TrainingError(f"another run writes {file} now") from None
-        rows = list(self._whole())
+            raise TrainingError(f"another run writes {file} now")
+        rows = list(mended_rows(file))
         if rows and rows[0] != {"of": what}:
             self._stream.close()
             raise TrainingError(f"{file} is of another bundle or input: remove it to begin again")
         self.texts |= {row["study"]: row["text"] for row in rows[1:]}
         if not rows:
-            self._append({"of": what})
+            append(self._stream, {"of": what}, now=True)
 
     def __enter__(self) -> "KeptTexts":
         return self
@@ -59,7 +56,7 @@ class KeptTexts:
         broken: list[str] = []
         for written in write_texts(bundle, left, batch, device) if left else ():
             if written.problem is None:
-                self._append({"study": written.uid, "text": written.text})
+                append(self._stream, {"study": written.uid, "text": written.text}, now=True)
                 self.texts[written.uid] = written.text
             else:
                 broken.append(f"{written.uid} ({written.problem})")
@@ -70,26 +67,6 @@ class KeptTexts:
     def remove(self) -> None:
         """The texts lie elsewhere now."""
         self._file.unlink()
-
-    def _append(self, row: Mapping[str, str]) -> None:
-        self._stream.write(json.dumps(row).encode() + b"\n")
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-
-    def _whole(self) -> Iterator[dict[str, Any]]:
-        """The rows that were written to their end; half a line behind them is cut off."""
-        self._stream.seek(0)
-        end = 0
-        for line in self._stream.readlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                break
-            if not line.endswith(b"\n"):
-                break
-            end += len(line)
-            yield row
-        self._stream.truncate(end)
 
 
 def some(studies: list[str]) -> str:

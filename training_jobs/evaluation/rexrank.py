@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training_jobs.curation.journal import write_whole
 from training_jobs.evaluation.kept_texts import KeptTexts, some
 from training_jobs.evaluation.writing import Notify
+from xraygpt_core.durable import write_complete
 from xraygpt_core.errors import TrainingError
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.training.datasets.files import FolderFiles
@@ -40,7 +40,7 @@ def infer(bundle: Bundle, given: Path, out: Path, images: Path, *, batch: int, d
     with KeptTexts(out.with_name(f"{out.name}.part.jsonl"), what) as kept:
         kept.write(bundle, films, batch=batch, device=device, notify=notify)
         result = {uid: {**study, "model_prediction": kept.texts[uid]} for uid, study in studies.items()}
-        write_whole(out, json.dumps(result, indent=4) + "\n")
+        write_complete(out, json.dumps(result, indent=4) + "\n")
         kept.remove()
     return len(films)
 

@@ -1,15 +1,14 @@
 """A file of those dialogues that meet a keyword list: FastChat's JSON, a record a line, whatever form they came in."""
 
 import json
-import os
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from training_jobs.language.dialogues import Found, Reading, read_dialogues
 from training_jobs.language.keywords import keyword_list
+from xraygpt_core.durable import complete_text
 from xraygpt_core.errors import TrainingError
 
 
@@ -33,19 +32,11 @@ def select(files: list[Path], keywords: str | None, out: Path) -> dict[str, Any]
 
 
 def _write(out: Path, dialogues: Iterable[Found]) -> int:
-    work = out.with_name(f".{out.name}.tmp")
     try:
-        with work.open("w", encoding="utf-8") as file:
-            kept = _write_array(file, dialogues)
-            file.flush()
-            os.fsync(file.fileno())
-        work.replace(out)
+        with complete_text(out) as file:
+            return _write_array(file, dialogues)
     except OSError as error:
         raise TrainingError(f"{out} cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            work.unlink(missing_ok=True)
-    return kept
 
 
 def _write_array(file: TextIO, dialogues: Iterable[Found]) -> int:

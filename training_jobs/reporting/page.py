@@ -13,7 +13,7 @@ from training_jobs.reporting.examples import Example
 from training_jobs.reporting.facts import SET_HEADS
 from training_jobs.reporting.scores import differences, scores
 from training_jobs.reporting.style import CSS, POLICY
-from xraygpt_core.model.encoders.preprocess import open_grey
+from xraygpt_core.model.pictures import open_grey
 
 WARNING = "AI-generated drafts, not a diagnosis. The films and texts on this page may be patient data."
 _SIDE = 320  # pixels of a film's longer side

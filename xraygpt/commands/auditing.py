@@ -9,13 +9,14 @@ import typer
 
 from xraygpt import show
 from xraygpt.client import GatewayError
-from xraygpt.commands.options import AsJson
+from xraygpt.commands.options import AsJson, HelpfulGroup
 from xraygpt.connect import gateway
+from xraygpt.moments import moment
 from xraygpt_core.exit_codes import UNFINISHED
 from xraygpt_core.ledger.audit.chain import ChainHead, ChainProblem, read_head
 from xraygpt_core.ledger.audit.export import checked_lines
 
-audit = typer.Typer(help="The record of all reads and acts.", no_args_is_help=True)
+audit = typer.Typer(help="The record of all reads and acts.", cls=HelpfulGroup, no_args_is_help=True)
 
 SHOWN_ROWS = 20  # ids in a line for people
 SHOWN_PROBLEMS = 100
@@ -50,17 +51,16 @@ def verify(
 @audit.command("export")
 def export(
     after: Annotated[int, typer.Option("--after", help="The seal at which the last export ended.", min=0)] = 0,
-    since: Annotated[
-        str | None, typer.Option("--since", help="Sealed from this time on (ISO 8601, with zone).")
-    ] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Sealed before this time (ISO 8601, with zone).")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Sealed from this time on (ISO 8601).")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Sealed before this time (ISO 8601).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write lines of JSON: each seal, then its rows. `audit verify --file` checks them."""
+    begin, end = (None if one is None else moment(one).isoformat() for one in (since, until))
     seals = rows = 0
     last = after
     with gateway() as client, show.Spool("lines") as spool:
-        for line in client.lines("/v1/audit", after=after, since=since, until=until):
+        for line in client.lines("/v1/audit", after=after, since=begin, until=end):
             if "seal" in line.document:
                 seals, last = seals + 1, line.document["seal"]
             else:

@@ -40,7 +40,7 @@ def demo(paths: Paths = None, timeout: Timeout = None, as_json: AsJson = False) 
             show.say("drawing films")
             inputs = write_inputs(home().root / "phantoms")
         started = time.monotonic()
-        rows = send(client, inputs, Lane.ROUTINE, wait=True, timeout=timeout)
+        rows = send(client, inputs, Lane.ROUTINE, wait=True, timeout=timeout, as_json=as_json)
         show_rows(rows, time.monotonic() - started, as_json=as_json)
         if not as_json:
             scope = load_bundle(models_dir(), "demo").scope
@@ -78,5 +78,5 @@ def stack_for_now() -> Iterator[dict[str, Any]]:
     try:
         yield stack
     finally:
-        show.say("stopping the stack; `xraygpt up` leaves it running")
+        show.say("stopping the stack; `xraygpt up` leaves it running, and goes on with what is open")
         stop(home())

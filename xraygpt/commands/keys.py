@@ -7,14 +7,16 @@ import typer
 
 from xraygpt import show
 from xraygpt.client import Gateway
-from xraygpt.commands.options import AsJson
+from xraygpt.commands.options import AsJson, HelpfulGroup
 from xraygpt.connect import gateway
 from xraygpt_core.states import KeyKind, Role
 
-keys = typer.Typer(help="API keys: make, list, replace and end them.", no_args_is_help=True)
+keys = typer.Typer(help="API keys: make, list, replace and end them.", cls=HelpfulGroup, no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A key's name, or its id.", metavar="NAME")]
 COLUMNS = ("name", "kind", "roles", "stat", "owner", "created_at", "expires_at", "last_used_at", "key_id")
+WIDE = 150  # columns of a terminal that all of them need
+NARROW = ("name", "kind", "roles", "expires_at", "last_used_at")  # what fits 80 columns
 
 
 @keys.command("create")
@@ -51,8 +53,10 @@ def list_keys(
     """List the keys and what they may do; never the keys themselves."""
     with gateway() as client:
         found = client.get("/v1/keys", ended="true" if ended else None)
-    columns = (*COLUMNS, "replaced_by", "revoked_at") if ended else COLUMNS
-    rows = ([_cell(column, one[column]) for column in columns] for one in found["keys"])
+    narrow = show.console().width < WIDE
+    columns = NARROW if narrow else (*COLUMNS, "replaced_by") if ended else COLUMNS
+    columns = (*columns, "revoked_at") if ended else columns
+    rows = ([_cell(column, one[column], narrow=narrow) for column in columns] for one in found["keys"])
     show.listing(found, columns, rows, as_json=as_json)
 
 
@@ -90,11 +94,11 @@ def _named(client: Gateway, name: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: one["replaced_by"] is None)
 
 
-def _cell(column: str, value: Any) -> Any:
-    """Roles as words, moments to the minute (UTC)."""
+def _cell(column: str, value: Any, *, narrow: bool) -> Any:
+    """Roles as words, moments to the minute (UTC), or to the day where there is little room."""
     if column == "roles":
         return " ".join(value)
-    return value[:16].replace("T", " ") if value and column.endswith("_at") else value
+    return value[: 10 if narrow else 16].replace("T", " ") if value and column.endswith("_at") else value
 
 
 def _print(made: dict[str, Any], as_json: bool) -> None:

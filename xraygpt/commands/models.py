@@ -6,34 +6,31 @@ from typing import Annotated, Any
 import typer
 
 from xraygpt import show
+from xraygpt.commands import fetching
 from xraygpt.commands.composing import compose
+from xraygpt.commands.evidence import evidence_for
 from xraygpt.commands.importing import import_parts
-from xraygpt.commands.new_bundle import Name, made, needs_torch, read_scope
-from xraygpt.commands.options import AsJson
-from xraygpt.commands.runs import find_run
+from xraygpt.commands.model_servers import add_server
+from xraygpt.commands.new_bundle import Name, made, needs_torch, read_scope, tried
+from xraygpt.commands.options import AsJson, HelpfulGroup
+from xraygpt.comparison_lines import show_comparison
 from xraygpt.connect import find_gateway, gateway
+from xraygpt.named_ids import run_id
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, bundles, load_bundle
 from xraygpt_core.model.bundle import verify as verify_files
 from xraygpt_core.model.compose import compose_bundle, quantise_bundle
+from xraygpt_core.model.server.bundle import AnyBundle, ServerBundle, declared_anew, load_any_bundle
 from xraygpt_core.paths import models_dir
 
-models = typer.Typer(help="Model bundles: fetch, import, inspect, serve.", no_args_is_help=True)
+models = typer.Typer(help="Model bundles: fetch, import, inspect, serve.", cls=HelpfulGroup, no_args_is_help=True)
 
 
-@models.command()
-def fetch(name: Annotated[str, typer.Argument(help="What to fetch: demo.")], as_json: AsJson = False) -> None:
-    """Fetch a bundle, unless it is there already."""
-    if name != "demo":
-        raise typer.BadParameter("only the bundle demo can be fetched")
-    from xraygpt_core.model.fetch import fetch_demo_bundle  # torch, only if it is needed
-
-    bundle = fetch_demo_bundle(models_dir(), show.say)
-    made(bundle, as_json=as_json)
-
-
+models.command("fetch")(fetching.fetch)
+models.command("catalogue")(fetching.catalogue)
 models.command("import")(import_parts)
 models.command("compose")(compose)
+models.command("add-server")(add_server)
 
 
 @models.command("list")
@@ -46,20 +43,29 @@ def list_bundles(as_json: AsJson = False) -> None:
     rows = []
     for name in bundles(models_dir()):
         try:
-            bundle = load_bundle(models_dir(), name)
+            bundle = load_any_bundle(models_dir(), name)
         except BundleError as error:
-            found: dict[str, Any] = {"sha256": None, "made_for": None, "scope": None, "problem": str(error)}
+            found: dict[str, Any] = dict.fromkeys(("sha256", "served_by", "made_for", "scope")) | {
+                "problem": str(error)
+            }
         else:
             declared = bundle.scope.document() | {"validated_on": bundle.scope.figures()}
-            found = {"sha256": bundle.sha256, "made_for": bundle.scope.made_for, "scope": declared, "problem": None}
+            found = {"sha256": bundle.sha256, "served_by": _where(bundle), "made_for": bundle.scope.made_for}
+            found |= {"scope": declared, "problem": None}
         rows.append({"name": name, "served": name == served} | found)
-    columns = ("name", "sha256", "served", "made for", "says", "problem")
+    columns = ("name", "sha256", "served", "by", "made for", "says", "problem")
     show.listing({"models": str(models_dir()), "bundles": rows}, columns, map(_listed, rows), as_json=as_json)
 
 
 def _listed(row: dict[str, Any]) -> list[Any]:
     scope = row["scope"] or {"says": None}
-    return [row["name"], (row["sha256"] or "")[:12], row["served"], row["made_for"], scope["says"], row["problem"]]
+    first = [row["name"], (row["sha256"] or "")[:12], row["served"], row["served_by"], row["made_for"]]
+    return [*first, scope["says"], row["problem"]]
+
+
+def _where(bundle: AnyBundle) -> str:
+    """What makes its texts: the engine, vLLM, or a server's address."""
+    return bundle.server.url if isinstance(bundle, ServerBundle) else bundle.served_by
 
 
 @models.command()
@@ -70,8 +76,12 @@ def declare(
     as_json: AsJson = False,
 ) -> None:
     """Copy a bundle under a new name, with a declaration of what it was made for and measured on."""
-    base = load_bundle(models_dir(), name)
-    bundle = compose_bundle(base, models_dir(), as_name, projector=None, adapter=None, scope=read_scope(scope))
+    base, declared = load_any_bundle(models_dir(), name), read_scope(scope)
+    bundle: AnyBundle
+    if isinstance(base, ServerBundle):
+        bundle = declared_anew(base, models_dir(), as_name, declared)
+    else:
+        bundle = compose_bundle(base, models_dir(), as_name, projector=None, adapter=None, scope=declared)
     made(bundle, f": {bundle.scope.says}", as_json=as_json)
 
 
@@ -81,29 +91,20 @@ def verify(
     hashes_only: Annotated[bool, typer.Option("--hashes-only", help="Do not run an image.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check the hash of every file of a bundle; then let it summarise one synthetic film."""
-    bundle = load_bundle(models_dir(), name)
+    """Check the hash of every file of a bundle; then let it, or its server, summarise one synthetic film."""
+    bundle = load_any_bundle(models_dir(), name)
     verify_files(bundle)
     show.say(f"bundle {bundle.name}: {len(bundle.files)} files are unchanged")
     found: dict[str, Any] = {"name": bundle.name, "sha256": bundle.sha256, "ok": True, "summary": None}
     found["scope"] = bundle.scope.document()
-    if not hashes_only and bundle.projector is not None:
-        found |= _tried(bundle)
+    if not hashes_only and not (isinstance(bundle, Bundle) and bundle.projector is None):
+        found |= tried(bundle)
     if as_json:
         show.document(found)
     elif found["summary"] is not None:
-        show.say(f"one synthetic film in {found['seconds']} s ({found['dtype']} on {found['device']}):")
+        show.say(f"one synthetic film in {found['seconds']} s ({found['where']}):")
         show.paragraph(found["summary"])
         show.paragraph(bundle.scope.says)
-
-
-def _tried(bundle: Bundle) -> dict[str, Any]:
-    needs_torch()
-    from xraygpt_core.model.smoke_test import phantom_png, summarise_once
-
-    made = summarise_once(bundle, phantom_png())
-    software = {key: made.software[key] for key in ("device", "dtype")}
-    return {"summary": made.text, "tokens": made.tokens, "seconds": round(made.generate_seconds, 2), **software}
 
 
 @models.command()
@@ -138,17 +139,40 @@ def export_llm(
 def promote(
     what: Annotated[
         str,
-        typer.Argument(help="A finished training run (its id, or its last letters), or a bundle.", metavar="RUN|NAME"),
+        typer.Argument(
+            help="A finished training run (its id, or its last 5 or more digits), or a bundle.", metavar="RUN|NAME"
+        ),
     ],
+    because: Annotated[
+        str | None,
+        typer.Option(help="The comparison that speaks for it; the audit keeps its id.", metavar="COMPARISON"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve the bundle of a training run, or a fetched or imported bundle."""
     with gateway() as client:
-        if what in bundles(models_dir()):
+        if because is not None:
+            found = evidence_for(client, what, because)
+            answer = client.post("/v1/bundles/serve", {"bundle": what, "because": found["comparison"]["comparison_id"]})
+            if as_json:
+                show.document({**answer, "evidence": found})
+                return
+            show_comparison(found)
+        elif what in bundles(models_dir()):
+            _check_servable(load_any_bundle(models_dir(), what))
             answer = client.post("/v1/bundles/serve", {"bundle": what})
         else:
-            answer = client.post(f"/v1/training-runs/{find_run(client, what)}/promote")
+            answer = client.post(f"/v1/training-runs/{run_id(client, what)}/promote")
         _served(answer["bundle"], as_json=as_json)
+
+
+def _check_servable(bundle: AnyBundle) -> None:
+    """Every GPU worker would leave the bundle that it has, and start in vain."""
+    if isinstance(bundle, Bundle) and bundle.projector is None:
+        raise BundleError(
+            f"bundle {bundle.name!r} has no projector, so no worker could serve it: train one with `xraygpt train "
+            f"stage1 --local --base {bundle.name} --set projector.kind=MlpProjector`"
+        )
 
 
 @models.command()

@@ -1,5 +1,7 @@
-"""``summary``, ``timeline``, ``find``, ``query``, ``chat``: read back what is stored."""
+"""``summary``, ``timeline``, ``find``, ``chat``: read back what is stored."""
 
+import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -8,14 +10,23 @@ from xraygpt import caveats, show
 from xraygpt.client import Gateway
 from xraygpt.commands.options import AsJson, Study, hidden_argument
 from xraygpt.connect import gateway
+from xraygpt.durations import clock
+from xraygpt.film_lines import Film, film_lines, impression_of
+from xraygpt.interrupted import goes_on
+from xraygpt.named_ids import study_id
+from xraygpt.terminal import width
+from xraygpt.timeline_lines import timeline_lines
 from xraygpt_core.exit_codes import UNFINISHED
-from xraygpt_core.states import NOTICE, Flag
+from xraygpt_core.states import NOTICE, Flag, ReviewState
+
+SHOWN = 20  # studies in the lines of `find`
+BY_RULE = "A rule answered this: the model was not asked."
 
 
 def summary(study: Study, as_json: AsJson = False) -> None:
     """Show a study, its current summary, and its reviews."""
     with gateway() as client:
-        found = client.get(f"/v1/studies/{study}")
+        found = client.get(f"/v1/studies/{study_id(client, study)}")
     if as_json:
         show.document(found)
         return
@@ -24,22 +35,31 @@ def summary(study: Study, as_json: AsJson = False) -> None:
         show.fields({"flags": ", ".join(found["flags"])})
     if found["summary"] is None:
         return
-    _show_text(found["summary"])
+    show_text(found["summary"])
     if found["reviewed"]:
         show.paragraph("\nReviewed before this newer draft:", style="bold")
-        _show_text(found["reviewed"])
+        show_text(found["reviewed"])
     _show_reviews(found.get("reviews", []))
-    show.paragraph(NOTICE, style="bold")
+    show.paragraph(_stands(found["summary"]), style="bold")
     if Flag.NOT_VERIFIED_CHEST in found["flags"]:
         show.paragraph("Nothing says that this picture shows a chest.", style="bold")
 
 
-def _show_text(text: dict[str, Any]) -> None:
+def _stands(text: dict[str, Any]) -> str:
+    """Whose text it is: nobody's but the model's, until a person signed it."""
+    if text["review_state"] in (ReviewState.ACCEPTED, ReviewState.EDITED):
+        return f"Signed by {text['reviewed_by']}, {text['reviewed_at']}, based on an AI draft."
+    return NOTICE
+
+
+def show_text(text: dict[str, Any]) -> None:
+    """A text with its origin and its caveats; `xraygpt replay` takes its id."""
     if text["findings"] or text["impression"]:
         show.fields({"findings": text["findings"], "impression": text["impression"]})
     else:
         show.paragraph(text["summary"])
-    show.fields({name: text[name] for name in ("bundle", "summarised_at", "review_state", "reviewed_by")})
+    names = ("summary_id", "bundle", "summarised_at", "review_state", "reviewed_by")
+    show.fields({name: text[name] for name in names if name in text})
     show.fields({"made for": caveats.inside(text), "flags": ", ".join(text["flags"]) or None})
     for sentence in caveats.below(text):
         show.paragraph(sentence, style="bold")
@@ -60,9 +80,11 @@ def _show_reviews(reviews: list[dict[str, Any]]) -> None:
 def timeline(study: Study, as_json: AsJson = False) -> None:
     """Show the timeline of a study."""
     with gateway() as client:
-        found = client.get(f"/v1/studies/{study}/timeline")
-    columns = ("at", "what", "who", "attempt", "epoch", "detail")
-    show.listing(found, columns, ([step[name] for name in columns] for step in found["steps"]), as_json=as_json)
+        found = client.get(f"/v1/studies/{study_id(client, study)}/timeline")
+    if as_json:
+        show.document(found)
+    else:
+        show.lines(timeline_lines(found["steps"], width(sys.stdout)))
 
 
 def find(
@@ -84,23 +106,35 @@ def find(
         wanted["issuer"] = issuer
     with gateway() as client:
         found = client.post("/v1/lookup", wanted)
+        if found["studies"] and not as_json and sys.stdout.isatty():
+            _show_studies(client, found["studies"])
+        elif not as_json:
+            for one in found["studies"]:
+                print(one)
+        for study_id, reason in found.get("rejected", {}).items():
+            show.say(f"{study_id} has no draft: it was rejected ({reason.replace('_', ' ')})")
     if as_json:
         show.document(found)
-        return
     if not found["studies"]:
-        show.say("no study has this number")
-    for study_id in found["studies"]:
-        print(study_id)
+        show.say("no study has this number; where the images name an issuer of it, give that, too: --issuer NAME")
+        raise typer.Exit(1)
 
 
-def query(sql: Annotated[str, typer.Argument(help="One SELECT over the views.")], as_json: AsJson = False) -> None:
-    """Run SQL as the analysts' role: read-only, over the documented views."""
-    with gateway() as client:
-        found = client.post("/v1/query", {"sql": sql})
-    if found.get("truncated"):
-        show.say("there are more rows")
-    columns, rows = found["columns"], found["rows"]
-    show.listing({"columns": columns, "rows": rows}, columns, rows, as_json=as_json)
+def _show_studies(client: Gateway, ids: Sequence[str]) -> None:
+    """A line or two for each of the newest studies: when it came, and its impression."""
+    films = []
+    for one in ids[:SHOWN]:
+        found = client.get(f"/v1/studies/{one}")
+        text = found["summary"] or {}
+        impression = impression_of(text.get("impression"), text.get("summary"))
+        flags = [*found["flags"], *(text.get("flags") or ())]
+        seen = (found["state"], found["study_id"], found["view"], None, False, impression, found["reason_code"], flags)
+        films.append(Film(clock(found["received_at"]), *seen))
+    show.lines(film_lines(films, width(sys.stdout)))
+    if len(ids) > SHOWN:
+        show.say(f"and {len(ids) - SHOWN} older ones: a pipe or --json gets the ids of all")
+    if any(film.text for film in films):
+        show.paragraph(NOTICE, style="bold")
 
 
 def chat(
@@ -109,14 +143,17 @@ def chat(
     """Ask about a study's summary. The answer appears while it is written; `-` reads the question from stdin."""
     question = hidden_argument(question)
     with gateway() as client:
-        asked = client.post(f"/v1/studies/{study}/chat", {"question": question})
-        answered = _answer(client, asked["turn_id"], live=not as_json)
+        asked = client.post(f"/v1/studies/{study_id(client, study)}/chat", {"question": question})
+        with goes_on(
+            lambda: f"not waiting any longer; the answer is written all the same: see the reading room at {client.url}/"
+        ):
+            answered = _answer(client, asked["turn_id"], live=not as_json)
     if as_json:
         show.document(answered)
     else:
         for sentence in caveats.below(answered):
             show.paragraph(sentence, style="bold")
-        show.paragraph(NOTICE, style="bold")
+        show.paragraph(NOTICE if answered.get("answered_by") != "rule" else BY_RULE, style="bold")
     if answered["state"] != "done":
         show.say(f"there is no answer: the turn is {answered['state']}")
         raise typer.Exit(UNFINISHED)

@@ -7,34 +7,46 @@ from typing import Annotated, Any
 import typer
 
 from xraygpt import caveats, show
+from xraygpt.client import Gateway
 from xraygpt.commands.new_bundle import needs_torch
 from xraygpt.commands.options import AsJson
 from xraygpt.connect import gateway
+from xraygpt.named_ids import summary_id
 from xraygpt_core.errors import BundleError, Unavailable
-from xraygpt_core.model.bundle import Bundle, load_bundle
 from xraygpt_core.model.bundle import check as check_files
+from xraygpt_core.model.server.bundle import AnyBundle, ServerBundle, load_any_bundle
 from xraygpt_core.paths import models_dir
+from xraygpt_core.states import ImageRole
 
 DIFFERENT = 1
 
 
 def replay(
-    summary: Annotated[str, typer.Argument(help="A summary's id.", metavar="SUMMARY")],
+    summary: Annotated[
+        str,
+        typer.Argument(help="A summary's id, or the last 5 or more digits of it or of its study's.", metavar="SUMMARY"),
+    ],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Compute a stored summary again, with its bundle, image, prompt, seed and precision. Exit 0: identical; 1: not."""
-    needs_torch()
     with gateway() as client:
-        origin = client.get(f"/v1/summaries/{summary}/origin")
-        png = client.download(f"/v1/summaries/{summary}/image.png")
-    if hashlib.sha256(png).hexdigest() != origin["provenance"].get("image_sha256"):
-        raise Unavailable("the image in the derived bucket is not the one that this summary was made from")
+        named = summary_id(client, summary)
+        origin = client.get(f"/v1/summaries/{named}/origin")
+        if origin["provenance"].keys() & {"clinical_sha256", "request_sha256"}:
+            raise Unavailable(
+                "this summary was made with the hospital's words about the film, which only a GPU worker opens: it "
+                "cannot be computed again here"
+            )
+        pngs = _films(client, named, origin["provenance"])
     bundle = same_bundle(origin)
+    needs_torch(bundle)
+    if isinstance(bundle, ServerBundle) and bundle.why_never_the_same is not None:
+        raise BundleError(bundle.why_never_the_same)
     from xraygpt_core.model.smoke_test import summarise_once
 
     then = origin["provenance"].get("software", {})
-    made = summarise_once(bundle, png, device=device, dtype=then.get("dtype"))
+    made = summarise_once(bundle, pngs, device=device, dtype=then.get("dtype"))
     now = {"text": made.text, "prompt": made.prompt, "seed": made.seed, "software": made.software}
     found = compared(origin, now)
     if as_json:
@@ -45,13 +57,24 @@ def replay(
         raise typer.Exit(DIFFERENT)
 
 
-def same_bundle(origin: dict[str, Any]) -> Bundle:
+def _films(client: Gateway, summary: str, provenance: dict[str, Any]) -> dict[ImageRole, bytes]:
+    """The films that the summary was made from."""
+    pngs = {}
+    for role, sha256 in (provenance.get("images") or {ImageRole.FRONTAL: provenance.get("image_sha256")}).items():
+        query = "" if role == ImageRole.FRONTAL else f"?role={role}"
+        pngs[ImageRole(role)] = png = client.download(f"/v1/summaries/{summary}/image.png{query}")
+        if hashlib.sha256(png).hexdigest() != sha256:
+            raise Unavailable("the image in the derived bucket is not the one that this summary was made from")
+    return pngs
+
+
+def same_bundle(origin: dict[str, Any]) -> AnyBundle:
     """The unchanged bundle of the summary.
 
     Raises:
         BundleError: it is not on this machine, or another bundle has its name.
     """
-    bundle = load_bundle(models_dir(), origin["bundle"])
+    bundle = load_any_bundle(models_dir(), origin["bundle"])
     if bundle.sha256 != origin["bundle_sha256"]:
         raise BundleError(
             f"bundle {bundle.name!r} on this machine ({bundle.sha256[:12]}) is not the one this summary was made with "

@@ -1,9 +1,11 @@
 """``rotate``: new secrets in place of old ones, on the one-machine stack."""
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,16 +15,18 @@ from xraygpt.commands.options import AsJson
 from xraygpt.connect import home, is_set, process_environment
 from xraygpt.stack.launch import start, stop
 from xraygpt.stack.processes.child import StackError, die_with_parent
-from xraygpt.stack.settings.home import Home, replace_hmac_key, running_stack
+from xraygpt.stack.settings.home import Home, replace_hmac_key, replace_sealing_key, running_stack
 from xraygpt.stack.settings.rotation import ROTATED
+from xraygpt.stack.settings.switches import is_on
 from xraygpt_core.exit_codes import UNFINISHED
 
 
 class What(StrEnum):
-    """The secrets that can be replaced; all but the first two are names of ``ROTATED``."""
+    """The secrets that can be replaced; all but the first three are names of ``ROTATED``."""
 
     ALL = "all"
     PSEUDONYMS = "pseudonyms"
+    NUMBERS = "numbers"
     DATABASE = "database"
     BROKER = "broker"
     BUCKET = "bucket"
@@ -34,7 +38,7 @@ class What(StrEnum):
 
 
 def rotate(
-    what: Annotated[What, typer.Argument(help="Which secrets; all: every one but the pseudonymisation key.")],
+    what: Annotated[What, typer.Argument(help="Which secrets; all: every one but pseudonyms and numbers.")],
     give_up: Annotated[
         bool, typer.Option("--give-up", help="pseudonyms: end the old key although some films cannot be read again.")
     ] = False,
@@ -45,6 +49,8 @@ def rotate(
     was_up = running_stack(data) is not None
     if what is What.PSEUDONYMS:
         over = _pseudonyms(data, give_up=give_up)
+    elif what is What.NUMBERS:
+        over = _numbers(data)
     else:
         over = True
         _secrets(data, [*ROTATED] if what is What.ALL else [str(what)])
@@ -80,12 +86,38 @@ def _pseudonyms(data: Home, *, give_up: bool) -> bool:
     given = process_environment(stack) | {"XRAYGPT_HMAC_OLD_KEY_FILE": str(data.old_hmac_key_file)}
     if _run(["-m", "workers.rotate", *["--give-up"] * give_up], given, allowed=(0, UNFINISHED)) != 0:
         return False
+    _end_old_key(data, data.old_hmac_key_file, "hmac")
+    return True
+
+
+def _numbers(data: Home) -> bool:
+    """Seal the hospital's numbers under a new key; True if the old one is no longer in use."""
+    if is_set("sealing_key") or is_set("sealing_key_file"):
+        raise StackError("the sealing key is a setting of yours: docs/operations.md says how to replace it")
+    if not is_on(os.environ, "XRAYGPT_SEALED_NUMBERS") or not data.sealing_key_file.exists():
+        raise StackError("no numbers are sealed here: that needs XRAYGPT_SEALED_NUMBERS=true, as at `xraygpt up`")
+    if not data.old_sealing_key_file.exists():
+        show.say(f"new sealing key {data.sealing_key_file}: back it up now")
+        stop(data)
+        replace_sealing_key(data)
+    stack = running_stack(data) or start(data, show.say)
+    given = process_environment(stack) | {
+        "XRAYGPT_SEALING_KEY_FILE": str(data.sealing_key_file),
+        "XRAYGPT_SEALING_OLD_KEY_FILE": str(data.old_sealing_key_file),
+    }
+    if _run(["-m", "workers.reseal"], given, allowed=(0, UNFINISHED)) != 0:
+        return False
+    _end_old_key(data, data.old_sealing_key_file, "sealing")
+    return True
+
+
+def _end_old_key(data: Home, old: Path, name: str) -> None:
+    """Start again without the old key, which stays in a file of another name."""
     stop(data)
-    kept = data.root / f"hmac.until-{datetime.now(UTC):%Y%m%dT%H%M%S}.key"
-    data.old_hmac_key_file.rename(kept)
+    kept = data.root / f"{name}.until-{datetime.now(UTC):%Y%m%dT%H%M%S}.key"
+    old.rename(kept)
     start(data, show.say)
     show.say(f"the old key is {kept}: keep it as long as there are earlier back-ups, then delete it")
-    return True
 
 
 def _run(arguments: list[str], environment: dict[str, str], allowed: tuple[int, ...] = (0,)) -> int:

@@ -1,6 +1,7 @@
 """``up``, ``down``, ``status``, ``doctor``: the one-machine stack."""
 
 import os
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -9,11 +10,13 @@ from xraygpt import show
 from xraygpt.client import GatewayError
 from xraygpt.commands.options import AsJson
 from xraygpt.connect import find_gateway, home
+from xraygpt.durations import seconds_words
 from xraygpt.stack.launch import processes, start, stop
 from xraygpt.stack.settings.home import holder, running_stack
 from xraygpt_core.exit_codes import UNFINISHED
 
 STATUS_SECONDS = 3.0  # status reports a silent gateway instead of waiting for it
+KEEPS_ENDING = 3  # so many ends of a process, none of them long ago, are no accident
 SHOWN = ("gateway_url", "flower_url", "s3_endpoint_url", "bucket", "derived_bucket", "external", "started_at", "pids")
 
 
@@ -33,11 +36,22 @@ def up(
 
 
 def show_stack(stack: dict[str, Any], *, as_json: bool) -> None:
-    """Show the addresses; the document names stack.json, which has the keys and passwords."""
+    """Show the addresses, and what does not stay up; the document names stack.json, with its keys and passwords."""
     if as_json:
-        show.document({"stack_file": str(home().stack_file)} | {name: stack[name] for name in SHOWN})
+        addresses = {name: stack[name] for name in SHOWN}
+        show.document({"stack_file": str(home().stack_file), **addresses, "ends": stack.get("ends", {})})
     else:
         show.fields(where_next(stack))
+        for line in end_lines(processes(stack)):
+            show.say(line)
+
+
+def end_lines(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """A sentence about each process that ended lately: how often, and the error that it wrote."""
+    for name, one in found.items():
+        if one["ends"]:
+            times = "once and starts again" if one["ends"] == 1 else f"{one['ends']} times and starts again each time"
+            yield f"{name} ended {times}: {one['said'] or f'see `xraygpt logs {name}`'}"
 
 
 def where_next(stack: dict[str, Any]) -> dict[str, str]:
@@ -59,28 +73,17 @@ def down(as_json: AsJson = False) -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show whether the stack is up, its processes, the open work, and the addresses."""
+    """Show whether the stack is up, its processes, the open work, and the addresses.
+
+    Exit code 3: it is not up, or one of its processes is being started again or keeps ending.
+    """
     found = inspect()
     if as_json:
         show.document(found)
     elif not (found["processes"] or found["gateway_url"]):
         show.say(f"{'a stack is starting' if found['starting'] else 'no stack is up'} in {home().root}")
     else:
-        show.table(
-            ("process", "state", "pid"),
-            ((name, one["state"], one["pid"]) for name, one in found["processes"].items()),
-        )
-        show.table(
-            ("kind", "lane", "state", "jobs", "oldest, s"),
-            ([job[name] for name in ("kind", "lane", "state", "jobs", "oldest_seconds")] for job in found["jobs"]),
-        )
-        show.table(
-            ("worker", "kind", "jobs", "oldest, s", "lease, s"),
-            (
-                [worker[name] for name in ("worker", "kind", "jobs", "oldest_seconds", "lease_seconds")]
-                for worker in found["workers"]
-            ),
-        )
+        _show_work(found)
         where = {
             "reading room": f"{found['gateway_url']}/",
             "gateway": f"{found['gateway_url']}/docs",
@@ -88,9 +91,39 @@ def status(as_json: AsJson = False) -> None:
             "data": found["home"],
         }
         show.fields({"problem": found["problem"], "bundle": found["bundle"]} | where)
-    healthy = all(one["state"] != "restarting" for one in found["processes"].values())
+        for line in end_lines(found["processes"]):
+            show.paragraph(line, style="bold red")
+    states = found["processes"].values()
+    healthy = all(one["state"] != "restarting" and one["ends"] < KEEPS_ENDING for one in states)
     if not (found["running"] and healthy):
         raise typer.Exit(UNFINISHED)
+
+
+def _show_work(found: dict[str, Any]) -> None:
+    """Tables of what there is; an empty one is a sentence."""
+    if found["processes"]:
+        rows = ((name, one["state"], one["pid"]) for name, one in found["processes"].items())
+        show.table(("process", "state", "pid"), rows)
+    if found["jobs"]:
+        show.table(("kind", "lane", "state", "jobs", "oldest"), map(_job, found["jobs"]))
+    if found["workers"]:
+        show.table(("worker", "kind", "jobs", "oldest", "lease"), map(_worker, found["workers"]))
+    if found["running"] and not found["jobs"]:
+        show.paragraph("nothing is waiting, running or dead")
+
+
+def _job(one: dict[str, Any]) -> list[Any]:
+    return [*_named(one, "kind", "lane", "state", "jobs"), seconds_words(one["oldest_seconds"])]
+
+
+def _worker(one: dict[str, Any]) -> list[Any]:
+    left = one["lease_seconds"]
+    lease = seconds_words(left) if left >= 0 else f"lost {seconds_words(-left)} ago"
+    return [*_named(one, "worker", "kind", "jobs"), seconds_words(one["oldest_seconds"]), lease]
+
+
+def _named(values: dict[str, Any], *names: str) -> list[Any]:
+    return [values[name] for name in names]
 
 
 def inspect() -> dict[str, Any]:

@@ -3,22 +3,23 @@
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 import typer
 
 from xraygpt import show
-from xraygpt.client import Gateway, GatewayError
 from xraygpt.commands.options import AsJson, Study, Timeout
 from xraygpt.connect import gateway
+from xraygpt.durations import clock
 from xraygpt.following import SHORT, follow_run, words
+from xraygpt.named_ids import run_id, study_id
 from xraygpt_core.exit_codes import UNFINISHED
 
 runs = typer.Typer(help="Training runs of the queue.")
 
-RunName = Annotated[str, typer.Argument(help="A run's id, or its last letters.", metavar="RUN")]
+RunName = Annotated[str, typer.Argument(help="A run's id, or its last 5 or more digits.", metavar="RUN")]
 File = Literal["report.html", "tensorboard.zip", "log.txt", "problems.json"]
 _COLUMNS = ("run", "stage", "state", "step", "loss", "held out", "samples/s", "started", "says")
+_NARROW = (0, 1, 2, 3, 4, 7)
 
 
 @runs.callback(invoke_without_command=True)
@@ -33,14 +34,15 @@ def list_runs(as_json: AsJson = False) -> None:
     """List the last hundred runs, the newest first."""
     with gateway() as client:
         found = client.get("/v1/training-runs")
-    show.listing(found, _COLUMNS, (_row(run) for run in found["runs"]), as_json=as_json)
+    none = "there is no training run: `xraygpt train` begins one"
+    show.listing(found, _COLUMNS, map(_row, found["runs"]), as_json=as_json, narrow=_NARROW, empty=none)
 
 
 @runs.command("show")
 def show_run(run: RunName, as_json: AsJson = False) -> None:
     """Show one run: where it is, its losses, its pairs by phase."""
     with gateway() as client:
-        found = client.get(f"/v1/training-runs/{find_run(client, run)}")
+        found = client.get(f"/v1/training-runs/{run_id(client, run)}")
     pairs = found.get("phases")
     told = found if as_json or not pairs else {**found, "phases": ", ".join(f"{n} {name}" for name, n in pairs.items())}
     show.answer(told, as_json=as_json)
@@ -50,7 +52,7 @@ def show_run(run: RunName, as_json: AsJson = False) -> None:
 def watch(run: RunName, timeout: Timeout = None, as_json: AsJson = False) -> None:
     """Follow a run until it has ended."""
     with gateway() as client:
-        found = follow_run(client, find_run(client, run), timeout)
+        found = follow_run(client, run_id(client, run), timeout)
     show.answer(found, as_json=as_json)
     if found["state"] != "done":
         raise typer.Exit(UNFINISHED)
@@ -85,11 +87,11 @@ def report(
 ) -> None:
     """Fetch a run's report, with its films and texts: that takes a key with the role trainer."""
     with gateway() as client:
-        run_id = find_run(client, run)
-        content = client.download(f"/v1/training-runs/{run_id}/files/{file}")
-    path = (out or Path(f"{run_id[-SHORT:]}-{file}")).absolute()
+        named = run_id(client, run)
+        content = client.download(f"/v1/training-runs/{named}/files/{file}")
+    path = (out or Path(f"{named[-SHORT:]}-{file}")).absolute()
     keep_private(path, content)
-    show.answer({"run_id": run_id, "file": str(path), "bytes": len(content)}, f"{path}", as_json=as_json)
+    show.answer({"run_id": named, "file": str(path), "bytes": len(content)}, f"{path}", as_json=as_json)
 
 
 def exclude(
@@ -99,37 +101,13 @@ def exclude(
 ) -> None:
     """Give a study to no training run from now on. That takes a key with the role lead or trainer."""
     with gateway() as client:
-        path = f"/v1/studies/{study}/exclusion"
+        named = study_id(client, study)
+        path = f"/v1/studies/{named}/exclusion"
         if undo:
             client.delete(path)
         else:
             client.post(path)
-    show.answer({"study_id": study, "excluded": not undo}, as_json=as_json)
-
-
-def find_run(client: Gateway, name: str) -> str:
-    """The id of the run of this id, or of this end of one.
-
-    Raises:
-        GatewayError: there is none, or there are several.
-    """
-    if _is_id(name):
-        return name
-    ids = [str(run["run_id"]) for run in client.get("/v1/training-runs")["runs"]]
-    found = [one for one in ids if name and one.endswith(name.lower())]
-    if len(found) > 1:
-        raise GatewayError(f"{len(found)} runs end in {name}: give more letters of the id")
-    if not found:
-        raise GatewayError(f"none of the last hundred runs ends in {name}: see `xraygpt runs`, or give a whole id")
-    return found[0]
-
-
-def _is_id(name: str) -> bool:
-    try:
-        UUID(name)
-    except ValueError:
-        return False
-    return True
+    show.answer({"study_id": named, "excluded": not undo}, as_json=as_json)
 
 
 def keep_private(path: Path, content: bytes) -> None:
@@ -142,17 +120,17 @@ def keep_private(path: Path, content: bytes) -> None:
 
 def _change(run: str, wanted: str, as_json: bool) -> None:
     with gateway() as client:
-        run_id = find_run(client, run)
-        client.post(f"/v1/training-runs/{run_id}/{wanted}")
-        found = client.get(f"/v1/training-runs/{run_id}")
-    show.answer(found, f"{run_id}: {words(found)}", as_json=as_json)
+        named = run_id(client, run)
+        client.post(f"/v1/training-runs/{named}/{wanted}")
+        found = client.get(f"/v1/training-runs/{named}")
+    show.answer(found, f"{named}: {words(found)}", as_json=as_json)
 
 
 def _row(run: dict[str, Any]) -> list[Any]:
     steps = f"{run['step']}/{run['steps']}" if run.get("steps") else str(run["step"])
     says = words(run).partition(", ")[2] if run["state"] not in ("running", "done") else ""
     figures = [_figure(run.get(name)) for name in ("loss", "held_out", "samples_per_s")]
-    started = str(run.get("created_at") or "")[:16].replace("T", " ")
+    started = clock(run["created_at"]) if run.get("created_at") else ""
     return [run["run_id"][-SHORT:], run["stage"], run["state"], steps, *figures, started, says]
 
 

@@ -15,9 +15,9 @@ import typer
 from xraygpt import show
 from xraygpt.client import Gateway
 from xraygpt.commands.options import AsJson, Timeout, Wait
-from xraygpt.commands.runs import find_run
 from xraygpt.connect import find_gateway, home
 from xraygpt.following import SHORT, follow_run, shown
+from xraygpt.named_ids import run_id
 from xraygpt.stack.processes.child import die_with_parent
 from xraygpt.training_data import LAYOUTS, sets_of
 from xraygpt_core.errors import TrainingError
@@ -147,13 +147,13 @@ def train_by_queue(
 ) -> dict[str, Any]:
     """Queue a run; the run as it is now, or with ``wait`` as :func:`follow_run` has it."""
     with client:
-        before = None if parent is None else find_run(client, parent)
-        run_id = client.post("/v1/training-runs", {**wanted, "parent_run": before})["run_id"]
-        show.say(f"training run {run_id}")
+        before = None if parent is None else run_id(client, parent)
+        made = client.post("/v1/training-runs", {**wanted, "parent_run": before})["run_id"]
+        show.say(f"training run {made}")
         if wait:
-            return follow_run(client, run_id, timeout)
-        show.say(f"`xraygpt runs watch {run_id[-SHORT:]}` follows it")
-        run: dict[str, Any] = client.get(f"/v1/training-runs/{run_id}")
+            return follow_run(client, made, timeout)
+        show.say(f"`xraygpt runs watch {made[-SHORT:]}` follows it")
+        run: dict[str, Any] = client.get(f"/v1/training-runs/{made}")
         return run
 
 

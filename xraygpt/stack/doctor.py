@@ -15,7 +15,8 @@ from xraygpt.stack.servers.ports import choose
 from xraygpt.stack.settings.home import Home
 from xraygpt_core import confine
 from xraygpt_core.errors import XrayGPTError
-from xraygpt_core.model.bundle import bundles, check, load_bundle, verify
+from xraygpt_core.model.bundle import bundles, check, verify
+from xraygpt_core.model.server.bundle import load_any_bundle
 from xraygpt_core.paths import models_dir
 
 LEAST_DISK = 2 * 2**30
@@ -120,6 +121,6 @@ def _model_packages() -> str:
 
 
 def _bundle(name: str, *, deep: bool) -> str:
-    bundle = load_bundle(models_dir(), name)
+    bundle = load_any_bundle(models_dir(), name)
     (verify if deep else check)(bundle)
     return str(bundle.path)

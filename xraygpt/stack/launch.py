@@ -7,10 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from xraygpt.moments import since_then
 from xraygpt.stack.processes.child import StackError, die_with_parent, open_log
+from xraygpt.stack.processes.restarts import STEADY_SECONDS
 from xraygpt.stack.settings.home import Home, holder, running_stack
 from xraygpt_core.shutdown import stack_patience
 
@@ -90,12 +93,18 @@ def stop(home: Home) -> bool:
 
 
 def processes(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """State of each process of the stack: ``running``, ``restarting`` or ``external`` (not started by us)."""
+    """State of each process of the stack: ``running``, ``restarting`` or ``external`` (not started by us).
+
+    ``ends``: how often it ended lately; ``said``: the error that it wrote before its last end.
+    """
     states = {}
     for name, pid in stack["pids"].items():
         alive = pid is not None and is_alive(pid)
         state = "external" if name in stack["external"] else "running" if alive else "restarting"
-        states[name] = {"pid": pid, "state": state}
+        end = stack.get("ends", {}).get(name)
+        if end is None or (alive and since_then(datetime.fromisoformat(end["at"])) > STEADY_SECONDS):
+            end = {"count": 0, "said": None}
+        states[name] = {"pid": pid, "state": state, "ends": end["count"], "said": end["said"]}
     return states
 
 

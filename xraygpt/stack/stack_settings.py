@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from xraygpt.stack.servers.ports import choose, occupy
+from xraygpt.stack.processes.programs import EVENTS, WORKERS
+from xraygpt.stack.servers.ports import choose, keep, occupy
 from xraygpt.stack.servers.services import BackingServices
 from xraygpt.stack.settings.certificates import Authority
 from xraygpt.stack.settings.environments import environment_of
-from xraygpt.stack.settings.home import Home, finish_replacing, make_hmac_key
-from xraygpt.stack.settings.remembered import recall, remember, secret
+from xraygpt.stack.settings.home import Home, finish_replacing, make_key
+from xraygpt.stack.settings.prometheus import prometheus_config
+from xraygpt.stack.settings.remembered import recall, remember, replace_file, secret
+from xraygpt.stack.settings.switches import is_on
 from xraygpt_core.logins import PROCESSES, READER, ROLES
 from xraygpt_core.paths import models_dir
 from xraygpt_core.shutdown import stack_patience
@@ -40,9 +43,9 @@ class StackSettings:
 
     def choose(self) -> dict[str, socket.socket]:
         """Ports and secrets, as they were last time where that is possible; our servers' ports, held."""
+        finish_replacing(self.home)
         if "XRAYGPT_HMAC_KEY" not in self.environ and "XRAYGPT_HMAC_KEY_FILE" not in self.environ:
-            finish_replacing(self.home)
-            if make_hmac_key(self.home.hmac_key_file):
+            if make_key(self.home.hmac_key_file):
                 self.say(
                     f"new pseudonymisation key {self.home.hmac_key_file}: back it up now. "
                     "Without it no patient, study or accession number leads to its summary again."
@@ -50,20 +53,68 @@ class StackSettings:
             self.environ["XRAYGPT_HMAC_KEY_FILE"] = str(self.home.hmac_key_file)
             if self.home.old_hmac_key_file.exists():
                 self.environ["XRAYGPT_HMAC_OLD_KEY_FILE"] = str(self.home.old_hmac_key_file)
+        self._choose_sealing_key()
+        self._choose_clinical_key()
         secrets, held = recall(self.home.secrets_file), {}
         for name in ("webhook_token", "reader_password", "flower_password", "metrics_token"):
             secrets.setdefault(name, secret())
         secrets["role_passwords"] = {role: secret() for role in ROLES} | secrets.get("role_passwords", {})
         for program in ("gateway", "flower"):
             name = f"{program}_port"
-            given = self.environ.get(f"XRAYGPT_{name.upper()}")
-            secrets[name] = int(given) if given else choose(secrets.get(name))
+            secrets[name] = keep(program, self.environ, secrets.get(name), self.say)
             held[program] = occupy(secrets[name])  # it starts last; another program may look for a port now
+        for worker in self._workers:
+            name = f"{worker}_metrics_port"
+            secrets[name] = choose(secrets.get(name))
+            held[worker] = occupy(secrets[name])
         self.secrets = secrets
         remember(self.home.secrets_file, secrets)
-        if self.environ.get("XRAYGPT_STACK_TLS", "").lower() in ("1", "true", "yes", "on"):
+        if is_on(self.environ, "XRAYGPT_STACK_TLS"):
             self.tls = Authority(self.home.certificates)
         return held
+
+    def _choose_sealing_key(self) -> None:
+        """The key of the hospital's numbers, where they are kept."""
+        given = {"XRAYGPT_SEALING_KEY", "XRAYGPT_SEALING_KEY_FILE"} & self.environ.keys()
+        if given or not is_on(self.environ, "XRAYGPT_SEALED_NUMBERS"):
+            return
+        if make_key(self.home.sealing_key_file):
+            self.say(
+                f"new sealing key {self.home.sealing_key_file}: back it up now. "
+                "Without it no accession or patient number that is kept can be shown again."
+            )
+        self.environ["XRAYGPT_SEALING_KEY_FILE"] = str(self.home.sealing_key_file)
+        if self.home.old_sealing_key_file.exists():
+            self.environ["XRAYGPT_SEALING_OLD_KEY_FILE"] = str(self.home.old_sealing_key_file)
+
+    def _choose_clinical_key(self) -> None:
+        """The key of clinical text, where models are shown it."""
+        given = {"XRAYGPT_CLINICAL_KEY", "XRAYGPT_CLINICAL_KEY_FILE"} & self.environ.keys()
+        if given or not is_on(self.environ, "XRAYGPT_CLINICAL_TEXT"):
+            return
+        if make_key(self.home.clinical_key_file):
+            self.say(
+                f"new key of the clinical text {self.home.clinical_key_file}: back it up now. "
+                "Without it no model is shown again what was known when the films of before were asked for."
+            )
+        self.environ["XRAYGPT_CLINICAL_KEY_FILE"] = str(self.home.clinical_key_file)
+
+    @property
+    def _workers(self) -> tuple[str, ...]:
+        return (*WORKERS, *(EVENTS if self.environ.get("XRAYGPT_SQS_QUEUE_URL") else ()))
+
+    @property
+    def metrics_urls(self) -> dict[str, str]:
+        """Where each process shows its metrics to who knows the token."""
+        ports = {worker: self.secrets[f"{worker}_metrics_port"] for worker in self._workers}
+        workers = {worker: f"http://127.0.0.1:{port}/metrics" for worker, port in ports.items()}
+        return {"gateway": f"{self.gateway_url}/metrics"} | workers
+
+    def write_prometheus(self) -> None:
+        """The configuration that a Prometheus of this machine can be started with."""
+        ca_file = str(self.tls.file) if self.tls else None
+        config = prometheus_config(self.metrics_urls, self.secrets["metrics_token"], ca_file)
+        replace_file(self.home.prometheus_file, config.encode(), 0o600)
 
     @property
     def webhook_url(self) -> str:
@@ -72,6 +123,10 @@ class StackSettings:
     @property
     def gateway_url(self) -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.secrets['gateway_port']}"
+
+    @property
+    def flower_url(self) -> str:
+        return f"http://127.0.0.1:{self.secrets['flower_port']}"
 
     def trust(self) -> ssl.SSLContext | bool:
         return ssl.create_default_context(cafile=self.tls.file) if self.tls else False
@@ -113,6 +168,7 @@ class StackSettings:
             "XRAYGPT_FLOWER_PORT": str(self.secrets["flower_port"]),
             "XRAYGPT_FLOWER_PASSWORD": self.secrets["flower_password"],
             "XRAYGPT_FLOWER_GATEWAY_URL": self.gateway_url,
+            "XRAYGPT_FLOWER_URL": self.environ.get("XRAYGPT_FLOWER_URL", self.flower_url),
             "PYTHONUNBUFFERED": "1",
         }
         if self.tls:
@@ -131,6 +187,9 @@ class StackSettings:
                 "XRAYGPT_S3_ACCESS_KEY": access_key,
                 "XRAYGPT_S3_SECRET_KEY": secret_key,
             }
+        if process in self._workers:
+            own["XRAYGPT_METRICS_PORT"] = str(self.secrets[f"{process}_metrics_port"])
+            own["XRAYGPT_METRICS_HOST"] = "127.0.0.1"
         given = {name: value for name, value in own.items() if value is not None}
         return environment_of(process, self.environ, {**ours, **given})
 
@@ -143,7 +202,7 @@ class StackSettings:
             "s3_endpoint_url": services.s3_endpoint_url,
             "bucket": services.bucket,
             "derived_bucket": services.derived_bucket,
-            "flower_url": f"http://127.0.0.1:{self.secrets['flower_port']}",
+            "flower_url": self.flower_url,
             "api_key": self.secrets["api_key"],
             "s3_access_key": access_key,
             "s3_secret_key": secret_key,
@@ -152,7 +211,12 @@ class StackSettings:
             "flower_password": self.secrets["flower_password"],
             "webhook_token": self.secrets["webhook_token"],
             "metrics_token": self.secrets["metrics_token"],
-            "hmac_key_file": self.environ.get("XRAYGPT_HMAC_KEY_FILE"),
+            "metrics_urls": self.metrics_urls,
+            "prometheus_config": str(self.home.prometheus_file),
+            **{
+                name: self.environ.get(f"XRAYGPT_{name.upper()}")
+                for name in ("hmac_key_file", "sealed_numbers", "sealing_key_file", "sealing_old_key_file")
+            },
             "external": [name for name in ("postgres", "broker", "s3") if name not in services.units],
             "models": ours["XRAYGPT_MODELS"],
             "s3_ca_file": services.s3_ca_file,

@@ -106,6 +106,8 @@ class Supervisor:
         ours["XRAYGPT_READER_URL"] = self._settings.log_in(services)
         self._start_programs(ours)
         self._check_key(ours)
+        self._settings.write_prometheus()
+        self._restarts.tend()  # what ended meanwhile is known when we say that all is ready
         self._stack = self._settings.describe(services, ours)
         self._write()
 
@@ -183,6 +185,6 @@ class Supervisor:
         remember(self.home.secrets_file, self._settings.secrets)
 
     def _write(self) -> None:
-        """stack.json with the process ids of now; null for what runs elsewhere or waits for its restart."""
+        """stack.json with the process ids of now (null for what runs elsewhere or waits for its restart), and ends."""
         pids = dict.fromkeys((*NAMES, *self._programs)) | self._restarts.pids() | {"supervisor": os.getpid()}
-        remember(self.home.stack_file, self._stack | {"pids": pids})
+        remember(self.home.stack_file, self._stack | {"pids": pids, "ends": self._restarts.ends()})

@@ -1,7 +1,7 @@
 """``python -m xraygpt_core.analyst_sql.child``: one statement in a process of its own, which a bad one may bring down.
 
 It knows the reader's address and no other secret. stdin has one JSON object (:func:`.query.asked`);
-stdout gets each row as a line of JSON, then a line with the columns, or with the error.
+stdout gets each row as a line of JSON, then a line with the columns and their types, or with the error.
 """
 
 import json
@@ -29,7 +29,7 @@ def main() -> None:
     try:
         for row in reading.rows(asked["statement"]):
             sys.stdout.buffer.write(row + b"\n")
-        last = {"columns": reading.columns, "truncated": reading.truncated}
+        last = {"columns": reading.columns, "types": reading.types, "truncated": reading.truncated}
     except (InvalidRequest, Unavailable) as error:
         last = {"error": type(error).__name__, "detail": str(error)}
     sys.stdout.buffer.write(json.dumps(last).encode() + b"\n")

@@ -34,7 +34,7 @@ def environment() -> dict[str, str]:
 
 
 def answered(output: bytes) -> bytes:
-    """The child's output as one JSON object: ``columns``, ``truncated``, ``rows``.
+    """The child's output as one JSON object: ``columns``, ``types``, ``truncated``, ``rows``.
 
     Raises:
         InvalidRequest, Unavailable: the child's own error. Also InvalidRequest, if it ended without an answer.
@@ -46,7 +46,7 @@ def answered(output: bytes) -> bytes:
         raise InvalidRequest("the statement cost more memory or time than a query may") from None
     if "error" in end:
         raise (Unavailable if end["error"] == "Unavailable" else InvalidRequest)(end["detail"])
-    head = json.dumps({"columns": end["columns"], "truncated": end["truncated"]}, ensure_ascii=False).encode()
+    head = json.dumps({name: end[name] for name in ("columns", "types", "truncated")}, ensure_ascii=False).encode()
     return b"".join((head[:-1], b', "rows": [', body.replace(b"\n", b","), b"]}"))
 
 

@@ -15,7 +15,9 @@ import psycopg2
 from psycopg2 import extensions, extras
 from psycopg2.extensions import QuotedString
 
+from xraygpt_core.analyst_sql.refusals import refusal
 from xraygpt_core.errors import InvalidRequest, Unavailable
+from xraygpt_core.exact_json import exact_fraction, exact_json
 
 MAX_ROWS = 10_000
 MAX_BYTES = 32 << 20  # of all rows together, as JSON
@@ -25,7 +27,7 @@ _DEEPEST = 100  # lists and objects within each other, in a JSON value
 _LONGEST_NUMBER = 300  # digits that a whole number may have in the answer; a longer one is given as text
 TOO_WIDE = f"a row, or what it is made of, does not fit: an answer has {MAX_BYTES >> 20} MiB at most"
 
-Value = None | bool | int | float | str | list[Any] | dict[str, Any]
+Value = None | bool | int | float | Decimal | str | list[Any] | dict[str, Any]
 
 
 class Reading:
@@ -38,28 +40,30 @@ class Reading:
 
     Attributes:
         columns: their names, once :meth:`rows` is at its end.
+        types: PostgreSQL's name of each column's type, likewise.
         truncated: there was more than the limits let through.
     """
 
     def __init__(self, dsn: str, options: Mapping[str, Any], seconds: float, max_rows: int) -> None:
         self.columns: list[str] = []
+        self.types: list[str] = []
         self.truncated = False
         self._dsn, self._options = dsn, options
-        self._end = time.monotonic() + seconds
+        self._seconds, self._end = seconds, time.monotonic() + seconds
         self._max_rows = max_rows
 
     def rows(self, statement: str) -> Iterator[bytes]:
         """Each row as a JSON array.
 
         Raises:
-            InvalidRequest: PostgreSQL refuses the statement, or it took too long; the message is PostgreSQL's own.
+            InvalidRequest: PostgreSQL refuses the statement, or it took too long.
             Unavailable: PostgreSQL does not answer.
         """
         try:
             with closing(_connect(self._dsn, self._options)) as connection:
                 yield from self._read(connection, statement)
         except psycopg2.Error as error:
-            raise _ours(error) from None
+            raise _ours(error, self._seconds) from None
         except MemoryError:
             raise InvalidRequest(TOO_WIDE) from None
         except UnicodeEncodeError:
@@ -82,9 +86,10 @@ class Reading:
             wanted = max(1, min(_CHUNK if count else 1, self._max_rows + 1 - count, room // widest))
             self._run(cursor, f"FETCH {wanted} FROM answer")
             self.columns = [column.name for column in cursor.description or ()]
+            if not self.types:
+                self.types = self._type_names(connection, [column.type_code for column in cursor.description or ()])
             for row in cursor:
-                safe = [json_safe(value) for value in row]
-                written = json.dumps(safe, ensure_ascii=False, separators=(",", ":")).encode()
+                written = exact_json([json_safe(value) for value in row]).encode()
                 room, widest = room - len(written), max(widest, len(written))
                 if count == self._max_rows or room < 0:
                     self.truncated = True
@@ -94,10 +99,15 @@ class Reading:
             if cursor.rowcount < wanted:
                 return
 
-    def _run(self, cursor: Any, statement: str) -> None:
+    def _type_names(self, connection: Any, codes: list[int]) -> list[str]:
+        names = connection.cursor()
+        self._run(names, _TYPE_NAMES, (codes,))
+        return [name for (name,) in names]
+
+    def _run(self, cursor: Any, statement: str, given: tuple[Any, ...] | None = None) -> None:
         """Every statement gets the time that is left, though an earlier one may have set another."""
         left = max(1, int(1000 * (self._end - time.monotonic())))
-        cursor.execute(f"SET LOCAL statement_timeout = {left}; {statement}")
+        cursor.execute(f"SET LOCAL statement_timeout = {left}; {statement}", given)
 
 
 # How values are written, and what a statement may cost beside others' work; the role's own limits cannot be lifted.
@@ -105,6 +115,11 @@ _SETTINGS = """
     SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'iso_8601';
     SET LOCAL work_mem = '16MB'; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off;
     SELECT set_config(name, '1s', true) FROM pg_settings WHERE name = 'client_connection_check_interval'
+"""
+
+_TYPE_NAMES = """
+    SELECT pg_catalog.format_type(found.code, NULL)
+    FROM unnest(%s::oid[]) WITH ORDINALITY AS found (code, place) ORDER BY found.place
 """
 
 
@@ -127,7 +142,7 @@ def _quoted(text: str, connection: Any) -> str:
     return bytes(literal.getquoted()).decode()
 
 
-def _ours(error: psycopg2.Error) -> InvalidRequest | Unavailable:
+def _ours(error: psycopg2.Error, seconds: float) -> InvalidRequest | Unavailable:
     """Is the statement at fault, or does PostgreSQL not answer?"""
     state, message = error.pgcode, " ".join(str(error).split())
     # libpq's own words for a row that does not fit.
@@ -139,7 +154,7 @@ def _ours(error: psycopg2.Error) -> InvalidRequest | Unavailable:
         lost = state.startswith(("08", "28", "57P", "53")) and state not in ("53200", "53400")
     if lost:
         return Unavailable("PostgreSQL does not answer the reader" + (f": {message}" if message else ""))
-    return InvalidRequest(error.diag.message_primary or "PostgreSQL refuses the statement")
+    return InvalidRequest(refusal(state, error.diag.message_primary or "PostgreSQL refuses the statement", seconds))
 
 
 def _as_written(value: Any, _cursor: Any) -> Any:
@@ -174,9 +189,9 @@ def _whole(digits: str) -> int | str:
 def _document(written: str) -> Any:
     """A JSON value; its text, where our own answer could not hold it: nested too deeply, or no Unicode."""
     try:
-        value = json.loads(written, parse_int=_whole)
+        value = json.loads(written, parse_int=_whole, parse_float=exact_fraction)
         if _HALF_A_PAIR.search(written):
-            json.dumps(value, ensure_ascii=False).encode()
+            exact_json(value).encode()
     except (RecursionError, UnicodeEncodeError):
         return written
     brackets = written.count("[") + written.count("{")
@@ -213,9 +228,10 @@ def json_safe(value: object) -> Value:
             return str(value)
 
 
-def _number(value: Decimal) -> int | float | str | None:
+def _number(value: Decimal) -> int | Decimal | str | None:
+    """The number with all of its digits: a float would round them."""
     if not value.is_finite():
         return None
     if value.adjusted() > _LONGEST_NUMBER:
         return str(value)
-    return int(value) if value == value.to_integral_value() else float(value)
+    return int(value) if value == value.to_integral_value() else value

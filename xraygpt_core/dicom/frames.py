@@ -10,9 +10,14 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import date
+from datetime import time as time_of_day
+from itertools import pairwise
+from math import isfinite
 from typing import Any, TypeVar
 
-from xraygpt_core.dicom.types import Identifiers, NormalisedImage
+from xraygpt_core.clinical_text import LONGEST, Clinical
+from xraygpt_core.dicom.types import DeepCopy, HeaderFacts, Identifiers, NormalisedImage, Pair, StatedFacts
 from xraygpt_core.errors import Rejected
 from xraygpt_core.states import Flag, Origin, ReasonCode
 
@@ -20,10 +25,11 @@ T = TypeVar("T")
 
 _READY = b"ready"
 _LENGTH = struct.Struct(">Q")
-_SIZES = struct.Struct(">III")  # JSON, normalised PNG, preview PNG
-_MOST_REPLY_BYTES = 64 * 2**20  # two PNGs of at most 2048 x 2048 and 1024 x 1024 pixels are far below
+_SIZES = struct.Struct(">IIII")  # JSON, normalised PNG, preview PNG, 16-bit PNG
+_MOST_REPLY_BYTES = 64 * 2**20  # PNGs of at most 2048 x 2048 pixels, 3 bytes each, and 1024 x 1024 are far below
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TEXT = (str, type(None))
+_SIZE = (int, type(None))
 _KINDS: dict[str, tuple[type, ...]] = {
     "rows": (int,),
     "columns": (int,),
@@ -31,7 +37,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "view": _TEXT,
     "modality": _TEXT,
     "kind": (str,),
-    "expected_images": (int, type(None)),
+    "expected_images": _SIZE,
     "histogram_gaps": (float,),
 }
 
@@ -121,23 +127,36 @@ def unpack_ready(reply: bytes | None) -> list[str]:
 def pack_image(image: NormalisedImage) -> bytes:
     """The reply for an accepted image."""
     fields = asdict(image)
-    normalised, preview = fields.pop("normalised_png"), fields.pop("preview_png")
-    return _pack({"image": fields}, normalised, preview)
+    pngs = [fields.pop("normalised_png"), fields.pop("preview_png")]
+    if image.deep:
+        pngs.append(fields["deep"].pop("png"))
+    fields["facts"] = _written(image.facts)
+    return _pack({"image": fields}, *pngs)
 
 
 def pack_identifiers(identifiers: Identifiers) -> bytes:
     """The reply of a child that reads headers only."""
-    return _pack({"identifiers": asdict(identifiers)}, b"", b"")
+    return _pack({"identifiers": asdict(identifiers)})
+
+
+def pack_facts(stated: StatedFacts) -> bytes:
+    """The reply of a child that reads what headers say of their films."""
+    return _pack({"stated": asdict(stated) | {"facts": _written(stated.facts)}})
+
+
+def _written(facts: HeaderFacts) -> dict[str, Any]:
+    moments = {"acquired_on": facts.acquired_on, "acquired_time": facts.acquired_time}
+    return asdict(facts) | {name: value and value.isoformat() for name, value in moments.items()}
 
 
 def pack_rejection(rejection: Rejected) -> bytes:
     """The reply for a rejected one."""
-    return _pack({"rejected": [rejection.reason, rejection.detail]}, b"", b"")
+    return _pack({"rejected": [rejection.reason, rejection.detail]})
 
 
-def _pack(answer: dict[str, Any], normalised: bytes, preview: bytes) -> bytes:
-    body = json.dumps(answer).encode()
-    return _SIZES.pack(len(body), len(normalised), len(preview)) + body + normalised + preview
+def _pack(answer: dict[str, Any], normalised: bytes = b"", preview: bytes = b"", deep: bytes = b"") -> bytes:
+    parts = (json.dumps(answer).encode(), normalised, preview, deep)
+    return b"".join([_SIZES.pack(*map(len, parts)), *parts])
 
 
 def unpack(reply: bytes) -> NormalisedImage:
@@ -159,18 +178,28 @@ def unpack_identifiers(reply: bytes) -> Identifiers:
     return _unpack(reply, lambda answer, *_: _identifiers(answer["identifiers"]))
 
 
-def _unpack(reply: bytes, read: Callable[[dict[str, Any], bytes, bytes], T]) -> T:
+def unpack_facts(reply: bytes) -> StatedFacts:
+    """What :func:`pack_facts` was given.
+
+    Raises:
+        Rejected, ProtocolError: as :func:`unpack`.
+    """
+    return _unpack(reply, lambda answer, *_: _stated(answer["stated"]))
+
+
+def _unpack(reply: bytes, read: Callable[..., T]) -> T:
     try:
         sizes = _SIZES.unpack_from(reply)
-        ends = [_SIZES.size + sum(sizes[: count + 1]) for count in range(3)]
-        if ends[2] != len(reply):
+        ends = [_SIZES.size + sum(sizes[:count]) for count in range(len(sizes) + 1)]
+        if ends[-1] != len(reply):
             raise ProtocolError("a reply of the wrong length")
-        answer = json.loads(reply[_SIZES.size : ends[0]])
+        body, *pngs = (reply[start:end] for start, end in pairwise(ends))
+        answer = json.loads(body)
         if "rejected" in answer:
             reason, detail = answer["rejected"]
             rejection = Rejected(ReasonCode(reason), str(detail)[:300])
         else:
-            return read(answer, reply[ends[0] : ends[1]], reply[ends[1] : ends[2]])
+            return read(answer, *pngs)
     except (struct.error, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ProtocolError(f"a reply that cannot be read ({type(error).__name__})") from None
     raise rejection
@@ -183,16 +212,75 @@ def _identifiers(fields: dict[str, Any]) -> Identifiers:
     return identifiers
 
 
-def _image(fields: dict[str, Any], normalised: bytes, preview: bytes) -> NormalisedImage:
+def _clinical(fields: dict[str, Any]) -> Clinical:
+    clinical = Clinical(**fields)
+    if any(type(text) not in _TEXT or len(text or "") > LONGEST for text in asdict(clinical).values()):
+        raise TypeError("clinical")
+    return clinical
+
+
+def _stated(fields: dict[str, Any]) -> StatedFacts:
+    facts = _facts(fields.pop("facts"))
+    if type(fields["exchanged"]) is not bool or any(type(fields[name]) not in _SIZE for name in ("rows", "columns")):
+        raise TypeError("stated")
+    return StatedFacts(facts=facts, **fields)
+
+
+def _facts(fields: dict[str, Any]) -> HeaderFacts:
+    """Raises ValueError, TypeError or KeyError for anything but facts."""
+    day, hour, spacing = fields.pop("acquired_on"), fields.pop("acquired_time"), fields.pop("spacing_mm")
+    if spacing is not None:
+        spacing = _pair(spacing)
+        if min(spacing) <= 0:
+            raise ValueError("spacing")
+    if fields["laterality"] not in (None, "L", "R") or fields["spacing_at"] not in (None, "patient", "detector"):
+        raise ValueError("facts")
+    return HeaderFacts(
+        acquired_on=None if day is None else date.fromisoformat(day),
+        acquired_time=None if hour is None else time_of_day.fromisoformat(hour).replace(tzinfo=None),
+        spacing_mm=spacing,
+        **fields,
+    )
+
+
+def _pair(value: Any) -> Pair:
+    first, second = value
+    if any(type(one) is not float or not isfinite(one) for one in (first, second)):
+        raise ValueError("two numbers")
+    return first, second
+
+
+def _deep(fields: dict[str, Any] | None, png: bytes) -> DeepCopy | None:
+    """Raises ValueError, TypeError or KeyError for anything but a 16-bit copy or none."""
+    if fields is None and not png:
+        return None
+    if fields is None or fields.keys() != {"scale", "window"} or not png.startswith(_PNG):
+        raise ValueError("a 16-bit copy")
+    scale, window = _pair(fields["scale"]), _pair(fields["window"])
+    if scale[1] == 0 or window[1] <= 0:
+        raise ValueError("scale")
+    return DeepCopy(png, scale, window)
+
+
+def _image(fields: dict[str, Any], normalised: bytes, preview: bytes, deep: bytes) -> NormalisedImage:
     """Raises ValueError, TypeError or KeyError for anything but what :func:`pack_image` was given."""
     flags = tuple(Flag(flag) for flag in fields.pop("flags"))
-    identifiers = _identifiers(fields.pop("identifiers"))
-    origin = Origin(fields.pop("origin"))
+    identifiers, facts = _identifiers(fields.pop("identifiers")), _facts(fields.pop("facts"))
+    clinical = _clinical(fields.pop("clinical"))
+    origin, copy = Origin(fields.pop("origin")), _deep(fields.pop("deep"), deep)
     for name, kinds in _KINDS.items():
         if type(fields[name]) not in kinds:
             raise TypeError(name)
     if not normalised.startswith(_PNG) or not preview.startswith(_PNG):
         raise ValueError("an image without pixels")
     return NormalisedImage(
-        normalised_png=normalised, preview_png=preview, flags=flags, origin=origin, identifiers=identifiers, **fields
+        normalised_png=normalised,
+        preview_png=preview,
+        flags=flags,
+        origin=origin,
+        identifiers=identifiers,
+        facts=facts,
+        deep=copy,
+        clinical=clinical,
+        **fields,
     )

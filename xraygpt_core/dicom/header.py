@@ -8,6 +8,7 @@ from typing import Any
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException
 
+from xraygpt_core.clinical_text import LONGEST, Clinical
 from xraygpt_core.dicom.elements import BIG, EXPLICIT, IMPLICIT, ITEM, UNDEFINED, Encoding, tag_at, value_at, vr_of
 from xraygpt_core.dicom.header_budget import spend
 from xraygpt_core.dicom.types import Identifiers
@@ -122,6 +123,25 @@ def identifiers(dataset: Any) -> Identifiers:
         accession_issuer=accession_issuer,
         sop_instance_uid=word(dataset, "SOPInstanceUID"),
     )
+
+
+def clinical(dataset: Any) -> Clinical:
+    """What was known when the film was asked for (PS3.3 C.7.3.1, C.7.2.2 and C.8.11), in the words of the hospital.
+
+    The reason for the request (0040,1002), or for the study (0032,1030, retired), and the history (0010,21B0); body
+    part (0018,0015) and protocol (0018,1030). A header has no comparison.
+    """
+    reason = whole(dataset, "ReasonForTheRequestedProcedure") or whole(dataset, "ReasonForStudy")
+    return Clinical(
+        indication=_joined(reason, whole(dataset, "AdditionalPatientHistory")),
+        technique=_joined(whole(dataset, "BodyPartExamined"), whole(dataset, "ProtocolName")),
+    )
+
+
+def _joined(*parts: str | None) -> str | None:
+    """Each part once, on one line."""
+    lines = dict.fromkeys(" ".join(part.split()) for part in parts if part)
+    return "; ".join(lines)[:LONGEST] or None
 
 
 def _universal_issuer(dataset: Any) -> str | None:

@@ -8,7 +8,7 @@ Field of View Rotation and Horizontal Flip (0018,7032 and 7034) say what the det
 Patient Orientation describes the pixels that are written, so these are not applied once more.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ _ALSO = {"S": "H", "I": "F"}  # superior and inferior, as some writers call them
 FRONTAL = ("PA", "AP", "FRONTAL")  # the views that are summarised, best first
 _AWAY = frozenset("RH")  # against the reading position
 
-Grey = npt.NDArray[np.uint8]
+_Depth = TypeVar("_Depth", bound=np.generic)  # of a pixel
 
 
 def shows_a_side(dataset: Any) -> bool:
@@ -28,7 +28,7 @@ def shows_a_side(dataset: Any) -> bool:
     return {_AXES.get(direction) for direction in _directions(dataset)} == {"depth", "height"}
 
 
-def turned(grey: Grey, dataset: Any, view: str | None) -> tuple[Grey, bool]:
+def turned(grey: npt.NDArray[_Depth], dataset: Any, view: str | None) -> tuple[npt.NDArray[_Depth], bool]:
     """The film as it is read.
 
     Args:
@@ -40,24 +40,35 @@ def turned(grey: Grey, dataset: Any, view: str | None) -> tuple[Grey, bool]:
         states one that makes no sense for a film, or for this view. Such a film is left as it is. One that states none
         is not uncertain: nearly every film that does not is stored as it is read.
     """
+    stated, uncertain = _stated(dataset, view)
+    return (grey if stated is None else _upright(grey, stated)), uncertain
+
+
+def exchanges_axes(dataset: Any, view: str | None) -> bool:
+    """Does :func:`turned` make rows of the columns?"""
+    stated, _ = _stated(dataset, view)
+    return stated is not None and _AXES[stated[0]] == "height"
+
+
+def _stated(dataset: Any, view: str | None) -> tuple[tuple[str, ...] | None, bool]:
+    """The directions to turn by, None to leave the film as it is; and whether its position is uncertain."""
     stated = _directions(dataset)
     if stated in ((), ("L",)):
-        return grey, False
+        return None, False
     axes = {_AXES.get(direction) for direction in stated}
     if len(stated) < 2 or "height" not in axes or axes not in ({"side", "height"}, {"depth", "height"}):
-        return grey, True
+        return None, True
     sideways = "depth" in axes
     if sideways and view in (None, *FRONTAL):
-        return grey, True
-    if (
-        view == "LATERAL" and not sideways
-    ):  # many a console writes L\\F for everything, and no lateral film is summarised
-        return grey, False
-    return _upright(grey, stated, sideways=sideways), False
+        return None, True
+    if view == "LATERAL" and not sideways:  # many a console writes L\\F for everything, and no lateral is summarised
+        return None, False
+    return stated, False
 
 
-def _upright(grey: Grey, stated: tuple[str, ...], *, sideways: bool) -> Grey:
+def _upright(grey: npt.NDArray[_Depth], stated: tuple[str, ...]) -> npt.NDArray[_Depth]:
     rows, columns = stated
+    sideways = "depth" in (_AXES[rows], _AXES[columns])
     swapped = _AXES[rows] == "height"
     if swapped:
         grey, rows, columns = grey.T, columns, rows

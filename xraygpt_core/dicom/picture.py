@@ -10,7 +10,7 @@ from xraygpt_core.dicom.admission import check_size
 from xraygpt_core.dicom.arrays import Values
 from xraygpt_core.dicom.codecs import refuse_filled
 from xraygpt_core.dicom.header import PARSE_ERRORS
-from xraygpt_core.dicom.pixels import Grey, grey_of_wide, refuse_constant
+from xraygpt_core.dicom.pixels import Shown, grey_of_wide, refuse_constant
 from xraygpt_core.dicom.png import SIGNATURE, chunks, is_short, without_texts
 from xraygpt_core.dicom.types import Limits
 from xraygpt_core.errors import Rejected
@@ -25,11 +25,14 @@ def is_picture(data: bytes) -> bool:
     return data.startswith((SIGNATURE, _JPEG))
 
 
-def read_picture(data: bytes, limits: Limits) -> tuple[Values, Grey]:
+def read_picture(data: bytes, limits: Limits, *, deep: bool = False) -> tuple[Values, Shown]:
     """Decode a picture and turn it upright.
 
+    Args:
+        deep: whether a 16-bit picture's own values are asked for, too.
+
     Returns:
-        Decoded grey values (rows, columns), 8 or 16 bits, and the same as 8-bit grey.
+        Decoded grey values (rows, columns), 8 or 16 bits, and the same as they are shown.
 
     Raises:
         Rejected: TOO_LARGE, TOO_SMALL, MULTI_FRAME, TRUNCATED, UNDECODABLE, BLANK.
@@ -45,10 +48,10 @@ def read_picture(data: bytes, limits: Limits) -> tuple[Values, Grey]:
         raise Rejected(reason, f"the picture cannot be decoded ({type(error).__name__})") from None
     if image.mode in _WIDE_MODES:
         wide = np.asarray(image).clip(0, 65535).astype(np.uint16)
-        return wide, grey_of_wide(wide)
+        return wide, grey_of_wide(wide, deep=deep)
     grey = np.asarray(_grey(image))
     refuse_constant(grey)
-    return grey, grey
+    return grey, Shown(grey)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -4,7 +4,7 @@ Stored values have at most 16 bits, so every step is computed once per value tha
 of at most 65,536 entries, through which the image is looked up at the end.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xraygpt_core.dicom.arrays import Values
+from xraygpt_core.dicom.deep import Deep, deep_values
 from xraygpt_core.dicom.header import integer
 from xraygpt_core.dicom.tables import value_of
 from xraygpt_core.dicom.transforms import RARE, Mapped, modality, numbers_of, presentation, rescale, voi
@@ -27,22 +28,24 @@ class Shown:
     """A film as it shall be seen."""
 
     grey: Grey  # bone white
-    contradicted: bool  # a table of the header is not what the header says, or could not be used
+    contradicted: bool = False  # a table of the header is not what the header says, or could not be used
+    deep: Deep | None = None  # None where it was not asked for, or would hold no more
 
 
-def grey_of_dicom(values: Values, dataset: Any, stored_bits: int) -> Shown:
+def grey_of_dicom(values: Values, dataset: Any, stored_bits: int, *, deep: bool = False) -> Shown:
     """Grey values as the header says they shall be seen, bone white.
 
     Args:
         values: (rows, columns) stored values, or (rows, columns, 3) colour, which has no VOI transform.
         dataset: the header.
         stored_bits: BitsStored.
+        deep: whether the film's own values are asked for, too.
 
     Raises:
         Rejected: BLANK if all pixels (apart from padding) are the same.
     """
     if values.ndim == 3:
-        return Shown(grey_of_colour(values, stored_bits), contradicted=False)
+        return Shown(grey_of_colour(values, stored_bits))
     low, counts = _histogram(values)
     stored = np.arange(low, low + len(counts), dtype=np.float64)
     padding = _padding(dataset, stored)
@@ -58,19 +61,24 @@ def grey_of_dicom(values: Values, dataset: Any, stored_bits: int) -> Shown:
         chosen = Mapped(_between(meant.values, *ends) if grey_already else stretch(meant.values, counts))
     shown = presentation(dataset, chosen.values, counts)
     contradicted = meant.contradicted or chosen.contradicted or shown.contradicted
-    return Shown(_through(np.where(padding, 0.0, shown.values), values, low), contradicted)
+    found = deep_values(meant, shown.values, counts) if deep else None
+    return _looked_up(np.where(padding, 0.0, shown.values), found, values, low, contradicted=contradicted)
 
 
-def grey_of_wide(values: Values) -> Grey:
+def grey_of_wide(values: Values, *, deep: bool = False) -> Shown:
     """Grey values of a 16-bit picture, which says nothing about its range.
+
+    Args:
+        deep: whether its own values are asked for, too.
 
     Raises:
         Rejected: BLANK.
     """
     low, counts = _histogram(values)
     _refuse_blank(counts)
-    seen = stretch(np.arange(low, low + len(counts), dtype=np.float64), counts)
-    return _through(seen, values, low)
+    meant = Mapped(np.arange(low, low + len(counts), dtype=np.float64))
+    seen = stretch(meant.values, counts)
+    return _looked_up(seen, deep_values(meant, seen, counts) if deep else None, values, low)
 
 
 def grey_of_colour(values: Values, stored_bits: int) -> Grey:
@@ -118,10 +126,10 @@ def _histogram(values: Values) -> tuple[int, npt.NDArray[Any]]:
     return low, np.bincount(_offsets(values, low).ravel(), minlength=high - low + 1)
 
 
-def _through(seen: _Table, values: Values, low: int) -> Grey:
-    table = np.rint(255.0 * np.clip(seen, 0.0, 1.0)).astype(np.uint8)
-    grey: Grey = table[_offsets(values, low)]
-    return grey
+def _looked_up(seen: _Table, deep: Deep | None, values: Values, low: int, *, contradicted: bool = False) -> Shown:
+    places = _offsets(values, low)
+    grey: Grey = np.rint(255.0 * np.clip(seen, 0.0, 1.0)).astype(np.uint8)[places]
+    return Shown(grey, contradicted, deep and replace(deep, codes=deep.codes[places]))
 
 
 def _offsets(values: Values, low: int) -> npt.NDArray[Any]:

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 
 from xraygpt_core.confine import is_complete
 from xraygpt_core.dicom import frames
-from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage
+from xraygpt_core.dicom.types import Identifiers, Limits, NormalisedImage, StatedFacts
 from xraygpt_core.errors import Rejected, Unavailable
 from xraygpt_core.metrics import DECODER_ENDED
 from xraygpt_core.states import ReasonCode
@@ -30,7 +30,9 @@ _START_SECONDS = 300.0  # a child that cannot start fails at once; a busy machin
 _STARVED = 10  # how many times longer it may take where other processes keep the processor
 _GRACE_SECONDS = 10.0  # between closing the socket and being gone: a killed one has its memory to give back first
 _CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.decoder_child")
+_DEEP_CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.deep_child")
 _HEADER_CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.identify")
+_FACTS_CHILD = (sys.executable, "-P", "-m", "xraygpt_core.dicom.facts_child")
 # All that a child gets of our environment. Everything else may be a secret or a switch.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TZ")
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -84,6 +86,14 @@ class Sandbox:
         """
         return self._ask(data, frames.unpack_identifiers)
 
+    def facts(self, data: bytes) -> StatedFacts:
+        """What a file's header says of its film, of a sandbox made by :func:`facts_sandbox`.
+
+        Raises:
+            Rejected, Unavailable: as :meth:`normalise`.
+        """
+        return self._ask(data, frames.unpack_facts)
+
     def close(self) -> None:
         """End the child. A later image starts another."""
         child, self._child = self._child, None
@@ -127,9 +137,19 @@ class Sandbox:
         return self._child
 
 
+def deep_sandbox(limits: Limits, *, cell_required: bool = False) -> Sandbox:
+    """A sandbox that also makes the 16-bit copy, as :mod:`xraygpt_core.dicom.deep_child`."""
+    return Sandbox(limits, child=_DEEP_CHILD, cell_required=cell_required)
+
+
 def header_sandbox(limits: Limits, *, cell_required: bool = False) -> Sandbox:
     """A sandbox that only reads a file's identifiers, as :mod:`xraygpt_core.dicom.identify`."""
     return Sandbox(limits, child=_HEADER_CHILD, cell_required=cell_required)
+
+
+def facts_sandbox(limits: Limits, *, cell_required: bool = False) -> Sandbox:
+    """A sandbox that only reads what headers say of their films, as :mod:`xraygpt_core.dicom.facts_child`."""
+    return Sandbox(limits, child=_FACTS_CHILD, cell_required=cell_required)
 
 
 class _KilledError(Exception):

@@ -64,6 +64,33 @@ def check_fingerprint(ledger: Ledger, fingerprint: str, former: str | None = Non
         )
 
 
+_SEALED_BY = "SELECT sealing_fingerprint FROM installation WHERE id = 1"
+
+
+def check_sealing_key(ledger: Ledger, fingerprint: str, former: str | None = None) -> None:
+    """The sealing key is the one this database's numbers are sealed with. The first process to start sets it.
+
+    Args:
+        former: the fingerprint of the key that it replaces, if that is known.
+
+    Raises:
+        ConfigurationError: it is another key.
+    """
+    with ledger.work() as work:
+        work.run(
+            "UPDATE installation SET sealing_fingerprint = :key "
+            "WHERE id = 1 AND (sealing_fingerprint IS NULL OR sealing_fingerprint = CAST(:former AS text))",
+            {"key": fingerprint, "former": former},
+        )
+        row = work.row(_SEALED_BY)
+    if row is None or row["sealing_fingerprint"] != fingerprint:
+        raise ConfigurationError(
+            "the sealing key is not the one this database's numbers are sealed with "
+            f"(fingerprint {fingerprint}, not {row and row['sealing_fingerprint']}): restore the key from its back-up, "
+            "or replace it in order (`xraygpt rotate numbers`)"
+        )
+
+
 def installed_at(ledger: Ledger) -> datetime:
     """When this database was set up. A sweep leaves older objects of the bucket alone: they were never announced."""
     with ledger.work() as work:

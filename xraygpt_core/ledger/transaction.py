@@ -77,6 +77,7 @@ class Ledger:
     Attributes:
         actor: whose acts these are; None where the system works by itself.
         shares: the places in the lanes that this process gives out.
+        joined: the transaction that everything is part of; None: each piece of work is one of its own.
     """
 
     settings: Settings
@@ -84,6 +85,7 @@ class Ledger:
     doorbell: Doorbell
     actor: Actor | None = None
     shares: Shares = field(default_factory=Shares, repr=False, compare=False)
+    joined: Work | None = field(default=None, repr=False, compare=False)
     _meetings: dict[Hashable, GroupCommit[Any, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @contextmanager
@@ -93,6 +95,9 @@ class Ledger:
         Raises:
             Unavailable: PostgreSQL does not answer.
         """
+        if self.joined is not None:
+            yield self.joined
+            return
         with self.database.transaction() as connection:
             work = Work(connection, actor=self.actor)
             yield work
@@ -101,6 +106,10 @@ class Ledger:
     def acting(self, actor: Actor) -> "Ledger":
         """The same ledger, whose transactions are acts of this actor."""
         return replace(self, actor=actor)
+
+    def joining(self, work: Work) -> "Ledger":
+        """The same ledger, all of whose work is part of this transaction: done with it, or not at all."""
+        return replace(self, joined=work)
 
     def meeting(self, name: Hashable, many: Callable[[Sequence[T]], Sequence[R]]) -> GroupCommit[T, R]:
         """The group commit of this name; the threads of this process that call it share transactions."""

@@ -1,9 +1,9 @@
 """What every backend takes and returns. A backend makes a text of an image and a question.
 
-Today there are two: :mod:`xraygpt_core.model.engine` runs the whole bundle on one device, and
-:mod:`xraygpt_core.model.vllm` encodes here and lets a vLLM server write. A backend of another kind is a package beside
-them that has :class:`Backend`'s two methods and one line in ``workers/serving.py``. What a request can ask for, several
-images included, belongs into :class:`GenerationRequest`.
+There are three: :mod:`xraygpt_core.model.engine` runs the whole bundle on one device, :mod:`xraygpt_core.model.vllm`
+encodes here and lets a vLLM server write, and :mod:`xraygpt_core.model.server` sends the images to a chat server. A
+backend of another kind is a package beside them that has :class:`Backend`'s two methods and one line in
+``workers/serving.py``. What a request can ask for, several images included, belongs into :class:`GenerationRequest`.
 """
 
 import time
@@ -12,15 +12,27 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from xraygpt_core.clinical_text import UNKNOWN
+from xraygpt_core.clinical_text import Clinical as Clinical
 from xraygpt_core.errors import XrayGPTError
+from xraygpt_core.model.grounding import NO_PLACES, Grounding
 from xraygpt_core.model.prompt import Prompt
+from xraygpt_core.states import ImageRole as ImageRole
 
 # What one bad request can raise in a backend.
 REQUEST_ERRORS = (RuntimeError, ValueError, IndexError, KeyError, MemoryError, XrayGPTError)
 
 
 class ServerBusy(XrayGPTError):
-    """The model server does not answer, or has no room; the attempt does not count."""
+    """The model server does not answer, or has no room; the attempt does not count.
+
+    Attributes:
+        wait: seconds that it asks for before the next try.
+    """
+
+    def __init__(self, message: str, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class RequestFailed(XrayGPTError):
@@ -41,13 +53,15 @@ class Chest:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One text to write about one image: a summary, or the answer to a follow-up question.
+    """One text to write about one study: a summary, or the answer to a follow-up question.
 
     Two requests are equal if they ask the same about the same image; how they are scheduled and watched does not count.
     The hooks run in a thread of the backend and must be quick.
 
     Attributes:
-        image_png: an 8-bit grey PNG.
+        image_png: the frontal film, an 8-bit grey PNG.
+        lateral_png, prior_png: further films of the kind; a backend whose bundle does not use them ignores them.
+        clinical: likewise.
         question: None asks the bundle's own.
         turns: (question, answer) pairs so far, the summary first.
         only_chests: refuse (Rejected) what the bundle's chest check, if it has one, takes for something else.
@@ -62,6 +76,9 @@ class GenerationRequest:
     question: str | None = None
     turns: tuple[tuple[str, str], ...] = ()
     only_chests: bool = False
+    lateral_png: bytes | None = None
+    prior_png: bytes | None = None
+    clinical: Clinical = UNKNOWN
     rank: int = field(default=1, compare=False)
     alone: bool = field(default=False, compare=False)
     on_progress: Callable[[], None] = field(default=lambda: None, compare=False)
@@ -79,6 +96,11 @@ class Generated:
         waited_seconds: from the request to its slot on the device.
         generate_seconds: from there to its last token.
         chest: what the bundle's chest check found; None if it has none.
+        grounding: where the text says that it saw what it names; the text itself has no places.
+        reasoning: what a model that thinks aloud wrote before its answer; no part of the text.
+        clinical: which of the hospital's words the model was shown, by the names of :class:`Clinical`'s fields.
+        shortened: which of them it was not shown as they were given, for want of room.
+        cut_off: it ends because it may have no more tokens, and not because the model ended it.
     """
 
     text: str
@@ -94,6 +116,11 @@ class Generated:
     generate_seconds: float
     software: dict[str, str]
     chest: Chest | None = None
+    grounding: Grounding = NO_PLACES
+    reasoning: str | None = None
+    clinical: tuple[str, ...] = ()
+    shortened: tuple[str, ...] = ()
+    cut_off: bool = False
 
 
 @dataclass(eq=False, kw_only=True)
@@ -115,8 +142,8 @@ class Backend(Protocol):
 
         The future fails with InvalidRequest (unreadable image, question too long), Rejected (it asked for chests only,
         and the chest check says no: before any text), CancelledError, RequestFailed (the model fails on it), DeviceLost
-        (the device failed while it was there), ServerBusy (no server answered: try again later), or Unavailable (the
-        backend is closed).
+        (the device failed while it was there), ServerBusy (no server answered: try again later), ConfigurationError
+        (the server is not the one that the bundle names, or refuses its key), or Unavailable (the backend is closed).
         """
 
     def close(self) -> None:

@@ -6,19 +6,30 @@ No torch here: the command line lists and verifies bundles without it.
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from xraygpt_core.errors import BundleError
+from xraygpt_core.model.templates import reads_clinical
 from xraygpt_core.scope import UNDECLARED, Scope, parse_scope
+from xraygpt_core.states import ImageRole
 
 FILE = "bundle.toml"
 _NOTE = ".verified.json"  # sizes and times of files whose hashes were right; no part of the bundle
 _FORMAT = 1
 _CHUNK = 2**20
+
+
+class ServedBy(StrEnum):
+    """Where a bundle's texts are made: the line ``served_by`` of its ``bundle.toml``."""
+
+    ENGINE = "engine"  # by our own engine; also where the line is missing
+    VLLM = "vllm"  # encoded here, written by the vLLM server of XRAYGPT_VLLM_URL
+    SERVER = "server"  # by a chat server that takes images: :mod:`xraygpt_core.model.server.bundle`
 
 
 @dataclass(frozen=True)
@@ -64,21 +75,62 @@ class Bundle:
     chest_check: Path | None = None  # the head that asks whether an image is a chest; None: nothing asks
     encoder_delta: str | None = None  # SHA-256 of the delta that its weights were made with; None: they came whole
     scope: Scope = UNDECLARED
+    images: tuple[ImageRole, ...] = (ImageRole.FRONTAL,)  # of a study, what its prompt shows the model
+    served_by: ServedBy = ServedBy.ENGINE
+
+    @property
+    def reads_clinical(self) -> bool:
+        """Has its prompt a place for the hospital's words?"""
+        return reads_clinical(self.template)
+
+
+class Hashed(Protocol):
+    """A bundle of any kind, as far as its files are concerned."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def files(self) -> Mapping[str, str]: ...
+
+
+B = TypeVar("B", bound=Hashed)
 
 
 def load_bundle(models: Path, name: str) -> Bundle:
     """Read the bundle ``models/name`` and check that each of its files is there (not their contents: :func:`verify`).
 
     Raises:
-        BundleError: saying what is missing or wrong.
+        BundleError: saying what is missing or wrong, or that a server has its model.
+    """
+    return read_bundle(bundle_path(models, name))
+
+
+def bundle_path(models: Path, name: str) -> Path:
+    """Where a bundle of this name lies.
+
+    Raises:
+        BundleError: that is no name.
     """
     if not name or name != Path(name).name or name.startswith("."):
         raise BundleError(f"{name!r} is no bundle name")
-    return read_bundle(models / name)
+    return models / name
 
 
 def read_bundle(path: Path) -> Bundle:
     """Like :func:`load_bundle`, for a directory anywhere."""
+    return read_with(path, parse_bundle)
+
+
+def read_with(path: Path, parse: Callable[[Path, bytes], B]) -> B:
+    """What ``parse`` makes of the directory and the content of its ``bundle.toml``; each of its files is there.
+
+    Raises:
+        BundleError: saying what is missing or wrong.
+    """
     file = path / FILE
     if not file.is_file():
         raise BundleError(
@@ -86,7 +138,7 @@ def read_bundle(path: Path) -> Bundle:
         )
     raw = file.read_bytes()
     try:
-        bundle = _parse(path, raw)
+        bundle = parse(path, raw)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BundleError(f"{file}: {type(error).__name__}: {error}") from error
     missing = [name for name in bundle.files if not (path / name).is_file()]
@@ -95,10 +147,14 @@ def read_bundle(path: Path) -> Bundle:
     return bundle
 
 
-def _parse(path: Path, raw: bytes) -> Bundle:
-    data = tomllib.loads(raw.decode())
-    if data["format"] != _FORMAT:
-        raise ValueError(f"format {data['format']} is not {_FORMAT}")
+def parse_bundle(path: Path, raw: bytes) -> Bundle:
+    """A bundle whose model lies in its directory. Raises ValueError and its like where it does not say what it must."""
+    data = tables_in(raw)
+    served_by = ServedBy(data.get("served_by", ServedBy.ENGINE))
+    if served_by is ServedBy.SERVER:
+        raise BundleError(
+            f"bundle {data['name']!r} has no weights here, a server has its model: take a bundle with weights for this"
+        )
     encoder, projector, llm, prompt = data["encoder"], data.get("projector"), data["llm"], data["prompt"]
     options = {key: value for key, value in encoder.items() if key not in ("class", "weights", "delta")}
     return Bundle(
@@ -122,7 +178,25 @@ def _parse(path: Path, raw: bytes) -> Bundle:
         weights=llm.get("weights"),
         chest_check=path / data["chest_check"]["weights"] if "chest_check" in data else None,
         scope=parse_scope(data.get("scope")),
+        images=_roles(prompt.get("images", [ImageRole.FRONTAL])),
+        served_by=served_by,
     )
+
+
+def _roles(named: Iterable[str]) -> tuple[ImageRole, ...]:
+    """The roles in the order in which prompts have them."""
+    roles = {ImageRole(name) for name in named}
+    if ImageRole.FRONTAL not in roles:
+        raise ValueError("[prompt] images: the frontal film is always one of them")
+    return tuple(role for role in ImageRole if role in roles)
+
+
+def tables_in(raw: bytes) -> dict[str, Any]:
+    """The tables of a ``bundle.toml``. Raises ValueError: it is none of ours."""
+    data = tomllib.loads(raw.decode())
+    if data["format"] != _FORMAT:
+        raise ValueError(f"format {data['format']} is not {_FORMAT}")
+    return data
 
 
 def bundles(models: Path) -> list[str]:
@@ -130,7 +204,7 @@ def bundles(models: Path) -> list[str]:
     return sorted(path.parent.name for path in models.glob(f"*/{FILE}") if not path.parent.name.startswith("."))
 
 
-def verify(bundle: Bundle) -> None:
+def verify(bundle: Hashed) -> None:
     """Hash every file, and remember what the files looked like that were right.
 
     Raises:
@@ -142,7 +216,7 @@ def verify(bundle: Bundle) -> None:
     note_verified(bundle)
 
 
-def check(bundle: Bundle) -> None:
+def check(bundle: Hashed) -> None:
     """The quick check at start: files that have their size and time of the last :func:`verify` are not hashed again.
 
     Raises:
@@ -156,13 +230,13 @@ def check(bundle: Bundle) -> None:
         verify(bundle)
 
 
-def note_verified(bundle: Bundle) -> None:
+def note_verified(bundle: Hashed) -> None:
     """Remember size and time of each file; where the directory may not be written, the next start hashes again."""
     with suppress(OSError):
         (bundle.path / _NOTE).write_text(json.dumps(_looks(bundle)) + "\n")
 
 
-def _looks(bundle: Bundle) -> dict[str, object]:
+def _looks(bundle: Hashed) -> dict[str, object]:
     stats = {name: (bundle.path / name).stat() for name in sorted(bundle.files)}
     return {"bundle": bundle.sha256, "files": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}}
 

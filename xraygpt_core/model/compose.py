@@ -6,12 +6,12 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from xraygpt_core.errors import BundleError
-from xraygpt_core.model.bundle import FILE, Bundle, hash_files, read_bundle, write_toml
+from xraygpt_core.model.bundle import FILE, B, Bundle, hash_files, read_bundle, write_toml
 from xraygpt_core.model.llm_folder import llm_files
 from xraygpt_core.scope import Scope, inherited, scope_table
 
@@ -151,21 +151,30 @@ def write_bundle(path: Path, name: str, tables: Mapping[str, Any]) -> None:
     write_toml(path, {"format": 1, "name": name, **tables, "files": hash_files(path, names)})
 
 
+def new_bundle(models: Path, name: str) -> AbstractContextManager[tuple[Path, Callable[[], Bundle]]]:
+    """:func:`new_bundle_of` for a bundle with weights."""
+    return new_bundle_of(models, name, read_bundle)
+
+
 @contextmanager
-def new_bundle(models: Path, name: str) -> Iterator[tuple[Path, Callable[[], Bundle]]]:
-    """A hidden work directory beside the bundles; calling the second value makes it ``models/name`` in one rename."""
+def new_bundle_of(models: Path, name: str, read: Callable[[Path], B]) -> Iterator[tuple[Path, Callable[[], B]]]:
+    """A hidden work directory beside the bundles; calling the second value makes it ``models/name`` in one rename.
+
+    Args:
+        read: reads a bundle of its kind.
+    """
     models.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=models))
     work.chmod(0o755)
     target = models / name
 
-    def commit() -> Bundle:
-        read_bundle(work)
+    def commit() -> B:
+        read(work)
         if not (target / FILE).is_file():
             work.replace(target)
         elif (target / FILE).read_bytes() != (work / FILE).read_bytes():
             raise BundleError(f"there is another bundle {name!r} in {models}; remove it or take another name")
-        return read_bundle(target)
+        return read(target)
 
     try:
         yield work, commit

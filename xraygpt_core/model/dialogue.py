@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.control_words import Span
 from xraygpt_core.model.prompt import in_turn, template_named
+from xraygpt_core.model.templates import MAIRA_2, TEMPORAL
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ _LAYOUTS = {
     # FastChat from 0.2, conversation.py: ADD_COLON_TWO with a space and the end token
     "vicuna-v1.1": _VICUNA,
     "maira-1": _VICUNA,
+    "llava-rad": _VICUNA,
+    # these were never tuned on text without an image; the words are those of their image prompts
+    "maira-2": Layout(MAIRA_2, "  ASSISTANT:", "</s>", "  USER:  "),
+    "libra": Layout(f"{TEMPORAL} USER: ", " ASSISTANT:", "</s>", "USER: "),
 }
 
 

@@ -27,7 +27,8 @@ from torch import Tensor
 
 from xraygpt_core.durable import flush
 from xraygpt_core.errors import InvalidRequest, TrainingError
-from xraygpt_core.model.encoders.encoder import Encoder
+from xraygpt_core.model.encoders.digest import STACKED
+from xraygpt_core.model.encoders.encoder import Encoder, feature_shape
 
 VERSION = 1  # of this layout
 _TENSOR = "features"
@@ -53,7 +54,10 @@ def encode_pngs(
 
     Raises:
         InvalidRequest: one of them is no readable image; says which.
+        TrainingError: the encoder gives what each of its layers makes, which no shard holds.
     """
+    if len(feature_shape(encoder)) > 2:
+        raise TrainingError(STACKED)
     with closing(_prepared(encoder, pngs, 2 * batch, workers)) as images:
         parts = []
         while chunk := list(islice(images, batch)):

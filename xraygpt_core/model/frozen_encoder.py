@@ -4,12 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.encoders.digest import encoder_digest
+from xraygpt_core.model.encoders.digest import BATCH, encoder_digest
 from xraygpt_core.model.encoders.encoder import load_encoder
 from xraygpt_core.model.feature_shards import encode_pngs, write_features
 from xraygpt_core.model.llm import pick_device
-
-BATCH = 32  # images on the device at once: some ten milliseconds of a GPU
 
 
 class FrozenEncoder:

@@ -27,6 +27,14 @@ class Llm:
         return int(self.model.config.hidden_size)
 
     @property
+    def context(self) -> int:
+        """Tokens it can look back on: more than it was made for where positions are stretched (linear scaling)."""
+        config = self.model.config
+        scaling = config.rope_parameters
+        stretched = scaling["factor"] if scaling["rope_type"] == "linear" else 1
+        return int(config.max_position_embeddings * stretched)
+
+    @property
     def ends(self) -> list[int]:
         """The tokens that end an answer."""
         end = self.model.generation_config.eos_token_id

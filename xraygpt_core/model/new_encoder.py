@@ -11,7 +11,7 @@ from xraygpt_core.errors import BundleError
 from xraygpt_core.model.bundle import Bundle, file_sha256
 from xraygpt_core.model.chest_check import load_chest_check
 from xraygpt_core.model.encoders.delta import apply_delta, read_encoder
-from xraygpt_core.model.encoders.encoder import load_encoder
+from xraygpt_core.model.encoders.encoder import feature_shape, load_encoder
 from xraygpt_core.model.projector import image_shape, load_projector
 
 
@@ -51,6 +51,6 @@ def check_parts(work: Path, tables: Mapping[str, Any]) -> None:
         raise BundleError(f"encoder {table['class']}: it has no {error}") from error
     if (projector := tables.get("projector")) is not None:
         built = load_projector(projector["class"], work / projector["weights"])
-        image_shape(built.eval(), encoder.positions, encoder.channels)
+        image_shape(built.eval(), *feature_shape(encoder))
     if (check := tables.get("chest_check")) is not None:
         load_chest_check(work / check["weights"], encoder.positions, encoder.channels)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.loading import load_strictly
+from xraygpt_core.model.tensor_file import save_tensors
 
 _INIT = 0.02
 _FIRST_STEP = 0.2  # how far an untrained token strays from its base
@@ -37,18 +38,74 @@ class MlpProjector(nn.Module):
     """MAIRA-1's adapter (Hyland et al. 2023, arXiv 2311.13668): linear layers with GELU between, for every position.
 
     (batch, positions, channels) to (batch, positions, hidden). ``widths`` are those of every layer's input and of the
-    last one's output. Weights are ``layers.0``, ``layers.2`` … as in LLaVA and MAIRA-2.
+    last one's output. Weights are ``layers.0``, ``layers.2`` … as in LLaVA (``mlp2x_gelu``) and MAIRA-2 (four).
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(widths[0], widths[1]))
-        for inputs, outputs in pairwise(widths[1:]):
-            self.layers.extend([nn.GELU(), nn.Linear(inputs, outputs)])
+        self.layers = _gelu_layers(widths)
 
     def forward(self, features: Tensor) -> Tensor:
         projected: Tensor = self.layers(features)
         return projected
+
+
+class TemporalProjector(nn.Module):
+    """Libra's temporal alignment connector (Zhang et al. 2024, arXiv 2411.19378): what is new on a film.
+
+    Features of every layer of the encoder, (batch, layers, positions, channels), of the current film and of the prior
+    one, become the tokens of one image, (batch, positions, hidden). The layers are mixed into one map by 1 x 1
+    convolutions behind squeeze-and-excitation (Hu et al. 2018, arXiv 1709.01507); the more the prior map is like the
+    current one, the more a learned number is added to it; each map attends to itself, then the current one to the
+    prior one; an MLP of four layers follows. Without a prior the current film is its own, as in the published code
+    (``libra/model/multimodal_projector/builder.py`` and ``libra/eval/run_libra.py`` of X-iZhang/Libra).
+    """
+
+    def __init__(self, layers: int, channels: int, hidden: int, heads: int) -> None:
+        super().__init__()
+        half, quarter = layers // 2, layers // 4
+        self.heads = heads
+        self.mix = nn.Sequential(
+            _Excitation(layers, half),
+            nn.Conv2d(layers, half, 1, bias=False),
+            _Excitation(half, quarter),
+            nn.Conv2d(half, quarter, 1, bias=False),
+            _Excitation(quarter, 1),
+            nn.Conv2d(quarter, 1, 1, bias=False),
+        )
+        self.prior_bias = nn.Parameter(torch.zeros(()))
+        self.current_attention, self.prior_attention, self.cross_attention = (
+            nn.MultiheadAttention(channels, heads, batch_first=True, add_bias_kv=True) for _ in range(3)
+        )
+        self.current_norm, self.prior_norm, self.cross_norm, self.joint_norm = (
+            nn.LayerNorm(channels) for _ in range(4)
+        )
+        self.joint = _gelu_layers([channels] * 3)
+        self.spread = _gelu_layers([channels, *[hidden] * 4])
+
+    def forward(self, current: Tensor, prior: Tensor | None = None) -> Tensor:
+        """Features of the current and the prior films to tokens (batch, positions, hidden)."""
+        now: Tensor = self.mix(current).squeeze(1)
+        before: Tensor = now if prior is None else self.mix(prior).squeeze(1)
+        likeness = functional.cosine_similarity(now.flatten(1), before.flatten(1), dim=-1)
+        before = before + ((likeness + 1) / 2).pow(8).view(-1, 1, 1) * self.prior_bias
+        read = self.current_norm(now + _attended(self.current_attention, now, now))
+        before = self.prior_norm(before + _attended(self.prior_attention, before, before))
+        compared = self.cross_norm(read + _attended(self.cross_attention, read, before))
+        tokens: Tensor = self.spread(self.joint_norm(now + self.joint(compared)))
+        return tokens
+
+
+class _Excitation(nn.Module):
+    """Squeeze-and-excitation: a factor 0 … 1 for each layer, from the mean of every layer."""
+
+    def __init__(self, layers: int, squeezed: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Conv2d(layers, squeezed, 1), nn.Conv2d(squeezed, layers, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        factors: Tensor = self.fc2(functional.gelu(self.fc1(x.mean((2, 3), keepdim=True)))).sigmoid()
+        return x * factors
 
 
 class MapProjector(nn.Module):
@@ -116,18 +173,20 @@ class MapSizes:
     heads: int = 4
 
 
-Projector = LinearProjector | MlpProjector | MapProjector
+Projector = LinearProjector | MlpProjector | MapProjector | TemporalProjector
 
 
 def save_projector(projector: Projector, path: Path) -> None:
-    """Write the weights as bfloat16 safetensors; the class and the token count go into the header."""
+    """Write the weights as bfloat16 safetensors; the class, and sizes that no weight shows, go into the header."""
     metadata = {"class": type(projector).__name__}
     if isinstance(projector, MapProjector):
         metadata["sizes"] = json.dumps(asdict(projector.sizes))
+    if isinstance(projector, TemporalProjector):
+        metadata["heads"] = str(projector.heads)
     state = {
         key: value.detach().to("cpu", torch.bfloat16).contiguous() for key, value in projector.state_dict().items()
     }
-    save_file(state, path, metadata=metadata)
+    save_tensors(state, path, metadata)
 
 
 def load_projector(kind: str, path: Path) -> Projector:
@@ -149,6 +208,8 @@ def load_projector(kind: str, path: Path) -> Projector:
                 projector = MlpProjector(_widths(state))
             case "MapProjector":
                 projector = MapProjector(_map_sizes(metadata["sizes"], state, path.name))
+            case "TemporalProjector":
+                projector = TemporalProjector(*_temporal_sizes(metadata["heads"], state, path.name))
             case _:
                 raise BundleError(f"there is no projector named {kind!r}")
     except KeyError as error:
@@ -157,8 +218,9 @@ def load_projector(kind: str, path: Path) -> Projector:
     return projector
 
 
-def image_shape(projector: Projector, positions: int, channels: int) -> tuple[int, int]:
-    """How many tokens an image has, and how many numbers a token, for an encoder of this shape.
+def image_shape(projector: Projector, *features: int) -> tuple[int, int]:
+    """How many tokens an image has, and how many numbers a token, for features of this shape
+    (:func:`xraygpt_core.model.encoders.encoder.feature_shape`).
 
     Raises:
         BundleError: the projector does not take its features.
@@ -166,10 +228,12 @@ def image_shape(projector: Projector, positions: int, channels: int) -> tuple[in
     where = next(projector.parameters()).device
     try:
         with torch.inference_mode():
-            tokens = projector(torch.zeros(1, positions, channels, device=where))
-    except RuntimeError as error:
-        raise BundleError(f"the projector does not take the encoder's {positions} x {channels} features") from error
-    return int(tokens.shape[1]), int(tokens.shape[2])
+            tokens = projector(torch.zeros(1, *features, device=where))
+            _, length, width = tokens.shape
+    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+        shape = " x ".join(map(str, features))
+        raise BundleError(f"the projector does not take the encoder's {shape} features") from error
+    return int(length), int(width)
 
 
 def _map_sizes(header: str, state: Mapping[str, Tensor], source: str) -> MapSizes:
@@ -190,3 +254,24 @@ def _widths(state: Mapping[str, Tensor]) -> list[int]:
     """Widths of an :class:`MlpProjector`, from ``layers.0.weight``, ``layers.2.weight`` …"""
     matrices = [state[f"layers.{index}.weight"] for index in range(0, len(state), 2)]
     return [matrices[0].shape[1], *(len(matrix) for matrix in matrices)]
+
+
+def _temporal_sizes(heads: str, state: Mapping[str, Tensor], source: str) -> tuple[int, int, int, int]:
+    """Layers, channels, hidden and heads of a :class:`TemporalProjector`; only the heads are not in its weights."""
+    layers, channels = state["mix.0.fc1.weight"].shape[1], len(state["joint_norm.weight"])
+    if not (heads.isdecimal() and 0 < int(heads) <= channels and channels % int(heads) == 0) or layers < 4:
+        raise BundleError(f"{source}: {heads[:20]} heads do not share {channels} channels of {layers} layers")
+    return layers, channels, len(state["spread.0.weight"]), int(heads)
+
+
+def _gelu_layers(widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers with GELU between them."""
+    layers = nn.Sequential(nn.Linear(widths[0], widths[1]))
+    for inputs, outputs in pairwise(widths[1:]):
+        layers.extend([nn.GELU(), nn.Linear(inputs, outputs)])
+    return layers
+
+
+def _attended(attention: nn.Module, asking: Tensor, asked: Tensor) -> Tensor:
+    made: Tensor = attention(asking, asked, asked, need_weights=False)[0]
+    return made

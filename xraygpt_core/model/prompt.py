@@ -1,166 +1,156 @@
-"""Prompt templates: what stands before and after the image tokens, and how it becomes token ids."""
+"""A prompt: text segments and the images between them, and how the segments become token ids."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
 
+from xraygpt_core.clinical_text import UNKNOWN, Clinical
 from xraygpt_core.errors import BundleError, InvalidRequest
 from xraygpt_core.model.control_words import Span, Tokenizer, encode_with_given
+from xraygpt_core.model.templates import QUESTIONS as QUESTIONS
+from xraygpt_core.model.templates import Template as Template
+from xraygpt_core.model.templates import template_named as template_named
+from xraygpt_core.states import ImageRole
 
-IMAGE = "[image tokens]"  # stands for the image where a prompt is shown
+IMAGE = "[image tokens]"  # stands for an image where a prompt is shown
+FRONTAL = (ImageRole.FRONTAL,)
+_NOT_KNOWN = "N/A"
+_CONTEXT = ("indication", "comparison", "technique")  # in the order in which a report has them
 
 
 @dataclass(frozen=True)
-class Template:
-    """The words around image, question and answer.
+class Segment:
+    """Text without an image.
 
     Attributes:
-        before: everything up to the image.
-        first: from the image to the first answer, with ``{question}``.
-        later: from an answer to the next one, with ``{answer}`` and ``{question}``.
-        speaker: what announces an answer; if the model repeats it, only the text after it is kept.
-        stop: text sequences that end an answer, beside the LLM's own end token.
+        given: where questions, answers and the hospital's words stand, in ascending order: control words count as text
+            there.
+        shown: the same text with the name of a field in the place of the hospital's words.
     """
 
-    name: str
-    before: str
-    first: str
-    later: str
-    speaker: str
-    stop: tuple[str, ...]
+    text: str
+    given: tuple[Span, ...] = ()
+    shown: str = ""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """The two text segments around the image tokens.
+    """Text segments with an image between each and the next.
 
     Attributes:
-        given: where in ``after`` questions and answers stand, in ascending order: control words count as text there.
+        images: one fewer than the segments.
+        marker: see :class:`Template`.
+        clinical: which of the hospital's words stand in it, by the names of :class:`Clinical`'s fields.
+        shortened: which of them do not stand in it as they were given, for want of room.
     """
 
-    before: str
-    after: str
-    given: tuple[Span, ...] = ()
+    segments: tuple[Segment, ...]
+    images: tuple[ImageRole, ...] = ()
+    marker: str = ""
+    clinical: tuple[str, ...] = ()
+    shortened: tuple[str, ...] = ()
+
+    @property
+    def before(self) -> str:
+        """The text up to the first image."""
+        return self.segments[0].text
+
+    @property
+    def after(self) -> str:
+        """The text behind the last image."""
+        return self.segments[-1].text
 
     @property
     def shown(self) -> str:
-        """One line, with a placeholder where the image tokens stand."""
-        return self.before + IMAGE + self.after
+        """One line, with a placeholder where an image stands, and without the hospital's words."""
+        return IMAGE.join(segment.shown for segment in self.segments)
 
 
-_VICUNA = "A chat between a curious {asker} and an artificial intelligence assistant. "
-_POLITE = "The assistant gives helpful, detailed, and polite answers to the {asker}'s questions."
-_V0 = (_VICUNA + _POLITE).format(asker="human")
-_V1 = (_VICUNA + _POLITE).format(asker="user")
-_HASHES = ("###",)
+def render(
+    template: Template,
+    question: str,
+    turns: Sequence[tuple[str, str]] = (),
+    images: Sequence[ImageRole] = FRONTAL,
+    clinical: Clinical = UNKNOWN,
+) -> Prompt:
+    """The template around a question; earlier (question, answer) turns come first, the images before all of them.
 
-_ALL = (
-    # the released code's training and evaluation prompt (its YAML: '###Patient: {} ###Doctor: ')
-    Template(
-        "xraygpt-code",
-        "###Patient: <Img>",
-        "</Img> {question} ###Doctor:",
-        " {answer} ###Patient: {question} ###Doctor:",
-        "Doctor:",
-        _HASHES,
-    ),
-    # the released demo, which puts a system text before it and no spaces around ### (conversation.py, CONV_VISION)
-    Template(
-        "xraygpt-demo",
-        "You are an experienced Doctor, give the following medical scan: <Img>ImageContent</Img>. You will be able to "
-        "see the medical scan once I provide it to you. Please answer my questions.###Patient: <Img>",
-        "</Img> {question}###Doctor:",
-        " {answer}###Patient: {question}###Doctor:",
-        "Doctor:",
-        _HASHES,
-    ),
-    # as printed in the paper, sections 3.1 and 3.2
-    Template(
-        "xraygpt-paper",
-        "You are a helpful healthcare virtual assistant. ###Doctor: <Img>",
-        "</Img> {question} ###Assistant:",
-        " {answer} ###Doctor: {question} ###Assistant:",
-        "Assistant:",
-        _HASHES,
-    ),
-    # FastChat 0.1.10, the version XrayGPT pins, with the image as MiniGPT-4 marks it
-    Template(
-        "vicuna-v0",
-        f"{_V0}### Human: <Img>",
-        "</Img> {question}### Assistant:",
-        " {answer}### Human: {question}### Assistant:",
-        "Assistant:",
-        _HASHES,
-    ),
-    # FastChat from 0.2: two separators, a space and the end token
-    Template(
-        "vicuna-v1.1",
-        f"{_V1} USER: <Img>",
-        "</Img> {question} ASSISTANT:",
-        " {answer}</s>USER: {question} ASSISTANT:",
-        "ASSISTANT:",
-        ("</s>",),
-    ),
-    # LLaVA's layout for Vicuna v1.5, which MAIRA-1 takes over: image and question on lines of their own
-    Template(
-        "maira-1",
-        f"{_V1} USER: ",
-        "\n{question} ASSISTANT:",
-        " {answer}</s>USER: {question} ASSISTANT:",
-        "ASSISTANT:",
-        ("</s>",),
-    ),
-)
-_TEMPLATES = {template.name: template for template in _ALL}
-
-# XrayGPT's prompt file has fifteen lines on these themes; the wording here is ours. The first is the usual one.
-QUESTIONS = (
-    "Describe the given chest x-ray image in detail.",
-    "Give a full account of what this chest x-ray shows.",
-    "Take a look at this chest x-ray and describe the findings you see.",
-    "Walk me through this chest radiograph from top to bottom.",
-    "What are the key findings on this chest x-ray?",
-    "Is anything abnormal or worrying on this radiograph?",
-    "Which features of the lungs and the heart can be seen here?",
-    "What stands out most on this film, and what does it mean for the patient's health?",
-    "What are the findings, and what is the overall impression?",
-    "Sum up the findings of this x-ray and your impression.",
-    "How large is the heart, and is its outline normal?",
-    "Is this film normal or abnormal, and on what do you base your impression?",
-    "Are there signs of infection or inflammation, and what could have caused them?",
-    "Are the lymph nodes of the hila and the mediastinum enlarged?",
-    "Does this x-ray point to a complication or a risk, or is it normal?",
-)
-
-
-def template_named(name: str) -> Template:
-    """A prompt template.
+    What ends a turn is broken up inside questions, answers and the hospital's words, so that none can begin a turn of
+    its own.
 
     Raises:
-        BundleError: there is none of this name.
-    """
-    if name not in _TEMPLATES:
-        raise BundleError(f"there is no prompt template {name!r}; there are {', '.join(sorted(_TEMPLATES))}")
-    return _TEMPLATES[name]
-
-
-def render(template: Template, question: str, turns: Sequence[tuple[str, str]] = ()) -> Prompt:
-    """The template around a question; earlier (question, answer) turns come first, the image before all of them.
-
-    What ends a turn is broken up inside questions and answers, so that neither can begin a turn of its own.
+        BundleError: the template has no place for these images.
     """
     questions = [in_turn(template, asked) for asked in (*(asked for asked, _ in turns), question)]
-    forms = [(template.first, {"question": questions[0]})]
-    for (_, answer), following in zip(turns, questions[1:], strict=True):
-        forms.append((template.later, {"answer": in_turn(template, answer), "question": following}))
-    after, given = "", []
-    for form, words in forms:
+    known = _known(template, clinical)
+    first = template.first
+    if _fields(template.informed) <= {"question", "stem", *known}:
+        first = first.replace("{question}", template.informed)
+    written = _Writer(known)
+    speakers = [template.speaker] * len(turns) + [template.awaited]
+    first = first.replace("{speaker}", speakers[0])
+    written.add(_opening(template, images) + first, {"question": questions[0], "stem": questions[0].removesuffix(".")})
+    for (_, answer), following, speaker in zip(turns, questions[1:], speakers[1:], strict=True):
+        later = template.later.replace("{speaker}", speaker)
+        written.add(later, {"answer": in_turn(template, answer), "question": following})
+    return Prompt(written.segments, tuple(written.images), template.marker, written.clinical)
+
+
+def _opening(template: Template, images: Sequence[ImageRole]) -> str:
+    """Everything up to the end of the last image, as a form with a field for each image."""
+    if tuple(images) == FRONTAL:
+        return f"{template.before}{{{ImageRole.FRONTAL}}}"
+    if (found := template.openings.get(frozenset(images))) is None:
+        raise BundleError(f"prompt template {template.name!r} has no place for {' and '.join(images)} images together")
+    return found
+
+
+def _known(template: Template, clinical: Clinical) -> dict[str, str]:
+    """The hospital's words, as far as there are any, on one line each."""
+    words = {name: in_turn(template, " ".join((text or "").split())) for name, text in vars(clinical).items()}
+    context = " ".join(f"{name.capitalize()}: {words[name]}" for name in _CONTEXT if words[name])
+    return {name: text for name, text in (words | {"context": context}).items() if text}
+
+
+def _fields(form: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(form) if name is not None}
+
+
+class _Writer:
+    """Fills forms in, one after the other."""
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        self._known = known
+        self.images: list[ImageRole] = []
+        self._done: list[Segment] = []
+        self._text, self._shown = "", ""
+        self._given: list[Span] = []
+        self._shows: set[str] = set()
+
+    @property
+    def clinical(self) -> tuple[str, ...]:
+        """The hospital's sections that are written, in their own order."""
+        shown = self._shows | set(_CONTEXT if "context" in self._shows else ())
+        return tuple(name for name in vars(UNKNOWN) if name in shown and name in self._known)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What is written, the last one as far as it is."""
+        return (*self._done, Segment(self._text, tuple(self._given), self._shown))
+
+    def add(self, form: str, said: Mapping[str, str]) -> None:
+        """A form with words that readers see anyway; its other fields are images and the hospital's words."""
         for ours, name, _, _ in Formatter().parse(form):
-            after += ours
-            if name is not None:
-                given.append((len(after), len(after) + len(words[name])))
-                after += words[name]
-    return Prompt(template.before, after, tuple(given))
+            self._text, self._shown = self._text + ours, self._shown + ours
+            if name in list(ImageRole):
+                self._done, self._text, self._shown, self._given = [*self.segments], "", "", []
+                self.images.append(ImageRole(name))
+            elif name is not None:
+                words = said[name] if name in said else self._known.get(name, _NOT_KNOWN)
+                self._shows |= {name} - set(said)
+                self._given.append((len(self._text), len(self._text) + len(words)))
+                self._text += words
+                self._shown += f"[{name}]" if name in self._known else words
 
 
 def in_turn(template: Template, text: str) -> str:
@@ -187,17 +177,47 @@ def cut_at_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:
     return (text[: min(starts)].strip(), True) if starts else (text.strip(), False)
 
 
-def tokenise(prompt: Prompt, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Each segment is tokenised alone, as the reference code does; the first begins with BOS where there is one.
+def tokenise(prompt: Prompt, tokenizer: Tokenizer) -> tuple[list[int], ...]:
+    """The ids of each segment. The first begins with BOS where there is one.
+
+    Each is tokenised alone, as LLaVA and XrayGPT do; with a marker that the tokenizer has, all are one text, as
+    transformers' processors do it.
 
     Raises:
-        InvalidRequest: a question or answer would become a control token of the model.
+        InvalidRequest: given words would become a control token of the model.
     """
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    return (
-        bos + tokenizer.encode(prompt.before, add_special_tokens=False),
-        encode_with_given(tokenizer, prompt.after, prompt.given),
-    )
+    mark = tokenizer.get_added_vocab().get(prompt.marker) if prompt.marker else None
+    if mark is None:
+        first, *others = (_encode(tokenizer, one.text, one.given) for one in prompt.segments)
+    else:
+        first, *others = _split(_encode_whole(prompt, tokenizer), mark)
+    return (bos + first, *others)
+
+
+def _encode_whole(prompt: Prompt, tokenizer: Tokenizer) -> list[int]:
+    text, given = "", list[Span]()
+    for number, segment in enumerate(prompt.segments):
+        text += prompt.marker if number else ""
+        given += [(len(text) + start, len(text) + end) for start, end in segment.given]
+        text += segment.text
+    return _encode(tokenizer, text, given)
+
+
+def _encode(tokenizer: Tokenizer, text: str, given: Sequence[Span]) -> list[int]:
+    if not given:
+        return tokenizer.encode(text, add_special_tokens=False)
+    return encode_with_given(tokenizer, text, given)
+
+
+def _split(ids: Sequence[int], mark: int) -> list[list[int]]:
+    found: list[list[int]] = [[]]
+    for one in ids:
+        if one == mark:
+            found.append([])
+        else:
+            found[-1].append(one)
+    return found
 
 
 def fit_turns(
@@ -206,14 +226,16 @@ def fit_turns(
     turns: Sequence[tuple[str, str]],
     tokenizer: Tokenizer,
     room: int,
+    images: Sequence[ImageRole] = FRONTAL,
+    clinical: Clinical = UNKNOWN,
 ) -> Prompt:
-    """The prompt with as many of the latest turns as fit into ``room`` text tokens. The image is never cut away.
+    """The prompt with as many of the latest turns as fit into ``room`` text tokens. No image is ever cut away.
 
     Raises:
-        InvalidRequest: the question alone does not fit.
+        InvalidRequest: the question alone does not fit. BundleError: see :func:`render`.
     """
     for first in range(len(turns) + 1):
-        prompt = render(template, question, turns[first:])
+        prompt = render(template, question, turns[first:], images, clinical)
         if sum(map(len, tokenise(prompt, tokenizer))) <= room:
             return prompt
     raise InvalidRequest(f"the question does not fit into {room} tokens")

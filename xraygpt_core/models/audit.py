@@ -5,7 +5,7 @@ A trigger refuses every other change.
 No column refers to another table: what was done to a study outlives the study.
 """
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, Identity, Index, LargeBinary, Table, Text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, Identity, Index, LargeBinary, Table, Text, text
 from sqlalchemy.dialects.postgresql import INT8MULTIRANGE, JSONB, UUID
 
 from xraygpt_core.models.base import metadata, moment
@@ -27,6 +27,7 @@ audit = Table(
     Column("studies", ARRAY(UUID)),
     Column("outcome", Text, nullable=False, server_default="done"),
     Column("detail", JSONB),
+    Index(None, "study_id", postgresql_where=text("study_id IS NOT NULL")),
     CheckConstraint("outcome IN ('done', 'refused', 'failed')", name="known_outcome"),
 )
 

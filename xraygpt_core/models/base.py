@@ -14,6 +14,10 @@ metadata = MetaData(
 )
 
 
+# The last digits of an id, by which people name a row: five of them stand in an index.
+tail_of_id = text("right(CAST(id AS text), 5)")
+
+
 def id_column() -> Column[object]:
     return Column("id", UUID, primary_key=True)
 

@@ -1,4 +1,4 @@
-"""API keys with their roles, and the sessions that a key or a login opens for a browser."""
+"""API keys with their roles, the sessions that a key or a login opens for a browser, and what people chose."""
 
 from sqlalchemy import ARRAY, Boolean, CheckConstraint, Column, ForeignKey, Index, Table, Text, text
 from sqlalchemy.dialects.postgresql import UUID
@@ -49,4 +49,13 @@ sessions = Table(
     moment("ended_at"),
     CheckConstraint(_KNOWN_ROLES, name="known_roles"),
     Index("ix_sessions_opened_at", "opened_at"),
+)
+
+# How a person wants the pages; null: as the browser does.
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("person", Text, primary_key=True),
+    Column("language", Text),
+    Column("theme", Text),
 )

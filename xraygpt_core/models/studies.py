@@ -2,22 +2,26 @@
 
 from sqlalchemy import (
     ARRAY,
+    DOUBLE_PRECISION,
+    REAL,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
     SmallInteger,
     Table,
     Text,
+    Time,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
-from xraygpt_core.models.base import flags_column, id_column, metadata, moment
+from xraygpt_core.models.base import flags_column, id_column, metadata, moment, tail_of_id
 
 studies = Table(
     "studies",
@@ -39,6 +43,9 @@ studies = Table(
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("expected_images", Integer),
     Column("chosen_image", UUID),
+    # What the model is shown beside it, where the served bundle looks at more films. The prior is another study's.
+    Column("chosen_lateral", UUID),
+    Column("chosen_prior", UUID),
     Column("view", Text),
     flags_column(),
     moment("received_at", now=True),
@@ -58,6 +65,11 @@ studies = Table(
     Index(None, "accession_pseudonym", postgresql_where=text("accession_pseudonym IS NOT NULL")),
     Index(None, "other_pseudonyms", postgresql_using="gin", postgresql_where=text("other_pseudonyms <> '{}'")),
     Index(None, "received_at"),
+    Index("ix_studies_tail", tail_of_id),
+    Index(None, "flags", postgresql_using="gin", postgresql_where=text("flags <> '{}'")),
+    Index("ix_studies_view", "view", "received_at"),
+    Index("ix_studies_lane", "lane_rank", "received_at"),
+    Index("ix_studies_prior", "chosen_prior", postgresql_where=text("chosen_prior IS NOT NULL")),
     Index("ix_studies_kept", "received_at", postgresql_where=text("purged_at IS NULL AND alias_of IS NULL")),
 )
 
@@ -86,13 +98,38 @@ images = Table(
     Column("normalised_sha256", Text),
     Column("preview_key", Text),
     Column("preview_sha256", Text),
+    # What was known when the film was asked for, sealed: an object that only the GPU worker opens.
+    Column("clinical_key", Text),
+    Column("clinical_sha256", Text),
     # The same SOPInstanceUID with equal pixels is one image: this row points at the one that counts.
     Column("duplicate_of", UUID),
     flags_column(),
     moment("received_at", now=True),
     moment("finished_at"),
+    # What the header says, where it does; images of older versions were not asked: facts_read is false. The day and the
+    # time are patient data: settle and the routes of readers and leads read them. The spacing is that of ``rows`` and
+    # ``columns`` as they stand here: millimetres between rows, between columns; at the patient or at the detector.
+    Column("acquired_on", Date),
+    Column("acquired_time", Time),
+    Column("laterality", Text),
+    Column("spacing_mm", ARRAY(REAL)),
+    Column("spacing_at", Text),
+    Column("facts_read", Boolean, nullable=False, server_default=text("false")),
+    # The copy in 16 bits, where one is kept: the film's value at code 0 and what each further code adds; centre and
+    # width of the window, in the film's values, that the 8-bit picture has.
+    Column("deep_key", Text),
+    Column("deep_sha256", Text),
+    Column("deep_scale", ARRAY(DOUBLE_PRECISION)),
+    Column("deep_window", ARRAY(DOUBLE_PRECISION)),
+    CheckConstraint("cardinality(deep_scale) = 2", name="two_of_scale"),
+    CheckConstraint("cardinality(deep_window) = 2", name="two_of_window"),
+    CheckConstraint("laterality IN ('L', 'R')", name="known_side"),
+    CheckConstraint("cardinality(spacing_mm) = 2", name="two_spacings"),
+    CheckConstraint("spacing_at IN ('patient', 'detector')", name="known_plane"),
     Index(None, "study_id"),
     Index(None, "normalised_sha256", postgresql_where=text("normalised_sha256 IS NOT NULL")),
+    Index(None, "deep_sha256", postgresql_where=text("deep_sha256 IS NOT NULL")),
+    Index("ix_images_acquired_on", "acquired_on", "id", postgresql_where=text("acquired_on IS NOT NULL")),
 )
 
 object_keys = Table(
@@ -133,6 +170,9 @@ summaries = Table(
     id_column(),
     Column("study_id", UUID, ForeignKey("studies.id"), nullable=False),
     Column("image_id", UUID, nullable=False),
+    # The other films that the model saw.
+    Column("lateral_image", UUID),
+    Column("prior_image", UUID),
     Column("revision", Integer, nullable=False),
     Column("job_id", UUID, nullable=False, unique=True),
     Column("lease_epoch", BigInteger, nullable=False),
@@ -147,6 +187,10 @@ summaries = Table(
     flags_column(),
     # Sentences of the model's own text that contradict each other: [{kind, one, other}].
     Column("consistency", JSONB, nullable=False, server_default="[]"),
+    # Where the model says that it saw what it names, in fractions of the film: [{phrase, boxes}].
+    Column("grounding", JSONB, nullable=False, server_default="[]"),
+    # What the model thought before its text, if it thinks aloud; no part of the text.
+    Column("reasoning", Text),
     # The study's, repeated here so that one index has the drafts in the order in which they are read.
     Column("lane_rank", SmallInteger, nullable=False, server_default="1"),
     Column("review_state", Text, nullable=False, server_default="draft"),
@@ -155,10 +199,56 @@ summaries = Table(
     Column("edited_summary", Text),
     moment("summarised_at", now=True),
     moment("superseded_at"),
+    # Findings that the text names as it stands, corrected or not; null until it is labelled.
+    Column("asserted", ARRAY(Text)),
+    Column("uncertain", ARRAY(Text)),
     Index(None, "study_id"),
+    Index(
+        None,
+        "asserted",
+        postgresql_using="gin",
+        postgresql_where=text("superseded_at IS NULL AND asserted <> '{}'"),
+    ),
+    *(
+        Index(
+            None,
+            name,
+            postgresql_using="gin",
+            postgresql_where=text(f"superseded_at IS NULL AND {name} <> '{{}}'"),
+        )
+        for name in ("uncertain", "flags")
+    ),
+    # The text as it stands, corrected or not.
+    Index(
+        "ix_summaries_words",
+        text("to_tsvector('simple'::regconfig, COALESCE(edited_summary, summary))"),
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 256},
+        postgresql_where=text("superseded_at IS NULL"),
+    ),
+    Index("ix_summaries_current_bundle", "bundle", postgresql_where=text("superseded_at IS NULL")),
+    Index(
+        "ix_summaries_reviewed",
+        *("review_state", "lane_rank", "reviewed_at"),
+        postgresql_where=text("superseded_at IS NULL AND review_state <> 'draft'"),
+    ),
+    Index(
+        "ix_summaries_reviewer",
+        "reviewed_by",
+        "reviewed_at",
+        postgresql_where=text("superseded_at IS NULL AND review_state <> 'draft'"),
+    ),
+    # Signatures that were taken back: few, and their signers look for them.
+    Index(
+        "ix_summaries_withdrawn",
+        "study_id",
+        postgresql_where=text("superseded_at IS NULL AND review_state = 'draft' AND reviewed_at IS NOT NULL"),
+    ),
     Index("ix_summaries_current", "study_id", unique=True, postgresql_where=text("superseded_at IS NULL")),
     Index(None, "summarised_at"),
     Index(None, "bundle", "summarised_at"),
+    Index("ix_summaries_tail", tail_of_id),
+    Index("ix_summaries_prior", "prior_image", postgresql_where=text("prior_image IS NOT NULL")),
     Index(
         "ix_summaries_awaiting",
         "lane_rank",
@@ -199,26 +289,4 @@ reviews = Table(
     UniqueConstraint("summary_id", "position"),
     CheckConstraint("action IN ('accepted', 'edited', 'rejected', 'draft', 'undone')", name="known_action"),
     CheckConstraint("action <> 'edited' OR text IS NOT NULL", name="edited_has_text"),
-)
-
-chat_turns = Table(
-    "chat_turns",
-    metadata,
-    id_column(),
-    Column("study_id", UUID, ForeignKey("studies.id"), nullable=False),
-    Column("summary_id", UUID, ForeignKey("summaries.id"), nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("question", Text, nullable=False),
-    Column("answer", Text, nullable=False, server_default=""),
-    Column("lease_epoch", BigInteger),
-    Column("bundle", Text),
-    Column("bundle_sha256", Text),
-    Column("provenance", JSONB),
-    flags_column(),
-    # Where the answer contradicts the summary it is about, or itself: [{kind, one, other}].
-    Column("consistency", JSONB, nullable=False, server_default="[]"),
-    moment("asked_at", now=True),
-    moment("answered_at"),
-    UniqueConstraint("study_id", "position"),
 )

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Float,
@@ -18,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
-from xraygpt_core.models.base import id_column, metadata, moment
+from xraygpt_core.models.base import id_column, metadata, moment, tail_of_id
 
 installation = Table(
     "installation",
@@ -28,13 +29,20 @@ installation = Table(
     # While one key takes the place of another: the one before, and the last image whose header was read again.
     Column("hmac_old_fingerprint", Text),
     Column("hmac_rotated_until", UUID),
+    # Of the key that seals numbers, where that is switched on.
+    Column("sealing_fingerprint", Text),
     Column("tombstone_salt", Text, nullable=False),
     Column("served_bundle", Text),
     Column("served_run", UUID),
     Column("previous_bundle", Text),
     Column("previous_run", UUID),
     Column("served_encoder", Text),  # the digest of the encoder that GPU workers last loaded
+    # The roles of the films that the served bundle looks at; NULL until a GPU worker has loaded it.
+    Column("served_images", ARRAY(Text)),
+    Column("served_clinical", Boolean),  # whether it reads the hospital's words; NULL likewise
     moment("created_at", now=True),
+    # Whether the analysts' views show the day a film was taken, or its year alone.
+    Column("analyst_dates", Boolean, nullable=False, server_default=text("false")),
 )
 
 jobs = Table(
@@ -72,6 +80,9 @@ jobs = Table(
     Index("ix_jobs_later", "not_before", postgresql_where=text("state = 'queued' AND not_before IS NOT NULL")),
     Index("ix_jobs_running", "kind", "lane_rank", postgresql_where=text("state = 'running'")),
     Index("ix_jobs_dead", "id", postgresql_where=text("state = 'dead'")),
+    Index("ix_jobs_tail", tail_of_id, postgresql_where=text("state = 'dead'")),
+    # For the rollups. A heartbeat changes no column of an index, so it writes none.
+    Index("ix_jobs_finished", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
 )
 
 timeline = Table(

@@ -125,7 +125,7 @@ def contradictions(
 
 def chat_contradictions(question: str, answer: str, draft: str, view: str | None) -> tuple[Contradiction, ...]:
     """Where an answer contradicts the draft it is about, the header, or itself."""
-    in_answer = [one for one in statements(answer) if not _only_defines(one)] or _in_short(question, answer)
+    in_answer = [one for one in statements(answer) if not only_defines(one.plain)] or _in_short(question, answer)
     in_draft = statements(draft)
     against = [*_between(in_answer, in_draft), *(one.turned() for one in _misplaced(in_draft, in_answer))]
     against += _left_out(draft, in_draft, in_answer, "The draft does not mention it.")
@@ -246,9 +246,9 @@ def _ended(question: str) -> str:
     return _THIS_NORMAL.sub("the film", question).replace("?", ".")
 
 
-def _only_defines(one: Statement) -> bool:
+def only_defines(plain: str) -> bool:
     """ "A pneumothorax is air in the pleural space" says nothing about this film."""
-    return bool(_DEFINES.match(one.plain)) and not _EXISTS.match(one.plain)
+    return bool(_DEFINES.match(plain)) and not _EXISTS.match(plain)
 
 
 def _each_once(found: Iterable[Contradiction]) -> tuple[Contradiction, ...]:

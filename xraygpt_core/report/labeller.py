@@ -13,6 +13,7 @@ and zones, lists and ellipses. Decisions that a reader of the scores must know:
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from xraygpt_core.phantoms.findings import LABELS, View
 from xraygpt_core.report.locations import PLURAL, REWRITES, Location, find_locations
@@ -77,7 +78,7 @@ class Mention:
 
 def sentences_of(text: str) -> list[str]:
     """Lower-case sentences with hyphens and slashes opened, contractions and abbreviations spelled out."""
-    text = _QUERY.sub(" questionable ", text.lower().replace("n't", " not").replace("’", "'"))
+    text = _QUERY.sub(" questionable ", text.lower().replace("’", "'").replace("n't", " not"))
     text = _ASKED.sub(" questionable.", text)
     sentences = []
     for raw in _SENTENCE.split(text):
@@ -100,12 +101,18 @@ def mentions(text: str) -> list[Mention]:
 
 def mentions_in(sentence: str, find: Finder = find_terms) -> list[Mention]:
     """Every finding that one sentence of :func:`sentences_of` names; ``find`` says what is one."""
+    return list(_mentions_in(sentence, find))
+
+
+@lru_cache(maxsize=8192)
+def _mentions_in(sentence: str, find: Finder) -> tuple[Mention, ...]:
+    """The same, once for a sentence: a draft's are read for its labels, its contradictions and its scores."""
     masked = mask_pseudo(sentence)
     named = [
         Mention(start, end, kind, status_of(masked, start, end, find), plural=bool(PLURAL.search(sentence[start:end])))
         for start, end, kind in find(masked)
     ]
-    return _placed(sentence, named)
+    return tuple(_placed(sentence, named))
 
 
 def label_report(text: str) -> frozenset[str]:

@@ -1,12 +1,12 @@
 """ROUGE-1 and ROUGE-2 (Lin, 2004) and BLEU-1 to BLEU-4 (Papineni et al., 2002), without any package.
 
-All figures are 0–1. Words are those of :func:`xraygpt_core.report.scores.tokens` unless another tokeniser is given:
-figures of two tokenisers are not comparable.
+All figures are 0–1. Words are those of :func:`xraygpt_core.report.scores.tokens`: figures of two tokenisers are not
+comparable.
 """
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,6 @@ from xraygpt_core.report.scores import Prf, tokens
 
 MOST = 4  # the longest n-gram of BLEU
 Smoothing = Literal["none", "add-one", "exp"]
-Tokenise = Callable[[str], list[str]]
 
 
 def ngrams(words: list[str], n: int) -> Counter[tuple[str, ...]]:
@@ -32,17 +31,9 @@ def rouge_n(candidate: str, reference: str, n: int) -> Prf:
     return Prf(precision, recall, 2 * precision * recall / (precision + recall))
 
 
-def leaderboard_tokens(text: str) -> list[str]:
-    """Words between single spaces in lower case, with each full stop for itself: what ReXrank counts BLEU-2 over.
-
-    Source: rajpurkarlab/CXR-Report-Metric, ``CXRMetric/run_eval.py``.
-    """
-    return [word for word in text.lower().replace(".", " .").split(" ") if word]
-
-
 @dataclass(frozen=True)
 class BleuCounts:
-    """What BLEU is made of; the counts of a corpus are the sums over its texts.
+    """What BLEU is made of.
 
     Attributes:
         hits: for n = 1 … 4, n-grams of the candidate that the reference has too, clipped to how often it has them.
@@ -54,11 +45,6 @@ class BleuCounts:
     found: tuple[int, ...] = (0,) * MOST
     given: int = 0
     true: int = 0
-
-    def __add__(self, other: "BleuCounts") -> "BleuCounts":
-        hits = tuple(map(sum, zip(self.hits, other.hits, strict=True)))
-        found = tuple(map(sum, zip(self.found, other.found, strict=True)))
-        return BleuCounts(hits, found, self.given + other.given, self.true + other.true)
 
     def bleu(self, order: int = MOST, smoothing: Smoothing = "none") -> float:
         """BLEU over n-grams of 1 … ``order`` words with equal weights, times the brevity penalty.
@@ -94,23 +80,9 @@ class BleuCounts:
                 yield hits / found
 
 
-def bleu_counts(candidate: str, reference: str, tokenise: Tokenise = tokens) -> BleuCounts:
+def bleu_counts(candidate: str, reference: str) -> BleuCounts:
     """The counts of one text; ``bleu_counts(…).bleu(n, smoothing)`` is its sentence BLEU."""
-    given, true = tokenise(candidate), tokenise(reference)
+    given, true = tokens(candidate), tokens(reference)
     runs = [(ngrams(given, n), ngrams(true, n)) for n in range(1, MOST + 1)]
     hits = tuple((ours & theirs).total() for ours, theirs in runs)
     return BleuCounts(hits, tuple(ours.total() for ours, _ in runs), len(given), len(true))
-
-
-def corpus_bleu(
-    pairs: Iterable[tuple[str, str]], order: int = MOST, smoothing: Smoothing = "none", tokenise: Tokenise = tokens
-) -> float:
-    """BLEU of all (candidate, reference) pairs together: their counts are added before anything is divided.
-
-    Raises:
-        ValueError: there are no pairs, or as :meth:`BleuCounts.bleu`.
-    """
-    counts = [bleu_counts(candidate, reference, tokenise) for candidate, reference in pairs]
-    if not counts:
-        raise ValueError("no reports to score")
-    return sum(counts, BleuCounts()).bleu(order, smoothing)

@@ -82,9 +82,21 @@ def bootstrap_f1(
     Of whole reports, or of patients, whose reports stay together, where ``patients`` names the one of each report.
     Computed from counts: a thousand rounds take milliseconds. Raises ValueError for no pairs, or too few patients.
     """
+    return bootstrap_prf(pairs, patients=patients, rounds=rounds, seed=seed)["f1"]
+
+
+def bootstrap_prf(
+    pairs: Pairs, *, patients: Sequence[Hashable] | None = None, rounds: int = 1000, seed: int = 0
+) -> dict[str, Interval]:
+    """Micro-averaged ``precision``, ``recall`` and ``f1``, resampled as :func:`bootstrap_f1` does; it raises alike."""
     counts = _by_patient(_counts(pairs), patients)
-    low, high = np.percentile(_f1(_resampled(len(counts), rounds, seed) @ counts), [2.5, 97.5])
-    return Interval(micro_f1(pairs).f1, float(low), float(high))
+    drawn = _resampled(len(counts), rounds, seed) @ counts
+    rounds_of = {"precision": _shares(drawn, 1), "recall": _shares(drawn, 2), "f1": _f1(drawn)}
+    values = micro_f1(pairs)._asdict()
+    return {
+        name: Interval(values[name], *(float(end) for end in np.percentile(rounds_of[name], [2.5, 97.5])))
+        for name in values
+    }
 
 
 def bootstrap_mean(
@@ -147,6 +159,12 @@ def _f1(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Of rows (hits, given, true)."""
     both = sums[:, 1] + sums[:, 2]
     return np.where(both > 0, 2 * sums[:, 0] / np.maximum(both, 1.0), 1.0)
+
+
+def _shares(sums: npt.NDArray[np.float64], of: int) -> npt.NDArray[np.float64]:
+    """Hits as a share of what is given (1) or true (2), of rows (hits, given, true), as :func:`micro_f1` counts it."""
+    nothing = np.where(sums[:, 1] + sums[:, 2] > 0, 0.0, 1.0)
+    return np.where(sums[:, of] > 0, sums[:, 0] / np.maximum(sums[:, of], 1.0), nothing)
 
 
 def _by_patient(rows: npt.NDArray[np.float64], patients: Sequence[Hashable] | None) -> npt.NDArray[np.float64]:

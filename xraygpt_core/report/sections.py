@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 _HEADING = re.compile(
-    r"(?:^|(?<=[\n.;:!?>])|(?<=\*\*)|(?<=\s))\s*(?:\*\*|#+\s*)?"
+    r"(?:^|(?<=[\s.;:!?>])|(?<=\*\*))(?:\*\*|#+\s*)?"
     r"(?P<name>findings?|impressions?|conclusions?|opinion|summary|indications?|history|"
     r"clinical (?:history|information|details)|reason for exam(?:ination)?|comparisons?|techniques?|"
     r"procedure|exam(?:ination)?|recommendations?)"
@@ -21,15 +21,20 @@ class Sections(NamedTuple):
     impression: str | None
 
 
-def _pieces(text: str) -> list[tuple[str, str]]:
-    """(heading in lower case, body) in the order of the text; the heading of what stands before the first is ""."""
+def _spans(text: str) -> list[tuple[str, int, int]]:
+    """Heading in lower case, and [start, end) of its body, in the order of the text; "" for what stands before any."""
     matches = list(_HEADING.finditer(text))
     starts = [match.end() for match in matches]
     ends = [match.start() for match in matches[1:]] + [len(text)][: len(matches)]
-    pieces = [("", text[: matches[0].start()] if matches else text)]
-    for match, start, end in zip(matches, starts, ends, strict=True):
-        pieces.append((match["name"].lower(), text[start:end]))
-    return [(name, " ".join(body.replace("**", " ").split())) for name, body in pieces]
+    spans = [("", 0, matches[0].start() if matches else len(text))]
+    bodies = zip(matches, starts, ends, strict=True)
+    spans += [(match["name"].lower(), start, end) for match, start, end in bodies]
+    return spans
+
+
+def _pieces(text: str) -> list[tuple[str, str]]:
+    """(heading, body) of each of them."""
+    return [(name, " ".join(text[start:end].replace("**", " ").split())) for name, start, end in _spans(text)]
 
 
 def _joined(bodies: list[str]) -> str | None:
@@ -52,6 +57,14 @@ def described_part(text: str) -> str:
 
     Text before the first heading belongs to it ("AP chest radiograph. Findings: …").
     """
-    pieces = _pieces(text)
-    seen = [body for name, body in pieces if name == "" or name.startswith(("finding", *_IMPRESSION))]
+    seen = [body for name, body in _pieces(text) if _describes(name)]
     return "\n".join(body for body in seen if body)
+
+
+def described_spans(text: str) -> list[tuple[int, int]]:
+    """[start, end) of each body that :func:`described_part` joins, as it was written."""
+    return [(start, end) for name, start, end in _spans(text) if _describes(name)]
+
+
+def _describes(name: str) -> bool:
+    return name == "" or name.startswith(("finding", *_IMPRESSION))

@@ -122,13 +122,19 @@ def statements(text: str) -> list[Statement]:
     """Everything that findings and impression say about the findings the labeller knows, in the order of the text."""
     found: list[Statement] = []
     for raw in raw_sentences(text):
-        for plain in sentences_of(_BESIDE.sub("", raw)):
-            found += [_of_mention(raw, plain, mention) for mention in mentions_in(plain)]
+        for plain in plain_sentences(raw):
+            found += [statement_of(raw, plain, mention) for mention in mentions_in(plain)]
             found += _in_other_words(raw, plain)
     return found
 
 
-def _of_mention(raw: str, plain: str, mention: Mention) -> Statement:
+def plain_sentences(raw: str) -> list[str]:
+    """:func:`sentences_of` without the sides that something is only compared with."""
+    return sentences_of(_BESIDE.sub("", raw))
+
+
+def statement_of(raw: str, plain: str, mention: Mention) -> Statement:
+    """What a mention in a plain sentence says; open where its sentence explains it as something else."""
     spots = frozenset(spot for place in mention.locations for spot in place.spots(mention.sides))
     words = plain[mention.start : mention.end]
     kind = mention.kind if mention.kind != "device" else _device(words)

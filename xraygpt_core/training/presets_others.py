@@ -108,10 +108,10 @@ LLAVA_RAD_ALIGN = Preset(
             "the base's encoder",
             "BiomedCLIP-CXR at 518 px, layer -2",
             _ALIGN,
-            "no such encoder here; RadDino has the same grid",
+            "BiomedClipCxr",
         ),
     ),
-    Wants("RadDino", "maira-1"),
+    Wants("BiomedClipCxr", "maira-1"),
 )
 
 LLAVA_RAD_TUNE = Preset(
@@ -137,5 +137,5 @@ LLAVA_RAD_TUNE = Preset(
         Choice("checkpoint_every", 500, "each epoch", _TUNE, _EPOCHS),
     ),
     (),
-    Wants("RadDino", "maira-1"),
+    Wants("BiomedClipCxr", "maira-1"),
 )

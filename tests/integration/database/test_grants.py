@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from migrations import grants
 from migrations.upgrade import roles_missing, upgrade
@@ -59,10 +59,15 @@ def test_granting_again_changes_nothing_and_mends_what_was_changed_by_hand(postg
         with psycopg.connect(f"{base}/{name}", autocommit=True) as owner:
             owner.execute("GRANT SELECT ON api_keys TO xraygpt_gpu")
             owner.execute("REVOKE ALL ON jobs FROM xraygpt_ingest")
+            owner.execute("GRANT EXECUTE ON FUNCTION standing_prior TO xraygpt_control")
+            owner.execute("REVOKE EXECUTE ON FUNCTION standing_prior FROM xraygpt_gpu")
         upgrade(f"{base}/{name}")
         engine = create_engine(driver_url(f"{base}/{name}"))
         with engine.connect() as looked:
             assert grants.granted(looked) == grants.wanted()
+            asked = text("SELECT has_function_privilege(:role, 'standing_prior(uuid, uuid)', 'EXECUTE')")
+            may = [looked.execute(asked, {"role": f"xraygpt_{name}"}).scalar() for name in ("control", "gpu", "ingest")]
+            assert may == [False, True, True]
         engine.dispose()
         connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
@@ -110,6 +115,7 @@ FORBIDDEN = {
         "UPDATE summaries SET summary = 'Normal.'",
         "UPDATE images SET normalised_sha256 = 'mine'",
         "SELECT 1 FROM timeline",
+        "SELECT 1 FROM shadow_drafts",
         "SELECT pair FROM training_texts",
         "UPDATE training_images SET sha256 = 'mine'",
         "DELETE FROM jobs",
@@ -127,11 +133,13 @@ FORBIDDEN = {
         "DELETE FROM jobs",
         "UPDATE installation SET served_bundle = 'mine'",
         "UPDATE training_texts SET pair = '{}'",
+        "SELECT 1 FROM shadow_drafts",
     ],
     "control": [
         "SELECT summary FROM summaries",
         "SELECT question FROM chat_turns",
         "SELECT text FROM reviews",
+        "SELECT text FROM shadow_drafts",
         "SELECT 1 FROM api_keys",
         "SELECT patient_pseudonym FROM studies",
         "UPDATE summaries SET edited_summary = 'Normal.'",
@@ -148,6 +156,11 @@ FORBIDDEN = {
         "DELETE FROM images",
     ],
 }
+# A function that answers from patients and days.
+PRIOR = "SELECT standing_prior(gen_random_uuid(), gen_random_uuid())"
+for _process in ("gateway", "training", "control", "events"):
+    FORBIDDEN[_process].append(PRIOR)
+
 # What nobody of ours may, beside the owner.
 FORBIDDEN_TO_ALL = [
     "CREATE TABLE mine (n int)",
@@ -185,7 +198,12 @@ def test_analysts_leave_nothing_behind_and_hold_nothing_up(postgres: Postgres, d
     postgres.let_in({"xraygpt_reader": "reader"})
     url = database_url.replace(database_url.split("@")[0], "postgresql://xraygpt_reader:reader")
     with psycopg.connect(url, autocommit=True) as connection:
-        for statement in [*FORBIDDEN_TO_ALL, "SELECT pg_advisory_xact_lock(1)", "SELECT pg_try_advisory_lock(1)"]:
+        for statement in [
+            *FORBIDDEN_TO_ALL,
+            PRIOR,
+            "SELECT pg_advisory_xact_lock(1)",
+            "SELECT pg_try_advisory_lock(1)",
+        ]:
             with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
                 connection.execute(statement.encode())
 

@@ -97,6 +97,34 @@ def test_what_was_reviewed_before_reviews_were_rows_becomes_their_first_row(bare
         assert connection.execute("SELECT kind FROM api_keys ORDER BY name").fetchall() == [("both",), ("person",)]
 
 
+@pytest.mark.parametrize(("state", "there"), [("rejected", []), ("accepted", ["effusion"])])
+def test_what_a_text_that_was_rejected_before_says_is_taken_out(bare_url: str, state: str, there: list[str]) -> None:
+    upgrade(bare_url, "0031")
+    with psycopg.connect(bare_url) as connection:
+        connection.execute(_REVIEWED, {"state": state})
+    upgrade(bare_url)
+    with psycopg.connect(bare_url) as connection:
+        (kept,) = connection.execute("SELECT asserted FROM summaries").fetchall()
+        counted = connection.execute("SELECT finding FROM findings WHERE stands").fetchall()
+    assert (kept, counted) == ((there,), [(finding,) for finding in there])
+
+
+_REVIEWED = """
+    WITH s AS (
+        INSERT INTO studies (id, lane_rank, state) VALUES (gen_random_uuid(), 1, 'summarised') RETURNING id
+    ), m AS (
+        INSERT INTO summaries (id, study_id, image_id, revision, job_id, lease_epoch, bundle, bundle_sha256, summary,
+            provenance, tokens, batch_size, review_state, reviewed_by, reviewed_at, asserted, uncertain)
+        SELECT gen_random_uuid(), id, gen_random_uuid(), 1, gen_random_uuid(), 1, '', '', 'Effusion.', '{}', 1, 1,
+               %(state)s, 'Dr. A', now(), '{effusion}', '{}' FROM s RETURNING id
+    ), t AS (
+        INSERT INTO labelled_texts (source, source_id, labeller) SELECT 'draft', id, '1' FROM m
+    )
+    INSERT INTO finding_labels (source, source_id, position, finding, status, words_from, words_to)
+    SELECT 'draft', id, 0, 'effusion', 'present', 0, 8 FROM m
+"""
+
+
 def test_two_databases_have_salts_of_their_own(database_url: str, bare_url: str) -> None:
     upgrade(bare_url)
     salts = set()

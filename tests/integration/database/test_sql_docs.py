@@ -14,7 +14,8 @@ from xraygpt_core.states import Lane
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "sql.md").read_text()
 VIEWS = re.findall(r"^## (\w+)$", DOCUMENT, re.MULTILINE)
-QUERIES = re.findall(r"```sql\n(.*?)```", DOCUMENT, re.DOTALL)
+# The others have a test of their own, with their answers: test_sql_questions.py.
+QUERIES = re.findall(r"```sql\n(.*?)```", DOCUMENT.partition("\n## Twenty questions")[0], re.DOTALL)
 PASSWORD = "sesame"
 
 # The study that the document's example asks for has a sister of the same patient; everything else once.
@@ -91,6 +92,43 @@ ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
             "last_error": "BundleError: the model wrote nothing about this image",
         },
     ),
+    (
+        "comparisons",
+        {
+            "id": RUN,
+            "first_bundle": "demo",
+            "first_sha256": "cd" * 32,
+            "second_bundle": "next",
+            "second_sha256": "ef" * 32,
+            "chosen": "{}",
+            "asked": "ab" * 32,
+            "begun_by": "Dr. R",
+        },
+    ),
+    *(
+        (
+            "shadow_drafts",
+            {
+                "comparison_id": RUN,
+                "study_id": EXAMPLE,
+                "bundle_sha256": digits * 32,
+                "bundle": bundle,
+                "image_id": IMAGE,
+                "image_sha256": "ab" * 32,
+                "state": "written",
+                "text": text,
+                "asserted": asserted,
+            },
+        )
+        for digits, bundle, text, asserted in (
+            ("cd", "demo", "Left pleural effusion.", ["effusion"]),
+            ("ef", "next", "The lungs are clear.", []),
+        )
+    ),
+    ("work_rollup", {"bucket": "now", "kind": "ingest", "lane_rank": 0, "done": 1}),
+    ("worker_rollup", {"bucket": "now", "worker": "gpu-1@host", "kind": "summarise", "jobs": 1, "busy_seconds": 2.0}),
+    ("workers", {"name": "gpu-1@host", "kind": "gpu", "slots": 4, "busy": 1}),
+    ("backlog_rollup", {"bucket": "now", "backlog_id": BACKLOG}),
     ("training_runs", {"id": RUN, "stage": "stage1", "config": "{}", "base_bundle": "demo", "state": "done"}),
     *(
         ("training_points", {"run_id": RUN, "lease_epoch": epoch, "step": step, "loss": loss})
@@ -191,5 +229,12 @@ def test_the_views_call_the_lanes_what_the_code_calls_them(database_url: str) ->
         for name, text in views
         if (found := re.search(r"\(?ARRAY\[([^\]]*)\]\)?\)?\[\(+(?:\w+\.)?lane_rank", text))
     }
-    assert set(named) == {"study_summaries", "backlog_progress", "dead_jobs"}
+    assert set(named) == {
+        "study_summaries",
+        "all_studies",
+        "turnaround",
+        "backlog_progress",
+        "dead_jobs",
+        "work_history",
+    }
     assert all(lanes == list(Lane) for lanes in named.values())

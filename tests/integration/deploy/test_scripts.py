@@ -3,12 +3,12 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import redis
 from botocore.exceptions import ClientError
 from cryptography import x509
 
+from tests.support.loopback import LoopbackServer, QuietHandler, answering
 from tests.support.s3_tools import s3_client
 from xraygpt.stack.servers import broker as embedded_broker
 from xraygpt.stack.servers import s3 as embedded_s3
@@ -50,10 +51,16 @@ def until(answers: Callable[[], bool], process: subprocess.Popen[bytes]) -> None
 
 @contextlib.contextmanager
 def started(command: list[str], directory: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is ended as Compose ends it: SIGTERM to the one process it started."""
+    """A process that is ended as Compose ends it: SIGTERM to the one process it started, and then whatever is left."""
     with (directory / "output").open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=directory, env=os.environ | environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL
+            command,
+            cwd=directory,
+            env=os.environ | environment,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             yield process
@@ -65,6 +72,9 @@ def started(command: list[str], directory: Path, **environment: str) -> Iterator
                 process.kill()
                 process.wait()
                 raise
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -97,38 +107,24 @@ def test_the_broker_starts_with_its_password_and_ends_on_sigterm(tmp_path: Path,
     assert process.returncode == 0
 
 
-class Webhook:
+class Webhook(LoopbackServer):
     """Stands where the gateway would, and keeps what it is told of one object."""
 
     def __init__(self, key: bytes) -> None:
-        self.told = threading.Event()
+        super().__init__(_Posted)
+        self.key, self.told = key, threading.Event()
         self.authorization: str | None = None
-        outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(200)
-                self.end_headers()
-                if key in body:
-                    outer.authorization = self.headers["Authorization"]
-                    outer.told.set()
 
-            def log_message(self, *_: Any) -> None:
-                """A test prints nothing."""
+class _Posted(QuietHandler):
+    server: Webhook
 
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1/events/s3"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-
-    def __enter__(self) -> "Webhook":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def do_POST(self) -> None:
+        about_it = self.server.key in self.body()
+        self.send(200)
+        if about_it:
+            self.server.authorization = self.headers["Authorization"]
+            self.server.told.set()
 
 
 def forgets(client: Any, data: Path, process: subprocess.Popen[bytes]) -> None:
@@ -182,11 +178,11 @@ def test_the_bucket_starts_with_its_keys_tells_the_gateway_and_logs_no_object_ke
         except httpx.TransportError:
             return False
 
-    with Webhook(b"DOE^JANE") as webhook:
+    with answering(Webhook(b"DOE^JANE")) as webhook:
         environment = {
             "PATH": path,
             "SECRETS": str(secrets),
-            "WEBHOOK_URL": webhook.url,
+            "WEBHOOK_URL": f"{webhook.url}/v1/events/s3",
             "WEBHOOK_BUCKET": "source",
             "DERIVED_BUCKET": "derived",
             "COMPACT_SECONDS": "1",

@@ -182,7 +182,9 @@ def _storage(object_server: ObjectServer) -> Storage:
 
 
 @contextmanager
-def _world(database_url: str, redis_url: str, storage: Storage, store: ObjectStore | None = None) -> Iterator[World]:
+def _world(
+    database_url: str, redis_url: str, storage: Storage, store: ObjectStore | None = None, **more: Any
+) -> Iterator[World]:
     settings = Settings(
         database_url=SecretStr(database_url),
         reader_url=SecretStr(database_url.replace(database_url.split("@")[0], "postgresql://xraygpt_reader:reader")),
@@ -192,7 +194,7 @@ def _world(database_url: str, redis_url: str, storage: Storage, store: ObjectSto
         max_object_bytes=100_000,
         settle_seconds=0.0,
         retry_seconds=0.0,
-        **storage.settings,
+        **(storage.settings | more),
     )
     ledger = open_ledger(settings)
     store, pseudonymiser = store or ObjectStore(settings), Pseudonymiser(KEY)
@@ -224,10 +226,16 @@ def shared(postgres: Postgres, broker: Broker, object_server: ObjectServer) -> I
 
 
 @pytest.fixture
-def world(database_url: str, redis_url: str, shared: World) -> Iterator[World]:
+def more_settings() -> dict[str, Any]:
+    """What a test sets beside the usual, by parametrising this."""
+    return {}
+
+
+@pytest.fixture
+def world(database_url: str, redis_url: str, shared: World, more_settings: dict[str, Any]) -> Iterator[World]:
     """A gateway on a fresh database, an empty broker and empty buckets."""
     names = ("s3_endpoint_url", "s3_access_key", "s3_secret_key", "bucket", "derived_bucket")
     storage = Storage({name: getattr(shared.settings, name) for name in names}, shared.s3)
     storage.empty()
-    with _world(database_url, redis_url, storage, shared.store) as world:
+    with _world(database_url, redis_url, storage, shared.store, **more_settings) as world:
         yield world

@@ -53,6 +53,18 @@ def test_both_turns_are_in_the_transcript_with_the_notice(world: World) -> None:
     assert "not a diagnosis" in turns[0]["notice"]
 
 
+def test_a_question_that_no_film_answers_is_answered_by_a_rule_and_streams_at_once(world: World) -> None:
+    study_id, _ = world.summarised()
+    turn_id = ask(world, study_id, "Is the knee fractured?")["turn_id"]
+    found = events(world.client.get(f"/v1/turns/{turn_id}/stream").text)
+    assert [name for name, _ in found] == ["token", "done"]
+    done = found[-1][1]
+    assert (done["answered_by"], done["state"], done["scope"]) == ("rule", "done", None)
+    assert done["answer"] == "This is a chest X-ray: it does not show the knee."
+    with world.ledger.work() as work:
+        assert work.rows("SELECT id FROM jobs WHERE kind = 'chat'") == []
+
+
 @pytest.mark.parametrize("question", ["", "   ", "x" * 2001, "a\x00b"])
 def test_an_impossible_question_is_refused(world: World, question: str) -> None:
     study_id, _ = world.summarised()

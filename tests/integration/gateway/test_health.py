@@ -135,6 +135,7 @@ def test_the_metrics_of_the_process_are_told_without_a_database(shared: World, b
 
 def test_nothing_a_caller_sends_reaches_a_log_line(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "api_gateway")  # an entry point that ran in this process before had its own
     world.submit("in/DOE^JANE.dcm")
     world.client.post("/v1/lookup", json={"patient": "DOE^JANE"})
     world.client.post("/v1/lookup", json={"patient": {"DOE^JANE": 1}})

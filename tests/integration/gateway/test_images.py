@@ -6,6 +6,11 @@ from typing import Any
 import pytest
 
 from tests.integration.gateway.conftest import World
+from tests.support.ledger_tools import begun, one
+from tests.support.study_steps import settle
+from xraygpt_core.ledger.backlogs.change import change_backlog
+from xraygpt_core.ledger.operations import waits as operations_waits
+from xraygpt_core.ledger.operations.presence import Presence, announce
 from xraygpt_core.states import JobKind
 
 
@@ -81,3 +86,97 @@ def test_an_address_that_is_none_of_ours_is_refused_by_its_place(shared: World, 
 
 def test_a_stranger_learns_nothing(shared: World) -> None:
     assert shared.stranger.post("/v1/images/lookup", json={"objects": []}).status_code == 401
+
+
+def waits(world: World, image_id: str) -> Any:
+    answer = world.client.post("/v1/images/status", json={"image_ids": [image_id]})
+    return answer.json()["images"][0]["waits"]
+
+
+def test_an_image_says_which_job_it_waits_for(world: World) -> None:
+    (image,) = world.submit("in/a.dcm")
+    queued = waits(world, image["image_id"])
+    assert (queued["kind"], queued["state"], queued["later_seconds"]) == ("ingest", "queued", None)
+    assert 0 <= queued["since_seconds"] < 60
+    (held,) = world.submit("in/b.dcm")
+    taken = world.claim(JobKind.INGEST, held["image_id"])
+    running = waits(world, held["image_id"])
+    assert (running["state"], running["blocked"], running["ahead"]) == ("running", None, None)
+    with world.ledger.work() as work:
+        work.run(
+            "UPDATE jobs SET state = 'queued', lease_until = NULL, not_before = now() + interval '1 minute', "
+            "attempts = 1 WHERE id = :id",
+            {"id": taken.job_id},
+        )
+    again = waits(world, held["image_id"])
+    assert (again["state"], again["attempts"]) == ("queued", 1)
+    assert 50 < again["later_seconds"] <= 60
+
+
+def alive(world: World, role: str, slots: int = 1, bundle: str | None = None, name: str = "1") -> None:
+    announce(world.ledger, Presence(f"{role}-{name}", role, slots, 0, bundle=bundle))
+
+
+def test_a_queued_image_says_whether_a_worker_lives_that_does_such_jobs(world: World) -> None:
+    (image,) = world.submit("in/a.dcm")
+    alive(world, "gpu", bundle="demo")
+    assert waits(world, image["image_id"])["blocked"] == "no_worker"
+    alive(world, "ingest", slots=0)
+    assert waits(world, image["image_id"])["blocked"] == "starting"
+    alive(world, "ingest", name="2")
+    assert waits(world, image["image_id"])["blocked"] is None
+    with world.ledger.work() as work:
+        work.run("UPDATE workers SET seen_at = clock_timestamp() - interval '2 minutes' WHERE kind = 'ingest'")
+    assert waits(world, image["image_id"])["blocked"] == "no_worker"
+
+
+def test_a_queued_draft_says_whether_a_worker_lives_that_serves_the_current_bundle(world: World) -> None:
+    (image,) = world.submit("in/a.dcm")
+    settle(world.ledger, world.claim(JobKind.SETTLE, world.ingest(image["image_id"])))
+    assert waits(world, image["image_id"])["kind"] == "summarise"
+    alive(world, "gpu", bundle="former")
+    assert waits(world, image["image_id"])["blocked"] == "other_bundle"
+    alive(world, "gpu", bundle="demo", name="2")
+    assert waits(world, image["image_id"])["blocked"] is None
+
+
+def test_an_image_of_a_paused_backlog_says_so_and_when_it_goes_on(world: World) -> None:
+    alive(world, "ingest")
+    backlog, images = begun(world.ledger, 2, prefix=f"archive-{world.settings.bucket}/")
+    change_backlog(world.ledger, backlog, "pause")
+    paused = waits(world, str(images[0].image_id))
+    assert (paused["blocked"], paused["later_seconds"], paused["ahead"]) == ("paused", None, None)
+    change_backlog(world.ledger, backlog, "resume")
+    assert waits(world, str(images[0].image_id))["blocked"] is None
+
+
+def test_the_first_of_the_images_that_are_asked_for_says_how_many_come_before_it(world: World) -> None:
+    world.submit("in/other.dcm", lane="stat")
+    first, second, third = world.submit("in/a.dcm", "in/b.dcm", "in/c.dcm")
+    world.submit("in/later.dcm")
+    ids = [image["image_id"] for image in (third, second)]
+    answer = world.client.post("/v1/images/status", json={"image_ids": ids}).json()["images"]
+    assert [image["waits"]["ahead"] for image in answer] == [None, 2]
+    assert waits(world, first["image_id"])["ahead"] == 1
+
+
+def test_images_without_open_work_cost_no_look_at_workers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, _ = world.summarised("in/a.dcm")
+    image = one(world.ledger, "SELECT id FROM images WHERE study_id = :id", id=study)
+    monkeypatch.setattr(operations_waits, "seen_in", None)
+    assert waits(world, str(image)) is None
+
+
+def test_an_accepted_image_waits_for_its_studys_job_and_for_nothing_at_its_end(world: World) -> None:
+    (image,) = world.submit("in/a.dcm")
+    study = world.ingest(image["image_id"])
+    assert waits(world, image["image_id"])["kind"] == "settle"
+    (open_one,) = world.client.post("/v1/images/status", json={"image_ids": [image["image_id"]]}).json()["images"]
+    assert (open_one["state"], open_one["seconds"]) == ("waiting", None)
+    summary = world.summarise(study)
+    answer = world.client.post("/v1/images/status", json={"image_ids": [image["image_id"]]}).json()["images"][0]
+    assert (answer["waits"], answer["summary_id"]) == (None, summary)
+    assert answer["age_seconds"] >= answer["seconds"]
+    (bad,) = world.submit("in/bad.dcm")
+    world.reject(bad["image_id"])
+    assert waits(world, bad["image_id"]) is None

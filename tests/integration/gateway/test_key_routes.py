@@ -33,6 +33,7 @@ def test_a_key_may_what_it_was_made_for(world: World) -> None:
     found = me(world, made["key"]).json()
     assert found == {
         "key_id": made["key_id"], "name": "pacs", "kind": "program", "roles": ["operator", "service"], "stat": True,
+        "acts": ["find", "ask", "sign", "cancel", "summarise again", "submit", "backlogs", "replay", "watch training"],
         "expires_at": found["expires_at"],
     }  # fmt: skip
     assert found["expires_at"].startswith(until[:19])

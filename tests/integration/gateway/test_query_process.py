@@ -76,7 +76,8 @@ def test_half_a_row_too_many_is_an_answer_without_rows(shared: World) -> None:
 
 def test_its_process_is_gone_when_it_is_answered(shared: World) -> None:
     before = children()
-    assert ask(shared, "SELECT 1").json() == {"columns": ["?column?"], "truncated": False, "rows": [[1]]}
+    answer = {"columns": ["?column?"], "types": ["integer"], "truncated": False, "rows": [[1]]}
+    assert ask(shared, "SELECT 1").json() == answer
     assert ask(shared, "SELEKT").status_code == 422
     assert children() <= before
 
@@ -84,9 +85,8 @@ def test_its_process_is_gone_when_it_is_answered(shared: World) -> None:
 def test_it_is_told_the_readers_address_and_no_secret(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XRAYGPT_DATABASE_URL", "postgresql://xraygpt:secret@127.0.0.1/xraygpt")
     monkeypatch.setenv("XRAYGPT_HMAC_KEY", "5" * 64)
-    script = (
-        "import json, os, sys; print(json.dumps({'columns': [sys.stdin.read(), *os.environ.values()], 'truncated': 1}))"
-    )
+    said = "{'columns': [sys.stdin.read(), *os.environ.values()], 'types': [], 'truncated': 1}"
+    script = f"import json, os, sys; print(json.dumps({said}))"
     monkeypatch.setattr(route, "COMMAND", (route.COMMAND[0], "-c", script))
     given = ask(shared, "SELECT 1").text
     assert "xraygpt_reader" in given

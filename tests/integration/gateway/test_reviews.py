@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.api_keys import create_api_key
-from xraygpt_core.states import KeyKind
+from xraygpt_core.states import KeyKind, Rejection
 
 World = Any
 
@@ -77,7 +77,7 @@ def test_a_correction_survives_what_the_next_reader_says_of_it(world: World, the
     _, summary_id = world.summarised()
     review = f"/v1/summaries/{summary_id}/review"
     world.client.post(review, json={"state": "edited", "text": "Small left effusion."})
-    after = world.client.post(review, json={"state": then}).json()
+    after = world.client.post(review, json={"state": then, "reason": "not_useful"}).json()
     assert (after["review_state"], after["summary"]) == (then, "Small left effusion.")
     assert world.client.post(review, json={"state": "draft"}).json()["summary"] == "No acute disease."
 
@@ -114,11 +114,37 @@ def test_a_review_of_what_was_seen_stands_and_one_of_what_is_no_more_is_refused(
     url = f"/v1/summaries/{summary_id}/review"
     first = world.client.post(url, json={"state": "accepted", "seen": seen})
     assert first.status_code == 200
-    again = world.client.post(url, json={"state": "rejected", "seen": seen})
+    again = world.client.post(url, json={"state": "rejected", "seen": seen, "reason": "poor_film"})
     assert again.status_code == 409
     assert "read it again" in again.json()["detail"]
     now = {name: first.json()[name] for name in seen}
-    assert world.client.post(url, json={"state": "rejected", "seen": now}).status_code == 200
+    assert world.client.post(url, json={"state": "rejected", "seen": now, "reason": "poor_film"}).status_code == 200
+
+
+@pytest.mark.parametrize("reason", [None, "nonsense", "nonsense: wrong_place", "other", "other: ", "Wrong_place"])
+def test_a_rejection_without_a_code_is_refused_and_the_codes_are_named(world: World, reason: str | None) -> None:
+    _, summary_id = world.summarised()
+    body = {"state": "rejected"} | ({} if reason is None else {"reason": reason})
+    answer = world.client.post(f"/v1/summaries/{summary_id}/review", json=body)
+    assert answer.status_code == 422
+    assert all(code in answer.json()["detail"] for code in Rejection)
+    assert history(world, summary_id) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        ("wrong_place", "wrong_place"),
+        ("wrong_place: it is\nthe right: side", "wrong_place: it is\nthe right: side"),
+        ("wrong_place:right", "wrong_place: right"),
+        ("other: the plate", "other: the plate"),
+    ],
+)
+def test_a_rejection_is_kept_with_its_code_and_words(world: World, reason: str, kept: str) -> None:
+    _, summary_id = world.summarised()
+    body = {"state": "rejected", "reason": reason}
+    assert world.client.post(f"/v1/summaries/{summary_id}/review", json=body).status_code == 200
+    assert [act["reason"] for act in history(world, summary_id)] == [kept]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +207,7 @@ def test_who_undoes_an_act_lets_stand_again_what_stood_before(world: World) -> N
     _, summary_id = world.summarised()
     reader = Caller(world, "Dr. A")
     reader.sign(summary_id, "edited", text="Heart enlarged.")
-    reader.sign(summary_id, "rejected")
+    reader.sign(summary_id, "rejected", reason="missed_finding")
     undone = reader.sign(summary_id, "draft", undo=True).json()
     assert (undone["review_state"], undone["summary"]) == ("edited", "Heart enlarged.")
     assert reader.sign(summary_id, "accepted", undo=True).status_code == 422

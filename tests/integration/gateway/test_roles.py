@@ -45,7 +45,7 @@ def ask(client: TestClient, door: Door, headers: dict[str, str] | None = None, q
 
 def test_every_route_says_whom_it_lets_in() -> None:
     others = {door.path for door in DOORS if not door.roles}
-    assert others == OPEN | {"/v1/session", "/v1/me"}
+    assert others == OPEN | {"/v1/session", "/v1/me", "/v1/me/preferences"}
     assert {door.path for door in DOORS if door.others == "everybody"} == {"/healthz", "/readyz"}
 
 

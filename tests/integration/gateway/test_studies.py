@@ -198,6 +198,7 @@ def test_many_images_tell_their_states_in_one_answer(world: World) -> None:
     assert [image["state"] for image in images] == ["received", "dead", "rejected", "summarised"]
     assert [image["reason_code"] for image in images] == [None, None, "blank", None]
     assert images[3]["summary"] == "No acute disease."
+    assert [image["seconds"] is None for image in images] == [True, False, False, False]
     assert images[3]["seconds"] >= 0
 
 

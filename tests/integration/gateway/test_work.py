@@ -201,14 +201,14 @@ def test_the_hospitals_numbers_lead_to_the_study(world: World) -> None:
         accession_pseudonym=names.accession("A-1"),
     )
     for body in ({"study_uid": "1.2.840.1"}, {"patient": "4711", "issuer": "CLINIC"}, {"accession": " A-1 "}):
-        assert world.client.post("/v1/lookup", json=body).json() == {"studies": [study_id]}
+        assert world.client.post("/v1/lookup", json=body).json() == {"studies": [study_id], "rejected": {}}
     for body in ({"study_uid": "1.2"}, {"patient": "4711"}, {"accession": "4711"}):
-        assert world.client.post("/v1/lookup", json=body).json() == {"studies": []}
+        assert world.client.post("/v1/lookup", json=body).json() == {"studies": [], "rejected": {}}
 
 
 @pytest.mark.parametrize("body", [{}, {"patient": "1", "accession": "2"}, {"patient": "  "}, {"name": "DOE"}])
-def test_a_lookup_needs_one_number(shared: World, body: dict[str, str]) -> None:
-    answer = shared.client.post("/v1/lookup", json=body)
+def test_a_lookup_needs_one_number(world: World, body: dict[str, str]) -> None:
+    answer = world.client.post("/v1/lookup", json=body)
     assert answer.status_code == 422
     assert "DOE" not in answer.text
 

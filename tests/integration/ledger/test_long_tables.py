@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.ledger_tools import do, one, rows
 from xraygpt_core.ledger.jobs import outcomes, replay
+from xraygpt_core.ledger.operations import waits
 from xraygpt_core.ledger.studies import purge, read, resummarise
 from xraygpt_core.ledger.transaction import Ledger
 
@@ -90,6 +91,15 @@ def walked(found: str) -> int:
     taken = [int(float(count)) for count in re.findall(r"actual time=\S+ rows=([\d.]+)", found)]
     removed = [int(count) for count in re.findall(r"Rows Removed by (?:Join )?Filter: (\d+)", found)]
     return max([*taken, *removed])
+
+
+@pytest.mark.parametrize("filled", ["just_filled", "believed_empty", "full"])
+def test_what_comes_before_a_job_is_counted_without_a_walk_through_what_ended(
+    filled: str, request: pytest.FixtureRequest
+) -> None:
+    ledger: Ledger = request.getfixturevalue(filled)
+    mine = {"kind": "summarise", "rank": 2, "place": 2**62, "id": NOBODY}
+    assert walked(plan(ledger, waits._AHEAD, mine, by_index=True)) <= A_FEW
 
 
 @pytest.mark.parametrize(

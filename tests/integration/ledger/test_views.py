@@ -1,4 +1,4 @@
-"""What analysts see: six views, these columns, and nothing else, whatever they try."""
+"""What analysts see: sixteen views, these columns, and nothing else, whatever they try."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ VIEWS = {
     "study_summaries": [
         "study_id", "patient_pseudonym", "accession_pseudonym", "view", "lane", "state", "findings", "impression",
         "summary", "bundle", "bundle_sha256", "lease_epoch", "received_at", "summarised_at", "review_state",
-        "flags", "out_of_scope", "scope", "consistency",
+        "flags", "out_of_scope", "scope", "consistency", "grounding", "reasoning",
     ],
     "summary_reviews": [
         "review_id", "study_id", "summary_id", "position", "action", "text", "draft", "reason", "reviewer", "key_id",
@@ -28,6 +28,7 @@ VIEWS = {
     "chat_transcripts": [
         "turn_id", "study_id", "summary_id", "position", "question", "answer", "state", "bundle", "bundle_sha256",
         "asked_at", "answered_at", "flags", "out_of_scope", "scope", "consistency",
+        "answered_by", "reasoning",
     ],
     "dead_jobs": [
         "job_id", "kind", "subject", "lane", "attempts", "lease_epoch", "last_error", "created_at", "died_at",
@@ -36,6 +37,45 @@ VIEWS = {
         "run_id", "stage", "state", "parent_run", "base_bundle", "lease_epoch", "step", "steps", "loss",
         "samples_per_s", "checkpoint_step", "bundle", "at", "held_out", "swapped", "failure", "failure_says",
         "waits_for",
+    ],
+    "all_studies": [
+        "study_id", "patient_pseudonym", "accession_pseudonym", "lane", "state", "reason_code", "flags", "modality",
+        "view", "views", "laterality", "images", "acquired_year", "acquired_on", "summary_id", "review_state",
+        "asserted", "uncertain", "received_at", "finished_at",
+    ],
+    "study_facts": [
+        "study_id", "image_id", "view", "modality", "laterality", "rows", "columns", "row_spacing_mm",
+        "column_spacing_mm", "spacing_at", "flags", "acquired_year", "acquired_on", "summary_id", "bundle",
+        "bundle_sha256", "device", "tokens", "batch_size", "waited_seconds", "generate_seconds",
+    ],
+    "readings": [
+        "reading_id", "study_id", "summary_id", "kind", "text", "reviewer", "reason", "bundle", "bundle_sha256", "at",
+        "superseded_at", "stands", "out_of_scope",
+    ],
+    "findings": [
+        "study_id", "source", "reading_id", "summary_id", "finding", "side", "zone", "status", "words", "words_from",
+        "words_to", "labeller", "stands", "out_of_scope",
+    ],
+    "turnaround": [
+        "study_id", "lane", "received_at", "drafted_at", "signed_at", "reviewer", "seconds_to_draft",
+        "seconds_to_signature",
+    ],
+    "work_history": [
+        "at", "kind", "lane", "arrived", "done", "dead", "cancelled", "retried", "waited_seconds", "waited_max",
+        "ran_seconds", "ran_max", "tokens", "waiting_max", "oldest_seconds",
+    ],
+    "backlog_history": [
+        "backlog_id", "at", "listed", "registered", "summarised", "rejected", "dead", "cancelled", "open",
+    ],
+    "workers_now": [
+        "worker", "worker_kind", "slots", "busy", "tokens_per_s", "bundle", "started_at", "seen_at",
+    ],
+    "shadow_readings": [
+        "comparison_id", "study_id", "image_id", "bundle", "bundle_sha256", "state", "reason", "text", "findings",
+        "impression", "asserted", "uncertain", "contradictions", "tokens", "seconds", "device", "at", "begun_at",
+    ],
+    "workers_hourly": [
+        "hour", "worker", "worker_kind", "job_kind", "jobs", "busy_seconds", "tokens", "bundle",
     ],
 }  # fmt: skip
 

@@ -1,8 +1,6 @@
 """The embedded S3 server, with the real program."""
 
-import http.server
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.support.loopback import LoopbackServer, QuietHandler, answering
 from tests.support.s3_tools import s3_client
 from tests.support.service_tools import CANARY, command_line, kill, started
 from tests.support.strangers import listening
@@ -131,19 +130,10 @@ def test_the_webhook_posts_what_changes_in_its_bucket(tmp_path: Path, webhook: t
 def webhook() -> Iterator[tuple[str, Queue[Any]]]:
     posted: Queue[Any] = Queue()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            posted.put((self.headers["Authorization"], json.loads(body)))
-            self.send_response(200)
-            self.end_headers()
+            posted.put((self.headers["Authorization"], json.loads(self.body())))
+            self.send(200)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/", posted
-        server.shutdown()
-        thread.join()
+    with answering(LoopbackServer(Handler)) as server:
+        yield f"{server.url}/", posted

@@ -18,10 +18,11 @@ from migrations.upgrade import upgrade
 from tests.support.s3_tools import s3_client
 from tests.support.service_tools import started
 from tests.support.supervised_stack import PIDS, Stack, still_using, wait_for
+from xraygpt.connect import process_environment
 from xraygpt.stack.launch import is_alive, processes
 from xraygpt.stack.servers.ports import choose
 from xraygpt.stack.servers.postgres import Postgres
-from xraygpt.stack.settings.home import Home, make_hmac_key
+from xraygpt.stack.settings.home import Home, make_key
 from xraygpt.stack.settings.remembered import remember
 from xraygpt_core.logins import PROCESSES
 from xraygpt_core.models import SCHEMA_VERSION
@@ -46,6 +47,15 @@ def test_everything_runs_and_stack_json_says_where(stack: Stack) -> None:
     assert any("back it up" in line for line in stack.said)
     assert {one["state"] for one in processes(stack.file).values()} == {"running"}
     assert buckets(stack.file) == {"xraygpt-source", "xraygpt-derived"}
+    urls = stack.file["metrics_urls"]
+    assert set(urls) == {"gateway", "ingest", "gpu", "training", "control"}
+    assert len(set(urls.values())) == len(urls)
+    prometheus = Path(stack.file["prometheus_config"])
+    assert stat.S_IMODE(prometheus.stat().st_mode) == 0o600
+    asked = [
+        one["targets"] for job in json.loads(prometheus.read_text())["scrape_configs"] for one in job["static_configs"]
+    ]
+    assert {f"http://{target}/metrics" for targets in asked for target in targets} == set(urls.values())
     with psycopg.connect(stack.file["reader_url"]) as reader:
         assert reader.execute("SELECT current_user").fetchone() == ("xraygpt_reader",)
 
@@ -55,6 +65,7 @@ CANARIES = {
     "GITHUB_TOKEN": "canary-token",
     "PGPASSWORD": "canary-pgpassword",
     "XRAYGPT_VLLM_KEY": "canary-vllm",
+    "XRAYGPT_SERVER_KEY": "canary-server",
     "XRAYGPT_HMAC_KEY": hashlib.sha256(b"canary").hexdigest(),
 }
 # Who may hold which secret of stack.json, of the data directory, and of the shell.
@@ -70,6 +81,7 @@ HOLDERS = {
     "GITHUB_TOKEN": set(),
     "PGPASSWORD": set(),
     "XRAYGPT_VLLM_KEY": {"gpu"},
+    "XRAYGPT_SERVER_KEY": {"gpu"},
     "XRAYGPT_HMAC_KEY": {"gateway", "ingest"},
     **{f"xraygpt_{process}": {process} for process in PROCESSES},
 }
@@ -96,6 +108,17 @@ def test_each_process_holds_its_own_secrets_and_nobody_else_s(start: Callable[..
         assert connection.execute("SELECT current_user").fetchone() == ("xraygpt",)
 
 
+def test_commands_know_the_sealing_key_of_the_stack_and_the_gateway_where_flower_is(
+    start: Callable[..., Stack], external: dict[str, str]
+) -> None:
+    stack = start(**external, XRAYGPT_SEALED_NUMBERS="true").wait_until_ready()
+    given = process_environment(stack.file)
+    assert given["XRAYGPT_SEALED_NUMBERS"] == "true"
+    assert given["XRAYGPT_SEALING_KEY_FILE"] == str(stack.home.sealing_key_file)
+    gateway = Path(f"/proc/{stack.pids['gateway']}/environ").read_text().split("\0")
+    assert f"XRAYGPT_FLOWER_URL={stack.file['flower_url']}" in gateway
+
+
 def buckets(stack: dict[str, Any]) -> set[str]:
     client = s3_client(stack["s3_endpoint_url"], stack["s3_access_key"], stack["s3_secret_key"])
     with closing(client):
@@ -107,7 +130,7 @@ def former(tmp_path: Path) -> dict[str, Any]:
     """A data directory of the version before roles, with an API key and a study; what its stack.json said."""
     home = Home(tmp_path / "home")
     home.create()
-    make_hmac_key(home.hmac_key_file)
+    make_key(home.hmac_key_file)
     known = {name: f"{name}-of-before" for name in ("webhook_token", "reader_password", "flower_password", "api_key")}
     remember(home.secrets_file, known | {"gateway_port": choose(), "flower_port": choose()})
     keys = {"access_key": "0123456789abcdef0123", "secret_key": "s" * 48}
@@ -202,7 +225,9 @@ def test_a_given_port_that_is_taken_is_said_to_be(start: Callable[..., Stack], e
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         stack = start(**external, XRAYGPT_GATEWAY_PORT=str(port))
-        assert f"error: port {port} of 127.0.0.1: " in stack.process.communicate(timeout=200)[1]
+        assert (
+            f"error: another program listens on port {port} of 127.0.0.1" in stack.process.communicate(timeout=200)[1]
+        )
     assert stack.process.returncode == 1
 
 

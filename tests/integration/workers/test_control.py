@@ -143,11 +143,11 @@ def control_of(bench: Bench, **changes: Any) -> tuple[Control, Any]:
 
 def test_the_schedule_holds_what_the_settings_ask_for(bench: Bench) -> None:
     _, app = control_of(bench, sweep_seconds=300.0, retention_days=30, tick_seconds=0.5)
-    assert set(app.conf.beat_schedule) == {"tick", "list", "forget", "sweep", "retain"}
+    assert set(app.conf.beat_schedule) == {"tick", "list", "forget", "rollup", "sweep", "retain"}
     assert app.conf.beat_schedule["tick"]["schedule"] == 0.5
     assert {entry["options"]["queue"] for entry in app.conf.beat_schedule.values()} == {CONTROL_QUEUE}
     _, app = control_of(bench, sweep_seconds=0.0)
-    assert set(app.conf.beat_schedule) == {"tick", "list", "forget"}
+    assert set(app.conf.beat_schedule) == {"tick", "list", "forget", "rollup"}
 
 
 @pytest.mark.parametrize("ahead", [-HOUR, HOUR])

@@ -1,12 +1,15 @@
 """Summaries and chat through a small engine of ours, with a real ledger and bucket."""
 
+import hashlib
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from tests.support.gpu_worker import Desk, generated
+import pytest
+
+from tests.support.gpu_worker import BUNDLE, Desk, generated
 from tests.support.study_steps import settle
 from tests.support.worker_bench import Bench
 from workers.serving import watch
@@ -15,7 +18,8 @@ from xraygpt_core.ledger.studies.chat import ask, transcript
 from xraygpt_core.ledger.training.serving import ServedBundle, serve, served_bundle
 from xraygpt_core.metrics import CONTRADICTIONS, OUT_OF_SCOPE, PICTURES_REFUSED
 from xraygpt_core.model.backend import Chest, Generated, GenerationRequest
-from xraygpt_core.states import JobKind, Lane, ReasonCode
+from xraygpt_core.model.grounding import Grounding, Phrase
+from xraygpt_core.states import ImageRole, JobKind, Lane, ReasonCode
 
 
 def summary(bench: Bench) -> dict[str, Any]:
@@ -35,6 +39,7 @@ def test_a_study_gets_its_summary_with_its_provenance(desk: Desk, study: UUID) -
     assert (row["bundle"], row["bundle_sha256"], row["tokens"], row["batch_size"]) == ("demo", "b" * 64, 7, 3)
     assert row["provenance"] == {
         "image_sha256": desk.bench.value("SELECT normalised_sha256 FROM images"),
+        "images": {"frontal": desk.bench.value("SELECT normalised_sha256 FROM images")},
         "prompt": "###Patient: <Img>[image tokens]</Img> What do you see? ###Doctor:",
         "template": "xraygpt-code",
         "decoding": {"max_new_tokens": 96},
@@ -50,6 +55,59 @@ def test_a_study_gets_its_summary_with_its_provenance(desk: Desk, study: UUID) -
 def test_the_engine_sees_the_normalised_image_and_nothing_else(desk: Desk, study: UUID) -> None:
     desk.do(JobKind.SUMMARISE)
     assert desk.engine.requests == [GenerationRequest(b"normalised image 1", only_chests=True)]
+
+
+@pytest.fixture
+def three(desk: Desk, study: UUID) -> Desk:
+    """A reader whose bundle looks at three films, and a study that has them."""
+    others = [desk.bench.settled(number) for number in (2, 3)]
+    lateral, prior = (desk.bench.value("SELECT id FROM images WHERE study_id = :id", id=other) for other in others)
+    sql = "UPDATE images SET study_id = :study, view = 'LATERAL' WHERE id = :lateral RETURNING id"
+    desk.bench.rows(sql, study=study, lateral=lateral)
+    chosen = "UPDATE studies SET chosen_lateral = :lateral, chosen_prior = :prior WHERE id = :study RETURNING id"
+    desk.bench.rows(chosen, study=study, lateral=lateral, prior=prior)
+    desk.bench.one_patient(study, others[1])
+    desk.bench.rows("UPDATE jobs SET state = 'cancelled' WHERE subject <> :study RETURNING id", study=study)
+    desk.reader._bundle = SimpleNamespace(**vars(BUNDLE) | {"images": tuple(ImageRole)})  # type: ignore[assignment]
+    return desk
+
+
+def test_the_engine_sees_the_lateral_and_the_prior_and_the_provenance_names_them(three: Desk, study: UUID) -> None:
+    three.do(JobKind.SUMMARISE)
+    pngs = [b"normalised image %d" % number for number in (1, 2, 3)]
+    assert three.engine.requests == [
+        GenerationRequest(pngs[0], lateral_png=pngs[1], prior_png=pngs[2], only_chests=True)
+    ]
+    images = dict(zip(ImageRole, (hashlib.sha256(png).hexdigest() for png in pngs), strict=True))
+    row = summary(three.bench)
+    assert row["provenance"]["images"] == images
+    assert row["provenance"]["image_sha256"] == images[ImageRole.FRONTAL]
+    chosen = three.bench.rows("SELECT chosen_lateral, chosen_prior FROM studies WHERE id = :id", id=study)
+    assert chosen == [{"chosen_lateral": row["lateral_image"], "chosen_prior": row["prior_image"]}]
+    ask(three.bench.ledger, study, "Is there an effusion?")
+    three.do(JobKind.CHAT)
+    assert three.engine.requests[-1].prior_png == pngs[2]
+    (turn,) = transcript(three.bench.ledger, study)
+    assert turn.provenance is not None
+    assert turn.provenance["images"] == images
+
+
+def test_a_prior_that_changed_in_the_bucket_is_not_shown(three: Desk, study: UUID) -> None:
+    key = "SELECT normalised_key FROM images i JOIN studies s ON s.chosen_prior = i.id WHERE s.id = :id"
+    three.bench.store.put(three.bench.value(key, id=study), b"something else", "image/png")
+    three.do(JobKind.SUMMARISE)
+    assert three.engine.requests == []
+    assert three.bench.value("SELECT count(*) FROM summaries") == 0
+
+
+def test_the_places_that_a_text_names_are_kept(desk: Desk, study: UUID) -> None:
+    found = Grounding((Phrase("Left effusion.", ((0.5, 0.5, 0.75, 1.0),)),), malformed=1)
+    desk.engine.answer = lambda request, hooks: replace(generated("Left effusion."), grounding=found)
+    desk.do(JobKind.SUMMARISE)
+    assert summary(desk.bench)["grounding"] == [
+        {"phrase": "Left effusion.", "image": "frontal", "boxes": [[0.5, 0.5, 0.75, 1.0]]},
+        {"malformed": 1},
+    ]
 
 
 def test_a_picture_that_is_no_chest_ends_its_study_and_no_other(desk: Desk, study: UUID) -> None:
@@ -133,6 +191,17 @@ def test_a_drawn_film_lies_inside(desk: Desk, study: UUID) -> None:
     desk.bench.rows("UPDATE images SET flags = '{synthetic}' RETURNING id")
     desk.do(JobKind.SUMMARISE)
     assert summary(desk.bench)["flags"] == []
+
+
+def test_a_text_that_its_model_could_not_end_is_marked(desk: Desk, study: UUID) -> None:
+    said = replace(generated("Findings: the lungs"), cut_off=True)
+    desk.engine.answer = lambda request, hooks: said
+    desk.do(JobKind.SUMMARISE)
+    assert summary(desk.bench)["flags"] == ["out_of_scope", "cut_off"]
+    ask(desk.bench.ledger, study, "Is the heart enlarged?")
+    desk.do(JobKind.CHAT)
+    (turn,) = transcript(desk.bench.ledger, study)
+    assert turn.flags == ["out_of_scope", "cut_off"]
 
 
 def test_a_draft_that_contradicts_itself_is_marked_and_counted(desk: Desk, study: UUID) -> None:

@@ -1,5 +1,6 @@
 """The GPU worker as a process, with a tiny bundle of random weights: the real engine, whatever it writes."""
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -9,11 +10,15 @@ from PIL import Image
 
 from tests.support.tiny_bundle import make_tiny_bundle
 from tests.support.worker_bench import Bench
+from xraygpt_core.clinical_sealing import ClinicalSealer, box_key
+from xraygpt_core.clinical_text import Clinical
 from xraygpt_core.exit_codes import START_AGAIN
 from xraygpt_core.ledger.studies.chat import ask, transcript
 from xraygpt_core.ledger.training.serving import serve, served_bundle
 from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.states import ImageRole
 
+CLINICAL_KEY = hashlib.sha256(b"the clinical text of the tests").hexdigest()
 CPU = {"XRAYGPT_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "XRAYGPT_BATCH_SIZE": "4"}
 
 
@@ -40,6 +45,7 @@ def test_a_gpu_worker_summarises_answers_and_leaves_for_a_new_bundle(bench: Benc
     worker = bench.start("gpu", XRAYGPT_MODELS=str(models), XRAYGPT_BUNDLE="tiny", **CPU)
     bench.until("SELECT count(*) FROM study_summaries", 3, "three studies are summarised")
     assert served_bundle(bench.ledger).name == "tiny"
+    assert bench.value("SELECT served_images FROM installation") == ["frontal"]
     stamped = bench.rows("SELECT DISTINCT bundle, bundle_sha256 FROM study_summaries")
     assert stamped == [{"bundle": "tiny", "bundle_sha256": tiny.sha256}]
 
@@ -48,6 +54,40 @@ def test_a_gpu_worker_summarises_answers_and_leaves_for_a_new_bundle(bench: Benc
 
     serve(bench.ledger, "other")
     assert worker.wait(120) == START_AGAIN
+
+
+def test_a_gpu_worker_shows_its_model_three_films_and_what_was_known(bench: Bench, models: Path) -> None:
+    prompt = {"template": "maira-2", "question": "Q", "stop": ["</s>"], "images": list(ImageRole)}
+    make_tiny_bundle(models, "three", image_tokens=3, max_new_tokens=4, prompt=prompt)
+    pngs = [png(30 + number) for number in range(3)]
+    study, *others = [bench.settled(30 + number, png=one) for number, one in enumerate(pngs)]
+    frontal, lateral, prior = (
+        bench.value("SELECT id FROM images WHERE study_id = :id", id=one) for one in (study, *others)
+    )
+    words = ClinicalSealer(bytes.fromhex(CLINICAL_KEY)).seal(frontal, Clinical("CANARY of cough"))
+    assert words is not None
+    key, sha256 = box_key(words)
+    bench.store.put(key, words, "application/octet-stream")
+    for sql in (
+        "UPDATE jobs SET state = 'cancelled', finished_at = now() WHERE subject = ANY (:others) RETURNING id",
+        "UPDATE images SET study_id = :study, view = 'LATERAL' WHERE id = :lateral RETURNING id",
+        "UPDATE images SET clinical_key = :key, clinical_sha256 = :sha256 WHERE id = :frontal RETURNING id",
+        "UPDATE studies SET chosen_lateral = :lateral, chosen_prior = :prior WHERE id = :study RETURNING id",
+    ):
+        values = {"study": study, "others": others, "frontal": frontal, "lateral": lateral, "prior": prior}
+        bench.rows(sql, **values, key=key, sha256=sha256)
+    bench.one_patient(study, others[1])
+    given = {"XRAYGPT_CLINICAL_TEXT": "true", "XRAYGPT_CLINICAL_KEY": CLINICAL_KEY, **CPU}
+    bench.start("gpu", XRAYGPT_MODELS=str(models), XRAYGPT_BUNDLE="three", **given)
+    bench.until("SELECT count(*) FROM study_summaries", 1, "the study is summarised")
+    (row,) = bench.rows("SELECT provenance, lateral_image, prior_image FROM summaries")
+    hashes = [hashlib.sha256(one).hexdigest() for one in pngs]
+    assert row["provenance"]["images"] == dict(zip(ImageRole, hashes, strict=True))
+    assert row["provenance"]["clinical_sha256"] == sha256
+    assert "INDICATION: [indication]" in row["provenance"]["prompt"]
+    assert (row["lateral_image"], row["prior_image"]) == (lateral, prior)
+    assert set(bench.value("SELECT served_images FROM installation")) == set(ImageRole)
+    assert "CANARY" not in bench.log()
 
 
 def test_a_bundle_that_is_not_there_is_one_sentence(bench: Bench, models: Path) -> None:

@@ -49,6 +49,11 @@ def test_a_worker_tells_its_metrics_to_who_knows_the_token(bench: Bench) -> None
     url = f"http://127.0.0.1:{port}"
     prometheus = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
     assert 'xraygpt_job_attempts_total{kind="ingest"} 1.0' in prometheus.text
+    assert "xraygpt_summaries_total" not in prometheus.text
+    assert "xraygpt_http" not in prometheus.text
+    with bench.ledger.work() as work:
+        (alive,) = work.rows("SELECT kind, slots, bundle, devices FROM workers WHERE kind = 'ingest'")
+    assert (alive["kind"], alive["bundle"], alive["devices"]) == ("ingest", None, None)
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         stranger = httpx.get(f"{url}/metrics", headers=headers, timeout=60)
         assert (stranger.status_code, "xraygpt_job" in stranger.text) == (401, False)

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -27,9 +28,9 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(engine_work.SHAPES, "tiny", TINY)
 
 
-def asked(rows: int = 4, per_second: float = 0.0, weights: str | None = None) -> argparse.Namespace:
-    shape = {"shape": "tiny", "device": "cpu", "dtype": torch.float32, "weights": weights}
-    return argparse.Namespace(**shape, rows=rows, per_second=per_second, prompt_tokens=None, graphs=False)
+def asked(*options: str, rows: int = 4, per_second: float = 0.0) -> argparse.Namespace:
+    given = ["engine", "--shape", "tiny", "--rows", str(rows), "--per-second", str(per_second), *options]
+    return engine_ways.parser().parse_args(given)
 
 
 def result(**changed: float) -> EngineResult:
@@ -52,10 +53,18 @@ def test_studies_arrive_at_the_rate_that_was_asked_for() -> None:
     assert math.isclose(times[-1] / 2000, 0.25, rel_tol=0.1)
 
 
+def test_the_studies_of_llava_s_family_have_one_to_three_images() -> None:
+    some = jobs(30, 16, 9, 3)
+    assert {len(job.image) for job in some} == {9, 18, 27}
+    assert all(torch.equal(a.image, b.image) for a, b in zip(some, jobs(30, 16, 9, 3), strict=True))
+
+
+@pytest.mark.parametrize("most", ["1", "3"])
 @pytest.mark.parametrize("way", ["engine", "static", "one_by_one"])
-def test_a_way_writes_what_is_asked_for(way: str) -> None:
-    work = jobs(5, 16)
-    made = engine_ways.WAYS[way](asked(), work)
+def test_a_way_writes_what_is_asked_for(way: str, most: str) -> None:
+    options = asked("--studies", "5", "--image-tokens", "12", "--most-images", most)
+    work = engine_ways.asked_for(options)
+    made = engine_ways.WAYS[way](options, work)
     assert (made.studies, made.tokens) == (5, useful(work))
     assert len(made.latencies) == 5
     assert 0 < max(made.latencies) <= made.seconds + 0.5
@@ -66,6 +75,21 @@ def test_the_engine_counts_what_the_device_could_do_at_best() -> None:
     made = engine_ways.ours(asked(per_second=200.0), jobs(6, 16))
     assert made.ideal_seconds is not None
     assert 0 < made.ideal_seconds < made.seconds
+
+
+def test_padded_prompts_say_what_they_say_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    llm, work = model("tiny", torch.float32, "cpu"), jobs(4, 16, 12, 3)
+    said: list[torch.Tensor] = []
+    real = llm.generate
+
+    def generate(**given: Any) -> torch.Tensor:
+        said.append(real(**given))
+        return said[-1]
+
+    monkeypatch.setattr(llm, "generate", generate)
+    for some in (work, *([job] for job in work)):
+        engine_ways._generate(llm, some, 8)
+    assert torch.equal(said[0], torch.cat(said[1:]))
 
 
 def test_weights_are_made_in_the_precision_asked_for() -> None:

@@ -30,7 +30,7 @@ def test_the_whole_plan_fits_into_twelve_minutes() -> None:
 
 def test_every_speed_step_is_one_the_engine_can_be_asked_for() -> None:
     commands = [one.command for one in PLAN if "speed" in one.command]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         options = command[command.index("speed") + 1 :]
         assert engine_ways.parser().parse_args(["engine", *options]).studies > 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xraygpt_core.durable import complete_directory, flush_tree
+from xraygpt_core.durable import complete_directory, complete_file, flush_tree
 
 
 def test_a_directory_half_written_never_has_its_name(tmp_path: Path) -> None:
@@ -59,3 +59,30 @@ def _leads_to(handle: str, path: Path) -> bool:
         return os.readlink(f"/proc/self/fd/{handle}") == str(path)
     except FileNotFoundError:  # the handle of the listing itself
         return False
+
+
+def test_a_file_half_written_never_has_its_name(tmp_path: Path) -> None:
+    def fail_half_way() -> None:
+        with complete_file(tmp_path / "x.csv") as work:
+            work.write_text("half")
+            raise RuntimeError("power")
+
+    (tmp_path / "x.csv").write_text("former")
+    with pytest.raises(RuntimeError, match="power"):
+        fail_half_way()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x.csv", "former")]
+
+
+def test_a_file_is_its_owners_alone_and_a_link_to_it_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "x.csv")
+    for text in ("first", "second"):
+        with complete_file(tmp_path / "link") as work:
+            work.write_text(text)
+    assert (tmp_path / "link").is_symlink()
+    assert ((tmp_path / "x.csv").read_text(), (tmp_path / "x.csv").stat().st_mode & 0o777) == ("second", 0o600)
+
+
+@pytest.mark.parametrize("name", ["/dev/null", "/proc/self", "none/x.csv"])
+def test_what_cannot_become_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OSError, match=r"is no regular file|there is no folder"), complete_file(tmp_path / name):
+        raise AssertionError

@@ -52,6 +52,14 @@ def test_a_line_is_json_that_says_who_when_and_what() -> None:
     assert str(said["time"]).endswith("+00:00")
 
 
+@pytest.mark.parametrize(("level", "clock"), [("INFO", False), ("DEBUG", True), ("ERROR", False)])
+def test_the_clock_speaks_of_its_rounds_at_debug_alone(level: str, clock: bool) -> None:
+    configure_logging(level, "control")
+    beat = logging.getLogger("celery.beat")
+    assert beat.isEnabledFor(logging.INFO) == clock
+    assert beat.isEnabledFor(logging.WARNING) == (level != "ERROR")
+
+
 def test_an_unknown_field_is_refused_and_only_its_name_is_told() -> None:
     said = line(patient_name=CANARY, key="a/b.dcm", epoch=1)
     assert said["refused"] == ["key", "patient_name"]

@@ -21,6 +21,7 @@ ALLOWED_LABELS = {
     "source",
     "result",
     "buckets",
+    "device",
     "le",
 }
 

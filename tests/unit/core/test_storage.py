@@ -1,16 +1,13 @@
-"""The object store, against a bucket of our own that obeys or misbehaves as told."""
+"""The object store, against a bucket of our own that obeys, or misbehaves in a way a test chose."""
 
 import hashlib
 import socket
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from tests.support.fake_s3 import FakeS3, etag_of, fake_s3
 from xraygpt_core.errors import ConfigurationError, InvalidRequest, ObjectMissing, ObjectReplaced, Rejected, Unavailable
 from xraygpt_core.incoming_file import IncomingFile
 from xraygpt_core.settings import Settings
@@ -20,104 +17,10 @@ from xraygpt_core.storage import ObjectStore
 SECRET_KEY_NAME = "incoming/DOE^JANE_1970.dcm"
 
 
-@dataclass
-class FakeS3:
-    """Buckets as dicts; ``status`` makes every request fail, ``lost`` bytes are missing at the end of a body."""
-
-    buckets: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"source": {}, "derived": {}})
-    status: int | None = None
-    lost: int = 0
-    bucket_code: str = "NoSuchBucket"
-    puts: int = 0
-    url: str = ""
-
-
-def etag_of(data: bytes) -> str:
-    return hashlib.md5(data).hexdigest()
-
-
-def handler_for(fake: FakeS3) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *args: object) -> None:
-            """Quiet."""
-
-        def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-            self.send_response(status)
-            for name, value in ({"Content_Length": str(len(body))} | headers).items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def fail(self, status: int, code: str) -> None:
-            self.answer(status, f"<Error><Code>{code}</Code><Message>{self.path}</Message></Error>".encode())
-
-        def serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            parts = urlsplit(self.path)
-            bucket, _, key = unquote(parts.path).lstrip("/").partition("/")
-            if fake.status:
-                self.fail(fake.status, "Broken")
-            elif bucket not in fake.buckets:
-                self.fail(404, fake.bucket_code)
-            elif not key:
-                self.answer(200) if self.command == "HEAD" else self.listing(
-                    fake.buckets[bucket], parse_qs(parts.query)
-                )
-            else:
-                self.object(fake.buckets[bucket], key, body)
-
-        do_GET = do_HEAD = do_PUT = do_DELETE = serve
-
-        def object(self, bucket: dict[str, bytes], key: str, body: bytes) -> None:
-            if self.command == "PUT":
-                fake.puts += 1
-                bucket[key] = body
-                self.answer(200, ETag=f'"{etag_of(body)}"')
-            elif self.command == "DELETE":
-                bucket.pop(key, None)
-                self.answer(204)
-            elif key not in bucket:
-                self.fail(404, "NoSuchKey")
-            elif self.headers.get("If-Match", f'"{etag_of(bucket[key])}"') != f'"{etag_of(bucket[key])}"':
-                self.fail(412, "PreconditionFailed")
-            else:
-                data = bucket[key]
-                self.answer(
-                    200, data[: len(data) - fake.lost], ETag=f'"{etag_of(data)}"', Content_Length=str(len(data))
-                )
-                self.close_connection = bool(fake.lost)
-
-        def listing(self, bucket: dict[str, bytes], query: dict[str, list[str]]) -> None:
-            after = query.get("continuation-token", query.get("start-after", [""]))[0]
-            keys = [key for key in sorted(bucket) if key.startswith(query.get("prefix", [""])[0]) and key > after]
-            items = "".join(
-                f"<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00Z</LastModified>"
-                f"<ETag>&quot;{etag_of(bucket[key])}&quot;</ETag><Size>{len(bucket[key])}</Size></Contents>"
-                for key in keys[:2]
-            )
-            more = len(keys) > 2
-            token = f"<NextContinuationToken>{keys[1]}</NextContinuationToken>" if more else ""
-            text = f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated>{token}{items}</ListBucketResult>"
-            self.answer(200, text.encode(), Content_Type="application/xml")
-
-    return Handler
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[FakeS3]:
-    made = FakeS3()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(made))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    made.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield made
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with fake_s3() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

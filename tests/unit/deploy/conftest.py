@@ -32,3 +32,8 @@ def gpu_overlay() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def external_bucket() -> dict[str, Any]:
     return load("deploy/external-bucket.yml")
+
+
+@pytest.fixture(scope="session")
+def model_server() -> dict[str, Any]:
+    return load("deploy/model-server.yml")

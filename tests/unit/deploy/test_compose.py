@@ -123,7 +123,7 @@ def test_no_secret_stands_in_the_file(compose: dict[str, Any], services: Service
     assert all(secret["file"].startswith("deploy/secrets/") for secret in compose["secrets"].values())
     secret_fields = {f"XRAYGPT_{name.upper()}" for name in Settings.model_fields if name.endswith(("_url", "_key"))}
     secret_fields |= {"XRAYGPT_FLOWER_PASSWORD", "XRAYGPT_WEBHOOK_TOKEN", "XRAYGPT_METRICS_TOKEN", "POSTGRES_PASSWORD"}
-    secret_fields -= {"XRAYGPT_S3_ENDPOINT_URL", "XRAYGPT_FLOWER_GATEWAY_URL"}
+    secret_fields -= {"XRAYGPT_S3_ENDPOINT_URL", "XRAYGPT_FLOWER_GATEWAY_URL", "XRAYGPT_FLOWER_URL"}
     nowhere = {
         "XRAYGPT_DATABASE_URL": "postgresql://nobody@nowhere/none",
         "XRAYGPT_REDIS_URL": "redis://nowhere:6379/0",
@@ -190,6 +190,16 @@ def test_every_file_that_is_mounted_exists(services: Services, root: Path) -> No
                 host, _, mode = volume.split(":")
                 assert (root / host).is_file()
                 assert mode == "ro"
+
+
+def test_the_overlay_of_a_model_server_is_valid_compose(model_server: dict[str, Any], schema: Any) -> None:
+    jsonschema.validate(model_server, schema)
+
+
+def test_only_the_gpu_worker_reaches_a_model_server_and_holds_its_key(model_server: dict[str, Any]) -> None:
+    ((name, added),) = model_server["services"].items()
+    assert (name, added["networks"]) == ("worker-gpu", ["out"])
+    assert added["secrets"] == [{"source": "server_key", "target": "XRAYGPT_SERVER_KEY"}]
 
 
 def test_the_overlay_gives_the_gpu_to_those_who_have_torch(services: Services, gpu_overlay: dict[str, Any]) -> None:

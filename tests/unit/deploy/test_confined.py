@@ -12,6 +12,7 @@ from tests.support.compose_file import NEEDED, ONCE, OURS
 EVERYTHING = sorted(NEEDED | ONCE)
 # The users of other people's images, as their makers fix them.
 THEIRS = {"postgres": "999:999", "redis": "999:999", "s3": "1000:1000", "prometheus": "65534:65534"}
+THEIRS |= {"grafana": "472:0"}
 DIGEST = re.compile(r"[\w./-]+:v?\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}")
 # Who may write where: named volumes, which stay, and folders in memory. Nothing else of a container can be written.
 VOLUMES = {
@@ -19,12 +20,13 @@ VOLUMES = {
     "redis": {"/data"},
     "s3": {"/data"},
     "prometheus": {"/prometheus"},
+    "grafana": {"/var/lib/grafana"},
     "models": {"/models"},
     "worker-gpu": {"/models"},
     "worker-training": {"/models", "/scratch"},
 }
 IN_MEMORY = {"postgres": {"/tmp", "/var/run/postgresql"}, "s3": {"/tmp", "/run/weed"}}
-IN_MEMORY |= {"redis": {"/tmp"}, "prometheus": {"/tmp"}, "worker-training": {"/tmp"}}
+IN_MEMORY |= {"redis": {"/tmp"}, "prometheus": {"/tmp"}, "grafana": {"/tmp"}, "worker-training": {"/tmp"}}
 
 Services = dict[str, dict[str, Any]]
 
@@ -120,9 +122,13 @@ def test_a_container_is_told_to_end_by_a_signal_it_knows(services: Services, nam
         assert "stop_grace_period" in services[name]
 
 
-def test_only_the_gateway_and_flower_are_published_and_on_loopback(services: Services) -> None:
+def test_only_the_pages_of_people_are_published_and_on_loopback(services: Services) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert published == {"gateway": ["127.0.0.1:8000:8000"], "flower": ["127.0.0.1:5555:5555"]}
+    assert published == {
+        "gateway": ["127.0.0.1:8000:8000"],
+        "flower": ["127.0.0.1:5555:5555"],
+        "grafana": ["127.0.0.1:3000:3000"],
+    }
 
 
 def test_the_image_that_answers_others_holds_no_pip_and_nothing_more_of_debian(root: Path) -> None:

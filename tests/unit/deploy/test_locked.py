@@ -111,6 +111,6 @@ def test_the_bill_of_materials_names_all_that_is_installed_and_all_images(lock: 
     locked = lock.locked(text(target))
     assert {name: one["version"] for name, one in by_kind["library"].items()} == {n: v for n, (v, _) in locked.items()}
     assert set(by_kind["container"]) == {
-        *("python", "postgres", "valkey/valkey", "chrislusf/seaweedfs", "prom/prometheus")
+        *("python", "postgres", "valkey/valkey", "chrislusf/seaweedfs", "prom/prometheus", "grafana/grafana")
     }
     assert all(one["hashes"] for one in components)

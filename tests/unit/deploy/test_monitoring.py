@@ -14,6 +14,7 @@ from xraygpt_core.states import JobKind, JobState, Lane
 
 ROOT = Path(__file__).parents[3]
 RULES: list[dict[str, Any]] = yaml.safe_load((ROOT / "deploy/alerts.yml").read_text())["groups"][0]["rules"]
+RECORDED: list[dict[str, Any]] = yaml.safe_load((ROOT / "deploy/recording.yml").read_text())["groups"][0]["rules"]
 LEDGER = {"xraygpt_jobs", "xraygpt_job_oldest_age_seconds"}
 WORDS = {"kind": set(JobKind), "stage": set(JobKind), "lane": set(Lane), "state": set(JobState)}
 
@@ -74,6 +75,14 @@ def test_an_alert_says_what_to_do(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("page", "warn")
 
 
+@pytest.mark.parametrize("rule", RECORDED, ids=lambda rule: rule["record"])
+def test_a_recording_can_be_parsed_and_speaks_of_metrics_that_exist(rule: dict[str, Any]) -> None:
+    promql_parser.parse(rule["expr"])
+    used = {metric for metric, _ in selectors(rule["expr"])}
+    assert used
+    assert used <= set(series()) | LEDGER
+
+
 def test_waiting_is_measured_in_time_not_in_jobs() -> None:
     for rule in RULES:
         if "Waits" in rule["alert"] or "Long" in rule["alert"]:
@@ -121,6 +130,10 @@ def test_prometheus_reads_the_rules_where_compose_puts_them(services: dict[str, 
 
 def test_the_rules_tests_speak_of_alerts_and_series_that_exist() -> None:
     cases = yaml.safe_load((ROOT / "deploy/alerts.test.yml").read_text())["tests"]
-    assert {one["alertname"] for case in cases for one in case["alert_rule_test"]} <= {rule["alert"] for rule in RULES}
+    assert {one["alertname"] for case in cases for one in case.get("alert_rule_test", ())} <= {
+        rule["alert"] for rule in RULES
+    }
+    recorded = {one["expr"] for case in cases for one in case.get("promql_expr_test", ())}
+    assert recorded <= {rule["record"] for rule in RECORDED}
     named = {metric for case in cases for one in case["input_series"] for metric, _ in selectors(one["series"])}
     assert named <= set(series()) | LEDGER | {"up"}

@@ -11,12 +11,13 @@ Services = dict[str, dict[str, Any]]
 
 # Server: who shares a network with it. What they get there is a matter of passwords, tokens and keys.
 MEANT = {
-    "postgres": {"migrate", "prepare", "gateway", *WORKERS},
+    "postgres": {"migrate", "prepare", "gateway", "grafana", *WORKERS},
     "redis": {"gateway", "flower", *WORKERS},
     "s3": {"prepare", "gateway", *WORKERS},
-    "prometheus": {"gateway", *WORKERS},
-    "flower": {"gateway", "redis", *WORKERS},
-    "gateway": {"postgres", "redis", "s3", "prometheus", "flower", "migrate", "prepare", *WORKERS},
+    "prometheus": {"gateway", "grafana", *WORKERS},
+    "flower": {"gateway", "grafana", "redis", *WORKERS},
+    "grafana": {"gateway", "flower", "postgres", "prometheus", "migrate", "prepare", *WORKERS},
+    "gateway": {"postgres", "redis", "s3", "prometheus", "grafana", "flower", "migrate", "prepare", *WORKERS},
     "models": set(),
 }
 OWN_BUCKET_KEYS = {"XRAYGPT_S3_ACCESS_KEY", "XRAYGPT_S3_SECRET_KEY"}
@@ -26,6 +27,7 @@ HOLDS = {
     "postgres": {"postgres_password", "owner_password"},
     "redis": {"redis_password"},
     "prometheus": {"metrics_token"},
+    "grafana": {"grafana_password", "reader_password"},
     "migrate": {"XRAYGPT_DATABASE_URL"},
     "prepare": {"XRAYGPT_DATABASE_URL", *OWN_BUCKET_KEYS, *PASSWORDS},
     "models": set(),
@@ -79,8 +81,8 @@ def test_a_bucket_elsewhere_opens_the_way_for_those_who_hold_its_keys(
 
 
 def test_only_what_is_published_is_on_the_edge(services: Services) -> None:
-    assert {name for name, its in networks(services).items() if "edge" in its} == {"gateway", "flower"}
-    assert {name for name, service in services.items() if "ports" in service} == {"gateway", "flower"}
+    assert {name for name, its in networks(services).items() if "edge" in its} == {"gateway", "flower", "grafana"}
+    assert {name for name, service in services.items() if "ports" in service} == {"gateway", "flower", "grafana"}
 
 
 @pytest.mark.parametrize("name", sorted(HOLDS))

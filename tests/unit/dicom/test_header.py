@@ -5,6 +5,7 @@ import pytest
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
+from xraygpt_core.clinical_text import LONGEST, Clinical
 from xraygpt_core.dicom import header
 from xraygpt_core.dicom.normalise import normalise
 
@@ -41,6 +42,29 @@ def test_an_issuer_is_named_by_its_universal_id_where_nothing_else_names_it() ->
 
 def test_ids_that_begin_alike_before_a_backslash_are_two() -> None:
     assert header.identifiers(dataset(PatientID="X\\1")).patient_id == "X\\1"
+
+
+def test_what_was_known_is_joined_from_the_elements_that_say_it(make_dicom, limits):
+    said = {"ReasonForTheRequestedProcedure": "cough ", "AdditionalPatientHistory": "fever\r\nfor days"}
+    found = normalise(make_dicom(**said, BodyPartExamined="CHEST", ProtocolName="Thorax pa"), limits).clinical
+    assert (found.indication, found.technique) == ("cough; fever for days", "CHEST; Thorax pa")
+    assert (found.comparison, found.prior_report) == (None, None)
+
+
+def test_the_reason_of_the_study_counts_where_the_request_gives_none_and_nothing_is_said_twice() -> None:
+    said = dataset(
+        ReasonForStudy="cough", AdditionalPatientHistory="cough", ProtocolName="CHEST", BodyPartExamined="CHEST"
+    )
+    assert header.clinical(said) == Clinical("cough", "CHEST")
+
+
+def test_a_history_without_end_is_cut() -> None:
+    found = header.clinical(dataset(AdditionalPatientHistory="x" * 9000))
+    assert found.indication == "x" * LONGEST
+
+
+def test_what_was_known_shows_in_no_repr(make_dicom, limits):
+    assert "CANARY" not in repr(normalise(make_dicom(AdditionalPatientHistory="CANARY"), limits))
 
 
 def test_absent_identifiers_are_none(make_dicom, limits):

@@ -39,7 +39,7 @@ def shown(make_dicom, limits):
     def of(stored, orientation, **header):
         pixels = np.kron(stored, np.full((120, 120), 40, np.uint8))
         image = normalise(make_dicom(pixels, PatientOrientation=orientation, **header), limits)
-        assert (image.rows, image.columns) == pixels.shape  # of the original
+        assert (image.columns, image.rows) == Image.open(BytesIO(image.normalised_png)).size  # as it is read
         assert Image.open(BytesIO(image.preview_png)).size == Image.open(BytesIO(image.normalised_png)).size
         seen = np.asarray(Image.open(BytesIO(image.normalised_png)))[60::120, 60::120] // 40
         return seen.tolist(), Flag.ORIENTATION_UNCERTAIN in image.flags

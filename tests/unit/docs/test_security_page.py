@@ -19,6 +19,8 @@ TELLING = {
     "summaries": {"edited_summary", "reviewed_by"},
     "reviews": {"text", "reason", "reviewer"},
     "training_texts": {"pair"},
+    "sealed_numbers": {"sealed"},
+    "request_words": {"box"},
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from xraygpt_core.report.text_labels import FINDINGS
 from xraygpt_core.states import (
     DOUBTS,
     NOTICE,
@@ -33,7 +34,7 @@ def constant(name: str) -> str:
 
 
 def keys_of(name: str) -> list[str]:
-    return re.findall(r"(?:^|[{,])\s*(\w+): [\[\"]", constant(name), re.MULTILINE)
+    return re.findall(r"(?:^|[{,])\s*(\w+): (?:\[\s*)?(?:t\()?\"", constant(name), re.MULTILINE)
 
 
 def elements_of(name: str) -> list[str]:
@@ -61,11 +62,15 @@ def test_the_reading_room_has_a_text_for_each_word_and_for_no_other(name: str, w
     assert sorted(keys_of(name)) == sorted(words)
 
 
+def test_the_reading_room_has_a_word_for_each_finding_that_texts_are_read_for() -> None:
+    assert sorted(keys_of("FINDINGS")) == sorted(FINDINGS)
+
+
 def test_the_reading_room_knows_the_same_doubts_and_the_same_ends_as_the_ledger() -> None:
     assert set(elements_of("DOUBTS")) == DOUBTS
     assert set(elements_of("UNREAD")) == TERMINAL_STUDY_STATES - {StudyState.SUMMARISED}
     assert set(elements_of("OPEN")) == set(StudyState) - TERMINAL_STUDY_STATES
-    assert constant("NOTICE") == f'"{NOTICE}"'
+    assert constant("NOTICE") == f't("{NOTICE}")'
 
 
 def test_each_reason_code_stands_on_the_page_about_images_with_its_cause() -> None:
@@ -82,4 +87,4 @@ def test_each_flag_stands_on_the_page_about_texts() -> None:
 def test_each_doubt_stands_there_as_one() -> None:
     flags = section("api.md", "### What to know about a text")
     about_films = flags.partition("Other flags are about the film:")[2].partition("(doubts:")[0]
-    assert set(re.findall(r"`(\w+)`", about_films)) | {Flag.OUT_OF_SCOPE, Flag.CONSISTENCY} == DOUBTS
+    assert set(re.findall(r"`(\w+)`", about_films)) | {Flag.OUT_OF_SCOPE, Flag.CUT_OFF, Flag.CONSISTENCY} == DOUBTS

@@ -109,10 +109,10 @@ def test_a_lane_is_listed_in_states_and_in_the_pages_words_alone() -> None:
     assert found == {"api_gateway/static/words.js"}  # the enum has a line and a comment for each
 
 
-def test_a_kind_is_told_apart_in_the_table_and_where_a_worker_takes_it() -> None:
+def test_a_kind_is_told_apart_in_the_table_where_a_worker_takes_it_and_where_a_wait_is_explained() -> None:
     told_apart = re.compile(r"(?:is|is not|==|!=|in|case) \(?JobKind\.|JobKind\.\w+:")
     found = {path for path, text in sources(".py").items() if told_apart.search(text)}
-    assert found == {"xraygpt_core/ledger/jobs/kinds.py", "workers/worker_kinds.py"}
+    assert found == {"xraygpt_core/ledger/jobs/kinds.py", "workers/worker_kinds.py", "xraygpt/waiting.py"}
 
 
 @pytest.mark.parametrize("kind", JobKind)

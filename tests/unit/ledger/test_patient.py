@@ -23,6 +23,11 @@ def test_another_id_contradicts_whoever_issued_it(one: Patient, other: Patient) 
     assert other.contradicts(one)
 
 
+def test_a_name_is_learnt_with_its_issuer_and_forgotten_never() -> None:
+    assert ONE.learns(AT_X)
+    assert not any(one.learns(other) for one, other in [(NOBODY, ONE), (AT_X, ONE), (AT_X, AT_Y), (ONE, ONE)])
+
+
 def test_one_id_under_two_issuers_contradicts() -> None:
     assert AT_X.contradicts(AT_Y)
 

@@ -22,5 +22,5 @@ def test_each_field_of_a_summary_is_a_column_and_is_read() -> None:
     assert all(name in read._SUMMARY for name in READ - {"notice"})
 
 
-def test_the_answer_shows_each_field_of_a_summary_and_its_scope_but_not_which_image_it_is_about() -> None:
-    assert set(SummaryAnswer.model_fields) == READ - {"image_id"} | {"scope"}
+def test_the_answer_shows_each_field_of_a_summary_and_its_scope() -> None:
+    assert set(SummaryAnswer.model_fields) == READ | {"scope", "image_id"}

@@ -1,4 +1,4 @@
-"""A tiny bundle shared by the model's tests, films made of noise, and engines before a small vLLM server."""
+"""A tiny bundle shared by the model's tests, films made of noise, and engines before small servers."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -10,10 +10,11 @@ from PIL import Image
 
 from tests.support.published_parts import Parts, write_parts
 from tests.support.tiny_bundle import make_tiny_bundle
-from tests.support.vllm_server import SmallVllm, small_vllm
+from tests.support.vision_server import SmallVision, small_vision
+from tests.support.vllm_server import SmallVllm, small_vllm, vllm_engines
 from xraygpt_core.model.bundle import Bundle
-from xraygpt_core.model.vllm import backend
-from xraygpt_core.model.vllm.backend import VllmEngine, VllmServer
+from xraygpt_core.model.remote import engine as remote_engine
+from xraygpt_core.model.vllm.backend import VllmEngine
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,33 +54,20 @@ def running_vllm(tiny: Bundle) -> Iterator[SmallVllm]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def running_vision() -> Iterator[SmallVision]:
+    with small_vision() as made:
+        yield made
+
+
 @pytest.fixture
 def server(running_vllm: SmallVllm, monkeypatch: pytest.MonkeyPatch) -> SmallVllm:
-    monkeypatch.setattr(backend, "_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(remote_engine, "_PAUSE_SECONDS", 0.02)
     running_vllm.reset()
     return running_vllm
 
 
 @pytest.fixture
 def make(tiny: Bundle, server: SmallVllm) -> Iterator[Callable[..., VllmEngine]]:
-    """Makes engines that are closed afterwards.
-
-    Patience is also how long an engine waits for a single answer: a test that wants little of it wants that not.
-    """
-    made: list[VllmEngine] = []
-
-    def one(
-        url: str = server.url, key: str | None = None, *, batch_size: int = 1, patience: float = 60.0
-    ) -> VllmEngine:
-        engine = VllmEngine(
-            tiny, VllmServer(url, key), device="cpu", dtype=torch.float32, batch_size=batch_size, patience=60.0
-        )
-        made.append(engine)
-        engine._patience = patience
-        return engine
-
-    yield one
-    if server.pause is not None:
-        server.pause.set()
-    for engine in made:
-        engine.close()
+    with vllm_engines(tiny, server) as made:
+        yield made

@@ -94,7 +94,7 @@ BROKEN: list[tuple[Break, str]] = [
     (broken_parts.projector_without_bias, "checkpoint_3.pth: llama_proj.bias missing"),
     (broken_parts.nothing_there, "nowhere is missing"),
     (broken_llms.damaged_gguf, "model.gguf is no GGUF file of a llama, or damaged"),
-    (broken_parts.unknown_template, "there is no prompt template 'chatgpt'; there are maira-1"),
+    (broken_parts.unknown_template, "there is no prompt template 'chatgpt'; there are libra,"),
     (broken_parts.unknown_dtype, "'int4' is none of float32, bfloat16, float16"),
 ]
 

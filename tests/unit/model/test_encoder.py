@@ -23,7 +23,7 @@ from xraygpt_core.model.encoders.efficientnet import (
 )
 from xraygpt_core.model.encoders.encoder import ENCODERS, Encoder, load_encoder
 from xraygpt_core.model.encoders.preprocess import read_grey
-from xraygpt_core.model.importing.encoders import _RECIPES
+from xraygpt_core.model.importing.recipes import RECIPES
 from xraygpt_core.model.loading import load_strictly
 
 
@@ -154,7 +154,7 @@ def test_wrong_encoder_options_are_a_bundle_error(tiny: Bundle, options: dict[st
 @pytest.mark.parametrize("build", ENCODERS, ids=lambda build: build.__name__)
 def test_an_encoder_is_importable_and_documented(build: Callable[..., Encoder]) -> None:
     """The demo's encoder is fetched instead of imported."""
-    titles = {recipe.build: recipe.title for recipe in _RECIPES}
+    titles = {recipe.build: recipe.title for recipe in RECIPES}
     documented = (Path(__file__).parents[3] / "docs/models.md").read_text()
     if build.__name__ in inspect.getsource(fetch):
         assert f'class = "{build.__name__}"' in documented
@@ -163,4 +163,4 @@ def test_an_encoder_is_importable_and_documented(build: Callable[..., Encoder]) 
 
 
 def test_an_encoder_that_can_be_imported_can_be_loaded() -> None:
-    assert {recipe.build for recipe in _RECIPES} <= set(ENCODERS)
+    assert {recipe.build for recipe in RECIPES} <= set(ENCODERS)

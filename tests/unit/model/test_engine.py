@@ -68,6 +68,15 @@ def test_a_text_comes_with_its_provenance(engine: Engine, noise_png: Png) -> Non
     assert made.software["device"] == "cpu"
 
 
+def test_a_text_is_cut_off_unless_its_last_token_ends_it(
+    engine: Engine, noise_png: Png, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = engine.submit(GenerationRequest(noise_png(1))).result(60)
+    assert (cut.tokens, cut.cut_off) == (8, True)
+    monkeypatch.setattr(engine._endings, "reached", lambda ids: len(ids) == 8)
+    assert not engine.submit(GenerationRequest(noise_png(1))).result(60).cut_off
+
+
 def test_a_picture_that_cannot_be_read_fails_alone(engine: Engine, noise_png: Png) -> None:
     released = hold(engine, noise_png(0))
     good, bad, other = (engine.submit(GenerationRequest(data)) for data in (noise_png(1), b"broken", noise_png(2)))

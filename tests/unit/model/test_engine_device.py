@@ -12,10 +12,10 @@ from tests.support.engine_tools import HIDDEN, LONGEST, PREFIX, held, in_one_bat
 from xraygpt_core.errors import BundleError, ConfigurationError, Unavailable
 from xraygpt_core.model.backend import DeviceLost, Generated, RequestFailed
 from xraygpt_core.model.bundle import Bundle, Decoding
+from xraygpt_core.model.engine.arena import SlotClass
 from xraygpt_core.model.engine.engine import Engine
 from xraygpt_core.model.engine.rows import Launch
 from xraygpt_core.model.engine.runner import Runner, Setting
-from xraygpt_core.model.engine.scheduler import SlotClass
 
 SLOTS = (SlotClass(48, 8), SlotClass(80, 1))
 ONE_SLOT = (SlotClass(48, 1), SlotClass(80, 1))

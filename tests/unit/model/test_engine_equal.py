@@ -13,7 +13,7 @@ import torch
 
 from tests.support.engine_tools import END, HIDDEN, LONGEST, PREFIX, VOCABULARY, Served, serving, small_model
 from xraygpt_core.model.backend import Generated
-from xraygpt_core.model.engine.scheduler import SlotClass
+from xraygpt_core.model.engine.arena import SlotClass
 
 
 @dataclass

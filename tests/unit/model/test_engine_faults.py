@@ -10,7 +10,7 @@ from tests.support.engine_tools import HIDDEN, LONGEST, Served, held, in_one_bat
 from xraygpt_core.errors import Unavailable
 from xraygpt_core.model.backend import DeviceLost, RequestFailed
 from xraygpt_core.model.bundle import Decoding
-from xraygpt_core.model.engine.scheduler import SlotClass
+from xraygpt_core.model.engine.arena import SlotClass
 from xraygpt_core.model.faults import device_is_gone, out_of_memory
 
 SLOTS = (SlotClass(48, 8), SlotClass(80, 1))

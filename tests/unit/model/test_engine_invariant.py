@@ -8,7 +8,7 @@ import torch
 
 from tests.support.engine_tools import HIDDEN, Served, serving
 from xraygpt_core.model.backend import Generated
-from xraygpt_core.model.engine.scheduler import SlotClass
+from xraygpt_core.model.engine.arena import SlotClass
 
 SLOTS = (SlotClass(48, 16), SlotClass(80, 2))
 STUDIES = 60

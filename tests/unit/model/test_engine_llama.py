@@ -8,8 +8,9 @@ import torch
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.engine import quantised
+from xraygpt_core.model.engine.cache import Cache
 from xraygpt_core.model.engine.graphs import rounded
-from xraygpt_core.model.engine.llama import Cache, Llama
+from xraygpt_core.model.engine.llama import Llama
 from xraygpt_core.model.engine.weights import Matrix, free_bytes, widens
 
 PROMPTS = [[5, 9, 11, 3, 8, 20, 21], [5, 9, 40], [5, 9, 3, 3, 17, 60, 61, 62, 63, 64, 2], [5, 9, 33, 90, 7]]

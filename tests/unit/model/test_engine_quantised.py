@@ -19,10 +19,10 @@ from tests.support.engine_tools import HIDDEN, serving, small_model
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.backend import Generated
 from xraygpt_core.model.engine import quantised
+from xraygpt_core.model.engine.arena import SlotClass
 from xraygpt_core.model.engine.llama import Llama
 from xraygpt_core.model.engine.quantised import Fp8Matrix, Int8Matrix, product_of
 from xraygpt_core.model.engine.roofline import measure
-from xraygpt_core.model.engine.scheduler import SlotClass
 from xraygpt_core.model.engine.weights import Matrix
 
 KINDS = {"int8": Int8Matrix, "fp8": Fp8Matrix}

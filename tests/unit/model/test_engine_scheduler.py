@@ -2,16 +2,14 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from xraygpt_core.errors import BundleError, InvalidRequest
-from xraygpt_core.model.engine.memory import plan_slots
-from xraygpt_core.model.engine.scheduler import FAIR_EVERY, GROW_AFTER, Scheduler, SlotClass, State, Ticket, similar
+from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.model.engine.arena import SlotClass
+from xraygpt_core.model.engine.scheduler import FAIR_EVERY, GROW_AFTER, Scheduler, Ticket, piece, similar
 
 CLASSES = (SlotClass(10, 3), SlotClass(40, 1))
 
@@ -80,6 +78,47 @@ def test_prompts_enter_up_to_the_budget_but_one_always() -> None:
     filled(scheduler, 4)
     assert len(scheduler.admit(9)) == 2
     assert len(scheduler.admit(1)) == 1
+
+
+def test_a_long_prompt_enters_with_what_is_read_of_it_at_once() -> None:
+    assert [piece(tokens, 100) for tokens in (1, 100, 101, 250, 400)] == [1, 100, 51, 84, 100]
+    scheduler: Scheduler[str] = Scheduler([SlotClass(500, 4)])
+    for tokens in (250, 10, 10):
+        scheduler.add(Ticket("", 1, tokens, tokens))
+    assert [one.prompt_tokens for one in scheduler.admit(100)] == [250, 10]
+    assert scheduler.admit(100, reading=91) == []
+    assert len(scheduler.admit(100, reading=84)) == 1
+
+
+def test_images_enter_up_to_the_bound_but_one_request_always() -> None:
+    scheduler: Scheduler[str] = Scheduler([SlotClass(10, 8)])
+    for images in (3, 1, 1, 2, 0):
+        scheduler.add(Ticket("", 1, 1, 4, images=images))
+    assert [[one.images for one in scheduler.admit(100, 2)] for _ in range(4)] == [[3], [1, 1], [2, 0], []]
+
+
+def test_rows_of_several_lengths_share_one_memory() -> None:
+    scheduler: Scheduler[str] = Scheduler([SlotClass(30, 3, shorter=(10, 20), most=5), SlotClass(40, 1)])
+    small, large, middle, talk = ticket(tokens=9), ticket(tokens=30), ticket(tokens=15), ticket(tokens=35)
+    for one in (small, large, middle, talk):
+        scheduler.add(one)
+    assert scheduler.admit(100) == [small, large, middle, talk]
+    assert [one.kind for one in (small, large, middle, talk)] == [0, 2, 1, 3]
+    assert scheduler.at(2, 2) is large
+    assert scheduler.running == [small, middle, large, talk]
+
+
+def test_the_next_of_a_class_waits_for_memory_and_the_shorter_ones_behind_it_wait_too() -> None:
+    scheduler: Scheduler[str] = Scheduler([SlotClass(30, 2, shorter=(10, 20), most=5)])
+    first = filled(scheduler, 4)
+    scheduler.admit(100)
+    large = ticket(tokens=30)
+    scheduler.add(large)
+    filled(scheduler, 1)
+    assert scheduler.admit(100) == []
+    scheduler.leave(first[0])
+    list(scheduler.compact())
+    assert scheduler.admit(100)[0] is large
 
 
 def test_every_eighth_place_goes_to_whoever_waits_longest() -> None:
@@ -161,103 +200,6 @@ def test_holes_are_closed_from_the_end() -> None:
     assert (d.slot, b.slot) == (0, 1)
 
 
-@dataclass
-class Watched:
-    """What the test itself knows about a ticket."""
-
-    older: int  # how many waited for its class when it came
-    admissions: int  # of its class, when it came
-    entered: int = 0
-
-
-@dataclass
-class World:
-    watched: dict[Ticket[str], Watched] = field(default_factory=dict)
-    admissions: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
-
-
-class SchedulerMachine(RuleBasedStateMachine):
-    """Arrivals, departures, cancellations, retries and steps in any order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scheduler: Scheduler[str] = Scheduler(CLASSES)
-        self.world = World()
-
-    @rule(rank=st.integers(0, 3), tokens=st.integers(1, 40), alone=st.booleans(), often=st.integers(1, 4))
-    def arrive(self, rank: int, tokens: int, alone: bool, often: int) -> None:
-        for _ in range(often):
-            one = ticket(rank, tokens, alone=alone and often == 1)
-            self.scheduler.add(one)
-            older = sum(other.kind == one.kind for other in self.scheduler.waiting) - 1
-            self.world.watched[one] = Watched(older, self.world.admissions[one.kind])
-
-    @rule(budget=st.integers(1, 20))
-    def step(self, budget: int) -> None:
-        waiting, turns = self.scheduler.waiting, list(self.world.admissions)
-        for one in self.scheduler.admit(budget):
-            same = [other for other in waiting if other.kind == one.kind and other.state is State.WAITING]
-            turns[one.kind] += 1
-            if turns[one.kind] % FAIR_EVERY:
-                assert all(other.rank >= one.rank for other in same), "a less urgent request went first"
-                assert all(other.order > one.order for other in same if other.rank == one.rank)
-            else:
-                assert all(other.order > one.order for other in same)
-            known = self.world.watched[one]
-            known.entered += 1
-            assert known.entered == 1, "served twice"
-            self.world.admissions[one.kind] += 1
-            passed = self.world.admissions[one.kind] - known.admissions
-            assert passed <= FAIR_EVERY * (known.older + 1), "starved beyond the bound"
-
-    @precondition(lambda self: self.scheduler.running)
-    @rule(data=st.data())
-    def finish(self, data: st.DataObject) -> None:
-        one = data.draw(st.sampled_from(self.scheduler.running))
-        self.scheduler.leave(one)
-
-    @precondition(lambda self: self.scheduler.waiting)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        self.scheduler.leave(data.draw(st.sampled_from(self.scheduler.waiting)))
-
-    @rule()
-    def close_holes(self) -> None:
-        places = {one: (one.kind, one.slot) for one in self.scheduler.running}
-        for move in self.scheduler.compact():
-            mover = next(one for one, place in places.items() if place == (move.kind, move.source))
-            places[mover] = (move.kind, move.target)
-        assert places == {one: (one.kind, one.slot) for one in self.scheduler.running}
-        for kind in range(len(CLASSES)):
-            assert None not in self.scheduler.on(kind)
-
-    @invariant()
-    def every_slot_has_at_most_one_owner_and_knows_it(self) -> None:
-        running = self.scheduler.running
-        assert len({(one.kind, one.slot) for one in running}) == len(running)
-        for kind in range(len(CLASSES)):
-            for slot, one in enumerate(self.scheduler.on(kind)):
-                assert one is None or (one.kind, one.slot, one.state) == (kind, slot, State.RUNNING)
-
-    @invariant()
-    def nobody_is_lost(self) -> None:
-        here = {*self.scheduler.running, *self.scheduler.waiting}
-        assert here == {one for one in self.world.watched if one.state is not State.GONE}
-
-    def teardown(self) -> None:
-        """Everybody who still waits gets a slot in the end, and every slot is free again."""
-        for _ in range(2 * len(self.world.watched) + 1):
-            self.step(1000)
-            for one in self.scheduler.running:
-                self.scheduler.leave(one)
-        assert self.scheduler.waiting == []
-        assert self.scheduler.running == []
-
-
-SchedulerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestSchedulerMachine = SchedulerMachine.TestCase
-
-
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=40))
 def test_prompts_of_similar_length_are_padded_together(lengths: list[int]) -> None:
     groups = similar(lengths)
@@ -265,14 +207,3 @@ def test_prompts_of_similar_length_are_padded_together(lengths: list[int]) -> No
     for group in groups:
         inside = [lengths[index] for index in group]
         assert sum(inside) >= 0.75 * max(inside) * len(inside)
-
-
-def test_slots_are_counted_from_memory() -> None:
-    assert plan_slots(10**9, 1000, 250, 8192, 16) == (SlotClass(256, 16), SlotClass(2048, 2))
-    assert plan_slots(5 * 10**6, 1000, 250, 8192, 16) == (SlotClass(256, 11), SlotClass(2048, 1))
-    assert plan_slots(10**9, 1000, 250, 1024, 4) == (SlotClass(256, 4), SlotClass(1024, 1))
-
-
-def test_a_device_without_room_for_one_slot_is_refused() -> None:
-    with pytest.raises(BundleError, match="one slot of each kind"):
-        plan_slots(2 * 10**6, 1000, 250, 8192, 16)

@@ -17,6 +17,7 @@ from tests.support.corpora import ENCODER
 from tests.support.tiny_bundle import make_tiny_bundle
 from xraygpt_core.errors import InvalidRequest, TrainingError
 from xraygpt_core.model.encoders.encoder import Encoder, load_encoder
+from xraygpt_core.model.encoders.raddino import RadDino
 from xraygpt_core.model.feature_shards import encode_pngs, open_features, write_features
 
 VALUES = np.random.default_rng(0).normal(size=(70, 4, 5)).astype(np.float16)
@@ -52,6 +53,12 @@ def test_an_empty_shard_is_a_shard(tmp_path: Path) -> None:
 def test_the_features_of_another_encoder_are_refused(shard: Path) -> None:
     with pytest.raises(TrainingError, match=r"another encoder.*encode the images again"):
         open_features(shard, "f" * 64)
+
+
+def test_what_each_layer_makes_is_refused_before_a_picture_is_read() -> None:
+    encoder = RadDino(None, size=28, width=32, layers=2, heads=4, inner=128, all_layers=True)
+    with pytest.raises(TrainingError, match="each of its layers makes"):
+        encode_pngs(encoder, [b"never read"])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer, normalizers
+from transformers.convert_slow_tokenizer import LlamaConverter
 
 from xraygpt_core.errors import BundleError, InvalidRequest
 from xraygpt_core.model.importing.sentencepiece import build_tokenizer, read_pieces
@@ -13,6 +15,7 @@ from xraygpt_core.model.prompt import QUESTIONS, clean_answer, fit_turns, render
 
 HERE = Path(__file__).parent / "reference"
 REFERENCE: dict[str, Any] = json.loads((HERE / "llama_tokens.json").read_text())
+LEGACY: list[dict[str, Any]] = json.loads((HERE / "legacy_texts.json").read_text())
 TURNS = [(question, answer) for question, answer in REFERENCE["turns"]]
 
 
@@ -33,6 +36,30 @@ def test_texts_have_the_ids_of_sentencepiece(raw: Any, entry: dict[str, Any]) ->
     assert raw.encode(entry["text"], add_special_tokens=False).ids == entry["ids"]
 
 
+@pytest.mark.parametrize("legacy", [True, False])
+def test_fifty_texts_with_control_words_inside_have_the_ids_of_the_slow_tokeniser_in_both_of_its_ways(
+    legacy: bool,
+) -> None:
+    tokenizer = build_tokenizer(read_pieces(HERE / "tokenizer.model"), legacy=legacy)
+    made = [tokenizer.encode(entry["text"], add_special_tokens=False).ids for entry in LEGACY]
+    assert made == [entry["legacy" if legacy else "new"] for entry in LEGACY]
+    assert len(LEGACY) > 50
+    assert sum(entry["legacy"] != entry["new"] for entry in LEGACY) > 25
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_text_is_cut_as_transformers_fast_tokeniser_cuts_it_in_both_of_its_ways(legacy: bool) -> None:
+    ours = build_tokenizer(read_pieces(HERE / "tokenizer.model"), legacy=legacy)
+    theirs = Tokenizer.from_str(ours.to_str())
+    shape = SimpleNamespace(original_tokenizer=SimpleNamespace(legacy=legacy, add_prefix_space=True))
+    theirs.normalizer = LlamaConverter.normalizer(shape, None) or normalizers.Sequence([])
+    if (cuts := LlamaConverter.pre_tokenizer(shape, "▁", True)) is not None:
+        theirs.pre_tokenizer = cuts
+    for entry in [*LEGACY, *REFERENCE["texts"]]:
+        text = entry["text"]
+        assert (text, ours.encode(text).ids) == (text, theirs.encode(text).ids)
+
+
 @pytest.mark.parametrize("name", sorted(REFERENCE["prompts"]))
 def test_a_first_prompt_has_the_ids_of_the_reference(tokenizer: Any, name: str) -> None:
     prompt = render(template_named(name), REFERENCE["question"])
@@ -46,7 +73,8 @@ def test_a_second_turns_prompt_has_the_ids_of_the_reference(tokenizer: Any, name
 
 
 def test_every_template_has_a_reference() -> None:
-    with pytest.raises(BundleError, match=", ".join(sorted(REFERENCE["prompts"]))):
+    several = json.loads((HERE / "image_prompts.json").read_text())
+    with pytest.raises(BundleError, match=", ".join(sorted([*REFERENCE["prompts"], *several]))):
         template_named("none of them")
 
 

@@ -1,31 +1,28 @@
 """A vLLM server that is away, refuses, or talks nonsense loses nothing: the same study is asked for again."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import wait
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from tests.support.loopback import LoopbackServer, QuietHandler, answering
+from tests.support.model_server_standin import data
 from tests.support.vllm_server import SmallVllm, choice
 from xraygpt_core.errors import Unavailable
-from xraygpt_core.model.backend import DeviceLost, GenerationRequest, RequestFailed, ServerBusy
-from xraygpt_core.model.vllm import backend, responses
+from xraygpt_core.model.backend import DeviceLost, GenerationRequest, ServerBusy
+from xraygpt_core.model.remote import engine as remote_engine
+from xraygpt_core.model.remote import health
+from xraygpt_core.model.vllm import backend
 from xraygpt_core.model.vllm.backend import VllmEngine
 
 Png = Callable[[int], bytes]
 Make = Callable[..., VllmEngine]
 NOBODY = "http://127.0.0.1:9"  # the discard port, where nothing listens
-
-
-def data(*events: dict[str, Any]) -> list[str]:
-    """An answer of these events, with its end."""
-    return [*(json.dumps(event) for event in events), "[DONE]"]
 
 
 BEGUN = {"choices": [choice("The heart")]}
@@ -37,19 +34,8 @@ WRONG_ANSWERS = {
     "no text": data({"choices": [choice("") | {"text": None}]}),
     "no choices": data({"id": "cmpl-1"}),
     "no object": data([]),  # type: ignore[arg-type]  # which is what is wrong with it
-    "no number of tokens": data({"choices": [choice("Well.", "stop")], "usage": {"completion_tokens": "many"}}),
     "no JSON": ["<html>", "[DONE]"],
 }
-
-
-@pytest.mark.parametrize("trouble", ["away", "breaks"])
-def test_a_server_that_fails_for_a_while_is_asked_again(
-    server: SmallVllm, make: Make, noise_png: Png, trouble: str
-) -> None:
-    engine = make()
-    expected = engine.submit(GenerationRequest(noise_png(1))).result(60).text
-    setattr(server, trouble, 2)
-    assert engine.submit(GenerationRequest(noise_png(1))).result(60).text == expected
 
 
 @pytest.mark.parametrize("answer", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
@@ -62,11 +48,6 @@ def test_an_answer_that_is_not_whole_is_asked_for_again(
     made = engine.submit(GenerationRequest(noise_png(1))).result(60)
     assert (made.text, made.tokens) == (expected.text, expected.tokens)
     assert server.scripts == []
-
-
-def test_a_server_that_stays_away_is_no_loss(make: Make, noise_png: Png) -> None:
-    with pytest.raises(ServerBusy):
-        make(NOBODY, patience=0.2).submit(GenerationRequest(noise_png(1))).result(60)
 
 
 def test_metrics_without_a_number_are_no_loss(make: Make, server: SmallVllm, noise_png: Png) -> None:
@@ -85,52 +66,10 @@ def test_what_is_about_the_server_costs_the_study_nothing(
         make(patience=0.1).submit(GenerationRequest(noise_png(1))).result(60)
 
 
-def choking(server: SmallVllm, engine: VllmEngine, png: bytes) -> GenerationRequest:
-    """A request that the server fails on from now on, whatever it answers others."""
-    engine.submit(GenerationRequest(png)).result(60)
-    server.chokes_on = server.asked[-1]["prompt_embeds"]
-    return GenerationRequest(png)
-
-
-def test_a_request_the_server_fails_on_while_it_answers_others_is_blamed(
-    server: SmallVllm, make: Make, noise_png: Png
-) -> None:
-    engine = make(batch_size=2, patience=60.0)
-    choked = engine.submit(choking(server, engine, noise_png(1)))
-    while not choked.done():
-        engine.submit(GenerationRequest(noise_png(2))).result(60)
-    with pytest.raises(RequestFailed, match="answers others in between"):
-        choked.result()
-
-
-def test_a_request_the_server_fails_on_while_there_are_no_others_is_no_loss(
-    server: SmallVllm, make: Make, noise_png: Png
-) -> None:
-    engine = make(patience=0.5)
-    with pytest.raises(ServerBusy, match="500"):
-        engine.submit(choking(server, engine, noise_png(1))).result(60)
-
-
-@pytest.mark.parametrize("status", [400, 413, 422])
-def test_what_is_about_the_request_fails_it(server: SmallVllm, make: Make, noise_png: Png, status: int) -> None:
-    server.refuses["/v1/completions"] = status
-    with pytest.raises(RequestFailed, match=str(status)):
-        make().submit(GenerationRequest(noise_png(1))).result(60)
-
-
 def test_metrics_never_fail_a_request(server: SmallVllm, make: Make, noise_png: Png) -> None:
     server.refuses["/metrics"] = 400
     with pytest.raises(ServerBusy):
         make(patience=0.1).submit(GenerationRequest(noise_png(1))).result(60)
-
-
-def test_after_a_refused_request_the_next_is_answered(server: SmallVllm, make: Make, noise_png: Png) -> None:
-    server.refuses["/v1/completions"] = 400
-    engine = make()
-    with pytest.raises(RequestFailed):
-        engine.submit(GenerationRequest(noise_png(1))).result(60)
-    server.refuses.clear()
-    assert engine.submit(GenerationRequest(noise_png(1))).result(60).tokens
 
 
 def test_work_waits_for_the_right_key(server: SmallVllm, make: Make, noise_png: Png) -> None:
@@ -147,7 +86,7 @@ def test_the_operator_is_told_once_what_is_wrong_with_the_key(
     server.key = "sesame"
     with pytest.raises(ServerBusy):
         make(key="open", patience=0.2).submit(GenerationRequest(noise_png(1))).result(60)
-    (said,) = [vars(record)["reason"] for record in caplog.records if record.name == responses.__name__]
+    (said,) = [vars(record)["reason"] for record in caplog.records if record.name == health.__name__]
     assert "401" in said
     assert "XRAYGPT_VLLM_KEY" in said
     assert "open" not in said
@@ -157,7 +96,7 @@ def test_who_queued_behind_a_dead_server_has_waited_for_it_too(
     make: Make, noise_png: Png, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, clock = make(NOBODY), SimpleNamespace(monotonic=time.monotonic)
-    monkeypatch.setattr(backend, "time", clock)
+    monkeypatch.setattr(remote_engine, "time", clock)
     futures = [engine.submit(GenerationRequest(noise_png(1))) for _ in range(6)]
     late = time.monotonic() + engine._patience + 1
     clock.monotonic = lambda: late  # and there it stands: nobody waits a patience of his own
@@ -166,15 +105,12 @@ def test_who_queued_behind_a_dead_server_has_waited_for_it_too(
             future.result(60)
 
 
-def test_who_queued_for_long_behind_a_server_that_works_is_asked_for(
-    server: SmallVllm, make: Make, noise_png: Png
-) -> None:
-    server.pause = threading.Event()
-    engine = make(patience=0.2)
-    futures = [engine.submit(GenerationRequest(noise_png(number))) for number in range(2)]
-    assert not wait(futures, 0.4).done
-    server.pause.set()
-    assert all(future.result(60).tokens for future in futures)
+def test_a_count_of_tokens_that_is_none_is_replaced_by_our_own(server: SmallVllm, make: Make, noise_png: Png) -> None:
+    engine = make()
+    usage = {"usage": {"completion_tokens": 10**12}}
+    server.scripts = [data({"choices": [choice("The lungs ")]}, {"choices": [choice("are", "length")]} | usage)]
+    made = engine.submit(GenerationRequest(noise_png(1))).result(60)
+    assert (made.text, made.tokens, made.cut_off) == ("The lungs are", 2, True)
 
 
 def test_nothing_goes_through_a_proxy(
@@ -182,25 +118,18 @@ def test_nothing_goes_through_a_proxy(
 ) -> None:
     seen: list[str] = []
 
-    class Proxy(BaseHTTPRequestHandler):
+    class Proxy(QuietHandler):
         def do_GET(self) -> None:
             seen.append(self.path)
-            self.send_error(503)
+            self.send(503)
 
-        def log_message(self, *_: Any) -> None:
-            """Quietly."""
-
-    with HTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+    with answering(LoopbackServer(Proxy)) as proxy:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server_address[1]}")
+            monkeypatch.setenv(name, proxy.url)
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
         tokens = make(patience=0.5).submit(GenerationRequest(noise_png(1)))
         wait([tokens], 120)
-        proxy.shutdown()
-        thread.join()
     assert seen == []
     assert tokens.result().tokens
 

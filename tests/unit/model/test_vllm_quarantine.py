@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.vllm_server import SmallVllm
 from xraygpt_core.model.backend import Generated, GenerationRequest, RequestFailed, ServerBusy
-from xraygpt_core.model.vllm import backend
+from xraygpt_core.model.remote import engine as remote_engine
+from xraygpt_core.model.remote.quarantine import Quarantine
 from xraygpt_core.model.vllm.backend import VllmEngine
-from xraygpt_core.model.vllm.quarantine import Quarantine
 
 Png = Callable[[int], bytes]
 Make = Callable[..., VllmEngine]
@@ -53,7 +53,7 @@ class Outages:
 @pytest.fixture
 def outages(server: SmallVllm, make: Make, monkeypatch: pytest.MonkeyPatch) -> Outages:
     made = Outages(server, make(batch_size=4))
-    monkeypatch.setattr(backend, "time", made)
+    monkeypatch.setattr(remote_engine, "time", made)
     return made
 
 

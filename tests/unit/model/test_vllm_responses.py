@@ -8,16 +8,10 @@ import pytest
 
 from tests.support.vllm_server import METRICS, choice
 from xraygpt_core.model.backend import RequestFailed
-from xraygpt_core.model.vllm import responses
-from xraygpt_core.model.vllm.responses import (
-    AnswerFailed,
-    RequestFailures,
-    ServerFailed,
-    ServerHealth,
-    check_status,
-    events,
-    waiting,
-)
+from xraygpt_core.model.remote import health as remote_health
+from xraygpt_core.model.remote.health import AnswerFailed, RequestFailures, ServerFailed, ServerHealth
+from xraygpt_core.model.remote.stream import events, waiting
+from xraygpt_core.model.vllm.responses import Event, check_status
 
 
 def answer(method: str, status: int, path: str = "/v1/completions") -> httpx.Response:
@@ -80,30 +74,30 @@ def test_a_queue_that_is_no_number_is_the_servers_fault() -> None:
 @pytest.mark.parametrize("reason", ["stop", "length"])
 def test_an_answer_is_whole_when_the_model_or_its_room_ended_it(reason: str) -> None:
     said = lines({"choices": [choice("The ")]}, {"choices": [choice("heart.", reason)]})
-    assert "".join(event.text for event in events(iter(said))) == "The heart."
+    assert "".join(event.text for event in events(iter(said), Event)) == "The heart."
 
 
 @pytest.mark.parametrize("reason", ["abort", "error", "repetition", None])
 def test_an_answer_that_ended_otherwise_is_not_used(reason: str | None) -> None:
     with pytest.raises(ServerFailed, match="whole"):
-        list(events(iter(lines({"choices": [choice("The ", reason)]}))))
+        list(events(iter(lines({"choices": [choice("The ", reason)]})), Event))
 
 
 def test_the_usage_comes_after_the_text() -> None:
     usage = {"prompt_tokens": 9, "total_tokens": 16, "completion_tokens": 7}
-    *_, last = events(iter(lines({"choices": [choice("a", "stop")]}, {"choices": [], "usage": usage})))
+    *_, last = events(iter(lines({"choices": [choice("a", "stop")]}, {"choices": [], "usage": usage})), Event)
     assert last.usage is not None
     assert last.usage.completion_tokens == 7
 
 
 def test_lines_that_keep_the_connection_alive_are_passed_over() -> None:
     said = [": ping", "", *lines({"choices": [choice("a", "stop")]})]
-    assert [event.text for event in events(iter(said))] == ["a"]
+    assert [event.text for event in events(iter(said), Event)] == ["a"]
 
 
 def test_a_stream_without_its_end_is_not_used() -> None:
     with pytest.raises(ServerFailed, match="broke off"):
-        list(events(iter(lines({"choices": [choice("a", "stop")]}, end=""))))
+        list(events(iter(lines({"choices": [choice("a", "stop")]}, end="")), Event))
 
 
 @pytest.mark.parametrize(
@@ -111,11 +105,11 @@ def test_a_stream_without_its_end_is_not_used() -> None:
 )
 def test_an_event_of_another_shape_is_the_servers_fault(data: str) -> None:
     with pytest.raises(ServerFailed, match="nonsense"):
-        list(events(iter([f"data: {data}"])))
+        list(events(iter([f"data: {data}"]), Event))
 
 
 def test_the_operator_is_told_of_a_change_only(caplog: pytest.LogCaptureFixture) -> None:
-    health = ServerHealth()
+    health = ServerHealth("the vLLM server")
     for code in (401, 401, 503):
         health.failed(ServerFailed(f"answers {code}"))
     health.failed(httpx.ConnectError("no such thing"))
@@ -125,25 +119,25 @@ def test_the_operator_is_told_of_a_change_only(caplog: pytest.LogCaptureFixture)
 def test_a_server_that_comes_and_goes_does_not_fill_the_log(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    health = ServerHealth()
+    health = ServerHealth("the vLLM server")
     for _ in range(3):
         health.failed(ServerFailed("answers 503"))
         health.answered()
     assert told(caplog) == ["answers 503"]
-    monkeypatch.setattr(responses, "_QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(remote_health, "_QUIET_SECONDS", 0.0)
     health.failed(ServerFailed("answers 503"))
     assert told(caplog) == ["answers 503"] * 2
 
 
 def test_a_full_server_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
-    health = ServerHealth()
+    health = ServerHealth("the vLLM server")
     health.full()
     assert health.trouble == "has no room"
     assert told(caplog) == []
 
 
 def test_after_a_good_answer_there_is_no_trouble() -> None:
-    health = ServerHealth()
+    health = ServerHealth("the vLLM server")
     health.failed(ServerFailed("answers 503"))
     health.answered()
     assert health.trouble is None
@@ -154,7 +148,7 @@ FAILED = AnswerFailed("answers 500 to /v1/completions")
 
 def fail_often(error: ServerFailed | httpx.HTTPError, *, others: int) -> None:
     """Twenty failures of one request; before each, so many others are answered."""
-    health = ServerHealth()
+    health = ServerHealth("the vLLM server")
     failures = RequestFailures(health)
     for _ in range(20):
         for _ in range(others):
@@ -182,7 +176,7 @@ def test_what_says_nothing_about_a_request_never_failuress_it(error: ServerFaile
 
 
 def test_a_moment_in_which_others_were_luckier_is_no_proof() -> None:
-    health = ServerHealth()
+    health = ServerHealth("the vLLM server")
     failures = RequestFailures(health)
     for _ in range(4):
         health.answered()

@@ -12,7 +12,7 @@ from workers.engine_failures import MOST_IN_A_ROW
 from workers.executor import HandedBack
 from workers.gpu import GpuJobs
 from workers.in_flight import EngineActivity, InFlight
-from xraygpt_core.errors import InvalidRequest, LeaseLost, Rejected, Unavailable
+from xraygpt_core.errors import ConfigurationError, InvalidRequest, LeaseLost, Rejected, Unavailable
 from xraygpt_core.exit_codes import BROKEN
 from xraygpt_core.model.backend import GenerationRequest, RequestFailed, ServerBusy
 from xraygpt_core.states import ReasonCode
@@ -99,6 +99,20 @@ def test_a_study_that_failed_before_says_nothing_new_about_the_device(counter: C
 def test_what_is_not_the_engines_fault_does_not_end_the_process(counter: Counter, error: Exception) -> None:
     counter.gives(error, MOST_IN_A_ROW)
     assert counter.stopped == []
+
+
+def test_a_server_that_is_not_the_one_meant_ends_the_process_and_costs_no_attempt(counter: Counter) -> None:
+    counter.gives(ConfigurationError("the model server has another model now"))
+    assert counter.stopped == [BROKEN]
+
+
+@pytest.mark.parametrize(("wait", "delay"), [(0.0, None), (240.0, 240.0)])
+def test_a_study_that_a_busy_server_wants_later_comes_back_later(wait: float, delay: float | None) -> None:
+    counter = Counter()
+    counter.answer = ServerBusy("it is full", wait)
+    with pytest.raises(HandedBack) as handed:
+        counter.reader._ask(GenerationRequest(b""), 1, InFlight(EngineActivity(), SmallProgress()))  # type: ignore[arg-type]
+    assert handed.value.delay == delay
 
 
 class Slow:

@@ -106,7 +106,7 @@ def test_the_gateway_is_asked_and_its_verdict_shown(fake_gateway: Any, xraygpt: 
     fake_gateway.answers["GET /v1/audit/verify"] = ndjson({"position": 2, "last": 2}, VERDICT)
     done = xraygpt("audit", "verify", "--base", f"1:{NOTHING}")
     assert done.exit_code == 0
-    assert f"the chain holds: 5 rows in 2 seals, head 2:{NOTHING}" in done.stdout.replace("\n", " ")
+    assert f"the chain holds: 5 rows in 2 seals, head 2:{NOTHING}" in " ".join(done.stdout.split())
     assert fake_gateway.asked[0].path == f"/v1/audit/verify?base=1%3A{NOTHING}"
 
 
@@ -133,7 +133,7 @@ def test_an_export_is_what_the_gateway_sent_byte_for_byte(fake_gateway: Any, xra
     done = xraygpt("audit", "export", "--after", "4", "--since", "2026-11-01T00:00:00Z")
     assert done.stdout_bytes == sent
     assert done.stderr.splitlines()[-1] == "3 rows in 2 seals; next time: --after 2"
-    assert fake_gateway.asked[0].path == "/v1/audit?after=4&since=2026-11-01T00%3A00%3A00Z"
+    assert fake_gateway.asked[0].path == "/v1/audit?after=4&since=2026-11-01T00%3A00%3A00%2B00%3A00"
 
 
 def test_an_export_as_one_document(fake_gateway: Any, xraygpt: Run) -> None:

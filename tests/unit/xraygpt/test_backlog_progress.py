@@ -1,4 +1,4 @@
-"""Progress and proof of a backlog."""
+"""The commands that follow, list and show a backlog."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,101 +7,16 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from xraygpt.backlog_progress import SPAN_SECONDS, Proof, Speed, compared, progress_line
+from tests.support.backlog_answer import NOW
+from xraygpt.backlog_progress import compared
 from xraygpt.client import Gateway
 from xraygpt.commands import backlogs
-from xraygpt.submit import ResultRow
 from xraygpt_core.errors import Unavailable
 
 Run = Callable[..., Result]
+
+
 SEEN = "2026-01-01T00:00:00Z"
-NOW = {"state": "listing", "listed": 10, "registered": 9, "summarised": 4, "rejected": 1, "dead": 0, "cancelled": 0}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def running(speed: Speed, clock: Clock, per_second: int, seconds: int) -> None:
-    for second in range(seconds + 1):
-        clock.now = float(second)
-        speed.note(per_second * second)
-
-
-def test_speed_is_that_of_the_last_half_minute() -> None:
-    clock = Clock()
-    speed = Speed(clock)
-    running(speed, clock, 2, 100)
-    assert speed.per_second == pytest.approx(2.0)
-    clock.now += SPAN_SECONDS
-    speed.note(200)
-    assert speed.per_second == 0.0
-    assert speed.eta(5) == "?"
-
-
-@pytest.mark.parametrize(("left", "said"), [(10, "5 s"), (250, "2 min 05 s"), (9000, "1 h 15 min")])
-def test_the_rest_is_told_as_people_say_it(left: int, said: str) -> None:
-    clock = Clock()
-    speed = Speed(clock)
-    running(speed, clock, 2, 10)
-    assert speed.eta(left) == said
-
-
-def test_nobody_knows_before_something_moved() -> None:
-    speed = Speed(Clock())
-    speed.note(0)
-    assert (speed.per_second, speed.eta(10)) == (0.0, "?")
-
-
-def test_a_line_says_what_was_listed_and_what_became_of_it() -> None:
-    clock = Clock()
-    speed = Speed(clock)
-    running(speed, clock, 1, 5)
-    line = progress_line(NOW | {"open": 4}, speed)
-    assert line == "listing: 10 listed, 9 registered, 4 summarised, 1 rejected, 0 dead, 1.0/s, ETA 4 s"
-    assert "2 cancelled" in progress_line(NOW | {"open": 4, "cancelled": 2}, speed)
-
-
-def proof(*states: str) -> Proof:
-    found = Proof()
-    for number, state in enumerate(states, 1):
-        found.note(ResultRow(f"s3://b/{number}", "backlog", state))
-    return found
-
-
-def test_everything_at_its_end_is_the_proof() -> None:
-    said: list[str] = []
-    found = proof("summarised", "rejected", "dead", "cancelled")
-    found.show(said.append)
-    assert found.document() == {"listed": 4, "ended": 4, "differences": []}
-    assert said == ["proof: 4 objects listed, 4 images ended; nothing is missing"]
-
-
-def test_a_difference_is_named_object_by_object() -> None:
-    said: list[str] = []
-    found = proof("summarised", "received", "running")
-    found.show(said.append)
-    assert found.document()["differences"] == [
-        {"source": "s3://b/2", "state": "received"},
-        {"source": "s3://b/3", "state": "running"},
-    ]
-    assert said == [
-        "not at its end: s3://b/2 (received)",
-        "not at its end: s3://b/3 (running)",
-        "proof: 3 objects listed, 1 images ended; 2 are not at their end",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("states", "done"),
-    [([], True), (["summarised", "rejected"], True), (["summarised", "dead"], False), (["cancelled"], False)],
-)
-def test_done_is_summarised_or_rejected(states: list[str], done: bool) -> None:
-    assert proof(*states).done == done
 
 
 @pytest.fixture
@@ -131,9 +46,13 @@ def finished(fake_gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         return {"images": [None if uri in fake_gateway.unseen else image(uri) for uri in uris]}
 
     fake_gateway.answers |= {
-        "POST /v1/backlogs": (202, {"backlog_id": "b"}),
-        "GET /v1/backlogs/b": lambda _: NOW | {"backlog_id": "b", "open": 4, "state": next(looks), "listed_at": SEEN},
-        "POST /v1/backlogs/b/resume": NOW | {"backlog_id": "b", "open": 4},
+        "POST /v1/backlogs": (202, {"backlog_id": "01a22344-2e7d-72e2-a1b2-0123456789ab"}),
+        "GET /v1/backlogs/01a22344-2e7d-72e2-a1b2-0123456789ab": lambda _: (
+            NOW
+            | {"backlog_id": "01a22344-2e7d-72e2-a1b2-0123456789ab", "open": 4, "state": next(looks), "listed_at": SEEN}
+        ),
+        "POST /v1/backlogs/01a22344-2e7d-72e2-a1b2-0123456789ab/resume": NOW
+        | {"backlog_id": "01a22344-2e7d-72e2-a1b2-0123456789ab", "open": 4},
         "POST /v1/studies": registered,
         "POST /v1/images/lookup": looked_up,
         "POST /v1/images/status": lambda asked: {"images": [image(uri) for uri in asked.document["image_ids"]]},
@@ -166,27 +85,19 @@ def test_a_lane_can_be_asked_for(finished: Any, xraygpt: Run) -> None:
 
 
 def test_a_backlog_that_was_resumed_can_be_waited_for(finished: Any, xraygpt: Run) -> None:
-    assert json.loads(xraygpt("backlog", "resume", "b", "--wait", "--json").stdout)["state"] == "done"
-
-
-def test_what_keeps_a_listing_from_going_on_is_said() -> None:
-    speed = Speed(Clock())
-    speed.note(0)
-    line = progress_line(NOW | {"open": 4, "problem": "the bucket refuses (AccessDenied)"}, speed)
-    assert line.endswith("; listing stands still: the bucket refuses (AccessDenied)")
-
-
-def test_a_prefix_below_which_nothing_lies_is_doubted() -> None:
-    said: list[str] = []
-    proof().show(said.append)
-    assert said[0] == "nothing lies there: is the prefix right?"
+    assert (
+        json.loads(xraygpt("backlog", "resume", "01a22344-2e7d-72e2-a1b2-0123456789ab", "--wait", "--json").stdout)[
+            "state"
+        ]
+        == "done"
+    )
 
 
 def test_a_backlog_cancelled_while_it_was_listed_is_not_registered_by_asking_for_it(
     finished: Any, xraygpt: Run
 ) -> None:
-    finished.answers["GET /v1/backlogs/b"] = NOW | {
-        "backlog_id": "b",
+    finished.answers["GET /v1/backlogs/01a22344-2e7d-72e2-a1b2-0123456789ab"] = NOW | {
+        "backlog_id": "01a22344-2e7d-72e2-a1b2-0123456789ab",
         "open": 0,
         "state": "cancelled",
         "listed_at": None,
@@ -204,8 +115,8 @@ def test_ctrl_c_ends_the_command_and_says_how_to_come_back(
 
     monkeypatch.setattr(backlogs.time, "sleep", interrupted)
     done = xraygpt("backlog", "s3://b/old/", "--wait", "--json")
-    assert (done.exit_code, json.loads(done.stdout)["state"]) == (3, "listing")
-    assert "xraygpt backlog show b --wait" in done.stderr
+    assert (done.exit_code, json.loads(done.stdout)["state"]) == (130, "listing")
+    assert "xraygpt backlog show 789ab --wait" in done.stderr
     assert finished.bodies("/v1/studies") == []
 
 
@@ -217,12 +128,61 @@ def test_many_objects_are_counted_for_a_person_by_state_and_reason(finished: Any
     assert "s3://b/old/7" not in done.stdout
 
 
+ID = "01a22344-2e7d-72e2-a1b2-0123456789ab"
+
+
+OTHER = "01a22344-2e7d-72e2-a1b2-9876543789ab"
+
+
+def listed(backlog_id: str, problem: str | None = None) -> dict[str, Any]:
+    """A backlog as the gateway lists it."""
+    return NOW | {
+        "backlog_id": backlog_id,
+        "lane": "backlog",
+        "listed": 1_000_000,
+        "registered": 1_000_000,
+        "open": 4,
+        "created_at": "2026-11-21T08:15:00.123Z",
+        "problem": problem,
+    }
+
+
 def test_backlogs_are_listed_and_one_is_shown(finished: Any, xraygpt: Run) -> None:
-    one = NOW | {"backlog_id": "b", "lane": "backlog", "open": 4, "created_at": SEEN, "problem": None}
-    finished.answers["GET /v1/backlogs"] = {"backlogs": [one]}
-    assert json.loads(xraygpt("backlog", "list", "--json").stdout) == {"backlogs": [one]}
-    assert "listing" in xraygpt("backlog", "list").stdout
-    assert json.loads(xraygpt("backlog", "show", "b", "--json").stdout)["backlog_id"] == "b"
+    finished.answers["GET /v1/backlogs"] = {"backlogs": [listed(ID)]}
+    assert json.loads(xraygpt("backlog", "list", "--json").stdout) == {"backlogs": [listed(ID)]}
+    assert json.loads(xraygpt("backlog", "show", ID, "--json").stdout)["backlog_id"] == ID
+
+
+def test_where_there_is_no_backlog_a_sentence_says_how_one_begins(finished: Any, xraygpt: Run) -> None:
+    finished.answers["GET /v1/backlogs"] = {"backlogs": []}
+    done = xraygpt("backlog", "list")
+    assert (done.stdout, done.stderr) == ("", "there is no backlog: `xraygpt backlog s3://BUCKET/PREFIX/` begins one\n")
+
+
+def test_on_a_terminal_of_80_columns_each_backlog_has_a_handle_that_can_be_copied_and_nothing_is_cut(
+    finished: Any, xraygpt: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    problem = "the bucket does not answer (ConnectTimeout) since ten minutes: is its address right, and its door open?"
+    finished.answers["GET /v1/backlogs"] = {"backlogs": [listed(ID, problem), listed(OTHER)]}
+    finished.ids = [ID, OTHER]
+    shown = xraygpt("backlog", "list").stdout
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    words = " ".join(shown.replace("│", " ").split())
+    assert "6789ab listing 1000000 1000000 4 0 2026-11-21 08:15" in words
+    assert f"6789ab: {problem}" in words
+    assert "3789ab listing" in words
+    finished.answers[f"GET /v1/backlogs/{OTHER}"] = listed(OTHER)
+    assert json.loads(xraygpt("backlog", "show", "3789ab", "--json").stdout)["backlog_id"] == OTHER
+
+
+def test_where_a_program_reads_the_list_ids_are_whole(finished: Any, xraygpt: Run) -> None:
+    finished.answers["GET /v1/backlogs"] = {"backlogs": [listed(ID, "no key")]}
+    shown = xraygpt("backlog", "list").stdout
+    assert ID in shown
+    assert "no key" in shown
+    assert "…" not in shown
 
 
 def test_a_bucket_that_refuses_to_be_listed_for_the_proof_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +216,7 @@ def test_the_document_of_a_backlog_has_a_row_for_each_object(finished: Any, xray
     done = json.loads(xraygpt("backlog", "s3://b/old/", "--wait", "--json").stdout)
     assert [(row["source"], row["state"]) for row in done["studies"]] == list(finished.ends.items())
     names = {"study_id", "source", "state", "reason_code", "lane", "summary", "flags", "scope", "consistency"}
-    assert set(done["studies"][0]) == names
+    assert set(done["studies"][0]) == names | {"image_id", "view", "seconds", "known", "summary_id"}
     assert done["counts"] == {"summarised": 1, "rejected": 1}
     assert done["seconds"] >= 0
 

@@ -37,23 +37,43 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def test_without_a_stack_a_command_says_how_to_start_one(tmp_path: Path) -> None:
-    done = run("summary", "s", "--json", XRAYGPT_HOME=str(tmp_path))
+    done = run("summary", "01a22344-2e7d-72e2-a1b2-0123456789ab", "--json", XRAYGPT_HOME=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith(f"xraygpt: no stack is up in {tmp_path}; start one with `xraygpt up --detach`")
     assert "no stack is up" in json.loads(done.stdout)["error"]
 
 
+@pytest.mark.parametrize(
+    "words", [("list", "--state", "nope"), ("models", "list", "--nope"), ("keys", "create", "x", "--kind", "nope")]
+)
+def test_a_value_that_is_none_of_a_list_is_said_in_plain_words(words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert "Value error" not in done.stderr
+    assert words[1:] != ("--state", "nope") or "'nope' is not one of 'received'" in done.stderr
+
+
 def test_an_error_of_the_gateway_is_one_sentence_and_1(fake_gateway: Any) -> None:
-    fake_gateway.answers["GET /v1/studies/s"] = (404, {"title": "not found", "detail": "there is no study s"})
-    done = run("summary", "s", XRAYGPT_GATEWAY_URL=fake_gateway.url, XRAYGPT_API_KEY="k")
+    fake_gateway.answers["GET /v1/studies/01a22344-2e7d-72e2-a1b2-0123456789ab"] = (
+        404,
+        {"title": "not found", "detail": "there is no study s"},
+    )
+    done = run(
+        "summary", "01a22344-2e7d-72e2-a1b2-0123456789ab", XRAYGPT_GATEWAY_URL=fake_gateway.url, XRAYGPT_API_KEY="k"
+    )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "xraygpt: there is no study s (404)\n"
+    assert done.stderr.startswith("xraygpt: there is no study s (404); `xraygpt find` leads")
 
 
 def test_the_fields_a_gateway_refuses_are_named(fake_gateway: Any) -> None:
     errors = [{"where": "path.study_id", "problem": "Input should be a valid UUID"}]
-    fake_gateway.answers["GET /v1/studies/s"] = (422, {"detail": "see errors for the fields", "errors": errors})
-    done = run("summary", "s", XRAYGPT_GATEWAY_URL=fake_gateway.url, XRAYGPT_API_KEY="k")
+    fake_gateway.answers["GET /v1/studies/01a22344-2e7d-72e2-a1b2-0123456789ab"] = (
+        422,
+        {"detail": "see errors for the fields", "errors": errors},
+    )
+    done = run(
+        "summary", "01a22344-2e7d-72e2-a1b2-0123456789ab", XRAYGPT_GATEWAY_URL=fake_gateway.url, XRAYGPT_API_KEY="k"
+    )
     assert done.stderr == "xraygpt: path.study_id: Input should be a valid UUID (422)\n"
 
 
@@ -89,9 +109,9 @@ def test_ctrl_c_ends_a_command_without_a_traceback(fake_gateway: Any) -> None:
         answer.wait(240)
         return 404, {}
 
-    fake_gateway.answers["GET /v1/studies/s"] = slow
+    fake_gateway.answers["GET /v1/studies/01a22344-2e7d-72e2-a1b2-0123456789ab"] = slow
     settings = {"XRAYGPT_GATEWAY_URL": fake_gateway.url, "XRAYGPT_API_KEY": "k"}
-    command = [sys.executable, "-m", "xraygpt", "summary", "s"]
+    command = [sys.executable, "-m", "xraygpt", "summary", "01a22344-2e7d-72e2-a1b2-0123456789ab"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | settings) as process:
         assert asked.wait(240)
         process.send_signal(signal.SIGINT)
@@ -136,7 +156,12 @@ def test_the_version_is_told() -> None:
 
 
 def test_a_gateway_without_a_key_is_an_error(tmp_path: Path) -> None:
-    done = run("summary", "s", XRAYGPT_GATEWAY_URL="http://127.0.0.1:1", XRAYGPT_HOME=str(tmp_path))
+    done = run(
+        "summary",
+        "01a22344-2e7d-72e2-a1b2-0123456789ab",
+        XRAYGPT_GATEWAY_URL="http://127.0.0.1:1",
+        XRAYGPT_HOME=str(tmp_path),
+    )
     assert done.returncode == 1
     assert "XRAYGPT_API_KEY must be set" in done.stderr
 
@@ -164,3 +189,34 @@ def test_the_command_line_starts_without_the_slow_libraries() -> None:
     program = f"import sys, xraygpt.cli; print([name for name in {slow} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("group", [(), ("dead",), ("keys",), ("models",), ("audit",)])
+def test_a_command_that_is_not_named_shows_the_help_of_all_and_is_no_error(group: tuple[str, ...]) -> None:
+    done = run(*group)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Commands" in done.stdout
+
+
+@pytest.mark.parametrize(("typed", "names"), [("xraygpt qu", ["query"]), ("xraygpt keys cr", ["create"])])
+def test_bash_completes_the_name_of_a_command(typed: str, names: list[str]) -> None:
+    command = Path(sys.executable).with_name("xraygpt")
+    script = (
+        'eval "$(_XRAYGPT_COMPLETE=source_bash xraygpt)"; read -ra COMP_WORDS <<< "$0"\n'
+        'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _xraygpt_completion xraygpt; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    path = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script, typed], env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout.split(), done.stderr) == (names, "")
+
+
+def test_an_option_alone_is_still_wrong_usage() -> None:
+    assert run("dead", "--nonsense").returncode == 2
+
+
+def test_a_key_that_is_refused_is_said_with_the_next_step(fake_gateway: Any) -> None:
+    fake_gateway.answers["GET /v1/dead"] = (401, {"detail": "this key is not known"})
+    done = run("dead", "list", XRAYGPT_GATEWAY_URL=fake_gateway.url, XRAYGPT_API_KEY="k")
+    assert done.stderr.startswith("xraygpt: this key is not known (401); XRAYGPT_API_KEY must hold a valid key")

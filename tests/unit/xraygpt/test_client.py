@@ -68,7 +68,7 @@ def test_who_would_have_to_wait_for_too_long_is_told_so() -> None:
         client.get("/v1/me")
 
 
-def test_two_requests_have_two_idempotency_keys() -> None:
+def test_each_request_that_changes_something_has_an_idempotency_key_of_its_own() -> None:
     seen: set[str] = set()
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -78,7 +78,8 @@ def test_two_requests_have_two_idempotency_keys() -> None:
     with gateway(handler) as client:
         assert client.post("/a") is None
         assert client.post("/a") is None
-    assert len(seen) == 2
+        client.delete("/a")
+    assert len(seen) == 3
 
 
 def test_a_gateway_that_stays_away_is_named() -> None:

@@ -1,7 +1,9 @@
 """The commands that order and watch work, against the small gateway: what each asks and prints, and how it ends."""
 
 import json
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,51 +11,89 @@ import pytest
 from typer.testing import Result
 
 from xraygpt.client import Gateway
+from xraygpt.commands import running
 from xraygpt.commands.backlogs import CHANGE_SECONDS
 
 RUN = "01a227e1-b4c9-7354-9ad4-981b9acf3eb9"
+STUDY = "01a22344-2e7d-72e2-a1b2-0123456789ab"
+JOBS = [f"01a227e1-b4c9-7354-9ad4-981b9ac0000{n}" for n in range(5)]
 Run = Callable[..., Result]
 
 
 def test_resummarise_names_studies_or_conditions(fake_gateway: Any, xraygpt: Run) -> None:
     fake_gateway.answers["POST /v1/resummarise"] = (202, {"queued": 2})
-    assert json.loads(xraygpt("resummarise", "a", "b", "--json").stdout) == {"queued": 2}
-    xraygpt("resummarise", "--where", "view=PA", "--where", "from_bundle=demo", "--bundle", "new")
+    assert json.loads(xraygpt("resummarise", STUDY, RUN, "--json").stdout) == {"queued": 2}
+    conditions = ("--where", "view=PA", "--where", "from_bundle=demo", "--where", "since=2026-01-31T08:00Z")
+    xraygpt("resummarise", *conditions, "--bundle", "new")
     assert fake_gateway.bodies("/v1/resummarise") == [
-        {"study_ids": ["a", "b"], "where": None, "bundle": None},
-        {"study_ids": None, "where": {"view": "PA", "from_bundle": "demo"}, "bundle": "new"},
+        {"study_ids": [STUDY, RUN], "where": None, "bundle": None},
+        {
+            "study_ids": None,
+            "where": {"view": "PA", "from_bundle": "demo", "since": "2026-01-31T08:00:00+00:00"},
+            "bundle": "new",
+        },
     ]
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [("since=tomorrow", "'tomorrow' is no moment: write 2026-01-31"), ("age=3", "use from_bundle, since, until, view")],
+)
+def test_a_condition_that_is_none_is_wrong_usage_and_says_what_is_one(
+    fake_gateway: Any, xraygpt: Run, where: str, says: str
+) -> None:
+    done = xraygpt("resummarise", "--where", where)
+    assert done.exit_code == 2
+    assert says in " ".join(done.stderr.replace("│", " ").split())
+    assert fake_gateway.asked == []
+
+
+def test_resummarise_says_why_it_queued_nothing(fake_gateway: Any, xraygpt: Run) -> None:
+    study = {"study_id": STUDY, "state": "summarised", "summary": {"bundle": "demo"}}
+    fake_gateway.answers |= {
+        "POST /v1/resummarise": (202, {"queued": 0}),
+        "GET /v1/status": {"jobs": [], "workers": [], "served": {"name": "demo"}},
+        f"GET /v1/studies/{STUDY}": study,
+        f"GET /v1/studies/{RUN}": study | {"state": "waiting", "summary": None},
+    }
+    said = xraygpt("resummarise", STUDY, RUN).stderr
+    assert "nothing was queued: 789ab has its summary by the served bundle 'demo' already; f3eb9 is waiting" in said
+    assert "no study meets these conditions" in xraygpt("resummarise", "--where", "view=AP").stderr
+    fake_gateway.answers[f"GET /v1/studies/{STUDY}"] = (403, {"title": "no"})
+    assert "has summarised them already" in xraygpt("resummarise", STUDY).stderr
 
 
 def test_cancel_shows_the_study_afterwards(fake_gateway: Any, xraygpt: Run) -> None:
     cancelled = {"study_id": "s", "state": "cancelled", "reason_code": None, "lane": "routine", "view": "PA"}
     cancelled |= {"flags": [], "summary": None, "reviewed": None}
     fake_gateway.answers |= {
-        "POST /v1/studies/s/cancel": (204, None),
-        "GET /v1/studies/s": cancelled,
+        "POST /v1/studies/01a22344-2e7d-72e2-a1b2-0123456789ab/cancel": (204, None),
+        "GET /v1/studies/01a22344-2e7d-72e2-a1b2-0123456789ab": cancelled,
     }
-    assert json.loads(xraygpt("cancel", "s", "--json").stdout)["state"] == "cancelled"
+    assert (
+        json.loads(xraygpt("cancel", "01a22344-2e7d-72e2-a1b2-0123456789ab", "--json").stdout)["state"] == "cancelled"
+    )
 
 
 def test_dead_jobs_are_listed_page_by_page(fake_gateway: Any, xraygpt: Run) -> None:
     def page(asked: Any) -> Any:
         job = {"kind": "ingest", "subject": "i", "attempts": 5, "last_error": "Unavailable", "created_at": "t"}
         after = asked.path.partition("after=")[2]
-        following = {"": ["1", "2"], "2": ["3"]}.get(after, [])
+        following = {"": JOBS[1:3], JOBS[2]: JOBS[3:4]}.get(after, [])
         return {"jobs": [job | {"job_id": number} for number in following]}
 
     fake_gateway.answers["GET /v1/dead"] = page
     jobs = json.loads(xraygpt("dead", "list", "--json").stdout)["jobs"]
-    assert [job["job_id"] for job in jobs] == ["1", "2", "3"]
-    assert json.loads(xraygpt("dead", "show", "3", "--json").stdout)["job_id"] == "3"
-    assert xraygpt("dead", "show", "4").exit_code == 1
+    assert [job["job_id"] for job in jobs] == JOBS[1:4]
+    assert json.loads(xraygpt("dead", "show", JOBS[3], "--json").stdout)["job_id"] == JOBS[3]
+    assert xraygpt("dead", "show", JOBS[4]).exit_code == 1
 
 
 def test_dead_jobs_are_replayed_by_name_reason_or_all(fake_gateway: Any, xraygpt: Run) -> None:
     fake_gateway.answers["POST /v1/dead/replay"] = {"replayed": 1}
-    for arguments in (("1", "2"), ("--all",), ("--reason", "Unavailable")):
+    for arguments in (JOBS[1:3], ("--all",), ("--reason", "Unavailable")):
         assert json.loads(xraygpt("dead", "replay", *arguments, "--json").stdout) == {"replayed": 1}
-    assert fake_gateway.bodies("/v1/dead/replay") == [{"job_ids": ["1", "2"]}, {"all": True}, {"reason": "Unavailable"}]
+    assert fake_gateway.bodies("/v1/dead/replay") == [{"job_ids": JOBS[1:3]}, {"all": True}, {"reason": "Unavailable"}]
 
 
 @pytest.mark.parametrize("command", [("dead", "replay", "--all"), ("resummarise", "--where", "view=PA")])
@@ -64,7 +104,7 @@ def test_a_million_at_a_time_are_waited_for(
 
     def post(_: Gateway, path: str, body: Any, *, seconds: float | None = None) -> dict[str, int]:
         waited.append(seconds)
-        return {}
+        return {"queued": 1}
 
     monkeypatch.setattr(Gateway, "post", post)
     assert xraygpt(*command).exit_code == 0
@@ -78,17 +118,17 @@ def progress(state: str) -> dict[str, Any]:
 
 def test_a_backlog_is_started_paused_resumed_and_cancelled(fake_gateway: Any, xraygpt: Run) -> None:
     fake_gateway.answers |= {
-        "POST /v1/backlogs": (202, {"backlog_id": "b"}),
-        "GET /v1/backlogs/b": progress("listing"),
-        "POST /v1/backlogs/b/pause": progress("paused"),
-        "POST /v1/backlogs/b/resume": progress("listing"),
-        "POST /v1/backlogs/b/cancel": progress("cancelled"),
+        "POST /v1/backlogs": (202, {"backlog_id": STUDY}),
+        "GET /v1/backlogs/01a22344-2e7d-72e2-a1b2-0123456789ab": progress("listing"),
+        "POST /v1/backlogs/01a22344-2e7d-72e2-a1b2-0123456789ab/pause": progress("paused"),
+        "POST /v1/backlogs/01a22344-2e7d-72e2-a1b2-0123456789ab/resume": progress("listing"),
+        "POST /v1/backlogs/01a22344-2e7d-72e2-a1b2-0123456789ab/cancel": progress("cancelled"),
     }
-    started = xraygpt("backlog", "s3://b/old", "--since", "2020-01-31", "--json")
+    started = xraygpt("backlog", "s3://b/old", "--since", "2020-01-31T00:00Z", "--json")
     assert json.loads(started.stdout)["state"] == "listing"
-    assert fake_gateway.bodies("/v1/backlogs") == [{"uri": "s3://b/old", "since": "2020-01-31T00:00:00Z"}]
+    assert fake_gateway.bodies("/v1/backlogs") == [{"uri": "s3://b/old", "since": "2020-01-31T00:00:00+00:00"}]
     for word, state in (("pause", "paused"), ("resume", "listing"), ("cancel", "cancelled")):
-        assert json.loads(xraygpt("backlog", word, "b", "--json").stdout)["state"] == state
+        assert json.loads(xraygpt("backlog", word, STUDY, "--json").stdout)["state"] == state
 
 
 def training_run(state: str, step: int = 0) -> dict[str, Any]:
@@ -160,5 +200,23 @@ def test_status_of_another_machine_s_gateway(fake_gateway: Any, xraygpt: Run) ->
     assert (found["running"], found["jobs"], found["bundle"]) == (True, [job], "demo")
     assert f"{fake_gateway.url}/docs" in xraygpt("status").stdout
     assert "reading room" in xraygpt("status").stdout
+    assert "1.0 s" in xraygpt("status").stdout
     assert found["workers"] == [worker]
     assert "ingest-7@a" in xraygpt("status").stdout
+
+
+@pytest.mark.parametrize(("ends", "words", "code"), [(2, "2 times and starts again each time", 0), (3, "3 times", 3)])
+def test_status_and_up_name_a_process_that_ends_again_and_again(
+    fake_gateway: Any, xraygpt: Run, monkeypatch: pytest.MonkeyPatch, ends: int, words: str, code: int
+) -> None:
+    fake_gateway.answers["GET /v1/status"] = {"jobs": [], "workers": [], "served": {"name": "demo", "run_id": None}}
+    end = {"count": ends, "at": datetime.now(UTC).isoformat(), "said": "there is no bundle 'demo'"}
+    stack = dict.fromkeys(running.SHOWN, "x") | {"flower_user": "x", "external": [], "pids": {"gpu": os.getpid()}}
+    monkeypatch.setattr(running, "running_stack", lambda _home: {**stack, "ends": {"gpu": end}})
+    done = xraygpt("status")
+    assert f"gpu ended {words}" in done.stdout
+    assert "there is no bundle 'demo'" in done.stdout
+    assert done.exit_code == code
+    up = xraygpt("up", "--detach")
+    assert f"gpu ended {words}" in up.stderr
+    assert up.exit_code == 0

@@ -19,6 +19,8 @@ SHELL = {
     "XRAYGPT_NO_SUCH_SETTING": "x",
     "XRAYGPT_HMAC_KEY": "secret",
     "XRAYGPT_VLLM_KEY": "secret",
+    "XRAYGPT_SERVER_KEY": "secret",
+    "XRAYGPT_SERVER_KEY_RADIOLOGY": "secret",
 }
 KEYS = {"XRAYGPT_S3_ACCESS_KEY": "a", "XRAYGPT_S3_SECRET_KEY": "s"}
 
@@ -36,7 +38,8 @@ def test_what_nobody_named_is_not_passed_on(process: str) -> None:
     assert ("XRAYGPT_LEASE_SECONDS" in given) == (process != "flower")
     assert ("CUDA_VISIBLE_DEVICES" in given) == ("HF_HOME" in given) == (process in {"gpu", "training"})
     assert ("XRAYGPT_HMAC_KEY" in given) == (process in {"gateway", "ingest", "begin-rotation"})
-    assert ("XRAYGPT_VLLM_KEY" in given) == (process == "gpu")
+    for key in ("XRAYGPT_VLLM_KEY", "XRAYGPT_SERVER_KEY", "XRAYGPT_SERVER_KEY_RADIOLOGY"):
+        assert (key in given) == (process == "gpu")
 
 
 def test_the_search_for_aws_credentials_is_for_buckets_without_keys_and_for_the_queue() -> None:

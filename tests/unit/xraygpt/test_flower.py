@@ -7,14 +7,13 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 
+from tests.support.loopback import LoopbackServer, QuietHandler, answering
 from xraygpt.stack.servers.flower_guard import FREE_FAILURES, Locks
 from xraygpt.stack.servers.ports import choose
 
@@ -29,29 +28,18 @@ def environment(port: int) -> dict[str, str]:
     }
 
 
-class Gateway(BaseHTTPRequestHandler):
+class Gateway(QuietHandler):
     """Knows the keys of an operator and of a reader."""
 
     def do_GET(self) -> None:
         roles = {"xgpt_operator": ["operator"], "xgpt_reader": ["reader"]}.get(self.headers["X-API-Key"])
-        self.send_response(401 if roles is None else 200)
-        content = json.dumps({"roles": roles}).encode()
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.send(401 if roles is None else 200, json.dumps({"roles": roles}).encode())
 
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with answering(LoopbackServer(Gateway)) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from xraygpt import following
-from xraygpt.following import Pace, duration, shown, words
+from xraygpt.following import Pace, shown, words
 
 
 def test_the_time_left_is_that_of_the_steps_that_were_seen() -> None:
@@ -17,14 +17,6 @@ def test_the_time_left_is_that_of_the_steps_that_were_seen() -> None:
     assert pace.left(110, 200) == pytest.approx(90.0)
     assert pace.left(50, 200) is None, "it began anew from a checkpoint"
     assert pace.left(51, 200) == pytest.approx(149.0)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0, "0 s"), (89, "89 s"), (600, "10 min"), (3600 * 3 + 300, "3 h 05"), (86400 * 4, "4 days")],
-)
-def test_a_duration_is_said_as_people_say_it(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
 
 
 def run(state: str, **more: Any) -> dict[str, Any]:

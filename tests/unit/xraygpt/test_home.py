@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xraygpt.stack.processes.child import StackError
-from xraygpt.stack.settings.home import Home, hold, holder, make_hmac_key, running_stack
+from xraygpt.stack.settings.home import Home, hold, holder, make_key, running_stack
 
 
 def test_a_data_directory_is_closed_to_other_users(tmp_path: Path) -> None:
@@ -62,9 +62,9 @@ def test_a_stack_that_starts_is_not_running_yet(tmp_path: Path) -> None:
 
 def test_the_hmac_key_is_made_once_and_closed(tmp_path: Path) -> None:
     path = tmp_path / "hmac.key"
-    assert make_hmac_key(path)
+    assert make_key(path)
     key = path.read_text().strip()
     assert len(bytes.fromhex(key)) == 32
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert not make_hmac_key(path)
+    assert not make_key(path)
     assert path.read_text().strip() == key

@@ -23,7 +23,20 @@ def test_every_regular_not_hidden_file_below_a_folder_is_found_in_order(tmp_path
         "a/y",
         "a/z.png",
     ]
-    assert said == [f"{tmp_path}: 5 links or other things that are no files were passed over"]
+    assert said == [
+        f"passed over, for these links lead nowhere: {tmp_path}/gone",
+        f"{tmp_path}: 4 links or other things that are no files were passed over",
+    ]
+
+
+def test_of_many_broken_links_the_first_are_named(tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / f"{number}.dcm").symlink_to("nowhere")
+    said: list[str] = []
+    assert list(files_below(tmp_path, said.append)) == []
+    assert said[0].endswith("4.dcm, and 3 more")
+    with pytest.raises(FileNotFoundError, match=r"/0\.dcm is a link that leads nowhere$"):
+        expand([str(tmp_path / "0.dcm")])
 
 
 def test_arguments_keep_their_order_and_each_file_comes_once(tmp_path: Path) -> None:

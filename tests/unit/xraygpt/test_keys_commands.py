@@ -5,7 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 from typer.testing import Result
+
+from xraygpt import show
 
 Run = Callable[..., Result]
 
@@ -18,7 +22,7 @@ KEYS = [
 
 @pytest.fixture(autouse=True)
 def _keys(fake_gateway: Any) -> None:
-    more = dict.fromkeys(("kind", "owner", "created_at", "expires_at", "last_used_at"))
+    more = dict.fromkeys(("kind", "owner", "created_at", "expires_at", "last_used_at", "revoked_at"))
     listed = [one | more | {"roles": ["reader", "lead"], "stat": False} for one in KEYS]
     fake_gateway.answers |= {
         "POST /v1/keys": (201, {"key_id": "4", "key": "xgpt_new"}),
@@ -69,3 +73,12 @@ def test_who_rotates_the_key_in_use_is_told(xraygpt: Run) -> None:
 def test_a_name_is_ended_with_the_keys_it_came_to_replace(fake_gateway: Any, xraygpt: Run) -> None:
     assert json.loads(xraygpt("keys", "revoke", "pacs", "--json").stdout) == {"ended": ["1", "2"]}
     assert xraygpt("keys", "revoke", "nobody").exit_code == 2
+
+
+def test_at_80_columns_no_name_role_or_date_is_cut(xraygpt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show, "console", lambda: Console(width=80))
+    for words in (("keys", "list"), ("keys", "list", "--all")):
+        shown = xraygpt(*words).stdout
+        assert "reader lead" in shown
+        assert "…" not in shown
+        assert all(cell_len(line) <= 80 for line in shown.splitlines())

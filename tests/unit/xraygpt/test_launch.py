@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,17 @@ def test_processes_are_running_restarting_or_external() -> None:
         "ingest": "restarting",
     }
     json.dumps(states)
+
+
+def test_a_process_that_ended_lately_is_told_with_its_error() -> None:
+    now = datetime.now(UTC)
+    ends = {
+        "gpu": {"count": 4, "at": now.isoformat(), "said": "there is no bundle"},
+        "ingest": {"count": 1, "at": (now - timedelta(minutes=11)).isoformat(), "said": "long ago"},
+    }
+    pids = dict.fromkeys(("gpu", "ingest", "control"), os.getpid())
+    found = processes({"pids": pids, "external": [], "ends": ends})
+    assert [(one["ends"], one["said"]) for one in found.values()] == [(4, "there is no bundle"), (0, None), (0, None)]
 
 
 def test_a_process_that_ends_while_its_state_is_read_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:

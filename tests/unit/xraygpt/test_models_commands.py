@@ -10,6 +10,7 @@ import pytest
 from safetensors.torch import load_file
 from typer.testing import Result
 
+from tests.support.published_layouts import write_maira2
 from tests.support.published_parts import Parts, write_parts
 from tests.support.released_downloads import write_archive, write_projector, write_vicuna
 from tests.support.tiny_bundle import make_tiny_bundle
@@ -78,7 +79,9 @@ def test_another_name_needs_all_three_paths(parts: Parts, models: Path, xraygpt:
 def test_what_is_wrong_is_one_sentence(parts: Parts, models: Path, tmp_path: Path, xraygpt: Run) -> None:
     broken = Parts(parts.encoder, parts.encoder, parts.llm)
     done = xraygpt(*arguments(broken))
-    assert str(done.exception) == "pytorch_model.bin holds no projector: neither llama_proj nor the layers of an MLP"
+    assert str(done.exception) == (
+        "pytorch_model.bin holds no projector: neither llama_proj nor the layers of an MLP nor Libra's connector"
+    )
     assert not models.exists()
 
 
@@ -100,6 +103,15 @@ def test_verify_can_leave_the_film_out(models: Path, xraygpt: Run) -> None:
 def test_verify_shows_a_person_the_film_s_text(models: Path, xraygpt: Run) -> None:
     make_tiny_bundle(models)
     assert "one synthetic film in" in xraygpt("models", "verify", "tiny").stderr
+
+
+def test_a_published_model_is_found_in_the_folder_that_is_named(tmp_path: Path, models: Path, xraygpt: Run) -> None:
+    folder = write_maira2(tmp_path)
+    done = xraygpt("models", "import", "mine", "--from", str(folder), "--template", "maira-1", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["path"]) == (0, str(models / "mine"))
+    assert "MAIRA-2 in one folder" in done.stderr
+    assert "no hash came with it" in done.stderr
+    assert "projector: MLP of 4 layers (MAIRA, LLaVA), 24 -> 32; 8 tensors used" in done.stderr
 
 
 def test_an_imported_bundle_is_promoted_by_its_name(models: Path, fake_gateway: Any, xraygpt: Run) -> None:

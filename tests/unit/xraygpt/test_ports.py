@@ -5,7 +5,7 @@ import pytest
 
 from xraygpt.stack.processes.child import StackError
 from xraygpt.stack.servers import ports
-from xraygpt.stack.servers.ports import choose, is_free, occupy
+from xraygpt.stack.servers.ports import choose, given, is_free, keep, occupy
 
 
 def listener() -> tuple[socket.socket, int]:
@@ -67,3 +67,34 @@ def test_a_port_with_connections_in_time_wait_can_be_held() -> None:
         client.recv(1)
     server.close()
     occupy(port).close()
+
+
+def test_a_port_that_is_set_is_taken_or_refused_in_one_sentence() -> None:
+    said: list[str] = []
+    server, port = listener()
+    with server, pytest.raises(StackError, match=rf"listens on port {port} .* or set XRAYGPT_GATEWAY_PORT to another"):
+        keep("gateway", {"XRAYGPT_GATEWAY_PORT": str(port)}, None, said.append)
+    assert keep("gateway", {"XRAYGPT_GATEWAY_PORT": str(port)}, 1, said.append) == port
+    assert said == []
+
+
+def test_an_address_that_moves_is_said_with_how_to_keep_one() -> None:
+    said: list[str] = []
+    server, port = listener()
+    assert keep("flower", {}, None, said.append) != 0
+    with server:
+        moved = keep("flower", {}, port, said.append)
+    assert said == [
+        f"another program listens on port {port}, so flower moves to port {moved}: bookmarks must be made anew. "
+        "XRAYGPT_FLOWER_PORT keeps a port"
+    ]
+    assert keep("flower", {}, port, said.append) == port
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "http", "80 ", "٨٠", "8e3"])
+def test_what_is_no_port_is_said(text: str) -> None:
+    with pytest.raises(StackError, match=r"XRAYGPT_S3_PORT: .* is no port: give a number from 1 to 65535"):
+        given("s3", {"XRAYGPT_S3_PORT": text})
+    assert given("s3", {"XRAYGPT_S3_PORT": ""}) is None
+    assert given("s3", {"XRAYGPT_S3_PORT": "8333"}) == 8333

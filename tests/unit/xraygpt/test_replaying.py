@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import io
 import json
 from collections.abc import Callable
 from copy import deepcopy
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageOps
 from typer.testing import Result
 
 from tests.support.tiny_bundle import make_tiny_bundle
@@ -17,9 +19,19 @@ from xraygpt.commands.replaying import compared, word_difference
 from xraygpt_core.model.backend import Generated
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.model.smoke_test import phantom_png, summarise_once
+from xraygpt_core.states import ImageRole
 
 Run = Callable[..., Result]
 PNG = phantom_png()
+
+
+def inverted(png: bytes) -> bytes:
+    """Another film."""
+    buffer = io.BytesIO()
+    ImageOps.invert(Image.open(io.BytesIO(png))).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 SUMMARY = "0190f2c4-0000-7000-8000-000000000001"
 
 
@@ -46,7 +58,7 @@ def origin(bundle: Bundle, made: Generated, fake_gateway: Any, monkeypatch: pyte
         "flags": [],
         "scope": bundle.scope.document(),
         "consistency": [],
-        "provenance": deepcopy(provenance(made, hashlib.sha256(PNG).hexdigest())),
+        "provenance": deepcopy(provenance(made, {ImageRole.FRONTAL: hashlib.sha256(PNG).hexdigest()})),
     }
     fake_gateway.answers |= {
         f"GET /v1/summaries/{SUMMARY}/origin": lambda _: told,
@@ -86,8 +98,37 @@ def test_the_stored_precision_is_used_again(origin: dict[str, Any], xraygpt: Run
 
 
 def test_another_image_is_not_taken_for_it(origin: dict[str, Any], xraygpt: Run) -> None:
+    origin["provenance"]["images"] = {"frontal": "0" * 64}
+    assert "not the one that this summary was made from" in str(xraygpt("replay", SUMMARY).exception)
+
+
+def test_a_summary_older_than_roles_has_one_film(origin: dict[str, Any], xraygpt: Run) -> None:
+    del origin["provenance"]["images"]
+    assert json.loads(xraygpt("replay", SUMMARY, "--device", "cpu", "--json").stdout)["identical"]
     origin["provenance"]["image_sha256"] = "0" * 64
     assert "not the one that this summary was made from" in str(xraygpt("replay", SUMMARY).exception)
+
+
+def test_a_summary_of_several_films_is_computed_from_all_of_them(
+    tmp_path_factory: pytest.TempPathFactory, origin: dict[str, Any], fake_gateway: Any, xraygpt: Run, monkeypatch: Any
+) -> None:
+    prompt = {"template": "maira-2", "question": "Q", "stop": ["</s>"], "images": ["frontal", "prior"]}
+    bundle = make_tiny_bundle(tmp_path_factory.mktemp("models"), image_tokens=3, prompt=prompt)
+    monkeypatch.setenv("XRAYGPT_MODELS", str(bundle.path.parent))
+    pngs = {ImageRole.FRONTAL: PNG, ImageRole.PRIOR: inverted(PNG)}
+    made = summarise_once(bundle, pngs, device="cpu")
+    origin |= {"text": made.text, "bundle_sha256": bundle.sha256}
+    hashes = {role: hashlib.sha256(png).hexdigest() for role, png in pngs.items()}
+    origin["provenance"] = provenance(made, hashes)
+    asked = f"GET /v1/summaries/{SUMMARY}/image.png"
+    fake_gateway.answers[asked] = lambda one: pngs[ImageRole.PRIOR if "role=prior" in one.path else ImageRole.FRONTAL]
+    assert made.text != summarise_once(bundle, PNG, device="cpu").text
+    assert json.loads(xraygpt("replay", SUMMARY, "--device", "cpu", "--json").stdout)["identical"]
+
+
+def test_what_was_made_with_clinical_text_is_not_computed_again(origin: dict[str, Any], xraygpt: Run) -> None:
+    origin["provenance"]["clinical_sha256"] = "0" * 64
+    assert "which only a GPU worker opens" in str(xraygpt("replay", SUMMARY).exception)
 
 
 def test_another_bundle_of_the_same_name_is_not_taken_for_it(origin: dict[str, Any], xraygpt: Run) -> None:
@@ -101,16 +142,16 @@ def test_a_bundle_that_is_elsewhere_is_named(origin: dict[str, Any], xraygpt: Ru
 
 
 def test_a_summary_nobody_knows_is_said_so(fake_gateway: Any, xraygpt: Run) -> None:
-    assert "404" in str(xraygpt("replay", "nothing").exception)
+    assert "404" in str(xraygpt("replay", SUMMARY).exception)
+    assert "no summary has an id that ends in abcde" in str(xraygpt("replay", "abcde").exception)
 
 
 def test_without_torch_it_says_what_to_install(
-    fake_gateway: Any, xraygpt: Run, monkeypatch: pytest.MonkeyPatch
+    origin: dict[str, Any], xraygpt: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr("xraygpt.commands.new_bundle.find_spec", lambda name: None if name == "torch" else find(name))
     assert "pip install 'xraygpt[model]'" in str(xraygpt("replay", SUMMARY).exception)
-    assert fake_gateway.asked == []
 
 
 def test_a_changed_prompt_and_seed_are_told(made: Generated) -> None:

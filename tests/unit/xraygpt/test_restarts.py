@@ -1,3 +1,4 @@
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -135,7 +136,62 @@ def test_a_worker_that_wants_another_bundle_starts_at_once(clock: Clock, tmp_pat
     restarts.tend()
     assert child.pid != first
     assert said == ["fake ended with exit code 75; it starts again"]
+    assert restarts.ends() == {}
     child.stop()
+
+
+def log_line(level: str, message: str) -> str:
+    return json.dumps({"time": "2026-11-30T08:00:00Z", "level": level, "process": "gpu", "message": message})
+
+
+def test_the_error_that_a_program_wrote_before_its_end_is_said_and_kept(clock: Clock, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(log_line("ERROR", "of an earlier run") + "\n")
+    lines = [log_line("CRITICAL", "there is no bundle 'demo'"), log_line("INFO", "leaving"), "no JSON"]
+    program = f"import sys; print({chr(10).join(lines)!r}); sys.exit(1)"
+    child = Child("gpu", [sys.executable, "-c", program], log=log, directory=tmp_path)
+    child.start()
+    assert child.wait(60)
+    said: list[str] = []
+    restarts = Restarts(said.append, PATIENCE)
+    restarts.add("gpu", child)
+    restarts.tend()
+    assert said == ["gpu ended with exit code 1 (there is no bundle 'demo'); it starts again"]
+    end = restarts.ends()["gpu"]
+    assert (end["count"], end["said"]) == (1, "there is no bundle 'demo'")
+
+
+def test_an_error_of_an_earlier_run_explains_no_later_end(clock: Clock, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    program = (
+        "import pathlib, sys\n"
+        f"first = not pathlib.Path('there').exists(); pathlib.Path('there').touch()\n"
+        f"print({log_line('ERROR', 'the first time')!r} if first else 'nothing'); sys.exit(1)"
+    )
+    child = Child("gpu", [sys.executable, "-c", program], log=log, directory=tmp_path)
+    child.start()
+    restarts = Restarts(lambda _: None, PATIENCE)
+    restarts.add("gpu", child)
+    for count, said in ((1, "the first time"), (2, None)):
+        assert child.wait(60)
+        restarts.tend()
+        end = restarts.ends()["gpu"]
+        assert (end["count"], end["said"]) == (count, said)
+        clock.now += 5
+        restarts.tend()
+    child.stop()
+
+
+def test_ends_before_a_long_run_are_not_counted(clock: Clock) -> None:
+    fake = Fake()
+    restarts, _ = kept(fake)
+    assert restarts.ends() == {}
+    for _ in range(3):
+        ends_until(restarts, clock, fake)
+    assert restarts.ends()["fake"]["count"] == 3
+    clock.now += 601
+    ends_until(restarts, clock, fake)
+    assert restarts.ends()["fake"]["count"] == 1
 
 
 def test_services_stop_after_the_programs_last_one_first(tmp_path: Path) -> None:

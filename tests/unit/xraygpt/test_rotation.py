@@ -8,7 +8,7 @@ import pytest
 from xraygpt.commands import rotating
 from xraygpt.commands.rotating import What
 from xraygpt.stack.processes.child import StackError
-from xraygpt.stack.settings.home import Home, finish_replacing, make_hmac_key, replace_hmac_key
+from xraygpt.stack.settings.home import Home, finish_replacing, make_key, replace_hmac_key, replace_sealing_key
 from xraygpt.stack.settings.remembered import recall, remember
 from xraygpt.stack.settings.rotation import ROTATED
 
@@ -24,7 +24,7 @@ def home(tmp_path: Path) -> Home:
     remember(made.root / "broker" / "service.json", {"port": 3, "password": "b"})
     remember(made.root / "s3" / "service.json", {"ports": {"s3": 4}, "secret_key": "s"})
     remember(made.root / "s3" / "home" / "keys.json", {"keys": {"owner": [["a", "s"]]}})
-    make_hmac_key(made.hmac_key_file)
+    make_key(made.hmac_key_file)
     return made
 
 
@@ -33,7 +33,7 @@ def memories(home: Home) -> dict[str, Any]:
 
 
 def test_every_name_is_on_the_command_line() -> None:
-    assert {*What} == {"all", "pseudonyms", *ROTATED}
+    assert {*What} == {"all", "pseudonyms", "numbers", *ROTATED}
 
 
 def test_all_of_them_together_leave_no_secret_as_it_was_and_no_port_changed(home: Home) -> None:
@@ -64,7 +64,7 @@ def test_a_superuser_s_password_that_may_count_already_is_not_replaced_by_anothe
 
 def test_the_pseudonymisation_key_is_replaced_once_however_often_it_is_cut_off(home: Home) -> None:
     old = home.hmac_key_file.read_text()
-    make_hmac_key(home.next_hmac_key_file)
+    make_key(home.next_hmac_key_file)
     new = home.next_hmac_key_file.read_text()
     replace_hmac_key(home)  # as if the call before had ended after its first line
     assert (home.old_hmac_key_file.read_text(), home.hmac_key_file.read_text()) == (old, new)
@@ -74,12 +74,39 @@ def test_the_pseudonymisation_key_is_replaced_once_however_often_it_is_cut_off(h
 
 def test_a_start_finishes_what_was_cut_off_between_old_and_new(home: Home) -> None:
     old = home.hmac_key_file.read_text()
-    make_hmac_key(home.next_hmac_key_file)
+    make_key(home.next_hmac_key_file)
     home.hmac_key_file.rename(home.old_hmac_key_file)
     finish_replacing(home)
     assert home.old_hmac_key_file.read_text() == old
     assert home.hmac_key_file.exists()
     assert not home.next_hmac_key_file.exists()
+
+
+def test_the_sealing_key_is_replaced_in_the_same_way_and_a_start_finishes_it(home: Home) -> None:
+    make_key(home.sealing_key_file)
+    old, names = home.sealing_key_file.read_text(), home.hmac_key_file.read_text()
+    make_key(home.next_sealing_key_file)
+    home.sealing_key_file.rename(home.old_sealing_key_file)
+    finish_replacing(home)
+    replace_sealing_key(home)
+    assert home.old_sealing_key_file.read_text() == old != home.sealing_key_file.read_text()
+    assert home.sealing_key_file.stat().st_mode & 0o777 == 0o600
+    assert home.hmac_key_file.read_text() == names
+
+
+@pytest.mark.parametrize("switch", ["true", "false"])
+def test_numbers_that_are_not_kept_are_not_sealed_anew(
+    switch: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Switched on, there is no key yet; switched off, there is one from before."""
+    monkeypatch.setenv("XRAYGPT_HOME", str(home.root))
+    monkeypatch.setenv("XRAYGPT_SEALED_NUMBERS", switch)
+    monkeypatch.setattr(rotating, "start", _must_not_start)
+    if switch == "false":
+        make_key(home.sealing_key_file)
+    with pytest.raises(StackError, match="XRAYGPT_SEALED_NUMBERS=true"):
+        rotating.rotate(What.NUMBERS)
+    assert not home.old_sealing_key_file.exists()
 
 
 @pytest.mark.parametrize("name", ["XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"])

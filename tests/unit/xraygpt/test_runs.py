@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import Result
+
+from xraygpt import show
 
 Run = Callable[..., Result]
 IDS = ["01a227e1-b4c9-7354-9ad4-981b9acf3eb9", "01a227e1-b4c9-7354-9ad4-981b9acf0000"]
@@ -24,6 +27,7 @@ def two(fake_gateway: Any) -> Any:
     fake_gateway.answers |= {"GET /v1/training-runs": {"runs": [run(), waiting]}}
     for number in (0, 1):
         fake_gateway.answers[f"GET /v1/training-runs/{IDS[number]}"] = [run(), waiting][number]
+    fake_gateway.ids = [*IDS]
     return fake_gateway
 
 
@@ -35,24 +39,38 @@ def test_the_runs_are_listed_with_what_they_wait_for(two: Any, xraygpt: Run) -> 
         assert [one["run_id"] for one in json.loads(xraygpt(*arguments, "--json").stdout)["runs"]] == IDS
 
 
+def test_at_80_columns_a_run_is_a_row_and_what_it_says_stands_below(
+    two: Any, xraygpt: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show, "console", lambda: Console(width=80))
+    said = xraygpt("runs").stdout
+    assert "981b9acf3eb9" in said
+    assert "981b9acf0000: waits for a device" in said
+    assert "…" not in said
+
+
 def test_a_run_is_named_by_the_end_of_its_id(two: Any, xraygpt: Run) -> None:
-    assert json.loads(xraygpt("runs", "show", "3EB9", "--json").stdout)["run_id"] == IDS[0]
+    assert json.loads(xraygpt("runs", "show", "F3EB9", "--json").stdout)["run_id"] == IDS[0]
     assert "stage1" in xraygpt("runs", "show", IDS[1]).stdout
-    two.answers["GET /v1/training-runs"] = {"runs": [run(), run()]}
-    assert "2 runs end in 3eb9" in str(xraygpt("runs", "show", "3eb9").exception)
+    two.ids.append("01a227e1-b4c9-7354-9ad4-981c9acf3eb9")
+    assert "2 runs have an id that ends in f3eb9" in str(xraygpt("runs", "show", "f3eb9").exception)
 
 
 def test_a_name_that_is_no_runs_is_told_so(two: Any, xraygpt: Run) -> None:
-    for arguments in (("runs", "show", "abcd"), ("models", "promote", "abcd"), ("train", "stage2", "--parent", "abcd")):
-        assert "ends in abcd" in str(xraygpt(*arguments).exception)
+    for arguments in (
+        ("runs", "show", "abcde"),
+        ("models", "promote", "abcde"),
+        ("train", "stage2", "--parent", "abcde"),
+    ):
+        assert "ends in abcde" in str(xraygpt(*arguments).exception)
 
 
 def test_a_run_is_promoted_and_gone_on_from_by_the_end_of_its_id(two: Any, xraygpt: Run) -> None:
     two.answers[f"POST /v1/training-runs/{IDS[0]}/promote"] = {"bundle": "stage1-981b9acf3eb9"}
-    promoted = xraygpt("models", "promote", "3eb9", "--json")
+    promoted = xraygpt("models", "promote", "f3eb9", "--json")
     assert json.loads(promoted.stdout) == {"bundle": "stage1-981b9acf3eb9"}
     two.answers["POST /v1/training-runs"] = (202, {"run_id": IDS[1]})
-    done = xraygpt("train", "stage2", "--parent", "3eb9")
+    done = xraygpt("train", "stage2", "--parent", "f3eb9")
     assert two.bodies("/v1/training-runs")[0]["parent_run"] == IDS[0]
     assert "runs watch 981b9acf0000" in done.stderr
 
@@ -60,7 +78,7 @@ def test_a_run_is_promoted_and_gone_on_from_by_the_end_of_its_id(two: Any, xrayg
 @pytest.mark.parametrize("wanted", ["pause", "resume", "cancel"])
 def test_a_run_is_changed(two: Any, xraygpt: Run, wanted: str) -> None:
     two.answers[f"POST /v1/training-runs/{IDS[0]}/{wanted}"] = (204, None)
-    done = xraygpt("runs", wanted, "3eb9", "--json")
+    done = xraygpt("runs", wanted, "f3eb9", "--json")
     assert json.loads(done.stdout)["run_id"] == IDS[0]
     assert len(two.bodies(f"/v1/training-runs/{IDS[0]}/{wanted}")) == 1
 
@@ -69,19 +87,25 @@ def test_a_run_is_watched_to_its_end(two: Any, xraygpt: Run, monkeypatch: pytest
     monkeypatch.setattr("xraygpt.following.POLL_SECONDS", 0.0)
     states = iter([run(), run(state="done"), run(), run(state="dead", failure_says="the disk is full")])
     two.answers[f"GET /v1/training-runs/{IDS[0]}"] = lambda _: next(states)
-    assert xraygpt("runs", "watch", "3eb9", "--json").exit_code == 0
-    ended = xraygpt("runs", "watch", "3eb9")
+    assert xraygpt("runs", "watch", "f3eb9", "--json").exit_code == 0
+    ended = xraygpt("runs", "watch", "f3eb9")
     assert ended.exit_code == 3
     assert "the disk is full" in ended.stdout + ended.stderr
 
 
 def test_a_study_is_excluded_and_let_in_again(fake_gateway: Any, xraygpt: Run) -> None:
     fake_gateway.answers |= {
-        "POST /v1/studies/s/exclusion": (204, None),
-        "DELETE /v1/studies/s/exclusion": (204, None),
+        "POST /v1/studies/01a22344-2e7d-72e2-a1b2-0123456789ab/exclusion": (204, None),
+        "DELETE /v1/studies/01a22344-2e7d-72e2-a1b2-0123456789ab/exclusion": (204, None),
     }
-    assert json.loads(xraygpt("exclude", "s", "--json").stdout) == {"study_id": "s", "excluded": True}
-    assert json.loads(xraygpt("exclude", "s", "--undo", "--json").stdout) == {"study_id": "s", "excluded": False}
+    assert json.loads(xraygpt("exclude", "01a22344-2e7d-72e2-a1b2-0123456789ab", "--json").stdout) == {
+        "study_id": "01a22344-2e7d-72e2-a1b2-0123456789ab",
+        "excluded": True,
+    }
+    assert json.loads(xraygpt("exclude", "01a22344-2e7d-72e2-a1b2-0123456789ab", "--undo", "--json").stdout) == {
+        "study_id": "01a22344-2e7d-72e2-a1b2-0123456789ab",
+        "excluded": False,
+    }
 
 
 def test_train_sends_preset_data_and_selection_as_one_configuration(
@@ -133,28 +157,19 @@ def test_a_selection_is_counted_by_the_gateway(fake_gateway: Any, xraygpt: Run) 
     assert {name: one[name] for name in counted} == counted
 
 
-def test_a_report_is_written_for_its_owner_alone(xraygpt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Client:
-        def __enter__(self) -> "Client":
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
-        def get(self, _: str) -> dict[str, Any]:
-            return {"runs": [run()]}
-
-        def download(self, path: str) -> bytes:
-            return path.encode()
-
-    monkeypatch.setattr("xraygpt.commands.runs.gateway", Client)
+def test_a_report_is_written_for_its_owner_alone(
+    two: Any, xraygpt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("report.html", "tensorboard.zip"):
+        two.answers[f"GET /v1/training-runs/{IDS[0]}/files/{name}"] = name.encode()
     monkeypatch.chdir(tmp_path)
-    told = json.loads(xraygpt("runs", "report", "3eb9", "--json").stdout)
+    said = json.loads(xraygpt("runs", "report", "f3eb9", "--json").stdout)
     file = tmp_path / "981b9acf3eb9-report.html"
-    assert told["file"] == str(file)
-    assert file.read_text() == f"/v1/training-runs/{IDS[0]}/files/report.html"
+    assert said["file"] == str(file)
+    assert file.read_text() == "report.html"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     out = tmp_path / "board.zip"
     out.write_text("")
     out.chmod(0o644)
-    xraygpt("runs", "report", "3eb9", "--file", "tensorboard.zip", "--out", str(out))
+    xraygpt("runs", "report", "f3eb9", "--file", "tensorboard.zip", "--out", str(out))
     assert stat.S_IMODE(out.stat().st_mode) == 0o600

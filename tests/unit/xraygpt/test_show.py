@@ -1,7 +1,10 @@
+import io
 import json
 import os
+import sys
 
 import pytest
+from rich.text import Text
 
 from xraygpt import show
 
@@ -39,10 +42,23 @@ def test_a_cell_is_neither_markup_nor_an_escape_sequence(capsys: pytest.CaptureF
     assert "\x1b[2J" not in shown
 
 
-def test_values_that_are_no_text_are_shown_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    show.table(("a", "b", "c"), [[True, {"view": "PA"}, None]])
+def test_a_table_cuts_nothing_where_it_is_narrow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    show.table(("id", "says"), [["0123456789abcdef" * 2, "a sentence of some words"]])
+    show.fields({"error": "x" * 60})
     shown = capsys.readouterr().out
-    assert "true" in shown
+    assert "…" not in shown
+    assert shown.count("x") == 60
+    assert sum(shown.count(digit) for digit in "0123456789") == 20
+
+
+def test_values_that_are_no_text_are_shown_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    show.table(("a", "b", "c", "d"), [[True, {"view": "PA"}, None, False]])
+    shown = capsys.readouterr().out
+    assert "yes" in shown
+    assert " no" in shown
     assert '{"view": "PA"}' in shown
     assert "None" not in shown
 
@@ -53,23 +69,6 @@ def test_fields_without_a_value_are_left_out(capsys: pytest.CaptureFixture[str])
     assert "Study" in shown
     assert "rejected" in shown
     assert "view" not in shown
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        (None, None),
-        ("", None),
-        ("  \n", None),
-        ("No effusion.\nHeart normal.", "No effusion."),
-        (
-            "No pleural effusion. " * 9,
-            "No pleural effusion. No pleural effusion. No pleural effusion. No pleural effusion. No …",
-        ),
-    ],
-)
-def test_the_first_line_of_a_summary(text: str | None, line: str | None) -> None:
-    assert show.first_line(text) == line
 
 
 def test_lines_of_progress_come_now_and_then_and_at_the_end(
@@ -128,3 +127,15 @@ def test_a_document_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> No
     written = capsys.readouterr().out
     assert written.replace("\n", "").isprintable()
     assert json.loads(written) == {"source": "a\x1b]0;\x07\x9b2J\u202e\u200b.dcm"}
+
+
+def test_a_letter_that_the_terminal_lacks_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = [io.TextIOWrapper(io.BytesIO(), "latin-1", write_through=True) for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    show.lines([Text("✓ 51dc6  胸.dcm  ⚠ not verified")])
+    show.paragraph("“Röntgen” 胸")
+    show.say("3 of 4 done · 胸.dcm")
+    out, errors = (stream.buffer.getvalue().decode("latin-1") for stream in streams)
+    assert out.splitlines() == ["+ 51dc6  ?.dcm  ! not verified", '"Röntgen" ?']
+    assert errors == "3 of 4 done | ?.dcm\n"

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from xraygpt import submit
 from xraygpt.client import Gateway, GatewayError
-from xraygpt.submit import ResultRow, all_done, chunks, follow, refresh, register, result
+from xraygpt.submit import ResultRow, UploadInterrupted, all_done, chunks, follow, refresh, register, result
 
 
 class Studies:
@@ -205,7 +206,8 @@ def test_the_result_has_a_row_per_input_and_counts_states() -> None:
         ("s2", "b.dcm", "rejected", "blank", "routine", None),
         ("s1", "c.dcm", "summarised", None, "routine", "No effusion."),
     ]
-    limits: dict[str, Any] = {"flags": [], "scope": None, "consistency": []}
+    limits: dict[str, Any] = {"flags": [], "scope": None, "consistency": [], "known": False}
+    limits |= dict.fromkeys(("image_id", "view", "seconds", "summary_id"))
     assert result(rows, 1.23456) == {
         "seconds": 1.235,
         "counts": {"summarised": 2, "rejected": 1},
@@ -234,3 +236,37 @@ def test_a_file_that_changes_while_it_is_read_costs_its_own_row_only(film: Calla
     rows = register(client, [first, second], "routine", said.append)
     assert [row.state for row in rows] == ["cancelled", "received"]
     assert said == [f"{first}: it changed while it was read"]
+
+
+def test_an_image_that_is_older_than_the_command_was_known_before() -> None:
+    server = Studies({"1": "summarised", "2": "summarised"})
+    ages = {"i-1": 58.0, "i-2": 2.0}
+
+    def aged(request: httpx.Request) -> httpx.Response:
+        images = json.loads(server(request).content)["images"]
+        return httpx.Response(200, json={"images": [one | {"age_seconds": ages[one["image_id"]]} for one in images]})
+
+    rows = [ResultRow("one", "routine", image_id="i-1"), ResultRow("two", "routine", image_id="i-2")]
+    with Gateway("http://gateway:1", "key", patience=0, transport=httpx.MockTransport(aged)) as client:
+        refresh(client, rows, since=3.0)
+    assert [row.known for row in rows] == [True, False]
+
+
+def test_ctrl_c_while_files_are_sent_registers_those_that_are_there_and_counts_them(
+    film: Callable[[str, bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submit, "REGISTER_AT_ONCE", 3)
+    server = Studies()
+    sent = submit._uploaded
+
+    def interrupted(gateway: Gateway, file: Any) -> str:
+        if Path(os.readlink(f"/proc/self/fd/{file.fileno()}")).name == "4":
+            raise KeyboardInterrupt
+        return sent(gateway, file)
+
+    monkeypatch.setattr(submit, "_uploaded", interrupted)
+    with server.client() as client, pytest.raises(UploadInterrupted) as stopped:
+        register(client, [film(str(n), bytes([n])) for n in range(9)], "routine", silent)
+    assert stopped.value.count == 9
+    assert stopped.value.sent == sum(map(len, server.registered))
+    assert 3 <= stopped.value.sent <= 5

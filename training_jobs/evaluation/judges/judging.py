@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from training_jobs.curation.budget import Budget, LimitReached, Limits
-from training_jobs.curation.journal import Journal, write_whole
+from training_jobs.curation.journal import Journal
 from training_jobs.curation.rewriters import Model, Stopping, Unanswered
 from training_jobs.curation.run import Stopped
+from xraygpt_core.durable import write_complete
 from xraygpt_core.errors import TrainingError, XrayGPTError
 from xraygpt_core.report.scores import bootstrap_mean
 
@@ -101,7 +102,7 @@ class Judging(Generic[ItemOf]):
             raise Stopped(words) from error
         finally:
             journal.close()
-        write_whole(self._out / "result.json", json.dumps(result, indent=2) + "\n")
+        write_complete(self._out / "result.json", json.dumps(result, indent=2) + "\n")
         return result
 
     def _work(self, budget: Budget, stop: threading.Event, notify: Notify) -> None:

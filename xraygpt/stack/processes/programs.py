@@ -16,6 +16,7 @@ PROGRAMS = {
     "control": [PYTHON, "-m", "workers", "control"],
     "flower": [PYTHON, "-m", "xraygpt.stack.servers.flower"],
 }
+WORKERS = ("ingest", "gpu", "training", "control")
 # Only where the bucket tells an SQS queue, which XRAYGPT_SQS_QUEUE_URL names.
 EVENTS = {"events": [PYTHON, "-m", "workers", "events"]}
 NAMES = ("postgres", "broker", "s3", *PROGRAMS, "supervisor")

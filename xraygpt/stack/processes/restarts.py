@@ -5,12 +5,15 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from xraygpt.stack.processes.child import Child, StackError
+from xraygpt.stack.processes.last_words import last_error, size
 from xraygpt_core.exit_codes import START_AGAIN
 
 CALM_SECONDS = 60.0  # a unit that ran this long starts again with the shortest pause
+STEADY_SECONDS = 600.0  # of one that ran this long no former end is counted any more
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 SILENT_SECONDS = 30.0  # a unit that does not answer for so long is killed, to be started again
 FIRST_SECONDS = 180.0  # the same for one that has just started
@@ -34,6 +37,9 @@ class Kept:
     Attributes:
         answered: gives the moment it answered last, by the monotonic clock; None: it is not asked.
         due: when it is started again; None while it runs.
+        log_begin: where its log stood at its last start.
+        ends: how often it ended, not counting before a long run; ``ended_at``: the last time.
+        said: the error that it wrote before that.
     """
 
     unit: Unit
@@ -41,6 +47,10 @@ class Kept:
     started: float = field(default_factory=lambda: time.monotonic())
     pause: float = 0.0
     due: float | None = None
+    log_begin: int = 0
+    ends: int = 0
+    ended_at: datetime | None = None
+    said: str | None = None
 
 
 class Restarts:
@@ -58,6 +68,14 @@ class Restarts:
     def add(self, name: str, unit: Unit, answered: Callable[[], float] | None = None) -> None:
         """Keep a unit, started or about to be."""
         self._kept[name] = Kept(unit, answered)
+
+    def ends(self) -> dict[str, dict[str, Any]]:
+        """Of those that ended: how often (``count``), when last (``at``), and the error they wrote (``said``)."""
+        return {
+            name: {"count": kept.ends, "at": kept.ended_at.isoformat(timespec="seconds"), "said": kept.said}
+            for name, kept in self._kept.items()
+            if kept.ended_at is not None
+        }
 
     def pids(self) -> dict[str, int]:
         """Process ids of those that run."""
@@ -96,11 +114,21 @@ class Restarts:
             kept.pause = 0.0
         kept.pause = 0.0 if code == START_AGAIN else min(LONGEST_PAUSE, max(SHORTEST_PAUSE, kept.pause * 2))
         kept.due = now + kept.pause * (0.5 + secrets.randbelow(1000) / 1000)
-        self._say(f"{name} ended{'' if code is None else f' with exit code {code}'}; it starts again")
+        if code != START_AGAIN:
+            self._count(kept, now)
+        why = "" if kept.said is None or code == START_AGAIN else f" ({kept.said})"
+        self._say(f"{name} ended{'' if code is None else f' with exit code {code}'}{why}; it starts again")
+
+    def _count(self, kept: Kept, now: float) -> None:
+        kept.ends = 1 if now - kept.started > STEADY_SECONDS else kept.ends + 1
+        kept.ended_at = datetime.now(UTC)
+        kept.said = last_error(kept.unit.log, kept.log_begin) if isinstance(kept.unit, Child) else None
 
     def _restart(self, kept: Kept) -> None:
         kept.due = None
         kept.started = time.monotonic()
+        if isinstance(kept.unit, Child):
+            kept.log_begin = size(kept.unit.log)
         try:
             kept.unit.start()
         except StackError as error:

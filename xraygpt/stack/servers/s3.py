@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from xraygpt.stack.processes.child import Child, StackError, end_leftovers, leftovers
-from xraygpt.stack.servers.ports import choose
+from xraygpt.stack.servers.ports import HIGHEST_PORT, SETTINGS, choose, is_free, taken
 from xraygpt.stack.servers.s3_compaction import Compaction
 from xraygpt.stack.servers.s3_doors import S3Doors
 from xraygpt.stack.servers.s3_identities import OWNER, Keys, S3Identities, reload
@@ -48,8 +48,10 @@ class ObjectServer(Server):
         webhook_bucket: str | None = None,
         derived_bucket: str | None = None,
         tls: Authority | None = None,
+        port: int | None = None,
     ) -> None:
         super().__init__(directory)
+        self._given_port = port
         self.webhook_url = webhook_url
         self.webhook_token = webhook_token
         self.webhook_bucket = webhook_bucket
@@ -170,13 +172,24 @@ class ObjectServer(Server):
             self._remove_sockets()
 
     def _choose_ports(self) -> None:
-        taken: set[int] = set()
-        for server in SERVERS:
+        chosen: dict[str, int] = {}
+        if self._given_port is not None:
+            chosen["s3"] = self._checked(self._given_port)
+        for server in (name for name in SERVERS if name not in chosen):
             port = None
-            while port is None or port in taken or _is_taken(server, port):
+            while port is None or port in chosen.values() or _is_taken(server, port):
                 port = choose(self.ports.pop(server, None), offsets=(0, GRPC_OFFSET))
-            self.ports[server] = port
-            taken.add(port)
+            chosen[server] = port
+        self.ports = chosen
+
+    def _checked(self, port: int) -> int:
+        """The port that was asked for; raises StackError if it, or that of its second listener, cannot be had."""
+        if port + GRPC_OFFSET > HIGHEST_PORT:
+            raise StackError(f"{SETTINGS['s3']}: give a port up to {HIGHEST_PORT - GRPC_OFFSET}")
+        for one in (port, port + GRPC_OFFSET):
+            if not is_free(one):
+                raise taken("s3", one)
+        return port
 
     def _command(self, data: Path) -> list[str]:
         options = {

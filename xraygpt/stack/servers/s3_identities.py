@@ -35,15 +35,17 @@ GRANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "gateway": (
         *(("source", "", "read"), ("source", "uploads/", "write"), _FILMS, ("derived", "preview/", "read")),
         *(("derived", "reports/", "read"), ("derived", "training/problems/", "read"), ("derived", "", "delete")),
+        ("derived", "deep/", "read"),
+        ("derived", "clinical/", "read"),
     ),
     "ingest": (
         *(("source", "", "read"), _FILMS, ("derived", "training/addresses/", "read"), ("derived", "", "delete list")),
         *(("derived", "normalised/", "write"), ("derived", "preview/", "write"), ("derived", "probe", "write")),
-        ("derived", "training/images/", "write"),
+        *(("derived", "deep/", "write"), ("derived", "training/images/", "write"), ("derived", "clinical/", "write")),
     ),
     "gpu": (
         *(_FILMS, ("derived", "runs/", "read"), ("derived", "training/images/", "read"), ("derived", "", "list")),
-        ("derived", "training/features/", "write"),
+        *(("derived", "training/features/", "write"), ("derived", "clinical/", "read")),
     ),
     "training": (("source", "", "read list"), ("derived", "", "read write delete list")),
     "control": (("source", "", "read list"), ("derived", "", "list delete")),

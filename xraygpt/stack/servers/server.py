@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xraygpt.stack.processes.child import Child, end_leftovers
-from xraygpt.stack.servers.ports import choose
+from xraygpt.stack.servers.ports import choose, is_free, taken
 from xraygpt.stack.settings.certificates import Authority
 from xraygpt.stack.settings.environments import system
 from xraygpt.stack.settings.remembered import recall, secret
@@ -63,12 +63,18 @@ class PasswordServer(Server):
             self._child.stop(*self._end)
 
     def _make_way(self, program: Path, data: Path, first: signal.Signals) -> None:
-        """End what is left of a former start, and choose a port where none is fixed."""
+        """End what is left of a former start, and choose a port where none is fixed.
+
+        Raises:
+            StackError: another program has the fixed one.
+        """
         self.stop()  # where only what is in front of it ended
         end_leftovers(program, data, first)
         end_leftovers(Path(sys.executable), data, signal.SIGTERM)
         if not self._fixed_port:
             self.port = choose(self.port or None)
+        elif not is_free(self.port):
+            raise taken(self._name, self.port)
 
     def _open_front(self, tls: Authority, directory: Path, socket: str, *words: str) -> None:
         """TLS on its port, in front of a socket in this directory (:mod:`xraygpt.stack.servers.tls_front`)."""

@@ -11,6 +11,7 @@ from xraygpt.stack.processes.child import StackError
 from xraygpt.stack.processes.restarts import Unit
 from xraygpt.stack.servers.broker import Broker
 from xraygpt.stack.servers.database_logins import Logins
+from xraygpt.stack.servers.ports import given
 from xraygpt.stack.servers.postgres import Postgres
 from xraygpt.stack.servers.s3 import ObjectServer
 from xraygpt.stack.servers.s3_identities import OWNER
@@ -46,9 +47,9 @@ class BackingServices:
         _check(environ)
         self._postgres = self._broker = self._s3 = None
         if "XRAYGPT_DATABASE_URL" not in environ:
-            self._postgres = self.units["postgres"] = Postgres(root / "postgres", tls=tls)
+            self._postgres = self.units["postgres"] = Postgres(root / "postgres", given("postgres", environ), tls)
         if "XRAYGPT_REDIS_URL" not in environ:
-            self._broker = self.units["broker"] = Broker(root / "broker", tls=tls)
+            self._broker = self.units["broker"] = Broker(root / "broker", given("broker", environ), tls)
         if "XRAYGPT_S3_ENDPOINT_URL" not in environ:
             self._s3 = self.units["s3"] = ObjectServer(
                 root / "s3",
@@ -57,6 +58,7 @@ class BackingServices:
                 webhook_bucket=self.bucket,
                 derived_bucket=self.derived_bucket,
                 tls=tls,
+                port=given("s3", environ),
             )
 
     @property

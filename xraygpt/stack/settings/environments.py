@@ -18,6 +18,11 @@ _PSEUDONYMS = {
     *("XRAYGPT_HMAC_KEY", "XRAYGPT_HMAC_KEY_FILE"),
     *("XRAYGPT_HMAC_OLD_KEY", "XRAYGPT_HMAC_OLD_KEY_FILE"),
 }
+_NUMBERS = {
+    *("XRAYGPT_SEALING_KEY", "XRAYGPT_SEALING_KEY_FILE"),
+    *("XRAYGPT_SEALING_OLD_KEY", "XRAYGPT_SEALING_OLD_KEY_FILE"),
+}
+_CLINICAL = {"XRAYGPT_CLINICAL_KEY", "XRAYGPT_CLINICAL_KEY_FILE"}
 _WORKER = _DATABASE | _BROKER | _S3 | {"XRAYGPT_METRICS_TOKEN"}
 
 SECRETS_OF: Mapping[str, frozenset[str]] = {
@@ -25,10 +30,12 @@ SECRETS_OF: Mapping[str, frozenset[str]] = {
     for process, names in {
         "migrations": _DATABASE,
         "begin-rotation": _DATABASE | _BROKER | _PSEUDONYMS,
-        "gateway": _WORKER | _PSEUDONYMS | _CERTIFICATE | {"XRAYGPT_READER_URL", "XRAYGPT_WEBHOOK_TOKEN"},
+        "gateway": _WORKER
+        | (_PSEUDONYMS | _NUMBERS | _CLINICAL | _CERTIFICATE)
+        | {"XRAYGPT_READER_URL", "XRAYGPT_WEBHOOK_TOKEN"},
         "create-key": _DATABASE | _BROKER,
-        "ingest": _WORKER | _PSEUDONYMS,
-        "gpu": _WORKER | {"XRAYGPT_VLLM_KEY"},
+        "ingest": _WORKER | _PSEUDONYMS | _NUMBERS | _CLINICAL,
+        "gpu": _WORKER | _CLINICAL | {"XRAYGPT_VLLM_KEY", "XRAYGPT_SERVER_KEY"},
         "training": _WORKER,
         "control": _WORKER,
         "events": _WORKER,
@@ -79,6 +86,8 @@ def _passes(process: str, name: str, *, chain: bool) -> bool:
     secrets = SECRETS_OF[process]
     if name in _ALL_SECRETS:
         return name in secrets
+    if name.startswith("XRAYGPT_SERVER_KEY_"):  # of further servers; a bundle names its own
+        return "XRAYGPT_SERVER_KEY" in secrets
     if name in _SETTINGS:
         return process != "flower" or name in _FLOWER_SETTINGS
     if name.startswith(_MODEL_PREFIXES):
@@ -105,7 +114,7 @@ def _secret_names() -> frozenset[str]:
         for name, field in Settings.model_fields.items()
         if SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
     }
-    return frozenset(typed | _PSEUDONYMS | _CERTIFICATE)
+    return frozenset(typed | _PSEUDONYMS | _NUMBERS | _CLINICAL | _CERTIFICATE)
 
 
 _SETTINGS = _names(Settings) | _HOME

@@ -1,7 +1,6 @@
 """The data directory of a one-machine stack: where everything is, who holds it, and ``stack.json``."""
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xraygpt.stack.processes.child import StackError
+from xraygpt_core.file_lock import lock_if_free
 
 
 class Home:
@@ -19,9 +19,12 @@ class Home:
         stack_file: URLs, keys and process ids of the running stack; gone when it is down.
         lock_file: locked by the supervisor for as long as it lives; holds its process id.
         secrets_file: ports and keys that outlive a restart.
+        prometheus_file: what a Prometheus of this machine can be started with.
         certificates: of the servers, and of the authority that signs them.
         old_hmac_key_file: the key before, while it is replaced.
         next_hmac_key_file: the key that is about to take its place; there for a moment only.
+        sealing_key_file: the key that seals numbers, where they are kept; beside it the key before, and the next one.
+        clinical_key_file: the key that seals clinical text, where models are shown it.
         run: working directory of our own processes; by it and their program a killed run's leftovers are known.
     """
 
@@ -33,6 +36,11 @@ class Home:
         self.hmac_key_file = root / "hmac.key"
         self.old_hmac_key_file = root / "hmac.old.key"
         self.next_hmac_key_file = root / "hmac.next.key"
+        self.sealing_key_file = root / "sealing.key"
+        self.old_sealing_key_file = root / "sealing.old.key"
+        self.next_sealing_key_file = root / "sealing.next.key"
+        self.clinical_key_file = root / "clinical.key"
+        self.prometheus_file = root / "prometheus.yml"
         self.certificates = root / "certificates"
         self.run = root / "run"
 
@@ -55,10 +63,8 @@ def hold(home: Home) -> Iterator[None]:
     """
     home.create()
     with home.lock_file.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StackError(f"a stack already runs in {home.root} (process {holder(home)})") from None
+        if not lock_if_free(file):
+            raise StackError(f"a stack already runs in {home.root} (process {holder(home)})")
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -69,9 +75,7 @@ def holder(home: Home) -> int | None:
     """Process id of the supervisor that holds the data directory; None if there is none."""
     try:
         with home.lock_file.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not lock_if_free(file, shared=True):
                 return int(file.read() or 0)
     except FileNotFoundError:
         return None
@@ -91,21 +95,36 @@ def running_stack(home: Home) -> dict[str, Any] | None:
 
 
 def replace_hmac_key(home: Home) -> None:
-    """A new key takes the place of the old one, which stays beside it; cut off at any line, the next call goes on."""
-    if not home.old_hmac_key_file.exists():
-        make_hmac_key(home.next_hmac_key_file)
-        home.hmac_key_file.rename(home.old_hmac_key_file)
-    finish_replacing(home)
+    """A new pseudonymisation key takes the place of the old one (:func:`_replace`)."""
+    _replace(home.hmac_key_file, home.old_hmac_key_file, home.next_hmac_key_file)
+
+
+def replace_sealing_key(home: Home) -> None:
+    """The same for the key that seals numbers."""
+    _replace(home.sealing_key_file, home.old_sealing_key_file, home.next_sealing_key_file)
 
 
 def finish_replacing(home: Home) -> None:
     """What a call before was cut off from."""
-    if home.old_hmac_key_file.exists() and home.next_hmac_key_file.exists():
-        home.next_hmac_key_file.replace(home.hmac_key_file)
+    _finish(home.hmac_key_file, home.old_hmac_key_file, home.next_hmac_key_file)
+    _finish(home.sealing_key_file, home.old_sealing_key_file, home.next_sealing_key_file)
 
 
-def make_hmac_key(path: Path) -> bool:
-    """Create the pseudonymisation key (64 hex digits, mode 0600); False if there is one."""
+def _replace(key: Path, old: Path, coming: Path) -> None:
+    """A new key takes the place of the old one, which stays beside it; cut off at any line, the next call goes on."""
+    if not old.exists():
+        make_key(coming)
+        key.rename(old)
+    _finish(key, old, coming)
+
+
+def _finish(key: Path, old: Path, coming: Path) -> None:
+    if old.exists() and coming.exists():
+        coming.replace(key)
+
+
+def make_key(path: Path) -> bool:
+    """Create a key (64 hex digits, mode 0600); False if there is one."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -1,8 +1,9 @@
 """Requests with an ``Idempotency-Key`` take effect once (draft-ietf-httpapi-idempotency-key-header).
 
-The table keeps hashes of the key and of the request, and the answer, which therefore must hold opaque ids only. The row
-is inserted before the action and committed with its answer: a repeat at the same time waits for that commit, and if the
-process dies in the middle, the row goes with its connection and the repeat is answered at once.
+The table keeps hashes of the key and of the request, and the answer, which therefore must hold nothing of a patient:
+opaque ids, numbers, and names of keys and bundles. The row is inserted before the action and committed with its answer
+and, by :func:`once`, with what the action wrote: a repeat at the same time waits for that commit, and if the process
+dies in the middle, all of it goes with its connection and the repeat is answered at once.
 """
 
 import hashlib
@@ -14,7 +15,8 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from xraygpt_core.db import sqlstate
-from xraygpt_core.errors import Conflict, InvalidRequest
+from xraygpt_core.errors import InvalidRequest, Refused
+from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.transaction import Ledger, Work
 
 KEPT_SECONDS = 24 * 3600.0
@@ -70,31 +72,35 @@ def answered(ledger: Ledger, attempt: Attempt) -> Answer | None:
         return None if row is None else _same(attempt, dict(row))
 
 
-def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[], Answer]) -> Answer:
+def once(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[Ledger], Answer]) -> Answer:
     """The answer of ``action``, which runs unless this request was answered before.
 
-    An action that raises leaves nothing behind: the request may be sent again. One connection is held while it runs, so
-    slow work belongs in front of it (:func:`answered` says whether that is needed).
+    The action and its answer are one transaction: it is done and answered, or neither. If it raises, nothing is left
+    behind, and the request may be sent again.
 
     Args:
         status: the HTTP status that goes with the answer.
+        action: is given the ledger whose work is part of that transaction.
 
     Raises:
         InvalidRequest: the key was used for another request.
-        Conflict: the same request has been in the works for longer than a repeat can wait.
+        Refused: the same request has been in the works for longer than a repeat can wait. It says nothing of the
+            outcome, so it is no conflict.
     """
-    values = {"key": attempt.key_hash, "request": attempt.request_hash}
+    return repeating(ledger, lambda work: _kept_with(ledger, work, attempt, status, action))
+
+
+def once_in_steps(ledger: Ledger, attempt: Attempt, status: int, action: Callable[[Ledger], Answer]) -> Answer:
+    """The same for an action of many transactions, each of which may be done twice without harm.
+
+    Only what it does with the ledger it is given is one with its answer, and so comes last: if the process dies before,
+    the repeat does all of it again. One connection is held while the action runs, so slow work belongs in front of it
+    (:func:`answered` says whether that is needed).
+    """
     with ledger.database.nesting, ledger.work() as work:
         # The action may be long (all dead jobs queued again), and all that is locked is this request's own key.
         work.run("SET LOCAL idle_in_transaction_session_timeout = '10min'")
-        if _is_first(work, values):
-            answer = action()
-            work.run(_FINISH, {**values, "status": status, "body": json.dumps(answer)})
-            return answer
-        row = work.row(_ANSWERED, {"key": attempt.key_hash, "kept": KEPT_SECONDS})
-    if row is None:
-        raise Conflict("the answer to this request was just forgotten; send it again")
-    return _same(attempt, dict(row))
+        return _kept_with(ledger, work, attempt, status, action)
 
 
 def forget_answers(ledger: Ledger) -> int:
@@ -106,13 +112,25 @@ def forget_answers(ledger: Ledger) -> int:
         )
 
 
+def _kept_with(ledger: Ledger, work: Work, attempt: Attempt, status: int, action: Callable[[Ledger], Answer]) -> Answer:
+    values = {"key": attempt.key_hash, "request": attempt.request_hash}
+    if _is_first(work, values):
+        answer = action(ledger.joining(work))
+        work.run(_FINISH, {**values, "status": status, "body": json.dumps(answer)})
+        return answer
+    row = work.row(_ANSWERED, {"key": attempt.key_hash, "kept": KEPT_SECONDS})
+    if row is None:
+        raise Refused("the answer to this request was just forgotten; send it again")
+    return _same(attempt, dict(row))
+
+
 def _is_first(work: Work, values: dict[str, Any]) -> bool:
     try:
         return work.row(_BEGIN, {**values, "kept": KEPT_SECONDS}) is not None
     except DBAPIError as error:
         if sqlstate(error.orig) != _LOCK_NOT_AVAILABLE:
             raise
-        raise Conflict("the same request is being answered right now; send it again in a moment") from None
+        raise Refused("the same request is being answered right now; send it again in a moment") from None
 
 
 def _same(attempt: Attempt, row: dict[str, Any]) -> Answer:

@@ -46,7 +46,7 @@ _CHANGES = {
 }
 
 
-def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
+def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str, ending: Ledger | None = None) -> None:
     """Pause, resume or cancel a backlog: its queued jobs, which read or summarise its images. Running jobs finish.
 
     Resumed, a cancelled backlog takes back what was cancelled with it: its objects are read again. The oldest jobs,
@@ -55,6 +55,7 @@ def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
 
     Args:
         wanted: ``pause``, ``resume`` or ``cancel``.
+        ending: ends the change with this ledger, in whose transaction there may be more.
 
     Raises:
         NotFound: there is none.
@@ -70,7 +71,7 @@ def change_backlog(ledger: Ledger, backlog_id: UUID, wanted: str) -> None:
         if not work.run(END_RESUME if wanted == "resume" else END_CHANGE, change):
             raise _overtaken(wanted)
 
-    repeating(ledger, end)
+    repeating(ending or ledger, end)
 
 
 def _begin(ledger: Ledger, backlog_id: UUID, wanted: str) -> UUID:

@@ -141,13 +141,16 @@ def fenced_many(
 
 
 def repeating(ledger: Ledger, body: Callable[[Work], T]) -> T:
-    """Run ``body`` in a transaction of its own, and repeat it if it was the victim of a deadlock."""
+    """Run ``body`` in a transaction of its own, and repeat it if it was the victim of a deadlock.
+
+    In a transaction that was joined it runs once: that one is lost, and the call that began it repeats the whole.
+    """
     for last in _ATTEMPTS:
         try:
             with ledger.work() as work:
                 return body(work)
         except DBAPIError as error:
-            if last or not worth_repeating(error):
+            if last or ledger.joined is not None or not worth_repeating(error):
                 raise
     raise AssertionError("the loop above returns or raises")
 

@@ -73,6 +73,7 @@ class Kind:
         buckets: None where the job touches none.
         limits: of time.
         urgent: a person waits for it, whatever its lane.
+        worker: the role of the worker that an image waits for until it is done; empty where none waits.
     """
 
     subject: Subject
@@ -82,6 +83,7 @@ class Kind:
     buckets: Buckets | None = None
     limits: Callable[[Settings], TimeLimits] = _minutes
     urgent: bool = False
+    worker: str = ""
 
 
 # A job of an older revision says nothing about the study, nor does a failed second opinion on a summarised one.
@@ -144,17 +146,20 @@ KINDS: Mapping[JobKind, Kind] = {
         replays="UPDATE images SET state = 'received', finished_at = NULL "
         "WHERE id = ANY (ARRAY(SELECT subject FROM replayed WHERE kind = 'ingest')) AND state = 'dead'",
         buckets=Buckets(source=True, writes=True),
+        worker="ingest",
     ),
     JobKind.SETTLE: Kind(
         subject=Subject.STUDY,
         dies=_STUDY_DIES,
         replays=_STUDY_REPLAYS.format(kind="settle", state="waiting"),
+        worker="ingest",
     ),
     JobKind.SUMMARISE: Kind(
         subject=Subject.STUDY,
         dies=_STUDY_DIES,
         replays=_STUDY_REPLAYS.format(kind="summarise", state="queued"),
         buckets=Buckets(),
+        worker="gpu",
     ),
     JobKind.CHAT: Kind(
         subject=Subject.TURN,

@@ -6,16 +6,18 @@ transaction.
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ledger.audit.record import record
+from xraygpt_core.ledger.jobs.causes import cause_sql
 from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.jobs.kinds import statements
 from xraygpt_core.ledger.jobs.timeline import by_person, job_steps, person
 from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.states import JobKind
 
 _WINDOW = 10_000  # stands in the statements, so that the planner knows it
 
@@ -35,16 +37,27 @@ _REPLAY = f"""
 """
 
 
-def replay_dead(ledger: Ledger, *, job_ids: Sequence[UUID] | None = None, reason: str | None = None) -> int:
+class Cause(NamedTuple):
+    """A kind of job, and why jobs of it died (:func:`xraygpt_core.ledger.jobs.causes.cause_sql`)."""
+
+    kind: JobKind
+    cause: str
+
+
+def replay_dead(
+    ledger: Ledger, *, job_ids: Sequence[UUID] | None = None, reason: str | None = None, cause: Cause | None = None
+) -> int:
     """Give dead jobs fresh attempts; epochs go on counting. Returns how many.
 
     Args:
-        job_ids: these; None means all, or all whose error contains ``reason``.
+        job_ids: these; None means all, or all whose error contains ``reason``, or all that died of this cause.
     """
     conditions = ["id = ANY(CAST(:ids AS uuid[]))"] if job_ids is not None else []
     conditions += ["strpos(last_error, :reason) > 0"] if reason is not None else []
+    conditions += [f"kind = :kind AND {cause_sql('last_error')} = :cause"] if cause is not None else []
     sql = _REPLAY.format(which=" AND ".join(conditions) or "true")
     values: dict[str, Any] = {"ids": None if job_ids is None else list(job_ids), "reason": reason}
+    values |= {"kind": cause.kind, "cause": cause.cause} if cause is not None else {}
 
     def window(after: UUID) -> RowMapping | None:
         def body(work: Work) -> RowMapping | None:

@@ -38,6 +38,11 @@ _WORKERS = """
     FROM jobs WHERE state = 'running' GROUP BY claimed_by, kind ORDER BY claimed_by, kind
 """
 
+# By its index; now() stands still in a transaction, so the index is of use.
+_LATELY = """
+    SELECT count(*) AS texts FROM summaries WHERE summarised_at > now() - make_interval(secs => :seconds)
+"""
+
 _LAST_DEAD = """
     SELECT id, kind, subject, revision, lane_rank, attempts, lease_epoch, last_error FROM jobs
     WHERE state = 'dead' ORDER BY finished_at DESC LIMIT :limit
@@ -62,6 +67,14 @@ def workers(ledger: Ledger) -> list[dict[str, Any]]:
     """
     with ledger.work() as work:
         return [dict(row) for row in work.rows(_WORKERS)]
+
+
+def summarised_within(ledger: Ledger, seconds: float) -> int:
+    """How many summaries the last so many seconds brought."""
+    with ledger.work() as work:
+        row = work.row(_LATELY, {"seconds": seconds})
+    assert row is not None
+    return int(row["texts"])
 
 
 def last_dead(ledger: Ledger, limit: int) -> list[tuple[Claim, str]]:

@@ -14,11 +14,15 @@ from uuid import UUID
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.claims import insert_jobs
 from xraygpt_core.ledger.jobs.fence import Claim, fenced_many
+from xraygpt_core.ledger.studies.choose_image import SURELY_FRONTAL
+from xraygpt_core.ledger.studies.compared import part_and_revise, reconsider_all_of
 from xraygpt_core.ledger.studies.end_image import end_image, newer_was_read, replace_older
 from xraygpt_core.ledger.studies.grouping import attach, find_study, lock_group, note_shared_uid
+from xraygpt_core.ledger.studies.header_names import keep_sealed
 from xraygpt_core.ledger.studies.images import IngestedImage, IngestInput
 from xraygpt_core.ledger.studies.rename_pseudonyms import rename
 from xraygpt_core.ledger.studies.reopen import reopen_for_read
+from xraygpt_core.ledger.studies.request_words import words_join
 from xraygpt_core.ledger.studies.revise import revise
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.queue import Ring
@@ -53,14 +57,16 @@ _PLAIN = """
 """
 
 # The rows of the images and their steps on the timeline: of every accepted image, plain or not.
-_ACCEPT = """
+_ACCEPT = f"""
     WITH n AS (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (
             image_id uuid, study_id uuid, job_id uuid, attempt int, epoch bigint, settle_id uuid, delay float,
             study_pseudonym text, patient_pseudonym text, patient_id_pseudonym text, accession_pseudonym text,
             sop_pseudonym text, view text, modality text, kind text, rows int, columns int, pixel_sha256 text,
             normalised_key text, normalised_sha256 text, preview_key text, preview_sha256 text, expected_images int,
-            flags jsonb, origin int)
+            flags jsonb, origin int, acquired_on date, acquired_time time, laterality text, spacing_mm real[],
+            spacing_at text, deep_key text, deep_sha256 text, deep_scale float[], deep_window float[],
+            clinical_key text, clinical_sha256 text)
     ), pictures AS (
         UPDATE images SET state = 'accepted', study_id = n.study_id, view = n.view, modality = n.modality,
                kind = n.kind, rows = n.rows, columns = n.columns, sop_pseudonym = n.sop_pseudonym,
@@ -68,9 +74,14 @@ _ACCEPT = """
                patient_id_pseudonym = n.patient_id_pseudonym, accession_pseudonym = n.accession_pseudonym,
                names_read = true, normalised_key = n.normalised_key, normalised_sha256 = n.normalised_sha256,
                preview_key = n.preview_key, preview_sha256 = n.preview_sha256, duplicate_of = NULL,
+               clinical_key = n.clinical_key, clinical_sha256 = n.clinical_sha256,
                flags = ARRAY(SELECT jsonb_array_elements_text(n.flags)), origin = n.origin,
+               acquired_on = n.acquired_on, acquired_time = n.acquired_time, laterality = n.laterality,
+               spacing_mm = n.spacing_mm, spacing_at = n.spacing_at, facts_read = true, deep_key = n.deep_key,
+               deep_sha256 = n.deep_sha256, deep_scale = n.deep_scale, deep_window = n.deep_window,
                finished_at = clock_timestamp()
         FROM n WHERE images.id = n.image_id
+        RETURNING images.id AS image_id, {SURELY_FRONTAL.format(image="images")} AS frontal
     ), story AS (
         INSERT INTO timeline (study_id, image_id, job_id, what, who, attempt, epoch)
         SELECT study_id, image_id, job_id, 'image accepted', 'ingest', attempt, epoch FROM n
@@ -91,7 +102,9 @@ _ACCEPT_PLAIN = f"""{_ACCEPT}, waiting AS (
                uid_pseudonym = n.study_pseudonym, patient_pseudonym = n.patient_pseudonym,
                patient_id_pseudonym = n.patient_id_pseudonym, accession_pseudonym = n.accession_pseudonym,
                expected_images = n.expected_images
-        FROM n WHERE studies.id = n.study_id RETURNING studies.id, lane_rank, place, settle_id, revision, delay
+        FROM n JOIN pictures USING (image_id) WHERE studies.id = n.study_id
+        RETURNING studies.id, lane_rank, place, settle_id, revision,
+                  CASE WHEN lane_rank = {Lane.STAT.rank} AND frontal THEN NULL ELSE delay END AS delay
     )
     {_SETTLE}
 """
@@ -120,6 +133,7 @@ def complete_ingests(ledger: Ledger, read: Sequence[ReadImage]) -> set[UUID]:
             if claim.job_id not in plain:
                 rename(work, image.study_pseudonym, image.renamed, claim.subject)
                 accept_one(ledger, work, claim, image)
+        keep_sealed(work, {claim.subject: image.sealed for claim, image in mine if image.sealed})
 
     return fenced_many(ledger, [claim for claim, _ in read], body)
 
@@ -134,7 +148,7 @@ def accept_plain(ledger: Ledger, work: Work, read: Sequence[ReadImage]) -> set[U
     mine = [(claim, image) for claim, image in read if claim.subject in plain]
     if mine:
         rows = [_row(claim, image, plain[claim.subject]) | _settle_job(ledger, image) for claim, image in mine]
-        for job in work.rows(_ACCEPT_PLAIN, {"rows": json.dumps(rows), "max_attempts": ledger.settings.max_attempts}):
+        for job in work.rows(_ACCEPT_PLAIN, {"rows": _document(rows), "max_attempts": ledger.settings.max_attempts}):
             if job["ready"]:
                 work.rings.append(Ring(JobKind.SETTLE, Lane.of_rank(job["lane_rank"])))
     return {claim.job_id for claim, _ in mine}
@@ -151,15 +165,20 @@ def accept_one(ledger: Ledger, work: Work, claim: Claim, image: IngestedImage) -
         return
     home = find_study(work, provisional, image)
     study_id = home.study_id
-    work.run(_ACCEPT_ONE, {"rows": json.dumps([_row(claim, image, study_id)])})
+    work.run(_ACCEPT_ONE, {"rows": _document([_row(claim, image, study_id)])})
     replaced = replace_older(work, claim.subject)
     attach(work, study_id, claim.subject, image)
     note_shared_uid(work, home, claim)
     is_dicom = image.kind == "dicom"
     if not revise(ledger, work, study_id, wait=is_dicom) and reopen_for_read(work, study_id, claim.subject):
         revise(ledger, work, study_id, wait=is_dicom)
-    for other in replaced - {study_id}:
+    words_join(work, study_id, claim.subject)
+    gone = {image_id: other for image_id, other in replaced.items() if other != study_id}
+    for other in sorted({*gone.values()}):
         revise(ledger, work, other, wait=False)
+    part_and_revise(ledger, work, gone)
+    if home.renamed:
+        reconsider_all_of(ledger, work, study_id)
 
 
 def _plain(work: Work, read: Sequence[ReadImage]) -> dict[UUID, UUID]:
@@ -180,12 +199,18 @@ def _plain(work: Work, read: Sequence[ReadImage]) -> dict[UUID, UUID]:
 def _row(claim: Claim, image: IngestedImage, study_id: UUID) -> dict[str, Any]:
     return {
         **image.__dict__,
+        **image.facts.__dict__,
         "image_id": str(claim.subject),
         "study_id": str(study_id),
         "job_id": str(claim.job_id),
         "attempt": claim.attempts,
         "epoch": claim.epoch,
     }
+
+
+def _document(rows: list[dict[str, Any]]) -> str:
+    """The rows as JSON; day and time as ISO 8601 writes them."""
+    return json.dumps([row | {"facts": None} for row in rows], default=lambda moment: moment.isoformat())
 
 
 def _settle_job(ledger: Ledger, image: IngestedImage) -> dict[str, Any]:

@@ -7,6 +7,23 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.states import Flag, Origin
 
+# A film that is frontal by its own header, and no worse than the detector made it. An urgent study is summarised from
+# it at once; whatever else would be chosen only for want of a better one waits for the rest of its study.
+SURELY_FRONTAL = f"""
+    {{image}}.view IN ('PA', 'AP', 'FRONTAL') AND {{image}}.origin <= {Origin.PROCESSED}
+    AND NOT {{image}}.flags && ARRAY['{Flag.IMPLAUSIBLE_PIXELS}', '{Flag.SECONDARY_CAPTURE}']
+"""
+
+# The lateral film of a study ``s`` that a model is shown beside the chosen one: a uuid, or NULL. Preferred as below.
+BEST_LATERAL = f"""
+    (SELECT l.id FROM images l
+     WHERE l.study_id = s.id AND l.state = 'accepted' AND l.view = 'LATERAL'
+       AND NOT EXISTS (SELECT FROM images o WHERE o.id = l.duplicate_of AND o.state = 'accepted')
+     ORDER BY l.flags && ARRAY['{Flag.IMPLAUSIBLE_PIXELS}'], l.origin, l.flags && ARRAY['{Flag.ORIENTATION_UNCERTAIN}'],
+              l.flags && ARRAY['{Flag.SECONDARY_CAPTURE}'], l.rows * l.columns DESC NULLS LAST, l.pixel_sha256, l.id
+     LIMIT 1)
+"""
+
 # Preferred first. A view without a name may be frontal; the model was not trained on lateral or oblique ones.
 _VIEW_ORDER = {"PA": 0, "AP": 1, "FRONTAL": 2, None: 3}
 

@@ -6,6 +6,7 @@ from xraygpt_core.ledger.jobs.fence import Claim, fenced
 from xraygpt_core.ledger.jobs.outcomes import close_if_nothing_is_left
 from xraygpt_core.ledger.jobs.timeline import note
 from xraygpt_core.ledger.studies.grouping import lock_group
+from xraygpt_core.ledger.studies.header_names import RejectedHeader, keep_rejected
 from xraygpt_core.ledger.studies.objects import ObjectRef
 from xraygpt_core.ledger.studies.register import register_objects
 from xraygpt_core.ledger.studies.revise import revise
@@ -38,11 +39,14 @@ _NEWER = """
 """
 
 
-def reject_image(ledger: Ledger, claim: Claim, reason: ReasonCode, detail: str) -> None:
+def reject_image(
+    ledger: Ledger, claim: Claim, reason: ReasonCode, detail: str, header: RejectedHeader | None = None
+) -> None:
     """End an image that will never be summarised, with the reason a person reads.
 
     Args:
         detail: our own words, for the timeline: no patient data.
+        header: what is kept of its header, where that could be read: the film is found by its numbers.
 
     Raises:
         LeaseLost: the job is no longer ours; nothing was written.
@@ -51,7 +55,9 @@ def reject_image(ledger: Ledger, claim: Claim, reason: ReasonCode, detail: str) 
     def body(work: Work) -> None:
         study_id = lock_group(work, claim.subject, None)
         end_image(work, claim, study_id, "rejected", reason, detail)
-        for other in replace_older(work, claim.subject):
+        if header is not None:
+            keep_rejected(work, claim.subject, header)
+        for other in sorted({*replace_older(work, claim.subject).values()}):
             revise(ledger, work, other, wait=False)
 
     fenced(ledger, claim, body)
@@ -92,9 +98,9 @@ def newer_was_read(work: Work, image_id: UUID) -> bool:
     return work.row(_NEWER, {"image_id": image_id}) is not None
 
 
-def replace_older(work: Work, image_id: UUID) -> set[UUID]:
-    """Cancel what this object held before; the studies that lost an image."""
-    replaced = work.rows(_REPLACE_OLDER, {"image_id": image_id})
+def replace_older(work: Work, image_id: UUID) -> dict[UUID, UUID]:
+    """Cancel what this object held before; the images that were replaced, and their studies."""
+    replaced = {row["id"]: row["study_id"] for row in work.rows(_REPLACE_OLDER, {"image_id": image_id})}
     if replaced:
-        work.run(_FORGET_DEAD, {"images": [row["id"] for row in replaced]})
-    return {row["study_id"] for row in replaced}
+        work.run(_FORGET_DEAD, {"images": list(replaced)})
+    return replaced

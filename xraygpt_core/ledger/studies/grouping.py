@@ -12,9 +12,10 @@ from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.jobs.fence import Claim
 from xraygpt_core.ledger.jobs.outcomes import lock_study_of
 from xraygpt_core.ledger.jobs.timeline import note
+from xraygpt_core.ledger.studies.follow_people import follow
 from xraygpt_core.ledger.studies.images import IngestedImage
 from xraygpt_core.ledger.studies.patient import Patient, patient_of, study_for
-from xraygpt_core.ledger.studies.worklist import raise_drafts
+from xraygpt_core.ledger.studies.raise_drafts import raise_drafts
 from xraygpt_core.ledger.transaction import Work
 from xraygpt_core.states import Flag
 
@@ -80,11 +81,13 @@ class StudyHome:
     Attributes:
         others: the studies of other patients that carry the same StudyInstanceUID.
         first: this image is the first of its patient among them.
+        renamed: its patient, who is known, is known by an issuer, too, from this image on.
     """
 
     study_id: UUID
     others: tuple[UUID, ...] = ()
     first: bool = False
+    renamed: bool = False
 
 
 def lock_uid(work: Work, study_pseudonym: str | None) -> None:
@@ -122,10 +125,13 @@ def find_study(work: Work, provisional: UUID, image: IngestedImage) -> StudyHome
         # A patient whose study that is would become another's, or this one get a second study under one UID.
         free = mine["uid_pseudonym"] is None and patient_of(mine).becomes(patient)
         study_id = provisional if free else new_study(work, mine["lane_rank"], mine["place"])
-        return StudyHome(study_id, _others(studies, study_id), first=True)
+        return StudyHome(
+            study_id, _others(studies, study_id), first=True, renamed=free and patient_of(mine).learns(patient)
+        )
     if home_id != provisional:
         _move(work, provisional, home_id, mine)
-    return StudyHome(home_id, _others(studies, home_id))
+    owner = dict(studies)[home_id]
+    return StudyHome(home_id, _others(studies, home_id), renamed=owner.learns(patient))
 
 
 def studies_of_uid(work: Work, uid: str) -> list[tuple[UUID, Patient]]:
@@ -138,7 +144,8 @@ def _without_uid(work: Work, provisional: UUID, mine: RowMapping, patient: Patie
     uid, owner = mine["uid_pseudonym"], patient_of(mine)
     if not (owner.stays(patient) or (uid is None and owner.becomes(patient))):
         return StudyHome(new_study(work, mine["lane_rank"], mine["place"]))
-    return StudyHome(provisional, _others(studies_of_uid(work, uid), provisional) if uid is not None else ())
+    others = _others(studies_of_uid(work, uid), provisional) if uid is not None else ()
+    return StudyHome(provisional, others, renamed=owner.learns(patient))
 
 
 def _others(studies: Sequence[tuple[UUID, Patient]], study_id: UUID) -> tuple[UUID, ...]:
@@ -155,6 +162,7 @@ def _move(work: Work, provisional: UUID, home_id: UUID, mine: RowMapping) -> Non
             {"home": home_id, "id": provisional},
         )
         work.run("UPDATE images SET study_id = :home WHERE study_id = :id", {"home": home_id, "id": provisional})
+        follow(work, provisional, home_id)
 
 
 def name_study(work: Work, study_id: UUID, names: Mapping[str, Any]) -> None:

@@ -6,17 +6,22 @@ from typing import Any
 from uuid import UUID
 
 from xraygpt_core.ledger.audit.record import record
-from xraygpt_core.ledger.studies.read import STUDY_STATE, TEXT
+from xraygpt_core.ledger.card.study_state import STUDY_STATE
+from xraygpt_core.ledger.studies.read import TEXT, sections_of
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.scope import scope_of
-from xraygpt_core.states import Lane
+from xraygpt_core.states import TERMINAL_STUDY_STATES, Lane
 
 
 @dataclass(frozen=True)
 class ImageStatus:
     """One object as its submitter sees it: its own state if it ended alone, its study's otherwise.
 
-    ``flags`` are the image's and, where there is a text, the text's; ``scope`` and ``consistency`` are the text's.
+    ``seconds`` is the time from its arrival to its end, None before. ``flags`` are the image's and, where there is a
+    text, the text's; ``scope`` and ``consistency`` are the text's.
+    ``waits`` is the job that it waits for, if it has not ended: ``kind``, ``state``, ``attempts``, ``since_seconds``
+    (since it was queued, or since a worker took it), ``later_seconds`` (until it may be taken, where that is not yet),
+    ``paused`` (with its backlog) and ``at``, its place among all jobs of this kind: lane, place, id.
     """
 
     image_id: UUID
@@ -27,6 +32,9 @@ class ImageStatus:
     view: str | None
     flags: list[str]
     seconds: float | None
+    age_seconds: float
+    waits: dict[str, Any] | None
+    summary_id: UUID | None
     summary: str | None
     findings: str | None
     impression: str | None
@@ -45,11 +53,28 @@ _STATUS = f"""
            s.lane_rank, COALESCE(i.view, s.view) AS view,
            i.flags || COALESCE(m.flags, '{{}}') AS flags, COALESCE(m.consistency, '[]') AS consistency,
            CASE WHEN m.id IS NOT NULL THEN jsonb_build_object('scope', m.provenance -> 'scope') END AS provenance,
-           extract(epoch FROM COALESCE(m.summarised_at, i.finished_at) - i.received_at)::float8 AS seconds,
+           extract(epoch FROM CASE i.state
+               WHEN 'accepted' THEN GREATEST(COALESCE(m.summarised_at, s.finished_at), i.finished_at)
+               ELSE i.finished_at END - i.received_at)::float8 AS seconds,
+           extract(epoch FROM clock_timestamp() - i.received_at)::float8 AS age_seconds, j.waits, m.id AS summary_id,
            {TEXT}
     FROM images i JOIN studies s ON s.id = i.study_id
     LEFT JOIN summaries m ON m.study_id = s.id AND m.superseded_at IS NULL
         AND i.state = 'accepted'
+    LEFT JOIN LATERAL (
+        SELECT jsonb_build_object(
+                   'kind', o.kind, 'state', o.state, 'attempts', o.attempts,
+                   'since_seconds', extract(epoch FROM clock_timestamp()
+                       - CASE o.state WHEN 'running' THEN o.started_at ELSE o.created_at END)::float8,
+                   'later_seconds', extract(epoch FROM CASE WHEN o.state = 'queued' AND o.not_before < 'infinity'
+                       AND o.not_before > clock_timestamp() THEN o.not_before - clock_timestamp() END)::float8,
+                   'paused', o.state = 'queued' AND o.not_before IS NOT NULL AND o.not_before = 'infinity',
+                   'at', jsonb_build_array(o.lane_rank, o.place, o.id)) AS waits
+        FROM jobs o
+        WHERE (i.state = 'received' OR i.state = 'accepted' AND s.state IN ('waiting', 'queued'))
+          AND o.subject = CASE i.state WHEN 'received' THEN i.id ELSE s.id END AND o.state IN ('queued', 'running')
+        ORDER BY o.id DESC LIMIT 1
+    ) j ON true
     WHERE i.id = ANY(CAST(:ids AS uuid[]))
 """
 
@@ -68,7 +93,11 @@ def images_status(ledger: Ledger, image_ids: Sequence[UUID], *, texts: bool = Tr
 
 
 def _status(row: dict[str, Any]) -> ImageStatus:
-    shown = {name: value for name, value in row.items() if name not in ("lane_rank", "provenance", "flags")}
+    shown = {
+        name: value for name, value in sections_of(row).items() if name not in ("lane_rank", "provenance", "flags")
+    }
+    if row["state"] not in TERMINAL_STUDY_STATES:
+        shown["seconds"] = None
     return ImageStatus(
         **shown,
         lane=Lane.of_rank(row["lane_rank"]),

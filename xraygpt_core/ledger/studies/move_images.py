@@ -9,6 +9,7 @@ from sqlalchemy.engine import RowMapping
 
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.timeline import by_person, note, person
+from xraygpt_core.ledger.studies.compared import part
 from xraygpt_core.ledger.studies.grouping import StudyHome, name_study, new_study, note_shared_uid, studies_of_uid
 from xraygpt_core.ledger.studies.revise import revise
 from xraygpt_core.ledger.transaction import Ledger, Work
@@ -50,7 +51,9 @@ _MOVE = (
                          WHERE study_id = :old AND image_id = ANY(CAST(:images AS uuid[])))
     """,
     """
-    UPDATE summaries SET study_id = :new, superseded_at = COALESCE(superseded_at, clock_timestamp())
+    UPDATE summaries SET study_id = :new, superseded_at = COALESCE(superseded_at, clock_timestamp()),
+           prior_image = NULL,
+           lateral_image = CASE WHEN lateral_image = ANY(CAST(:images AS uuid[])) THEN lateral_image END
     WHERE study_id = :old AND image_id = ANY(CAST(:images AS uuid[]))
     """,
     "UPDATE timeline SET study_id = :new WHERE study_id = :old AND image_id = ANY(CAST(:images AS uuid[]))",
@@ -112,30 +115,36 @@ def move_images(
         return
     work.run(_STOP, {"old": study["id"]})  # it would write about an image that is no longer here
     stopped = study["state"] == "cancelled" and study["reason_code"] is None
-    touched = [study["id"]]
+    touched, elsewhere = [study["id"]], set[UUID]()
     for home, image_ids in groups:
         came_as = [row["id"] for row in work.rows(_CAME_AS, {"old": study["id"], "images": list(image_ids)})]
         new = home or _own_study(work, study, came_as)
         work.run(_MOVE_ALIASES, {"new": new, "ids": came_as})
+        compared = part(work, image_ids, study["id"])
         for sql in _MOVE:
             work.run(sql, {"old": study["id"], "new": new, "images": list(image_ids)})
         _name(work, new, study)
-        for study_id, what in ((study["id"], "images taken out"), (new, "images came from another patient's study")):
-            images = {"images": [str(one) for one in image_ids]}
-            note(work, study_id, what, who=person(work), detail=images | by_person(work))
-            record(work, what, study=study_id, detail=images)
+        _note_move(work, study["id"], new, image_ids)
         if stopped and home is None:
             work.run(_CLOSE, {"old": study["id"], "new": new})
             work.run(_COPY_CANCELLED, {"old": study["id"], "new": new})
         touched.append(new)
+        elsewhere |= compared
     for sql in _TWINS:
         work.run(sql, {"ids": touched, "flag": Flag.SOP_UID_REUSED})
     _name_anew(work, study)
     if study["uid_pseudonym"] is not None:
         ids = [one for one, _ in studies_of_uid(work, study["uid_pseudonym"])]
         note_shared_uid(work, StudyHome(study["id"], tuple(one for one in ids if one != study["id"]), first=True))
-    for study_id in touched if not stopped else ():
+    for study_id in [*(touched if not stopped else ()), *sorted(elsewhere - {*touched})]:
         revise(ledger, work, study_id, wait=False)
+
+
+def _note_move(work: Work, old: UUID, new: UUID, image_ids: Sequence[UUID]) -> None:
+    images = {"images": [str(one) for one in image_ids]}
+    for study_id, what in ((old, "images taken out"), (new, "images came from another patient's study")):
+        note(work, study_id, what, who=person(work), detail=images | by_person(work))
+        record(work, what, study=study_id, detail=images)
 
 
 def _own_study(work: Work, study: RowMapping, came_as: Sequence[UUID]) -> UUID:

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from xraygpt_core.ledger.fair_share import Shares
 from xraygpt_core.ledger.jobs.claims import ready_in
+from xraygpt_core.ledger.studies.choose_image import SURELY_FRONTAL
 from xraygpt_core.ledger.studies.objects import Identity, Registered
-from xraygpt_core.ledger.studies.worklist import raise_drafts
+from xraygpt_core.ledger.studies.raise_drafts import raise_drafts
 from xraygpt_core.ledger.transaction import Work
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane
@@ -47,6 +48,21 @@ _RAISE_JOBS = """
     RETURNING kind, not_before > clock_timestamp() AS later
 """
 
+# A study that becomes stat waits no longer for its rest if it has a frontal film. A settle job whose worker is just
+# taking it is passed over: jobs are locked before studies, and these studies are locked already. One that was tried
+# before keeps its pause.
+_SETTLE_NOW = f"""
+    UPDATE jobs SET not_before = NULL, lane_rank = s.lane_rank, place = s.place FROM studies s
+    WHERE s.id = jobs.subject AND jobs.id = ANY (ARRAY(
+        SELECT id FROM jobs
+        WHERE subject = ANY(CAST(:studies AS uuid[])) AND kind = 'settle' AND state = 'queued' AND attempts = 0
+          AND not_before IS NOT NULL AND not_before <> 'infinity' AND EXISTS (
+              SELECT FROM images i WHERE i.study_id = jobs.subject AND i.state = 'accepted'
+                AND {SURELY_FRONTAL.format(image="i")})
+        ORDER BY id FOR UPDATE SKIP LOCKED))
+    RETURNING jobs.id
+"""
+
 # Locked before anything is decided: a backlog that lists the same and is just being paused or cancelled leaves these
 # jobs alone, or has stopped them for us to see.
 _LOCK_JOBS = """
@@ -57,6 +73,13 @@ _LOCK_JOBS = """
 _RESUME = """
     UPDATE jobs SET not_before = NULL
     WHERE id = ANY(CAST(:jobs AS uuid[])) AND state = 'queued' AND not_before = 'infinity'
+"""
+
+# What was announced before its client submitted it was left to that client; no worker had it yet.
+_TAKE_SUBMITTED = """
+    UPDATE jobs SET not_before = NULL
+    WHERE subject = ANY(CAST(:images AS uuid[])) AND kind = 'ingest' AND state = 'queued' AND lease_epoch = 0
+      AND isfinite(not_before)
 """
 
 
@@ -83,19 +106,35 @@ def raise_lane(work: Work, found: dict[Identity, Registered], lane: Lane, share:
 
     There they stand in the sender's next places: what they had in a former lane says nothing about this one.
     """
-    if not found or lane is Lane.BACKLOG:
+    raise_work(work, [one.study_id for one in found.values()], [one.image_id for one in found.values()], lane, share)
+
+
+def raise_work(work: Work, studies: Sequence[UUID], images: Sequence[UUID], lane: Lane, share: Share) -> None:
+    """The same for the work of studies and of images that are still to be read."""
+    if not studies or lane is Lane.BACKLOG:
         return
-    ids: dict[str, Any] = {
-        "studies": [known.study_id for known in found.values()],
-        "images": [known.image_id for known in found.values()],
-        "lane_rank": lane.rank,
-    }
+    ids: dict[str, Any] = {"studies": list(studies), "images": list(images), "lane_rank": lane.rank}
     if not work.rows(_RAISABLE, ids):
         return
-    ids["place"] = share.take(len(found))
+    ids["place"] = share.take(max(len(studies), len(images)))
     work.rings += [Ring(JobKind(row["kind"]), lane) for row in work.rows(_RAISE_JOBS, ids) if not row["later"]]
     if raised := [row["id"] for row in work.rows(_RAISE_STUDIES, ids)]:
         raise_drafts(work, raised, lane.rank)
+        if lane is Lane.STAT:
+            _settle_now(work, raised)
+
+
+def _settle_now(work: Work, study_ids: Sequence[UUID]) -> None:
+    """Settle those of these stat studies now that wait for their rest and have a frontal film. Their rows were locked
+    in a statement before this one: what others wrote until then is seen.
+    """
+    work.rings += [Ring(JobKind.SETTLE, Lane.STAT) for _ in work.rows(_SETTLE_NOW, {"studies": list(study_ids)})]
+
+
+def take_submitted(work: Work, found: dict[Identity, Registered]) -> None:
+    """Let these objects be read now that their client submits them: an event had announced them first."""
+    if found:
+        work.run(_TAKE_SUBMITTED, {"images": [one.image_id for one in found.values()]})
 
 
 def resume_paused(work: Work, found: dict[Identity, Registered]) -> None:

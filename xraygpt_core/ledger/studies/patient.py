@@ -33,6 +33,10 @@ class Patient:
         """Is a study of this patient the other's once an image of the other's has joined it?"""
         return self.pseudonym in (None, other.pseudonym, other.id_pseudonym)
 
+    def learns(self, other: "Patient") -> bool:
+        """Does a study of this patient, who has a name, get another one by an image of the other's: with its issuer?"""
+        return self.pseudonym not in (None, other.pseudonym) and self.becomes(other)
+
     def stays(self, other: "Patient") -> bool:
         """Does a study of this patient stay so when an image of the other's joins it?"""
         return other.pseudonym in (None, self.pseudonym, self.id_pseudonym)

@@ -8,6 +8,7 @@ from xraygpt_core.errors import NotFound
 from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.studies.read import resolve
 from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.states import ImageRole
 
 Doubt = Literal["missing", "other content", "no hash"]
 
@@ -35,36 +36,77 @@ _PREVIEW = """
 # What the model saw counts, whatever the image's row says today.
 _FILM = """
     SELECT s.study_id, i.id AS image_id, i.normalised_key AS key,
-           COALESCE(s.provenance ->> 'image_sha256', i.normalised_sha256) AS sha256
-    FROM summaries s JOIN images i ON i.id = s.image_id WHERE s.id = :id AND i.normalised_key IS NOT NULL
+           COALESCE(s.provenance #>> ARRAY['images', CAST(:role AS text)],
+                    CASE WHEN :role = 'frontal' THEN s.provenance ->> 'image_sha256' END, i.normalised_sha256) AS sha256
+    FROM summaries s JOIN images i ON i.id = CASE CAST(:role AS text) WHEN 'lateral' THEN s.lateral_image
+         WHEN 'prior' THEN s.prior_image ELSE s.image_id END
+    WHERE s.id = :id AND i.normalised_key IS NOT NULL
+"""
+
+_OF_STUDY = """
+    SELECT study_id, id AS image_id, normalised_key AS key, normalised_sha256 AS sha256 FROM images
+    WHERE id = :image AND study_id = :id AND normalised_key IS NOT NULL AND state = 'accepted'
+"""
+
+_DEEP = """
+    SELECT study_id, id AS image_id, deep_key AS key, deep_sha256 AS sha256 FROM images
+    WHERE id = :image AND study_id = :id AND deep_key IS NOT NULL AND state = 'accepted'
 """
 
 # A purge removes pictures before its commit. A reader who finds one gone meanwhile waits here for that.
 _STILL_THERE = """
-    SELECT id FROM images WHERE id = :image AND (preview_key = :key OR normalised_key = :key) FOR SHARE
+    SELECT id FROM images WHERE id = :image AND :key IN (preview_key, normalised_key, deep_key) FOR SHARE
 """
 
 
-def preview(ledger: Ledger, study_id: UUID) -> StoredPicture:
+def preview(ledger: Ledger, study_id: UUID, *, form: str = "preview") -> StoredPicture:
     """The preview of the study's chosen image.
+
+    Args:
+        form: in which it is looked at, for the audit.
 
     Raises:
         NotFound: no such study, or no image of it was read yet.
     """
     with ledger.work() as work:
         row = work.found(_PREVIEW, {"id": resolve(work, study_id)}, "no image of the study has been read yet")
-        return _shown(work, StoredPicture(**row), "preview")
+        return _shown(work, StoredPicture(**row), form)
 
 
-def film(ledger: Ledger, summary_id: UUID) -> StoredPicture:
-    """The normalised image a summary was made from.
+def film(ledger: Ledger, summary_id: UUID, role: ImageRole = ImageRole.FRONTAL) -> StoredPicture:
+    """A normalised image that a summary was made from.
 
     Raises:
-        NotFound: there is no such summary, or its image was purged.
+        NotFound: there is no such summary, it was made without such a film, or that was purged.
     """
     with ledger.work() as work:
-        row = work.found(_FILM, {"id": summary_id}, f"there is no summary {summary_id}, or its image is gone")
+        problem = f"there is no summary {summary_id}, or its {role} image is gone"
+        row = work.found(_FILM, {"id": summary_id, "role": role}, problem)
         return _shown(work, StoredPicture(**row), "normalised")
+
+
+def image_of_study(ledger: Ledger, study_id: UUID, image_id: UUID) -> StoredPicture:
+    """The normalised form of any image of a study, chosen or not.
+
+    Raises:
+        NotFound: no such study, or it has no such image that was read.
+    """
+    with ledger.work() as work:
+        values = {"id": resolve(work, study_id), "image": image_id}
+        row = work.found(_OF_STUDY, values, f"the study has no image {image_id} that can be shown")
+        return _shown(work, StoredPicture(**row), "normalised")
+
+
+def deep_image_of_study(ledger: Ledger, study_id: UUID, image_id: UUID) -> StoredPicture:
+    """The 16-bit copy of any image of a study, chosen or not.
+
+    Raises:
+        NotFound: no such study or image, or it has no such copy.
+    """
+    with ledger.work() as work:
+        values = {"id": resolve(work, study_id), "image": image_id}
+        row = work.found(_DEEP, values, f"the study has no image {image_id} with a 16-bit copy")
+        return _shown(work, StoredPicture(**row), "16 bit")
 
 
 def _shown(work: Work, picture: StoredPicture, form: str) -> StoredPicture:

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from xraygpt_core.ledger.audit.record import record
+from xraygpt_core.ledger.card.labels import FORGET_LABELS_OF_SUMMARIES, FORGET_LABELS_OF_TURNS
 from xraygpt_core.ledger.jobs.fence import Claim, repeating
 from xraygpt_core.ledger.jobs.outcomes import cancel_jobs
 from xraygpt_core.ledger.jobs.timeline import by_person, note, person
 from xraygpt_core.ledger.studies.cancel import stop_work
+from xraygpt_core.ledger.studies.header_names import forget_headers
 from xraygpt_core.ledger.studies.objects import digest
 from xraygpt_core.ledger.training.files import forget_files
 from xraygpt_core.ledger.training.forget import forget_study
@@ -29,6 +31,10 @@ _DERIVED = """
     SELECT DISTINCT k.key FROM images i CROSS JOIN LATERAL (VALUES (i.normalised_key), (i.preview_key)) k (key)
     WHERE i.study_id = :id AND k.key IS NOT NULL AND NOT EXISTS (
         SELECT FROM images o WHERE o.normalised_sha256 = i.normalised_sha256 AND o.study_id <> :id OFFSET 0)
+    UNION SELECT i.deep_key FROM images i
+    WHERE i.study_id = :id AND i.deep_key IS NOT NULL AND NOT EXISTS (
+        SELECT FROM images o WHERE o.deep_sha256 = i.deep_sha256 AND o.study_id <> :id OFFSET 0)
+    UNION ALL SELECT clinical_key FROM images WHERE study_id = :id AND clinical_key IS NOT NULL
 """
 
 _FORGET_STORY = """
@@ -36,12 +42,23 @@ _FORGET_STORY = """
     WHERE study_id = ANY (ARRAY(SELECT CAST(:id AS uuid) UNION ALL SELECT id FROM studies WHERE alias_of = :id))
 """
 
+# Of the study, and of its films: a comparison may have found these in the study that this one was taken from.
+_FORGET_SHADOWS = (
+    "DELETE FROM shadow_drafts WHERE study_id = :id",
+    "DELETE FROM shadow_drafts WHERE image_id = ANY (ARRAY(SELECT id FROM images WHERE study_id = :id))",
+)
+
 # In this order. The trigger that keeps reviews lets them go once their study is marked as purged. A review that is
 # being written holds its summary: it comes before the purge, or finds nothing.
 _FORGET_TEXTS = (
     "UPDATE studies SET purged_at = clock_timestamp() WHERE id = :id",
+    *FORGET_LABELS_OF_TURNS,
     "DELETE FROM chat_turns WHERE study_id = :id",
+    "DELETE FROM reading_claims WHERE study_id = :id",
+    "DELETE FROM assignments WHERE study_id = :id",
+    *_FORGET_SHADOWS,
     "SELECT id FROM summaries WHERE study_id = :id ORDER BY id FOR UPDATE",
+    *FORGET_LABELS_OF_SUMMARIES,
     "DELETE FROM reviews WHERE summary_id = ANY (ARRAY(SELECT id FROM summaries WHERE study_id = :id))",
     "DELETE FROM summaries WHERE study_id = :id",
     _FORGET_STORY,
@@ -50,15 +67,18 @@ _FORGET_TEXTS = (
 _FORGET_IMAGES = """
     UPDATE images SET state = 'cancelled', reason_code = NULL, view = NULL, modality = NULL, kind = NULL, rows = NULL,
            columns = NULL, sop_pseudonym = NULL, pixel_sha256 = NULL, normalised_key = NULL, normalised_sha256 = NULL,
-           preview_key = NULL, preview_sha256 = NULL, duplicate_of = NULL, flags = '{}', patient_pseudonym = NULL,
-           patient_id_pseudonym = NULL, accession_pseudonym = NULL
+           preview_key = NULL, preview_sha256 = NULL, clinical_key = NULL, clinical_sha256 = NULL, duplicate_of = NULL,
+           flags = '{}', patient_pseudonym = NULL, patient_id_pseudonym = NULL, accession_pseudonym = NULL,
+           acquired_on = NULL, acquired_time = NULL, laterality = NULL, spacing_mm = NULL, spacing_at = NULL,
+           facts_read = false, deep_key = NULL, deep_sha256 = NULL, deep_scale = NULL, deep_window = NULL
     WHERE study_id = :id
 """
 
 _FORGET_STUDY = """
     UPDATE studies SET state = 'cancelled', reason_code = NULL, revision = revision + 1,
            finished_at = clock_timestamp(), uid_pseudonym = NULL, patient_pseudonym = NULL, patient_id_pseudonym = NULL,
-           accession_pseudonym = NULL, other_pseudonyms = '{}', view = NULL, chosen_image = NULL, flags = '{}'
+           accession_pseudonym = NULL, other_pseudonyms = '{}', view = NULL, chosen_image = NULL,
+           chosen_lateral = NULL, chosen_prior = NULL, flags = '{}'
     WHERE id = :id
 """
 
@@ -73,7 +93,7 @@ _EXPIRED = """
 _ORPHANED = """
     SELECT key FROM unnest(CAST(:keys AS text[])) AS key
     WHERE NOT EXISTS (SELECT FROM object_keys WHERE image_id = :image_id)
-      AND NOT EXISTS (SELECT FROM images WHERE normalised_key = key OR preview_key = key)
+      AND NOT EXISTS (SELECT FROM images WHERE key IN (normalised_key, preview_key, deep_key, clinical_key))
 """
 
 
@@ -100,6 +120,7 @@ def purge_study(ledger: Ledger, study_id: UUID, delete: Callable[[str], None]) -
         derived += forget_files(work, home)
         derived += forget_study(work, home)
         _bury_keys(work, home)
+        forget_headers(work, home)
         for sql in (*_FORGET_TEXTS, _FORGET_IMAGES, _FORGET_STUDY):
             work.run(sql, {"id": home})
         cancel_jobs(work, home)  # what was added while we waited for the study

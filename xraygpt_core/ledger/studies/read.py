@@ -1,28 +1,20 @@
 """Reading the ledger: studies, images, timelines, what is dead. Nothing here changes anything."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from sqlalchemy.engine import RowMapping
+
 from xraygpt_core.ledger.audit.record import record
+from xraygpt_core.ledger.card.study_state import STUDY_STATE
 from xraygpt_core.ledger.studies.review_history import Review, reviews_of_study, reviews_of_summary
 from xraygpt_core.ledger.studies.summaries import Summary
 from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.report.sections import split_report
 from xraygpt_core.states import TERMINAL_STUDY_STATES, Lane
-
-# Ingesting and running are what a live lease says; storing them would cost every claim a second row.
-# A study that ended without a summary is open again while a new content of its object is read.
-STUDY_STATE = """
-    CASE WHEN (s.state IN ('received', 'rejected', 'dead') OR s.state = 'cancelled' AND s.reason_code = 'replaced')
-              AND EXISTS (SELECT FROM images r WHERE r.study_id = s.id AND r.state = 'received')
-         THEN CASE WHEN EXISTS (
-             SELECT FROM jobs j JOIN images r ON r.id = j.subject
-             WHERE r.study_id = s.id AND j.kind = 'ingest' AND j.state = 'running') THEN 'ingesting' ELSE 'received' END
-         WHEN s.state = 'queued' AND EXISTS (
-             SELECT FROM jobs j WHERE j.subject = s.id AND j.kind = 'summarise' AND j.state = 'running') THEN 'running'
-         ELSE s.state END
-"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +50,7 @@ class Study:
     reviews: list[Review]
 
 
-# A clinician's correction takes the place of the whole text, the model's sections included.
+# A clinician's correction takes the place of the whole text; its sections are those that it has itself (sections_of).
 TEXT = """COALESCE(m.edited_summary, m.summary) AS summary,
            CASE WHEN m.edited_summary IS NULL THEN m.findings END AS findings,
            CASE WHEN m.edited_summary IS NULL THEN m.impression END AS impression"""
@@ -106,6 +98,13 @@ _LOOKUP = """
     WHERE other_pseudonyms @> ARRAY[CAST(:value AS text)] AND other_pseudonyms <> '{{}}'
     ORDER BY id DESC LIMIT 1000
 """
+# A film that was rejected while it was read: nothing else of its study was ever read, so that it is no other patient's.
+_LOOKUP_REJECTED = """
+    SELECT DISTINCT i.study_id AS id FROM rejected_names n JOIN images i ON i.id = n.image_id
+    WHERE n.pseudonym = :value AND i.state = 'rejected' AND NOT EXISTS (
+        SELECT FROM images o WHERE o.study_id = i.study_id AND o.pixel_sha256 IS NOT NULL)
+    ORDER BY id DESC LIMIT 1000
+"""
 _PSEUDONYM_COLUMNS = {"study": "uid_pseudonym", "patient": "patient_pseudonym", "accession": "accession_pseudonym"}
 
 
@@ -147,8 +146,8 @@ def study(ledger: Ledger, study_id: UUID) -> Study:
             StudyImage(one["id"], one["state"], one["reason_code"], one["view"], one["flags"], one["id"] == chosen)
             for one in images
         ],
-        summary=Summary(**summary) if summary else None,
-        reviewed=Summary(**reviewed) if reviewed else None,
+        summary=_as_read(summary) if summary else None,
+        reviewed=_as_read(reviewed) if reviewed else None,
         reviews=reviews,
     )
 
@@ -178,7 +177,18 @@ def reviews(ledger: Ledger, summary_id: UUID) -> tuple[Summary, list[Review]]:
 
 
 def _summary(work: Work, summary_id: UUID) -> Summary:
-    return Summary(**work.found(f"{_SUMMARY} WHERE id = :id", {"id": summary_id}, f"there is no summary {summary_id}"))
+    return _as_read(work.found(f"{_SUMMARY} WHERE id = :id", {"id": summary_id}, f"there is no summary {summary_id}"))
+
+
+def _as_read(row: RowMapping) -> Summary:
+    return Summary(**sections_of(dict(row)))
+
+
+def sections_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with the sections of its text, where none are stored: a correction's, as its headings say."""
+    if row["summary"] is None or row["findings"] is not None or row["impression"] is not None:
+        return dict(row)
+    return {**row, **split_report(row["summary"])._asdict()}
 
 
 def timeline(ledger: Ledger, study_id: UUID) -> list[dict[str, Any]]:
@@ -203,9 +213,19 @@ def dead(
 
 
 def lookup(ledger: Ledger, kind: Literal["study", "patient", "accession"], pseudonym: str) -> list[UUID]:
-    """The studies of a pseudonym, newest first (at most 1000); of a StudyInstanceUID, those of every patient."""
+    """The studies of a pseudonym, newest first (at most 1000); of a StudyInstanceUID, those of every patient.
+
+    Behind them come those of films that were rejected while they were read, in the same order.
+    """
+    statements = (_LOOKUP.format(column=_PSEUDONYM_COLUMNS[kind]), _LOOKUP_REJECTED)
     with ledger.work() as work:
-        rows = work.rows(_LOOKUP.format(column=_PSEUDONYM_COLUMNS[kind]), {"value": pseudonym})
-        found = [row["id"] for row in rows]
+        found = [row["id"] for sql in statements for row in work.rows(sql, {"value": pseudonym})][:1000]
         record(work, "number looked up", studies=found, detail={"kind": kind, "hits": len(found)})
     return found
+
+
+def rejections(ledger: Ledger, study_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Why those of these studies that were rejected have no draft: reason codes."""
+    sql = "SELECT id, reason_code FROM studies WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'rejected'"
+    with ledger.work() as work:
+        return {row["id"]: row["reason_code"] for row in work.rows(sql, {"ids": list(study_ids)}) if row["reason_code"]}

@@ -14,9 +14,10 @@ from xraygpt_core.ledger.fair_share import sender_of
 from xraygpt_core.ledger.jobs.claims import insert_jobs
 from xraygpt_core.ledger.studies.known_objects import SEEN_AT, find_known
 from xraygpt_core.ledger.studies.objects import Identity, ObjectRef, Registered
-from xraygpt_core.ledger.studies.open_work import Share, raise_lane, resume_paused
+from xraygpt_core.ledger.studies.open_work import Share, raise_lane, resume_paused, take_submitted
 from xraygpt_core.ledger.studies.register_races import RacedError, inserted_first, lock_joined, registering
 from xraygpt_core.ledger.studies.reopen import reopen_for_new
+from xraygpt_core.ledger.studies.request_words import Seal, keep_words
 from xraygpt_core.ledger.transaction import Ledger, Work
 from xraygpt_core.queue import Ring
 from xraygpt_core.states import JobKind, Lane
@@ -36,6 +37,7 @@ _KEYS = """
     ON CONFLICT (bucket, key, etag) DO NOTHING
 """
 
+_LATER = "clock_timestamp() + make_interval(secs => CAST(:wait AS float8))"
 _WORK = f"""
     provisional AS (
         INSERT INTO studies (id, lane_rank, place, state)
@@ -43,7 +45,7 @@ _WORK = f"""
     ), pictures AS (
         INSERT INTO images (id, study_id, state) SELECT image_id, study_id, 'received' FROM n
     ), work AS (
-        {insert_jobs("n", "'ingest'", subject="image_id", lane_rank=":lane_rank")}
+        {insert_jobs("n", "'ingest'", subject="image_id", lane_rank=":lane_rank", not_before=_LATER)}
     ), story AS (
         INSERT INTO timeline (study_id, image_id, job_id, what, who)
         SELECT study_id, image_id, job_id, 'registered', :actor FROM n
@@ -59,7 +61,15 @@ _INSERT_CAREFULLY = f"""
 """
 
 
-def register_objects(ledger: Ledger, objects: Sequence[ObjectRef], lane: Lane, *, actor: str) -> list[Registered]:
+def register_objects(
+    ledger: Ledger,
+    objects: Sequence[ObjectRef],
+    lane: Lane,
+    *,
+    actor: str,
+    words: Seal | None = None,
+    wait: float | None = None,
+) -> list[Registered]:
     """Write images, provisional studies and ingest jobs for these objects in one transaction, then ring.
 
     Known objects are found again, and their open work is raised to this lane if it is more urgent; never lowered.
@@ -68,6 +78,8 @@ def register_objects(ledger: Ledger, objects: Sequence[ObjectRef], lane: Lane, *
 
     Args:
         actor: what announced them, for the timeline: ``gateway``, ``event``, ``sweep``, ``backlog``.
+        words: seals what the request says of an image, by its id; None: it says nothing.
+        wait: seconds in which no worker takes a new one, unless a client submits it (``gateway``) before they are over.
 
     Returns:
         One row per object, in the order given.
@@ -77,15 +89,18 @@ def register_objects(ledger: Ledger, objects: Sequence[ObjectRef], lane: Lane, *
         refs = [ref for call in calls for ref in call.objects]
 
         def register(work: Work, *, careful: bool) -> list[list[Registered]]:
-            found = iter(register_in(ledger, work, refs, lane, actor=actor, careful=careful, sender=sender))
+            found = iter(register_in(ledger, work, refs, lane, actor=actor, careful=careful, sender=sender, wait=wait))
             answers = [list(islice(found, len(call.objects))) for call in calls]
+            for call, answer in zip(calls, answers, strict=True):
+                if call.words is not None:
+                    keep_words(ledger, work, {one.image_id for one in answer}, call.words)
             _record(work, calls, answers, lane, actor)
             return answers
 
         return registering(ledger, register)
 
     sender = sender_of(ledger.actor, actor)  # calls share a transaction only if they take from one share of the lane
-    return ledger.meeting(("register", lane, actor, sender), register_all)(_Call(objects, ledger.actor))
+    return ledger.meeting(("register", lane, actor, sender, wait), register_all)(_Call(objects, ledger.actor, words))
 
 
 def register_in(
@@ -97,6 +112,7 @@ def register_in(
     actor: str,
     careful: bool,
     sender: str | None = None,
+    wait: float | None = None,
 ) -> list[Registered]:
     """The same inside a transaction of :func:`.register_races.registering`.
 
@@ -111,10 +127,12 @@ def register_in(
         known, studies = find_known(work, left)
         if actor == "backlog":
             resume_paused(work, known)
+        if actor == "gateway":
+            take_submitted(work, known)
         raise_lane(work, known, lane, share)
         new = [ref for ref in left if ref.identity not in known]
         joined = lock_joined(work, studies, new)
-        found |= known | _add(ledger, work, new, joined, share, actor, careful=careful)
+        found |= known | _add(ledger, work, new, joined, share, actor, careful=careful, wait=wait)
         left = [ref for ref in new if ref.identity not in found]
     return [found[ref.identity] for ref in objects]
 
@@ -128,6 +146,7 @@ def _add(
     actor: str,
     *,
     careful: bool,
+    wait: float | None,
 ) -> dict[Identity, Registered]:
     """Insert new objects: into the study of an older content of their key (``joined``), else into new ones.
 
@@ -141,7 +160,7 @@ def _add(
         return {}
     lane, rows = share.lane, _rows(refs, joined, share.take(len(refs)))
     values = {"rows": json.dumps(rows), "lane_rank": lane.rank, "max_attempts": ledger.settings.max_attempts}
-    values["actor"] = actor
+    values |= {"actor": actor, "wait": wait}
     insert = (_INSERT_CAREFULLY if careful else _INSERT).format(seen_at=SEEN_AT if joined else "clock_timestamp()")
     added = {
         ref.identity: Registered(UUID(row["image_id"]), UUID(row["study_id"]), ref.uri, new=True)
@@ -154,7 +173,7 @@ def _add(
     if joined and added:
         known = set(joined.values())
         reopen_for_new(work, {one.study_id: one.image_id for one in added.values() if one.study_id in known})
-    if lane is not Lane.BACKLOG and added:
+    if lane is not Lane.BACKLOG and added and wait is None:
         work.rings.append(Ring(JobKind.INGEST, lane, len(added)))
     return added
 
@@ -185,6 +204,7 @@ class _Call:
 
     objects: Sequence[ObjectRef]
     by: Actor | None
+    words: Seal | None
 
 
 def _record(
@@ -192,11 +212,12 @@ def _record(
 ) -> None:
     """Audit a registration: each submission is an act; what a bucket announces is one act a transaction."""
     submitted = actor == "gateway"
-    acts: dict[tuple[Actor | None, int], list[Registered]] = {}
+    acts: dict[tuple[Actor | None, int, bool], list[Registered]] = {}
     for number, (call, answer) in enumerate(zip(calls, answers, strict=True)):
-        acts.setdefault((call.by, number if submitted else 0), []).extend(answer)
-    for (by, _), found in acts.items():
+        acts.setdefault((call.by, number if submitted else 0, call.words is not None), []).extend(answer)
+    for (by, _, words), found in acts.items():
         studies = list(dict.fromkeys(one.study_id for one in found))
         detail = {"images": len(found), "new": sum(one.new for one in found), "lane": lane}
+        detail |= {"words": True} if words else {}
         what = "images submitted" if submitted else "images announced"
         record(work.by(by), what, studies=studies, detail=detail)

@@ -40,6 +40,11 @@ _IMAGES = f"""
     WHERE study_id = ANY(CAST(:studies AS uuid[])) OR id = CAST(:image AS uuid)
 """
 
+_REJECTED = """
+    UPDATE rejected_names SET pseudonym = p.new
+    FROM unnest(CAST(:olds AS text[]), CAST(:news AS text[])) AS p (old, new) WHERE pseudonym = p.old
+"""
+
 
 def rename(work: Work, uid: str | None, pairs: Sequence[PseudonymPair], image_id: UUID) -> None:
     """Every row that bears an old pseudonym bears the new one from now on.
@@ -56,3 +61,4 @@ def rename(work: Work, uid: str | None, pairs: Sequence[PseudonymPair], image_id
     values: dict[str, Any] = {"olds": olds, "news": news, "studies": [row["id"] for row in found], "image": image_id}
     work.run(_STUDIES, values)
     work.run(_IMAGES, values)
+    work.run(_REJECTED, values)

@@ -15,6 +15,7 @@ from xraygpt_core.ledger.audit.record import record
 from xraygpt_core.ledger.jobs.claims import insert_jobs
 from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.jobs.kinds import key_sql
+from xraygpt_core.ledger.studies.companions import note_companions
 from xraygpt_core.ledger.studies.read import resolve
 from xraygpt_core.ledger.studies.refuse import restore_refused
 from xraygpt_core.ledger.training.serving import served_in
@@ -158,6 +159,7 @@ def _queue(ledger: Ledger, work: Work, candidates: str, values: Values) -> int:
         "rank": Lane.BACKLOG.rank,
         "max_attempts": ledger.settings.max_attempts,
     }
+    note_companions(work, jobs["studies"])
     added = {row["subject"] for row in work.rows(_SUMMARISE, jobs)}
     dead = [row for row in rows if row["state"] == "dead" and row["id"] in added]
     if dead:

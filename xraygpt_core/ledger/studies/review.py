@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +15,12 @@ from xraygpt_core.errors import Conflict, Forbidden, InvalidRequest
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.access.api_keys import ApiKey, readable
 from xraygpt_core.ledger.audit.record import record
+from xraygpt_core.ledger.card.labels import Labels, Source, follow_standing_text, store_labels
+from xraygpt_core.ledger.jobs.fence import repeating
 from xraygpt_core.ledger.jobs.timeline import note
 from xraygpt_core.ledger.studies.review_history import Review, Standing, reviews_of_summary, standing
 from xraygpt_core.ledger.transaction import Ledger, Work
+from xraygpt_core.report.text_labels import labels_of
 from xraygpt_core.states import ReviewAction, ReviewState, Role
 
 
@@ -62,7 +66,7 @@ class Verdict:
     Attributes:
         state: ``draft`` takes back everything that stands.
         text: the corrected text; given if and only if the state is ``edited``.
-        reason: why; a lead must give it to take back what another person signed.
+        reason: why; it must be given where this takes back or overturns what another person signed.
         undo: with ``draft``: take back the last act alone, so that what stood before it stands again.
     """
 
@@ -77,6 +81,11 @@ class Verdict:
         return ReviewAction.UNDONE if self.undo else ReviewAction(self.state)
 
 
+# The study before the summary, as a worker does that ends a draft. PostgreSQL looks at a row's foreign keys when a
+# transaction changes it a second time: it would wait for the study that the worker holds, who waits for the summary.
+_LOCK_STUDY = """
+    SELECT id FROM studies WHERE id = (SELECT study_id FROM summaries WHERE id = :id) FOR KEY SHARE
+"""
 _NOW = """
     SELECT m.study_id, m.review_state, m.reviewed_at, m.superseded_at, i.normalised_sha256
     FROM summaries m LEFT JOIN images i ON i.id = m.image_id WHERE m.id = :id FOR UPDATE OF m
@@ -103,7 +112,11 @@ _STORE_STANDING = """
 
 
 def review_summary(
-    ledger: Ledger, summary_id: UUID, verdict: Verdict, signer: Signer, seen: Seen | None = None
+    ledger: Ledger,
+    summary_id: UUID,
+    verdict: Verdict,
+    signer: Signer,
+    seen: Seen | None = None,
 ) -> UUID:
     """Keep a clinician's verdict on a summary, beside those before it. The model's own text stays as it was.
 
@@ -116,22 +129,41 @@ def review_summary(
         The id of the row.
 
     Raises:
-        InvalidRequest: the parts of the verdict do not fit together, or the signer may not give it.
-        Forbidden: another person signed, and the signer is no lead.
+        InvalidRequest: the parts of the verdict do not fit together, or the signer may not give it, or it overturns
+            what another person signed without a reason.
+        Forbidden: it takes back or rejects what another person signed, and the signer is no lead.
         NotFound: no such summary.
         Conflict: it was reviewed meanwhile, a newer summary took its place, another film was on the screen, or there
             is nothing to take back. Nothing was written.
     """
     _check(verdict, signer, seen)
-    with ledger.work() as work:
-        row = work.found(_NOW, {"id": summary_id}, f"there is no summary {summary_id}")
-        _compare(seen, dict(row))
-        before = standing(reviews_of_summary(work, summary_id))
-        _may_take_back(verdict, signer, before, _own_keys(work, signer))
-        review_id = _add(work, summary_id, verdict, signer, seen, before)
-        _update_summary(work, summary_id)
-        _note(work, row["study_id"], summary_id, review_id, verdict, signer)
+    labels = labels_of(verdict.text or "")  # before the summary is locked
+    review = partial(_review, summary_id=summary_id, verdict=verdict, signer=signer, seen=seen, labels=labels)
+
+    return repeating(ledger, review)
+
+
+def _review(work: Work, summary_id: UUID, verdict: Verdict, signer: Signer, seen: Seen | None, labels: Labels) -> UUID:
+    """Store the verdict with everything that follows from it. ``labels``: of the verdict's own text."""
+    row, before = _locked(work, summary_id, seen)
+    keys = _own_keys(work, signer)
+    _may_take_back(verdict, signer, before, keys)
+    _may_overturn(verdict, signer, before, keys)
+    text = before.text if verdict.state in (ReviewState.ACCEPTED, ReviewState.REJECTED) else verdict.text
+    review_id = _add(work, summary_id, verdict, signer, seen, text)
+    if text is not None:
+        store_labels(work, Source.REVIEW, {review_id: labels if text == verdict.text else labels_of(text)})
+    _update_summary(work, summary_id)
+    _note(work, row["study_id"], summary_id, review_id, verdict, signer)
     return review_id
+
+
+def _locked(work: Work, summary_id: UUID, seen: Seen | None) -> tuple[dict[str, Any], Standing]:
+    """The summary, locked behind its study, if it is as it was seen; and what stands of it."""
+    work.row(_LOCK_STUDY, {"id": summary_id})
+    row = dict(work.found(_NOW, {"id": summary_id}, f"there is no summary {summary_id}"))
+    _compare(seen, row)
+    return row, standing(reviews_of_summary(work, summary_id))
 
 
 def _update_summary(work: Work, summary_id: UUID) -> None:
@@ -139,6 +171,7 @@ def _update_summary(work: Work, summary_id: UUID) -> None:
     now = standing(reviews_of_summary(work, summary_id))
     by, at = (now.by.reviewer, now.by.at) if now.by else (None, None)
     work.run(_STORE_STANDING, {"id": summary_id, "state": now.state, "text": now.text, "by": by, "at": at})
+    follow_standing_text(work, [summary_id])
 
 
 def _note(work: Work, study_id: UUID, summary_id: UUID, review_id: UUID, verdict: Verdict, signer: Signer) -> None:
@@ -206,16 +239,29 @@ def _may_take_back(verdict: Verdict, signer: Signer, before: Standing, keys: Col
         raise InvalidRequest("another person signed this: to take their review back, say why ('reason')")
 
 
-def _add(work: Work, summary_id: UUID, verdict: Verdict, signer: Signer, seen: Seen | None, before: Standing) -> UUID:
+def _may_overturn(verdict: Verdict, signer: Signer, before: Standing, keys: Collection[UUID | None]) -> None:
+    """To sign the same as well is free; to reject what another signed is to take it back; all else takes a reason."""
+    top = before.signed[-1] if before.signed else None
+    if verdict.state is ReviewState.DRAFT or top is None or signer.made(top, keys):
+        return
+    rejected = top.action is ReviewAction.REJECTED
+    if verdict.state is (ReviewState.REJECTED if rejected else ReviewState.ACCEPTED):
+        return
+    if verdict.state is ReviewState.REJECTED and not signer.key.has(Role.LEAD):
+        raise Forbidden("another person signed this: to reject it needs the role lead; a reader may correct it")
+    if verdict.reason is None:
+        raise InvalidRequest("another person reviewed this otherwise: say why ('reason')")
+
+
+def _add(work: Work, summary_id: UUID, verdict: Verdict, signer: Signer, seen: Seen | None, text: str | None) -> UUID:
     review_id = new_id()
-    keeps = verdict.state in (ReviewState.ACCEPTED, ReviewState.REJECTED)
     work.run(
         _ADD,
         {
             "id": review_id,
             "summary_id": summary_id,
             "action": verdict.action,
-            "text": before.text if keeps else verdict.text,
+            "text": text,
             "reason": verdict.reason,
             "reviewer": signer.name,
             "key_id": signer.key.key_id,

@@ -28,7 +28,9 @@ PAGE = 100
 
 _FILMS = """
     SELECT k.image_id, k.bucket, k.key, k.etag, k.version_id FROM images i JOIN object_keys k ON k.image_id = i.id
-    WHERE i.id > :after AND i.state = 'accepted' ORDER BY i.id LIMIT :limit
+    WHERE i.id > :after
+      AND (i.state = 'accepted' OR EXISTS (SELECT FROM rejected_names n WHERE n.image_id = i.id))
+    ORDER BY i.id LIMIT :limit
 """
 
 _LEFT = """

@@ -22,6 +22,9 @@ class NewSummary:
         batch_size: how many requests shared the step that finished it.
         flags: what the GPU worker found out about film and text.
         consistency: ``{kind, one, other}`` for each contradiction; stored, and flagged if there is any.
+        lateral_image, prior_image: the other films that the model saw.
+        grounding: ``{phrase, boxes}`` for each phrase, as in ``models.studies.summaries``.
+        reasoning: what a model that thinks aloud wrote before this text; no reader is shown it.
     """
 
     summary: str
@@ -34,11 +37,15 @@ class NewSummary:
     batch_size: int
     flags: tuple[Flag, ...] = ()
     consistency: tuple[Mapping[str, str], ...] = ()
+    lateral_image: UUID | None = None
+    prior_image: UUID | None = None
+    grounding: tuple[Mapping[str, Any], ...] = ()
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A text and where it came from. Sections are the model's, so a corrected text has none."""
+    """A text and where it came from. A corrected text has the sections that its own headings name."""
 
     summary_id: UUID
     study_id: UUID
@@ -57,6 +64,7 @@ class Summary:
     flags: list[str]
     provenance: dict[str, Any]
     consistency: list[dict[str, str]]
+    grounding: list[dict[str, Any]]
     notice: str = NOTICE
 
     @property

@@ -117,8 +117,8 @@ def lose_features(ledger: Ledger, train: Claim, features_id: UUID, key: str) -> 
     fenced(ledger, train, lambda work: work.run(_LOSE, {"id": features_id, "key": key}), finish=None)
 
 
-def load_encoder_digest(ledger: Ledger, encoder: str) -> None:
-    """A GPU worker has loaded this encoder: what it can encode is queued for it from now on."""
+def load_encoder_digest(ledger: Ledger, encoder: str | None) -> None:
+    """A GPU worker has loaded this encoder, or none: what it can encode is queued for it from now on."""
     with ledger.work() as work:
         work.run(_LOAD, {"encoder": encoder})
 

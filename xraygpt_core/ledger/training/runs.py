@@ -237,7 +237,12 @@ def result_prefixes(ledger: Ledger, run_id: UUID) -> tuple[str, tuple[str, ...]]
 def runs(ledger: Ledger, *, limit: int = 100) -> list[Run]:
     """The newest runs first."""
     with ledger.work() as work:
-        rows = work.rows(f"SELECT {_RUN} FROM training_runs ORDER BY id DESC LIMIT :limit", {"limit": limit})
+        return runs_in(work, limit=limit)
+
+
+def runs_in(work: Work, *, limit: int = 100) -> list[Run]:
+    """The same, inside a transaction."""
+    rows = work.rows(f"SELECT {_RUN} FROM training_runs ORDER BY id DESC LIMIT :limit", {"limit": limit})
     return [Run(**row) for row in rows]
 
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.encoders.cut import Cuttable, check_until
-from xraygpt_core.model.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalised, open_grey, resize
+from xraygpt_core.model.encoders.preprocess import CLIP_MEAN, CLIP_STD, normalised, resize
 from xraygpt_core.model.loading import load_frozen, uninitialised
+from xraygpt_core.model.pictures import open_grey
 
 _MODES = ("queries", "patches")
 _NEIGHBOURS = 4  # patches that MiniGPT-4's variant without a Q-Former joins into one token

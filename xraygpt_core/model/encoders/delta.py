@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.loading import weights_of
+from xraygpt_core.model.tensor_file import save_tensors
 
 _TABLE = frozenset({"class", "weights", "delta"})  # keys of the table [encoder] that are no options
 _NAMED = 5  # how many tensors a message names
@@ -73,7 +73,7 @@ def save_delta(
         if change.any():
             changes[name] = change
     header = {"class": kind, "options": json.dumps(dict(options)), "base": state_digest(base)}
-    save_file(changes, path, metadata=dict(made or {}) | header)
+    save_tensors(changes, path, dict(made or {}) | header)
     return sorted(changes)
 
 

@@ -5,6 +5,9 @@ import json
 
 from xraygpt_core.model.bundle import Bundle
 
+BATCH = 32  # images on the device at once: some ten milliseconds of a GPU
+# Twelve times the disk and memory of one map, for a projector that no training of ours makes.
+STACKED = "the encoder gives what each of its layers makes, which no training takes: start from another bundle"
 VERSION = 1  # raise when preprocessing or the layout of features changes
 
 

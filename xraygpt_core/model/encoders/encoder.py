@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError
+from xraygpt_core.model.encoders.biomedclip import BiomedClipCxr
 from xraygpt_core.model.encoders.blip2 import Blip2Encoder
 from xraygpt_core.model.encoders.efficientnet import EfficientNetLite0Maps
 from xraygpt_core.model.encoders.medclip import MedClipResNet, MedClipSwin
@@ -15,7 +16,7 @@ from xraygpt_core.model.encoders.raddino import RadDino
 
 
 class Encoder(Protocol):
-    """Turns the bytes of a grey PNG into position vectors by frozen weights."""
+    """Turns the bytes of a grey PNG into position vectors by frozen weights. Sizes: :func:`feature_shape`."""
 
     positions: int
     channels: int
@@ -40,7 +41,14 @@ ENCODERS: tuple[Callable[..., Encoder], ...] = (
     MedClipResNet,
     Blip2Encoder,
     RadDino,
+    BiomedClipCxr,
 )
+
+
+def feature_shape(encoder: Encoder) -> tuple[int, ...]:
+    """Sizes of one image's features: (positions, channels), or (layers, positions, channels) from every layer."""
+    stacked: tuple[int, ...] = getattr(encoder, "stacked", ())
+    return (*stacked, encoder.positions, encoder.channels)
 
 
 def load_encoder(kind: str, weights: Path, options: Mapping[str, Any]) -> Encoder:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.encoders.cut import Cuttable, check_until
-from xraygpt_core.model.encoders.preprocess import normalised, open_grey, pad_square, resize
+from xraygpt_core.model.encoders.preprocess import normalised, pad_square, resize
 from xraygpt_core.model.encoders.resnet import ResNet, map_shape
 from xraygpt_core.model.loading import load_frozen, uninitialised
+from xraygpt_core.model.pictures import open_grey
 
 _MEAN, _STD = 0.5862785803043838, 0.27950088968644304
 _MODES = ("pooled", "map")

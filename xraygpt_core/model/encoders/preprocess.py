@@ -1,6 +1,5 @@
 """From a grey PNG to the normalised tensor an encoder was trained on, with Pillow alone."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,23 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from xraygpt_core.errors import InvalidRequest
+from xraygpt_core.model.pictures import open_grey
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-
-def open_grey(png: bytes) -> Image.Image:
-    """The picture in mode ``L``.
-
-    Raises:
-        InvalidRequest: the bytes are not a readable image.
-    """
-    try:
-        with Image.open(io.BytesIO(png)) as image:
-            return image.convert("L")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InvalidRequest(f"the image cannot be read: {type(error).__name__}") from error
 
 
 def read_grey(png: bytes, size: int) -> NDArray[np.float32]:
@@ -38,11 +24,18 @@ def read_grey(png: bytes, size: int) -> NDArray[np.float32]:
     return np.asarray(grey, dtype=np.float32) / np.float32(255)
 
 
-def pad_square(image: Image.Image, least: int) -> Image.Image:
-    """The picture in the middle of a black square, at least ``least`` pixels wide (as MedCLIP pads)."""
+def stretch(image: Image.Image) -> Image.Image:
+    """The darkest grey as 0 and the brightest as 255, cut off to whole numbers (as MAIRA-2's processor does)."""
+    grey = np.asarray(image, dtype=np.float64)
+    grey = grey - grey.min()
+    return Image.fromarray((grey / (grey.max() or 1) * 255).astype(np.uint8))
+
+
+def pad_square(image: Image.Image, least: int = 0, grey: int = 0) -> Image.Image:
+    """The picture in the middle of a black (or ``grey``) square, at least ``least`` pixels wide."""
     width, height = image.size
     side = max(least, width, height)
-    canvas = Image.new("L", (side, side), 0)
+    canvas = Image.new("L", (side, side), grey)
     canvas.paste(image, ((side - width) // 2, (side - height) // 2))
     return canvas
 
@@ -60,9 +53,13 @@ def resize_shortest(image: Image.Image, side: int) -> Image.Image:
     return resize(image, side * width // height, side)
 
 
-def crop_centre(image: Image.Image, side: int) -> Image.Image:
-    """The middle (side, side) pixels of a picture that is at least as large."""
-    left, top = (image.width - side) // 2, (image.height - side) // 2
+def crop_centre(image: Image.Image, side: int, *, to_even: bool = False) -> Image.Image:
+    """The middle (side, side) pixels of a picture that is at least as large.
+
+    Args:
+        to_even: an odd number of spare pixels is halved to the even neighbour, as torchvision's ``CenterCrop`` does.
+    """
+    left, top = (round(spare / 2) if to_even else spare // 2 for spare in (image.width - side, image.height - side))
     return image.crop((left, top, left + side, top + side))
 
 

@@ -119,6 +119,8 @@ def _cut_of(base: Bundle, last: int) -> Cut:
         raise TrainingError(
             f"the encoder of {base.name!r} ends below its last block: tune the one that it is a part of"
         )
+    if base.encoder_options.get("all_layers"):
+        raise TrainingError(f"the encoder of {base.name!r} gives what each layer makes, which stays as it is")
     most = cut.most(base.encoder_options)
     if not 0 < last <= most:
         raise TrainingError(f"encoder.last: {base.encoder} has 1 to {most} blocks to tune, not {last}")

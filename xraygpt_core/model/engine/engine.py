@@ -5,9 +5,10 @@ soon as there are more of them than cores they stop waiting actively: a step too
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
+from itertools import takewhile
 
 import torch
 
@@ -24,8 +25,11 @@ from xraygpt_core.model.llm import pick_device
 from xraygpt_core.model.prompt import render, tokenise
 from xraygpt_core.model.summariser import Loaded, load
 
-# So many tokens of prompts are read between two steps: a second of a CPU, some ten milliseconds of a GPU.
-PROMPT_TOKENS = {"cpu": 512, "cuda": 4096}
+# So many tokens of prompts are read between two steps, and so many images encoded; no running row waits longer for its
+# next token. With a small LLM that is a second of a CPU; with one of seven billion weights some fifty milliseconds of a
+# GPU, which multiplies no faster in larger pieces.
+PROMPT_TOKENS = {"cpu": 512, "cuda": 2048}
+IMAGES = {"cpu": 8, "cuda": 16}
 LOOKAHEAD = {"cpu": 0, "cuda": 1}  # steps that are launched before the last one was looked at
 
 
@@ -66,11 +70,17 @@ class Engine:
             setting = replace(_setting(self._loaded), invariant=invariant, ahead=ahead)
             self._runner = Runner(llm.model, self._loaded, setting, batch_size, memory=memory, graphs=graphs)
             self._endings = Endings(llm.tokenizer, llm.ends, bundle.stop)
-            prompt_tokens = PROMPT_TOKENS[where.type]
-            return Loop(self._runner, self._endings, self._answer, prompt_tokens=prompt_tokens, lookahead=ahead)
+            return Loop(
+                self._runner,
+                self._endings,
+                self._answer,
+                prompt_tokens=PROMPT_TOKENS[where.type],
+                lookahead=ahead,
+                images=IMAGES[where.type],
+            )
 
         self._loop = own(take)
-        ENGINE_KV_TOKENS.labels("room").set(sum(one.count * one.length for one in self._runner.classes))
+        ENGINE_KV_TOKENS.labels("room").set(sum(one.tokens for one in self._runner.classes))
 
     def submit(self, request: GenerationRequest) -> "Future[Generated]":
         """See :meth:`Backend.submit`."""
@@ -80,9 +90,10 @@ class Engine:
         except InvalidRequest as error:
             future.set_exception(error)
             return future
-        prompt_tokens = self._loaded.image_length + len(accepted.after)
+        prompt_tokens = accepted.cached - self._runner.llama.prefix_tokens
         tokens = accepted.cached + accepted.longest
-        self._loop.add(Ticket(accepted, request.rank, prompt_tokens, tokens, request.alone))
+        images = self._loaded.encoded(1 + len(accepted.further))
+        self._loop.add(Ticket(accepted, request.rank, prompt_tokens, tokens, request.alone, images))
         return future
 
     def close(self) -> None:
@@ -90,23 +101,28 @@ class Engine:
         self._loop.close()
 
     def _accept(self, request: GenerationRequest, future: "Future[Generated]") -> EngineRequest:
-        image = self._loaded.encoder.preprocess(request.image_png)
+        image, *further = self._loaded.pictures(request)
         with self._tokenising:
             prompt = self._loaded.prompt(request, self._runner.context)
-            before, after = tokenise(prompt, self._loaded.llm.tokenizer)
+            before, *between, after = tokenise(prompt, self._loaded.llm.tokenizer)
         return EngineRequest(
             request=request,
             prompt=prompt,
             future=future,
             image=image,
+            before=before[len(self._runner.setting.before) :],
+            further=list(zip(between, further, strict=True)),
             after=after,
-            cached=len(before) + self._loaded.image_length + len(after),
+            cached=self._loaded.length([before, *between, after]),
             longest=self._loaded.bundle.decoding.max_new_tokens,
         )
 
     def _answer(self, done: EngineRequest, batch_size: int) -> Generated:
         text, run = self._endings.text(done.run.ids), done.run
-        return self._loaded.generated(done, text, tokens=len(run.ids), batch_size=batch_size, started=run.started)
+        cut_off = not self._endings.reached(run.ids)
+        return self._loaded.generated(
+            done, text, tokens=len(run.ids), batch_size=batch_size, started=run.started, cut_off=cut_off
+        )
 
 
 def own(take: Callable[[], Loop]) -> Loop:
@@ -144,8 +160,21 @@ def use_device(name: str) -> torch.device:
 
 
 def _setting(loaded: Loaded) -> Setting:
-    before, after = tokenise(render(loaded.template, loaded.bundle.question), loaded.llm.tokenizer)
-    decoding = loaded.bundle.decoding
-    summary = len(before) + loaded.image_length + len(after) + decoding.max_new_tokens
-    context = loaded.llm.model.config.max_position_embeddings
-    return Setting(before, summary, context, decoding, weights=loaded.bundle.weights, chest=loaded.chest)
+    decoding, tokenizer = loaded.bundle.decoding, loaded.llm.tokenizer
+    prompts = [render(loaded.template, loaded.bundle.question, images=images) for images in loaded.image_sets]
+    texts = [tokenise(prompt, tokenizer) for prompt in prompts]
+    *fewer, summary = sorted({loaded.length(ids) + loaded.clinical_room + decoding.max_new_tokens for ids in texts})
+    return Setting(
+        _shared([ids[0] for ids in texts]),
+        summary,
+        loaded.llm.context,
+        decoding,
+        weights=loaded.bundle.weights,
+        chest=loaded.chest,
+        fewer=tuple(fewer),
+    )
+
+
+def _shared(beginnings: Sequence[list[int]]) -> list[int]:
+    """What all of them begin with."""
+    return [one for one, *_ in takewhile(lambda ids: len(set(ids)) == 1, zip(*beginnings, strict=False))]

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from xraygpt_core.model.engine.llama import Cache, Llama
+from xraygpt_core.model.engine.cache import Cache
+from xraygpt_core.model.engine.llama import Llama
 
 _ROWS = 8  # a graph is kept for every so many rows,
 _TOKENS = 64  # and for every so many tokens of the longest row

@@ -1,38 +1,22 @@
 """The model step for LLaMA-family weights: many new prompts at once, then one token for every row at once.
 
-Rows live in slots of a static :class:`Cache`. A prompt's common beginning is computed once and copied into each slot.
+Rows live in slots of a static :class:`Cache`. A prompt's common beginning is computed once and copied into each slot;
+a long prompt can be read piece by piece.
 The arithmetic is transformers' ``LlamaForCausalLM``, with q, k, v and gate, up as one matrix each.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from xraygpt_core.errors import BundleError
+from xraygpt_core.model.engine.cache import IDLE, Cache, Shape, Span, zeros
 from xraygpt_core.model.engine.quantised import Product, product_of
 from xraygpt_core.model.engine.weights import Matrix, sent
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of attention, all in numbers of values."""
-
-    layers: int
-    heads: int
-    groups: int  # heads of keys and values
-    width: int  # of one head
-    eps: float
-
-    @property
-    def token_values(self) -> int:
-        """Values the cache keeps for one token: keys and values of every layer."""
-        return 2 * self.layers * self.groups * self.width
 
 
 @dataclass(frozen=True)
@@ -45,43 +29,6 @@ class Layer:
     before_mlp: Tensor
     gate_up: Product
     down: Product
-
-
-class Cache:
-    """Keys, values, last token and length of ``slots`` rows of at most ``length`` tokens.
-
-    ``kv`` is (layers, slots, length, 2 · groups, width): keys in the first ``groups`` heads, values in the others.
-    It starts as zeros: what lies behind a row's end is masked, and only a finite number times zero is zero.
-    """
-
-    def __init__(self, shape: Shape, slots: int, length: int, device: torch.device, dtype: torch.dtype) -> None:
-        self.slots, self.length = slots, length
-        self.kv = _zeros((shape.layers, slots, length, 2 * shape.groups, shape.width), device, dtype)
-        self.ids = torch.zeros(slots, dtype=torch.long, device=device)
-        self.lengths = torch.zeros(slots, dtype=torch.long, device=device)
-        self.rows = torch.arange(slots, device=device)
-        self.read = [0] * slots  # tokens of the longest prompt ever read in one batch with one in this slot
-
-    def move(self, source: int, target: int, tokens: int) -> None:
-        """Copy a row of so many tokens."""
-        self.kv[:, target, :tokens] = self.kv[:, source, :tokens]
-        self.ids[target], self.lengths[target] = self.ids[source], self.lengths[source]
-
-    def scrub(self, slot: int, tokens: int) -> None:
-        """Forget a row that may hold infinities: masked, they would still spoil the next row of this slot.
-
-        Args:
-            tokens: how many steps have written; the cache keeps what prompts have.
-        """
-        self.kv[:, slot, : max(tokens, self.read[slot])] = 0
-        self.ids[slot] = self.lengths[slot] = 0
-
-
-def _zeros(sizes: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """On a CPU memory is only taken where something is written: most long slots stay empty."""
-    if device.type != "cpu":
-        return torch.zeros(sizes, device=device, dtype=dtype)
-    return torch.from_numpy(np.zeros(math.prod(sizes) * dtype.itemsize, np.uint8)).view(dtype).view(sizes)
 
 
 class Llama:
@@ -130,7 +77,17 @@ class Llama:
 
     def cache(self, slots: int, length: int) -> Cache:
         """An empty cache."""
-        return Cache(self.shape, slots, length, self.device, self.dtype)
+        return self.caches(slots * length, [length])[0]
+
+    @property
+    def pair_flops(self) -> int:
+        """What one token costs for each token that it looks back on, all layers."""
+        return 4 * self.shape.layers * self.shape.heads * self.shape.width
+
+    def caches(self, tokens: int, lengths: Sequence[int]) -> list[Cache]:
+        """A cache for each of these lengths, all in the same memory."""
+        memory = zeros(self.shape, tokens, self.device, self.dtype)
+        return [Cache(memory, length) for length in lengths]
 
     def embed(self, ids: Sequence[int]) -> Tensor:
         """Token ids to embeddings (tokens, hidden)."""
@@ -146,20 +103,28 @@ class Llama:
             self._prefix, self.prefix_tokens = scratch.kv[:, 0].clone(), len(ids)
 
     @torch.inference_mode()
-    def prefill(self, cache: Cache, slots: Sequence[int], prompts: Sequence[Tensor]) -> Tensor:
+    def prefill(
+        self, cache: Cache, slots: Sequence[int], prompts: Sequence[Tensor], start: int | None = None
+    ) -> Tensor:
         """Read prompts (tokens_i, hidden), without the shared beginning, into their slots.
+
+        Args:
+            start: tokens of these prompts that are in their slots already; None: none are, so the shared beginning
+                is copied before them.
 
         Returns:
             Logits (prompts, vocabulary) of each prompt's next token.
         """
-        start, lengths = self.prefix_tokens, [len(prompt) for prompt in prompts]
+        lengths = [len(prompt) for prompt in prompts]
         longest = max(lengths)
         x = prompts[0].new_zeros(len(prompts), longest, prompts[0].shape[-1])
         for row, prompt in enumerate(prompts):
             x[row, : len(prompt)] = prompt
         where = sent(slots, self.device)
-        if self._prefix is not None:
-            cache.kv[:, where, :start] = self._prefix[:, None]
+        if start is None:
+            start = self.prefix_tokens
+            if self._prefix is not None:
+                cache.kv[:, where, :start] = self._prefix[:, None]
         sizes = sent(lengths, self.device)
         cache.lengths[where] = sizes + start
         for slot in slots:
@@ -170,26 +135,41 @@ class Llama:
             x = self._read(layer, kv, where, x, start, visible, cos, sin)
         return self._logits(x[torch.arange(len(prompts), device=self.device), sizes - 1])
 
-    @torch.inference_mode()
     def decode(self, cache: Cache, first: int, last: int, longest: int) -> Tensor:
-        """One more token for the rows in slots ``first`` … ``last`` - 1, of which none is longer than ``longest``.
+        """One more token for the rows in slots ``first`` … ``last`` - 1, of which none is longer than ``longest``."""
+        return self.decode_all([Span(cache, first, last, longest)])
 
-        Reads ``cache.ids``, and adds 1 to ``cache.lengths``; the caller chooses the next ids. Repeating it with
-        the old lengths writes the same values into the same positions.
+    @torch.inference_mode()
+    def decode_all(self, spans: Sequence[Span]) -> Tensor:
+        """One more token for rows of several caches: each weight is read once for all of them.
+
+        Reads ``cache.ids``, and adds 1 to ``cache.lengths``, but to idle rows; the caller chooses the next ids.
+        Repeating it with the old lengths writes the same values into the same positions.
 
         Returns:
             Logits (rows, vocabulary).
         """
-        rows, lengths = cache.rows[first:last], cache.lengths[first:last]
-        position = rows * cache.length + lengths
-        cos, sin = (table[lengths][:, None] for table in self._rotation(cache.length))
-        hidden = torch.arange(longest + 1, device=self.device) > lengths[:, None]
-        bias = torch.zeros(hidden.shape, device=self.device, dtype=self.dtype).masked_fill_(hidden, float("-inf"))
-        x = self.embedding[cache.ids[first:last].clamp(min=0)]
-        for layer, kv in zip(self.layers, cache.kv, strict=True):
-            x = self._step(layer, kv, slice(first, last), x, position, bias[:, None, None], cos, sin)
-        lengths += 1
+        steps = [self._attending(span) for span in spans]
+        ids = _joined([span.cache.ids[span.first : span.last] for span in spans])
+        cos, sin = (_joined([step.turned[which] for step in steps]) for which in (0, 1))
+        x = self.embedding[ids.clamp(min=0)]
+        for index, layer in enumerate(self.layers):
+            x = self._step(layer, index, x, steps, cos, sin)
+        for span in spans:
+            lengths = span.cache.lengths[span.first : span.last]
+            lengths += lengths != IDLE
         return self._logits(x)
+
+    def _attending(self, span: Span) -> "_Attending":
+        """What the attention of these rows needs in every layer."""
+        cache, rows = span.cache, slice(span.first, span.last)
+        lengths = cache.lengths[rows]
+        at = lengths.clamp(min=0)
+        position = torch.where(lengths == IDLE, cache.spare, cache.rows[rows] * cache.length + at)
+        cos, sin = (table[at][:, None] for table in self._rotation(cache.length))
+        hidden = torch.arange(span.longest + 1, device=self.device) > at[:, None]
+        bias = torch.zeros(hidden.shape, device=self.device, dtype=self.dtype).masked_fill_(hidden, float("-inf"))
+        return _Attending(cache, rows, position, bias[:, None, None], (cos, sin))
 
     def _read(
         self, layer: Layer, kv: Tensor, where: Tensor, x: Tensor, start: int, visible: Tensor, cos: Tensor, sin: Tensor
@@ -210,21 +190,28 @@ class Llama:
         return self._mlp(layer, x + layer.out(attended.transpose(1, 2).reshape(rows, tokens, -1)))
 
     def _step(
-        self, layer: Layer, kv: Tensor, rows: slice, x: Tensor, position: Tensor, bias: Tensor, cos: Tensor, sin: Tensor
+        self, layer: Layer, index: int, x: Tensor, steps: Sequence["_Attending"], cos: Tensor, sin: Tensor
     ) -> Tensor:
-        """One block over one token of each row: x (rows, hidden). The heads of a group are queries side by side."""
-        shape, longest = self.shape, bias.shape[-1]
+        """One block over one token of each row: x (rows, hidden)."""
+        shape = self.shape
         qkv = layer.qkv(self._normed(x, layer.before_attention)).view(len(x), -1, shape.width)
         _rotate(qkv[:, : shape.heads + shape.groups], cos, sin)
-        kv.view(-1, 2 * shape.groups, shape.width).index_copy_(0, position, qkv[:, shape.heads :])
-        seen = kv[rows, :longest].transpose(1, 2)
+        each = torch.split(qkv, [len(step.position) for step in steps])
+        attended = _joined([self._attend(index, one, step) for one, step in zip(each, steps, strict=True)])
+        return self._mlp(layer, x + layer.out(attended))
+
+    def _attend(self, index: int, qkv: Tensor, step: "_Attending") -> Tensor:
+        """Rows of one cache, each to its own keys and values. The heads of a group are queries side by side."""
+        shape, longest = self.shape, step.bias.shape[-1]
+        step.cache.memory[index].index_copy_(0, step.position, qkv[:, shape.heads :])
+        seen = step.cache.kv[index, step.rows, :longest].transpose(1, 2)
         attended = functional.scaled_dot_product_attention(
-            qkv[:, : shape.heads].reshape(len(x), shape.groups, -1, shape.width),
+            qkv[:, : shape.heads].reshape(len(qkv), shape.groups, -1, shape.width),
             seen[:, : shape.groups],
             seen[:, shape.groups :],
-            attn_mask=bias,
+            attn_mask=step.bias,
         )
-        return self._mlp(layer, x + layer.out(attended.reshape(len(x), -1)))
+        return attended.reshape(len(qkv), -1)
 
     def _mlp(self, layer: Layer, x: Tensor) -> Tensor:
         gate, up = layer.gate_up(self._normed(x, layer.before_mlp)).chunk(2, -1)
@@ -244,6 +231,21 @@ class Llama:
             tables = torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
             self._angles[length] = (tables[0].to(self.dtype), tables[1].to(self.dtype))
         return self._angles[length]
+
+
+@dataclass(frozen=True)
+class _Attending:
+    """Rows of one cache in a step: where they write, what they see, and cosine and sine of their positions."""
+
+    cache: Cache
+    rows: slice
+    position: Tensor
+    bias: Tensor
+    turned: tuple[Tensor, Tensor]
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> None:

@@ -13,7 +13,7 @@ from xraygpt_core.model.backend import REQUEST_ERRORS, DeviceLost, Generated
 from xraygpt_core.model.engine.results import Results
 from xraygpt_core.model.engine.rows import EngineRequest, EngineTicket, Launch
 from xraygpt_core.model.engine.runner import Runner
-from xraygpt_core.model.engine.scheduler import Scheduler, State
+from xraygpt_core.model.engine.scheduler import Scheduler, State, piece
 from xraygpt_core.model.engine.steps import DeviceSteps
 from xraygpt_core.model.engine.text import Endings
 from xraygpt_core.model.faults import describe, device_is_gone
@@ -26,7 +26,9 @@ class Loop:
 
     Args:
         answer: makes the answer of a finished row, with how many shared its last step.
-        prompt_tokens: prompts read at once are no longer than this together, so that running rows do not wait long.
+        prompt_tokens: what is read of prompts between two steps is no longer than this, so that running rows do not
+            wait long.
+        images: encoded between two steps; one request's always.
         lookahead: steps the device may be ahead of the host. 1 keeps a GPU busy while the host reads the last step.
     """
 
@@ -38,12 +40,13 @@ class Loop:
         *,
         prompt_tokens: int,
         lookahead: int,
+        images: int | None = None,
     ) -> None:
-        self._prompt_tokens, self._lookahead = prompt_tokens, lookahead
+        self._prompt_tokens, self._images, self._lookahead = prompt_tokens, images, lookahead
         self._scheduler: Scheduler[EngineRequest] = Scheduler(runner.classes)
         self._changed = threading.Condition()
         self._results = Results(self._scheduler, self._changed, runner, endings, answer)
-        self._steps = DeviceSteps(self._scheduler, self._changed, runner, self._results)
+        self._steps = DeviceSteps(self._scheduler, self._changed, runner, self._results, prompt_tokens)
         self._closed = False
         self._unread: deque[list[Launch]] = deque()  # steps whose results the host has not read yet
         self._ended = threading.Event()
@@ -96,6 +99,7 @@ class Loop:
         started = time.monotonic()
         self._results.drop_cancelled()
         launches = self._steps.prefill(self._admit())
+        launches += self._steps.read_on()
         self._steps.compact()
         launches += self._steps.decode()
         self._read(launches)
@@ -103,8 +107,9 @@ class Loop:
         ENGINE_BUSY_SECONDS.inc(time.monotonic() - started)
 
     def _admit(self) -> list[EngineTicket]:
+        reading = sum(piece(ticket.prompt_tokens, self._prompt_tokens) for ticket in self._steps.reading)
         with self._changed:
-            return [] if self._closed else self._scheduler.admit(self._prompt_tokens)
+            return [] if self._closed else self._scheduler.admit(self._prompt_tokens, self._images, reading)
 
     def _read(self, launches: list[Launch]) -> None:
         """Read all steps but the last ``lookahead``; all of them when nothing new was launched."""

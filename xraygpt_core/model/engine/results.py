@@ -49,7 +49,7 @@ class Results:
             self.call_hook(ticket, partial(self._report, ticket))
             full = len(run.ids) >= ticket.payload.longest
             if ticket.state is State.RUNNING and (full or self._endings.reached(run.ids)):
-                self._finish(ticket, len(launch.rows))
+                self._finish(ticket, len(launch.rows) + launch.others)
 
     def fail(self, ticket: EngineTicket, error: BaseException) -> None:
         """End a request by an error."""

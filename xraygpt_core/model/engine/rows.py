@@ -1,6 +1,7 @@
 """A request inside the engine, and work that the device was given for several of them."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -18,6 +19,8 @@ class Run:
 
     started: float = field(default_factory=time.monotonic)
     ids: list[int] = field(default_factory=list)
+    unread: Tensor | None = None  # embeddings (tokens, hidden) of what is not read yet of the prompt
+    read: int = 0  # tokens of it in the slot, the shared beginning included, while it is read piece by piece
     launched: int = 0  # tokens asked of the device, those included that the host has not looked at yet
     generator: torch.Generator | None = None  # of a sampled answer
 
@@ -27,7 +30,10 @@ class EngineRequest(AcceptedRequest):
     """What the engine knows of a request.
 
     Attributes:
-        after: ids of the text behind the image tokens.
+        image: the first image of the prompt, preprocessed.
+        after: ids of the text behind the last image.
+        before: ids of the text before the first image that not every prompt begins with.
+        further: each other image, and the ids of the text before it.
         cached: tokens in its slot after prefill, the shared beginning included.
         longest: the most tokens its answer may have.
         score: of the chest check, one number on the host; it is there when the row's first token is.
@@ -37,13 +43,20 @@ class EngineRequest(AcceptedRequest):
     after: list[int]
     cached: int
     longest: int
+    before: Sequence[int] = ()
+    further: Sequence[tuple[list[int], Tensor]] = ()
     score: Tensor | None = None
     run: Run = field(default_factory=Run)
 
     @property
     def length(self) -> int:
         """Tokens in its slot, the last chosen one not included."""
-        return self.cached + self.run.launched - 1
+        return self.cached + self.run.launched - 1 if self.run.launched else self.run.read
+
+    @property
+    def writes(self) -> bool:
+        """Is its prompt read, so that it takes part in steps?"""
+        return self.run.launched > 0
 
     def judge(self, check: ChestCheck | None) -> None:
         """Look at the score.
@@ -64,11 +77,13 @@ class Launch:
 
     Attributes:
         ids: one per row, on the host once ``ready`` has happened; -1 where the numbers were not finite.
+        others: rows in slots of other lengths that took the same step.
     """
 
     rows: list[tuple[EngineTicket, Run]]
     ids: Tensor
     ready: torch.cuda.Event | None = None
+    others: int = 0
 
     def read(self) -> list[int]:
         """Wait for the device and look."""

@@ -1,7 +1,7 @@
 """Weights and caches on the device: rows enter, take steps and move. The thread is :mod:`loop`'s."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -10,13 +10,15 @@ from torch import Tensor
 from xraygpt_core.errors import ConfigurationError
 from xraygpt_core.model.bundle import Decoding
 from xraygpt_core.model.chest_check import ChestCheck
+from xraygpt_core.model.engine.arena import SlotClass
+from xraygpt_core.model.engine.cache import IDLE, Cache, Span
 from xraygpt_core.model.engine.graphs import Graphs, rounded
-from xraygpt_core.model.engine.llama import Cache, Llama
+from xraygpt_core.model.engine.llama import Llama
 from xraygpt_core.model.engine.memory import plan_slots
 from xraygpt_core.model.engine.roofline import measure
 from xraygpt_core.model.engine.rows import EngineRequest, EngineTicket, Launch, Run
 from xraygpt_core.model.engine.sampling import drawing, generator, pick
-from xraygpt_core.model.engine.scheduler import Move, SlotClass, similar
+from xraygpt_core.model.engine.scheduler import Move, piece, similar
 from xraygpt_core.model.engine.weights import free_bytes, give_back, sent, widens
 
 
@@ -36,12 +38,13 @@ class Setting:
 
     Attributes:
         before: ids every prompt begins with.
-        summary: tokens of a summary's prompt and longest answer.
+        summary: tokens of a summary's prompt and longest answer, with all the images that it can have.
         context: tokens the LLM can look back on.
         invariant: compute every row in shapes that do not depend on the rest of the batch.
         weights: ``int8`` or ``fp8``; None for the model's own precision.
         ahead: steps that are launched before the host has read whether the row is done.
         chest: asks of each image whether it is a chest.
+        fewer: like ``summary``, with fewer images.
     """
 
     before: list[int]
@@ -52,6 +55,7 @@ class Setting:
     weights: str | None = None
     ahead: int = 0
     chest: ChestCheck | None = None
+    fewer: tuple[int, ...] = ()
 
 
 class Runner:
@@ -87,34 +91,80 @@ class Runner:
         self.llama.share(setting.before)
         give_back()
         room = free_bytes(self.llama.device) if memory is None else memory
-        self._take(plan_slots(room, self.llama.token_bytes, setting.summary, setting.context, batch_size))
+        bytes_each, tokens = self.llama.token_bytes, (setting.summary, setting.context)
+        self._take(plan_slots(room, bytes_each, *tokens, batch_size, setting.fewer))
         self._graphs = Graphs(self.llama) if graphs else None
+        self._rounds = self.llama.device.type == "cuda"
 
     def _take(self, classes: tuple[SlotClass, ...]) -> None:
-        self.classes = classes
-        self.caches = [self.llama.cache(one.count, one.length + self.setting.ahead) for one in classes]
+        self.classes = tuple(replace(one, ahead=self.setting.ahead) for one in classes)
+        self.caches = [cache for one in self.classes for cache in self.llama.caches(one.tokens, one.pitches)]
+
+    @property
+    def together(self) -> bool:
+        """Can rows of several lengths share a step? Not where shapes are to depend on nothing, or on little."""
+        return not self.setting.invariant and self._graphs is None
 
     @property
     def context(self) -> int:
         """Tokens of the longest slot: what a conversation has room for."""
         return self.classes[-1].length
 
-    def enter(self, tickets: Sequence[EngineTicket]) -> list[Launch]:
-        """Encode the images as one batch, and read the prompts into their slots."""
+    def enter(self, tickets: Sequence[EngineTicket], limit: int) -> list[Launch]:
+        """Encode the images as one batch, and read the prompts into their slots.
+
+        A prompt of more than ``limit`` tokens is left to :meth:`read_on`.
+        """
         if self.setting.invariant and len(tickets) > 1:
-            return [launch for ticket in tickets for launch in self.enter([ticket])]
-        items = [ticket.payload for ticket in tickets]
-        features = self.vision.features([item.image for item in items])
-        self._score(items, features)
-        tokens = self.vision.image_tokens(features)
-        prompts = [torch.cat([image, self.llama.embed(item.after)]) for image, item in zip(tokens, items, strict=True)]
+            return [launch for ticket in tickets for launch in self.enter([ticket], limit)]
+        self._write_prompts([ticket.payload for ticket in tickets])
+        short = [ticket for ticket in tickets if ticket.prompt_tokens <= limit]
         launches = []
-        for kind in sorted({ticket.kind for ticket in tickets}):
-            of_kind = [index for index, ticket in enumerate(tickets) if ticket.kind == kind]
-            for group in similar([len(prompts[index]) for index in of_kind]):
-                chosen = [of_kind[index] for index in group]
-                launches.append(self._prefill(kind, [tickets[i] for i in chosen], [prompts[i] for i in chosen]))
+        for kind in sorted({ticket.kind for ticket in short}):
+            of_kind = [ticket for ticket in short if ticket.kind == kind]
+            for group in similar([ticket.prompt_tokens for ticket in of_kind]):
+                launches.append(self._prefill(kind, [of_kind[index] for index in group]))
         return launches
+
+    def _write_prompts(self, items: Sequence[EngineRequest]) -> None:
+        """Each request's prompt behind the shared beginning, as embeddings.
+
+        Raises:
+            ValueError: one is not as long as it was said to be when its slot was chosen.
+        """
+        further = [image for item in items for _, image in item.further]
+        features = self.vision.features([*(item.image for item in items), *further])
+        self._score(items, features[: len(items)] if further else features)
+        for item, prompt in zip(items, self._rows(items, self.vision.image_tokens(features)), strict=True):
+            if len(prompt) + self.llama.prefix_tokens != item.cached:
+                raise ValueError(f"a prompt of {len(prompt)} tokens has a slot for one of {item.cached}")
+            item.run = Run(generator=generator(self.setting.decoding), unread=prompt)
+
+    def read_on(self, ticket: EngineTicket, limit: int) -> list[Launch]:
+        """Read one more piece of a long prompt into its slot; with the last one comes its first token.
+
+        Where the pieces end depends on the prompt's own length and on nothing else.
+        """
+        run, cache = ticket.payload.run, self.caches[ticket.kind]
+        assert run.unread is not None
+        part = run.unread[: piece(ticket.prompt_tokens, limit)]
+        logits = self.llama.prefill(cache, [ticket.slot], [part], run.read or None)
+        if len(part) == len(run.unread):
+            return [self._begin(cache, logits, [ticket])]
+        cache.lengths[ticket.slot] = IDLE
+        run.read = (run.read or self.llama.prefix_tokens) + len(part)
+        run.unread = run.unread[len(part) :]
+        return []
+
+    def _rows(self, items: Sequence[EngineRequest], tokens: Sequence[Tensor]) -> list[Tensor]:
+        """Whole prompts without what all begin with; first images stand before the further ones in ``tokens``."""
+        embed, further, rows = self.llama.embed, iter(tokens[len(items) :]), []
+        for item, image in zip(items, tokens, strict=False):
+            parts = [embed(item.before), image] if item.before else [image]
+            for ids, _ in item.further:
+                parts += [embed(ids), next(further)]
+            rows.append(torch.cat([*parts, embed(item.after)]))
+        return rows
 
     def _score(self, items: Sequence[EngineRequest], features: Tensor) -> None:
         """Ask the chest check without waiting for a GPU: the scores arrive with the rows' first tokens."""
@@ -128,44 +178,69 @@ class Runner:
 
     def ideal_prefill(self, tickets: Sequence[EngineTicket]) -> float:
         """Seconds the device needs at least to read these prompts."""
-        return self.roofline.seconds(
-            self.llama.bytes, self.llama.flops * sum(ticket.prompt_tokens for ticket in tickets)
-        )
+        tokens = [ticket.prompt_tokens for ticket in tickets]
+        pairs = sum(count * (self.llama.prefix_tokens + count / 2) for count in tokens)
+        return self.roofline.seconds(self.llama.bytes, self.llama.flops * sum(tokens) + self.llama.pair_flops * pairs)
 
     def ideal_step(self, tickets: Sequence[EngineTicket]) -> float:
         """Seconds the device needs at least for one step of these rows."""
-        tokens = sum(ticket.payload.length for ticket in tickets)
-        read = self.llama.bytes + tokens * self.llama.token_bytes
-        return self.roofline.seconds(read, self.llama.flops * len(tickets))
+        lengths = [ticket.payload.length for ticket in tickets if ticket.payload.writes]
+        read = self.llama.bytes + sum(lengths) * self.llama.token_bytes
+        return self.roofline.seconds(read, self.llama.flops * len(lengths))
 
-    def _prefill(self, kind: int, tickets: list[EngineTicket], prompts: list[Tensor]) -> Launch:
-        cache, slots = self.caches[kind], [ticket.slot for ticket in tickets]
-        logits = self.llama.prefill(cache, slots, prompts)
+    def _prefill(self, kind: int, tickets: list[EngineTicket]) -> Launch:
+        prompts = [prompt for ticket in tickets if (prompt := ticket.payload.run.unread) is not None]
+        logits = self.llama.prefill(self.caches[kind], [ticket.slot for ticket in tickets], prompts)
+        return self._begin(self.caches[kind], logits, tickets)
+
+    def _begin(self, cache: Cache, logits: Tensor, tickets: Sequence[EngineTicket]) -> Launch:
+        """The first token of rows whose prompts are read."""
+        launch = self._launch(cache, sent([ticket.slot for ticket in tickets], self.llama.device), logits, tickets)
         for ticket in tickets:
-            ticket.payload.run = Run(generator=generator(self.setting.decoding))
-        return self._launch(cache, sent(slots, self.llama.device), logits, tickets)
+            ticket.payload.run.unread = None
+        return launch
 
     def step(self, kind: int, first: int, tickets: Sequence[EngineTicket], *, part: bool = False) -> Launch:
         """One token more for the rows in the slots from ``first`` on; ``part``: others are in use as well."""
-        cache, last = self.caches[kind], first + len(tickets)
-        longest = max(ticket.payload.length for ticket in tickets)
-        logits = self.llama.decode(cache, first, last, longest) if part else self._decode(cache, last, longest)
-        return self._launch(cache, cache.rows[first:last], logits, tickets)
+        exact = Span(self.caches[kind], first, first + len(tickets), _longest(tickets))
+        span = exact if part else self._widened(exact)
+        decode = self.llama.decode if part or self._graphs is None else self._graphs.decode
+        logits = decode(span.cache, span.first, span.last, span.longest)
+        return self.launch(kind, first, tickets, logits[first - span.first :][: len(tickets)])
 
-    def _decode(self, cache: Cache, rows: int, longest: int) -> Tensor:
-        """Logits of the first rows. Free slots behind them may be computed too: what they write is never read."""
-        wide, deep = rows, longest
+    def step_together(self, groups: Sequence[tuple[int, Sequence[EngineTicket]]]) -> list[Tensor]:
+        """Logits of one token more for all rows of several kinds, kind by kind: see :meth:`launch`."""
+        spans = []
+        for kind, tickets in groups:
+            first = tickets[0].slot
+            spans.append(self._widened(Span(self.caches[kind], first, first + len(tickets), _longest(tickets))))
+        each = torch.split(self.llama.decode_all(spans), [span.last - span.first for span in spans])
+        return [logits[: len(tickets)] for logits, (_, tickets) in zip(each, groups, strict=True)]
+
+    def launch(self, kind: int, first: int, tickets: Sequence[EngineTicket], logits: Tensor) -> Launch:
+        """Choose the next token of the rows from slot ``first`` on by their logits; prompts half read choose none."""
+        slots = self.caches[kind].rows[first : first + len(tickets)]
+        ready = [index for index, ticket in enumerate(tickets) if ticket.payload.writes]
+        if len(ready) < len(tickets):
+            chosen = sent(ready, self.llama.device)
+            slots, logits = slots[chosen], logits[chosen]
+        return self._launch(self.caches[kind], slots, logits, [tickets[index] for index in ready])
+
+    def _widened(self, span: Span) -> Span:
+        """The shape that serves so many rows. What lies beside them is computed too, idle, and leaves nothing."""
+        cache, first, last, longest = span.cache, span.first, span.last, span.longest
         if self.setting.invariant:
-            wide, deep = cache.slots, cache.length - 1
-        elif self.llama.device.type == "cuda":
-            wide, deep = rounded(cache, rows, longest)
-        cache.lengths[rows:wide].zero_()
-        decode = self.llama.decode if self._graphs is None else self._graphs.decode
-        return decode(cache, 0, wide, deep)[:rows]
+            first, last, longest = 0, cache.slots, cache.length - 1
+        elif self._rounds:
+            wide, longest = rounded(cache, last - first, longest)
+            last = min(cache.slots, first + wide)
+        cache.lengths[first : span.first].fill_(IDLE)
+        cache.lengths[span.last : last].fill_(IDLE)
+        return Span(cache, first, last, longest)
 
     def rewind(self, kind: int, first: int, tickets: Sequence[EngineTicket]) -> None:
         """A step was interrupted: set the lengths back to what they were before."""
-        lengths = [ticket.payload.length for ticket in tickets]
+        lengths = [ticket.payload.length if ticket.payload.writes else IDLE for ticket in tickets]
         self.caches[kind].lengths[first : first + len(tickets)] = sent(lengths, self.llama.device)
 
     def _launch(self, cache: Cache, slots: Tensor, logits: Tensor, tickets: Sequence[EngineTicket]) -> Launch:
@@ -205,3 +280,7 @@ class Runner:
     def probe(self) -> None:
         """Compute the shared beginning, which works on a working device. Raises what the device raises."""
         self.llama.share(self.setting.before)
+
+
+def _longest(tickets: Sequence[EngineTicket]) -> int:
+    return max(ticket.payload.length for ticket in tickets if ticket.payload.writes)

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from xraygpt_core.metrics import ENGINE_DECODE_SECONDS, ENGINE_IDEAL_SECONDS, ENGINE_PREFILL_SECONDS
 from xraygpt_core.model.backend import REQUEST_ERRORS, DeviceLost
@@ -17,12 +18,30 @@ log = logging.getLogger(__name__)
 
 
 class DeviceSteps:
-    """Gives the device work for the rows of a scheduler. ``lock`` guards the scheduler, which other threads add to."""
+    """Gives the device work for the rows of a scheduler.
+
+    Args:
+        lock: guards the scheduler, which other threads add to.
+        prompt_tokens: a longer prompt is read in pieces.
+    """
 
     def __init__(
-        self, scheduler: Scheduler[EngineRequest], lock: threading.Condition, runner: Runner, results: Results
+        self,
+        scheduler: Scheduler[EngineRequest],
+        lock: threading.Condition,
+        runner: Runner,
+        results: Results,
+        prompt_tokens: int,
     ) -> None:
         self._scheduler, self._lock, self._runner, self._results = scheduler, lock, runner, results
+        self._prompt_tokens = prompt_tokens
+
+    @property
+    def reading(self) -> list[EngineTicket]:
+        """The rows whose prompts are read in part, the oldest first."""
+        with self._lock:
+            running = self._scheduler.running
+        return sorted((one for one in running if one.payload.run.unread is not None), key=lambda one: one.order)
 
     def prefill(self, tickets: Sequence[EngineTicket]) -> list[Launch]:
         """Read the prompts of rows that have just entered."""
@@ -33,7 +52,7 @@ class DeviceSteps:
         if not left:
             return []
         try:
-            launches = self._runner.enter(left)
+            launches = self._runner.enter(left, self._prompt_tokens)
         except REQUEST_ERRORS as error:
             if self._was_for_memory(error):
                 self._put_back(left)
@@ -41,6 +60,24 @@ class DeviceSteps:
             return self._bisect(left, error, lambda half, _offset: self.prefill(half))
         ENGINE_PREFILL_SECONDS.inc(time.monotonic() - started)
         ENGINE_IDEAL_SECONDS.inc(self._runner.ideal_prefill(left))
+        return launches
+
+    def read_on(self) -> list[Launch]:
+        """One more piece of each prompt that is too long to be read at once."""
+        launches: list[Launch] = []
+        for ticket in self.reading:
+            self._results.call_hook(ticket, ticket.payload.request.on_progress)
+            if ticket.state is not State.RUNNING:
+                continue
+            started = time.monotonic()
+            try:
+                launches += self._runner.read_on(ticket, self._prompt_tokens)
+            except REQUEST_ERRORS as error:
+                if self._was_for_memory(error):
+                    self._put_back([ticket])
+                else:
+                    self._bisect([ticket], error, lambda _half, _offset: [])
+            ENGINE_PREFILL_SECONDS.inc(time.monotonic() - started)
         return launches
 
     def compact(self) -> None:
@@ -52,15 +89,36 @@ class DeviceSteps:
 
     def decode(self) -> list[Launch]:
         """One more token for every row."""
-        launches = []
-        for kind in range(len(self._runner.classes)):
+        groups: list[tuple[int, list[EngineTicket]]] = []
+        for kind in range(len(self._runner.caches)):
             rows = [ticket for ticket in self._scheduler.on(kind) if ticket is not None]
-            launches += self._decode(kind, 0, rows)
-        return launches
+            if any(ticket.payload.writes for ticket in rows):
+                groups.append((kind, rows))
+        if len(groups) > 1 and self._runner.together:
+            return self._decode_together(groups)
+        return [launch for kind, rows in groups for launch in self._decode(kind, rows[0].slot, rows)]
+
+    def _decode_together(self, groups: Sequence[tuple[int, list[EngineTicket]]]) -> list[Launch]:
+        """A token for rows of several lengths in one step; where that fails, a length takes a step of its own."""
+        started, launches = time.monotonic(), list[Launch]()
+        try:
+            for (kind, rows), logits in zip(groups, self._runner.step_together(groups), strict=True):
+                launches.append(self._runner.launch(kind, rows[0].slot, rows, logits))
+        except REQUEST_ERRORS as error:
+            if device_is_gone(error):
+                raise
+        done = [row for _, rows in groups[: len(launches)] for row in rows]
+        ENGINE_DECODE_SECONDS.inc(time.monotonic() - started)
+        ENGINE_IDEAL_SECONDS.inc(self._runner.ideal_step(done) if done else 0)
+        for kind, rows in groups[len(launches) :]:
+            self._runner.rewind(kind, rows[0].slot, rows)
+            launches += self._decode(kind, rows[0].slot, rows)
+        rows_in_all = sum(len(one.rows) for one in launches)
+        return [replace(one, others=rows_in_all - len(one.rows)) for one in launches]
 
     def _decode(self, kind: int, first: int, tickets: Sequence[EngineTicket], *, part: bool = False) -> list[Launch]:
         """A token for each of these rows, which lie side by side; ``part``: they are not all there are."""
-        if not tickets:
+        if not any(ticket.payload.writes for ticket in tickets):
             return []
         started = time.monotonic()
         try:

@@ -17,6 +17,7 @@ from xraygpt_core.errors import BundleError
 from xraygpt_core.model.importing.files import DAMAGE
 from xraygpt_core.model.importing.gguf_header import check_header
 from xraygpt_core.model.importing.sentencepiece import Piece, build_tokenizer
+from xraygpt_core.model.loading import weights_of
 
 _LAYER_NAMES = {
     "attn_q": "self_attn.q_proj",
@@ -47,7 +48,7 @@ def convert_state_dict(source: Path, target: Path, *, drop: tuple[str, ...] = ()
     except pickle.UnpicklingError as error:
         raise BundleError(f"{source.name} holds more than tensors and is not read") from error
     kept = {key: value.contiguous() for key, value in state.items() if not key.startswith(drop)}
-    save_file({key: value for key, value in kept.items() if not key.endswith("num_batches_tracked")}, target)
+    save_file(weights_of(kept), target)
 
 
 def convert_gguf(source: Path, folder: Path) -> None:

@@ -5,27 +5,22 @@ have one row more than LLaMA's, for ``[PAD]``; there the base counts as zero. Th
 """
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.importing.files import Progress, check_space, real_path
+from xraygpt_core.model.importing.shards import write_shards
 from xraygpt_core.model.importing.tensor_names import sizes
 from xraygpt_core.model.importing.tensors import TensorFiles, read_json
+from xraygpt_core.model.importing.tokenizer import copy_tokenizer
 
 _LAST_NORM = "model.norm.weight"
 _SMALL = 0.1  # mean size of a norm's weights: of any LLaMA above 1, of a difference below 0.02
 _GROWING = ("model.embed_tokens.weight", "lm_head.weight")
 _BUFFER = "rotary_emb.inv_freq"  # in both folders, and no weight: adding it would double it
-_PIECE_BYTES = 2 * 2**30
-_TOKENIZER = (
-    "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-)  # fmt: skip
 
 
 def is_delta(folder: Path) -> bool:
@@ -46,30 +41,13 @@ def apply_delta(base: Path, delta: Path, target: Path, progress: Progress) -> No
     if missing:
         raise BundleError(f"{base.name} is no base of {delta.name}: it has no {', '.join(missing[:3])}")
     total = sum(real_path(path).stat().st_size for path in upper.paths)
-    target.mkdir(parents=True)
-    check_space(target, total)
-    places: dict[str, str] = {}
-    written = 0
-    for number, piece in enumerate(_pieces(lower, upper, names)):
-        file = f"model-{number:05d}.safetensors"
-        save_file(piece, target / file, metadata={"format": "pt"})
-        places |= dict.fromkeys(piece, file)
-        written += sum(tensor.nbytes for tensor in piece.values())
-        progress(min(written, total), total, "adding the delta to its base")
-    index = {"metadata": {"total_size": written}, "weight_map": places}
-    (target / "model.safetensors.index.json").write_text(json.dumps(index))
-    _settings(base, delta, target)
-
-
-def _pieces(lower: TensorFiles, upper: TensorFiles, names: list[str]) -> Iterator[dict[str, Tensor]]:
-    held: dict[str, Tensor] = {}
-    for name in names:
-        held[name] = _sum(lower.get(name), upper.get(name), name)
-        if sum(tensor.nbytes for tensor in held.values()) >= _PIECE_BYTES:
-            yield held
-            held = {}
-    if held:
-        yield held
+    target.parent.mkdir(parents=True, exist_ok=True)
+    check_space(target.parent, total)
+    sums = ((name, _sum(lower.get(name), upper.get(name), name)) for name in names)
+    write_shards(target, sums, total, progress, "adding the delta to its base")
+    config = read_json(delta / "config.json") | {"torch_dtype": "float16"}
+    (target / "config.json").write_text(json.dumps(config))
+    copy_tokenizer((delta, base), target)
 
 
 def _sum(base: Tensor, delta: Tensor, name: str) -> Tensor:
@@ -85,13 +63,3 @@ def _sum(base: Tensor, delta: Tensor, name: str) -> Tensor:
     if not torch.isfinite(whole.half()).all():
         raise BundleError(f"{name}: base and delta add up to numbers that float16 does not hold; one file is damaged")
     return whole.half()
-
-
-def _settings(base: Path, delta: Path, target: Path) -> None:
-    """The delta's configuration and tokenizer; a file it lacks is the base's."""
-    config = read_json(delta / "config.json") | {"torch_dtype": "float16"}
-    (target / "config.json").write_text(json.dumps(config))
-    for name in _TOKENIZER:
-        source = next((folder / name for folder in (delta, base) if (folder / name).is_file()), None)
-        if source is not None:
-            shutil.copyfile(source, target / name)

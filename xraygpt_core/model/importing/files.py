@@ -66,10 +66,10 @@ def kind_of(path: Path) -> FileKind:
     if head.startswith(b"PK\x03\x04"):
         _refuse_archive(path)
         return FileKind.TORCH
+    if head[8:9] == b"{":  # before the next: a header's length may begin with that byte, a pickle has none there
+        return FileKind.SAFETENSORS
     if head.startswith(b"\x80"):
         return FileKind.LEGACY_TORCH
-    if head[8:9] == b"{":
-        return FileKind.SAFETENSORS
     raise BundleError(f"{path.name} is neither safetensors nor a torch file nor GGUF")
 
 

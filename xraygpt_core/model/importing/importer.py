@@ -6,7 +6,7 @@ it is there.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from xraygpt_core.model.importing.files import FileKind, Progress, check_space, 
 from xraygpt_core.model.importing.findings import ImportedPart
 from xraygpt_core.model.importing.llms import describe_gguf, read_llm
 from xraygpt_core.model.importing.projectors import ReadProjector, check_encoder, check_llm, read_projector
+from xraygpt_core.model.importing.recipes import Use
 from xraygpt_core.model.importing.tensors import shard_paths
 from xraygpt_core.model.prompt import QUESTIONS, Template, template_named
 from xraygpt_core.scope import MadeFor, Scope, scope_table
 
 ENCODER_FILE = "encoder.safetensors"
+ANSWER_TOKENS, PLACES_TOKENS = 300, 450  # of the released demo; of MAIRA-2's card where it says places
 DTYPES = ("float32", "bfloat16", "float16")
 # Published weights are under research licences, or were not measured on the films of the site.
 RESEARCH = Scope(
@@ -34,19 +36,44 @@ _GGUF_GROWTH = 5  # bytes of bfloat16 for each byte of a file quantised to four 
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What to import: three paths, and how the model is to be prompted and computed."""
+    """What to import: three paths, and how the model is to be prompted and computed.
+
+    Attributes:
+        use: what the model takes of its encoder; None: what is usual.
+        images: roles of the films that it reads (:class:`xraygpt_core.model.backend.ImageRole`); none: the frontal one.
+        places: it is asked where its findings are, in the template's own words.
+        source: the table ``[source]`` (:mod:`xraygpt_core.model.importing.source`).
+    """
 
     encoder: Path
     projector: Path
     llm: Path
     template: str = "xraygpt-code"
-    question: str = QUESTIONS[0]
-    max_new_tokens: int = 300  # as the released demo
+    question: str | None = None  # the usual one
+    max_new_tokens: int = ANSWER_TOKENS
     dtype: str | None = None
     seed: int | None = None  # with one, text is drawn; without, the likeliest token is taken
     temperature: float = 1.0
     top_p: float = 0.9
     scope: Scope = RESEARCH
+    use: Use | None = None
+    images: tuple[str, ...] = ()
+    places: bool = False
+    source: Mapping[str, Any] | None = None
+
+
+def asked_for_places(wanted: ImportRequest) -> ImportRequest:
+    """The request with the question about places, where it wants them.
+
+    Raises:
+        BundleError: the template has none.
+    """
+    if not wanted.places:
+        return wanted
+    template = template_named(wanted.template)
+    if not template.grounded:
+        raise BundleError(f"--places is for a model that says where its findings are; {template.name}'s does not")
+    return replace(wanted, question=template.grounded)
 
 
 def import_bundle(
@@ -57,6 +84,7 @@ def import_bundle(
     Raises:
         BundleError: one sentence on what is wrong; nothing is left behind.
     """
+    wanted = asked_for_places(wanted)
     template = _check_words(models, name, wanted)
     projector = read_projector(wanted.projector)
     gguf = real_path(wanted.llm).is_file() and kind_of(wanted.llm) is FileKind.GGUF
@@ -69,9 +97,10 @@ def import_bundle(
     check_space(models, written + _size(wanted.encoder, OTHER_MODELS) + _size(wanted.projector))
     with new_bundle(models, name) as (work, commit):
         progress(0, 1, "reading the encoder")
-        encoder = convert_encoder(wanted.encoder, work / ENCODER_FILE, projector.takes)
-        check_encoder(projector, encoder.positions, encoder.channels, encoder.part.found)
-        projector.write(work / PROJECTOR_FILE)
+        use = wanted.use or (Use(layer="all", padded=True) if projector.layers else None)  # as Libra has it
+        encoder = convert_encoder(wanted.encoder, work / ENCODER_FILE, projector.takes, use)
+        check_encoder(projector, encoder.positions, encoder.channels, encoder.part.found, encoder.layers)
+        projector.write(work / PROJECTOR_FILE, None if llm is None else llm.config["num_attention_heads"])
         if llm is None:
             part = _convert_gguf(wanted.llm, work / "llm", projector)
         else:
@@ -91,7 +120,7 @@ def _check_words(models: Path, name: str, wanted: ImportRequest) -> Template:
         raise BundleError(f"there is a bundle {name!r} already; take another name, or remove {models / name}")
     if wanted.dtype not in (None, *DTYPES):
         raise BundleError(f"{wanted.dtype!r} is none of {', '.join(DTYPES)}")
-    if not wanted.question.strip():
+    if wanted.question is not None and not wanted.question.strip():
         raise BundleError("the question is empty")
     return template_named(wanted.template)
 
@@ -125,9 +154,10 @@ def _tables(
         "encoder": {"class": encoder.kind, "weights": ENCODER_FILE, **encoder.options},
         "projector": {"class": projector.kind, "weights": PROJECTOR_FILE},
         "llm": {"folder": "llm", "dtype": wanted.dtype},
-        "prompt": {"template": wanted.template, "question": wanted.question, "stop": list(stop)},
+        "prompt": {"template": wanted.template, "question": wanted.question or QUESTIONS[0], "stop": list(stop)}
+        | ({"images": list(wanted.images)} if wanted.images else {}),
         "decoding": _decoding(wanted),
-    } | ({"scope": declared} if declared else {})
+    } | {name: table for name, table in (("scope", declared), ("source", wanted.source)) if table}
 
 
 def _decoding(wanted: ImportRequest) -> dict[str, Any]:

@@ -179,7 +179,10 @@ def _version(rows: int, config: Mapping[str, Any]) -> str:
 
 
 def _write_config(folder: Path, config: Mapping[str, Any], ids: Mapping[str, int]) -> None:
-    special = {name: ids.get(name.removesuffix("_id")) for name in _IDS}
+    special: dict[str, Any] = {name: ids.get(name.removesuffix("_id")) for name in _IDS}
+    ends = config.get("eos_token_id")
+    if isinstance(ends, list) and special["eos_token_id"] in ends and all(type(end) is int for end in ends):
+        special["eos_token_id"] = ends  # Llama 3 ends a turn and a text with different tokens
     kept = {key: value for key, value in config.items() if key not in _PRIVATE}
     (folder / "config.json").write_text(json.dumps(kept | special, indent=2) + "\n")
     (folder / "generation_config.json").write_text(json.dumps(special, indent=2) + "\n")

@@ -6,18 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from xraygpt_core.errors import BundleError
 from xraygpt_core.model.importing.files import FileKind, kind_of, place
 from xraygpt_core.model.importing.findings import ImportedPart
 from xraygpt_core.model.importing.tensor_names import sizes
 from xraygpt_core.model.importing.tensors import TensorFiles, separate
-from xraygpt_core.model.projector import load_projector
+from xraygpt_core.model.projector import TemporalProjector, load_projector
+from xraygpt_core.model.tensor_file import save_tensors
 
 _LINEAR = re.compile(r"(?:module\.)?llama_proj\.(weight|bias)")
-_MLP = re.compile(r"(?:model\.)?(?:mm_projector|multi_modal_projector\.layers|layers)\.(\d+)\.(weight|bias)")
+_LLAVA = r"(?:base_model\.model\.)?(?:model\.)?"  # as LLaVA's trainings save, with and without LoRA
+_MLP = re.compile(
+    rf"{_LLAVA}(?:mm_projector(?:\.projector)?|multi_modal_projector\.layers|layers)\.(\d+)\.(weight|bias)"
+)
+_TEMPORAL = re.compile(
+    rf"(?:{_LLAVA}mm_projector\.)?((?:LFE|mlp_final|norm\d|\w+_attention|mlp_attn)\b.*|LFE_prior_bias)"
+)
+_CONNECTOR = {  # what our names of a TemporalProjector begin with, and Libra's
+    "mix.": "LFE.",
+    "prior_bias": "LFE_prior_bias",
+    "current_attention.": "cur_self_attention.",
+    "prior_attention.": "prior_self_attention.",
+    "cross_attention.": "cros_attention.",
+    "current_norm.": "norm1.",
+    "prior_norm.": "norm2.",
+    "cross_norm.": "norm3.",
+    "joint_norm.": "norm4.",
+    "joint.0.": "mlp_attn.0.",
+    "joint.2.": "mlp_attn.3.",
+    "spread.": "mlp_final.",
+}
+_CONNECTOR_SIZES = {"LFE.0.fc1.weight": 4, "norm4.weight": 1, "mlp_final.0.weight": 2}  # tensors that show its sizes
+_LEAST_LAYERS = 4  # the connector halves their number twice
 _KNOWN = {  # features a token, as the shape of llama_proj tells them
     512: "the paper's, for MedCLIP's pooled vector",
     768: "of XrayGPT's public code and MiniGPT-4, for the Q-Former (or MedCLIP's map)",
@@ -37,14 +60,24 @@ class ReadProjector:
     files: TensorFiles
     part: ImportedPart
     positions: int | None = None  # how many tokens it takes, where that is fixed
+    layers: int | None = None  # of the encoder that it takes features of, where it takes more than one
 
-    def write(self, target: Path) -> None:
-        """As safetensors, in the precision of the file."""
+    def write(self, target: Path, llm_heads: int | None = None) -> None:
+        """As safetensors, in the precision of the file.
+
+        Args:
+            llm_heads: attention heads of the LLM: Libra's connector has as many, and its weights do not show them.
+
+        Raises:
+            BundleError: a number is none, or the heads do not share the channels.
+        """
         if self.kind == "MapProjector":
             place(self.files.source, target)
             return
         state = {ours: self.files.get(theirs) for ours, theirs in self.names.items()}
-        save_file(separate(state), target, metadata={"class": self.kind})
+        heads = {"heads": str(llm_heads)} if self.kind == "TemporalProjector" else {}
+        save_tensors(separate(state), target, {"class": self.kind} | heads)
+        load_projector(self.kind, target)
 
 
 def read_projector(source: Path) -> ReadProjector:
@@ -57,12 +90,17 @@ def read_projector(source: Path) -> ReadProjector:
     if kind_of(files.paths[0]) is FileKind.SAFETENSORS and (own := _own(files)) is not None:
         return own
     linear = {f"llama_proj.{hit[1]}": name for name in files if (hit := _LINEAR.fullmatch(name))}
+    temporal = {hit[1]: name for name in files if (hit := _TEMPORAL.fullmatch(name))}
     mlp = {f"layers.{hit[1]}.{hit[2]}": name for name in files if (hit := _MLP.fullmatch(name))}
     if linear:
         return _linear(files, linear)
+    if "LFE_prior_bias" in temporal:
+        return _temporal(files, temporal)
     if mlp:
         return _mlp(files, mlp)
-    raise BundleError(f"{source.name} holds no projector: neither llama_proj nor the layers of an MLP")
+    raise BundleError(
+        f"{source.name} holds no projector: neither llama_proj nor the layers of an MLP nor Libra's connector"
+    )
 
 
 def _own(files: TensorFiles) -> ReadProjector | None:
@@ -111,6 +149,33 @@ def _mlp(files: TensorFiles, names: Mapping[str, str]) -> ReadProjector:
     return _read("MlpProjector", f"MLP of {len(wanted) // 2} layers (MAIRA, LLaVA)", kept, files)
 
 
+def _temporal(files: TensorFiles, found: Mapping[str, str]) -> ReadProjector:
+    """Every tensor of a connector of these sizes, under our names."""
+    shapes = {name: files.shape(found[name]) for name in _CONNECTOR_SIZES if name in found}
+    if [len(shape) for shape in shapes.values()] != list(_CONNECTOR_SIZES.values()):
+        wanted = ", ".join(_CONNECTOR_SIZES)
+        raise BundleError(f"{files.source.name}: its connector is not whole: {wanted} missing, or of other dimensions")
+    (_, layers, *_), (channels,), (hidden, _) = shapes.values()
+    if layers < _LEAST_LAYERS or not channels or not hidden:
+        raise BundleError(f"{files.source.name}: a connector of {layers} layers of {channels} numbers does nothing")
+    with torch.device("meta"):
+        own = TemporalProjector(layers, channels, hidden, 1).state_dict()
+    names = {}
+    for ours, tensor in own.items():
+        prefix = next(prefix for prefix in _CONNECTOR if ours.startswith(prefix))
+        theirs = _CONNECTOR[prefix] + ours.removeprefix(prefix)
+        if theirs not in found:
+            raise BundleError(f"{files.source.name}: {theirs} of the connector missing")
+        if files.shape(found[theirs]) != tuple(tensor.shape):
+            was, wanted = sizes(files.shape(found[theirs])), sizes(tensor.shape)
+            raise BundleError(f"{files.source.name}: {theirs} of the connector is {was}, not {wanted}")
+        names[ours] = found[theirs]
+    part = ImportedPart("projector", "Libra's temporal connector", f"{layers} layers of {channels} -> {hidden}")
+    part.tensors = part.renamed = len(names)
+    part.ignored = sorted(set(files) - set(names.values())) + [f"entry {name}" for name in files.extra]
+    return ReadProjector("TemporalProjector", channels, hidden, names, files, part, layers=layers)
+
+
 def _check_bias(files: TensorFiles, name: str, rows: int) -> None:
     if files.shape(name) != (rows,):
         raise BundleError(f"{files.source.name}: {name} is {sizes(files.shape(name))}, its matrix has {rows} rows")
@@ -145,12 +210,22 @@ def check_llm(projector: ReadProjector, hidden: int) -> None:
     )
 
 
-def check_encoder(projector: ReadProjector, positions: int, channels: int, title: str) -> None:
+def check_encoder(
+    projector: ReadProjector, positions: int, channels: int, title: str, layers: int | None = None
+) -> None:
     """Whether the projector takes what the encoder gives.
+
+    Args:
+        layers: of how many layers the encoder gives features; None: of one.
 
     Raises:
         BundleError: with both shapes and the likely cause.
     """
+    if projector.layers != layers:
+        wanted, given = (f"those of {count} layers" if count else "one map" for count in (projector.layers, layers))
+        raise BundleError(
+            f"the projector takes {wanted} of the encoder's features, the encoder ({title}) gives {given}"
+        )
     if projector.takes == channels and projector.positions in (None, positions):
         return
     encoder = _KNOWN.get(projector.takes)

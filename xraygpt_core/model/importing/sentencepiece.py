@@ -1,7 +1,8 @@
 """A SentencePiece ``tokenizer.model`` of the LLaMA family as a ``tokenizers`` file, without the SentencePiece library.
 
-The reference code tokenises with the slow ``LlamaTokenizer``: byte-pair merges in the order of their scores, a space
-put before every piece of text (also after a special token), bytes for what no piece covers. This does the same.
+The reference code tokenises with the slow ``LlamaTokenizer``: byte-pair merges in the order of their scores, bytes for
+what no piece covers, and a space put before the text. Its older way (``legacy``) puts one behind every special token,
+too; the way of transformers from 4.33 on does not. This does the same.
 """
 
 import struct
@@ -97,16 +98,23 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
             raise ValueError("not a protocol buffer")
 
 
-def build_tokenizer(pieces: Sequence[Piece]) -> Any:
-    """A ``tokenizers.Tokenizer`` that gives the ids of SentencePiece behind the slow ``LlamaTokenizer``."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
+def build_tokenizer(pieces: Sequence[Piece], *, legacy: bool = True) -> Any:
+    """A ``tokenizers.Tokenizer`` that gives the ids of SentencePiece behind the slow ``LlamaTokenizer``.
+
+    Args:
+        legacy: the flag of that name in ``tokenizer_config.json``; where it is missing, it counts as set.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     vocabulary = {piece.text: index for index, piece in enumerate(pieces)}
     unknown = next((piece.text for piece in pieces if piece.kind == PieceType.UNKNOWN), "<unk>")
     tokenizer = Tokenizer(
         models.BPE(vocab=vocabulary, merges=_merges(pieces), unk_token=unknown, fuse_unk=True, byte_fallback=True)
     )
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(_SPACE), normalizers.Replace(" ", _SPACE)])
+    if legacy:
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(_SPACE), normalizers.Replace(" ", _SPACE)])
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(_SPACE, prepend_scheme="first", split=False)
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )

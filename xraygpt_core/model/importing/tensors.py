@@ -19,6 +19,7 @@ _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLES = ("model.safetensors", "pytorch_model.bin")
 _SHARD = re.compile(r"(model|pytorch_model)-\d{5}-of-\d{5}\.(safetensors|bin)")
 _WRAPPERS = ("model", "state_dict")  # under which a training checkpoint keeps its weights
+_PARALLEL = "module."  # what DistributedDataParallel puts before every name
 _FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _INDEX_BYTES = 64 * 2**20  # no index of a model is larger
 _HEADER_BYTES = 16 * 2**20  # no header of one file either: a tensor takes some 100 bytes of it
@@ -194,7 +195,10 @@ class _Pickle:
         self.path = path
         content = _unpickle(path, mapped=mapped)
         wrapper = next((name for name in _WRAPPERS if isinstance(content.get(name), dict)), None)
-        self._state: dict[str, Any] = content if wrapper is None else content[wrapper]
+        state: dict[str, Any] = content if wrapper is None else content[wrapper]
+        if all(str(name).startswith(_PARALLEL) for name in state):
+            state = {name.removeprefix(_PARALLEL): value for name, value in state.items()}
+        self._state = state
         self.extra = () if wrapper is None else tuple(sorted(set(content) - {wrapper}))
         strange = [str(name) for name, value in self._state.items() if not isinstance(value, Tensor)]
         if strange or not self._state:

@@ -5,75 +5,49 @@ Claims, commits, lanes and cancelling are the same as with our engine. The serve
 key, because it deserialises what it is sent.
 """
 
-import itertools
-import queue
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-import httpx
 import torch
 from torch import Tensor
 
 from xraygpt_core.errors import BundleError, ConfigurationError, Unavailable
-from xraygpt_core.model.backend import (
-    REQUEST_ERRORS,
-    DeviceLost,
-    Generated,
-    GenerationRequest,
-    RequestFailed,
-    ServerBusy,
-    pending_future,
-)
+from xraygpt_core.model.backend import REQUEST_ERRORS, DeviceLost, Generated, GenerationRequest
 from xraygpt_core.model.bundle import Bundle, check
 from xraygpt_core.model.faults import describe, device_is_gone
 from xraygpt_core.model.prompt import cut_at_stop
+from xraygpt_core.model.remote.address import ServerAddress
+from xraygpt_core.model.remote.engine import PATIENCE_SECONDS, RemoteEngine
+from xraygpt_core.model.remote.stream import CUT, events, lines, read
 from xraygpt_core.model.summariser import Loaded, load
-from xraygpt_core.model.vllm.quarantine import Quarantine
 from xraygpt_core.model.vllm.requests import ServerRequest, completion_body
-from xraygpt_core.model.vllm.responses import (
-    IN_THE_MIDDLE,
-    Event,
-    RequestFailures,
-    ServerFailed,
-    ServerHealth,
-    check_status,
-    events,
-    waiting,
-)
-
-_PATIENCE_SECONDS = 30.0  # a server's silence after which its studies are handed back
-_PAUSE_SECONDS = 0.5  # between two tries of a server that is away or full
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+from xraygpt_core.model.vllm.responses import Event, check_status
 
 
-@dataclass(frozen=True)
-class VllmServer:
+@dataclass(frozen=True, repr=False)
+class VllmServer(ServerAddress):
     """Where vLLM listens.
 
     Raises:
         ConfigurationError: it is neither on this machine nor behind a key and TLS.
     """
 
-    url: str
-    key: str | None = None
-
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.hostname not in _LOOPBACK and not (self.key and parts.scheme == "https"):
+        if not self.is_guarded:
             raise ConfigurationError(
                 "XRAYGPT_VLLM_URL: vLLM deserialises what it is sent; use loopback, or https and XRAYGPT_VLLM_KEY"
             )
 
 
-class VllmEngine:
+class VllmEngine(RemoteEngine[ServerRequest]):
     """Answers requests through a vLLM server that serves the LLM of the same bundle.
+
+    DeviceLost of :meth:`submit` is about the encoder's device; what else the encoder raises fails the future as it is.
 
     Args:
         batch_size: requests at the server at once.
@@ -91,7 +65,7 @@ class VllmEngine:
         device: str = "auto",
         batch_size: int = 32,
         dtype: torch.dtype | None = None,
-        patience: float = _PATIENCE_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         if bundle.weights is not None:
             raise BundleError(
@@ -101,52 +75,19 @@ class VllmEngine:
         check(bundle)
         self._loaded: Loaded = load(bundle, device, dtype)
         self._loaded.llm.model.model.layers.to("meta")  # the server has them
-        self._client = _client(server, batch_size, patience)
-        self._patience, self._batch_size = patience, batch_size
-        self._health, self._quarantine = ServerHealth(), Quarantine()
-        self._queue: queue.PriorityQueue[tuple[int, int, ServerRequest]] = queue.PriorityQueue()
-        self._orders = itertools.count()
-        self._device, self._queueing, self._closed = threading.Lock(), threading.Lock(), threading.Event()
-        self._device_lost = False
-        self._pool = ThreadPoolExecutor(batch_size, "vllm")  # each task takes the most urgent request
-
-    def submit(self, request: GenerationRequest) -> "Future[Generated]":
-        """See :meth:`Backend.submit`. DeviceLost is about the encoder's device; what else the encoder raises fails the
-        future as it is.
-        """
-        future = pending_future()
-        try:
-            accepted = self._accept(request, future)
-        except REQUEST_ERRORS as error:
-            future.set_exception(error)
-            return future
-        with self._queueing:
-            if self._closed.is_set():
-                future.set_exception(Unavailable("the engine is closed"))
-            else:
-                self._queue.put((request.rank, next(self._orders), accepted))
-                self._pool.submit(self._serve)
-        return future
-
-    def close(self) -> None:
-        """See :meth:`Backend.close`."""
-        with self._queueing:  # what is in the queue now is served or failed; nothing enters it afterwards
-            self._closed.set()
-        while (left := self._next()) is not None:
-            left.future.set_exception(Unavailable("the engine is closed"))
-        self._pool.shutdown()
-        self._client.close()
+        self._device, self._device_lost = threading.Lock(), False
+        super().__init__("the vLLM server", server, batch_size=batch_size, patience=patience)
 
     def _accept(self, request: GenerationRequest, future: "Future[Generated]") -> ServerRequest:
-        """Encode the image, ask the chest check, and write the whole prompt as embeddings."""
+        """Encode the images, ask the chest check, and write the whole prompt as embeddings."""
         loaded, key = self._loaded, hash(request)
-        image = loaded.encoder.preprocess(request.image_png)
+        pictures = loaded.pictures(request)
         with self._on_device():
-            features = loaded.features([image])
+            features = loaded.features(pictures)
             chest = None
             if loaded.chest is not None:
-                chest = loaded.chest.judge(float(loaded.chest.scores(features)[0]), refuse=request.only_chests)
-            tokens = loaded.image_tokens(features)[0]
+                chest = loaded.chest.judge(float(loaded.chest.scores(features[:1])[0]), refuse=request.only_chests)
+            tokens = loaded.image_tokens(features)
             prompt = loaded.prompt(request)
             embeddings = loaded.row(prompt, tokens)
         return ServerRequest(
@@ -173,109 +114,49 @@ class VllmEngine:
                 self._device_lost = True
                 raise DeviceLost(describe(error, "the encoder")) from error
 
-    def _next(self) -> ServerRequest | None:
-        """The most urgent request; None if closing took it."""
-        try:
-            return self._queue.get_nowait()[2]
-        except queue.Empty:
-            return None
-
-    def _serve(self) -> None:
-        if (accepted := self._next()) is None:
-            return
-        try:
-            with self._quarantine.reserved(accepted.alone):
-                made = self._answer(accepted)
-            self._quarantine.clear(accepted.key)
-            accepted.future.set_result(made)
-        finally:  # whatever the error is, the caller gets it, and the pool's thread goes on
-            if (error := sys.exception()) is not None:
-                accepted.future.set_exception(error)
-
-    def _answer(self, accepted: ServerRequest) -> Generated:
-        """Ask until the server answers, or patience ends.
-
-        Patience is counted from when the request came: a request that queued behind an absent server has waited for it
-        as well.
-        """
-        give_up, failures = accepted.submitted + self._patience, RequestFailures(self._health)
-        while True:
-            accepted.check_cancelled()
-            trouble = self._health.trouble
-            if trouble is not None and (time.monotonic() > give_up or self._closed.is_set()):
-                if failures.suspected:
-                    self._quarantine.broke_down(accepted.key)
-                raise ServerBusy(f"the vLLM server {trouble}")
-            try:
-                with self._quarantine.admission(accepted.alone) as admitted:
-                    if admitted and self._has_room():
-                        return self._try(accepted)
-            except (httpx.HTTPError, ServerFailed) as error:
-                self._health.failed(error)
-                failures.add(error)
-            if self._closed.wait(_PAUSE_SECONDS) and not admitted:
-                raise ServerBusy("the engine is closed")
-
-    def _try(self, accepted: ServerRequest) -> Generated:
-        """Ask once. A request that is alone has failed if the server breaks down on it right after a good answer."""
-        if accepted.alone:
-            with self._stream(accepted.embeddings[:1], 1) as answer:  # every prompt's first token, and one more
-                deque(answer, maxlen=0)
-            self._health.answered()
-        try:
-            made = self._generate(accepted)
-        except IN_THE_MIDDLE as error:
-            if not accepted.alone:
-                raise
-            self._health.failed(error)
-            raise RequestFailed("vLLM fails on this request while it is alone, and was well just before") from error
-        self._health.answered()
-        return made
+    def _prove_well(self, accepted: ServerRequest) -> None:
+        """Every prompt's first token, and one more."""
+        with self._stream(accepted.embeddings[:1], 1) as answer:
+            deque(answer, maxlen=0)
 
     def _has_room(self) -> bool:
-        """No request queues inside the server: its queue knows no lanes."""
-        response = self._client.get("/metrics")
-        check_status(response)
-        room = waiting(response.text) < self._batch_size
-        if not room:
-            self._health.full()
-        return room
+        _, metrics = read(self._client, "/metrics", check_status)
+        return self._queue_has_room(metrics)
 
     def _generate(self, accepted: ServerRequest) -> Generated:
         bundle, request, started = self._loaded.bundle, accepted.request, time.monotonic()
-        text, tokens = "", 0
-        with self._stream(accepted.embeddings, bundle.decoding.max_new_tokens) as answer:
+        text, pieces, tokens, ended = "", 0, None, None
+        longest = bundle.decoding.max_new_tokens
+        with self._stream(accepted.embeddings, longest, accepted.check_cancelled) as answer:
             request.on_progress()
             for event in answer:
-                accepted.check_cancelled()  # leaving the block closes the connection, and the server drops the request
                 text += event.text
+                pieces += event.says
+                ended = event.ended or ended
                 tokens = event.usage.completion_tokens if event.usage else tokens
                 request.on_progress()
                 if request.on_text is not None:
                     request.on_text(cut_at_stop(text, bundle.stop)[0])
-        text = cut_at_stop(text, bundle.stop)[0]
+        text, stopped = cut_at_stop(text, bundle.stop)
         return self._loaded.generated(
-            accepted, text, tokens=tokens, batch_size=self._batch_size, started=started, backend="vllm"
+            accepted,
+            text,
+            tokens=pieces if tokens is None else tokens,
+            batch_size=self._batch_size,
+            started=started,
+            cut_off=ended == CUT and not stopped,
+            backend="vllm",
         )
 
     @contextmanager
-    def _stream(self, embeddings: Tensor, max_tokens: int) -> Iterator[Iterator[Event]]:
-        """The events of the text that follows these embeddings (tokens, hidden)."""
+    def _stream(
+        self, embeddings: Tensor, max_tokens: int, look: Callable[[], object] = lambda: None
+    ) -> Iterator[Iterator[Event]]:
+        """The events of the text that follows these embeddings (tokens, hidden).
+
+        What ``look`` raises closes the connection, and the server drops the request.
+        """
         body = completion_body(self._loaded.bundle, embeddings, max_tokens)
         with self._client.stream("POST", "/v1/completions", json=body) as response:
             check_status(response)
-            yield events(response.iter_lines())
-
-
-def _client(server: VllmServer, connections: int, timeout: float) -> httpx.Client:
-    """Straight to the server: a proxy of the environment would see the images' embeddings and the key.
-
-    The environment's certificates (SSL_CERT_FILE) stay trusted.
-    """
-    return httpx.Client(
-        base_url=server.url,
-        headers={"Authorization": f"Bearer {server.key}"} if server.key else {},
-        timeout=httpx.Timeout(timeout),
-        transport=httpx.HTTPTransport(limits=httpx.Limits(max_connections=connections)),
-        trust_env=False,
-    )
+            yield events(lines(response), Event, quiet_seconds=self._patience, look=look)

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,26 +10,18 @@ from torch import Tensor
 
 from xraygpt_core.model.backend import AcceptedRequest
 from xraygpt_core.model.bundle import Bundle
+from xraygpt_core.model.remote.engine import RemoteRequest
 
 
 @dataclass(eq=False, kw_only=True)
-class ServerRequest(AcceptedRequest):
+class ServerRequest(RemoteRequest, AcceptedRequest):
     """A request with its whole prompt.
 
     Attributes:
-        key: the same whenever the same request comes again.
-        alone: no other request is at the server meanwhile.
         embeddings: of the prompt (tokens, hidden).
     """
 
-    key: int
-    alone: bool
     embeddings: Tensor
-
-    def check_cancelled(self) -> None:
-        """Raise CancelledError if its caller waits no more."""
-        if self.request.cancelled():
-            raise CancelledError
 
 
 def completion_body(bundle: Bundle, embeddings: Tensor, max_tokens: int) -> dict[str, Any]:

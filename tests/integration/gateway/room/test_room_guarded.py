@@ -60,7 +60,7 @@ def test_who_signs_in_in_another_tab_takes_this_one_along(newcomer: Room, world:
 
 def test_a_page_nobody_is_at_says_so_and_signs_out_and_keeps_what_was_written(newcomer: Room, world: World) -> None:
     study_id, _ = study(world)
-    hurried = world.settings.model_copy(update={"session_idle_seconds": 4.0})
+    hurried = world.settings.model_copy(update={"session_idle_seconds": 15.0})
     ledger = replace(world.ledger, settings=hurried)
     newcomer.house.app = create_app(ledger, world.store, world.pseudonymiser)
     page = newcomer.open(study_id).page
@@ -90,12 +90,6 @@ def test_a_revoked_key_leads_back_to_the_door_and_what_was_written_is_kept(newco
     assert world.client.get(f"/v1/summaries/{summary_id}").json()["review_state"] == "draft"
 
 
-def test_a_key_that_may_not_read_is_told_so_at_the_door(newcomer: Room, world: World) -> None:
-    page = newcomer.knock(create_api_key(world.ledger, "ops", roles=[Role.OPERATOR, Role.ADMIN])).page
-    expect(page.get_by_role("alert")).to_contain_text("role reader or lead")
-    assert page.context.cookies() == []
-
-
 def test_a_reader_is_told_that_another_readers_review_is_a_leads_to_take_back(newcomer: Room, world: World) -> None:
     study_id, summary_id = study(world)
     world.client.post(f"/v1/summaries/{summary_id}/review", json={"state": "accepted", "reviewer": "Dr. Other"})
@@ -106,27 +100,6 @@ def test_a_reader_is_told_that_another_readers_review_is_a_leads_to_take_back(ne
     assert world.client.get(f"/v1/summaries/{summary_id}").json()["review_state"] == "accepted"
 
 
-def test_markup_in_a_text_is_text(newcomer: Room, world: World) -> None:
-    _, summary_id = study(world, HOSTILE)
-    page = newcomer.enter().page
-    expect(page.locator(".opening")).to_have_text(HOSTILE)
-    page.locator(".rows .row").click()
-    expect(page.locator(".report")).to_contain_text(HOSTILE)
-    page.keyboard.press("e")
-    page.get_by_label("Corrected text").fill(f"Corrected {HOSTILE}")
-    newcomer.press("Control+Enter", "Save correction")
-    expect(page.locator(".worklist .state")).to_have_text("Nothing waits for a review.")
-    world.client.post(
-        f"/v1/summaries/{summary_id}/review", json={"state": "edited", "text": HOSTILE, "reviewer": HOSTILE}
-    )
-    page.keyboard.press("2")
-    expect(page.locator(".standing")).to_contain_text(HOSTILE)
-    page.locator(".rows .row").click()
-    expect(page.locator(".signature")).to_contain_text(HOSTILE)
-    assert page.evaluate("window.hacked") is None
-    assert page.locator("#room script, #room b, #room img").count() == 0
-
-
 def test_letters_that_turn_or_hide_words_are_marked_and_a_name_turns_nothing(newcomer: Room, world: World) -> None:
     turned = "No \u202eoisuffe\u202c. Hid\u200bden. \u2067x"
     _, summary_id = study(world, turned)
@@ -134,7 +107,7 @@ def test_letters_that_turn_or_hide_words_are_marked_and_a_name_turns_nothing(new
     expect(page.locator(".opening")).to_have_text("No �oisuffe�. Hid�den. �x")
     page.locator(".rows .row").click()
     expect(page.locator(".report .text").first).to_contain_text("No �oisuffe�. Hid�den. �x")
-    assert page.locator(".report .text").first.evaluate("e => getComputedStyle(e).unicodeBidi") == "plaintext"
+    expect(page.locator(".report .text").first).to_have_css("unicode-bidi", "plaintext")
     said = {"state": "accepted", "reviewer": "ד״ר כהן"}
     assert world.client.post(f"/v1/summaries/{summary_id}/review", json=said).status_code == 200
     expect(page.locator(".signature bdi")).to_have_text("ד״ר כהן")

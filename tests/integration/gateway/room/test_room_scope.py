@@ -55,6 +55,17 @@ def test_both_sentences_of_a_contradiction_stand_under_the_draft(newcomer: Room,
     expect(page.get_by_role("button", name="Accept")).not_to_contain_class("good")
 
 
+def test_a_text_that_its_model_could_not_end_says_so_and_accept_is_not_green(newcomer: Room, world: World) -> None:
+    study_id = limited(world, flags=(Flag.CUT_OFF,))
+    asked = world.client.post(f"/v1/studies/{study_id}/chat", json={"question": "Which side?"}).json()["turn_id"]
+    world.write(asked, flags=(Flag.CUT_OFF,))[1]("The left lower")
+    page = newcomer.open(study_id).page
+    said = "The model reached its longest answer before its text had ended: findings may be missing."
+    expect(page.locator(".cautions")).to_contain_text(said)
+    expect(page.get_by_role("button", name="Accept")).not_to_contain_class("good")
+    expect(page.locator(".turns .limits")).to_contain_text(f"Text cut off. {said}")
+
+
 def test_a_doubt_about_the_film_takes_the_green_away_and_nothing_else_does(newcomer: Room, world: World) -> None:
     doubtful, usual = limited(world, ("implausible_pixels",)), limited(world, ("body_part_unknown",))
     page = newcomer.open(doubtful).page

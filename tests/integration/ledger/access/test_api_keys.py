@@ -110,7 +110,7 @@ def request(key: str = "k", body: bytes = b"{}", caller: str = "pacs") -> Attemp
 def test_a_repeated_request_has_one_effect_and_the_same_answer(ledger: Ledger) -> None:
     ran: list[int] = []
 
-    def action() -> dict[str, int]:
+    def action(_: Ledger) -> dict[str, int]:
         ran.append(1)
         return {"run": len(ran)}
 
@@ -119,24 +119,24 @@ def test_a_repeated_request_has_one_effect_and_the_same_answer(ledger: Ledger) -
 
 
 def test_a_key_used_for_another_request_is_refused(ledger: Ledger) -> None:
-    once(ledger, request(), 202, dict)
+    once(ledger, request(), 202, lambda _: {})
     with pytest.raises(InvalidRequest):
-        once(ledger, request(body=b"[]"), 202, dict)
+        once(ledger, request(body=b"[]"), 202, lambda _: {})
 
 
 def test_a_request_that_failed_may_be_sent_again(ledger: Ledger) -> None:
-    def broken() -> dict[str, int]:
+    def broken(_: Ledger) -> dict[str, int]:
         raise KeyError("a bug")
 
     with pytest.raises(KeyError):
         once(ledger, request(), 202, broken)
-    assert once(ledger, request(), 202, lambda: {"ok": 1}) == {"ok": 1}
+    assert once(ledger, request(), 202, lambda _: {"ok": 1}) == {"ok": 1}
 
 
 def test_the_same_request_at_the_same_moment_runs_once(ledger: Ledger) -> None:
     ran = threading.Semaphore(0)
 
-    def action() -> dict[str, int]:
+    def action(_: Ledger) -> dict[str, int]:
         ran.release()
         return {"ok": 1}
 
@@ -147,9 +147,9 @@ def test_the_same_request_at_the_same_moment_runs_once(ledger: Ledger) -> None:
 
 
 def test_answers_are_forgotten_after_a_day(ledger: Ledger) -> None:
-    once(ledger, request(), 202, lambda: {"old": 1})
+    once(ledger, request(), 202, lambda _: {"old": 1})
     assert forget_answers(ledger) == 0
     do(ledger, "UPDATE idempotency_keys SET created_at = created_at - interval '25 hours'")
-    assert once(ledger, request(), 202, lambda: {"new": 1}) == {"new": 1}
+    assert once(ledger, request(), 202, lambda _: {"new": 1}) == {"new": 1}
     do(ledger, "UPDATE idempotency_keys SET created_at = created_at - interval '25 hours'")
     assert forget_answers(ledger) == 1

@@ -98,3 +98,11 @@ def test_a_quick_count_is_made_anew_each_time(ledger: Ledger, monkeypatch: pytes
     assert counts() == []
     put(ledger)
     assert len(counts()) == 1
+
+
+def test_texts_of_the_last_minute_are_counted_by_their_index(ledger: Ledger) -> None:
+    assert status.summarised_within(ledger, 60.0) == 0
+    with ledger.work() as work:
+        work.run("SET LOCAL enable_seqscan = off")
+        plan = work.rows(f"EXPLAIN {status._LATELY}", {"seconds": 60.0})
+    assert "ix_summaries_summarised_at" in str([dict(line) for line in plan])

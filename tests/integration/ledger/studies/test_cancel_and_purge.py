@@ -1,5 +1,6 @@
 """What people may do to a study: cancel, purge, retain. Repeating any of it does nothing."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -199,6 +200,37 @@ def test_a_derived_object_that_another_study_shares_stays(ledger: Ledger) -> Non
     _, second = whole_study(ledger, film("u2", **shared))
     assert purge(ledger, first) == []
     assert sorted(purge(ledger, second)) == ["n/1", "p/1"]
+
+
+def deep_of(name: str) -> dict[str, Any]:
+    return {
+        "deep_key": f"deep/{name}",
+        "deep_sha256": name,
+        "deep_scale": (4095.0, -1.0),
+        "deep_window": (2047.5, 4095.0),
+    }
+
+
+def test_a_purge_takes_the_16_bit_copy_and_what_its_codes_meant(ledger: Ledger) -> None:
+    _, study_id = whole_study(ledger, film("u1", normalised_key="n/1", preview_key="p/1", **deep_of("one")))
+    kept = "SELECT deep_key, deep_sha256, deep_scale, deep_window FROM images WHERE study_id = :id"
+    assert rows(ledger, kept, id=study_id) == [
+        deep_of("one") | {"deep_scale": [4095, -1], "deep_window": [2047.5, 4095]}
+    ]
+    assert sorted(purge(ledger, study_id)) == ["deep/one", "n/1", "p/1"]
+    assert rows(ledger, kept, id=study_id) == [dict.fromkeys(deep_of("one"))]
+
+
+def test_a_16_bit_copy_is_shared_by_itself_whatever_the_windows_made_of_it(ledger: Ledger) -> None:
+    """The same values under another window make another 8-bit picture; another film's may make the same one."""
+    same_values = {"normalised_key": "n/2", "normalised_sha256": "s2", "preview_key": "p/2", **deep_of("one")}
+    same_picture = {"normalised_key": "n/1", "normalised_sha256": "s1", "preview_key": "p/1"}
+    _, first = whole_study(ledger, film("u1", **same_picture, **deep_of("one")))
+    _, second = whole_study(ledger, film("u2", **same_values))
+    _, third = whole_study(ledger, film("u3", **same_picture, **deep_of("three")))
+    assert purge(ledger, first) == []
+    assert sorted(purge(ledger, third)) == ["deep/three", "n/1", "p/1"]
+    assert sorted(purge(ledger, second)) == ["deep/one", "n/2", "p/2"]
 
 
 def test_two_studies_purged_at_the_same_moment_do_not_leave_their_shared_object_to_each_other(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -30,10 +31,10 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     tried: list[int] = []
     add = register._add
 
-    def counted(ledger: Ledger, work: object, some: Sequence[ObjectRef], *more: object, careful: bool) -> object:
+    def counted(ledger: Ledger, work: object, some: Sequence[ObjectRef], *more: object, **how: Any) -> object:
         if some:
             tried.append(len(some))
-        return add(ledger, work, some, *more, careful=careful)  # type: ignore[arg-type]
+        return add(ledger, work, some, *more, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(register, "_add", counted)
     return tried

@@ -92,7 +92,8 @@ def test_a_program_that_says_nothing_of_what_it_saw_signs_and_hides_no_text(
     ledger: Ledger, draft: UUID, reader: Signer
 ) -> None:
     say(ledger, draft, reader, edited("Mine."))
-    review_summary(ledger, draft, edited("Its."), signer(ledger, "PACS", KeyKind.PROGRAM))
+    itself = replace(edited("Its."), reason="The archive has it so.")
+    review_summary(ledger, draft, itself, signer(ledger, "PACS", KeyKind.PROGRAM))
     assert acts(ledger, draft) == [("edited", "Mine.", "Dr. R"), ("edited", "Its.", "PACS")]
 
 
@@ -183,11 +184,36 @@ def test_a_reader_takes_the_own_review_back_and_no_other(
     say(ledger, draft, reader, edited("Heart enlarged."))
     with pytest.raises(Forbidden, match="role lead"):
         say(ledger, draft, plain, Verdict(ReviewState.DRAFT, reason="The wrong patient."))
-    say(ledger, draft, plain, REJECTED)
+    say(ledger, draft, plain, ACCEPTED)
     with pytest.raises(Forbidden, match="role lead"):
         say(ledger, draft, plain, Verdict(ReviewState.DRAFT, reason="All of it."))
     say(ledger, draft, plain, UNDO)
     assert read.summary(ledger, draft).summary == "Heart enlarged."
+
+
+def test_to_reject_what_another_person_signed_takes_the_role_lead_and_a_reason(
+    ledger: Ledger, draft: UUID, reader: Signer, other: Signer
+) -> None:
+    plain = Signer(replace(other.key, roles=frozenset({Role.READER})))
+    say(ledger, draft, reader, ACCEPTED)
+    with pytest.raises(Forbidden, match="role lead"):
+        say(ledger, draft, plain, Verdict(ReviewState.REJECTED, reason="wrong_side"))
+    with pytest.raises(InvalidRequest, match="say why"):
+        say(ledger, draft, other, REJECTED)
+    say(ledger, draft, other, Verdict(ReviewState.REJECTED, reason="wrong_side"))
+    assert read.summary(ledger, draft).review_state == "rejected"
+
+
+@pytest.mark.parametrize(("stands", "otherwise"), [(ACCEPTED, edited("Normal.")), (REJECTED, ACCEPTED)])
+def test_to_say_otherwise_than_another_person_takes_a_reason_and_to_say_the_same_takes_none(
+    ledger: Ledger, draft: UUID, reader: Signer, other: Signer, stands: Verdict, otherwise: Verdict
+) -> None:
+    plain = Signer(replace(other.key, roles=frozenset({Role.READER})))
+    say(ledger, draft, reader, stands)
+    with pytest.raises(InvalidRequest, match="say why"):
+        say(ledger, draft, plain, otherwise)
+    say(ledger, draft, plain, stands)
+    assert [action for action, _, _ in acts(ledger, draft)] == [stands.state] * 2
 
 
 def test_an_undone_signature_lets_the_one_below_it_stand_again(
@@ -195,7 +221,7 @@ def test_an_undone_signature_lets_the_one_below_it_stand_again(
 ) -> None:
     say(ledger, draft, reader, edited("Heart enlarged."))
     stood = read.summary(ledger, draft)
-    say(ledger, draft, other, REJECTED)
+    say(ledger, draft, other, Verdict(ReviewState.REJECTED, reason="wrong_side"))
     with pytest.raises(InvalidRequest, match="who did it"):
         say(ledger, draft, reader, UNDO)
     say(ledger, draft, other, UNDO)

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.ledger_tools import do, one, rows, signer, summarise, together, whole_study
+from tests.support.label_tools import check_labels
+from tests.support.ledger_tools import (
+    do,
+    one,
+    rows,
+    sign,
+    signer,
+    summarise,
+    together,
+    until_it_waits,
+    whole_study,
+)
 from xraygpt_core.errors import Conflict, InvalidRequest
 from xraygpt_core.ids import new_id
 from xraygpt_core.ledger.studies import read
@@ -18,7 +29,10 @@ from xraygpt_core.ledger.studies.review_history import Review
 from xraygpt_core.ledger.transaction import Ledger
 from xraygpt_core.states import ReviewState
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12).filter(str.strip)
+NAMING = st.sampled_from(["Effusion on the left.", "No effusion.", "Possible nodule. Large heart.", "Normal."])
+TEXTS = NAMING | st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12).filter(
+    str.strip
+)
 SAYINGS = st.one_of(
     st.builds(Verdict, st.sampled_from([ReviewState.ACCEPTED, ReviewState.REJECTED])),
     st.builds(Verdict, st.just(ReviewState.EDITED), TEXTS),
@@ -100,6 +114,7 @@ def review_and_look(ledger: Ledger, steps: list[list[Act] | None]) -> None:
     for row in rows(ledger, "SELECT id, review_state, edited_summary FROM summaries WHERE study_id = :id", id=study_id):
         mine = [review for review in reviews if review.summary_id == row["id"]]
         assert (row["review_state"], row["edited_summary"]) == stands(mine)
+    check_labels(ledger)
 
 
 @pytest.mark.usefixtures("sound")
@@ -115,3 +130,16 @@ def test_no_sequence_of_reviews_by_three_people_loses_a_text(ledger: Ledger, ste
 @given(steps=STEPS)
 def test_neither_does_any_of_very_many(ledger: Ledger, steps: list[list[Act] | None]) -> None:
     review_and_look(ledger, steps)
+
+
+def test_a_review_and_a_newer_draft_at_once_wait_for_each_other_and_not_for_ever(ledger: Ledger) -> None:
+    """A worker holds the study while it ends the draft that is being signed."""
+    _, study_id = whole_study(ledger)
+    summary_id = one(ledger, "SELECT id FROM summaries")
+    with ledger.work() as worker:
+        worker.row("SELECT id FROM studies WHERE id = :id FOR UPDATE", {"id": study_id})
+        signed = until_it_waits(ledger, lambda: sign(ledger, summary_id, ReviewState.EDITED, "Effusion."))
+        worker.run("UPDATE summaries SET superseded_at = clock_timestamp() WHERE id = :id", {"id": summary_id})
+    signed()
+    kept = rows(ledger, "SELECT edited_summary, asserted, superseded_at IS NULL AS current FROM summaries")
+    assert kept == [{"edited_summary": "Effusion.", "asserted": ["effusion"], "current": False}]

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from tests.support.database_roles import url_as
+from tests.support.ledger_tools import do
 from tests.support.worker_bench import Bench, make_film
 from workers.ingest import Ingest
 from workers.rotate import Rotate, RotationReport
@@ -122,6 +123,17 @@ def test_the_same_patient_is_found_before_meanwhile_and_after(known: Bench) -> N
     assert ledger_rotate.rotation(known.ledger) is None
     assert lookup(known.ledger, "patient", NEW.patient("PHANTOM2") or "") == [other]
     check_fingerprint(known.ledger, NEW.fingerprint)
+
+
+def test_the_pictures_of_a_film_stay_where_they_are(known: Bench) -> None:
+    ingest(known, OLD, "in/1", make_film(1))
+    deep = "deep_key = 'deep/1', deep_sha256 = '1', deep_scale = ARRAY[0, 1], deep_window = ARRAY[5, 10]"
+    do(known.ledger, f"UPDATE images SET {deep}")
+    pictures = "SELECT normalised_key, preview_key, deep_key, deep_sha256, deep_scale, deep_window FROM images"
+    before = known.rows(pictures)
+    begin(known)
+    assert rotated(known).over
+    assert known.rows(pictures) == before
 
 
 def test_an_interrupted_rotation_goes_on_where_it_was(known: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

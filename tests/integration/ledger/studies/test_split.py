@@ -81,6 +81,17 @@ def test_each_look_up_leads_to_its_own_film_afterwards(ledger: Ledger) -> None:
         assert [image.image_id for image in read.study(ledger, registered.study_id).images] == [registered.image_id]
 
 
+def test_a_16_bit_copy_goes_with_its_film(ledger: Ledger) -> None:
+    study_id, given = joined(ledger, A, B)
+    for registered in given:
+        kept = "deep_key = 'deep/' || id, deep_sha256 = id, deep_scale = ARRAY[0, 1], deep_window = ARRAY[5, 10]"
+        do(ledger, f"UPDATE images SET {kept} WHERE id = :id", id=registered.image_id)
+    apart(ledger, study_id, given, A, B)
+    for registered in given:
+        copy = pictures.deep_image_of_study(ledger, registered.study_id, registered.image_id)
+        assert (copy.study_id, copy.key) == (registered.study_id, f"deep/{registered.image_id}")
+
+
 def test_nothing_is_changed_by_looking(ledger: Ledger) -> None:
     study_id, (a, b) = joined(ledger, A, B)
     before = rows(ledger, "SELECT * FROM images ORDER BY id"), rows(ledger, "SELECT * FROM studies ORDER BY id")

@@ -1,5 +1,7 @@
 """Runs that tune the encoder, and runs that go on from one: whose features they take, and who makes these."""
 
+import shutil
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +12,8 @@ from tests.support.training_lab import Lab
 from workers.bundles import composed
 from xraygpt_core.errors import Conflict
 from xraygpt_core.ledger.training.runs import create_run, promote, result_prefixes
+from xraygpt_core.ledger.training.serving import serve
+from xraygpt_core.model.bundle import FILE
 from xraygpt_core.model.encoders.digest import encoder_digest
 from xraygpt_core.model.encoders.tuning import lower_half
 
@@ -61,3 +65,23 @@ def test_an_encoder_without_so_many_blocks_ends_the_run_at_once(lab: Lab) -> Non
     run = lab.state(run_id)
     assert run.state == "dead"
     assert "has 1 to 15 blocks to tune, not 64" in (run.problem or "")
+
+
+@pytest.fixture
+def stacked(lab: Lab) -> Iterator[str]:
+    """A served bundle whose encoder gives what each of its layers makes, as Libra's does."""
+    folder = lab.bundle.path.with_name("stacked")
+    shutil.copytree(lab.bundle.path, folder)
+    told = (folder / FILE).read_text().replace(f'name = "{lab.bundle.name}"', 'name = "stacked"')
+    (folder / FILE).write_text(told.replace("[encoder]\n", "[encoder]\nall_layers = true\n"))
+    serve(lab.bench.ledger, "stacked")
+    yield "stacked"
+    shutil.rmtree(folder)
+
+
+def test_a_base_whose_encoder_gives_every_layer_ends_the_run_before_a_film_is_read(lab: Lab, stacked: str) -> None:
+    run_id = start(lab, "stage1", lab.in_folder("archive", range(3)))
+    lab.do_all(PLAN)
+    run = lab.state(run_id)
+    assert (run.base_bundle, run.state) == (stacked, "dead")
+    assert "start from another bundle" in (run.problem or "")

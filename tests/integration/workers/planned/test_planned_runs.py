@@ -1,12 +1,15 @@
 """A run on somebody's films, from its sets to its result, with a real ledger and bucket and the real bodies."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.planned_runs import ENCODE, PLAN, PREPARE, TRAIN
 from tests.support.training_lab import Lab, table
+from tests.support.vision_server import vision_bundle
 from workers.corpora import CorpusBuilder
+from workers.encode import Encode
 from xraygpt_core.ledger.jobs.replay import replay_dead
 from xraygpt_core.ledger.training.runs import cancel_run
 from xraygpt_core.ledger.training.waiting import pause_run, resume_run
@@ -38,6 +41,20 @@ def test_a_gpu_worker_with_another_bundle_leaves_the_features_to_the_trainer(lab
     lab.features._digest = "f" * 64  # another bundle was promoted meanwhile
     lab.do_all(ENCODE)
     assert lab.state(run_id).state == "queued"
+
+
+def test_where_a_server_has_the_model_there_is_no_encoder_and_runs_go_on_without_it(lab: Lab, tmp_path: Path) -> None:
+    waiting = lab.start(lab.in_folder("archive", range(3)))
+    lab.do_all(PLAN, PREPARE)
+    assert lab.state(waiting).state == "encoding"
+    served = Encode(lab.context, vision_bundle(tmp_path / "models", "http://127.0.0.1:8000/v1"))
+    served.announce()
+    lab.bodies[ENCODE] = served
+    lab.do_all(ENCODE)
+    assert lab.state(waiting).state == "queued"
+    following = lab.start(lab.in_folder("another", range(3, 6)))
+    lab.do_all(PLAN, PREPARE)
+    assert lab.state(following).state == "queued"  # nothing is waited for
 
 
 def test_the_training_worker_encodes_what_no_gpu_worker_can_and_the_weights_are_the_same(lab: Lab) -> None:

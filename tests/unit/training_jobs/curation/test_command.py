@@ -80,7 +80,7 @@ def test_no_room_for_what_is_written_is_the_machines_failure(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("training_jobs.curation.journal._append", full)
+    monkeypatch.setattr("training_jobs.curation.journal.append", full)
     assert main(["curate", archive, "--out", str(tmp_path / "out")]) == 74
     assert "No space left on device; what is done is kept, start the same command again" in capsys.readouterr().err
     monkeypatch.undo()

@@ -18,11 +18,10 @@ from training_jobs.curation.endpoint import (
     EndpointModel,
     _document,
     check_endpoint,
-    is_this_machine,
-    retry_after,
 )
 from training_jobs.curation.rewriters import Stopping, Unanswered
 from xraygpt_core.errors import TrainingError
+from xraygpt_core.model.remote.address import is_this_machine, retry_after
 
 Serve = Callable[..., ChatServer]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.tiny_bundle import _byte_tokenizer
+from tests.support.tiny_bundle import byte_tokenizer
 from training_jobs.language.samples import passage_of
 from training_jobs.learning.objective import NO_LABEL, Passage
 from xraygpt_core.model.dialogue import layout_named, speak
@@ -29,7 +29,7 @@ def llama() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>")
 
 
-TOKENIZERS = {"bytes": _byte_tokenizer(), "llama": llama()}
+TOKENIZERS = {"bytes": byte_tokenizer(), "llama": llama()}
 
 
 def ids_of(passage: Passage) -> list[int]:

@@ -1,0 +1,1 @@
+"""The study card: what is known about a study, described once, for the page, the command line, SQL and dashboards."""
