@@ -15,7 +15,7 @@ from workers.context import Context
 from workers.engine_failures import EngineFailures
 from workers.heartbeat import JobProgress
 from workers.in_flight import EngineActivity, InFlight
-from xraygpt_core.clinical_sealing import ClinicalSealer
+from xraygpt_core.clinical_sealing import ClinicalOpener
 from xraygpt_core.clinical_text import UNKNOWN, Clinical
 from xraygpt_core.errors import BundleError, Rejected, Unavailable
 from xraygpt_core.ledger.jobs.fence import Claim
@@ -33,6 +33,7 @@ from xraygpt_core.metrics import (
     PICTURES_REFUSED,
     SUMMARIES,
     TOKENS,
+    WORDS_UNOPENED,
 )
 from xraygpt_core.model.backend import Backend, Generated, GenerationRequest
 from xraygpt_core.model.grounding import without_places
@@ -61,7 +62,7 @@ class GpuJobs:
         engine: Backend,
         bundle: AnyBundle,
         stop: Callable[[int], None],
-        clinical: ClinicalSealer | None = None,
+        clinical: ClinicalOpener | None = None,
     ) -> None:
         self._context = context
         self._clinical = clinical
@@ -170,7 +171,11 @@ class GpuJobs:
         if said is not None:
             request = self._clinical.open(said.image_id, said.box)
         boxes = {"clinical_sha256": (header, given.clinical_sha256), "request_sha256": (request, said and said.sha256)}
-        return request.before(header), {name: box for name, (words, box) in boxes.items() if box and words != UNKNOWN}
+        opened = {name: box for name, (words, box) in boxes.items() if box and words != UNKNOWN}
+        if len(opened) < sum(box is not None for _, box in boxes.values()):
+            WORDS_UNOPENED.inc()
+            log.warning("words about a film were sealed for another key", extra={"job_id": claim.job_id})
+        return request.before(header), opened
 
     def _image(self, claim: Claim, key: str, sha256: str) -> bytes:
         png = self._context.store.get(key)

@@ -7,7 +7,7 @@ from workers.ingest import Ingest
 from workers.prepare import Prepare
 from workers.process import start
 from workers.settle import Settle
-from xraygpt_core.clinical_sealing import load_clinical_sealer
+from xraygpt_core.clinical_sealing import load_clinical_opener, load_clinical_sealer
 from xraygpt_core.exit_codes import START_AGAIN
 from xraygpt_core.ledger.preflight import check_fingerprint, check_sealing_key
 from xraygpt_core.ledger.training.serving import note_images
@@ -47,7 +47,7 @@ def gpu(settings: Settings, closing: ExitStack) -> int:
     from workers.gpu import GpuJobs
     from workers.serving import load_engine, watch
 
-    threads, clinical = gpu_threads(settings), load_clinical_sealer(settings)
+    threads, clinical = gpu_threads(settings), load_clinical_opener(settings)
     process = start("gpu", settings, closing, threads=threads)
     engine, bundle, wanted = load_engine(process.context)
     closing.callback(engine.close)

@@ -13,7 +13,7 @@ from xraygpt_core.errors import XrayGPTError
 from xraygpt_core.paths import data_dir
 
 if TYPE_CHECKING:
-    from xraygpt_core.clinical_sealing import ClinicalSealer
+    from xraygpt_core.clinical_sealing import ClinicalOpener
 
 # What stack.json has of what our processes read from their environment.
 _PROCESS_SETTINGS = (
@@ -80,13 +80,13 @@ def gateway() -> Gateway:
     return found
 
 
-def clinical_sealer() -> "ClinicalSealer | None":
+def clinical_opener() -> "ClinicalOpener | None":
     """What opens the hospital's words on this machine; None where it has no key of them.
 
     Raises:
         ConfigurationError: the key is readable by others, no key, no secret, or another key too.
     """
-    from xraygpt_core.clinical_sealing import load_clinical_sealer
+    from xraygpt_core.clinical_sealing import load_clinical_opener
     from xraygpt_core.key_settings import KeySettings
 
     given: dict[str, Any] = {"clinical_text": True}
@@ -94,4 +94,6 @@ def clinical_sealer() -> "ClinicalSealer | None":
         given["clinical_key_file"] = home().clinical_key_file
         if not home().clinical_key_file.is_file():
             return None
-    return load_clinical_sealer(KeySettings(**given))
+        if home().old_clinical_key_file.is_file():
+            given["clinical_old_key_file"] = home().old_clinical_key_file
+    return load_clinical_opener(KeySettings(**given))

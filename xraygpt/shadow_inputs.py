@@ -14,7 +14,7 @@ from xraygpt_core.model.backend import GenerationRequest
 from xraygpt_core.states import ShadowFailure
 
 if TYPE_CHECKING:
-    from xraygpt_core.clinical_sealing import ClinicalSealer
+    from xraygpt_core.clinical_sealing import ClinicalOpener
 
 HEADER, REQUEST = "clinical_sha256", "request_sha256"  # what the provenance calls the hashes of sealed words
 # The gateway has no such thing, or refuses to show a picture that is not what ingest read.
@@ -22,7 +22,7 @@ _LOST = frozenset({httpx.codes.NOT_FOUND, httpx.codes.INTERNAL_SERVER_ERROR})
 
 
 def shown(
-    client: Gateway, comparison_id: str, film: Mapping[str, Any], sealer: "ClinicalSealer | None"
+    client: Gateway, comparison_id: str, film: Mapping[str, Any], opener: "ClinicalOpener | None"
 ) -> GenerationRequest | ShadowFailure:
     """The request, or which part of it cannot be had any more: then nothing is asked.
 
@@ -36,7 +36,7 @@ def shown(
     frontal_png = pngs["frontal"]
     if frontal_png is None or None in pngs.values():
         return ShadowFailure.PICTURE
-    clinical = _words(client, comparison_id, film, sealer) if has_words(film) else UNKNOWN
+    clinical = _words(client, comparison_id, film, opener) if has_words(film) else UNKNOWN
     if clinical is None:
         return ShadowFailure.WORDS
     return GenerationRequest(
@@ -61,10 +61,10 @@ def _picture(client: Gateway, film: Mapping[str, str]) -> bytes | None:
 
 
 def _words(
-    client: Gateway, comparison_id: str, film: Mapping[str, Any], sealer: "ClinicalSealer | None"
+    client: Gateway, comparison_id: str, film: Mapping[str, Any], opener: "ClinicalOpener | None"
 ) -> Clinical | None:
     """What request and header say, as in service; None where some of it is gone or does not open."""
-    if sealer is None:
+    if opener is None:
         return None
     try:
         found = client.get(f"/v1/comparisons/{comparison_id}/words/{film['study_id']}")
@@ -80,7 +80,7 @@ def _words(
         box = b64decode(one["box"]) if one else b""
         if one is None or hashlib.sha256(box).hexdigest() != film["beside"][name]:
             return None
-        opened[name] = sealer.open(UUID(one["image_id"]), box)
+        opened[name] = opener.open(UUID(one["image_id"]), box)
         if opened[name] == UNKNOWN:
             return None
     return opened.get(REQUEST, UNKNOWN).before(opened.get(HEADER, UNKNOWN))

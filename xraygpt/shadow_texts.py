@@ -18,7 +18,7 @@ from xraygpt_core.model.backend import Backend, DeviceLost, Generated, RequestFa
 from xraygpt_core.states import ShadowFailure
 
 if TYPE_CHECKING:
-    from xraygpt_core.clinical_sealing import ClinicalSealer
+    from xraygpt_core.clinical_sealing import ClinicalOpener
 
 Film = Mapping[str, Any]  # an element of ``open`` of POST /v1/comparisons
 
@@ -31,7 +31,7 @@ def write_texts(
     *,
     ahead: int,
     moved: Callable[[], None],
-    sealer: "ClinicalSealer | None" = None,
+    opener: "ClinicalOpener | None" = None,
 ) -> None:
     """Write and keep a text about each film; a film that fails is kept as failed, and the others go on.
 
@@ -39,7 +39,7 @@ def write_texts(
         ahead: films that are with the backend at once. A film that was alone there when the device failed is kept as
             failed.
         moved: called after each.
-        sealer: opens what is known of the films; without it those that have words fail.
+        opener: opens what is known of the films; without it those that have words fail.
 
     Raises:
         GatewayError: the gateway refuses, or does not answer. DeviceLost, ServerBusy, Unavailable: the backend cannot
@@ -51,7 +51,7 @@ def write_texts(
         while waiting or pending:
             while waiting and len(pending) < ahead:
                 film = waiting.popleft()
-                request = shown(client, comparison_id, film, sealer)
+                request = shown(client, comparison_id, film, opener)
                 if isinstance(request, ShadowFailure):
                     keep(film, {"failed": request})
                     moved()

@@ -1,4 +1,4 @@
-"""Keys that lie outside the database: 32 bytes as 64 hex digits, in a file of their owner's or in a setting."""
+"""Keys that lie outside the database: bytes as hex digits, in a file of their owner's or in a setting."""
 
 import re
 import stat
@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from xraygpt_core.errors import ConfigurationError
 
-_HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
-_FEWEST_DIFFERENT = 16  # bytes of the 32
+_HEX = re.compile(r"[0-9a-fA-F]+")
+_FEWEST_DIFFERENT = 16  # bytes of 32
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,19 @@ class KeyWords:
     Attributes:
         name: such as ``pseudonymisation key``.
         loss: what another key in its place cannot do.
+        size: its bytes.
     """
 
     name: str
     loss: str
+    size: int = 32
 
 
 def read_key(given: SecretStr | None, file: Path | None, setting: str, words: KeyWords) -> bytes | None:
     """The key of a setting, else of a file; None where neither is given.
 
     Raises:
-        ConfigurationError: it is missing, readable by others, not 64 hex digits, or no secret at all.
+        ConfigurationError: it is missing, readable by others, not as many hex digits, or no secret at all.
     """
     if given is not None:
         return _parsed(given.get_secret_value(), setting, words)
@@ -56,8 +58,8 @@ def _read(path: Path, words: KeyWords) -> str:
 
 def _parsed(text: str, where: str, words: KeyWords) -> bytes:
     text = text.strip()
-    if not _HEX_KEY.fullmatch(text):
-        raise ConfigurationError(f"{where}: the {words.name} must be 64 hex digits (32 bytes)")
+    if len(text) != 2 * words.size or not _HEX.fullmatch(text):
+        raise ConfigurationError(f"{where}: the {words.name} must be {2 * words.size} hex digits ({words.size} bytes)")
     key = bytes.fromhex(text)
     if _is_guessable(key):
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""The settings of the two keys that lie outside the database: which files hold them, and whether numbers are sealed."""
+"""The settings of the keys that lie outside the database: which files hold them, and what is kept under seal."""
 
 from pathlib import Path
 from typing import Self
@@ -6,11 +6,16 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-_ONE_OF = ("hmac_key", "hmac_old_key", "sealing_key", "sealing_old_key", "clinical_key")
+_ONE_OF = (
+    *("hmac_key", "hmac_old_key", "sealing_key", "sealing_old_key"),
+    *("clinical_key", "clinical_old_key", "clinical_sealing_half"),
+)
 
 
 class KeySettings(BaseSettings):
-    """For the processes that read headers or look numbers up: gateway and ingest; and clinical text, the GPU worker."""
+    """For the processes that read headers or look numbers up, gateway and ingest; and for the GPU worker, which opens
+    clinical text.
+    """
 
     model_config = SettingsConfigDict(env_prefix="XRAYGPT_", extra="ignore", frozen=True)
 
@@ -36,8 +41,18 @@ class KeySettings(BaseSettings):
     clinical_text: bool = Field(
         False, description="whether what request and header say of a film is shown, sealed, to models that read it"
     )
-    clinical_key_file: Path | None = Field(None, description="file with the key that seals it (64 hex digits, 0600)")
+    clinical_key_file: Path | None = Field(
+        None, description="file with the key that opens it, for GPU workers (64 hex digits, 0600)"
+    )
     clinical_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
+    clinical_old_key_file: Path | None = Field(
+        None, description="file with the key before, which opens what was sealed for it"
+    )
+    clinical_old_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
+    clinical_sealing_half_file: Path | None = Field(
+        None, description="file with the key's sealing half, for gateway and ingest (128 hex digits, 0600)"
+    )
+    clinical_sealing_half: SecretStr | None = Field(None, description="the same half as a setting, instead of the file")
 
     @model_validator(mode="after")
     def _at_most_one_of_each_key(self) -> Self:

@@ -70,6 +70,7 @@ ENGINE_IDEAL_SECONDS = Counter(
 )
 TOKENS = Counter("xraygpt_tokens_total", "Tokens generated")
 SUMMARIES = Counter("xraygpt_summaries_total", "Summaries committed")
+WORDS_UNOPENED = Counter("xraygpt_words_unopened_total", "Jobs about films whose sealed words were for another key")
 IMAGES_REFUSED = Counter("xraygpt_images_refused_total", "Images the chest check refused")
 OUT_OF_SCOPE = Counter(
     "xraygpt_out_of_scope_total", "Summaries and answers about films the model was not made for", ["kind"]
@@ -89,7 +90,7 @@ _OWNED: Mapping[str, tuple[Counter | Gauge | Histogram, ...]] = {
     "gpu": (
         *(*_DOES_JOBS, *_DEVICES, PICTURES_REFUSED, BATCH_OCCUPANCY, ENGINE_REQUESTS, ENGINE_KV_TOKENS),
         *(ENGINE_PREFILL_SECONDS, ENGINE_DECODE_SECONDS, ENGINE_BUSY_SECONDS, ENGINE_IDEAL_SECONDS),
-        *(TOKENS, SUMMARIES, IMAGES_REFUSED, OUT_OF_SCOPE, CONTRADICTIONS),
+        *(TOKENS, SUMMARIES, WORDS_UNOPENED, IMAGES_REFUSED, OUT_OF_SCOPE, CONTRADICTIONS),
     ),
     "training": (*_DOES_JOBS, *_DEVICES),
     "control": (*_EVERY_WORKER, MISSED_BY_EVENT, AUDIT_SEALED, AUDIT_POSITION, AUDIT_HEAD, AUDIT_CUT, ROLLED_UP_UNTIL),

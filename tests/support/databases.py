@@ -1,5 +1,7 @@
 """Databases of the tests: made from a template, and emptied between two tests."""
 
+import contextlib
+
 import psycopg
 from psycopg import sql
 
@@ -19,14 +21,11 @@ def empty(url: str) -> None:
 
     A page that was closed may still send its last word, which takes its locks in another order.
     """
-    for last in (False, False, False, True):
-        try:
-            with psycopg.connect(url) as connection:
-                connection.execute(_EMPTY)
+    for _ in range(3):
+        with contextlib.suppress(psycopg.errors.DeadlockDetected), psycopg.connect(url) as connection:
+            connection.execute(_EMPTY)
             return
-        except psycopg.errors.DeadlockDetected:
-            if last:
-                raise
+    raise AssertionError(f"{url} is in use")
 
 
 _ROWS = [table.name for table in reversed(metadata.sorted_tables) if table.name != "installation"]

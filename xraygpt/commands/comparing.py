@@ -14,7 +14,7 @@ from xraygpt.commands.listing import Worklist
 from xraygpt.commands.new_bundle import needs_torch
 from xraygpt.commands.options import AsJson
 from xraygpt.comparison_lines import show_comparison
-from xraygpt.connect import clinical_sealer, gateway, setting
+from xraygpt.connect import clinical_opener, gateway, setting
 from xraygpt.interrupted import goes_on
 from xraygpt.moments import moment
 from xraygpt.named_ids import SHORTEST, comparison_id
@@ -27,7 +27,7 @@ from xraygpt_core.paths import models_dir
 from xraygpt_core.states import NOTICE
 
 if TYPE_CHECKING:
-    from xraygpt_core.clinical_sealing import ClinicalSealer
+    from xraygpt_core.clinical_sealing import ClinicalOpener
 
 ONE = ("lane", "bundle", "reviewer")  # of these a study has one
 MANY = ("state", "review", "finding", "uncertain", "view", "flag")
@@ -128,12 +128,12 @@ def conditions(pairs: Sequence[str]) -> dict[str, Any]:
 def _write(
     client: Gateway, begun: Mapping[str, Any], bundles: Sequence[AnyBundle], device: str, batch_size: int
 ) -> None:
-    """Load one bundle after the other, and let each write what is open of it. Raises: see :func:`_sealer`."""
+    """Load one bundle after the other, and let each write what is open of it. Raises: see :func:`_opener`."""
     from xraygpt_core.model.opening import open_backend
 
     total, vllm = 2 * begun["studies"], {name: setting(name) for name in ("vllm_url", "vllm_key")}
     done = total - len(begun["open"])
-    sealer = _sealer(begun)
+    opener = _opener(begun)
     with show.ProgressLine() as progress:
         for bundle in bundles:
             films = [one for one in begun["open"] if one["bundle_sha256"] == bundle.sha256]
@@ -155,28 +155,28 @@ def _write(
                         backend,
                         ahead=_ahead(batch_size),
                         moved=moved,
-                        sealer=sealer,
+                        opener=opener,
                     )
             except XrayGPTError:
                 show.say("every text that was written is kept; the same command goes on")
                 raise
 
 
-def _sealer(begun: Mapping[str, Any]) -> "ClinicalSealer | None":
+def _opener(begun: Mapping[str, Any]) -> "ClinicalOpener | None":
     """What opens the words about the films; None where no text is written with any.
 
     Raises:
         ConfigurationError: some are, and this machine has no key that opens them.
     """
     with_words = sum(map(has_words, begun["open"]))
-    sealer = clinical_sealer() if with_words else None
-    if with_words and sealer is None:
+    opener = clinical_opener() if with_words else None
+    if with_words and opener is None:
         raise ConfigurationError(
             f"{with_words} of the texts are written with what was known of the film, as in service, and this machine "
             "has no key of the clinical text: set XRAYGPT_CLINICAL_KEY_FILE, or run the command where the models are "
             "served"
         )
-    return sealer
+    return opener
 
 
 def _ahead(batch_size: int) -> int:

@@ -15,6 +15,8 @@ from xraygpt.stack.settings.home import Home, finish_replacing, make_key
 from xraygpt.stack.settings.prometheus import prometheus_config
 from xraygpt.stack.settings.remembered import recall, remember, replace_file, secret
 from xraygpt.stack.settings.switches import is_on
+from xraygpt_core.clinical_sealing import sealing_half
+from xraygpt_core.key_settings import KeySettings
 from xraygpt_core.logins import PROCESSES, READER, ROLES
 from xraygpt_core.paths import models_dir
 from xraygpt_core.shutdown import stack_patience
@@ -88,16 +90,25 @@ class StackSettings:
             self.environ["XRAYGPT_SEALING_OLD_KEY_FILE"] = str(self.home.old_sealing_key_file)
 
     def _choose_clinical_key(self) -> None:
-        """The key of clinical text, where models are shown it."""
-        given = {"XRAYGPT_CLINICAL_KEY", "XRAYGPT_CLINICAL_KEY_FILE"} & self.environ.keys()
-        if given or not is_on(self.environ, "XRAYGPT_CLINICAL_TEXT"):
+        """The key of clinical text, where models are shown it, and its half for those that seal."""
+        if not is_on(self.environ, "XRAYGPT_CLINICAL_TEXT"):
             return
-        if make_key(self.home.clinical_key_file):
-            self.say(
-                f"new key of the clinical text {self.home.clinical_key_file}: back it up now. "
-                "Without it no model is shown again what was known when the films of before were asked for."
-            )
-        self.environ["XRAYGPT_CLINICAL_KEY_FILE"] = str(self.home.clinical_key_file)
+        if not {"XRAYGPT_CLINICAL_KEY", "XRAYGPT_CLINICAL_KEY_FILE"} & self.environ.keys():
+            if make_key(self.home.clinical_key_file):
+                self.say(
+                    f"new key of the clinical text {self.home.clinical_key_file}: back it up now. "
+                    "Without it no model is shown again what was known when the films of before were asked for."
+                )
+            self.environ["XRAYGPT_CLINICAL_KEY_FILE"] = str(self.home.clinical_key_file)
+            if self.home.old_clinical_key_file.exists():
+                self.environ["XRAYGPT_CLINICAL_OLD_KEY_FILE"] = str(self.home.old_clinical_key_file)
+        if not {"XRAYGPT_CLINICAL_SEALING_HALF", "XRAYGPT_CLINICAL_SEALING_HALF_FILE"} & self.environ.keys():
+            self.environ["XRAYGPT_CLINICAL_SEALING_HALF"] = self._sealing_half()
+
+    def _sealing_half(self) -> str:
+        names = {f"XRAYGPT_{name.upper()}": name for name in ("clinical_key", "clinical_key_file")}
+        given: dict[str, Any] = {names[name]: self.environ[name] for name in names.keys() & self.environ.keys()}
+        return sealing_half(KeySettings(**given))
 
     @property
     def _workers(self) -> tuple[str, ...]:

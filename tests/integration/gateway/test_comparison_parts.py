@@ -8,18 +8,18 @@ from uuid import UUID
 
 import pytest
 
+from tests.support.clinical_keys import ANOTHER_OPENER, OPENER, SEALER
 from tests.support.comparison_tools import CLEAR, FIRST, SECOND, begin, drafts, film, result
 from tests.support.ledger_tools import do, one
 from tests.support.through_gateway import through
 from tests.support.writing_backend import WritingBackend
 from xraygpt.shadow_texts import write_texts
-from xraygpt_core.clinical_sealing import ClinicalSealer, box_key
+from xraygpt_core.clinical_sealing import ClinicalOpener, box_key
 from xraygpt_core.clinical_text import UNKNOWN, Clinical
 from xraygpt_core.dicom.types import HeaderFacts
 from xraygpt_core.ledger.studies.purge import purge_study
 
 World = Any
-SEALER = ClinicalSealer(hashlib.sha256(b"clinical").digest())
 EVERY = SECOND | {"images": ["frontal", "lateral", "prior"], "clinical": True}
 HEADER, SAID = Clinical("CANARYREASON of the header", "CANARYTECHNIQUE"), Clinical("CANARYCOUGH", None, "CANARYMAY")
 
@@ -59,10 +59,10 @@ def of(begun: Any, study: str, side: Any) -> Any:
     return next(one for one in begun["open"] if (one["study_id"], one["bundle_sha256"]) == key)
 
 
-def write(world: World, begun: Any, *texts: Any, sealer: ClinicalSealer | None = SEALER) -> WritingBackend:
+def write(world: World, begun: Any, *texts: Any, opener: ClinicalOpener | None = OPENER) -> WritingBackend:
     backend = WritingBackend(lambda _: CLEAR)
     write_texts(
-        through(world.client), begun["comparison_id"], texts, backend, ahead=1, moved=lambda: None, sealer=sealer
+        through(world.client), begun["comparison_id"], texts, backend, ahead=1, moved=lambda: None, opener=opener
     )
     return backend
 
@@ -121,10 +121,11 @@ def test_where_words_are_gone_the_pair_is_left_out_and_counted(
     assert found["figures"]["n"] == 0
 
 
-def test_words_that_another_key_sealed_are_not_left_out_silently(world: World, compared: tuple[str, str]) -> None:
+def test_words_that_were_sealed_for_another_key_are_not_left_out_silently(
+    world: World, compared: tuple[str, str]
+) -> None:
     begun = begin(world, second=EVERY)
-    another = ClinicalSealer(hashlib.sha256(b"another").digest())
-    assert write(world, begun, of(begun, compared[0], EVERY), sealer=another).asked == []
+    assert write(world, begun, of(begun, compared[0], EVERY), opener=ANOTHER_OPENER).asked == []
     assert reason_of(world, begun, compared[0]) == "words"
 
 

@@ -2,7 +2,6 @@
 asked, and its text made again. The weights are narrow and seeded, so the texts are gibberish.
 """
 
-import hashlib
 import json
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 from tests.support import database_roles
 from tests.support.api_keys import create_api_key
+from tests.support.clinical_keys import OPENS, SEALS
 from tests.support.gateway_process import Gateway
 from tests.support.hub_server import GOOD_TOKEN, hub_server
 from tests.support.published_hub import write_narrow_catalogue
@@ -28,7 +28,6 @@ from xraygpt_core.model.grounding import without_places
 
 IN_THE_SUITE = "chexone"  # its worker loads no torch
 SERVING = [entry for entry in read_catalogue().values() if entry.kind in (Kind.ENGINE, Kind.SERVER)]
-CLINICAL = {"XRAYGPT_CLINICAL_TEXT": "true", "XRAYGPT_CLINICAL_KEY": hashlib.sha256(b"clinical").hexdigest()}
 SINCE = "Has the effusion changed since the prior study?"
 
 
@@ -106,7 +105,7 @@ def test_a_published_model_goes_from_its_hub_to_a_text_that_is_made_again(entry:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_maira_2_is_shown_what_the_header_says_was_known(way: WholeWay) -> None:
-    way.serve(way.fetch("maira-2"), **CLINICAL)
+    way.serve(way.fetch("maira-2"), **{**OPENS, **SEALS})
     header = {"ReasonForTheRequestedProcedure": "CANARY of cough", "BodyPartExamined": "CHEST"}
     study = way.submit("20210301", "PA", **header)
     text = way.summarised(study, "frontal")

@@ -13,14 +13,16 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 
+from tests.support.clinical_keys import ANOTHER_OPENER, OPENER, SEALER, SEALS
 from tests.support.gpu_worker import BUNDLE, Desk, generated
 from tests.support.worker_bench import Bench
 from workers.consumer import Consumer
 from workers.gpu import GpuJobs
 from workers.ingest import Ingest
 from workers.settle import Settle
-from xraygpt_core.clinical_sealing import ClinicalSealer
+from xraygpt_core.clinical_sealing import ClinicalOpener, ClinicalSealer
 from xraygpt_core.db import libpq_url
 from xraygpt_core.ledger.jobs.reconcile import tick
 from xraygpt_core.ledger.studies.chat import ask
@@ -32,7 +34,6 @@ from xraygpt_core.queue import queues_of
 from xraygpt_core.states import ImageRole, JobKind
 
 Film = Callable[..., bytes]
-SEALER = ClinicalSealer(hashlib.sha256(b"clinical").digest())
 REASON, HISTORY, PROTOCOL = "CANARYREASON of cough", "CANARYHISTORY\nof fever", "CANARYPROTOCOL"
 WORDS = Clinical("CANARYREASON of cough; CANARYHISTORY of fever", "CHEST; CANARYPROTOCOL")
 HEADER = {
@@ -72,13 +73,13 @@ def planted(bench: Bench, film: Film, ingest: Callable[[], None]) -> UUID:
 @pytest.fixture
 def reading(desk: Desk) -> Desk:
     """A GPU worker that opens the words."""
-    return opening(desk, SEALER)
+    return opening(desk, OPENER)
 
 
-def opening(desk: Desk, sealer: ClinicalSealer | None) -> Desk:
+def opening(desk: Desk, opener: ClinicalOpener | None) -> Desk:
     bundle: Any = SimpleNamespace(**vars(BUNDLE))
     desk.engine.answer = lambda request, _: replace(generated("Normal chest."), clinical=known(request.clinical))
-    desk.reader = GpuJobs(desk.bench.context, desk.engine, bundle, desk.stopped.append, sealer)
+    desk.reader = GpuJobs(desk.bench.context, desk.engine, bundle, desk.stopped.append, opener)
     return desk
 
 
@@ -133,12 +134,17 @@ def test_a_text_whose_model_was_shown_no_word_can_be_computed_again_and_says_wha
     assert row["provenance"]["clinical_shortened"] == ["technique", "indication"]
 
 
-def test_words_that_another_key_sealed_are_in_no_provenance(desk: Desk, planted: UUID) -> None:
-    other = opening(desk, ClinicalSealer(hashlib.sha256(b"another").digest()))
+def test_words_that_were_sealed_for_another_key_are_in_no_provenance_and_counted(desk: Desk, planted: UUID) -> None:
+    other, before = opening(desk, ANOTHER_OPENER), unopened()
     other.do(JobKind.SUMMARISE)
+    assert unopened() == before + 1
     assert other.engine.requests[-1].clinical == Clinical()
     (row,) = other.bench.rows("SELECT provenance FROM summaries WHERE study_id = :id", id=planted)
     assert "clinical_sha256" not in row["provenance"]
+
+
+def unopened() -> float:
+    return REGISTRY.get_sample_value("xraygpt_words_unopened_total") or 0.0
 
 
 def test_where_it_is_not_switched_on_nothing_is_kept(bench: Bench, film: Film) -> None:
@@ -152,8 +158,8 @@ def test_where_it_is_not_switched_on_nothing_is_kept(bench: Bench, film: Film) -
 
 
 def test_a_worker_without_the_key_or_with_another_shows_none_of_it(desk: Desk, planted: UUID) -> None:
-    for sealer in (None, ClinicalSealer(hashlib.sha256(b"another").digest())):
-        opening(desk, sealer).do(JobKind.SUMMARISE)
+    for opener in (None, ANOTHER_OPENER):
+        opening(desk, opener).do(JobKind.SUMMARISE)
         assert desk.engine.requests[-1].clinical == Clinical()
         desk.bench.rows("UPDATE jobs SET state = 'queued', finished_at = NULL WHERE kind = 'summarise' RETURNING id")
         desk.bench.rows("DELETE FROM labelled_texts RETURNING source_id")
@@ -188,8 +194,7 @@ def test_an_ingest_process_seals_the_words_and_finds_the_lateral_and_the_prior(b
     note_images(bench.ledger, "demo", list(ImageRole))
     same = {"PatientID": "P", **HEADER}
     before = bench.register("incoming/1.dcm", film(1, **same, AcquisitionDate="20210301"))
-    key = hashlib.sha256(b"clinical").hexdigest()
-    bench.start("ingest", XRAYGPT_CLINICAL_TEXT="true", XRAYGPT_CLINICAL_KEY=key)
+    bench.start("ingest", **SEALS)
     bench.until("SELECT count(*) FROM studies WHERE chosen_image IS NOT NULL", 1, "the first study is settled")
     later = {"study": "1.2.3", "AcquisitionDate": "20210302"}
     lateral = bench.register("incoming/3.dcm", film(3, **same, **later, view="LATERAL"))
@@ -199,5 +204,5 @@ def test_an_ingest_process_seals_the_words_and_finds_the_lateral_and_the_prior(b
     bench.eventually(lambda: bench.value(looks, **found), "the lateral and the prior are found")
     boxes = [row["clinical_key"] for row in bench.rows("SELECT clinical_key FROM images ORDER BY id")]
     assert len(set(boxes)) == 3
-    assert SEALER.open(before.image_id, bench.store.get(boxes[0])).indication == WORDS.indication
+    assert OPENER.open(before.image_id, bench.store.get(boxes[0])).indication == WORDS.indication
     assert "CANARY" not in bench.log()

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.clinical_keys import OPENS, SEALER
 from tests.support.tiny_bundle import make_tiny_bundle
 from tests.support.worker_bench import Bench
-from xraygpt_core.clinical_sealing import ClinicalSealer, box_key
+from xraygpt_core.clinical_sealing import box_key
 from xraygpt_core.clinical_text import Clinical
 from xraygpt_core.exit_codes import START_AGAIN
 from xraygpt_core.ledger.studies.chat import ask, transcript
@@ -18,7 +19,6 @@ from xraygpt_core.ledger.training.serving import serve, served_bundle
 from xraygpt_core.model.bundle import Bundle
 from xraygpt_core.states import ImageRole
 
-CLINICAL_KEY = hashlib.sha256(b"the clinical text of the tests").hexdigest()
 CPU = {"XRAYGPT_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "XRAYGPT_BATCH_SIZE": "4"}
 
 
@@ -64,7 +64,7 @@ def test_a_gpu_worker_shows_its_model_three_films_and_what_was_known(bench: Benc
     frontal, lateral, prior = (
         bench.value("SELECT id FROM images WHERE study_id = :id", id=one) for one in (study, *others)
     )
-    words = ClinicalSealer(bytes.fromhex(CLINICAL_KEY)).seal(frontal, Clinical("CANARY of cough"))
+    words = SEALER.seal(frontal, Clinical("CANARY of cough"))
     assert words is not None
     key, sha256 = box_key(words)
     bench.store.put(key, words, "application/octet-stream")
@@ -77,7 +77,7 @@ def test_a_gpu_worker_shows_its_model_three_films_and_what_was_known(bench: Benc
         values = {"study": study, "others": others, "frontal": frontal, "lateral": lateral, "prior": prior}
         bench.rows(sql, **values, key=key, sha256=sha256)
     bench.one_patient(study, others[1])
-    given = {"XRAYGPT_CLINICAL_TEXT": "true", "XRAYGPT_CLINICAL_KEY": CLINICAL_KEY, **CPU}
+    given = {**OPENS, **CPU}
     bench.start("gpu", XRAYGPT_MODELS=str(models), XRAYGPT_BUNDLE="three", **given)
     bench.until("SELECT count(*) FROM study_summaries", 1, "the study is summarised")
     (row,) = bench.rows("SELECT provenance, lateral_image, prior_image FROM summaries")

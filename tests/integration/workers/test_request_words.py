@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from api_gateway.app import create_app
 from tests.integration.workers.test_clinical_text import ingesting, opening
 from tests.support.api_keys import create_api_key
+from tests.support.clinical_keys import OPENER, SEALER
 from tests.support.gpu_worker import Desk
 from tests.support.worker_bench import Bench
 from xraygpt_core.clinical_sealing import ClinicalSealer
@@ -28,7 +29,6 @@ from xraygpt_core.privacy import load_pseudonymiser
 from xraygpt_core.states import ImageRole, JobKind, KeyKind, Role
 
 Film = Callable[..., bytes]
-SEALER = ClinicalSealer(hashlib.sha256(b"clinical").digest())
 HEADER = {"ReasonForTheRequestedProcedure": "of the header", "ProtocolName": "Thorax p.a."}
 SAID = {"indication": "CANARYREASON of\n cough", "comparison": "CANARYCOMPARED"}
 WORDS = Clinical("CANARYREASON of cough", "CHEST; Thorax p.a.", "CANARYCOMPARED")
@@ -56,7 +56,7 @@ def ingest(bench: Bench) -> Iterator[Callable[[], None]]:
 @pytest.fixture
 def reading(desk: Desk) -> Desk:
     """A GPU worker that opens the words."""
-    return opening(desk, SEALER)
+    return opening(desk, OPENER)
 
 
 def send(gateway: TestClient, *uris: str, **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Clinical text under seal: it opens for its own image and under its own key alone, and shows itself nowhere."""
+"""Clinical text under seal: who seals cannot open; it opens for its own image and with its own key alone."""
 
 import hashlib
 from pathlib import Path
@@ -8,13 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.clinical_keys import ANOTHER_OPENER, KEY, OPENER, SEALER
 from tests.unit.core.test_privacy import settings_with
-from xraygpt_core.clinical_sealing import ClinicalSealer, box_key, load_clinical_sealer
+from workers import sealing_half as command
+from xraygpt_core.clinical_sealing import (
+    ClinicalOpener,
+    ClinicalSealer,
+    box_key,
+    load_clinical_opener,
+    load_clinical_sealer,
+    sealing_half,
+)
 from xraygpt_core.clinical_text import LONGEST, UNKNOWN, Clinical
 from xraygpt_core.errors import ConfigurationError
 
-KEY, OTHER = (hashlib.sha256(word).digest() for word in (b"clinical", b"another"))
-SEALER = ClinicalSealer(KEY)
+HALF = OPENER.sealing_half.hex()
 IMAGE = UUID(int=7)
 WORDS = Clinical("cough and fever", "CHEST; Thorax p.a.")
 
@@ -28,25 +36,51 @@ def sealed(clinical: Clinical = WORDS, image: UUID = IMAGE) -> bytes:
 
 
 def test_what_was_sealed_opens_for_its_image() -> None:
-    assert SEALER.open(IMAGE, sealed()) == WORDS
+    assert OPENER.open(IMAGE, sealed()) == WORDS
 
 
-def test_a_film_that_is_read_again_has_the_same_box_and_another_image_another_one() -> None:
+def test_what_seals_is_no_key_and_does_not_tell_it() -> None:
+    assert not hasattr(SEALER, "open")
+    for part in (OPENER.sealing_half[:32], OPENER.sealing_half[32:]):
+        assert part != bytes.fromhex(KEY)
+        assert ClinicalOpener(part).open(IMAGE, sealed()) == UNKNOWN
+
+
+def test_a_film_that_is_read_again_has_the_same_box_and_another_image_or_word_another_one() -> None:
     assert sealed() == sealed()
-    assert sealed()[:12] != sealed(image=UUID(int=8))[:12]
+    ephemeral_keys = {
+        box[:32] for box in (sealed(), sealed(image=UUID(int=8)), sealed(Clinical("cough and fever", "CHEST")))
+    }
+    assert len(ephemeral_keys) == 3
 
 
-def test_the_words_of_another_image_or_under_another_key_do_not_open() -> None:
-    assert SEALER.open(UUID(int=8), sealed()) == UNKNOWN
-    assert ClinicalSealer(OTHER).open(IMAGE, sealed()) == UNKNOWN
+def test_a_box_cannot_be_made_from_the_public_key_alone() -> None:
+    guessing = ClinicalSealer(OPENER.sealing_half[:32] + hashlib.sha256(b"a guess").digest())
+    assert guessing.seal(IMAGE, WORDS) != sealed()
+
+
+def test_the_words_of_another_image_or_for_another_key_do_not_open() -> None:
+    assert OPENER.open(UUID(int=8), sealed()) == UNKNOWN
+    assert ANOTHER_OPENER.open(IMAGE, sealed()) == UNKNOWN
+
+
+def test_what_was_sealed_for_the_former_key_opens_while_that_is_kept() -> None:
+    opener = ClinicalOpener(hashlib.sha256(b"new").digest(), OPENER)
+    assert opener.open(IMAGE, sealed()) == WORDS
+    assert opener.sealing_half != OPENER.sealing_half
 
 
 @given(st.integers(0, 200), st.binary(max_size=60))
 def test_a_box_that_was_changed_or_is_none_does_not_open(at: int, junk: bytes) -> None:
     box = bytearray(sealed())
     box[at] ^= 1
-    assert SEALER.open(IMAGE, bytes(box)) == UNKNOWN
-    assert SEALER.open(IMAGE, junk) == UNKNOWN
+    assert OPENER.open(IMAGE, bytes(box)) == UNKNOWN
+    assert OPENER.open(IMAGE, junk) == UNKNOWN
+
+
+@pytest.mark.parametrize("sender", [bytes(32), b"\1" + bytes(31)])
+def test_a_sender_of_low_order_opens_nothing(sender: bytes) -> None:
+    assert OPENER.open(IMAGE, sender + bytes(272)) == UNKNOWN
 
 
 @given(texts, texts, texts)
@@ -55,14 +89,14 @@ def test_whatever_a_header_says_can_be_sealed_and_opened(
 ) -> None:
     box = SEALER.seal(IMAGE, Clinical(indication, technique, more))
     if box is not None:
-        opened = SEALER.open(IMAGE, box)
+        opened = OPENER.open(IMAGE, box)
         assert (opened.indication or "") == (indication or "").strip(" \0")
 
 
 def test_nothing_makes_no_box_and_a_long_text_is_cut() -> None:
     assert SEALER.seal(IMAGE, UNKNOWN) is None
     assert SEALER.seal(IMAGE, Clinical("", " ")) is None
-    assert len(SEALER.open(IMAGE, sealed(Clinical("x" * 5000))).indication or "") == LONGEST
+    assert len(OPENER.open(IMAGE, sealed(Clinical("x" * 5000))).indication or "") == LONGEST
 
 
 def test_a_boxs_length_does_not_tell_whether_a_word_more_was_said() -> None:
@@ -71,22 +105,33 @@ def test_a_boxs_length_does_not_tell_whether_a_word_more_was_said() -> None:
 
 def test_neither_words_nor_key_are_shown() -> None:
     assert "cough" not in repr(WORDS)
-    assert repr(SEALER) == "ClinicalSealer()"
+    assert (repr(SEALER), repr(OPENER)) == ("ClinicalSealer()", "ClinicalOpener()")
     key, sha256 = box_key(sealed())
     assert key == f"clinical/{sha256[:2]}/{sha256}.box"
 
 
-def test_without_the_setting_there_is_no_sealer() -> None:
-    assert load_clinical_sealer(settings_with(clinical_key=KEY.hex())) is None
+def test_without_the_setting_nothing_is_sealed_or_opened() -> None:
+    assert load_clinical_sealer(settings_with(clinical_sealing_half=HALF)) is None
+    assert load_clinical_opener(settings_with(clinical_key=KEY)) is None
 
 
-def test_the_key_may_stand_in_a_file_of_its_owners(tmp_path: Path) -> None:
-    file = tmp_path / "clinical.key"
-    file.write_text(KEY.hex())
-    file.chmod(0o600)
-    sealer = load_clinical_sealer(settings_with(clinical_text=True, clinical_key_file=file))
+def test_key_and_half_may_stand_in_files_of_their_owners(tmp_path: Path) -> None:
+    key, half = tmp_path / "clinical.key", tmp_path / "clinical.half"
+    for file, text in ((key, KEY), (half, HALF)):
+        file.write_text(text + "\n")
+        file.chmod(0o600)
+    opener = load_clinical_opener(settings_with(clinical_text=True, clinical_key_file=key))
+    sealer = load_clinical_sealer(settings_with(clinical_text=True, clinical_sealing_half_file=half))
+    assert opener is not None
     assert sealer is not None
-    assert sealer.open(IMAGE, sealed()) == WORDS
+    assert opener.open(IMAGE, sealer.seal(IMAGE, WORDS) or b"") == WORDS
+
+
+def test_a_worker_is_given_the_former_key_too() -> None:
+    new = hashlib.sha256(b"new").hexdigest()
+    opener = load_clinical_opener(settings_with(clinical_text=True, clinical_key=new, clinical_old_key=KEY))
+    assert opener is not None
+    assert opener.open(IMAGE, sealed()) == WORDS
 
 
 @pytest.mark.parametrize(
@@ -94,9 +139,34 @@ def test_the_key_may_stand_in_a_file_of_its_owners(tmp_path: Path) -> None:
     [
         ({}, "XRAYGPT_CLINICAL_KEY_FILE"),
         ({"clinical_key": "0" * 64}, "can be guessed"),
-        ({"clinical_key": KEY.hex(), "sealing_key": KEY.hex().upper()}, "another key than the others"),
+        ({"clinical_key": KEY, "sealing_key": KEY.upper()}, "another key than the others"),
     ],
 )
 def test_a_missing_weak_or_shared_key_is_refused(given_key: dict[str, str], message: str) -> None:
+    for load in (load_clinical_opener, sealing_half):
+        with pytest.raises(ConfigurationError, match=message):
+            load(settings_with(clinical_text=True, **given_key))
+
+
+@pytest.mark.parametrize(
+    ("given_half", "message"),
+    [
+        ({}, "python -m workers.sealing_half"),
+        ({"clinical_key": KEY}, "which only GPU workers hold"),
+        ({"clinical_sealing_half": KEY}, "must be 128 hex digits"),
+    ],
+)
+def test_who_seals_is_asked_for_the_half_and_not_for_the_key(given_half: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        load_clinical_sealer(settings_with(clinical_text=True, **given_key))
+        load_clinical_sealer(settings_with(clinical_text=True, **given_half))
+
+
+def test_a_command_prints_the_half_of_the_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XRAYGPT_CLINICAL_KEY", KEY)
+    assert command.main() == 0
+    assert capsys.readouterr().out == HALF + "\n"
+    monkeypatch.delenv("XRAYGPT_CLINICAL_KEY")
+    assert command.main() == 1
+    assert "XRAYGPT_CLINICAL_KEY_FILE" in capsys.readouterr().err

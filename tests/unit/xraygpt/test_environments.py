@@ -51,3 +51,15 @@ def test_the_search_for_aws_credentials_is_for_buckets_without_keys_and_for_the_
 
 def test_a_server_that_is_not_ours_gets_no_setting_of_ours() -> None:
     assert set(system(SHELL)) == {"PATH", "LC_ALL", "https_proxy"}
+
+
+def test_who_seals_the_hospitals_words_has_no_key_that_opens_them() -> None:
+    shell = {
+        "XRAYGPT_CLINICAL_KEY_FILE": "key",
+        "XRAYGPT_CLINICAL_OLD_KEY": "old",
+        "XRAYGPT_CLINICAL_SEALING_HALF": "h",
+    }
+    given = {process: environment_of(process, shell, KEYS).keys() & shell.keys() for process in SECRETS_OF}
+    assert given.pop("gpu") == {"XRAYGPT_CLINICAL_KEY_FILE", "XRAYGPT_CLINICAL_OLD_KEY"}
+    assert given.pop("gateway") == given.pop("ingest") == {"XRAYGPT_CLINICAL_SEALING_HALF"}
+    assert not any(given.values())

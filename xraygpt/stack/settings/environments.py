@@ -22,7 +22,11 @@ _NUMBERS = {
     *("XRAYGPT_SEALING_KEY", "XRAYGPT_SEALING_KEY_FILE"),
     *("XRAYGPT_SEALING_OLD_KEY", "XRAYGPT_SEALING_OLD_KEY_FILE"),
 }
-_CLINICAL = {"XRAYGPT_CLINICAL_KEY", "XRAYGPT_CLINICAL_KEY_FILE"}
+_OPENS_WORDS = {
+    *("XRAYGPT_CLINICAL_KEY", "XRAYGPT_CLINICAL_KEY_FILE"),
+    *("XRAYGPT_CLINICAL_OLD_KEY", "XRAYGPT_CLINICAL_OLD_KEY_FILE"),
+}
+_SEALS_WORDS = {"XRAYGPT_CLINICAL_SEALING_HALF", "XRAYGPT_CLINICAL_SEALING_HALF_FILE"}
 _WORKER = _DATABASE | _BROKER | _S3 | {"XRAYGPT_METRICS_TOKEN"}
 
 SECRETS_OF: Mapping[str, frozenset[str]] = {
@@ -31,11 +35,11 @@ SECRETS_OF: Mapping[str, frozenset[str]] = {
         "migrations": _DATABASE,
         "begin-rotation": _DATABASE | _BROKER | _PSEUDONYMS,
         "gateway": _WORKER
-        | (_PSEUDONYMS | _NUMBERS | _CLINICAL | _CERTIFICATE)
+        | (_PSEUDONYMS | _NUMBERS | _SEALS_WORDS | _CERTIFICATE)
         | {"XRAYGPT_READER_URL", "XRAYGPT_WEBHOOK_TOKEN"},
         "create-key": _DATABASE | _BROKER,
-        "ingest": _WORKER | _PSEUDONYMS | _NUMBERS | _CLINICAL,
-        "gpu": _WORKER | _CLINICAL | {"XRAYGPT_VLLM_KEY", "XRAYGPT_SERVER_KEY"},
+        "ingest": _WORKER | _PSEUDONYMS | _NUMBERS | _SEALS_WORDS,
+        "gpu": _WORKER | _OPENS_WORDS | {"XRAYGPT_VLLM_KEY", "XRAYGPT_SERVER_KEY"},
         "training": _WORKER,
         "control": _WORKER,
         "events": _WORKER,
@@ -114,7 +118,7 @@ def _secret_names() -> frozenset[str]:
         for name, field in Settings.model_fields.items()
         if SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
     }
-    return frozenset(typed | _PSEUDONYMS | _NUMBERS | _CLINICAL | _CERTIFICATE)
+    return frozenset(typed | _PSEUDONYMS | _NUMBERS | _OPENS_WORDS | _SEALS_WORDS | _CERTIFICATE)
 
 
 _SETTINGS = _names(Settings) | _HOME

@@ -24,7 +24,7 @@ class Home:
         old_hmac_key_file: the key before, while it is replaced.
         next_hmac_key_file: the key that is about to take its place; there for a moment only.
         sealing_key_file: the key that seals numbers, where they are kept; beside it the key before, and the next one.
-        clinical_key_file: the key that seals clinical text, where models are shown it.
+        clinical_key_file: the key that opens clinical text, where models are shown it; beside it the key before.
         run: working directory of our own processes; by it and their program a killed run's leftovers are known.
     """
 
@@ -40,6 +40,7 @@ class Home:
         self.old_sealing_key_file = root / "sealing.old.key"
         self.next_sealing_key_file = root / "sealing.next.key"
         self.clinical_key_file = root / "clinical.key"
+        self.old_clinical_key_file = root / "clinical.old.key"
         self.prometheus_file = root / "prometheus.yml"
         self.certificates = root / "certificates"
         self.run = root / "run"
