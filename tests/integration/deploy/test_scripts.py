@@ -139,7 +139,7 @@ def forgets(client: Any, data: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 def test_the_identities_of_the_containers_are_those_of_the_one_machine_stack() -> None:
-    keys = {name: [(f"${{S3_{name.upper()}_ACCESS_KEY}}", f"${{S3_{name.upper()}_SECRET_KEY}}")] for name in IDENTITIES}
+    keys = {name: (f"${{S3_{name.upper()}_ACCESS_KEY}}", f"${{S3_{name.upper()}_SECRET_KEY}}") for name in IDENTITIES}
     expected = document(keys, ("SOURCE_BUCKET", "DERIVED_BUCKET"))
     assert json.loads((DEPLOY / "s3-identities.json").read_text()) == expected
 

@@ -1,4 +1,4 @@
-"""What each identity of the S3 server may do, the change of its keys, TLS, and that deleted bytes leave the disk."""
+"""What each identity of the S3 server may do, TLS, and that deleted bytes leave the disk."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from tests.support.s3_tools import s3_client
 from tests.support.service_tools import started
 from xraygpt.stack.servers.s3 import ObjectServer
-from xraygpt.stack.servers.s3_identities import GRANTS, IDENTITIES, OWNER, S3Identities
+from xraygpt.stack.servers.s3_identities import GRANTS, IDENTITIES, OWNER
 from xraygpt.stack.settings.certificates import Authority
 from xraygpt_core.s3_client import s3_client as our_client
 from xraygpt_core.settings import Settings
@@ -118,35 +118,6 @@ def test_an_identity_copies_nothing_to_where_it_may_not_write(server: ObjectServ
         assert not may(lambda: client.copy_object(Bucket="derived", Key="copy", CopySource=copy))
 
 
-def test_keys_change_while_both_work_until_the_old_ones_end(server: ObjectServer) -> None:
-    def works(keys: tuple[str, str]) -> bool:
-        with closing(s3_client(server.url, *keys, retries=ONCE)) as client:
-            try:
-                client.head_bucket(Bucket="source")
-                client.get_object(Bucket="source", Key="none")
-            except ClientError as error:
-                return error.response["Error"]["Code"] == "NoSuchKey"
-        return True
-
-    for identity in ("gateway", OWNER):
-        first = server.keys(identity)
-        another_process = ObjectServer(server.directory, webhook_bucket="source", derived_bucket="derived")
-        second = another_process.rotate(identity)
-        assert server.keys(identity) == second != first
-        assert [works(first), works(second)] == [True, True]
-        server.end_old_keys(identity)
-        assert [works(first), works(second)] == [False, True]
-    assert works(server.keys("ingest"))
-
-
-def test_a_third_change_ends_the_first_keys(tmp_path: Path) -> None:
-    identities = S3Identities(tmp_path, "source", "derived", ("owner", "secret"))
-    first, second, third = identities.keys("gpu"), identities.add("gpu"), identities.add("gpu")
-    identities.write()
-    text = identities.file.read_text()
-    assert [one[0] in text for one in (first, second, third)] == [False, True, True]
-
-
 def test_the_keys_of_a_former_version_stay_the_owner_s(tmp_path: Path) -> None:
     (tmp_path / "service.json").write_text('{"access_key": "OLD", "secret_key": "KEY", "jwt_key": "x", "ports": {}}')
     server = ObjectServer(tmp_path, webhook_bucket="source", derived_bucket="derived")
@@ -212,4 +183,3 @@ def test_with_tls_it_speaks_to_who_trusts_its_authority(tmp_path: Path) -> None:
             assert trusting.get_object(Bucket="source", Key="a")["ContentLength"] == 100_000
         with closing(client(None)) as doubting, pytest.raises(BotoCoreError):
             doubting.list_buckets()
-        server.rotate(OWNER)

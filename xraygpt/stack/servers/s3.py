@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 
-from xraygpt.stack.processes.child import Child, StackError, end_leftovers, leftovers
+from xraygpt.stack.processes.child import Child, StackError, end_leftovers
 from xraygpt.stack.servers.ports import HIGHEST_PORT, SETTINGS, choose, is_free, taken
 from xraygpt.stack.servers.s3_compaction import Compaction
 from xraygpt.stack.servers.s3_doors import S3Doors
-from xraygpt.stack.servers.s3_identities import OWNER, Keys, S3Identities, reload
+from xraygpt.stack.servers.s3_identities import OWNER, Keys, S3Identities
 from xraygpt.stack.servers.server import Server
 from xraygpt.stack.settings.certificates import Authority
 from xraygpt.stack.settings.remembered import remember, secret
@@ -85,27 +85,6 @@ class ObjectServer(Server):
     def keys(self, identity: str) -> Keys:
         """Access key and secret key one process is to use (KeyError: there is no such identity)."""
         return self._identities.keys(identity)
-
-    def rotate(self, identity: str) -> Keys:
-        """Give an identity new keys. Those it had work until :meth:`end_old_keys`, those before them do no longer.
-
-        Works from another process than the one that started the server, too.
-
-        Raises:
-            StackError: the server does not take them.
-        """
-        new = self._identities.add(identity)
-        self._reload({new: True})
-        return new
-
-    def end_old_keys(self, identity: str) -> None:
-        """Only the newest keys of an identity work any more.
-
-        Raises:
-            StackError: the server still takes an old one.
-        """
-        old = self._identities.end_old(identity)
-        self._reload(dict.fromkeys(old, False))
 
     def compact(self) -> None:
         """Remove from the disk what was deleted from the derived bucket, and return when that is done.
@@ -250,9 +229,6 @@ class ObjectServer(Server):
             return healthy and f"127.0.0.1:{self.ports['volume']}" in page.text
         except httpx.TransportError:
             return False
-
-    def _reload(self, wanted: dict[Keys, bool]) -> None:
-        reload(leftovers(program(), self._home), wanted, self.url, self.ca_file)
 
     def _remove_sockets(self) -> None:
         """It leaves some of its unix sockets behind."""

@@ -3,25 +3,15 @@
 Rights are IAM policies: SeaweedFS's own actions do not tell writing from deleting.
 """
 
-import contextlib
 import json
-import os
 import secrets
-import signal
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from xraygpt.stack.processes.child import StackError
 from xraygpt.stack.settings.remembered import recall, remember, secret
-from xraygpt_core.s3_client import new_client
 
 OWNER = "owner"
-RELOAD_SECONDS = 10.0
-_UNKNOWN_KEYS = ("InvalidAccessKeyId", "SignatureDoesNotMatch")
 _VERBS = {
     "read": ["s3:GetObject", "s3:GetObjectVersion"],
     "write": ["s3:PutObject", "s3:UploadPart", "s3:CompleteMultipartUpload", "s3:AbortMultipartUpload"],
@@ -58,7 +48,7 @@ Keys = tuple[str, str]  # access key, secret key
 class S3Identities:
     """The identities of one S3 server, their keys remembered in ``directory`` (files 0600).
 
-    Each call reads the file again: the command that rotates a key is another process than the supervisor.
+    New keys are made where none are remembered: ``xraygpt rotate bucket`` forgets them.
 
     Args:
         source, derived: the buckets; None: there is only the owner.
@@ -72,47 +62,34 @@ class S3Identities:
         self._owner = owner
 
     def keys(self, name: str) -> Keys:
-        """The keys this identity is to use now."""
-        return self._all()[name][0]
-
-    def add(self, name: str) -> Keys:
-        """Give an identity new keys beside those it uses; what it used before these ends."""
-        new = make_keys()
-        self._keep(name, [new, self.keys(name)])
-        return new
-
-    def end_old(self, name: str) -> list[Keys]:
-        """Only its newest keys stay; those that ended."""
-        newest, *old = self._all()[name]
-        self._keep(name, [newest])
-        return old
+        """The keys of this identity."""
+        return self._all()[name]
 
     def write(self) -> None:
         """The file for the server, and the memory of what is in it."""
         keys = self._all()
-        remember(self._memory, {"keys": keys})
+        self._remember(keys)
         remember(self.file, document(keys, self._buckets))
 
-    def _keep(self, name: str, keys: list[Keys]) -> None:
-        remember(self._memory, {"keys": self._all() | {name: keys}})
-        self.write()
+    def _remember(self, keys: Mapping[str, Keys]) -> None:
+        remember(self._memory, {"keys": {name: [one] for name, one in keys.items()}})
 
-    def _all(self) -> dict[str, list[Keys]]:
-        keys_of = {name: [tuple(one) for one in keys] for name, keys in recall(self._memory).get("keys", {}).items()}
-        keys_of.setdefault(OWNER, [self._owner])
+    def _all(self) -> dict[str, Keys]:
+        kept: dict[str, list[Keys]] = recall(self._memory).get("keys", {})
+        keys_of = {OWNER: self._owner} | {name: (one[0], one[1]) for name, (one, *_) in kept.items()}
         wanted = IDENTITIES if self._buckets else (OWNER,)
         if missing := [name for name in wanted if name not in keys_of]:
-            keys_of |= {name: [make_keys()] for name in missing}
-            remember(self._memory, {"keys": keys_of})
+            keys_of |= {name: _make_keys() for name in missing}
+            self._remember(keys_of)
         return keys_of
 
 
-def make_keys() -> Keys:
+def _make_keys() -> Keys:
     """96 bits to name it by, 192 that are secret."""
     return secrets.token_hex(10), secret()
 
 
-def document(keys: Mapping[str, list[Keys]], buckets: tuple[str, str] | None) -> dict[str, Any]:
+def document(keys: Mapping[str, Keys], buckets: tuple[str, str] | None) -> dict[str, Any]:
     """What SeaweedFS reads. ``keys`` may be references to its environment (``${NAME}``)."""
     granted = [name for name in GRANTS if name in keys and buckets]
     return {
@@ -144,32 +121,6 @@ def policy(name: str, source: str, derived: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def reload(pids: list[int], wanted: Mapping[Keys, bool], url: str, ca_file: Path | None) -> None:
-    """Let running servers read their file again, and wait until each pair of keys works or not, as wanted.
-
-    Raises:
-        StackError: RELOAD_SECONDS were not enough.
-    """
-    for pid in pids:
-        os.kill(pid, signal.SIGHUP)
-    deadline = time.monotonic() + RELOAD_SECONDS
-    for keys, works in wanted.items() if pids else ():
-        while _are_known(keys, url, ca_file) is not works:
-            if time.monotonic() > deadline:
-                raise StackError(f"s3: it {'does not take new' if works else 'still takes old'} keys; restart it")
-            time.sleep(0.05)
-
-
-def _are_known(keys: Keys, url: str, ca_file: Path | None) -> bool:
-    with contextlib.closing(new_client(url, *keys, ca_file=ca_file)) as client:
-        try:
-            client.list_buckets()
-        except ClientError as error:
-            return error.response["Error"]["Code"] not in _UNKNOWN_KEYS
-        except BotoCoreError as error:
-            raise StackError(f"s3: it does not answer ({type(error).__name__})") from None
-    return True
-
-
-def _credentials(keys: list[Keys]) -> list[dict[str, str]]:
-    return [{"accessKey": access_key, "secretKey": secret_key} for access_key, secret_key in keys]
+def _credentials(keys: Keys) -> list[dict[str, str]]:
+    access_key, secret_key = keys
+    return [{"accessKey": access_key, "secretKey": secret_key}]
