@@ -58,7 +58,7 @@ def answer_so_far(written: str, server: ChatServer, *, waits: bool = False) -> s
     """What of an unfinished text may be shown already: nothing before its thinking has ended.
 
     Args:
-        waits: the model is known to think first, even where no mark begins it; so if the bundle names marks.
+        waits: the model may think first, even where no mark begins it; so it is if the bundle names marks.
     """
     parts = taken_apart(without_half_a_mark(written, server.think), server.think)
     if (waits or server.think is not None) and not parts.is_ended:

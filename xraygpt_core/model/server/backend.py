@@ -120,7 +120,7 @@ class ServerEngine(RemoteEngine[ChatRequest]):
         self._bundle, self._counts_queue = bundle, True
         self._refusal: ConfigurationError | None = None
         self._software: dict[str, str] | None = None
-        self._thinks_first = False  # its template begins the thinking, as one of its answers has shown
+        self._thinks_first: bool | None = None  # whether its template begins the thinking; unknown until an answer ends
         self.identity = Identity(server)
         try:
             self._look()
@@ -178,7 +178,7 @@ class ServerEngine(RemoteEngine[ChatRequest]):
                 said = conversation(self._bundle, accepted.request, latest=turns)
                 continue
             answer = written.answer(self._bundle.server)
-            self._thinks_first |= answer.began_before
+            self._thinks_first = self._thinks_first or answer.began_before
             return self._generated(accepted, said, body, written, answer, started)
 
     def _write(self, accepted: ChatRequest, body: dict[str, Any]) -> _Writing:
@@ -194,7 +194,8 @@ class ServerEngine(RemoteEngine[ChatRequest]):
                     raise AnswerFailed("wrote more than it was asked for")
                 request.on_progress()
                 if request.on_text is not None and event.text:
-                    request.on_text(answer_so_far(written.text, self._bundle.server, waits=self._thinks_first))
+                    waits = self._thinks_first is not False
+                    request.on_text(answer_so_far(written.text, self._bundle.server, waits=waits))
         return written
 
     @contextmanager

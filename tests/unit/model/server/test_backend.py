@@ -75,15 +75,28 @@ def test_common_marks_that_are_cut_over_events_are_kept_apart_and_never_streamed
     assert set(texts) <= {"", "Clear."}
 
 
-def test_a_model_whose_template_began_the_thinking_shows_none_of_it_from_its_second_answer_on(
+def test_a_model_whose_template_began_the_thinking_shows_none_of_it_not_even_in_its_first_answer(
     server: SmallVision, make: Make, noise_png: Png
 ) -> None:
     texts: list[str] = []
     server.scripts = [[json.dumps(piece("A nodule?")), *whole("</think>Clear.")] for _ in range(2)]
     engine = make()
-    assert ask(engine, noise_png(1)).text == "Clear."
-    assert ask(engine, noise_png(1), on_text=texts.append).text == "Clear."
+    for _ in range(2):
+        assert ask(engine, noise_png(1), on_text=texts.append).text == "Clear."
     assert set(texts) <= {"", "Clear."}
+
+
+def test_a_model_that_does_not_think_shows_its_text_while_it_writes_from_its_second_answer_on(
+    server: SmallVision, make: Make, noise_png: Png
+) -> None:
+    server.scripts = [[json.dumps(piece("The lungs ")), *whole("are clear.")] for _ in range(2)]
+    engine, shown = make(), list[list[str]]()
+    for _ in range(2):
+        texts: list[str] = []
+        assert ask(engine, noise_png(1), on_text=texts.append).text == "The lungs are clear."
+        shown.append(texts)
+    assert set(shown[0]) == {""}
+    assert "The lungs" in shown[1]
 
 
 @pytest.mark.parametrize(("ended", "cut_off"), [("length", True), ("stop", False), ("stop_sequence", False)])
