@@ -77,11 +77,14 @@ _REVIEWED = f"""
     ORDER BY superseded_at DESC LIMIT 1
 """
 
-# The ids are worked out once, as an array: of "this one or one of those" the planner would walk through the table.
+# The ids are worked out once, as an array: of "this one or one of those" the planner would walk through the table. And
+# the lines are sorted apart: for their order alone it would walk through the index of all of them.
 _TIMELINE = """
-    SELECT at, what, who, image_id, job_id, attempt, epoch, detail FROM timeline
-    WHERE study_id = ANY (ARRAY(SELECT CAST(:id AS uuid) UNION ALL SELECT id FROM studies WHERE alias_of = :id))
-    ORDER BY id
+    WITH lines AS MATERIALIZED (
+        SELECT id, at, what, who, image_id, job_id, attempt, epoch, detail FROM timeline
+        WHERE study_id = ANY (ARRAY(SELECT CAST(:id AS uuid) UNION ALL SELECT id FROM studies WHERE alias_of = :id))
+    )
+    SELECT at, what, who, image_id, job_id, attempt, epoch, detail FROM lines ORDER BY id
 """
 
 _DEAD = """
@@ -199,6 +202,7 @@ def timeline(ledger: Ledger, study_id: UUID) -> list[dict[str, Any]]:
     """
     with ledger.work() as work:
         home = resolve(work, study_id)
+        work.by_index()
         rows = work.rows(_TIMELINE, {"id": home})
         record(work, "timeline read", study=home)
     return [dict(row) for row in rows]
