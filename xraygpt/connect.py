@@ -88,12 +88,14 @@ def clinical_opener() -> "ClinicalOpener | None":
     """
     from xraygpt_core.clinical_sealing import load_clinical_opener
     from xraygpt_core.key_settings import KeySettings
+    from xraygpt_core.settings import read_settings
 
     given: dict[str, Any] = {"clinical_text": True}
     if not (setting("clinical_key") or setting("clinical_key_file")):
         given["clinical_key_file"] = home().clinical_key_file
         if not home().clinical_key_file.is_file():
             return None
-        if home().old_clinical_key_file.is_file():
-            given["clinical_old_key_file"] = home().old_clinical_key_file
-    return load_clinical_opener(KeySettings(**given))
+    if not (setting("clinical_old_key") or setting("clinical_old_key_file")):
+        old = home().old_clinical_key_file
+        given |= {"clinical_old_key_file": old} if old.is_file() else {}
+    return load_clinical_opener(read_settings(KeySettings, **given))

@@ -9,6 +9,7 @@ words of another image do not open. The key is none of the other keys: who opens
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from uuid import UUID
 
@@ -20,17 +21,19 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from xraygpt_core.clinical_text import LONGEST, UNKNOWN, Clinical
 from xraygpt_core.errors import ConfigurationError
-from xraygpt_core.key_files import KeyWords, read_key
+from xraygpt_core.key_files import KeyWords, read_key, read_keys
 from xraygpt_core.key_settings import KeySettings
 
 _KEY = KeyWords("key of the clinical text", "no other key opens the text that was sealed for it")
+_OTHER = KeyWords("pseudonymisation or sealing key", "no other key does what it did")
+_HALF_FROM = "python -m workers.sealing_half"
 _HALF = KeyWords(
-    "sealing half of the key of the clinical text",
-    "`python -m workers.sealing_half` makes it again from the key",
-    size=64,
+    "sealing half of the key of the clinical text", f"`{_HALF_FROM}` makes it again from the key", 68, _HALF_FROM
 )
+_SHARED = "settings: the key of the clinical text must be another key than the others"
 _PURPOSE = b"xraygpt clinical text 2|"
 _KEY_BYTES = 32
+_CHECK_BYTES = 4  # of a half, against one that was typed or put together wrongly
 _ONCE = bytes(12)  # the nonce: each box has a key of its own
 _BLOCK_BYTES = 256  # a box does not tell how long its words are
 
@@ -39,11 +42,16 @@ class ClinicalSealer:
     """Seals the words of one installation, and opens none.
 
     Args:
-        half: the public key, and the secret that draws ephemeral keys; 32 bytes each.
+        half: as :attr:`ClinicalOpener.sealing_half`.
+
+    Raises:
+        ConfigurationError: it is the half of no key.
     """
 
     def __init__(self, half: bytes) -> None:
-        self._public, self._secret = half[:_KEY_BYTES], half[_KEY_BYTES:]
+        self._public, self._secret, check = half[:_KEY_BYTES], half[_KEY_BYTES : 2 * _KEY_BYTES], half[2 * _KEY_BYTES :]
+        if check != _check(self._public + self._secret):
+            raise ConfigurationError(f"settings: the {_HALF.name} is damaged: `{_HALF_FROM}` prints it")
 
     def __repr__(self) -> str:
         return "ClinicalSealer()"
@@ -67,27 +75,48 @@ class ClinicalOpener:
 
     Args:
         key: 32 bytes.
-        former: that of the key before, for what was sealed for it.
+        former: the keys before, for what was sealed for them.
+
+    Attributes:
+        sealing_half: the public key, the secret that draws ephemeral keys, and four bytes that tell whether both are
+            whole.
     """
 
-    def __init__(self, key: bytes, former: "ClinicalOpener | None" = None) -> None:
+    def __init__(self, key: bytes, former: Iterable[bytes] = ()) -> None:
         self._private = X25519PrivateKey.from_private_bytes(_derived(key, b"opens"))
         self._public = self._private.public_key().public_bytes_raw()
-        self._former = former
-        self.sealing_half = self._public + _derived(key, b"draws")
+        self._former = tuple(ClinicalOpener(one) for one in former if one != key)
+        half = self._public + _derived(key, b"draws")
+        self.sealing_half = half + _check(half)
 
     def __repr__(self) -> str:
         return "ClinicalOpener()"
 
     def open(self, image_id: UUID, box: bytes) -> Clinical:
-        """The words of an image; nothing where the box is another image's, or was sealed for another key."""
+        """The words of an image; nothing where the box is another image's, for another key, or holds none."""
         sender, sealed = box[:_KEY_BYTES], box[_KEY_BYTES:]
         try:
             shared = self._private.exchange(X25519PublicKey.from_public_bytes(sender))
             plain = _cipher(shared, sender, self._public).decrypt(_ONCE, sealed, _PURPOSE + image_id.bytes)
         except (InvalidTag, ValueError):
-            return UNKNOWN if self._former is None else self._former.open(image_id, box)
-        return Clinical(**json.loads(plain))
+            return next((words for one in self._former if (words := one.open(image_id, box)) != UNKNOWN), UNKNOWN)
+        return _words(plain)
+
+
+def _words(plain: bytes) -> Clinical:
+    """What a box holds. Who seals is trusted less than who opens: what is no text is not taken for words."""
+    try:
+        words = Clinical(**json.loads(plain))
+    except (ValueError, TypeError, RecursionError):
+        return UNKNOWN
+    parts = asdict(words)
+    if not all(text is None or isinstance(text, str) for text in parts.values()):
+        return UNKNOWN
+    return Clinical(**{name: _storable(text) for name, text in parts.items()})
+
+
+def _check(half: bytes) -> bytes:
+    return hashlib.sha256(_PURPOSE + half).digest()[:_CHECK_BYTES]
 
 
 def _derived(secret: bytes, info: bytes) -> bytes:
@@ -113,18 +142,27 @@ def load_clinical_sealer(settings: KeySettings) -> ClinicalSealer | None:
     """What gateway and ingest seal with; None where the installation uses no clinical text.
 
     Raises:
-        ConfigurationError: it does, and the sealing half is missing, readable by others, or none.
+        ConfigurationError: it does, and the sealing half is missing, readable by others, none, or that of another key
+            of this process; or the process is given a key that opens.
     """
     if not settings.clinical_text:
         return None
+    opening = (settings.clinical_key, settings.clinical_key_file)
+    if any((*opening, settings.clinical_old_key, settings.clinical_old_key_file)):
+        raise ConfigurationError(
+            "settings: XRAYGPT_CLINICAL_KEY and XRAYGPT_CLINICAL_OLD_KEY are for GPU workers alone: who seals words "
+            "may not open them"
+        )
     half = read_key(settings.clinical_sealing_half, settings.clinical_sealing_half_file,
                     "XRAYGPT_CLINICAL_SEALING_HALF", _HALF)  # fmt: skip
     if half is None:
         raise ConfigurationError(
             "settings: XRAYGPT_CLINICAL_TEXT is true, and XRAYGPT_CLINICAL_SEALING_HALF_FILE (or "
-            "XRAYGPT_CLINICAL_SEALING_HALF) is missing: `python -m workers.sealing_half` makes it from the key of the "
-            "clinical text, which only GPU workers hold"
+            f"XRAYGPT_CLINICAL_SEALING_HALF) is missing: `{_HALF_FROM}` makes it from the key of the clinical text, "
+            "which only GPU workers hold"
         )
+    if any(ClinicalOpener(one).sealing_half == half for one in _other_keys(settings)):
+        raise ConfigurationError(_SHARED)
     return ClinicalSealer(half)
 
 
@@ -144,16 +182,22 @@ def _opener(settings: KeySettings) -> ClinicalOpener:
         ConfigurationError: the key is missing, readable by others, no key, no secret, or another key too.
     """
     key = read_key(settings.clinical_key, settings.clinical_key_file, "XRAYGPT_CLINICAL_KEY", _KEY)
-    former = read_key(settings.clinical_old_key, settings.clinical_old_key_file, "XRAYGPT_CLINICAL_OLD_KEY", _KEY)
+    former = read_keys(settings.clinical_old_key, settings.clinical_old_key_file, "XRAYGPT_CLINICAL_OLD_KEY", _KEY)
     if key is None:
         raise ConfigurationError(
             "settings: XRAYGPT_CLINICAL_TEXT is true, and XRAYGPT_CLINICAL_KEY_FILE (or XRAYGPT_CLINICAL_KEY) is "
-            "missing: make a key with openssl rand -hex 32"
+            f"missing: make a key with {_KEY.made_with}"
         )
-    others = (
-        read_key(settings.hmac_key, settings.hmac_key_file, "XRAYGPT_HMAC_KEY", _KEY),
-        read_key(settings.sealing_key, settings.sealing_key_file, "XRAYGPT_SEALING_KEY", _KEY),
-    )
-    if key in others:
-        raise ConfigurationError("settings: the key of the clinical text must be another key than the others")
-    return ClinicalOpener(key, ClinicalOpener(former) if former and former != key else None)
+    if not _other_keys(settings).isdisjoint((key, *former)):
+        raise ConfigurationError(_SHARED)
+    return ClinicalOpener(key, former)
+
+
+def _other_keys(settings: KeySettings) -> set[bytes]:
+    """Of pseudonyms and numbers, as far as this process has them."""
+    names = ("hmac_key", "hmac_old_key", "sealing_key", "sealing_old_key")
+    read = [
+        read_key(getattr(settings, name), getattr(settings, f"{name}_file"), f"XRAYGPT_{name.upper()}", _OTHER)
+        for name in names
+    ]
+    return {key for key in read if key is not None}

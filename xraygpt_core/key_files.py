@@ -22,11 +22,13 @@ class KeyWords:
         name: such as ``pseudonymisation key``.
         loss: what another key in its place cannot do.
         size: its bytes.
+        made_with: the command that makes one.
     """
 
     name: str
     loss: str
     size: int = 32
+    made_with: str = "openssl rand -hex 32"
 
 
 def read_key(given: SecretStr | None, file: Path | None, setting: str, words: KeyWords) -> bytes | None:
@@ -38,6 +40,17 @@ def read_key(given: SecretStr | None, file: Path | None, setting: str, words: Ke
     if given is not None:
         return _parsed(given.get_secret_value(), setting, words)
     return None if file is None else _parsed(_read(file, words), str(file), words)
+
+
+def read_keys(given: SecretStr | None, file: Path | None, setting: str, words: KeyWords) -> tuple[bytes, ...]:
+    """The keys of a setting, else of a file, with white space between them; none where neither is given.
+
+    Raises:
+        ConfigurationError: as :func:`read_key`, of each.
+    """
+    text = given.get_secret_value() if given is not None else "" if file is None else _read(file, words)
+    where = setting if given is not None else str(file)
+    return tuple(_parsed(one, where, words) for one in text.split())
 
 
 def _read(path: Path, words: KeyWords) -> str:
@@ -63,7 +76,7 @@ def _parsed(text: str, where: str, words: KeyWords) -> bytes:
     key = bytes.fromhex(text)
     if _is_guessable(key):
         raise ConfigurationError(
-            f"{where}: this {words.name} is a pattern that can be guessed; make one with: openssl rand -hex 32"
+            f"{where}: this {words.name} is a pattern that can be guessed; make one with: {words.made_with}"
         )
     return key
 

@@ -46,11 +46,11 @@ class KeySettings(BaseSettings):
     )
     clinical_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
     clinical_old_key_file: Path | None = Field(
-        None, description="file with the key before, which opens what was sealed for it"
+        None, description="file with the keys before, one a line, which open what was sealed for them"
     )
     clinical_old_key: SecretStr | None = Field(None, description="the same key as a setting, instead of the file")
     clinical_sealing_half_file: Path | None = Field(
-        None, description="file with the key's sealing half, for gateway and ingest (128 hex digits, 0600)"
+        None, description="file with the key's sealing half, for gateway and ingest (136 hex digits, 0600)"
     )
     clinical_sealing_half: SecretStr | None = Field(None, description="the same half as a setting, instead of the file")
 

@@ -70,7 +70,9 @@ ENGINE_IDEAL_SECONDS = Counter(
 )
 TOKENS = Counter("xraygpt_tokens_total", "Tokens generated")
 SUMMARIES = Counter("xraygpt_summaries_total", "Summaries committed")
-WORDS_UNOPENED = Counter("xraygpt_words_unopened_total", "Jobs about films whose sealed words were for another key")
+WORDS_UNOPENED = Counter(
+    "xraygpt_words_unopened_total", "Attempts at a text without words of its film, which were sealed for another key"
+)
 IMAGES_REFUSED = Counter("xraygpt_images_refused_total", "Images the chest check refused")
 OUT_OF_SCOPE = Counter(
     "xraygpt_out_of_scope_total", "Summaries and answers about films the model was not made for", ["kind"]

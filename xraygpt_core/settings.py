@@ -246,7 +246,7 @@ def _check_broker_options(query: str, *, tls: bool) -> None:
             raise ValueError(f"ssl_cert_reqs is one of {', '.join(_CERT_REQS)}")
 
 
-_Kind = TypeVar("_Kind", bound=FlowerSettings)
+_Kind = TypeVar("_Kind", bound=BaseSettings)
 
 
 def load_settings() -> Settings:

@@ -15,18 +15,19 @@ from xraygpt.commands.options import AsJson
 from xraygpt.connect import home, is_set, process_environment
 from xraygpt.stack.launch import start, stop
 from xraygpt.stack.processes.child import StackError, die_with_parent
-from xraygpt.stack.settings.home import Home, replace_hmac_key, replace_sealing_key, running_stack
+from xraygpt.stack.settings.home import Home, replace_hmac_key, replace_sealing_key, retire_clinical_key, running_stack
 from xraygpt.stack.settings.rotation import ROTATED
 from xraygpt.stack.settings.switches import is_on
 from xraygpt_core.exit_codes import UNFINISHED
 
 
 class What(StrEnum):
-    """The secrets that can be replaced; all but the first three are names of ``ROTATED``."""
+    """The secrets that can be replaced; all but the first four are names of ``ROTATED``."""
 
     ALL = "all"
     PSEUDONYMS = "pseudonyms"
     NUMBERS = "numbers"
+    WORDS = "words"
     DATABASE = "database"
     BROKER = "broker"
     BUCKET = "bucket"
@@ -38,7 +39,7 @@ class What(StrEnum):
 
 
 def rotate(
-    what: Annotated[What, typer.Argument(help="Which secrets; all: every one but pseudonyms and numbers.")],
+    what: Annotated[What, typer.Argument(help="Which secrets; all: every one but pseudonyms, numbers and words.")],
     give_up: Annotated[
         bool, typer.Option("--give-up", help="pseudonyms: end the old key although some films cannot be read again.")
     ] = False,
@@ -51,6 +52,8 @@ def rotate(
         over = _pseudonyms(data, give_up=give_up)
     elif what is What.NUMBERS:
         over = _numbers(data)
+    elif what is What.WORDS:
+        over = _words(data)
     else:
         over = True
         _secrets(data, [*ROTATED] if what is What.ALL else [str(what)])
@@ -108,6 +111,19 @@ def _numbers(data: Home) -> bool:
     if _run(["-m", "workers.reseal"], given, allowed=(0, UNFINISHED)) != 0:
         return False
     _end_old_key(data, data.old_sealing_key_file, "sealing")
+    return True
+
+
+def _words(data: Home) -> bool:
+    """Seal the hospital's words for a new key from now on. True: those before stay, to open what is theirs."""
+    if is_set("clinical_key") or is_set("clinical_key_file"):
+        raise StackError("the key of the words is a setting of yours: docs/operations.md says how to replace it")
+    if not is_on(os.environ, "XRAYGPT_CLINICAL_TEXT") or not data.clinical_key_file.exists():
+        raise StackError("no words are sealed here: that needs XRAYGPT_CLINICAL_TEXT=true, as at `xraygpt up`")
+    stop(data)
+    retire_clinical_key(data)
+    start(data, show.say)
+    show.say(f"new key {data.clinical_key_file}: back it up now, and {data.old_clinical_key_file} beside it")
     return True
 
 

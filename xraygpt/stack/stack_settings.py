@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from xraygpt.stack.processes.child import StackError
 from xraygpt.stack.processes.programs import EVENTS, WORKERS
 from xraygpt.stack.servers.ports import choose, keep, occupy
 from xraygpt.stack.servers.services import BackingServices
@@ -19,6 +20,7 @@ from xraygpt_core.clinical_sealing import sealing_half
 from xraygpt_core.key_settings import KeySettings
 from xraygpt_core.logins import PROCESSES, READER, ROLES
 from xraygpt_core.paths import models_dir
+from xraygpt_core.settings import read_settings
 from xraygpt_core.shutdown import stack_patience
 
 
@@ -100,15 +102,16 @@ class StackSettings:
                     "Without it no model is shown again what was known when the films of before were asked for."
                 )
             self.environ["XRAYGPT_CLINICAL_KEY_FILE"] = str(self.home.clinical_key_file)
-            if self.home.old_clinical_key_file.exists():
-                self.environ["XRAYGPT_CLINICAL_OLD_KEY_FILE"] = str(self.home.old_clinical_key_file)
-        if not {"XRAYGPT_CLINICAL_SEALING_HALF", "XRAYGPT_CLINICAL_SEALING_HALF_FILE"} & self.environ.keys():
-            self.environ["XRAYGPT_CLINICAL_SEALING_HALF"] = self._sealing_half()
-
-    def _sealing_half(self) -> str:
-        names = {f"XRAYGPT_{name.upper()}": name for name in ("clinical_key", "clinical_key_file")}
-        given: dict[str, Any] = {names[name]: self.environ[name] for name in names.keys() & self.environ.keys()}
-        return sealing_half(KeySettings(**given))
+        old = {"XRAYGPT_CLINICAL_OLD_KEY", "XRAYGPT_CLINICAL_OLD_KEY_FILE"}
+        if self.home.old_clinical_key_file.exists() and old.isdisjoint(self.environ):
+            self.environ["XRAYGPT_CLINICAL_OLD_KEY_FILE"] = str(self.home.old_clinical_key_file)
+        if not {"XRAYGPT_CLINICAL_SEALING_HALF", "XRAYGPT_CLINICAL_SEALING_HALF_FILE"}.isdisjoint(self.environ):
+            raise StackError(
+                "XRAYGPT_CLINICAL_SEALING_HALF is for servers: `xraygpt up` makes the half from the key; leave it out"
+            )
+        names = [name for name in KeySettings.model_fields if f"XRAYGPT_{name.upper()}" in self.environ]
+        given = {name: self.environ[f"XRAYGPT_{name.upper()}"] for name in names}
+        self.environ["XRAYGPT_CLINICAL_SEALING_HALF"] = sealing_half(read_settings(KeySettings, **given))
 
     @property
     def _workers(self) -> tuple[str, ...]:

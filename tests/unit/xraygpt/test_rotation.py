@@ -33,7 +33,7 @@ def memories(home: Home) -> dict[str, Any]:
 
 
 def test_every_name_is_on_the_command_line() -> None:
-    assert {*What} == {"all", "pseudonyms", "numbers", *ROTATED}
+    assert {*What} == {"all", "pseudonyms", "numbers", "words", *ROTATED}
 
 
 def test_all_of_them_together_leave_no_secret_as_it_was_and_no_port_changed(home: Home) -> None:

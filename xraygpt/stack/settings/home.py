@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xraygpt.stack.processes.child import StackError
+from xraygpt.stack.settings.remembered import replace_file
 from xraygpt_core.file_lock import lock_if_free
 
 
@@ -24,7 +25,7 @@ class Home:
         old_hmac_key_file: the key before, while it is replaced.
         next_hmac_key_file: the key that is about to take its place; there for a moment only.
         sealing_key_file: the key that seals numbers, where they are kept; beside it the key before, and the next one.
-        clinical_key_file: the key that opens clinical text, where models are shown it; beside it the key before.
+        clinical_key_file: the key that opens clinical text, where models are shown it; beside it those before.
         run: working directory of our own processes; by it and their program a killed run's leftovers are known.
     """
 
@@ -103,6 +104,18 @@ def replace_hmac_key(home: Home) -> None:
 def replace_sealing_key(home: Home) -> None:
     """The same for the key that seals numbers."""
     _replace(home.sealing_key_file, home.old_sealing_key_file, home.next_sealing_key_file)
+
+
+def retire_clinical_key(home: Home) -> None:
+    """The key of clinical text goes to those before it, which still open; the next start makes a new one.
+
+    Cut off between the two steps it is in both places, and still the key.
+    """
+    key = home.clinical_key_file.read_text("ascii").split()
+    old = home.old_clinical_key_file.read_text("ascii").split() if home.old_clinical_key_file.exists() else []
+    kept = "".join(f"{one}\n" for one in dict.fromkeys([*key, *old]))
+    replace_file(home.old_clinical_key_file, kept.encode(), 0o600)
+    home.clinical_key_file.unlink()
 
 
 def finish_replacing(home: Home) -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
+from threading import Lock
 from typing import Any
 
 import httpx
@@ -121,6 +122,7 @@ class ServerEngine(RemoteEngine[ChatRequest]):
         self._refusal: ConfigurationError | None = None
         self._software: dict[str, str] | None = None
         self._thinks_first: bool | None = None  # whether its template begins the thinking; unknown until an answer ends
+        self._learning = Lock()
         self.identity = Identity(server)
         try:
             self._look()
@@ -178,8 +180,16 @@ class ServerEngine(RemoteEngine[ChatRequest]):
                 said = conversation(self._bundle, accepted.request, latest=turns)
                 continue
             answer = written.answer(self._bundle.server)
-            self._thinks_first = self._thinks_first or answer.began_before
+            self._learn(answer.began_before, cut=written.ended == CUT)
             return self._generated(accepted, said, body, written, answer, started)
+
+    def _learn(self, began_before: bool, *, cut: bool) -> None:
+        """What an answer shows of the template. Where one was cut, it may be the thinking that was."""
+        with self._learning:
+            if began_before:
+                self._thinks_first = True
+            elif self._thinks_first is None and not cut:
+                self._thinks_first = False
 
     def _write(self, accepted: ChatRequest, body: dict[str, Any]) -> _Writing:
         """What the server writes to this body."""
