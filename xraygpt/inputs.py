@@ -18,7 +18,7 @@ MOST_NAMED = 5  # broken links of a folder
 
 
 class NothingThere(XrayGPTError):
-    """The arguments name no file: a folder is empty."""
+    """The arguments name no file: a folder is empty, or an argument is."""
 
 
 def is_uri(source: str) -> bool:
@@ -94,9 +94,12 @@ def expand(sources: Iterable[str], say: Callable[[str], None] = lambda _: None) 
 
     Raises:
         FileNotFoundError: the sentence about the source that does not exist, or is a link to nothing.
+        NothingThere: a source is empty, as a variable that is not set; it does not mean the folder we are in.
     """
     found: dict[str, str] = {}
     for source in sources:
+        if not source.strip():
+            raise NothingThere("an argument is empty, as from a variable that is not set; `.` names this folder")
         if is_uri(source):
             found.setdefault(source, source)
             continue

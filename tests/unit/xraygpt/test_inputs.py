@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from xraygpt.inputs import InputFile, expand, files_below, is_uri, opened, split_uri
+from xraygpt.inputs import InputFile, NothingThere, expand, files_below, is_uri, opened, split_uri
 
 
 def test_every_regular_not_hidden_file_below_a_folder_is_found_in_order(tmp_path: Path) -> None:
@@ -50,6 +50,17 @@ def test_arguments_keep_their_order_and_each_file_comes_once(tmp_path: Path) -> 
 def test_a_hidden_file_that_is_named_is_taken(tmp_path: Path) -> None:
     (tmp_path / ".film").touch()
     assert expand([str(tmp_path / ".film")]) == [str(tmp_path / ".film")]
+
+
+@pytest.mark.parametrize("source", ["", " "])
+def test_an_empty_argument_is_not_the_folder_we_are_in(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "film.png").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NothingThere, match="empty"):
+        expand(["film.png", source])
+    assert len(expand(["."])) == 1
 
 
 def test_what_is_not_there_is_named() -> None:
