@@ -3,9 +3,10 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from typer.testing import CliRunner, Result
@@ -18,6 +19,7 @@ from xraygpt.cli import app
 from xraygpt_core.model.catalogue.entries import Entry, Kind, read_catalogue
 
 CPU = {"XRAYGPT_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "XRAYGPT_BATCH_SIZE": "4"}
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -51,11 +53,11 @@ class WholeWay:
         self.said("models", "fetch", name, "--catalogue", str(self.catalogue), "--accept-licence", *more)
         return entry
 
-    def serve(self, entry: Entry, **environment: str) -> None:
-        """Promote it, and start the workers; come back when the model is loaded."""
+    def serve(self, entry: Entry, *, gpu: Mapping[str, str] = NOTHING, ingest: Mapping[str, str] = NOTHING) -> None:
+        """Promote it, and start the workers with these settings; come back when the model is loaded."""
         self.said("models", "promote", entry.name)
-        worker = self.start_gpu(**environment)
-        self.bench.start("ingest", **environment)
+        worker = self.start_gpu(**gpu)
+        self.bench.start("ingest", **ingest)
 
         def loaded() -> Any:
             assert worker.poll() is None, self.bench.log(0)

@@ -105,7 +105,7 @@ def test_a_published_model_goes_from_its_hub_to_a_text_that_is_made_again(entry:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_maira_2_is_shown_what_the_header_says_was_known(way: WholeWay) -> None:
-    way.serve(way.fetch("maira-2"), **{**OPENS, **SEALS})
+    way.serve(way.fetch("maira-2"), gpu=OPENS, ingest=SEALS)
     header = {"ReasonForTheRequestedProcedure": "CANARY of cough", "BodyPartExamined": "CHEST"}
     study = way.submit("20210301", "PA", **header)
     text = way.summarised(study, "frontal")
