@@ -55,13 +55,13 @@ class Comparing:
         """Run it until the server is asked for so many texts: then SIGKILL."""
         asked, begun = count(1), self._start()
 
-        def words(body: dict[str, Any]) -> list[str]:
+        def pieces(body: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
             if next(asked) == number:
                 begun.kill()
-            return SmallVision.words(self._small, body)
+            return SmallVision.pieces(self._small, body)
 
         with patch.context() as patched:
-            patched.setattr(self._small, "words", words)
+            patched.setattr(self._small, "pieces", pieces)
             _, why = begun.communicate(timeout=240)
         assert begun.returncode == -signal.SIGKILL, why
 

@@ -125,6 +125,7 @@ def test_no_sequence_of_reviews_by_three_people_loses_a_text(ledger: Ledger, ste
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("sound")
 @settings(max_examples=400, derandomize=False, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
