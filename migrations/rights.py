@@ -30,7 +30,7 @@ _IMAGE_FORGOTTEN = (
 )
 _HEADER_FORGOTTEN = {"gateway": "SELECT DELETE", "control": "SELECT(image_id) DELETE"}
 _FRONTAL = "SELECT(view, origin, flags, duplicate_of)"  # for a new revision of a study, and for one that is hastened
-# A run comes on with the last job of a kind, whoever did it.
+# A run comes on with the last job of a kind, by whichever process.
 _SHARD_LINKS = "SELECT(run_id, position, shard_id)"
 _RUN_WAITS = "SELECT(id, state, encoder) UPDATE(id, state)"
 _ENCODED = "UPDATE(id, left_to_trainer, key, encoded_at)"

@@ -95,7 +95,7 @@ def clinical_opener() -> "ClinicalOpener | None":
         given["clinical_key_file"] = home().clinical_key_file
         if not home().clinical_key_file.is_file():
             return None
-    if not (setting("clinical_old_key") or setting("clinical_old_key_file")):
-        old = home().old_clinical_key_file
-        given |= {"clinical_old_key_file": old} if old.is_file() else {}
+    former = setting("clinical_old_key") or setting("clinical_old_key_file")
+    if former is None and home().old_clinical_key_file.is_file():
+        given["clinical_old_key_file"] = home().old_clinical_key_file
     return load_clinical_opener(read_settings(KeySettings, **given))

@@ -185,8 +185,8 @@ def _opener(settings: KeySettings) -> ClinicalOpener:
     former = read_keys(settings.clinical_old_key, settings.clinical_old_key_file, "XRAYGPT_CLINICAL_OLD_KEY", _KEY)
     if key is None:
         raise ConfigurationError(
-            "settings: XRAYGPT_CLINICAL_TEXT is true, and XRAYGPT_CLINICAL_KEY_FILE (or XRAYGPT_CLINICAL_KEY) is "
-            f"missing: make a key with {_KEY.made_with}"
+            "settings: XRAYGPT_CLINICAL_KEY_FILE (or XRAYGPT_CLINICAL_KEY) is missing, the key of the clinical text: "
+            f"make one with {_KEY.made_with}"
         )
     if not _other_keys(settings).isdisjoint((key, *former)):
         raise ConfigurationError(_SHARED)

@@ -1,4 +1,4 @@
-/** Dead jobs by their cause, with another try for one of them or for all; and events that nobody could read. */
+/** Dead jobs by their cause, with another try for one of them or for all; and events that could not be read. */
 
 import { button, h } from "./dom.js";
 import { t } from "./language.js";

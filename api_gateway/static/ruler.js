@@ -16,7 +16,7 @@ export function svg(tag, attributes = {}, text = "") {
 }
 
 /**
- * Millimetres of a step of one pixel of the picture to the right and down; null where nobody knows.
+ * Millimetres of a step of one pixel of the picture to the right and down; null where it is not known.
  * @param {object|null} facts rows, columns and spacing_mm (between rows, between columns) of the image
  * @param {{width: number, height: number}} size of the picture as it is shown, perhaps smaller
  */

@@ -4,8 +4,8 @@
  */
 
 const NOTED_SHARE = 1 / 20; // the gateway writes a use down when so much of the time has passed
-const NOBODY = { name: "", key_id: null, roles: [], acts: [] };
-let me = NOBODY;
+const SIGNED_OUT = { name: "", key_id: null, roles: [], acts: [] };
+let me = SIGNED_OUT;
 let liked = { language: null, theme: null };
 let token = "";
 let idleMs = Infinity;
@@ -41,7 +41,7 @@ export function opened(answer) {
 }
 
 export function forget() {
-  me = NOBODY;
+  me = SIGNED_OUT;
   token = "";
   idleMs = endsAt = Infinity;
 }

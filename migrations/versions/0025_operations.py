@@ -1,4 +1,4 @@
-"""Rollups of the work, a row for each worker process, and events that nobody could read; views of the first two.
+"""Rollups of the work, a row for each worker process, and events that could not be read; views of the first two.
 
 The rollups fill themselves: the control worker goes through the last week once (``xraygpt_core/ledger/operations``).
 """

@@ -48,14 +48,14 @@ def rotate(
     """Replace passwords, tokens and keys. The stack drains and starts again; no work is lost."""
     data = home()
     was_up = running_stack(data) is not None
+    over = True
     if what is What.PSEUDONYMS:
         over = _pseudonyms(data, give_up=give_up)
     elif what is What.NUMBERS:
         over = _numbers(data)
     elif what is What.WORDS:
-        over = _words(data)
+        _words(data)
     else:
-        over = True
         _secrets(data, [*ROTATED] if what is What.ALL else [str(what)])
     if not was_up:
         stop(data)
@@ -114,8 +114,8 @@ def _numbers(data: Home) -> bool:
     return True
 
 
-def _words(data: Home) -> bool:
-    """Seal the hospital's words for a new key from now on. True: those before stay, to open what is theirs."""
+def _words(data: Home) -> None:
+    """Seal the hospital's words for a new key from now on; those before stay, to open what is theirs."""
     if is_set("clinical_key") or is_set("clinical_key_file"):
         raise StackError("the key of the words is a setting of yours: docs/operations.md says how to replace it")
     if not is_on(os.environ, "XRAYGPT_CLINICAL_TEXT") or not data.clinical_key_file.exists():
@@ -124,7 +124,6 @@ def _words(data: Home) -> bool:
     retire_clinical_key(data)
     start(data, show.say)
     show.say(f"new key {data.clinical_key_file}: back it up now, and {data.old_clinical_key_file} beside it")
-    return True
 
 
 def _end_old_key(data: Home, old: Path, name: str) -> None:

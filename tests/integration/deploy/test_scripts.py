@@ -112,7 +112,7 @@ class Webhook(LoopbackServer):
 
     def __init__(self, key: bytes) -> None:
         super().__init__(_Posted)
-        self.key, self.told = key, threading.Event()
+        self.key, self.called = key, threading.Event()
         self.authorization: str | None = None
 
 
@@ -124,7 +124,7 @@ class _Posted(QuietHandler):
         self.send(200)
         if about_it:
             self.server.authorization = self.headers["Authorization"]
-            self.server.told.set()
+            self.server.called.set()
 
 
 def forgets(client: Any, data: Path, process: subprocess.Popen[bytes]) -> None:
@@ -220,6 +220,6 @@ def test_the_bucket_starts_with_its_keys_tells_the_gateway_and_logs_no_object_ke
                 pytest.raises(ClientError),
             ):
                 stranger.get_object(Bucket="source", Key="DOE^JANE/1.dcm")
-            assert webhook.told.wait(120)
+            assert webhook.called.wait(120)
         assert webhook.authorization == f"Bearer {(secrets / 'webhook_token').read_text()}"
     assert "DOE" not in (home / "output").read_text()
